@@ -1,0 +1,316 @@
+//! [`Cache`]: the crate's one handle.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
+
+use bytes::Bytes;
+use manifest_model::{Digest, Manifest, MediaType, Tag};
+use tokio::task::spawn_blocking;
+
+use crate::{
+    Blob, Follower, Joined, RepoKey,
+    blobs::Blobs,
+    disk::{Disk, Staged},
+    error::CacheError,
+    eviction,
+    index::{Index, TagEntry},
+};
+
+/// Uses remembered in memory before they are written to the index.
+const MAX_PENDING_USES: usize = 8192;
+
+/// Where a cache lives and how much it may take.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The directory; made if need be, and owned by one process at a time.
+    pub path: PathBuf,
+    /// The sum of all blobs that may stand there, in bytes. Running fills come on top, until they are stored.
+    pub max_size: u64,
+    /// How many fills may run at the same time; further ones wait for a slot.
+    pub max_fills: usize,
+}
+
+/// A manifest's bytes with the media type its upstream gave it.
+#[derive(Clone, Debug)]
+pub struct StoredManifest {
+    /// Exactly as received.
+    pub bytes: Bytes,
+    /// As received, or as its body says.
+    pub media_type: MediaType,
+}
+
+/// What the cache holds at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes of all stored blobs.
+    pub bytes: u64,
+    /// Running fills.
+    pub fills: usize,
+    /// Bytes evicted since the start.
+    pub evicted_bytes: u64,
+}
+
+/// The cache. Cheap to clone; all clones are the same cache.
+///
+/// Methods that are `async` do their disk work on the blocking pool; the others touch the disk for an `open` or a look-up at
+/// most. Dropping a future of this type leaves the cache consistent: work handed to the blocking pool runs to its end.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    blobs: Arc<Blobs>,
+    index: Index,
+    max_size: u64,
+    bytes: AtomicU64,
+    evicted_bytes: AtomicU64,
+    uses: Mutex<HashMap<Digest, SystemTime>>,
+    /// One eviction at a time; a second one would only look at the same rows.
+    evicting: Mutex<()>,
+}
+
+impl Cache {
+    /// Opens the directory: takes its lock, sweeps what a crash has left half-written, opens or rebuilds the index. Blocks.
+    pub fn open(options: &Options) -> Result<Self, CacheError> {
+        let disk = Disk::open(&options.path)?;
+        let index = Index::open(&disk)?;
+        let bytes = AtomicU64::new(index.bytes()?);
+        let inner = Inner {
+            blobs: Arc::new(Blobs::new(disk, options.max_fills)),
+            index,
+            max_size: options.max_size,
+            bytes,
+            evicted_bytes: AtomicU64::new(0),
+            uses: Mutex::default(),
+            evicting: Mutex::default(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    pub(crate) fn blobs(&self) -> &Arc<Blobs> {
+        &self.inner.blobs
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.inner.index
+    }
+
+    /// The stored blob `digest`, if it is stored.
+    pub fn stored(&self, digest: &Digest) -> Result<Option<Blob>, CacheError> {
+        let blob = self.inner.blobs.stored(digest)?;
+        if blob.is_some() {
+            self.used(digest);
+        }
+        Ok(blob)
+    }
+
+    /// The blob `digest` if it is stored, else its running fill, else the duty to fill it.
+    ///
+    /// Atomic: of any number of callers one leads, and a fill that ends meanwhile is seen as running or as stored.
+    pub fn join(&self, digest: &Digest) -> Result<Joined, CacheError> {
+        self.used(digest);
+        self.inner.blobs.join(self, digest)
+    }
+
+    /// The running fill of `digest`, if there is one.
+    pub fn follow(&self, digest: &Digest) -> Option<Follower> {
+        self.inner.blobs.follow(digest)
+    }
+
+    /// Whether `repo` was seen to contain `digest`.
+    pub fn is_linked(&self, repo: &RepoKey, digest: &Digest) -> Result<bool, CacheError> {
+        Ok(self.inner.index.is_linked(repo, digest)?)
+    }
+
+    /// Notes that `repo` contains `digest`: its upstream has said so. Durable when this returns.
+    pub async fn link(&self, repo: &RepoKey, digest: &Digest) -> Result<(), CacheError> {
+        let (repo, digest) = (repo.clone(), *digest);
+        self.blocking(move |cache| Ok(cache.index().link(&repo, &digest)?))
+            .await
+    }
+
+    /// A stored manifest. The caller checks the link first.
+    pub async fn manifest(&self, digest: &Digest) -> Result<Option<StoredManifest>, CacheError> {
+        let digest = *digest;
+        self.blocking(move |cache| {
+            let Some(media_type) = cache.index().media_type(&digest)? else {
+                return Ok(None);
+            };
+            let Some((mut file, size)) = cache.blobs().disk().find(&digest)? else {
+                return Ok(None);
+            };
+            let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+            std::io::Read::read_to_end(&mut file, &mut bytes)
+                .map_err(CacheError::io("read manifest", digest.to_string()))?;
+            cache.used(&digest);
+            Ok(Some(StoredManifest {
+                bytes: bytes.into(),
+                media_type,
+            }))
+        })
+        .await
+    }
+
+    /// Stores a manifest that `repo`'s upstream served, links it and everything it names to `repo`, and points `tag` at it.
+    /// All of it is durable when this returns, or none is visible.
+    pub async fn store_manifest(
+        &self,
+        repo: &RepoKey,
+        manifest: &Manifest,
+        tag: Option<&Tag>,
+    ) -> Result<(), CacheError> {
+        let (repo, manifest, tag) = (repo.clone(), manifest.clone(), tag.cloned());
+        self.blocking(move |cache| {
+            let (digest, bytes) = (manifest.digest(), manifest.bytes());
+            let disk = cache.blobs().disk();
+            let staged = if disk.find(&digest)?.is_none() {
+                Some(stage(disk, &digest, bytes)?)
+            } else {
+                None
+            };
+            cache
+                .index()
+                .record_manifest(&repo, &manifest, tag.as_ref())?;
+            if let Some(staged) = staged {
+                disk.publish(&staged, &digest)?;
+            }
+            cache.after_growth()
+        })
+        .await
+    }
+
+    /// Where `tag` pointed when the upstream was last asked.
+    pub fn tag(&self, repo: &RepoKey, tag: &Tag) -> Result<Option<TagEntry>, CacheError> {
+        Ok(self.inner.index.tag(repo, tag)?)
+    }
+
+    /// The upstream has just said that `tag` points at `digest`, which is stored and linked already.
+    pub async fn confirm_tag(
+        &self,
+        repo: &RepoKey,
+        tag: &Tag,
+        digest: &Digest,
+    ) -> Result<(), CacheError> {
+        let (repo, tag, digest) = (repo.clone(), tag.clone(), *digest);
+        self.blocking(move |cache| Ok(cache.index().confirm_tag(&repo, &tag, &digest)?))
+            .await
+    }
+
+    /// The upstream has just said that there is no such tag.
+    pub async fn remove_tag(&self, repo: &RepoKey, tag: &Tag) -> Result<(), CacheError> {
+        let (repo, tag) = (repo.clone(), tag.clone());
+        self.blocking(move |cache| Ok(cache.index().remove_tag(&repo, &tag)?))
+            .await
+    }
+
+    /// Writes remembered uses to the index, so that they survive a restart. Called now and then, and at shutdown.
+    pub async fn flush_uses(&self) -> Result<(), CacheError> {
+        self.blocking(Self::write_uses).await
+    }
+
+    /// What the cache holds at this moment.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            bytes: self.inner.bytes.load(Ordering::Relaxed),
+            fills: self.inner.blobs.running(),
+            evicted_bytes: self.inner.evicted_bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Syncs a verified file, notes it and makes it visible, in the order a crash forgives. Blocks.
+    pub(crate) fn publish_blob(
+        &self,
+        staged: &Staged,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<(), CacheError> {
+        staged.sync()?;
+        self.inner.index.record_blob(digest, size)?;
+        self.inner.blobs.disk().publish(staged, digest)?;
+        self.after_growth()
+    }
+
+    fn after_growth(&self) -> Result<(), CacheError> {
+        let bytes = self.inner.index.bytes()?;
+        self.inner.bytes.store(bytes, Ordering::Relaxed);
+        if bytes <= self.inner.max_size {
+            return Ok(());
+        }
+        let _one_at_a_time = self
+            .inner
+            .evicting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.write_uses()?;
+        let evicted = eviction::shrink(self, self.inner.max_size)?;
+        self.inner
+            .evicted_bytes
+            .fetch_add(evicted, Ordering::Relaxed);
+        self.inner
+            .bytes
+            .store(self.inner.index.bytes()?, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn used(&self, digest: &Digest) {
+        let mut uses = self
+            .inner
+            .uses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Beyond the bound a use goes unnoticed until the next flush: eviction gets a little worse, memory does not grow.
+        if uses.len() < MAX_PENDING_USES || uses.contains_key(digest) {
+            uses.insert(*digest, SystemTime::now());
+        }
+    }
+
+    fn write_uses(&self) -> Result<(), CacheError> {
+        let uses = std::mem::take(
+            &mut *self
+                .inner
+                .uses
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        if uses.is_empty() {
+            return Ok(());
+        }
+        Ok(self.inner.index.touch(uses)?)
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, CacheError> + Send + 'static,
+    ) -> Result<T, CacheError> {
+        let cache = self.clone();
+        let joined = spawn_blocking(move || work(&cache)).await;
+        joined.unwrap_or_else(|error| {
+            let source = std::io::Error::other(error);
+            Err(CacheError::Io {
+                action: "work on",
+                path: self.inner.blobs.disk().index_path(),
+                source,
+            })
+        })
+    }
+}
+
+/// Small bodies in one go: written and synced, not yet visible.
+fn stage(disk: &Disk, digest: &Digest, bytes: &[u8]) -> Result<Staged, CacheError> {
+    let staged = disk.stage(digest)?;
+    std::io::Write::write_all(&mut staged.file(), bytes)
+        .map_err(CacheError::io("write", staged.path()))?;
+    staged.sync()?;
+    Ok(staged)
+}

@@ -1,0 +1,352 @@
+//! What the files cannot say: links, tags, media types, sizes and last uses, in an embedded store.
+//!
+//! The store is the only part of the crate that knows redb. Its answers may lag behind the files in one direction alone: a row
+//! may name a file that is gone (see the crate's head). All calls block for as long as the disk takes; writes are queued by the
+//! store itself, one at a time.
+
+mod keys;
+mod rebuild;
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use manifest_model::{Digest, Manifest, MediaType, Tag};
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
+    WriteTransaction,
+};
+use tracing::warn;
+
+use crate::{RepoKey, disk::Disk, error::CacheError};
+use keys::{DigestKey, decode_digest, link_key, tag_key};
+
+/// digest -> (size, last use in ms, class)
+const BLOBS: TableDefinition<'_, &[u8], (u64, u64, u8)> = TableDefinition::new("blobs");
+/// (class, last use in ms, digest) -> size: its order is the order of eviction
+const BY_USE: TableDefinition<'_, (u8, u64, &[u8]), u64> = TableDefinition::new("by_use");
+/// repository, digest -> nothing
+const LINKS: TableDefinition<'_, &[u8], ()> = TableDefinition::new("links");
+/// manifest digest -> media type
+const MEDIA_TYPES: TableDefinition<'_, &[u8], &str> = TableDefinition::new("media_types");
+/// repository:tag -> (digest, last confirmed in ms)
+const TAGS: TableDefinition<'_, &str, (&[u8], u64)> = TableDefinition::new("tags");
+/// name -> number; holds the sum of all sizes
+const TOTALS: TableDefinition<'_, &str, u64> = TableDefinition::new("totals");
+
+const BYTES: &str = "bytes";
+
+/// Pages the store keeps in memory. The tables' hot parts are small; the rest is the page cache's business.
+const PAGE_CACHE: usize = 8 * 1024 * 1024;
+
+/// What is evicted first. The order of the variants is the order of eviction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Layers and configs.
+    Blob = 0,
+    /// Manifests and indexes: small, and everything hangs on them.
+    Manifest = 1,
+}
+
+/// Where a tag pointed when the upstream was last asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TagEntry {
+    /// The manifest.
+    pub digest: Digest,
+    /// When the upstream last confirmed it.
+    pub confirmed: SystemTime,
+}
+
+/// A candidate for eviction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cold {
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+    used: u64,
+}
+
+/// The open store.
+#[derive(Debug)]
+pub(crate) struct Index {
+    store: Database,
+}
+
+type Outcome<T> = Result<T, redb::Error>;
+
+impl Index {
+    /// Opens the store, or builds it from the files where it is missing or damaged.
+    pub(crate) fn open(disk: &Disk) -> Result<Self, CacheError> {
+        let path = disk.index_path();
+        let existed = path.exists();
+        match open_store(&path) {
+            Ok(store) if existed => Ok(Self { store }),
+            Ok(store) => rebuild::rebuild(Self { store }, disk),
+            Err(error) if existed => {
+                warn!(%error, "the cache index is damaged and is built anew from the files");
+                let aside = path.with_extension("damaged");
+                fs::rename(&path, &aside).map_err(CacheError::io("set aside", &path))?;
+                rebuild::rebuild(
+                    Self {
+                        store: open_store(&path)?,
+                    },
+                    disk,
+                )
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The sum of the sizes of all rows.
+    pub(crate) fn bytes(&self) -> Outcome<u64> {
+        let table = self.store.begin_read()?.open_table(TOTALS)?;
+        Ok(table.get(BYTES)?.map_or(0, |total| total.value()))
+    }
+
+    /// Notes a blob that is about to become visible. Durable when this returns.
+    pub(crate) fn record_blob(&self, digest: &Digest, size: u64) -> Outcome<()> {
+        self.write(Durability::Immediate, |transaction| {
+            record(transaction, digest, size, Class::Blob, now_ms())
+        })
+    }
+
+    /// Notes a manifest of `repo` that is about to become visible, all it links, and the tag it was asked by. Durable.
+    pub(crate) fn record_manifest(
+        &self,
+        repo: &RepoKey,
+        manifest: &Manifest,
+        tag: Option<&Tag>,
+    ) -> Outcome<()> {
+        self.write(Durability::Immediate, |transaction| {
+            let (digest, now) = (manifest.digest(), now_ms());
+            record(
+                transaction,
+                &digest,
+                manifest.bytes().len() as u64,
+                Class::Manifest,
+                now,
+            )?;
+            let mut media_types = transaction.open_table(MEDIA_TYPES)?;
+            media_types.insert(
+                DigestKey::of(&digest).as_slice(),
+                manifest.media_type().as_str(),
+            )?;
+            let mut links = transaction.open_table(LINKS)?;
+            links.insert(link_key(repo, &digest).as_slice(), ())?;
+            for linked in manifest.links() {
+                links.insert(link_key(repo, &linked.digest).as_slice(), ())?;
+            }
+            if let Some(tag) = tag {
+                let mut tags = transaction.open_table(TAGS)?;
+                tags.insert(
+                    tag_key(repo, tag).as_str(),
+                    (DigestKey::of(&digest).as_slice(), now),
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The media type of a stored manifest.
+    pub(crate) fn media_type(&self, digest: &Digest) -> Outcome<Option<MediaType>> {
+        let table = self.store.begin_read()?.open_table(MEDIA_TYPES)?;
+        Ok(table
+            .get(DigestKey::of(digest).as_slice())?
+            .and_then(|name| name.value().parse().ok()))
+    }
+
+    pub(crate) fn link(&self, repo: &RepoKey, digest: &Digest) -> Outcome<()> {
+        self.write(Durability::Immediate, |transaction| {
+            transaction
+                .open_table(LINKS)?
+                .insert(link_key(repo, digest).as_slice(), ())?;
+            Ok(())
+        })
+    }
+
+    pub(crate) fn is_linked(&self, repo: &RepoKey, digest: &Digest) -> Outcome<bool> {
+        let table = self.store.begin_read()?.open_table(LINKS)?;
+        Ok(table.get(link_key(repo, digest).as_slice())?.is_some())
+    }
+
+    pub(crate) fn tag(&self, repo: &RepoKey, tag: &Tag) -> Outcome<Option<TagEntry>> {
+        let table = self.store.begin_read()?.open_table(TAGS)?;
+        Ok(table.get(tag_key(repo, tag).as_str())?.and_then(|entry| {
+            let (digest, confirmed) = entry.value();
+            Some(TagEntry {
+                digest: decode_digest(digest)?,
+                confirmed: from_ms(confirmed),
+            })
+        }))
+    }
+
+    /// The upstream has confirmed that `tag` points at `digest`. Losing this in a crash costs one request.
+    pub(crate) fn confirm_tag(&self, repo: &RepoKey, tag: &Tag, digest: &Digest) -> Outcome<()> {
+        self.write(Durability::None, |transaction| {
+            let mut tags = transaction.open_table(TAGS)?;
+            tags.insert(
+                tag_key(repo, tag).as_str(),
+                (DigestKey::of(digest).as_slice(), now_ms()),
+            )?;
+            Ok(())
+        })
+    }
+
+    pub(crate) fn remove_tag(&self, repo: &RepoKey, tag: &Tag) -> Outcome<()> {
+        self.write(Durability::Immediate, |transaction| {
+            transaction
+                .open_table(TAGS)?
+                .remove(tag_key(repo, tag).as_str())?;
+            Ok(())
+        })
+    }
+
+    /// Moves blobs to the young end of the order. Losing this in a crash costs a better choice of what to evict.
+    pub(crate) fn touch(
+        &self,
+        uses: impl IntoIterator<Item = (Digest, SystemTime)>,
+    ) -> Outcome<()> {
+        self.write(Durability::None, |transaction| {
+            for (digest, used) in uses {
+                let row = transaction
+                    .open_table(BLOBS)?
+                    .get(DigestKey::of(&digest).as_slice())?
+                    .map(|row| row.value());
+                if let Some((size, _, class)) = row {
+                    let class = if class == Class::Manifest as u8 {
+                        Class::Manifest
+                    } else {
+                        Class::Blob
+                    };
+                    record(transaction, &digest, size, class, to_ms(used))?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The next `limit` blobs in the order of eviction, after the first `skip`.
+    pub(crate) fn coldest(&self, skip: usize, limit: usize) -> Outcome<Vec<Cold>> {
+        let table = self.store.begin_read()?.open_table(BY_USE)?;
+        let mut cold = Vec::with_capacity(limit);
+        for row in table.iter()?.skip(skip).take(limit) {
+            let (key, size) = row?;
+            let (_, used, digest) = key.value();
+            cold.extend(decode_digest(digest).map(|digest| Cold {
+                digest,
+                size: size.value(),
+                used,
+            }));
+        }
+        Ok(cold)
+    }
+
+    /// Drops the rows of files that are gone, unless they were used or stored again since they were listed.
+    pub(crate) fn forget(&self, gone: &[Cold]) -> Outcome<()> {
+        self.write(Durability::Immediate, |transaction| {
+            for Cold { digest, used, .. } in gone {
+                let key = DigestKey::of(digest);
+                let seen = transaction
+                    .open_table(BLOBS)?
+                    .get(key.as_slice())?
+                    .map(|row| row.value().1);
+                if seen == Some(*used) {
+                    erase(transaction, digest)?;
+                    transaction
+                        .open_table(MEDIA_TYPES)?
+                        .remove(key.as_slice())?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn write(
+        &self,
+        durability: Durability,
+        change: impl FnOnce(&WriteTransaction) -> Outcome<()>,
+    ) -> Outcome<()> {
+        let mut transaction = self.store.begin_write()?;
+        transaction.set_durability(durability)?;
+        change(&transaction)?;
+        Ok(transaction.commit()?)
+    }
+}
+
+fn open_store(path: &Path) -> Outcome<Database> {
+    let store = Database::builder()
+        .set_cache_size(PAGE_CACHE)
+        .create(path)?;
+    let transaction = store.begin_write()?;
+    // Reading a table that was never written is an error, so all of them are made here.
+    transaction.open_table(BLOBS)?;
+    transaction.open_table(BY_USE)?;
+    transaction.open_table(LINKS)?;
+    transaction.open_table(MEDIA_TYPES)?;
+    transaction.open_table(TAGS)?;
+    transaction.open_table(TOTALS)?;
+    transaction.commit()?;
+    Ok(store)
+}
+
+/// Writes a blob's row, its place in the order and the total; replaces what was there.
+fn record(
+    transaction: &WriteTransaction,
+    digest: &Digest,
+    size: u64,
+    class: Class,
+    used: u64,
+) -> Outcome<()> {
+    erase(transaction, digest)?;
+    let key = DigestKey::of(digest);
+    transaction
+        .open_table(BLOBS)?
+        .insert(key.as_slice(), (size, used, class as u8))?;
+    transaction
+        .open_table(BY_USE)?
+        .insert((class as u8, used, key.as_slice()), size)?;
+    add_to_total(transaction, |total| total + size)?;
+    Ok(())
+}
+
+fn erase(transaction: &WriteTransaction, digest: &Digest) -> Outcome<()> {
+    let key = DigestKey::of(digest);
+    let old = transaction
+        .open_table(BLOBS)?
+        .remove(key.as_slice())?
+        .map(|row| row.value());
+    if let Some((size, used, class)) = old {
+        transaction
+            .open_table(BY_USE)?
+            .remove((class, used, key.as_slice()))?;
+        add_to_total(transaction, |total| total.saturating_sub(size))?;
+    }
+    Ok(())
+}
+
+fn add_to_total(
+    transaction: &WriteTransaction,
+    change: impl FnOnce(u64) -> u64,
+) -> Result<(), redb::Error> {
+    let mut totals = transaction.open_table(TOTALS)?;
+    let total = totals.get(BYTES)?.map_or(0, |total| total.value());
+    totals
+        .insert(BYTES, change(total))
+        .map(drop)
+        .map_err(StorageError::into)
+}
+
+fn now_ms() -> u64 {
+    to_ms(SystemTime::now())
+}
+
+/// Milliseconds since 1970; a clock before that counts as 1970.
+fn to_ms(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn from_ms(ms: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(ms)
+}

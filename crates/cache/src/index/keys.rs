@@ -1,0 +1,76 @@
+//! How digests, links and tags are spelled in the store.
+
+use manifest_model::{Algorithm, Digest, Tag};
+
+use crate::RepoKey;
+
+/// A digest as one byte for the algorithm and the raw hash.
+pub(super) struct DigestKey {
+    bytes: [u8; 65],
+    length: usize,
+}
+
+impl DigestKey {
+    pub(super) fn of(digest: &Digest) -> Self {
+        let mut bytes = [0; 65];
+        bytes[0] = match digest.algorithm() {
+            Algorithm::Sha256 => 1,
+            Algorithm::Sha512 => 2,
+        };
+        let hash = digest.as_bytes();
+        bytes[1..=hash.len()].copy_from_slice(hash);
+        Self {
+            bytes,
+            length: 1 + hash.len(),
+        }
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// `None` for what no version of this code has written.
+pub(super) fn decode_digest(key: &[u8]) -> Option<Digest> {
+    let (algorithm, hash) = key.split_first()?;
+    let algorithm = match algorithm {
+        1 => Algorithm::Sha256,
+        2 => Algorithm::Sha512,
+        _ => return None,
+    };
+    Digest::from_parts(algorithm, hash).ok()
+}
+
+/// The repository, a byte no name contains, and the digest: all links of a repository stand together.
+pub(super) fn link_key(repo: &RepoKey, digest: &Digest) -> Vec<u8> {
+    let digest = DigestKey::of(digest);
+    [repo.as_str().as_bytes(), &[0], digest.as_slice()].concat()
+}
+
+/// No repository name contains a colon after its host's port, and no tag contains one, so the last colon parts the two.
+pub(super) fn tag_key(repo: &RepoKey, tag: &Tag) -> String {
+    format!("{}:{}", repo.as_str(), tag.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_key_reads_back_as_the_digest() {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let digest = Digest::of(algorithm, b"hello");
+            assert_eq!(
+                decode_digest(DigestKey::of(&digest).as_slice()),
+                Some(digest)
+            );
+        }
+    }
+
+    #[test]
+    fn a_foreign_key_is_no_digest() {
+        assert_eq!(decode_digest(&[]), None);
+        assert_eq!(decode_digest(&[1, 2, 3]), None);
+        assert_eq!(decode_digest(&[9; 33]), None);
+    }
+}

@@ -1,0 +1,30 @@
+//! The key under which links and tags are kept.
+
+use std::{fmt, sync::Arc};
+
+use manifest_model::RepoName;
+
+/// A repository of one upstream, as a key: `docker.io/library/hello`.
+///
+/// Two upstreams never share a key, so what one of them links is not readable through the other. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RepoKey(Arc<str>);
+
+impl RepoKey {
+    /// The key of `name` at the upstream called `upstream`, which must not contain a slash.
+    pub fn new(upstream: &str, name: &RepoName) -> Self {
+        debug_assert!(!upstream.contains('/'), "an upstream is a host");
+        Self(format!("{upstream}/{name}").into())
+    }
+
+    /// The key's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RepoKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}

@@ -1,0 +1,30 @@
+//! A body that is taken for a manifest is kept as it is, and a choice in it is one of its links.
+#![no_main]
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use manifest_model::{
+    Algorithm, Choice, Digest, Manifest, Matcher, MediaType, Platform, choose, offered,
+};
+
+fuzz_target!(|input: (u8, &[u8])| {
+    let (kind, body) = input;
+    let kind = MediaType::MANIFESTS.get(usize::from(kind));
+    let Ok(manifest) = Manifest::parse(Bytes::copy_from_slice(body), kind, Algorithm::Sha256)
+    else {
+        return;
+    };
+    assert_eq!(manifest.bytes(), body);
+    assert_eq!(manifest.digest(), Digest::of(Algorithm::Sha256, body));
+    let platforms = offered(manifest.entries());
+    assert!(!platforms.iter().any(Platform::is_unknown));
+    for wanted in platforms.iter().take(8) {
+        match choose(manifest.entries(), &Matcher::new(wanted)) {
+            Choice::Manifest(entry) | Choice::Unverified(entry) | Choice::Index(entry) => {
+                assert!(!entry.is_attestation());
+                assert!(manifest.links().any(|link| link == entry));
+            }
+            Choice::None => {}
+        }
+    }
+});

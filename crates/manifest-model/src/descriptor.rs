@@ -1,0 +1,181 @@
+//! Descriptors: how one piece of content points to another.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error::DescriptorError;
+use crate::json;
+use crate::{Digest, MediaType, Platform};
+
+/// The annotation with which builders mark what belongs to another manifest of the same index, and its value there.
+const ATTESTATION: (&str, &str) = ("vnd.docker.reference.type", "attestation-manifest");
+
+/// A pointer to content: what it is called by, how large it is and what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    /// What the content is; [`MediaType::Other`] with an empty name where the descriptor does not say.
+    pub media_type: MediaType,
+    /// What the content is called by.
+    pub digest: Digest,
+    /// How many bytes it has; 0 where the descriptor does not say, as in a manifest of schema 1.
+    pub size: u64,
+    /// For which platform it is, as the descriptor spells it: not normalised. `None` where it does not say.
+    pub platform: Option<Platform>,
+    /// Remarks of whoever made it.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// The fields of a descriptor that matter here.
+#[derive(Deserialize)]
+struct Raw<'a> {
+    #[serde(borrow, rename = "mediaType")]
+    media_type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    digest: Option<&'a RawValue>,
+    #[serde(borrow)]
+    size: Option<&'a RawValue>,
+    #[serde(borrow)]
+    platform: Option<&'a RawValue>,
+    #[serde(borrow)]
+    annotations: Option<&'a RawValue>,
+}
+
+impl Descriptor {
+    /// Whether it points to an attestation (provenance, bill of materials) and not to something to run.
+    pub fn is_attestation(&self) -> bool {
+        let (key, value) = ATTESTATION;
+        self.annotations
+            .get(key)
+            .is_some_and(|found| found == value)
+    }
+
+    /// Reads a descriptor: unknown fields are ignored and all but the digest may be absent.
+    pub(crate) fn from_json(text: &str) -> Result<Self, DescriptorError> {
+        let raw: Raw<'_> = json::object(text).map_err(|()| DescriptorError::Malformed)?;
+        let wrong = |field| DescriptorError::Field { field };
+        let media_type: String = json::field(raw.media_type, "mediaType").map_err(wrong)?;
+        let Ok(media_type) = media_type.parse();
+        let digest: String = json::field(raw.digest, "digest").map_err(wrong)?;
+        // Signed first: clients read it as a signed number, so that nothing above its range is a size either.
+        let size: i64 = json::field(raw.size, "size").map_err(wrong)?;
+        let platform = match raw.platform {
+            Some(raw) => Some(json::object(raw.get()).map_err(|()| wrong("platform"))?),
+            None => None,
+        };
+        Ok(Self {
+            media_type,
+            digest: digest.parse()?,
+            size: size.try_into().map_err(|_| wrong("size"))?,
+            platform,
+            annotations: json::field(raw.annotations, "annotations").map_err(wrong)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn read(fields: &str) -> Result<Descriptor, DescriptorError> {
+        Descriptor::from_json(&format!("{{\"digest\":\"{DIGEST}\"{fields}}}"))
+    }
+
+    #[test]
+    fn all_but_the_digest_may_be_absent_or_null() {
+        let bare = read("").unwrap();
+        assert_eq!(bare.digest.to_string(), DIGEST);
+        assert_eq!((bare.media_type.as_str(), bare.size), ("", 0));
+        assert_eq!((&bare.platform, bare.annotations.len()), (&None, 0));
+        let nulls = r#","mediaType":null,"size":null,"platform":null,"annotations":null"#;
+        assert_eq!(read(nulls).unwrap(), bare);
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored() {
+        let read =
+            read(r#","size":7,"urls":["https://example.com"],"data":"e30=","new":{"size":-1}"#)
+                .unwrap();
+        assert_eq!(read.size, 7);
+    }
+
+    #[test]
+    fn a_platform_is_kept_as_it_is_spelled() {
+        let json = r#","platform":{"architecture":"AMD64","os":"windows","os.version":"10.0.1","os.features":["f"]}"#;
+        let platform = read(json).unwrap().platform.unwrap();
+        assert_eq!(
+            (platform.architecture.as_str(), platform.os.as_str()),
+            ("AMD64", "windows")
+        );
+        assert_eq!(
+            (platform.os_version.as_str(), platform.os_features),
+            ("10.0.1", vec!["f".to_owned()])
+        );
+    }
+
+    #[test]
+    fn a_platform_without_anything_is_still_one() {
+        let json = r#","platform":{"os":null,"os.features":null}"#;
+        assert_eq!(read(json).unwrap().platform, Some(Platform::default()));
+    }
+
+    #[test]
+    fn a_value_of_a_wrong_type_is_an_error_that_names_the_field() {
+        let cases = [
+            ("size", r#","size":-1"#),
+            ("size", r#","size":1.5"#),
+            ("size", r#","size":"1""#),
+            ("size", r#","size":9223372036854775808"#),
+            ("mediaType", r#","mediaType":1"#),
+            ("platform", r#","platform":["linux","amd64"]"#),
+            ("platform", r#","platform":{"os":1}"#),
+            ("annotations", r#","annotations":{"a":1}"#),
+        ];
+        for (field, json) in cases {
+            assert_eq!(
+                read(json).unwrap_err(),
+                DescriptorError::Field { field },
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_digest_must_be_there_and_be_one() {
+        assert!(matches!(
+            Descriptor::from_json("{}"),
+            Err(DescriptorError::Digest(_))
+        ));
+        assert!(matches!(
+            Descriptor::from_json(r#"{"digest":"sha256:00"}"#),
+            Err(DescriptorError::Digest(_))
+        ));
+    }
+
+    #[test]
+    fn what_is_no_object_or_has_a_field_twice_is_malformed() {
+        for json in ["[]", "null", "1", "\"x\"", r#"{"size":1,"size":2}"#] {
+            assert_eq!(
+                Descriptor::from_json(json).unwrap_err(),
+                DescriptorError::Malformed,
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_attestation_is_known_by_its_annotation() {
+        let annotated =
+            |value| format!(r#","annotations":{{"vnd.docker.reference.type":"{value}"}}"#);
+        assert!(
+            read(&annotated("attestation-manifest"))
+                .unwrap()
+                .is_attestation()
+        );
+        assert!(!read(&annotated("other")).unwrap().is_attestation());
+        assert!(!read("").unwrap().is_attestation());
+    }
+}

@@ -1,0 +1,147 @@
+use super::*;
+
+fn parse(text: &str) -> Platform {
+    text.parse().unwrap()
+}
+
+fn with_features(text: &str, features: &[&str]) -> Platform {
+    Platform {
+        os_features: features.iter().map(ToString::to_string).collect(),
+        ..parse(text)
+    }
+}
+
+/// The best of some platforms, the first among equals.
+fn best<'a>(matcher: &Matcher, offered: &[&'a str]) -> Option<&'a str> {
+    let fitting = offered.iter().filter(|text| matcher.matches(&parse(text)));
+    fitting
+        .min_by(|a, b| matcher.compare(&parse(a), &parse(b)))
+        .copied()
+}
+
+#[test]
+fn fallbacks_are_taken_in_order() {
+    let matcher = Matcher::new(&parse("linux/arm/v7"));
+    assert_eq!(
+        best(&matcher, &["linux/arm/v5", "linux/arm/v6", "linux/amd64"]),
+        Some("linux/arm/v6")
+    );
+    assert_eq!(best(&matcher, &["linux/arm/v8", "linux/arm64"]), None);
+}
+
+#[test]
+fn strict_takes_no_fallback_but_every_spelling() {
+    let strict = Matcher::strict(&parse("linux/arm64"));
+    assert!(strict.matches(&Platform {
+        variant: "v8".into(),
+        ..parse("linux/aarch64")
+    }));
+    assert!(!strict.matches(&parse("linux/arm/v8")));
+    assert!(!Matcher::strict(&parse("linux/amd64")).matches(&parse("linux/386")));
+    assert!(Matcher::only(&parse("linux/amd64")).matches(&parse("linux/386")));
+}
+
+#[test]
+fn the_two_words_make_the_two_matchers() {
+    let wanted = parse("linux/amd64/v2");
+    assert_eq!(
+        Matcher::with(&wanted, Fallbacks::Allowed),
+        Matcher::only(&wanted)
+    );
+    assert_eq!(
+        Matcher::with(&wanted, Fallbacks::Strict),
+        Matcher::strict(&wanted)
+    );
+}
+
+#[test]
+fn a_windows_client_takes_the_newest_that_runs() {
+    let matcher = Matcher::new(&parse("windows(10.0.26100)/amd64"));
+    let offered = [
+        "windows(10.0.17763.1)/amd64",
+        "windows(10.0.20348.1)/amd64",
+        "windows(10.0.26100.2)/amd64",
+    ];
+    assert_eq!(best(&matcher, &offered), Some(offered[2]));
+    assert_eq!(best(&matcher, &offered[..2]), Some(offered[1]));
+    assert_eq!(best(&matcher, &offered[..1]), None);
+}
+
+#[test]
+fn a_windows_client_compares_versions_as_text_and_has_no_fallbacks() {
+    let matcher = Matcher::new(&parse("windows/amd64"));
+    let offered = [
+        "windows(10.0.20348.100)/amd64",
+        "windows(10.0.20348.99)/amd64",
+    ];
+    assert_eq!(best(&matcher, &offered), Some(offered[1]));
+    assert!(!matcher.matches(&parse("windows/386")));
+    assert!(Matcher::only(&parse("windows/amd64")).matches(&parse("windows/386")));
+}
+
+#[test]
+fn the_ordered_matcher_minds_windows_versions_too_but_does_not_sort_by_them() {
+    let matcher = Matcher::only(&parse("windows(10.0.26100)/amd64"));
+    let offered = [
+        "windows(10.0.17763)/amd64",
+        "windows(10.0.20348)/amd64",
+        "windows(10.0.26100)/amd64",
+    ];
+    assert_eq!(best(&matcher, &offered), Some(offered[1]));
+}
+
+#[test]
+fn a_version_matters_on_windows_alone() {
+    assert!(Matcher::new(&parse("linux(5.0)/amd64")).matches(&parse("linux(6.0)/amd64")));
+}
+
+#[test]
+fn what_demands_a_feature_needs_it() {
+    let plain = Matcher::new(&parse("linux/amd64"));
+    assert!(!plain.matches(&with_features("linux/amd64", &["erofs"])));
+    let able = Matcher::new(&with_features("linux/amd64", &["x", "erofs"]));
+    assert!(able.matches(&with_features("linux/amd64", &["erofs"])));
+    assert!(able.matches(&parse("linux/amd64")));
+    assert!(!able.matches(&with_features("linux/amd64", &["erofs", "other"])));
+}
+
+#[test]
+fn more_features_in_use_are_better() {
+    let able = Matcher::new(&with_features("linux/amd64", &["a", "b"]));
+    let (none, one) = (parse("linux/amd64"), with_features("linux/amd64", &["a"]));
+    assert_eq!(able.compare(&one, &none), Ordering::Less);
+    assert_eq!(able.compare(&parse("linux/386"), &none), Ordering::Greater);
+}
+
+#[test]
+fn win32k_is_never_missed_on_windows_and_nothing_special_elsewhere() {
+    let windows = with_features("windows/amd64", &["win32k"]);
+    assert!(Matcher::new(&parse("windows/amd64")).matches(&windows));
+    assert!(
+        !Matcher::new(&parse("windows/amd64"))
+            .matches(&with_features("windows/amd64", &["win32k", "x"]))
+    );
+    assert!(
+        !Matcher::new(&parse("linux/amd64")).matches(&with_features("linux/amd64", &["win32k"]))
+    );
+}
+
+#[test]
+fn nothing_matches_unknown() {
+    let unknown = parse("unknown/unknown");
+    assert!(!Matcher::new(&unknown).matches(&unknown));
+    assert!(!Matcher::strict(&unknown).matches(&unknown));
+}
+
+#[test]
+fn what_does_not_match_is_last_and_equal() {
+    let matcher = Matcher::new(&parse("linux/amd64"));
+    let (fits, one, two) = (
+        parse("linux/386"),
+        parse("linux/arm64"),
+        parse("linux/s390x"),
+    );
+    assert_eq!(matcher.compare(&fits, &one), Ordering::Less);
+    assert_eq!(matcher.compare(&one, &fits), Ordering::Greater);
+    assert_eq!(matcher.compare(&one, &two), Ordering::Equal);
+}

@@ -1,0 +1,139 @@
+//! Platforms in `User-Agent` headers.
+//!
+//! dockerd and CRI-O say which operating system and processor they were built for, no other client does. It is the
+//! daemon's platform: a `--platform` of its user is not in it, which is why this is no more than a hint.
+
+use crate::Platform;
+
+/// The daemons whose word is taken, by the product they name first.
+const DAEMONS: [&str; 2] = ["docker/", "cri-o/"];
+
+/// Words of programs that build images, for other machines as often as not.
+const BUILDERS: [&str; 2] = ["buildkit", "buildah"];
+
+/// Where dockerd repeats what its own client sent, which proves nothing.
+const QUOTED: &str = "UpstreamClient(";
+
+/// The platform of a dockerd or CRI-O: `docker/28.5.2 go/go1.25 ... os/linux arch/arm64 UpstreamClient(...)`.
+///
+/// `None` for all other clients, above all for builders. Also `None` for `arch/arm`: it may be any of the variants v5 to
+/// v7, and to guess too high would be to hand out what does not run.
+pub fn platform(user_agent: &str) -> Option<Platform> {
+    let lower = user_agent.to_ascii_lowercase();
+    if !DAEMONS.iter().any(|daemon| user_agent.starts_with(daemon))
+        || BUILDERS.iter().any(|word| lower.contains(word))
+    {
+        return None;
+    }
+    let words = || {
+        user_agent
+            .split(QUOTED)
+            .next()
+            .unwrap_or_default()
+            .split(' ')
+    };
+    let os = words().find_map(|word| word.strip_prefix("os/"))?;
+    let architecture = words().find_map(|word| word.strip_prefix("arch/"))?;
+    let platform: Platform = format!("{os}/{architecture}").parse().ok()?;
+    (platform.architecture != "arm").then_some(platform)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::platform;
+
+    const DOCKERD: &str = "docker/28.5.2 go/go1.25.3 git-commit/89c5e8f kernel/6.1.0-40-amd64 os/linux arch/amd64 \
+                           UpstreamClient(Docker-Client/28.2.2 \\(linux\\))";
+
+    fn found(user_agent: &str) -> Option<String> {
+        platform(user_agent).map(|platform| platform.to_string())
+    }
+
+    #[test]
+    fn dockerd_says_its_platform() {
+        assert_eq!(found(DOCKERD).as_deref(), Some("linux/amd64"));
+        let arm64 = DOCKERD.replace("arch/amd64", "arch/arm64");
+        assert_eq!(found(&arm64).as_deref(), Some("linux/arm64"));
+        let store = DOCKERD.replace(
+            " os/",
+            " containerd-client/2.1.9+unknown storage-driver/overlayfs os/",
+        );
+        assert_eq!(found(&store).as_deref(), Some("linux/amd64"));
+    }
+
+    #[test]
+    fn cri_o_says_its_platform() {
+        assert_eq!(
+            found("cri-o/1.33.2 go/go1.24.4 os/linux arch/arm64").as_deref(),
+            Some("linux/arm64")
+        );
+    }
+
+    #[test]
+    fn other_clients_say_nothing_whatever_they_say() {
+        for client in [
+            "containerd/2.1.4",
+            "containers/5.39.2",
+            "skopeo/1.22.0",
+            "xdocker/1",
+            "Docker-Client/28",
+            "",
+        ] {
+            assert_eq!(
+                found(&format!("{client} os/linux arch/amd64")),
+                None,
+                "{client}"
+            );
+        }
+    }
+
+    #[test]
+    fn builders_are_never_believed() {
+        for builder in [
+            "buildkit/v0.25.1",
+            "Buildah/1.28.2",
+            "docker/28.5.2 buildkit/v0.25.1",
+        ] {
+            assert_eq!(
+                found(&format!("{builder} os/linux arch/amd64")),
+                None,
+                "{builder}"
+            );
+        }
+        assert_eq!(
+            found(&DOCKERD.replace("Docker-Client/28.2.2", "buildkit/v0.25.1")),
+            None
+        );
+    }
+
+    #[test]
+    fn what_dockerds_client_claims_is_not_what_dockerd_says() {
+        assert_eq!(
+            found("docker/28.5.2 go/go1.25.3 UpstreamClient(x os/linux arch/s390x )"),
+            None
+        );
+        assert_eq!(
+            found("docker/28.5.2 os/linux UpstreamClient(x arch/s390x )"),
+            None
+        );
+    }
+
+    #[test]
+    fn half_a_platform_or_a_malformed_one_is_none() {
+        for rest in [
+            "os/linux",
+            "arch/amd64",
+            "os/ arch/amd64",
+            "os/linux arch/",
+            "os/linux arch/a/b/c",
+            "os/* arch/*",
+        ] {
+            assert_eq!(found(&format!("docker/28.5.2 {rest}")), None, "{rest}");
+        }
+    }
+
+    #[test]
+    fn a_32_bit_arm_may_be_any_of_three() {
+        assert_eq!(found(&DOCKERD.replace("arch/amd64", "arch/arm")), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! `[[listener]]` and `[admin]`: the addresses Archway answers on.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
+
+use manifest_model::Platform;
+use serde::Deserialize;
+
+use crate::protocol::host::Host;
+
+use super::error::{Problem, Problems};
+use super::field::{Field, Meaning, Wrong};
+use super::platform::PlatformValue;
+use super::print::Page;
+use super::upstreams::Upstreams;
+
+const DEFAULT_LISTENER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
+/// Where the admin routes are when the file does not say.
+pub(super) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+/// The admin address that means none.
+const OFF: &str = "off";
+
+/// An address on which clients pull.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listener {
+    /// Where to listen; port 0 is any free port.
+    pub address: SocketAddr,
+    /// An explicit hint for everything that comes in here; `"host"` has become this machine's platform.
+    pub platform: Option<Platform>,
+    /// The upstream of a name that carries none; always a configured one.
+    pub upstream: Option<Host>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as [[listener]]")]
+pub(super) struct RawListener {
+    address: Field<SocketAddr>,
+    platform: Option<Field<PlatformValue>>,
+    upstream: Option<Field<Host>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table such as [admin]")]
+pub(super) struct RawAdmin {
+    address: Option<Field<AdminAddress>>,
+}
+
+/// The admin address as the file gives it.
+pub(super) struct Admin {
+    pub(super) address: Option<SocketAddr>,
+    span: Range<usize>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct AdminAddress(Option<SocketAddr>);
+
+impl RawAdmin {
+    pub(super) fn resolve(self, problems: &mut Problems) -> Option<Admin> {
+        let field = self.address?;
+        let span = field.span.clone();
+        let AdminAddress(address) = field.take("address", problems)?;
+        Some(Admin { address, span })
+    }
+}
+
+/// The listeners of the file, or the one that stands for none.
+pub(super) fn resolve(
+    raw: Vec<RawListener>,
+    admin: Option<&Admin>,
+    upstreams: &Upstreams,
+    problems: &mut Problems,
+) -> Vec<Listener> {
+    let mut taken = HashMap::new();
+    if let Some(Admin {
+        address: Some(address),
+        span,
+    }) = admin
+    {
+        taken.insert(*address, span.clone());
+    }
+    let mut listeners = Vec::new();
+    for RawListener {
+        address,
+        platform,
+        upstream,
+    } in raw
+    {
+        let span = address.span.clone();
+        let address = address.take("address", problems);
+        let platform = platform.and_then(|field| field.take("platform", problems));
+        let upstream = upstream.and_then(|field| upstreams.known(field, "upstream", problems));
+        let Some(address) = address else { continue };
+        // Port 0 is a different port each time.
+        if address.port() != 0
+            && let Some(first) = taken.insert(address, span.clone())
+        {
+            let problem =
+                Problem::new(span, format!("two listeners on {address}")).label("already taken");
+            problems.add(
+                problem
+                    .other(first, "first used here")
+                    .help("give one of them another port"),
+            );
+        }
+        listeners.push(Listener {
+            address,
+            platform: platform.map(|value| value.0),
+            upstream,
+        });
+    }
+    if listeners.is_empty() {
+        listeners.push(Listener {
+            address: DEFAULT_LISTENER,
+            platform: None,
+            upstream: None,
+        });
+    }
+    listeners
+}
+
+pub(super) fn print(listeners: &[Listener], admin: Option<SocketAddr>, page: &mut Page) {
+    for listener in listeners {
+        page.header("[[listener]]");
+        page.string("address", &listener.address.to_string());
+        if let Some(platform) = &listener.platform {
+            page.string("platform", &platform.to_string());
+        }
+        if let Some(upstream) = &listener.upstream {
+            page.string("upstream", upstream.as_str());
+        }
+    }
+    page.header("[admin]");
+    page.string(
+        "address",
+        &admin.map_or_else(|| OFF.to_owned(), |address| address.to_string()),
+    );
+}
+
+impl Meaning for SocketAddr {
+    const WHAT: &'static str = "an IP address with a port";
+    const EXAMPLE: &'static str = "\"127.0.0.1:5000\"";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        let wrong = Wrong::new("not an address and a port");
+        match text.parse() {
+            Ok(IpAddr::V4(ip)) => return Err(wrong.help(format!("add the port: \"{ip}:PORT\""))),
+            Ok(IpAddr::V6(ip)) => return Err(wrong.help(format!("add the port: \"[{ip}]:PORT\""))),
+            Err(_) => {}
+        }
+        if let Some(port) = text.strip_prefix(':') {
+            return Err(wrong.help(format!("on every address it is \"0.0.0.0:{port}\"")));
+        }
+        text.parse().map_err(|_| wrong)
+    }
+}
+
+impl Meaning for AdminAddress {
+    const WHAT: &'static str = "an IP address with a port, or \"off\"";
+    const EXAMPLE: &'static str = "\"127.0.0.1:9464\"";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        if text == OFF {
+            return Ok(AdminAddress(None));
+        }
+        SocketAddr::read(text).map(|address| AdminAddress(Some(address)))
+    }
+}

@@ -1,0 +1,156 @@
+//! `[platform]`: what a client is taken for when nothing in its request says so.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use manifest_model::Platform;
+use serde::Deserialize;
+
+use crate::protocol::host::Host;
+
+use super::error::{Problem, Problems};
+use super::field::{Entries, Field, Meaning, Wrong};
+use super::print::Page;
+
+const DEFAULT: &str = "linux/amd64";
+/// The platform of the machine Archway runs on.
+const THIS_MACHINE: &str = "host";
+
+/// Which platform a client is taken for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlatformConfig {
+    /// When nothing else speaks.
+    pub default: Platform,
+    /// By the host name the client asked for; look up with `of_host`.
+    pub hosts: BTreeMap<Host, Platform>,
+    /// By the client's address, the longest prefix first; look up with `of_address`.
+    pub addresses: Vec<(IpNet, Platform)>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table such as [platform]")]
+pub(super) struct RawPlatform {
+    default: Option<Field<PlatformValue>>,
+    hosts: Entries<Host, Field<PlatformValue>>,
+    addresses: Entries<Network, Field<PlatformValue>>,
+}
+
+/// A platform of the file; `"host"` has become this machine's.
+#[derive(Debug, Clone)]
+pub(super) struct PlatformValue(pub(super) Platform);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Network(IpNet);
+
+impl PlatformConfig {
+    /// The platform configured for a `Host` header, with or without its port.
+    pub fn of_host(&self, host: &Host) -> Option<&Platform> {
+        self.hosts
+            .get(host)
+            .or_else(|| self.hosts.get(&host.without_port()))
+    }
+
+    /// The platform of the narrowest network that holds the address.
+    pub fn of_address(&self, address: IpAddr) -> Option<&Platform> {
+        let address = address.to_canonical();
+        self.addresses
+            .iter()
+            .find(|(network, _)| network.contains(&address))
+            .map(|(_, platform)| platform)
+    }
+
+    pub(super) fn print(&self, page: &mut Page) {
+        page.header("[platform]");
+        page.string("default", &self.default.to_string());
+        page.map("hosts", self.hosts.iter());
+        page.map(
+            "addresses",
+            self.addresses
+                .iter()
+                .map(|(network, platform)| (network, platform)),
+        );
+    }
+}
+
+impl RawPlatform {
+    pub(super) fn resolve(self, problems: &mut Problems) -> PlatformConfig {
+        let default = self
+            .default
+            .and_then(|field| field.take("default", problems));
+        let hosts = pairs(self.hosts, "hosts", problems);
+        let mut addresses: Vec<_> = pairs(self.addresses, "addresses", problems)
+            .into_iter()
+            .map(|(Network(network), platform)| (network, platform))
+            .collect();
+        addresses.sort_by_key(|(network, _)| (std::cmp::Reverse(network.prefix_len()), *network));
+        PlatformConfig {
+            default: default.map_or_else(|| DEFAULT.parse().expect("a platform"), |value| value.0),
+            hosts: hosts.into_iter().collect(),
+            addresses,
+        }
+    }
+}
+
+/// Takes a table of platforms; a key that stands there twice in two spellings is a problem.
+fn pairs<K: Meaning + PartialEq>(
+    entries: Entries<K, Field<PlatformValue>>,
+    name: &str,
+    problems: &mut Problems,
+) -> Vec<(K, Platform)> {
+    let mut pairs: Vec<(K, Platform)> = Vec::new();
+    for (key, platform) in entries.0 {
+        let span = key.span.clone();
+        let platform = platform.take("platform", problems);
+        let Some(key) = key.take(name, problems) else {
+            continue;
+        };
+        if pairs.iter().any(|(earlier, _)| *earlier == key) {
+            let problem = Problem::new(span, format!("`{name}` has the same key twice"));
+            problems.add(
+                problem
+                    .label("the same as one above")
+                    .help("leave one of them out"),
+            );
+        }
+        pairs.extend(platform.map(|PlatformValue(platform)| (key, platform)));
+    }
+    pairs
+}
+
+impl Meaning for PlatformValue {
+    const WHAT: &'static str = "a platform";
+    const EXAMPLE: &'static str = "\"linux/arm64\", \"linux/arm/v7\" or \"host\"";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        if text == THIS_MACHINE {
+            return Ok(PlatformValue(Platform::host()));
+        }
+        if text == "all" {
+            return Err(Wrong::new("`all` is for requests")
+                .help("leave the key out: then there is no hint"));
+        }
+        text.parse()
+            .map(PlatformValue)
+            .map_err(|error: manifest_model::ParseError| Wrong::new(error.problem()))
+    }
+}
+
+impl Meaning for Network {
+    const WHAT: &'static str = "a network";
+    const EXAMPLE: &'static str = "\"10.1.0.0/16\"";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Network(IpNet::from(address)));
+        }
+        let network: IpNet = text
+            .parse()
+            .map_err(|_| Wrong::new("not an address with a prefix length"))?;
+        if network.trunc() != network {
+            let help = format!("the network is \"{}\"", network.trunc());
+            return Err(Wrong::new("there are bits set behind the prefix").help(help));
+        }
+        Ok(Network(network))
+    }
+}

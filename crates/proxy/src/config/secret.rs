@@ -1,0 +1,168 @@
+//! Secrets: read from a file, never shown.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+/// A secret kept in a file, such as a mounted Kubernetes secret. A clone is a cheap handle to the same secret.
+///
+/// `Debug` shows asterisks; two secrets are equal when they come from the same file.
+#[derive(Clone)]
+pub struct Secret(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    last: Mutex<Version>,
+}
+
+/// The secret as it was when the file had this stamp.
+struct Version {
+    stamp: Option<(SystemTime, u64)>,
+    value: Arc<str>,
+}
+
+/// Why a file yields no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// It cannot be read, or is not text.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It has nothing in it but a line end.
+    #[error("{} is empty", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Secret {
+    /// Reads the file for the first time.
+    pub fn from_file(path: impl Into<PathBuf>) -> Result<Secret, SecretError> {
+        let path = path.into();
+        let last = Mutex::new(read(&path)?);
+        Ok(Secret(Arc::new(Inner { path, last })))
+    }
+
+    /// The file it comes from.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// The secret, read anew when the file has changed since the last call. While the file is missing, empty or
+    /// unreadable, as between two versions of it, the last good value stays, with a warning in the log.
+    ///
+    /// Asks the file system for the file's time; call it where a token is renewed, not once a request.
+    pub fn reveal(&self) -> Arc<str> {
+        let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if stamp(&self.0.path) != last.stamp {
+            match read(&self.0.path) {
+                Ok(version) => *last = version,
+                Err(error) => tracing::warn!(%error, "keeping the secret as it was"),
+            }
+        }
+        Arc::clone(&last.value)
+    }
+}
+
+/// The stamp is taken first: a change between the two steps is then seen again, not missed.
+fn read(path: &Path) -> Result<Version, SecretError> {
+    let stamp = stamp(path);
+    let text = fs::read_to_string(path).map_err(|source| SecretError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let value = text.strip_suffix('\n').unwrap_or(&text);
+    let value = value.strip_suffix('\r').unwrap_or(value);
+    if value.is_empty() {
+        return Err(SecretError::Empty {
+            path: path.to_owned(),
+        });
+    }
+    Ok(Version {
+        stamp,
+        value: value.into(),
+    })
+}
+
+fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.path() == other.path()
+    }
+}
+
+impl Eq for Secret {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rewrite(path: &Path, text: &str, seconds: u64) {
+        fs::write(path, text).unwrap();
+        let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        fs::File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+    }
+
+    #[test]
+    fn a_changed_file_is_read_again_and_a_lost_one_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        rewrite(&path, "first\n", 1);
+        let secret = Secret::from_file(&path).unwrap();
+        assert_eq!(&*secret.reveal(), "first");
+        rewrite(&path, "other\r\n", 2);
+        assert_eq!(&*secret.reveal(), "other");
+        rewrite(&path, "\n", 3);
+        assert_eq!(&*secret.reveal(), "other");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(&*secret.reveal(), "other");
+        rewrite(&path, " spaces stay ", 4);
+        assert_eq!(&*secret.reveal(), " spaces stay ");
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        fs::write(&path, "hunter2").unwrap();
+        assert_eq!(format!("{:?}", Secret::from_file(path).unwrap()), "***");
+    }
+
+    #[test]
+    fn a_missing_or_empty_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        assert!(matches!(
+            Secret::from_file(&path),
+            Err(SecretError::Read { .. })
+        ));
+        fs::write(&path, "\r\n").unwrap();
+        assert!(matches!(
+            Secret::from_file(&path),
+            Err(SecretError::Empty { .. })
+        ));
+    }
+}

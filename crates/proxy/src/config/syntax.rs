@@ -1,0 +1,45 @@
+//! Words for what the TOML parser and serde refuse: syntax, unknown and missing keys, wrong types.
+//!
+//! Both say it in a sentence; a test per sentence notices when one changes, and then it is shown as it came.
+
+use super::error::Problem;
+use super::suggest;
+
+/// The parser's error as a problem of ours.
+pub(super) fn problem(error: &toml::de::Error) -> Problem {
+    let problem = |title: String| Problem::new(error.span().unwrap_or(0..0), title);
+    let message = error.message().trim();
+    if let Some((key, known)) = unknown_key(message) {
+        let problem = problem(format!("unknown key `{key}`")).label("no such key can stand here");
+        return problem.help(suggest::help(key, &known));
+    }
+    if let Some(key) = message.strip_prefix("missing field ") {
+        return problem(format!("missing key {key}")).label(format!("{key} must be set here"));
+    }
+    match wrong_type(message) {
+        Some(("map", "a sequence")) => problem("a list is expected here".to_owned())
+            .label("found a single table")
+            .help("each table of a list has double brackets, as in [[listener]]"),
+        Some((found, expected)) => {
+            let found = if found == "map" { "a table" } else { found };
+            problem(format!("{expected} is expected here")).label(format!("found {found}"))
+        }
+        None if message == "duplicate key" => {
+            problem("a key is set twice".to_owned()).label("this was set before")
+        }
+        None => problem(message.replace('\n', "; ")),
+    }
+}
+
+/// The word serde does not know, and those it does.
+fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
+    let (word, rest) = message.strip_prefix("unknown field `")?.split_once('`')?;
+    Some((word, rest.split('`').skip(1).step_by(2).collect()))
+}
+
+/// What serde found, and what it expected.
+fn wrong_type(message: &str) -> Option<(&str, &str)> {
+    message
+        .strip_prefix("invalid type: ")?
+        .split_once(", expected ")
+}

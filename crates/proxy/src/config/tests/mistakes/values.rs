@@ -1,0 +1,275 @@
+//! Values that mean nothing, or too much.
+
+use super::assert_picture;
+
+#[test]
+fn a_size_needs_a_unit_that_exists() {
+    assert_picture(
+        r#"
+[cache]
+max_size = "50 apples""#,
+        r#"
+error: `max_size` must be a size with its unit
+ --> archway.toml:2:12
+  |
+2 | max_size = "50 apples"
+  |            ^^^^^^^^^^^ `apples` is no unit of size
+  |
+  = help: units are B, KiB, MiB, GiB, TiB, kB, MB, GB and TB, for example "50GiB""#,
+    );
+}
+
+#[test]
+fn a_size_without_a_unit_is_refused() {
+    assert_picture(
+        r#"
+[cache]
+max_size = "50""#,
+        r#"
+error: `max_size` must be a size with its unit
+ --> archway.toml:2:12
+  |
+2 | max_size = "50"
+  |            ^^^^ the unit is missing
+  |
+  = help: add one, for example "50GiB""#,
+    );
+}
+
+#[test]
+fn a_cache_of_no_size_is_refused() {
+    assert_picture(
+        r#"
+[cache]
+max_size = "0GiB""#,
+        r#"
+error: `max_size` must be a size with its unit
+ --> archway.toml:2:12
+  |
+2 | max_size = "0GiB"
+  |            ^^^^^^ nothing could be kept in no space at all
+  |
+  = help: write it like this: "50GiB""#,
+    );
+}
+
+#[test]
+fn a_duration_without_a_unit_is_refused() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+tag_ttl = "60""#,
+        r#"
+error: `tag_ttl` must be a duration with its unit
+ --> archway.toml:2:11
+  |
+2 | tag_ttl = "60"
+  |           ^^^^ the unit is missing
+  |
+  = help: add one, for example "60s""#,
+    );
+}
+
+#[test]
+fn a_duration_is_a_year_at_most() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+stale_if_error = "366d""#,
+        r#"
+error: `stale_if_error` must be a duration with its unit
+ --> archway.toml:2:18
+  |
+2 | stale_if_error = "366d"
+  |                  ^^^^^^ this is longer than 365 days
+  |
+  = help: 365d is the longest possible"#,
+    );
+}
+
+#[test]
+fn a_time_limit_is_not_zero() {
+    assert_picture(
+        r#"
+[server]
+header_timeout = "0s""#,
+        r#"
+error: `header_timeout` must be a time limit
+ --> archway.toml:2:18
+  |
+2 | header_timeout = "0s"
+  |                  ^^^^ with no time at all nothing could be done
+  |
+  = help: to wait long, write "1h""#,
+    );
+}
+
+#[test]
+fn a_count_has_bounds() {
+    assert_picture(
+        r"
+[cache]
+max_fills = 0",
+        r"
+error: `max_fills` is out of bounds
+ --> archway.toml:2:13
+  |
+2 | max_fills = 0
+  |             ^ from 1 to 4096 is possible",
+    );
+}
+
+#[test]
+fn a_platform_that_cannot_be_read_is_refused() {
+    assert_picture(
+        r#"
+[[listener]]
+address = "127.0.0.1:5000"
+platform = "linux/arm64/v8/extra""#,
+        r#"
+error: `platform` must be a platform
+ --> archway.toml:3:12
+  |
+3 | platform = "linux/arm64/v8/extra"
+  |            ^^^^^^^^^^^^^^^^^^^^^^ more than os, architecture and variant
+  |
+  = help: write it like this: "linux/arm64", "linux/arm/v7" or "host""#,
+    );
+}
+
+#[test]
+fn all_platforms_are_no_hint() {
+    assert_picture(
+        r#"
+[platform]
+hosts = { "mirror.example" = "all" }"#,
+        r#"
+error: `platform` must be a platform
+ --> archway.toml:2:30
+  |
+2 | hosts = { "mirror.example" = "all" }
+  |                              ^^^^^ `all` is for requests
+  |
+  = help: leave the key out: then there is no hint"#,
+    );
+}
+
+#[test]
+fn a_network_has_nothing_behind_its_prefix() {
+    assert_picture(
+        r#"
+[platform]
+addresses = { "10.1.2.3/16" = "linux/arm64" }"#,
+        r#"
+error: `addresses` must be a network
+ --> archway.toml:2:15
+  |
+2 | addresses = { "10.1.2.3/16" = "linux/arm64" }
+  |               ^^^^^^^^^^^^^ there are bits set behind the prefix
+  |
+  = help: the network is "10.1.0.0/16""#,
+    );
+}
+
+#[test]
+fn an_address_needs_its_port() {
+    assert_picture(
+        r#"
+[admin]
+address = "127.0.0.1""#,
+        r#"
+error: `address` must be an IP address with a port, or "off"
+ --> archway.toml:2:11
+  |
+2 | address = "127.0.0.1"
+  |           ^^^^^^^^^^^ not an address and a port
+  |
+  = help: add the port: "127.0.0.1:PORT""#,
+    );
+}
+
+#[test]
+fn an_unknown_mode_is_refused() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+resolve = "alway""#,
+        r#"
+error: `resolve` must be one of the modes
+ --> archway.toml:2:11
+  |
+2 | resolve = "alway"
+  |           ^^^^^^^ not one of the words possible here
+  |
+  = help: did you mean `always`?"#,
+    );
+}
+
+#[test]
+fn an_unknown_level_is_refused() {
+    assert_picture(
+        r#"
+[log]
+level = "warn,proxy::pull=ifno""#,
+        r#"
+error: `level` must be a log level
+ --> archway.toml:2:9
+  |
+2 | level = "warn,proxy::pull=ifno"
+  |         ^^^^^^^^^^^^^^^^^^^^^^^ not one of the words possible here
+  |
+  = help: did you mean `info`?"#,
+    );
+}
+
+#[test]
+fn a_pattern_no_tag_fits_is_refused() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+immutable_tags = ["v1:*"]"#,
+        r#"
+error: `immutable_tags` must be a pattern over tags
+ --> archway.toml:2:19
+  |
+2 | immutable_tags = ["v1:*"]
+  |                   ^^^^^^ no tag could match this
+  |
+  = help: a tag has letters, digits, `_`, `.` and `-`; `*` stands for any run of them, `?` for one"#,
+    );
+}
+
+#[test]
+fn all_mistakes_are_shown_in_the_order_of_the_file() {
+    assert_picture(
+        r#"
+[cache]
+max_size = "50"
+max_fills = -1
+
+[platform]
+default = "amiga""#,
+        r#"
+error: `max_size` must be a size with its unit
+ --> archway.toml:2:12
+  |
+2 | max_size = "50"
+  |            ^^^^ the unit is missing
+  |
+  = help: add one, for example "50GiB"
+
+error: `max_fills` is out of bounds
+ --> archway.toml:3:13
+  |
+3 | max_fills = -1
+  |             ^^ from 1 to 4096 is possible
+
+error: `default` must be a platform
+ --> archway.toml:6:11
+  |
+6 | default = "amiga"
+  |           ^^^^^^^ neither os/architecture nor a known architecture
+  |
+  = help: write it like this: "linux/arm64", "linux/arm/v7" or "host""#,
+    );
+}

@@ -1,0 +1,155 @@
+//! `auth`: who Archway is towards an upstream.
+
+mod raw;
+
+use serde_spanned::Spanned;
+use url::Url;
+
+use crate::protocol::host::{Host, HostPattern};
+
+use super::endpoint;
+use crate::config::error::{Problem, Problems};
+use crate::config::print::quoted;
+use crate::config::secret::Secret;
+pub(super) use raw::RawAuth;
+
+/// Who Archway is towards one upstream host.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Auth {
+    /// Nobody; a Bearer challenge is answered with an anonymous token.
+    Anonymous,
+    /// The identity the AWS SDK finds, for a private ECR registry.
+    Ecr(EcrAuth),
+    /// The identity the AWS SDK finds, for ECR Public.
+    EcrPublic,
+    /// What docker's `config.json` and its credential helpers say for the host.
+    DockerConfig,
+    /// A name and a password, for Basic and for Bearer.
+    Password {
+        /// The name, sent as it is.
+        username: String,
+        /// The password or access token.
+        password: Secret,
+    },
+}
+
+/// How tokens for a private ECR registry are had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EcrAuth {
+    /// The ECR API, when it is not the region's own.
+    pub endpoint: Option<Url>,
+    /// The region whose API gives the token.
+    pub region: String,
+}
+
+/// `Auth` before the host is known.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) enum AuthSetting {
+    /// ECR's for a private ECR registry, else anonymous.
+    #[default]
+    Inferred,
+    Anonymous,
+    Ecr {
+        endpoint: Option<Url>,
+        /// `None` takes the one in the host's name.
+        region: Option<String>,
+    },
+    EcrPublic,
+    DockerConfig,
+    Password {
+        username: String,
+        password: Secret,
+    },
+}
+
+impl AuthSetting {
+    /// Who Archway is towards `host`; `None` when the setting has no meaning for it, as ECR without a region.
+    pub(super) fn for_host(&self, host: &Host) -> Option<Auth> {
+        let ecr_region = || host.ecr().map(|ecr| ecr.region);
+        Some(match self {
+            AuthSetting::Inferred => match ecr_region() {
+                Some(region) => Auth::Ecr(EcrAuth {
+                    endpoint: None,
+                    region,
+                }),
+                None => Auth::Anonymous,
+            },
+            AuthSetting::Anonymous => Auth::Anonymous,
+            AuthSetting::Ecr { endpoint, region } => {
+                let region = region.clone().or_else(ecr_region)?;
+                Auth::Ecr(EcrAuth {
+                    endpoint: endpoint.clone(),
+                    region,
+                })
+            }
+            AuthSetting::EcrPublic => Auth::EcrPublic,
+            AuthSetting::DockerConfig => Auth::DockerConfig,
+            AuthSetting::Password { username, password } => Auth::Password {
+                username: username.clone(),
+                password: password.clone(),
+            },
+        })
+    }
+
+    pub(super) fn resolve(
+        raw: Spanned<RawAuth>,
+        pattern: &HostPattern,
+        problems: &mut Problems,
+    ) -> AuthSetting {
+        let span = raw.span();
+        let setting = match raw.into_inner() {
+            RawAuth::Word(Ok(setting)) => setting,
+            RawAuth::Word(Err(wrong)) => {
+                let problem = Problem::new(span, "`auth` is no known way to authenticate");
+                problems.add(problem.label(wrong.label).maybe_help(wrong.help));
+                return AuthSetting::Inferred;
+            }
+            RawAuth::Table(table) => table.resolve(span.clone(), problems),
+        };
+        if matches!(setting, AuthSetting::Ecr { region: None, .. }) && !pattern.may_be_ecr() {
+            let problem = Problem::new(
+                span,
+                format!("`auth` needs a region, `{pattern}` does not name one"),
+            );
+            let help = "write the region like this: auth = { ecr = { region = \"eu-west-1\" } }";
+            problems.add(
+                problem
+                    .label("this is not the name of an ECR registry")
+                    .help(help),
+            );
+        }
+        setting
+    }
+
+    /// TOML that reads back to this; `None` for what no key says.
+    pub(super) fn toml(&self) -> Option<String> {
+        let word = match self {
+            AuthSetting::Inferred => return None,
+            AuthSetting::Anonymous => "anonymous",
+            AuthSetting::Ecr {
+                endpoint: None,
+                region: None,
+            } => "ecr",
+            AuthSetting::Ecr { endpoint, region } => {
+                let endpoint = endpoint
+                    .as_ref()
+                    .map(|url| format!("endpoint = {}", quoted(&endpoint::text(url))));
+                let region = region
+                    .as_ref()
+                    .map(|region| format!("region = {}", quoted(region)));
+                let keys: Vec<_> = endpoint.into_iter().chain(region).collect();
+                return Some(format!("{{ ecr = {{ {} }} }}", keys.join(", ")));
+            }
+            AuthSetting::EcrPublic => "ecr-public",
+            AuthSetting::DockerConfig => "docker-config",
+            AuthSetting::Password { username, password } => {
+                let file = quoted(&password.path().to_string_lossy());
+                return Some(format!(
+                    "{{ username = {}, password_file = {file} }}",
+                    quoted(username)
+                ));
+            }
+        };
+        Some(quoted(word))
+    }
+}

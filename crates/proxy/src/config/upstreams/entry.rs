@@ -1,0 +1,285 @@
+//! One `[upstream."HOST"]` table and its defaults.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use manifest_model::Platform;
+use serde::Deserialize;
+use serde_spanned::Spanned;
+use url::Url;
+
+use crate::protocol::host::{Host, HostPattern};
+
+use super::auth::{Auth, AuthSetting, RawAuth};
+use super::endpoint::{self, Endpoint};
+use crate::config::error::{Problem, Problems};
+use crate::config::field::{Field, Meaning, Wrong, or};
+use crate::config::platform::PlatformValue;
+use crate::config::print::{Page, quoted};
+use crate::config::suggest;
+use crate::config::tag_pattern::TagPattern;
+use crate::config::units::{Interval, Timeout};
+
+const DEFAULT_TAG_TTL: Interval = Interval(Duration::from_mins(1));
+const DEFAULT_STALE_IF_ERROR: Interval = Interval(Duration::from_hours(24));
+const DEFAULT_NOT_FOUND_TTL: Interval = Interval(Duration::from_secs(10));
+const DEFAULT_CONNECT_TIMEOUT: Timeout = Timeout(Duration::from_secs(5));
+const DEFAULT_HEADER_TIMEOUT: Timeout = Timeout(Duration::from_secs(20));
+const DEFAULT_IDLE_TIMEOUT: Timeout = Timeout(Duration::from_secs(30));
+
+/// How one upstream host is reached and how long its answers hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpstreamConfig {
+    /// Base URLs without a path, tried in order; never empty.
+    pub endpoints: Vec<Url>,
+    /// Who Archway is there.
+    pub auth: Auth,
+    /// What a client of this upstream is taken for when nothing else speaks; `None` leaves it to the global default.
+    pub platform: Option<Platform>,
+    /// When a tag that is an index is answered by one of its children.
+    pub resolve: Resolve,
+    /// How long a tag holds before it is asked for again; zero asks each time.
+    pub tag_ttl: Duration,
+    /// How long beyond that a tag may be served while the upstream is in trouble; zero is never.
+    pub stale_if_error: Duration,
+    /// How long the upstream's "not found" holds; zero asks each time.
+    pub not_found_ttl: Duration,
+    /// Tags that never change once seen.
+    pub immutable_tags: Vec<TagPattern>,
+    /// The longest time to a connection, TLS included; never zero.
+    pub connect_timeout: Duration,
+    /// The longest time from a request to the headers of its answer; never zero.
+    pub header_timeout: Duration,
+    /// The longest pause within a body; never zero. There is no limit to a whole body.
+    pub idle_timeout: Duration,
+    /// Certificates (PEM) trusted beside the built-in ones; the file was readable at start.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// When a tag that is an index is answered by one of its children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolve {
+    /// Only when the client's `Accept` takes no index.
+    Needed,
+    /// Then, or when the client's platform was said explicitly.
+    Explicit,
+    /// Then, or when there is any hint but a default.
+    Always,
+}
+
+/// A table of the file, for all hosts its key means.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Entry {
+    pub(super) pattern: HostPattern,
+    /// Empty: at the host itself.
+    endpoints: Vec<Url>,
+    auth: AuthSetting,
+    platform: Option<Platform>,
+    resolve: Resolve,
+    tag_ttl: Interval,
+    stale_if_error: Interval,
+    not_found_ttl: Interval,
+    immutable_tags: Vec<TagPattern>,
+    connect_timeout: Timeout,
+    header_timeout: Timeout,
+    idle_timeout: Timeout,
+    ca_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a table such as [upstream.\"docker.io\"]"
+)]
+pub(in super::super) struct RawUpstream {
+    endpoints: Option<Spanned<Vec<Field<Endpoint>>>>,
+    hosts: Vec<Field<Host>>,
+    auth: Option<Spanned<RawAuth>>,
+    platform: Option<Field<PlatformValue>>,
+    resolve: Option<Field<Resolve>>,
+    tag_ttl: Option<Field<Interval>>,
+    stale_if_error: Option<Field<Interval>>,
+    not_found_ttl: Option<Field<Interval>>,
+    immutable_tags: Vec<Field<TagPattern>>,
+    connect_timeout: Option<Field<Timeout>>,
+    header_timeout: Option<Field<Timeout>>,
+    idle_timeout: Option<Field<Timeout>>,
+    ca_file: Option<Field<PathBuf>>,
+}
+
+impl Entry {
+    pub(super) fn with_defaults(pattern: HostPattern) -> Entry {
+        Entry::resolve(pattern, RawUpstream::default(), &mut Problems::default()).0
+    }
+
+    /// The entry, and the virtual hosts the table claims.
+    pub(super) fn resolve(
+        pattern: HostPattern,
+        raw: RawUpstream,
+        problems: &mut Problems,
+    ) -> (Entry, Vec<Field<Host>>) {
+        let auth = raw
+            .auth
+            .map(|auth| AuthSetting::resolve(auth, &pattern, problems));
+        let platform = raw
+            .platform
+            .and_then(|field| field.take("platform", problems));
+        let tags = raw.immutable_tags.into_iter();
+        let entry = Entry {
+            pattern,
+            endpoints: raw
+                .endpoints
+                .map_or_else(Vec::new, |list| endpoints(list, problems)),
+            auth: auth.unwrap_or_default(),
+            platform: platform.map(|PlatformValue(platform)| platform),
+            resolve: or(raw.resolve, "resolve", Resolve::Explicit, problems),
+            tag_ttl: or(raw.tag_ttl, "tag_ttl", DEFAULT_TAG_TTL, problems),
+            stale_if_error: or(
+                raw.stale_if_error,
+                "stale_if_error",
+                DEFAULT_STALE_IF_ERROR,
+                problems,
+            ),
+            not_found_ttl: or(
+                raw.not_found_ttl,
+                "not_found_ttl",
+                DEFAULT_NOT_FOUND_TTL,
+                problems,
+            ),
+            immutable_tags: tags
+                .filter_map(|field| field.take("immutable_tags", problems))
+                .collect(),
+            connect_timeout: or(
+                raw.connect_timeout,
+                "connect_timeout",
+                DEFAULT_CONNECT_TIMEOUT,
+                problems,
+            ),
+            header_timeout: or(
+                raw.header_timeout,
+                "header_timeout",
+                DEFAULT_HEADER_TIMEOUT,
+                problems,
+            ),
+            idle_timeout: or(
+                raw.idle_timeout,
+                "idle_timeout",
+                DEFAULT_IDLE_TIMEOUT,
+                problems,
+            ),
+            ca_file: raw.ca_file.and_then(|field| readable(field, problems)),
+        };
+        (entry, raw.hosts)
+    }
+
+    /// The table for one host of those its key means; `None` when its `auth` has no meaning for that host.
+    pub(super) fn for_host(&self, host: &Host) -> Option<UpstreamConfig> {
+        let endpoints = match self.endpoints.as_slice() {
+            [] => vec![endpoint::default(host)],
+            listed => listed.to_vec(),
+        };
+        Some(UpstreamConfig {
+            endpoints,
+            auth: self.auth.for_host(host)?,
+            platform: self.platform.clone(),
+            resolve: self.resolve,
+            tag_ttl: self.tag_ttl.0,
+            stale_if_error: self.stale_if_error.0,
+            not_found_ttl: self.not_found_ttl.0,
+            immutable_tags: self.immutable_tags.clone(),
+            connect_timeout: self.connect_timeout.0,
+            header_timeout: self.header_timeout.0,
+            idle_timeout: self.idle_timeout.0,
+            ca_file: self.ca_file.clone(),
+        })
+    }
+
+    pub(super) fn print(&self, virtual_hosts: &[&Host], page: &mut Page) {
+        page.header(&format!("[upstream.{}]", quoted(self.pattern.as_str())));
+        match (self.endpoints.as_slice(), self.pattern.exact()) {
+            ([], None) => page.comment("endpoints: https:// and the host"),
+            ([], Some(host)) => page.comment(&format!(
+                "endpoints: {}",
+                endpoint::text(&endpoint::default(host))
+            )),
+            (listed, _) => page.list(
+                "endpoints",
+                &listed.iter().map(endpoint::text).collect::<Vec<_>>(),
+            ),
+        }
+        match self.auth.toml() {
+            Some(auth) => page.raw("auth", auth),
+            None => {
+                page.comment("auth: by the name of the host, \"ecr\" for ECR, else \"anonymous\"");
+            }
+        }
+        page.list("hosts", virtual_hosts);
+        if let Some(platform) = &self.platform {
+            page.string("platform", &platform.to_string());
+        }
+        page.string("resolve", self.resolve.word());
+        page.duration("tag_ttl", self.tag_ttl.0);
+        page.duration("stale_if_error", self.stale_if_error.0);
+        page.duration("not_found_ttl", self.not_found_ttl.0);
+        page.list("immutable_tags", &self.immutable_tags);
+        page.duration("connect_timeout", self.connect_timeout.0);
+        page.duration("header_timeout", self.header_timeout.0);
+        page.duration("idle_timeout", self.idle_timeout.0);
+        if let Some(file) = &self.ca_file {
+            page.string("ca_file", &file.to_string_lossy());
+        }
+    }
+}
+
+fn endpoints(list: Spanned<Vec<Field<Endpoint>>>, problems: &mut Problems) -> Vec<Url> {
+    if list.get_ref().is_empty() {
+        let problem = Problem::new(list.span(), "`endpoints` is empty").label("nothing to ask");
+        problems.add(problem.help("name one, or leave the key out for https:// and the host"));
+    }
+    let fields = list.into_inner().into_iter();
+    fields
+        .filter_map(|field| field.take("endpoints", problems))
+        .map(|Endpoint(url)| url)
+        .collect()
+}
+
+/// The path, when the file can be opened: a missing one shows at start rather than at the first pull.
+fn readable(field: Field<PathBuf>, problems: &mut Problems) -> Option<PathBuf> {
+    let span: Range<usize> = field.span.clone();
+    let path = field.take("ca_file", problems)?;
+    match std::fs::read(&path) {
+        Ok(_) => Some(path),
+        Err(error) => {
+            let problem = Problem::new(span, "`ca_file` cannot be read");
+            problems.add(
+                problem
+                    .label(error.to_string())
+                    .help("name a file of certificates in PEM form"),
+            );
+            None
+        }
+    }
+}
+
+impl Resolve {
+    const ALL: [Resolve; 3] = [Resolve::Needed, Resolve::Explicit, Resolve::Always];
+
+    fn word(self) -> &'static str {
+        match self {
+            Resolve::Needed => "needed",
+            Resolve::Explicit => "explicit",
+            Resolve::Always => "always",
+        }
+    }
+}
+
+impl Meaning for Resolve {
+    const WHAT: &'static str = "one of the modes";
+    const EXAMPLE: &'static str = "\"explicit\"";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        suggest::word(text, Resolve::ALL.map(|mode| (mode.word(), mode)))
+    }
+}

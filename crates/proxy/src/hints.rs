@@ -1,0 +1,204 @@
+//! Which platform a client is: who may say so, and who is believed.
+//!
+//! [`SOURCES`] is the order of trust, one line per source; each source is a small module of its own. Nothing a hint says ever
+//! changes what is fetched or stored.
+
+mod address;
+mod header;
+mod listener;
+mod path;
+mod query;
+mod user_agent;
+mod virtual_host;
+
+use std::{fmt, net::IpAddr};
+
+use http::HeaderMap;
+use manifest_model::{ParseError, Platform};
+
+use crate::{config::PlatformConfig, protocol::host::Host};
+
+/// Who said it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `?platform=`
+    Query,
+    /// `Archway-Platform:`
+    Header,
+    /// `/platform/linux-arm64/`
+    Path,
+    /// The listener's `platform`.
+    Listener,
+    /// `platform.hosts`
+    VirtualHost,
+    /// What dockerd and CRI-O say of themselves.
+    UserAgent,
+    /// `platform.addresses`
+    Address,
+    /// The upstream's `platform`, or `platform.default`.
+    Default,
+}
+
+impl Source {
+    /// Whether the client or the operator said so on purpose. Implicit sources know who asks, not what for.
+    pub fn is_explicit(self) -> bool {
+        match self {
+            Self::Query | Self::Header | Self::Path | Self::Listener | Self::VirtualHost => true,
+            Self::UserAgent | Self::Address | Self::Default => false,
+        }
+    }
+
+    /// The source's name in headers, logs and errors.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Header => "header",
+            Self::Path => "path",
+            Self::Listener => "listener",
+            Self::VirtualHost => "host",
+            Self::UserAgent => "user-agent",
+            Self::Address => "address",
+            Self::Default => "default",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// What a source asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// The index itself: no substitution.
+    All,
+    /// This platform's manifest.
+    Platform(Platform),
+}
+
+impl fmt::Display for Wish {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => formatter.write_str("all"),
+            Self::Platform(platform) => platform.fmt(formatter),
+        }
+    }
+}
+
+impl Wish {
+    /// `all`, or a platform in containerd's form.
+    fn parse(text: &str) -> Result<Self, ParseError> {
+        if text == "all" {
+            Ok(Self::All)
+        } else {
+            text.parse().map(Self::Platform)
+        }
+    }
+}
+
+/// A wish and who had it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// Who said so.
+    pub source: Source,
+    /// What was said.
+    pub wish: Wish,
+}
+
+/// Why a request's hints cannot be followed: a 400.
+#[derive(Debug, thiserror::Error)]
+pub enum HintError {
+    /// A source named something that is no platform.
+    #[error("the {from} names no platform: {source}")]
+    Invalid {
+        /// Who.
+        from: Source,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+    /// Two explicit sources disagree.
+    #[error("the {} asks for {}, the {} for {}: remove one of them", .first.source, .first.wish, .second.source, .second.wish)]
+    Conflict {
+        /// The one that is trusted more.
+        first: Box<Hint>,
+        /// The other.
+        second: Box<Hint>,
+    },
+}
+
+/// Everything of a request that may tell its platform.
+#[derive(Clone, Copy, Debug)]
+pub struct Clues<'a> {
+    /// The values of `platform` in the query, decoded.
+    pub query: &'a [String],
+    /// The request's headers.
+    pub headers: &'a HeaderMap,
+    /// The platform in the path, in its path form.
+    pub path: Option<&'a str>,
+    /// The listener's platform.
+    pub listener: Option<&'a Platform>,
+    /// The name under which the client knows us.
+    pub host: Option<&'a Host>,
+    /// Where the client connects from.
+    pub peer: IpAddr,
+    /// The configured hosts and addresses.
+    pub config: &'a PlatformConfig,
+}
+
+/// What a source module offers.
+enum Ask {
+    /// What the client wrote: any number of wishes, or nonsense.
+    Written(fn(&Clues<'_>) -> Result<Vec<Wish>, ParseError>),
+    /// What the configuration or the connection says: one wish or none.
+    Known(fn(&Clues<'_>) -> Option<Wish>),
+}
+
+impl Ask {
+    fn wishes(&self, clues: &Clues<'_>) -> Result<Vec<Wish>, ParseError> {
+        match self {
+            Self::Written(ask) => ask(clues),
+            Self::Known(ask) => Ok(ask(clues).into_iter().collect()),
+        }
+    }
+}
+
+/// The order of trust.
+const SOURCES: [(Source, Ask); 7] = [
+    (Source::Query, Ask::Written(query::wishes)),
+    (Source::Header, Ask::Written(header::wishes)),
+    (Source::Path, Ask::Written(path::wishes)),
+    (Source::Listener, Ask::Known(listener::wish)),
+    (Source::VirtualHost, Ask::Known(virtual_host::wish)),
+    (Source::UserAgent, Ask::Known(user_agent::wish)),
+    (Source::Address, Ask::Known(address::wish)),
+];
+
+/// The hint to follow: the first source that speaks. Explicit sources must agree, with themselves and with each other.
+pub fn hint(clues: &Clues<'_>) -> Result<Option<Hint>, HintError> {
+    let mut chosen: Option<Hint> = None;
+    for (source, ask) in SOURCES {
+        let wishes = ask.wishes(clues).map_err(|error| HintError::Invalid {
+            from: source,
+            source: error,
+        })?;
+        for wish in wishes {
+            let hint = Hint { source, wish };
+            match &chosen {
+                None => chosen = Some(hint),
+                Some(first) if source.is_explicit() && first.wish != hint.wish => {
+                    return Err(HintError::Conflict {
+                        first: Box::new(first.clone()),
+                        second: Box::new(hint),
+                    });
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests;

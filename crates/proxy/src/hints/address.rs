@@ -1,0 +1,11 @@
+//! Networks whose machines are of one platform. The address is the connection's own: no forwarding header is believed.
+
+use super::{Clues, Wish};
+
+pub(super) fn wish(clues: &Clues<'_>) -> Option<Wish> {
+    clues
+        .config
+        .of_address(clues.peer)
+        .cloned()
+        .map(Wish::Platform)
+}

@@ -1,0 +1,7 @@
+//! A listener for one platform: one port per architecture, or one proxy per node.
+
+use super::{Clues, Wish};
+
+pub(super) fn wish(clues: &Clues<'_>) -> Option<Wish> {
+    clues.listener.cloned().map(Wish::Platform)
+}

@@ -1,0 +1,14 @@
+//! dockerd and CRI-O name their machine in `User-Agent`; nobody else does, and builders build for others.
+
+use http::header;
+use manifest_model::user_agent;
+
+use super::{Clues, Wish};
+
+pub(super) fn wish(clues: &Clues<'_>) -> Option<Wish> {
+    let agent = clues
+        .headers
+        .get(header::USER_AGENT)
+        .and_then(|value| value.to_str().ok());
+    agent.and_then(user_agent::platform).map(Wish::Platform)
+}

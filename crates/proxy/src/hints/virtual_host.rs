@@ -1,0 +1,8 @@
+//! `arm64.mirror.example`: a name of ours that stands for a platform.
+
+use super::{Clues, Wish};
+
+pub(super) fn wish(clues: &Clues<'_>) -> Option<Wish> {
+    let platform = clues.host.and_then(|host| clues.config.of_host(host));
+    platform.cloned().map(Wish::Platform)
+}

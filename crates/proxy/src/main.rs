@@ -1,0 +1,40 @@
+//! The binary: arguments, configuration, telemetry, run, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use proxy::{
+    app::App,
+    cli::{Answer, Cli, Command},
+    config::Config,
+    telemetry,
+    upstream::Chain,
+};
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Config { command } => command.run().deliver(),
+        Command::Serve(file) => match file.load() {
+            Ok(config) => serve(config),
+            Err(error) => Answer::unusable(&error).deliver(),
+        },
+    }
+}
+
+fn serve(config: Config) -> ExitCode {
+    telemetry::init(&config.log);
+    let run = || -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async { App::start(config).await?.run().await })?;
+        Ok(())
+    };
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = %Chain(error.as_ref()), "archway cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Header names of the distribution spec, and our own.
+
+use http::HeaderName;
+
+/// The digest of the body (distribution-spec, pulling manifests).
+pub const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+/// What old Docker clients look for on `/v2/`.
+pub const DOCKER_DISTRIBUTION_API_VERSION: HeaderName =
+    HeaderName::from_static("docker-distribution-api-version");
+/// The upstream an answer came from (distribution-spec, registry proxying).
+pub const OCI_NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
+/// Which filters a referrers answer has been through.
+pub const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+/// In a request, the platform wanted; in an answer, the platform served and the source that asked for it.
+pub const ARCHWAY_PLATFORM: HeaderName = HeaderName::from_static("archway-platform");
+/// In a substituted answer, the digest of the index it was chosen from.
+pub const ARCHWAY_INDEX: HeaderName = HeaderName::from_static("archway-index");
+/// Where an answer came from: see [`crate::pull::Outcome`].
+pub const ARCHWAY_CACHE: HeaderName = HeaderName::from_static("archway-cache");

@@ -1,0 +1,310 @@
+//! Manifests: by digest from what is stored; by tag, within the tag's freshness, by asking, or stale when asking fails.
+
+use std::time::{Duration, SystemTime};
+
+use cache::TagEntry;
+use manifest_model::{Digest, Manifest, Reference, Tag};
+use tracing::{error, info, warn};
+
+use super::{
+    Outcome, Pull, PullError, Repository,
+    freshness::{TagState, tag_state},
+};
+use crate::upstream::{Chain, FetchError};
+
+/// How long a client waits for a tag to be confirmed before it gets what is there. The confirmation goes on.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A manifest and how it was had.
+#[derive(Clone, Debug)]
+pub struct ManifestAnswer {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// From where.
+    pub outcome: Outcome,
+    /// How long ago the upstream last confirmed the tag, where that could not be done now.
+    pub age: Option<Duration>,
+}
+
+impl ManifestAnswer {
+    fn new(manifest: Manifest, outcome: Outcome) -> Self {
+        Self {
+            manifest,
+            outcome,
+            age: None,
+        }
+    }
+}
+
+impl Pull {
+    /// The manifest `reference` means in `repository`.
+    pub async fn manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Result<ManifestAnswer, PullError> {
+        match reference {
+            Reference::Digest(digest) => self.by_digest(repository, digest).await,
+            Reference::Tag(tag) => self.by_tag(repository, tag).await,
+        }
+    }
+
+    /// A digest never changes: what is stored and linked needs no upstream.
+    pub(super) async fn by_digest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<ManifestAnswer, PullError> {
+        match self.stored_manifest(repository, digest).await {
+            Ok(Some(manifest)) => return Ok(ManifestAnswer::new(manifest, Outcome::Hit)),
+            Ok(None) => {}
+            Err(trouble) => {
+                error!(error = %Chain(&trouble), %digest, "a stored manifest cannot be read; asking upstream");
+            }
+        }
+        let reference = Reference::Digest(*digest);
+        self.fly(
+            repository,
+            reference.clone(),
+            move |pull, repository| async move { pull.fetch(&repository, &reference, None).await },
+        )
+        .await
+    }
+
+    async fn by_tag(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<ManifestAnswer, PullError> {
+        let config = repository.upstream.config();
+        let known = self.inner.cache.tag(&repository.key, tag)?;
+        let Some(entry) = known else {
+            return self.confirm(repository, tag, None).await;
+        };
+        match tag_state(&entry, tag, config, SystemTime::now()) {
+            TagState::Fresh => self.by_digest(repository, &entry.digest).await,
+            TagState::Stale(age)
+                if self.inner.freshness.is_troubled(repository.upstream.host()) =>
+            {
+                self.stale(repository, &entry, age).await
+            }
+            TagState::Stale(age) => {
+                let confirmed =
+                    tokio::time::timeout(PATIENCE, self.confirm(repository, tag, Some(entry)))
+                        .await;
+                match confirmed {
+                    Ok(Err(problem))
+                        if problem
+                            .fetch_error()
+                            .is_none_or(|error| !error.allows_stale()) =>
+                    {
+                        Err(problem)
+                    }
+                    Ok(Ok(answer)) => Ok(answer),
+                    Ok(Err(problem)) => {
+                        info!(error = %Chain(&problem), repository = %repository.key, %tag, age = age.as_secs(), "serving a tag stale");
+                        self.stale(repository, &entry, age).await
+                    }
+                    Err(_) => self.stale(repository, &entry, age).await,
+                }
+            }
+            TagState::TooOld => self.confirm(repository, tag, Some(entry)).await,
+        }
+    }
+
+    async fn stale(
+        &self,
+        repository: &Repository,
+        entry: &TagEntry,
+        age: Duration,
+    ) -> Result<ManifestAnswer, PullError> {
+        let answer = self.by_digest(repository, &entry.digest).await?;
+        Ok(ManifestAnswer {
+            manifest: answer.manifest,
+            outcome: Outcome::Stale,
+            age: Some(age),
+        })
+    }
+
+    /// Asks the upstream what `tag` is now; one question for all who want to know.
+    async fn confirm(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        known: Option<TagEntry>,
+    ) -> Result<ManifestAnswer, PullError> {
+        let asked = tag.clone();
+        self.fly(
+            repository,
+            Reference::Tag(tag.clone()),
+            move |pull, repository| async move {
+                match known {
+                    Some(entry) => pull.revalidate(&repository, &asked, &entry).await,
+                    None => {
+                        pull.fetch(&repository, &Reference::Tag(asked.clone()), Some(&asked))
+                            .await
+                    }
+                }
+            },
+        )
+        .await
+    }
+
+    /// A HEAD first: it is cheap, and where nothing has changed it is all.
+    async fn revalidate(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        entry: &TagEntry,
+    ) -> Result<ManifestAnswer, PullError> {
+        let by_tag = Reference::Tag(tag.clone());
+        let current = match repository.upstream.tag_digest(&repository.name, tag).await {
+            Ok(digest) => digest,
+            // Some registries answer HEAD otherwise than GET.
+            Err(FetchError::Refused { .. }) => None,
+            Err(problem) => return Err(self.note(repository, &by_tag, problem).await),
+        };
+        if current == Some(entry.digest) {
+            self.inner
+                .cache
+                .confirm_tag(&repository.key, tag, &entry.digest)
+                .await?;
+            return self.by_digest_now(repository, &entry.digest, tag).await;
+        }
+        self.fetch(repository, &by_tag, Some(tag)).await
+    }
+
+    /// Like [`Self::by_digest`], from within a flight: the manifest may have been evicted, then it is fetched here and now.
+    async fn by_digest_now(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        tag: &Tag,
+    ) -> Result<ManifestAnswer, PullError> {
+        match self.stored_manifest(repository, digest).await? {
+            Some(manifest) => Ok(ManifestAnswer::new(manifest, Outcome::Hit)),
+            None => {
+                self.fetch(repository, &Reference::Digest(*digest), Some(tag))
+                    .await
+            }
+        }
+    }
+
+    /// Gets a manifest and keeps it. If it cannot be kept, the client has it all the same.
+    async fn fetch(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        tag: Option<&Tag>,
+    ) -> Result<ManifestAnswer, PullError> {
+        let manifest = match repository
+            .upstream
+            .manifest(&repository.name, reference)
+            .await
+        {
+            Ok(manifest) => manifest,
+            Err(problem) => return Err(self.note(repository, reference, problem).await),
+        };
+        if let Err(trouble) = self
+            .inner
+            .cache
+            .store_manifest(&repository.key, &manifest, tag)
+            .await
+        {
+            warn!(error = %Chain(&trouble), digest = %manifest.digest(), "a manifest could not be stored");
+        }
+        self.inner.manifests.put(&manifest);
+        Ok(ManifestAnswer::new(manifest, Outcome::Miss))
+    }
+
+    /// Remembers what a failed question tells about the next ones.
+    async fn note(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        problem: FetchError,
+    ) -> PullError {
+        match &problem {
+            FetchError::Absent { what, .. } => {
+                let ttl = repository.upstream.config().not_found_ttl;
+                self.inner.freshness.note_absent(
+                    (repository.key.clone(), reference.clone()),
+                    *what,
+                    ttl,
+                );
+                if let Reference::Tag(tag) = reference
+                    && let Err(trouble) = self.inner.cache.remove_tag(&repository.key, tag).await
+                {
+                    return trouble.into();
+                }
+            }
+            FetchError::Unreachable { .. } => self
+                .inner
+                .freshness
+                .note_trouble(repository.upstream.host()),
+            _ => {}
+        }
+        problem.into()
+    }
+
+    async fn stored_manifest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<Manifest>, PullError> {
+        if !self.inner.cache.is_linked(&repository.key, digest)? {
+            return Ok(None);
+        }
+        if let Some(manifest) = self.inner.manifests.get(digest) {
+            return Ok(Some(manifest));
+        }
+        let Some(stored) = self.inner.cache.manifest(digest).await? else {
+            return Ok(None);
+        };
+        match Manifest::parse(stored.bytes, Some(&stored.media_type), digest.algorithm()) {
+            Ok(manifest) if manifest.digest() == *digest => {
+                self.inner.manifests.put(&manifest);
+                Ok(Some(manifest))
+            }
+            // Damaged on disk: the upstream has it whole.
+            _ => {
+                error!(%digest, "a stored manifest is damaged; asking upstream");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Runs `work` unless the same name is being asked for already or is known to be absent.
+    async fn fly<F>(
+        &self,
+        repository: &Repository,
+        reference: Reference,
+        work: impl FnOnce(Self, Repository) -> F,
+    ) -> Result<ManifestAnswer, PullError>
+    where
+        F: Future<Output = Result<ManifestAnswer, PullError>> + Send + 'static,
+    {
+        let key = (repository.key.clone(), reference);
+        if let Some(what) = self.inner.freshness.absent(&key) {
+            return Err(FetchError::Absent {
+                upstream: repository.upstream.host().clone(),
+                what,
+            }
+            .into());
+        }
+        let stop = self.inner.stop.clone();
+        let work = || {
+            let work = work(self.clone(), repository.clone());
+            async move {
+                stop.run_until_cancelled(work)
+                    .await
+                    .unwrap_or(Err(PullError::Interrupted))
+            }
+        };
+        self.inner
+            .fetches
+            .join(key, &self.inner.tasks, work)
+            .await
+            .unwrap_or(Err(PullError::Interrupted))
+    }
+}

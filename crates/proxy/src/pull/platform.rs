@@ -1,0 +1,175 @@
+//! When a tag that is an index is answered by one of its children, and by which.
+
+use futures_util::TryStreamExt;
+use manifest_model::{Choice, Descriptor, Manifest, Matcher, Platform, choose, offered};
+
+use super::{Pull, PullError, Repository};
+use crate::{
+    config::Resolve,
+    hints::{Hint, Source, Wish},
+};
+
+/// How deep indexes may be nested.
+const MAX_DEPTH: usize = 8;
+
+/// The largest image config read to learn its platform.
+const LARGEST_CONFIG: usize = 8 * 1024 * 1024;
+
+/// A platform to answer with, and who asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Substitution {
+    /// The platform.
+    pub platform: Platform,
+    /// Who asked.
+    pub source: Source,
+}
+
+/// Whether an index is answered by a child, by the upstream's mode, the client's hint and what the client can read.
+///
+/// A client that takes no index gets a child in every mode: of the hint's platform, else of the default one. One that takes
+/// indexes gets a child only where the mode lets the hint's source decide.
+pub fn resolve_mode_substitutes(
+    mode: Resolve,
+    hint: Option<&Hint>,
+    takes_index: bool,
+    default: &Platform,
+) -> Option<Substitution> {
+    let (source, platform) = match hint {
+        Some(Hint {
+            wish: Wish::All, ..
+        }) => return None,
+        Some(Hint {
+            source,
+            wish: Wish::Platform(platform),
+        }) => (*source, platform),
+        None => (Source::Default, default),
+    };
+    let decides = match mode {
+        Resolve::Needed => false,
+        Resolve::Explicit => source.is_explicit(),
+        Resolve::Always => source != Source::Default,
+    };
+    (decides || !takes_index).then(|| Substitution {
+        platform: platform.clone(),
+        source,
+    })
+}
+
+impl Pull {
+    /// The child of `index` for `wanted`, as containerd would choose it. Nested indexes are followed; an entry that does not say
+    /// its platform is judged by its image's config.
+    pub async fn child(
+        &self,
+        repository: &Repository,
+        index: &Manifest,
+        wanted: &Platform,
+    ) -> Result<Manifest, PullError> {
+        let matcher = Matcher::new(wanted);
+        let nothing = || PullError::NothingFits {
+            wanted: wanted.clone(),
+            offered: offered(index.entries()),
+        };
+        let mut current = index.clone();
+        for _ in 0..MAX_DEPTH {
+            match choose(current.entries(), &matcher) {
+                Choice::Manifest(entry) => {
+                    return Ok(self.by_digest(repository, &entry.digest).await?.manifest);
+                }
+                Choice::Unverified(entry) => {
+                    let manifest = self.by_digest(repository, &entry.digest).await?.manifest;
+                    let config = manifest.config().ok_or_else(nothing)?;
+                    let platform = self.config_platform(repository, config).await?;
+                    return if matcher.matches(&platform) {
+                        Ok(manifest)
+                    } else {
+                        Err(nothing())
+                    };
+                }
+                Choice::Index(entry) => {
+                    current = self.by_digest(repository, &entry.digest).await?.manifest;
+                }
+                Choice::None => return Err(nothing()),
+            }
+        }
+        Err(PullError::Unresolvable("its indexes are nested too deep"))
+    }
+
+    async fn config_platform(
+        &self,
+        repository: &Repository,
+        config: &Descriptor,
+    ) -> Result<Platform, PullError> {
+        let answer = self.blob(repository, &config.digest).await?;
+        let mut stream = answer.bytes.read(0, None);
+        let mut bytes = Vec::new();
+        let broken = |_| PullError::Unresolvable("an image's config could not be read");
+        while let Some(piece) = stream.try_next().await.map_err(broken)? {
+            if bytes.len() + piece.len() > LARGEST_CONFIG {
+                return Err(PullError::Unresolvable("an image's config is too large"));
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Platform::of_config(&bytes)
+            .map_err(|_| PullError::Unresolvable("an image's config names no platform"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(source: Source) -> Hint {
+        Hint {
+            source,
+            wish: Wish::Platform("linux/arm64".parse().unwrap()),
+        }
+    }
+
+    fn source(mode: Resolve, hint: Option<&Hint>, takes_index: bool) -> Option<Source> {
+        resolve_mode_substitutes(mode, hint, takes_index, &"linux/amd64".parse().unwrap())
+            .map(|chosen| chosen.source)
+    }
+
+    #[test]
+    fn a_client_that_takes_no_index_gets_a_child_in_every_mode() {
+        for mode in [Resolve::Needed, Resolve::Explicit, Resolve::Always] {
+            assert_eq!(source(mode, None, false), Some(Source::Default));
+            assert_eq!(
+                source(mode, Some(&said(Source::UserAgent)), false),
+                Some(Source::UserAgent)
+            );
+            assert_eq!(
+                source(mode, Some(&said(Source::Header)), false),
+                Some(Source::Header)
+            );
+        }
+    }
+
+    #[test]
+    fn a_client_that_takes_indexes_gets_a_child_only_where_the_mode_says_so() {
+        let (explicit, implicit) = (said(Source::Header), said(Source::Address));
+        assert_eq!(source(Resolve::Needed, Some(&explicit), true), None);
+        assert_eq!(
+            source(Resolve::Explicit, Some(&explicit), true),
+            Some(Source::Header)
+        );
+        assert_eq!(source(Resolve::Explicit, Some(&implicit), true), None);
+        assert_eq!(
+            source(Resolve::Always, Some(&implicit), true),
+            Some(Source::Address)
+        );
+        assert_eq!(source(Resolve::Always, None, true), None);
+    }
+
+    #[test]
+    fn all_means_the_index_always() {
+        let all = Hint {
+            source: Source::Query,
+            wish: Wish::All,
+        };
+        for mode in [Resolve::Needed, Resolve::Explicit, Resolve::Always] {
+            assert_eq!(source(mode, Some(&all), true), None);
+            assert_eq!(source(mode, Some(&all), false), None);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! GET and HEAD of blobs, whole or in part.
+
+use std::ops::Range;
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use manifest_model::Digest;
+
+use super::{Service, digest_headers, error::ApiError, is_known, not_modified};
+use crate::{
+    protocol::{
+        headers,
+        range::{ByteRange, Unsatisfiable},
+    },
+    pull::{BlobAnswer, Outcome, Repository},
+    telemetry::access::Account,
+};
+
+/// What a blob is said to be: its media type is the manifest's affair.
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+pub(super) async fn answer(
+    service: &Service,
+    repository: &Repository,
+    digest: &Digest,
+    (method, request): (&Method, &HeaderMap),
+    account: &mut Account,
+) -> Result<Response, ApiError> {
+    if *method == Method::HEAD {
+        let (size, outcome) = service.pull.blob_size(repository, digest).await?;
+        account.outcome = Some(outcome);
+        let known = is_known(request, digest);
+        return Ok(if known {
+            not_modified(digest)
+        } else {
+            described(StatusCode::OK, digest, size, outcome, Body::empty())
+        });
+    }
+    let blob = service.pull.blob(repository, digest).await?;
+    account.outcome = Some(blob.outcome);
+    if is_known(request, digest) {
+        return Ok(not_modified(digest));
+    }
+    // Without a size no `Content-Range` can be given; the whole body is a right answer to any range.
+    if let (Some(range), Some(size)) = (requested(request, digest), blob.size) {
+        return Ok(match range.of(size) {
+            Ok(range) => part(digest, blob, range, size),
+            Err(Unsatisfiable) => unsatisfiable(digest, size),
+        });
+    }
+    let (size, outcome) = (blob.size, blob.outcome);
+    let body = Body::from_stream(blob.bytes.read(0, size));
+    Ok(described(StatusCode::OK, digest, size, outcome, body))
+}
+
+/// The range asked for. With an `If-Range` that names other bytes than these, the whole is wanted (RFC 9110, section 13.1.5).
+fn requested(request: &HeaderMap, digest: &Digest) -> Option<ByteRange> {
+    let condition = request
+        .get(header::IF_RANGE)
+        .map(|value| value.as_bytes() == format!("\"{digest}\"").as_bytes());
+    if condition == Some(false) {
+        return None;
+    }
+    let mut lines = request.get_all(header::RANGE).iter();
+    let (first, second) = (lines.next(), lines.next());
+    first
+        .filter(|_| second.is_none())
+        .and_then(|value| ByteRange::parse(value.to_str().ok()?))
+}
+
+fn part(digest: &Digest, blob: BlobAnswer, range: Range<u64>, size: u64) -> Response {
+    let length = range.end - range.start;
+    let outcome = blob.outcome;
+    let body = Body::from_stream(blob.bytes.read(range.start, Some(range.end)));
+    let mut response = described(
+        StatusCode::PARTIAL_CONTENT,
+        digest,
+        Some(length),
+        outcome,
+        body,
+    );
+    let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+    let content_range = HeaderValue::try_from(content_range).expect("digits are header text");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_RANGE, content_range);
+    response
+}
+
+fn unsatisfiable(digest: &Digest, size: u64) -> Response {
+    let mut response = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
+    digest_headers(&mut response, digest);
+    let content_range =
+        HeaderValue::try_from(format!("bytes */{size}")).expect("digits are header text");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_RANGE, content_range);
+    response
+}
+
+fn described(
+    status: StatusCode,
+    digest: &Digest,
+    length: Option<u64>,
+    outcome: Outcome,
+    body: Body,
+) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    digest_headers(&mut response, digest);
+    let out = response.headers_mut();
+    out.insert(header::CONTENT_TYPE, OCTETS);
+    out.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    out.insert(
+        headers::ARCHWAY_CACHE,
+        HeaderValue::from_static(outcome.as_str()),
+    );
+    if let Some(length) = length {
+        out.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    response
+}

@@ -1,0 +1,143 @@
+//! What a request means: which upstream, which target, which platform.
+
+use http::{HeaderMap, HeaderValue, Uri, header, request::Parts};
+use manifest_model::RepoName;
+use percent_encoding::percent_decode_str;
+
+use super::{Arrival, Service, error::ApiError, query::Query};
+use crate::{
+    config::Config,
+    hints::{self, Clues, Hint},
+    protocol::{
+        host::Host,
+        target::{self, Target},
+    },
+    pull::Repository,
+    telemetry::access::Account,
+};
+
+/// A request, understood.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) upstream: Host,
+    /// The upstream's name as a header value; none for the ping, which means no upstream in particular.
+    pub(super) upstream_header: Option<HeaderValue>,
+    pub(super) target: Target,
+    pub(super) hint: Option<Hint>,
+    pub(super) query: Query,
+    /// The path as the client wrote it.
+    pub(super) path: String,
+}
+
+impl Context {
+    /// Reads path, query and headers. An error here is the client's or its configuration's.
+    pub(super) fn of(
+        service: &Service,
+        arrival: &Arrival,
+        request: &Parts,
+    ) -> Result<Self, ApiError> {
+        let path = request.uri.path().to_owned();
+        let query = Query::parse(request.uri.query());
+        let namespace = query.namespace.as_deref().map(parse_host).transpose()?;
+        let decoded = percent_decode_str(&path)
+            .decode_utf8()
+            .map_err(|_| ApiError::bad_path("the path is no text"))?;
+        let address = target::parse(&decoded, namespace.as_ref())?;
+        let called = called_host(&request.uri, &request.headers);
+        let hint = hints::hint(&Clues {
+            query: &query.platform,
+            headers: &request.headers,
+            path: address.platform.as_deref(),
+            listener: arrival.listener.platform.as_ref(),
+            host: called.as_ref(),
+            peer: arrival.peer,
+            config: &service.config.platform,
+        })?;
+        let upstream = choose_upstream(
+            &service.config,
+            arrival,
+            namespace,
+            address.host,
+            called.as_ref(),
+        );
+        let upstream_header = match address.target {
+            Target::Ping => None,
+            _ => HeaderValue::from_str(upstream.as_str()).ok(),
+        };
+        Ok(Self {
+            upstream,
+            upstream_header,
+            target: address.target,
+            hint,
+            query,
+            path,
+        })
+    }
+
+    /// The repository meant, if its upstream is configured.
+    pub(super) fn repository(
+        &self,
+        service: &Service,
+        name: &RepoName,
+    ) -> Result<Repository, ApiError> {
+        service
+            .pull
+            .repository(&self.upstream, name)?
+            .ok_or_else(|| ApiError::not_configured(&self.upstream))
+    }
+
+    pub(super) fn describe(&self, account: &mut Account) {
+        if let Some(repository) = self.target.repository() {
+            account.upstream = Some(self.upstream.to_string());
+            account.repository = Some(repository.to_string());
+        }
+        account.reference = match &self.target {
+            Target::Manifest(_, reference) => Some(reference.to_string()),
+            Target::Blob(_, digest) | Target::Referrers(_, digest) => Some(digest.to_string()),
+            Target::Ping | Target::Tags(_) | Target::Uploads(_) => None,
+        };
+        if let Some(hint) = &self.hint {
+            account.platform = Some(hint.wish.to_string());
+            account.platform_source = Some(hint.source.as_str());
+        }
+    }
+}
+
+/// In the order of the documentation: query, path, virtual host, listener, default.
+fn choose_upstream(
+    config: &Config,
+    arrival: &Arrival,
+    namespace: Option<Host>,
+    path: Option<Host>,
+    called: Option<&Host>,
+) -> Host {
+    let named = namespace.or(path).map(canonical);
+    named
+        .or_else(|| called.and_then(|host| config.upstreams.by_virtual_host(host)))
+        .or_else(|| arrival.listener.upstream.clone())
+        .unwrap_or_else(|| config.default_upstream.clone())
+}
+
+/// Docker Hub goes by several names; it is configured, cached and echoed under one.
+fn canonical(host: Host) -> Host {
+    match host.as_str() {
+        "index.docker.io" | "registry-1.docker.io" | "registry.hub.docker.com" => {
+            "docker.io".parse().expect("a valid host")
+        }
+        _ => host,
+    }
+}
+
+fn parse_host(text: &str) -> Result<Host, ApiError> {
+    text.parse()
+        .map_err(|error| ApiError::bad_path(&format!("ns names no host: {error}")))
+}
+
+/// The name the client used for us: HTTP/2 has it in the URI, HTTP/1 in a header.
+fn called_host(uri: &Uri, headers: &HeaderMap) -> Option<Host> {
+    let authority = uri.authority().map(http::uri::Authority::as_str);
+    authority
+        .or_else(|| headers.get(header::HOST)?.to_str().ok())?
+        .parse()
+        .ok()
+}

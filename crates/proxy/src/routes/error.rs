@@ -1,0 +1,231 @@
+//! Every inner error becomes a status and the spec's JSON here, and only here.
+//!
+//! Clients of an anonymous mirror must never see 401 or a challenge: some of them answer with a password. Trouble upstream is a
+//! 5xx, so that clients turn to their next host; 404 is said only when the upstream said it.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use cache::FillError;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::{
+    hints::HintError,
+    protocol::{
+        error_body::{self, Code},
+        host::Host,
+        target::PathError,
+    },
+    pull::PullError,
+    upstream::{Absent, Chain, FetchError, Trouble},
+};
+
+/// When a client may come again after a failure that should pass.
+const COME_AGAIN: Duration = Duration::from_secs(5);
+
+/// An answer that is an error.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    code: Code,
+    message: String,
+    detail: Option<Value>,
+    retry_after: Option<Duration>,
+    /// The whole chain of causes, for the access log alone.
+    pub(super) log: Option<String>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            detail: None,
+            retry_after: None,
+            log: None,
+        }
+    }
+
+    pub(super) fn bad_path(message: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Code::NameInvalid, message)
+    }
+
+    pub(super) fn unsupported(status: StatusCode, message: String, detail: Option<Value>) -> Self {
+        Self {
+            detail,
+            ..Self::new(status, Code::Unsupported, message)
+        }
+    }
+
+    /// An upstream nobody configured: the operator learns which key to set.
+    pub(super) fn not_configured(upstream: &Host) -> Self {
+        let message = format!(
+            "the upstream {upstream} is not configured; to allow it, add [upstream.\"{upstream}\"] to the configuration"
+        );
+        Self::new(StatusCode::NOT_FOUND, Code::NameUnknown, message)
+    }
+
+    fn unavailable(status: StatusCode, message: String) -> Self {
+        Self {
+            retry_after: Some(COME_AGAIN),
+            ..Self::new(status, Code::Unavailable, message)
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = error_body::write(self.code, &self.message, self.detail.as_ref());
+        let mut response = (
+            self.status,
+            [(header::CONTENT_TYPE, "application/json")],
+            body,
+        )
+            .into_response();
+        if let Some(wait) = self.retry_after {
+            response.headers_mut().insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(wait.as_secs().max(1)),
+            );
+        }
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            response
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        response
+    }
+}
+
+impl From<PathError> for ApiError {
+    fn from(error: PathError) -> Self {
+        let message = Chain(&error).to_string();
+        match error {
+            PathError::Unknown => Self::unsupported(StatusCode::NOT_FOUND, message, None),
+            PathError::Platform => Self::new(StatusCode::BAD_REQUEST, Code::Unsupported, message),
+            PathError::Host(_) | PathError::Name(_) => {
+                Self::new(StatusCode::BAD_REQUEST, Code::NameInvalid, message)
+            }
+            // A tag that breaks the grammar cannot exist; a digest that does is malformed.
+            PathError::Reference(_) | PathError::Digest(_) => {
+                Self::new(StatusCode::BAD_REQUEST, Code::DigestInvalid, message)
+            }
+        }
+    }
+}
+
+impl From<HintError> for ApiError {
+    fn from(error: HintError) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            Code::Unsupported,
+            error.to_string(),
+        )
+    }
+}
+
+impl From<PullError> for ApiError {
+    fn from(error: PullError) -> Self {
+        let log = Some(Chain(&error).to_string());
+        let answer = match &error {
+            PullError::NothingFits { wanted, offered } => {
+                let available: Vec<_> = offered.iter().map(ToString::to_string).collect();
+                let message = format!("no manifest for {wanted}; there is {}", list(&available));
+                let detail = json!({ "platform": wanted.to_string(), "available": available });
+                Self {
+                    detail: Some(detail),
+                    ..Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, message)
+                }
+            }
+            PullError::Unresolvable(_) => Self::new(
+                StatusCode::BAD_GATEWAY,
+                Code::Unavailable,
+                error.to_string(),
+            ),
+            PullError::Busy | PullError::Interrupted => {
+                Self::unavailable(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+            }
+            PullError::Cache(_) => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                Code::Unknown,
+                "the cache failed",
+            ),
+            PullError::Fetch(_) | PullError::Fill(_) => match (error.fetch_error(), &error) {
+                (Some(fetch), _) => Self::from(fetch),
+                (None, PullError::Fill(fill)) => Self::from(&**fill),
+                (None, _) => Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    Code::Unknown,
+                    "the pull failed",
+                ),
+            },
+        };
+        Self { log, ..answer }
+    }
+}
+
+impl From<&FetchError> for ApiError {
+    fn from(error: &FetchError) -> Self {
+        let message = error.to_string();
+        match error {
+            FetchError::Absent { upstream, what } => {
+                let (code, what) = match what {
+                    Absent::Repository => (Code::NameUnknown, "repository"),
+                    Absent::Manifest => (Code::ManifestUnknown, "manifest"),
+                    Absent::Blob => (Code::BlobUnknown, "blob"),
+                    Absent::Endpoint => (Code::Unsupported, "referrers API"),
+                };
+                Self::new(
+                    StatusCode::NOT_FOUND,
+                    code,
+                    format!("{upstream} has no such {what}"),
+                )
+            }
+            FetchError::Refused { .. } => Self::new(StatusCode::FORBIDDEN, Code::Denied, message),
+            FetchError::Throttled { retry_after, .. } => Self {
+                // Not 429: containerd repeats that six times at once.
+                retry_after: Some(retry_after.unwrap_or(COME_AGAIN)),
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    Code::TooManyRequests,
+                    message,
+                )
+            },
+            FetchError::Unreachable {
+                source: Trouble::Timeout(_),
+                ..
+            } => Self::unavailable(StatusCode::GATEWAY_TIMEOUT, message),
+            FetchError::Unreachable { .. } | FetchError::Broken { .. } => {
+                Self::unavailable(StatusCode::BAD_GATEWAY, message)
+            }
+        }
+    }
+}
+
+impl From<&FillError> for ApiError {
+    fn from(error: &FillError) -> Self {
+        match error {
+            FillError::Storage { .. } => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                Code::Unknown,
+                "the cache failed",
+            ),
+            FillError::Source { .. } | FillError::Corrupt { .. } | FillError::Length { .. } => {
+                Self::unavailable(StatusCode::BAD_GATEWAY, error.to_string())
+            }
+            FillError::Abandoned { .. } => {
+                Self::unavailable(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+            }
+        }
+    }
+}
+
+fn list(available: &[String]) -> String {
+    if available.is_empty() {
+        "none at all".into()
+    } else {
+        available.join(", ")
+    }
+}

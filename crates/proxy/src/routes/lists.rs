@@ -1,0 +1,40 @@
+//! Tags and referrers, passed through page by page.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header};
+
+use super::{Service, context::Context, error::ApiError};
+use crate::{protocol::headers, pull::Repository, upstream::ListingKind};
+
+pub(super) async fn answer(
+    service: &Service,
+    context: &Context,
+    repository: &Repository,
+    kind: ListingKind,
+) -> Result<Response, ApiError> {
+    let listing = service
+        .pull
+        .list(repository, kind, context.query.listing.as_deref())
+        .await?;
+    let mut response = listing.body.into_response();
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, listing.content_type);
+    if let Some(filters) = listing.filters {
+        response
+            .headers_mut()
+            .insert(headers::OCI_FILTERS_APPLIED, filters);
+    }
+    if let Some(next) = &listing.next {
+        // In the form the client used, so that its next request comes to us and means the same upstream.
+        let link = format!(
+            "<{}?{}>; rel=\"next\"",
+            context.path,
+            context.query.for_next_page(next)
+        );
+        if let Ok(link) = HeaderValue::try_from(link) {
+            response.headers_mut().insert(header::LINK, link);
+        }
+    }
+    Ok(response)
+}

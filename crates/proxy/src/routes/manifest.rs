@@ -1,0 +1,132 @@
+//! GET and HEAD of manifests. Both are built alike; the server leaves the body of a HEAD out.
+
+use axum::{body::Body, response::Response};
+use http::{HeaderMap, HeaderValue, header};
+use manifest_model::{Digest, Manifest, Reference};
+
+use super::{Service, context::Context, digest_headers, error::ApiError, is_known, not_modified};
+use crate::{
+    protocol::{accept, headers},
+    pull::{ManifestAnswer, Outcome, Repository, Substitution, resolve_mode_substitutes},
+    telemetry::access::Account,
+};
+
+/// What goes out: the manifest asked for, or a child in place of its index.
+struct Served {
+    manifest: Manifest,
+    substituted: Option<(Substitution, Digest)>,
+}
+
+pub(super) async fn answer(
+    service: &Service,
+    context: &Context,
+    repository: &Repository,
+    reference: &Reference,
+    request: &HeaderMap,
+    account: &mut Account,
+) -> Result<Response, ApiError> {
+    let answer = service.pull.manifest(repository, reference).await?;
+    account.outcome = Some(answer.outcome);
+    let served = serve(service, context, repository, reference, request, &answer).await?;
+    if let Some((chosen, _)) = &served.substituted {
+        account.platform = Some(chosen.platform.to_string());
+        account.platform_source = Some(chosen.source.as_str());
+    }
+    let digest = served.manifest.digest();
+    let mut response = if is_known(request, &digest) {
+        not_modified(&digest)
+    } else {
+        whole(&served.manifest)
+    };
+    describe(&mut response, &answer, &served, context);
+    Ok(response)
+}
+
+/// A digest is a digest: only a tag may be answered by a child.
+async fn serve(
+    service: &Service,
+    context: &Context,
+    repository: &Repository,
+    reference: &Reference,
+    request: &HeaderMap,
+    answer: &ManifestAnswer,
+) -> Result<Served, ApiError> {
+    let manifest = answer.manifest.clone();
+    if matches!(reference, Reference::Digest(_)) || !manifest.is_index() {
+        return Ok(Served {
+            manifest,
+            substituted: None,
+        });
+    }
+    let config = repository.upstream().config();
+    let default = config
+        .platform
+        .as_ref()
+        .unwrap_or(&service.config.platform.default);
+    let takes_index = accept::takes_index(request);
+    match resolve_mode_substitutes(config.resolve, context.hint.as_ref(), takes_index, default) {
+        None => Ok(Served {
+            manifest,
+            substituted: None,
+        }),
+        Some(chosen) => {
+            let index = manifest.digest();
+            let manifest = service
+                .pull
+                .child(repository, &manifest, &chosen.platform)
+                .await?;
+            Ok(Served {
+                manifest,
+                substituted: Some((chosen, index)),
+            })
+        }
+    }
+}
+
+fn whole(manifest: &Manifest) -> Response {
+    let mut response = Response::new(Body::from(manifest.bytes().clone()));
+    digest_headers(&mut response, &manifest.digest());
+    if let Ok(media_type) = HeaderValue::from_str(manifest.media_type().as_str()) {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, media_type);
+    }
+    response.headers_mut().insert(
+        header::CONTENT_LENGTH,
+        HeaderValue::from(manifest.bytes().len()),
+    );
+    response
+}
+
+fn describe(response: &mut Response, answer: &ManifestAnswer, served: &Served, context: &Context) {
+    let out = response.headers_mut();
+    let text = |value: String| {
+        HeaderValue::try_from(value).expect("digests, names and platforms are header text")
+    };
+    out.insert(
+        headers::ARCHWAY_CACHE,
+        HeaderValue::from_static(answer.outcome.as_str()),
+    );
+    if let (Outcome::Stale, Some(age)) = (answer.outcome, answer.age) {
+        out.insert(header::AGE, HeaderValue::from(age.as_secs()));
+        let warning = "299 - \"the upstream could not confirm this tag; served as last seen\"";
+        out.insert(header::WARNING, HeaderValue::from_static(warning));
+    }
+    if let Some((chosen, index)) = &served.substituted {
+        let platform = format!("{}; source={}", chosen.platform, chosen.source);
+        out.insert(headers::ARCHWAY_PLATFORM, text(platform));
+        out.insert(headers::ARCHWAY_INDEX, text(index.to_string()));
+        out.insert(
+            header::VARY,
+            HeaderValue::from_static("Accept, Archway-Platform"),
+        );
+        let parent = context
+            .path
+            .rsplit_once('/')
+            .map_or("", |(parent, _)| parent);
+        out.insert(
+            header::CONTENT_LOCATION,
+            text(format!("{parent}/{}", served.manifest.digest())),
+        );
+    }
+}

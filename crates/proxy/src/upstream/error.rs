@@ -1,0 +1,151 @@
+//! What an upstream can answer other than what was asked for: one variant per decision.
+
+use std::{error::Error, fmt, time::Duration};
+
+use manifest_model::{Digest, ManifestError};
+
+use crate::protocol::host::Host;
+
+/// What the upstream said it does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// The repository.
+    Repository,
+    /// The manifest, by tag or digest.
+    Manifest,
+    /// The blob.
+    Blob,
+    /// The endpoint: it does not know the referrers API.
+    Endpoint,
+}
+
+/// Why an upstream did not give what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// It said that there is no such thing. The only error that means "not found".
+    #[error("{upstream} does not have it")]
+    Absent {
+        /// Who said so.
+        upstream: Host,
+        /// What is missing.
+        what: Absent,
+    },
+    /// It refuses us: credentials, permissions, a policy. Not the client's fault, and no proof of absence.
+    #[error("{upstream} refused us with {status}: {reason}")]
+    Refused {
+        /// Who refused.
+        upstream: Host,
+        /// 401 or 403, or another client error.
+        status: u16,
+        /// In its words, shortened, or in ours.
+        reason: String,
+    },
+    /// It is limiting our requests.
+    #[error("{upstream} is limiting our requests")]
+    Throttled {
+        /// Who is.
+        upstream: Host,
+        /// How long it asks us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// It could not be reached, or did not answer in time.
+    #[error("{upstream} could not be reached")]
+    Unreachable {
+        /// Who.
+        upstream: Host,
+        /// Why.
+        #[source]
+        source: Trouble,
+    },
+    /// It answered with something that cannot be right.
+    #[error("{upstream} answered wrongly")]
+    Broken {
+        /// Who.
+        upstream: Host,
+        /// What was wrong.
+        #[source]
+        source: Trouble,
+    },
+}
+
+/// The detail of an outage or of a wrong answer, for logs.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The transport failed.
+    #[error("the request failed")]
+    Http(#[source] reqwest::Error),
+    /// No header arrived in time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// A server error.
+    #[error("status {0}")]
+    Status(u16),
+    /// The body is not the manifest that was asked for.
+    #[error("asked for {expected}, got {actual}")]
+    WrongDigest {
+        /// Asked for.
+        expected: Digest,
+        /// Got.
+        actual: Digest,
+    },
+    /// The body is no manifest.
+    #[error("its body is no manifest")]
+    Manifest(#[source] ManifestError),
+    /// A body above its bound.
+    #[error("its body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// A redirect we do not follow.
+    #[error("it redirects to where we do not go: {0}")]
+    Redirect(&'static str),
+    /// A range that is not the one asked for.
+    #[error("it answered another range than the one asked for")]
+    Range,
+    /// The token endpoint or the credentials.
+    #[error("no token could be had: {0}")]
+    Token(String),
+    /// The credentials' file, a certificate or another local matter.
+    #[error("{0}")]
+    Local(String),
+}
+
+impl FetchError {
+    /// Whether another endpoint may do better. "Not found" is an answer, not trouble.
+    pub fn is_trouble(&self) -> bool {
+        !matches!(self, Self::Absent { .. })
+    }
+
+    /// Whether what we have from before beats reporting this.
+    pub fn allows_stale(&self) -> bool {
+        self.is_trouble()
+    }
+
+    /// Whether asking again from the byte reached may help: the connection or the server failed, not the request.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Broken { source, .. } => matches!(source, Trouble::Http(_) | Trouble::Status(_)),
+            Self::Absent { .. } | Self::Refused { .. } | Self::Throttled { .. } => false,
+        }
+    }
+
+    /// The error with all its causes, on one line and without URLs.
+    pub fn chain(&self) -> Chain<'_> {
+        Chain(self)
+    }
+}
+
+/// Prints an error and its causes, separated by colons.
+#[derive(Debug)]
+pub struct Chain<'a>(pub &'a (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0)?;
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            write!(formatter, ": {cause}")?;
+            next = cause.source();
+        }
+        Ok(())
+    }
+}

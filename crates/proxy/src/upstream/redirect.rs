@@ -1,0 +1,185 @@
+//! Where a redirect may lead.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use url::{Host, Url};
+
+/// Redirects followed for one request: registry -> store, with room for a CDN in between.
+pub(super) const MAX_HOPS: usize = 5;
+
+/// The target of `location` as seen from `current`, or why we do not go there. `origin` is the endpoint first asked: what the
+/// operator has configured on a private address may redirect to private addresses, nobody else may.
+pub(super) fn target(current: &Url, location: &str, origin: &Url) -> Result<Url, &'static str> {
+    let target = current
+        .join(location)
+        .map_err(|_| "its address cannot be read")?;
+    match target.scheme() {
+        "https" => {}
+        "http" if current.scheme() == "http" => {}
+        "http" => return Err("from https to http"),
+        _ => return Err("it is neither http nor https"),
+    }
+    check_host(&target, origin)?;
+    Ok(target)
+}
+
+/// Refuses addresses inside our own machine or network, unless the configured endpoint is there itself.
+///
+/// Only literal addresses and the names that always mean this machine are judged: a name is the DNS operator's word.
+pub(super) fn check_host(target: &Url, origin: &Url) -> Result<(), &'static str> {
+    let refused = match target.host() {
+        Some(Host::Ipv4(address)) => is_local(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => is_local(IpAddr::V6(address)),
+        Some(Host::Domain(name)) => is_local_name(name),
+        None => return Err("it names no host"),
+    };
+    if is_metadata(target) {
+        return Err("an instance metadata address");
+    }
+    if refused && !is_internal(origin) {
+        Err("an address of this machine or network")
+    } else {
+        Ok(())
+    }
+}
+
+fn is_internal(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => is_local(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => is_local(IpAddr::V6(address)),
+        Some(Host::Domain(name)) => is_local_name(name),
+        None => false,
+    }
+}
+
+fn is_local_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost")
+}
+
+fn is_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            address.is_loopback()
+                || address.is_private()
+                || address.is_link_local()
+                || address.is_unspecified()
+        }
+        IpAddr::V6(address) => {
+            if let Some(mapped) = address.to_ipv4_mapped() {
+                return is_local(IpAddr::V4(mapped));
+            }
+            address.is_loopback()
+                || address.is_unspecified()
+                || address.is_unique_local()
+                || address.is_unicast_link_local()
+        }
+    }
+}
+
+/// Where clouds hand out credentials (EC2, ECS, EKS Pod Identity, and their IPv6 twins): never a store of blobs.
+fn is_metadata(url: &Url) -> bool {
+    const V4: [Ipv4Addr; 3] = [
+        Ipv4Addr::new(169, 254, 169, 254),
+        Ipv4Addr::new(169, 254, 170, 2),
+        Ipv4Addr::new(169, 254, 170, 23),
+    ];
+    const V6: [Ipv6Addr; 2] = [
+        Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+        Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
+    ];
+    match url.host() {
+        Some(Host::Ipv4(address)) => V4.contains(&address),
+        Some(Host::Ipv6(address)) => {
+            V6.contains(&address)
+                || address
+                    .to_ipv4_mapped()
+                    .is_some_and(|mapped| V4.contains(&mapped))
+        }
+        Some(Host::Domain(name)) => name
+            .trim_end_matches('.')
+            .eq_ignore_ascii_case("metadata.google.internal"),
+        None => false,
+    }
+}
+
+/// Whether credentials may go along: only to the very place they were meant for.
+pub(super) fn same_place(left: &Url, right: &Url) -> bool {
+    left.scheme() == right.scheme()
+        && left.host() == right.host()
+        && left.port_or_known_default() == right.port_or_known_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn follow(from: &str, to: &str) -> Result<Url, &'static str> {
+        let from = Url::parse(from).unwrap();
+        target(&from, to, &from)
+    }
+
+    #[test]
+    fn a_store_elsewhere_is_followed() {
+        let target = follow(
+            "https://registry.example/v2/",
+            "https://bucket.s3.example/x?sig=1",
+        )
+        .unwrap();
+        assert_eq!(target.as_str(), "https://bucket.s3.example/x?sig=1");
+        assert_eq!(
+            follow("https://registry.example/v2/a", "/other")
+                .unwrap()
+                .as_str(),
+            "https://registry.example/other"
+        );
+    }
+
+    #[test]
+    fn https_never_becomes_http() {
+        assert!(follow("https://registry.example/v2/", "http://registry.example/x").is_err());
+        assert!(follow("https://registry.example/v2/", "file:///etc/passwd").is_err());
+    }
+
+    #[test]
+    fn a_public_registry_does_not_lead_into_the_private_network() {
+        for to in [
+            "https://127.0.0.1/",
+            "https://10.0.0.1/",
+            "https://[::1]/",
+            "https://localhost/",
+            "https://[::ffff:10.0.0.1]/",
+        ] {
+            assert!(follow("https://registry.example/", to).is_err(), "{to}");
+        }
+        assert!(follow("http://127.0.0.1:5000/", "http://127.0.0.1:9000/bucket").is_ok());
+    }
+
+    #[test]
+    fn nobody_leads_to_the_metadata_service() {
+        for to in [
+            "http://169.254.169.254/latest/",
+            "http://[fd00:ec2::254]/",
+            "http://169.254.170.23/v1/credentials",
+        ] {
+            assert!(follow("http://127.0.0.1:5000/", to).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn another_port_is_another_place() {
+        let registry = Url::parse("https://registry.example/v2/").unwrap();
+        assert!(same_place(
+            &registry,
+            &Url::parse("https://registry.example:443/x").unwrap()
+        ));
+        assert!(!same_place(
+            &registry,
+            &Url::parse("https://registry.example:8443/x").unwrap()
+        ));
+        assert!(!same_place(
+            &registry,
+            &Url::parse("https://store.example/x").unwrap()
+        ));
+    }
+}

@@ -1,0 +1,173 @@
+#!/usr/bin/env bash
+# What test-image.sh shows of the image, as the first process of namespaces of its own: it is small, starts with
+# the config inside it, finds an upstream by DNS, trusts it by the image's certificate authorities, serves a pull,
+# and serves it again after a restart without the upstream.
+set -euo pipefail
+
+# shellcheck source=tests/tools/say.sh
+. "$TOOLS/say.sh"
+# shellcheck source=tests/tools/dockerd.sh
+. "$TOOLS/dockerd.sh"
+
+LIMIT_BYTES=$((40 * 1000 * 1000))
+UPSTREAM_NAME=registry.internal
+UPSTREAM=$UPSTREAM_NAME:5001
+IMAGE=127.0.0.1:5000/$UPSTREAM_NAME/team/hello:1
+
+make_private() {
+  hide_docker
+  ip link set lo up
+  printf '127.0.0.1 localhost\n' >"$WORK/hosts"
+  printf 'nameserver 127.0.0.1\n' >"$WORK/resolv.conf"
+  mount --bind "$WORK/hosts" /etc/hosts
+  mount --bind "$WORK/resolv.conf" /etc/resolv.conf
+  python3 "$TOOLS/one_name_dns.py" 127.0.0.1 $UPSTREAM_NAME 127.0.0.1 >"$WORK/log/dns.log" 2>&1 &
+}
+
+# An authority that goes into the image's bundle, and the upstream's certificate by it.
+make_certificates() {
+  local ec=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
+  mkdir "$WORK/tls"
+  cd "$WORK/tls"
+  quietly openssl req -x509 "${ec[@]}" -days 2 -keyout ca.key -out ca.pem -subj "/CN=Archway image test CA"
+  quietly openssl req "${ec[@]}" -keyout key.pem -out request.pem -subj "/CN=$UPSTREAM_NAME"
+  printf 'subjectAltName=DNS:%s\n' $UPSTREAM_NAME >extensions
+  quietly openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+    -extfile extensions -out chain.pem
+  cd "$WORK"
+}
+
+# The upstream; Docker, which pushes to it by its loopback address, does not ask for a certificate there.
+start_registry() {
+  cat >"$WORK/registry.yml" <<YAML
+version: 0.1
+storage: {filesystem: {rootdirectory: "$WORK/registry"}}
+http: {addr: "127.0.0.1:5001", tls: {certificate: "$WORK/tls/chain.pem", key: "$WORK/tls/key.pem"}}
+YAML
+  docker-registry serve "$WORK/registry.yml" >"$WORK/log/registry.log" 2>&1 &
+  REGISTRY=$!
+  until_true 20 docker-registry curl -sfk https://127.0.0.1:5001/v2/
+}
+
+push_hello() {
+  mkdir "$WORK/hello"
+  printf 'FROM scratch\nCOPY text /\nCMD ["/text"]\n' >"$WORK/hello/Dockerfile"
+  head -c 3000000 /dev/urandom >"$WORK/hello/text"
+  quietly docker build -t 127.0.0.1:5001/team/hello:1 "$WORK/hello"
+  quietly docker push 127.0.0.1:5001/team/hello:1
+  quietly docker image rm 127.0.0.1:5001/team/hello:1
+}
+
+# An image with the /out of the compiling stage takes its place.
+build_image() {
+  local out=$WORK/compiled/out
+  mkdir -p "$out/cache"
+  cp "$BINARY" "$out/archway"
+  cat /etc/ssl/certs/ca-certificates.crt "$WORK/tls/ca.pem" >"$out/ca-certificates.crt"
+  printf 'FROM scratch\nCOPY out /out\n' >"$WORK/compiled/Dockerfile"
+  quietly docker build -t archway-compiled "$WORK/compiled"
+  shown "docker build -f docker/Dockerfile -t archway ."
+  quietly env DOCKER_BUILDKIT=1 docker build --build-arg BUILD_IMAGE=archway-compiled \
+    -f "$ROOT/docker/Dockerfile" -t archway "$ROOT"
+}
+
+check_size() {
+  local size
+  size=$(docker image inspect -f '{{.Size}}' archway)
+  [ "$size" -lt $LIMIT_BYTES ] || fail "the image has $size bytes, $LIMIT_BYTES are allowed"
+  good "$size bytes, under $LIMIT_BYTES"
+}
+
+# Runs the image as a container named archway; what follows is more options for docker run.
+start_archway() {
+  local options=(--read-only --user 65532 --cap-drop ALL --volume cache:/var/lib/archway --network host)
+  shown "docker run --detach ${options[*]} $* archway"
+  quietly docker run --detach --name archway "${options[@]}" "$@" archway
+  until_true 20 "Archway" archway_settled
+  archway_answers || {
+    docker logs archway 2>&1 | indent >&2
+    fail "Archway does not answer"
+  }
+}
+
+archway_answers() { curl -sf -o /dev/null http://127.0.0.1:5000/v2/; }
+
+archway_settled() {
+  archway_answers || [ "$(docker inspect -f '{{.State.Status}}' archway)" = exited ]
+}
+
+# Takes the container away, after it ended by itself on SIGTERM.
+end_archway() {
+  quietly docker stop --time 20 archway
+  expect "exit status after SIGTERM" 0 "$(docker inspect -f '{{.State.ExitCode}}' archway)"
+  docker logs archway >"$WORK/log/archway-$STEP.log" 2>&1
+  quietly docker rm archway
+}
+
+# Pulls through Archway, sets PULLED to what came and removes it.
+pull() {
+  run docker pull $IMAGE
+  PULLED=$(docker image inspect -f '{{index .RepoDigests 0}} {{.Id}}' $IMAGE)
+  quietly docker image rm $IMAGE
+}
+
+write_config() {
+  cat >"$WORK/config.toml" <<TOML
+[[listener]]
+address = "127.0.0.1:5000"
+
+[cache]
+path = "/var/lib/archway"
+
+[upstream."$UPSTREAM_NAME"]
+endpoints = ["https://$UPSTREAM"]
+auth = "anonymous"
+tag_ttl = "1h"
+TOML
+}
+
+check_configs() {
+  local config
+  for config in archway.toml compose.archway.toml; do
+    run docker run --rm --read-only --network none \
+      --volume "$ROOT/docker/$config:/config.toml:ro" archway config check /config.toml
+  done
+}
+
+main() {
+  local first
+  make_private
+  step "The image"
+  make_certificates
+  start_docker
+  build_image
+  check_size
+  check_configs
+
+  step "With the config inside it"
+  start_archway
+  expect "readiness" 200 "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9464/readyz)"
+  end_archway
+
+  step "A pull through it" "Its upstream is found by DNS and trusted by the authorities in the image:" \
+    "both are the static binary's own work."
+  start_registry
+  push_hello
+  write_config
+  start_archway --volume "$WORK/config.toml:/etc/archway/config.toml:ro"
+  pull
+  first=$PULLED
+  good "$first"
+  end_archway
+
+  step "Again after a restart, without the upstream"
+  kill "$REGISTRY"
+  wait "$REGISTRY" || true
+  start_archway --volume "$WORK/config.toml:/etc/archway/config.toml:ro"
+  pull
+  expect "the same image" "$first" "$PULLED"
+  end_archway
+  printf '\n%sThe image does what it should (%d seconds).%s\n' "$BOLD" $SECONDS "$PLAIN"
+}
+
+main

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Tests the image of docker/Dockerfile where no base image can be had: compiles the static binary here, with the
+# same command, builds the last stage from it and runs that under a dockerd of its own with a read-only root, as
+# user 65532, with a volume for the cache. test-image-steps.sh is what is then shown of it.
+#
+#   ARCHWAY_STATIC_BIN   a static binary that is there already, instead of compiling one
+#   KEEP=1               keep the work folder, with every log in it
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export ROOT
+export TOOLS=$ROOT/tests/tools
+
+# shellcheck source=tests/tools/isolated.sh
+. "$TOOLS/isolated.sh"
+
+fail() {
+  printf 'test-image: %s\n' "$*" >&2
+  exit 1
+}
+
+check_prerequisites() {
+  local program
+  [ "$(id -u)" = 0 ] || fail "needs root: it runs a dockerd of its own"
+  for program in /usr/sbin/dockerd /usr/sbin/runc /usr/bin/{docker,docker-registry,curl,openssl,unshare,setpriv}; do
+    [ -x "$program" ] || fail "$program is missing: tests/tools/install.sh demo"
+  done
+}
+
+compile() {
+  local target
+  target=$(uname -m)-unknown-linux-gnu
+  (cd "$ROOT" && RUSTFLAGS="-C target-feature=+crt-static" \
+    cargo build --release --locked --target "$target" -p proxy)
+  BINARY=${CARGO_TARGET_DIR:-$ROOT/target}/$target/release/archway
+}
+
+check_prerequisites
+BINARY=${ARCHWAY_STATIC_BIN:-}
+[ -n "$BINARY" ] || compile
+[ -x "$BINARY" ] || fail "$BINARY is missing"
+export BINARY
+isolated archway-image-test "$ROOT/docker/test-image-steps.sh"

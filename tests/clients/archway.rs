@@ -1,0 +1,39 @@
+//! Archway as each test runs it: with an empty cache, in front of the stand-in under its two names.
+
+use integration_tests::proxy;
+use integration_tests::proxy::Archway;
+use tokio::runtime;
+
+use crate::gate::Gate;
+use crate::standin::{ECR_HOST, Standin};
+
+/// Starts one whose only ways to the stand-in lead through these two gates.
+pub(crate) fn start(standin: &Standin, registry: &Gate, ecr_api: &Gate) -> Archway {
+    let ecr = format!(
+        r#"{{ ecr = {{ endpoint = "{}", region = "us-east-1" }} }}"#,
+        ecr_api.url()
+    );
+    let hub = format!(
+        r#"{{ username = "AWS", password_file = "{}" }}"#,
+        standin.token_file.display()
+    );
+    let mut setup = proxy::Setup::new()
+        .table(&upstream(ECR_HOST, registry, &ecr))
+        .table(&upstream("docker.io", registry, &hub));
+    for (name, value) in &standin.credentials {
+        setup = setup.env(name, value);
+    }
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(setup.start())
+}
+
+/// A tag is stale after a second, so that pulls with the upstream stopped are served from the stale copy.
+fn upstream(host: &str, registry: &Gate, auth: &str) -> String {
+    format!(
+        "[upstream.\"{host}\"]\nendpoints = [\"{}\"]\nauth = {auth}\ntag_ttl = \"1s\"",
+        registry.url()
+    )
+}

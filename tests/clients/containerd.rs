@@ -1,0 +1,138 @@
+//! containerd, in the two releases nodes run: Debian's 1.6 and the current 2.x.
+
+mod cri;
+mod ctr;
+
+use std::ffi::OsStr;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::matrix::Route;
+use crate::setup::Setup;
+use crate::standin::ECR_HOST;
+use crate::tools;
+
+/// Which containerd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Release {
+    /// Debian's.
+    V1_6,
+    /// The one `tests/tools/install.sh` builds.
+    V2,
+}
+
+/// How `hosts.toml` leads to Archway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// `[host."http://ARCHWAY"]`: containerd appends `?ns=HOST`.
+    Namespace,
+    /// `[host."http://ARCHWAY/HOST"]`: containerd puts the path before `/v2`.
+    PathBeforeV2,
+    /// `[host."http://ARCHWAY/v2/HOST"]` with `override_path`: the path stands as it is.
+    OverridePath,
+    /// As [`Form::Namespace`], with a header that names this platform.
+    Header(&'static str),
+}
+
+/// A running containerd.
+struct Node {
+    release: Release,
+    socket: PathBuf,
+}
+
+impl Node {
+    /// Starts containerd in the setup's cell.
+    fn start(setup: &Setup, release: Release) -> Self {
+        let socket = setup.cell.path("containerd.sock");
+        let config = setup
+            .cell
+            .write("containerd.toml", &config(setup, release, &socket));
+        let daemon = release.program("containerd");
+        let command = [
+            daemon.as_os_str(),
+            OsStr::new("--config"),
+            config.as_os_str(),
+        ];
+        setup.cell.serve("containerd", &command, &[], || {
+            UnixStream::connect(&socket).is_ok()
+        });
+        Self { release, socket }
+    }
+
+    /// `ctr` of the same release, connected to this node.
+    fn ctr(&self, setup: &Setup) -> Command {
+        let mut command = setup.cell.command(self.release.program("ctr"));
+        command.arg("--address").arg(&self.socket);
+        command
+    }
+}
+
+impl Release {
+    fn program(self, name: &str) -> PathBuf {
+        match self {
+            Self::V1_6 => tools::system(name),
+            Self::V2 => tools::built(name),
+        }
+    }
+}
+
+fn config(setup: &Setup, release: Release, socket: &std::path::Path) -> String {
+    let (version, registry) = match release {
+        Release::V1_6 => (2, "io.containerd.grpc.v1.cri"),
+        Release::V2 => (3, "io.containerd.cri.v1.images"),
+    };
+    format!(
+        r#"
+version = {version}
+root = "{root}"
+state = "{state}"
+[grpc]
+address = "{socket}"
+[plugins."io.containerd.internal.v1.opt"]
+path = "{opt}"
+[plugins."{registry}".registry]
+config_path = "{hosts}"
+"#,
+        root = setup.cell.path("containerd/root").display(),
+        state = setup.cell.path("containerd/state").display(),
+        socket = socket.display(),
+        opt = setup.cell.path("containerd/opt").display(),
+        hosts = hosts_folder(setup).display(),
+    )
+}
+
+/// Where containerd looks for `HOST/hosts.toml`, anew at every pull.
+fn hosts_folder(setup: &Setup) -> PathBuf {
+    setup.cell.path("certs.d")
+}
+
+/// Leads pulls of ECR's name one way. Nothing else is left to fall back on: `server` is a closed port.
+fn lead(setup: &Setup, route: Route, form: Form) {
+    let archway = setup.archway.url();
+    let (host, setting) = match (route, form) {
+        (Route::Upstream, _) => (format!("http://{}", setup.standin.registry), {
+            header(
+                "Authorization",
+                &format!("Basic {}", setup.standin.basic_credentials()),
+            )
+        }),
+        (Route::Archway, Form::Namespace) => (archway, String::new()),
+        (Route::Archway, Form::PathBeforeV2) => (format!("{archway}/{ECR_HOST}"), String::new()),
+        (Route::Archway, Form::OverridePath) => (
+            format!("{archway}/v2/{ECR_HOST}"),
+            "override_path = true".to_owned(),
+        ),
+        (Route::Archway, Form::Header(platform)) => (archway, header("Archway-Platform", platform)),
+    };
+    let hosts = format!(
+        "server = \"http://127.0.0.1:1\"\n[host.\"{host}\"]\ncapabilities = [\"pull\", \"resolve\"]\n{setting}\n"
+    );
+    setup
+        .cell
+        .write(&format!("certs.d/{ECR_HOST}/hosts.toml"), &hosts);
+}
+
+fn header(name: &str, value: &str) -> String {
+    format!("header = {{ {name} = [\"{value}\"] }}")
+}

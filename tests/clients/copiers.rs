@@ -1,0 +1,134 @@
+//! crane, oras and regctl: they know no mirrors (regctl does) and copy from the name they are given into an
+//! OCI layout, one platform or everything.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::cell::output;
+use crate::layout;
+use crate::matrix::{By, Route, Want, check, wants};
+use crate::setup::Setup;
+use crate::tools;
+
+#[test]
+fn crane_pulls_by_all_names_and_platforms_and_again_with_ecr_stopped() {
+    copies_platforms(Copier::Crane);
+}
+
+#[test]
+fn crane_pulls_whole_images_unchanged_and_again_with_ecr_stopped() {
+    copies_everything(Copier::Crane);
+}
+
+#[test]
+fn oras_copies_by_all_names_and_platforms_and_again_with_ecr_stopped() {
+    copies_platforms(Copier::Oras);
+}
+
+#[test]
+fn oras_copies_whole_images_unchanged_and_again_with_ecr_stopped() {
+    copies_everything(Copier::Oras);
+}
+
+#[test]
+fn regctl_copies_by_all_names_and_platforms_and_again_with_ecr_stopped() {
+    copies_platforms(Copier::Regctl);
+}
+
+#[test]
+fn regctl_copies_whole_images_unchanged_and_again_with_ecr_stopped() {
+    copies_everything(Copier::Regctl);
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Copier {
+    Crane,
+    Oras,
+    Regctl,
+}
+
+fn copies_platforms(copier: Copier) {
+    let mut setup = set_up();
+    let wants = wants(&setup.standin.images);
+    check(&mut setup, &wants, |setup, route, want| {
+        let target = setup.folder();
+        output(&mut copier.copy(setup, route, want, Some(want.platform), target.path()));
+        layout::recorded(target.path())
+    });
+}
+
+fn copies_everything(copier: Copier) {
+    let mut setup = set_up();
+    setup.with_upstream_running_then_stopped(|setup, upstream| {
+        let wants = wants(&setup.standin.images);
+        let whole = |want: &&Want| want.is_native() && want.by != By::ChildDigest;
+        for want in wants.iter().filter(whole) {
+            let target = setup.folder();
+            output(&mut copier.copy(setup, Route::Archway, want, None, target.path()));
+            let root = layout::root(target.path());
+            assert_eq!(root, want.image.index.to_string(), "{want:?}, {upstream}");
+            let blobs = layout::blobs(target.path());
+            assert_eq!(blobs, want.image.digests(), "{want:?}, {upstream}");
+        }
+    });
+}
+
+/// All three take credentials for the way straight to the upstream from files.
+fn set_up() -> Setup {
+    let setup = Setup::new();
+    setup
+        .cell
+        .write("docker/config.json", &setup.standin.docker_config());
+    let registry = setup.standin.registry.to_string();
+    let archway = setup.archway.address().to_string();
+    let hosts = json!({"hosts": {
+        &registry: {"tls": "disabled", "user": "AWS", "pass": setup.standin.token},
+        &archway: {"tls": "disabled"},
+    }});
+    setup.cell.write("regctl.json", &hosts.to_string());
+    setup
+}
+
+impl Copier {
+    fn copy(
+        self,
+        setup: &Setup,
+        route: Route,
+        want: &Want,
+        platform: Option<&str>,
+        target: &Path,
+    ) -> Command {
+        let source = want.reference(&setup.by_path(route));
+        let target = target.display();
+        let mut command = setup.cell.command(tools::built(self.program()));
+        match self {
+            Self::Crane => command.args(["pull", "--insecure", "--format", "oci"]),
+            Self::Oras => {
+                command.args(["copy", "--no-tty", "--from-plain-http", "--to-oci-layout"])
+            }
+            Self::Regctl => command
+                .args(["image", "copy"])
+                .env("REGCTL_CONFIG", setup.cell.path("regctl.json")),
+        };
+        if let Some(platform) = platform {
+            command.args(["--platform", platform]);
+        }
+        command.arg(source);
+        match self {
+            Self::Crane => command.arg(target.to_string()),
+            Self::Oras => command.arg(format!("{target}:copy")),
+            Self::Regctl => command.arg(format!("ocidir://{target}:copy")),
+        };
+        command
+    }
+
+    fn program(self) -> &'static str {
+        match self {
+            Self::Crane => "crane",
+            Self::Oras => "oras",
+            Self::Regctl => "regctl",
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! podman and buildah, which share a store and are led to Archway by `registries.conf`.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::cell::output;
+use crate::matrix::{By, Recorded, Want, check, wants};
+use crate::setup::{Setup, TEAM};
+use crate::standin::ECR_HOST;
+use crate::tools;
+
+#[test]
+fn podman_pulls_by_all_names_and_platforms_and_again_with_ecr_stopped() {
+    pulls_all("podman");
+}
+
+#[test]
+fn buildah_pulls_by_all_names_and_platforms_and_again_with_ecr_stopped() {
+    pulls_all("buildah");
+}
+
+#[test]
+fn podman_with_a_platform_in_its_mirrors_path_gets_that_platform_for_a_tag_and_again_with_ecr_stopped()
+ {
+    let mut setup = Setup::new();
+    setup.with_upstream_running_then_stopped(|setup, upstream| {
+        let wants = wants(&setup.standin.images);
+        for want in wants.iter().filter(|want| want.by == By::Tag) {
+            let platform = want.platform.replace('/', "-");
+            let address = setup.archway.address();
+            lead(
+                setup,
+                &format!("{address}/platform/{platform}/{ECR_HOST}/{TEAM}"),
+            );
+            // It does not ask for a platform itself: what it gets is what the path names.
+            let recorded = pull("podman", setup, want, &[]);
+            let child = format!("{ECR_HOST}/{TEAM}/{}@{}", want.image.name, want.child());
+            assert_eq!(
+                recorded,
+                Recorded::of([child], want.architecture()),
+                "{want:?}, {upstream}"
+            );
+        }
+    });
+}
+
+fn pulls_all(program: &str) {
+    let mut setup = Setup::new();
+    // Credentials for the way straight to the upstream; Archway is asked without any.
+    setup
+        .cell
+        .write("docker/config.json", &setup.standin.docker_config());
+    let wants = wants(&setup.standin.images);
+    check(&mut setup, &wants, |setup, route, want| {
+        lead(setup, &setup.by_path(route));
+        pull(program, setup, want, &["--platform", want.platform])
+    });
+}
+
+/// From now on ECR's repositories come from `mirror`; there is nothing to fall back on.
+fn lead(setup: &Setup, mirror: &str) {
+    let registries = format!(
+        r#"
+[[registry]]
+prefix = "{ECR_HOST}/{TEAM}"
+location = "127.0.0.1:1/{TEAM}"
+insecure = true
+[[registry.mirror]]
+location = "{mirror}"
+insecure = true
+"#
+    );
+    setup.cell.write("registries.conf", &registries);
+}
+
+/// Pulls into a new store.
+fn pull(program: &str, setup: &Setup, want: &Want, options: &[&str]) -> Recorded {
+    let store = setup.folder();
+    let reference = want.reference(&format!("{ECR_HOST}/{TEAM}"));
+    output(
+        on_store(program, setup, store.path())
+            .args(["pull", "--quiet"])
+            .args(options)
+            .arg(&reference)
+            .env(
+                "CONTAINERS_REGISTRIES_CONF",
+                setup.cell.path("registries.conf"),
+            )
+            .env("REGISTRY_AUTH_FILE", setup.cell.path("docker/config.json")),
+    );
+    // buildah does not tell what it recorded; podman reads the same store.
+    let inspected =
+        output(on_store("podman", setup, store.path()).args(["image", "inspect", &reference]));
+    let inspected: Value = serde_json::from_str(&inspected).expect("JSON of podman inspect");
+    Recorded::inspected(&inspected[0])
+}
+
+fn on_store(program: &str, setup: &Setup, store: &Path) -> Command {
+    let mut command = setup.cell.command(tools::system(program));
+    command.arg("--root").arg(store.join("root"));
+    command.arg("--runroot").arg(store.join("run"));
+    command.args(["--storage-driver", "vfs"]);
+    command
+}

@@ -1,0 +1,69 @@
+//! What each test starts with: a cell, an Archway with an empty cache, and gates to the stand-in.
+
+use integration_tests::proxy::Archway;
+use tempfile::TempDir;
+
+use crate::archway;
+use crate::cell::Cell;
+use crate::gate::Gate;
+use crate::matrix::Route;
+use crate::standin::{self, ECR_HOST, Standin};
+
+/// The namespace the images lie in on docker.io.
+pub(crate) const LIBRARY: &str = "library";
+
+/// The namespace the images lie in on ECR.
+pub(crate) const TEAM: &str = "team";
+
+/// See the module's head.
+pub(crate) struct Setup {
+    pub(crate) archway: Archway,
+    pub(crate) cell: Cell,
+    pub(crate) standin: &'static Standin,
+    registry: Gate,
+    ecr_api: Gate,
+}
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        let standin = standin::shared();
+        let registry = Gate::before(standin.registry);
+        let ecr_api = Gate::before(standin.ecr_api);
+        Self {
+            archway: archway::start(standin, &registry, &ecr_api),
+            cell: Cell::new(),
+            standin,
+            registry,
+            ecr_api,
+        }
+    }
+
+    /// Does the same with the upstream running, and once more after it was stopped: from then on neither the
+    /// registry nor ECR's API can be reached by this test's Archway.
+    ///
+    /// Whatever the clients asked for, Archway must never have asked for credentials, and never have failed.
+    pub(crate) fn with_upstream_running_then_stopped(&mut self, pulls: impl Fn(&Self, &str)) {
+        pulls(self, "upstream running");
+        self.registry.shut();
+        self.ecr_api.shut();
+        pulls(self, "upstream stopped");
+        for request in self.archway.log().requests() {
+            let status = request["status"].as_u64().expect("a status");
+            assert!(status < 500 && status != 401, "{request}");
+        }
+    }
+
+    /// The images' repositories for a client that is led by the name itself: `127.0.0.1:PORT/team` or, with
+    /// Archway, `127.0.0.1:PORT/HOST/team`.
+    pub(crate) fn by_path(&self, route: Route) -> String {
+        match route {
+            Route::Upstream => format!("{}/{TEAM}", self.standin.registry),
+            Route::Archway => format!("{}/{ECR_HOST}/{TEAM}", self.archway.address()),
+        }
+    }
+
+    /// A new folder in the cell's.
+    pub(crate) fn folder(&self) -> TempDir {
+        TempDir::new_in(self.cell.path("")).expect("a new folder")
+    }
+}

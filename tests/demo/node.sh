@@ -1,0 +1,130 @@
+# shellcheck shell=bash
+# The two nodes of the demo: each a network namespace on the demo's own bridge with a containerd of its own.
+# All a node is told about registries is one hosts.toml that points at Archway; ECR's name leads nowhere there,
+# and Archway's address is the only one it can reach. Sourced by story.sh.
+
+declare -A ADDRESS=([x86]=10.77.0.11 [arm]=10.77.0.12)
+declare -A NODE_PID=()
+declare -A HEADER_NOTE=([x86]=", without the header" [arm]=", its hosts.toml as above")
+declare -A PLATFORM=([x86]=linux/amd64 [arm]=linux/arm64)
+
+make_network() {
+  ip link set lo up
+  ip link add cluster type bridge
+  ip address add "$GATEWAY/24" dev cluster
+  ip link set cluster up
+}
+
+make_nodes() {
+  write_hosts_toml x86
+  write_hosts_toml arm "  [host.\"$ARCHWAY_URL\".header]
+    Archway-Platform = [\"linux/arm64\"]"
+  indent <"$WORK/arm/certs.d/$REGISTRY/hosts.toml"
+  for node in x86 arm; do
+    connect_node $node
+    start_node $node
+    good "$node node: ${ADDRESS[$node]}${HEADER_NOTE[$node]}"
+  done
+}
+
+# Puts a node on the bridge.
+connect_node() {
+  local node=$1
+  ip netns add "$node"
+  ip link add "to-$node" type veth peer name eth0 netns "$node"
+  ip link set "to-$node" master cluster up
+  ip -n "$node" address add "${ADDRESS[$node]}/24" dev eth0
+  ip -n "$node" link set eth0 up
+  ip -n "$node" link set lo up
+}
+
+# hosts.toml of a node; whatever follows the name is one more line for Archway's section.
+write_hosts_toml() {
+  local node=$1 dir
+  dir=$WORK/$node/certs.d/$REGISTRY
+  mkdir -p "$dir"
+  cat >"$dir/hosts.toml" <<TOML
+server = "https://$REGISTRY"
+
+[host."$ARCHWAY_URL"]
+  capabilities = ["pull", "resolve"]
+${2:-}
+TOML
+}
+
+# A node has a host name, a /run, an empty /etc/hosts and a containerd to itself.
+start_node() {
+  local node=$1 dir=$WORK/$1
+  mkdir -p "$dir"
+  cat >"$dir/containerd.toml" <<TOML
+version = 3
+root = "$dir/root"
+state = "$dir/state"
+disabled_plugins = ["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri"]
+
+[grpc]
+  address = "$dir/containerd.sock"
+
+[plugins."io.containerd.internal.v1.opt"]
+  path = "$dir/opt"
+
+# What a machine of the node's kind unpacks without being told.
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+  platform = "${PLATFORM[$node]}"
+  snapshotter = "native"
+  differ = "walking"
+TOML
+  # shellcheck disable=SC2016 # expanded by the inner bash
+  PATH=$TOOLS/bin:$PATH nsenter --net="/run/netns/$node" unshare --mount --uts --propagation private bash -c '
+    hostname "$1"
+    mount -t tmpfs none /run
+    mount --bind /dev/null /etc/hosts
+    exec containerd --config "$2/containerd.toml"' node "$node" "$dir" >"$WORK/log/containerd-$node.log" 2>&1 &
+  NODE_PID[$node]=$!
+  until_true 20 "containerd of $node" node_ctr "$node" version
+}
+
+# node_ctr NODE ...: ctr, run on that node. containerd 2 warns on each call where cgroups are of the old kind.
+node_ctr() {
+  local node=$1
+  shift
+  nsenter --target "${NODE_PID[$node]}" --mount --net --uts \
+    "$TOOLS/bin/ctr" --address "$WORK/$node/containerd.sock" "$@"
+}
+
+# Pulls as the node would; why the platform is named, step 7 of the story says.
+pull() {
+  local node=$1
+  shown "[$node] ctr images pull --hosts-dir certs.d --platform ${PLATFORM[$node]} $IMAGE"
+  quietly node_ctr "$node" images pull --snapshotter native --hosts-dir "$WORK/$node/certs.d" \
+    --platform "${PLATFORM[$node]}" "$IMAGE"
+}
+
+# The digests of all that a node has.
+content() { node_ctr "$1" content ls -q 2>/dev/null | sort; }
+
+# The digest that the tag stands for on a node.
+target_digest() { node_ctr "$1" images ls "name==$IMAGE" 2>/dev/null | awk 'NR == 2 { print $3 }'; }
+
+# Starts the pulled image and waits until it answers.
+run_hello() {
+  local node=$1
+  shown "[$node] ctr run --detach --net-host --platform ${PLATFORM[$node]} $IMAGE hello"
+  quietly node_ctr "$node" run --detach --net-host --snapshotter native --platform "${PLATFORM[$node]}" \
+    --cgroup "/$CGROUP/$node" "$IMAGE" hello
+  until_true 10 "hello on $node" curl -sf "http://${ADDRESS[$node]}:8080/hello"
+}
+
+# Stops hello and takes everything of the image off the node.
+remove_hello() {
+  local node=$1
+  quietly node_ctr "$node" task kill --signal KILL hello
+  until_true 10 "the end of hello on $node" hello_stopped "$node"
+  quietly node_ctr "$node" task delete hello
+  quietly node_ctr "$node" container delete hello
+  shown "[$node] ctr images rm --sync $IMAGE"
+  quietly node_ctr "$node" images rm --sync "$IMAGE"
+  expect "pieces of content left on $node" 0 "$(content "$node" | wc -l)"
+}
+
+hello_stopped() { node_ctr "$1" task ls | grep -q '^hello .*STOPPED'; }

@@ -1,0 +1,233 @@
+#!/usr/bin/env bash
+# The story of `make demo`, told step by step; started by demo.sh as the first process of namespaces of its own.
+# The parts: team.sh (what the team does with docker and ECR), node.sh (the two nodes),
+# report.py (the table at the end).
+set -euo pipefail
+
+REGION=us-east-1
+REGISTRY=123456789012.dkr.ecr.$REGION.amazonaws.com
+ECR=$REGISTRY
+IMAGE=$ECR/hello:latest
+ARCHITECTURES=(amd64 arm64)
+GATEWAY=10.77.0.1
+ARCHWAY_URL=http://$GATEWAY:5000
+INDEX_TYPE=application/vnd.docker.distribution.manifest.list.v2+json
+MANIFEST_TYPE=application/vnd.docker.distribution.manifest.v2+json
+STANDIN=$ROOT/tests/standin/standin.sh
+export ARCHWAY_TOOLS=$TOOLS
+
+# shellcheck source=tests/tools/say.sh
+. "$ROOT/tests/tools/say.sh"
+# shellcheck source=tests/tools/dockerd.sh
+. "$ROOT/tests/tools/dockerd.sh"
+# shellcheck source=tests/demo/team.sh
+. "$DEMO/team.sh"
+# shellcheck source=tests/demo/node.sh
+. "$DEMO/node.sh"
+
+# The names that this demo knows, and no others.
+make_private() {
+  hide_docker
+  { printf '127.0.0.1 localhost\n' && "$STANDIN" hosts; } >"$WORK/hosts"
+  mount --bind "$WORK/hosts" /etc/hosts
+  make_network
+}
+
+# ECR's addresses are on this side of the bridge only: the nodes have no route to them.
+place_ecr() {
+  local address
+  for address in $("$STANDIN" hosts | cut -d' ' -f1); do
+    ip address add "$address/32" dev lo
+  done
+}
+
+# From here on its authority is trusted as the public ones are, and its account is the one signed in to.
+start_ecr() {
+  place_ecr
+  NAMES=1 "$STANDIN" up "$WORK/ecr"
+  set -a
+  # shellcheck source=/dev/null
+  . "$WORK/ecr/standin.env"
+  set +a
+  export SSL_CERT_FILE=$WORK/ecr/ca.pem AWS_CA_BUNDLE=$WORK/ecr/ca.pem CURL_CA_BUNDLE=$WORK/ecr/ca.pem
+  export AWS_EC2_METADATA_DISABLED=true
+}
+
+ecr_answers() { curl -s -o /dev/null "https://$REGISTRY/v2/"; }
+
+# What is in ECR, as lines "ROLE DIGEST SIZE", asked for before the counting of requests begins.
+list_parts() {
+  local credentials=(-u "AWS:$(cat "$WORK/ecr/token")") url=https://$REGISTRY/v2/hello/manifests arch digest
+  curl -sf "${credentials[@]}" -H "Accept: $INDEX_TYPE" "$url/latest" >"$WORK/index.json"
+  printf 'index %s %s\n' "$(digest_of <"$WORK/index.json")" "$(stat -c %s "$WORK/index.json")"
+  for arch in "${ARCHITECTURES[@]}"; do
+    digest=$(child "$arch")
+    curl -sf "${credentials[@]}" -H "Accept: $MANIFEST_TYPE" "$url/$digest" >"$WORK/$arch.json"
+    jq -r --arg arch "$arch" --arg digest "$digest" '.manifests[] | select(.digest == $digest)
+      | "manifest/\($arch) \(.digest) \(.size)"' "$WORK/index.json"
+    jq -r --arg arch "$arch" '"config/\($arch) \(.config.digest) \(.config.size)",
+      (.layers[] | "layer/\($arch) \(.digest) \(.size)")' "$WORK/$arch.json"
+  done
+}
+
+# The digest of an architecture's manifest, as the index names it.
+child() {
+  jq -r --arg arch "$1" '.manifests[] | select(.platform.architecture == $arch) | .digest' "$WORK/index.json"
+}
+
+digest_of() { printf 'sha256:%s\n' "$(sha256sum | cut -d' ' -f1)"; }
+
+digest_of_index() { awk '$1 == "index" { print $2 }' "$WORK/parts"; }
+
+start_archway() {
+  cat >"$WORK/archway.toml" <<TOML
+[[listener]]
+address = "$GATEWAY:5000"
+
+[log]
+format = "json"
+
+[cache]
+path = "$WORK/cache"
+
+[platform]
+default = "linux/amd64"      # for clients that can take no index and do not say what they are
+
+[upstream."$REGISTRY"]
+auth = "ecr"                 # the token comes from the ECR API, by the AWS SDK's usual credentials
+tag_ttl = "1s"               # short, so that the outage below finds the tag out of date
+TOML
+  indent <"$WORK/archway.toml"
+  "$ARCHWAY" serve --config "$WORK/archway.toml" >"$WORK/log/archway.out" 2>"$WORK/log/archway.log" &
+  ARCHWAY_PID=$!
+  until_true 20 "Archway to start" archway_settled
+  archway_listens >/dev/null || {
+    indent <"$WORK/log/archway.log" >&2
+    fail "Archway did not start"
+  }
+}
+
+archway_settled() { archway_listens || ! kill -0 "$ARCHWAY_PID"; }
+
+archway_listens() {
+  jq -r 'select(.message == "listening" and .listener == "registry") | .address' "$WORK/log/archway.log" | grep .
+}
+
+tag_is_stale() {
+  curl -sf -I "$ARCHWAY_URL/v2/hello/manifests/latest?ns=$REGISTRY" | grep -qi '^Archway-Cache: stale'
+}
+
+# A client from before there were indexes: takes nothing but a plain manifest, then its config and layers.
+old_client() {
+  local arch=$1 dir=$WORK/old-client/$1 digest got
+  shift
+  mkdir -p "$dir"
+  shown "curl -H 'Accept: $MANIFEST_TYPE' $* .../hello/manifests/latest"
+  curl -sf -H "Accept: $MANIFEST_TYPE" "$@" "$ARCHWAY_URL/v2/hello/manifests/latest?ns=$REGISTRY" >"$dir/manifest"
+  expect "it got the manifest of $arch" "$(child "$arch")" "$(digest_of <"$dir/manifest")"
+  child "$arch" >"$dir/content"
+  for digest in $(jq -r '.config.digest, .layers[].digest' "$dir/manifest"); do
+    got=$(curl -sf "$ARCHWAY_URL/v2/hello/blobs/$digest?ns=$REGISTRY" | digest_of)
+    [ "$got" = "$digest" ] || fail "blob $digest came as $got"
+    printf '%s\n' "$digest" >>"$dir/content"
+  done
+}
+
+# Both nodes in turn, as a load balancer in front of the cluster would ask them.
+round_robin() {
+  local turn node answer
+  local -A machine=([x86]=x86_64 [arm]=aarch64)
+  for turn in 1 2 3; do
+    for node in x86 arm; do
+      answer=$(curl -sf "http://${ADDRESS[$node]}:8080/hello")
+      [ "$(jq -r '.arch + " " + .message' <<<"$answer")" = "${machine[$node]} Hello, there!" ] ||
+        fail "$node answered $answer"
+      printf '      %d. %-4s %s\n' "$turn" "$node" "$answer"
+    done
+  done
+}
+
+pull_and_run_everywhere() {
+  local node
+  for node in x86 arm; do
+    pull "$node"
+    run_hello "$node"
+  done
+  round_robin
+}
+
+old_clients() {
+  old_client amd64
+  old_client arm64 -H 'Archway-Platform: linux/arm64'
+}
+
+prologue() {
+  make_private
+  step "ECR, the stand-in" "docker-registry on an S3 with pre-signed URLs, an ECR API and TLS, under Amazon's names."
+  start_ecr
+  good "https://$REGISTRY/v2/ answers; \$ECR below"
+
+  step "The team builds hello for two architectures" "Static C; GET /hello says which machine it runs on."
+  build_hello
+  step "The team pushes them to ECR" "As ECR's users do: the token comes from the aws command."
+  push_hello
+  step "One name for both" "A manifest list: hello:latest is whichever fits the machine that pulls it."
+  push_index
+  stop_docker
+  list_parts >"$WORK/parts"
+  "$STANDIN" mark "$WORK/ecr"
+}
+
+first_pulls() {
+  step "Archway in front of ECR" "From here on every request that reaches ECR is counted."
+  start_archway
+  good "listens on $GATEWAY:5000"
+
+  step "A cluster of two nodes" "Each a network of its own with a containerd of its own." \
+    "All they know of registries is one hosts.toml; to ECR itself they have no way at all."
+  make_nodes
+
+  step "Both run hello:latest" "The x86 node takes the index and chooses itself. The Arm node's header says what it is," \
+    "so Archway chooses for it. This machine has no Arm processor: qemu runs that hello, and ctr, which goes" \
+    "by the processor it finds, is told the node's platform."
+  pull_and_run_everywhere
+  expect "the x86 node holds the tag as the index" "$(digest_of_index)" "$(target_digest x86)"
+  expect "the Arm node holds the tag as its manifest" "$(child arm64)" "$(target_digest arm)"
+  content x86 >"$WORK/x86/content"
+  content arm >"$WORK/arm/content"
+
+  step "A client that knows no indexes" "It gets a plain manifest: the default platform's, or the one its header names."
+  old_clients
+  "$STANDIN" counts "$WORK/ecr" >"$WORK/counts"
+}
+
+outage() {
+  step "ECR goes away"
+  "$STANDIN" down "$WORK/ecr"
+  ! ecr_answers || fail "ECR still answers"
+  good "nothing answers at https://$REGISTRY any more"
+  until_true 10 "the tag to be out of date" tag_is_stale
+  good "the tag is past its time and cannot be checked: Archway goes on with what it knows"
+
+  step "Both nodes lose the image and pull it again" "Everything comes out of Archway's cache."
+  remove_hello x86
+  remove_hello arm
+  pull_and_run_everywhere
+  expect "the x86 node has what it had" "$(wc -l <"$WORK/x86/content") parts" "$(same_parts x86)"
+  expect "the Arm node has what it had" "$(wc -l <"$WORK/arm/content") parts" "$(same_parts arm)"
+  old_clients
+}
+
+# How many of a node's parts from before the outage it has again.
+same_parts() { printf '%d parts\n' "$(content "$1" | comm -12 - "$WORK/$1/content" | wc -l)"; }
+
+main() {
+  prologue
+  first_pulls
+  outage
+  step "What it took"
+  python3 "$DEMO/report.py" "$WORK" || fail "the figures are not what they must be"
+  printf '\n%sDone in %d seconds.%s\n' "$BOLD" $SECONDS "$PLAIN"
+}
+
+main

@@ -1,0 +1,176 @@
+//! Promise 3, one download: however many ask, a blob comes once, and nobody waits for anybody else.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use http::Method;
+use integration_tests::client::{End, blob_path};
+use integration_tests::faults::{Fault, Gate, On};
+use integration_tests::images::{self, BigBlob, Blob, noise};
+use integration_tests::proxy::{Archway, Setup};
+use integration_tests::registry::FakeRegistry;
+use integration_tests::wait::{eventually, within, within_for};
+
+const MIB: u64 = 1 << 20;
+
+async fn with_blob(blob: &Blob) -> (FakeRegistry, Archway, String) {
+    let registry = FakeRegistry::start().await;
+    registry.push(
+        "team/app",
+        "v1",
+        &images::of_blobs(std::slice::from_ref(blob)),
+    );
+    let archway = Setup::in_front_of(&registry).start().await;
+    (registry, archway, blob_path("team/app", blob.digest()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_clients_on_a_cold_blob_cost_one_download_whoever_leaves_or_crawls() {
+    let blob = Blob::from(BigBlob::new("two hundred", 200 * MIB));
+    let size = blob.size();
+    let (registry, archway, path) = with_blob(&blob).await;
+
+    let mut first = archway.client().open(Method::GET, &path).await;
+    let mut slow = archway.client().open(Method::GET, &path).await;
+    let leaving = async {
+        first.read_to(size / 10, &blob, 0).await;
+        drop(first);
+    };
+    let others = join_all((0..48).map(|_| async {
+        let download = archway.client().open(Method::GET, &path).await;
+        assert_eq!(download.status(), 200);
+        download.finish(&blob).await
+    }));
+    // The one that crawls never ends of itself: it is there for as long as the others take.
+    let crowd = async {
+        tokio::select! {
+            ends = async { tokio::join!(leaving, others).1 } => ends,
+            end = slow.crawl(50_000, &blob) => panic!("200 MiB at 50 KB/s came to {end:?}"),
+        }
+    };
+    let ends = within_for(Duration::from_mins(1), "48 clients have the blob", crowd).await;
+
+    assert_eq!(ends, [End::Complete(size); 48]);
+    assert_eq!(registry.gets_of(&blob.digest()), 1);
+    assert_eq!(registry.bytes_of(&blob.digest()), size);
+    let so_far = slow.received();
+    assert!(
+        so_far > 0 && so_far < size / 10,
+        "the slow one crawls: {so_far}"
+    );
+    slow.read_to(so_far + MIB, &blob, 0).await;
+}
+
+#[tokio::test]
+async fn every_client_reads_what_the_fill_has_written_so_far() {
+    let blob = Blob::from(BigBlob::new("growing", 8 * MIB));
+    let (registry, archway, path) = with_blob(&blob).await;
+    let gate = Gate::new();
+    let fault = Fault::HoldBody(4 * MIB, gate.clone());
+    registry.faults().add(On::path("/blobs/"), fault);
+
+    let mut first = archway.client().open(Method::GET, &path).await;
+    first.read_to(3 * MIB, &blob, 0).await;
+    let mut second = archway.client().open(Method::GET, &path).await;
+    second.read_to(3 * MIB, &blob, 0).await;
+    assert_eq!(second.headers()["content-length"], blob.size().to_string());
+    assert_eq!(second.headers()["archway-cache"], "follow");
+    gate.open();
+    let ends = tokio::join!(first.finish(&blob), second.finish(&blob));
+    assert_eq!(ends, (End::Complete(8 * MIB), End::Complete(8 * MIB)));
+    assert_eq!(registry.gets_of(&blob.digest()), 1);
+}
+
+#[tokio::test]
+async fn the_download_goes_on_when_every_client_has_left() {
+    let blob = Blob::from(BigBlob::new("left alone", 8 * MIB));
+    let (registry, archway, path) = with_blob(&blob).await;
+    let gate = Gate::new();
+    let fault = Fault::HoldBody(2 * MIB, gate.clone());
+    registry.faults().add(On::path("/blobs/"), fault);
+
+    let mut only = archway.client().open(Method::GET, &path).await;
+    only.read_to(MIB, &blob, 0).await;
+    drop(only);
+    gate.open();
+    eventually("the upstream has sent the rest", async || {
+        (registry.bytes_of(&blob.digest()) == blob.size()).then_some(())
+    })
+    .await;
+    let late = archway
+        .client()
+        .open(Method::GET, &path)
+        .await
+        .finish(&blob);
+    assert_eq!(
+        within("a late client has it", late).await,
+        End::Complete(8 * MIB)
+    );
+    assert_eq!(registry.gets_of(&blob.digest()), 1);
+}
+
+#[tokio::test]
+async fn a_follower_of_a_client_that_left_gets_everything() {
+    let blob = Blob::from(BigBlob::new("first leaves", 8 * MIB));
+    let (registry, archway, path) = with_blob(&blob).await;
+    let gate = Gate::new();
+    let fault = Fault::HoldBody(2 * MIB, gate.clone());
+    registry.faults().add(On::path("/blobs/"), fault);
+
+    let mut first = archway.client().open(Method::GET, &path).await;
+    first.read_to(MIB, &blob, 0).await;
+    let second = archway.client().open(Method::GET, &path).await;
+    drop(first);
+    gate.open();
+    let end = within("the second client ends", second.finish(&blob)).await;
+    assert_eq!(end, End::Complete(8 * MIB));
+    assert_eq!(registry.gets_of(&blob.digest()), 1);
+}
+
+#[tokio::test]
+async fn many_clients_on_a_cold_tag_cost_one_manifest() {
+    let content = images::multi_platform("app");
+    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let gate = Gate::new();
+    let hold = Fault::HoldHeaders(gate.clone());
+    registry.faults().add(On::path("/manifests/"), hold);
+    let clients = join_all((0..30).map(|_| async {
+        archway
+            .client()
+            .manifest("team/app", "v1")
+            .await
+            .expect(200)
+            .body
+    }));
+    let opener = async {
+        gate.arrived().await;
+        gate.open();
+    };
+    let (bodies, ()) = tokio::join!(clients, opener);
+    assert!(bodies.iter().all(|body| *body == content.root().bytes));
+    assert_eq!(registry.log().gets("/manifests/"), 1);
+}
+
+#[tokio::test]
+async fn two_blobs_fill_side_by_side() {
+    let registry = FakeRegistry::start().await;
+    let blobs = ["one", "two"].map(|name| Blob::from(noise(name, 500_000)));
+    registry.push("team/app", "v1", &images::of_blobs(&blobs));
+    let gate = Gate::new();
+    let hold = Fault::HoldBody(100_000, gate.clone());
+    registry.faults().add(On::path(blobs[0].digest()), hold);
+    let archway = Setup::in_front_of(&registry).start().await;
+    let waiting = archway
+        .client()
+        .open(Method::GET, &blob_path("team/app", blobs[0].digest()))
+        .await;
+    let other = archway
+        .client()
+        .blob("team/app", blobs[1].digest())
+        .await
+        .expect(200);
+    assert!(blobs[1].holds_at(0, &other.body));
+    gate.open();
+    assert_eq!(waiting.finish(&blobs[0]).await, End::Complete(500_000));
+}

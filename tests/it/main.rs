@@ -1,0 +1,22 @@
+//! Archway as a running binary against real servers: a file per promise, and the names state the rules.
+
+mod admin;
+mod coalescing;
+mod config;
+mod credentials;
+mod discovery;
+mod eviction;
+mod freshness;
+mod integrity;
+mod isolation;
+mod platform_hints;
+mod platform_vectors;
+mod platforms;
+mod pull;
+mod push;
+mod ranges;
+mod restart;
+mod routing;
+mod shutdown;
+mod tls_hello;
+mod upstream_auth;

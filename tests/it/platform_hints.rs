@@ -1,0 +1,240 @@
+//! Where a platform can come from: every source, the order of trust, and what happens when two speak.
+
+use std::net::IpAddr;
+
+use integration_tests::client::{Client, IMAGES_ONLY};
+use integration_tests::images::{self, Content};
+use integration_tests::proxy::{Archway, Setup};
+use integration_tests::registry::FakeRegistry;
+use manifest_model::Platform;
+
+const TAG: &str = "/v2/team/app/manifests/v1";
+const CRIO_AMD64: &str = "cri-o/1.36.3 go/go1.26.1 os/linux arch/amd64";
+
+async fn registry() -> (FakeRegistry, Content) {
+    let content = images::multi_platform("app");
+    (
+        FakeRegistry::with("team/app", "v1", &content).await,
+        content,
+    )
+}
+
+/// What the answer says about platform and source; empty where the index came.
+async fn said(client: &Client, path: &str) -> String {
+    let answer = client.get(path).await.expect(200);
+    answer.header("archway-platform").to_owned()
+}
+
+async fn everything(registry: &FakeRegistry) -> Archway {
+    Setup::in_front_of_with(
+        registry,
+        "resolve = \"always\"\nhosts = [\"v7.mirror.example\"]",
+    )
+    .listener("127.0.0.1", "")
+    .listener("127.0.0.2", "platform = \"linux/arm64\"")
+    .table(
+        "[platform]\ndefault = \"linux/arm64\"\n\
+             hosts = { \"v7.mirror.example\" = \"linux/arm/v7\" }\n\
+             addresses = { \"127.0.0.3/32\" = \"linux/arm/v7\" }",
+    )
+    .start()
+    .await
+}
+
+#[tokio::test]
+async fn every_source_of_the_table_is_heard() {
+    let (registry, _) = registry().await;
+    let archway = everything(&registry).await;
+    let url = archway.url();
+    let plain = Client::new(&url);
+    let address: IpAddr = "127.0.0.3".parse().expect("an address");
+    let cases = [
+        (
+            plain.clone().with_query("platform", "linux/arm64"),
+            TAG,
+            "linux/arm64; source=query",
+        ),
+        (
+            plain.clone().with("archway-platform", "linux/arm/v7"),
+            TAG,
+            "linux/arm/v7; source=header",
+        ),
+        (
+            plain.clone(),
+            "/platform/linux-arm-v7/v2/team/app/manifests/v1",
+            "linux/arm/v7; source=path",
+        ),
+        (
+            plain.clone(),
+            "/v2/platform/linux-arm-v7/registry.test/team/app/manifests/v1",
+            "linux/arm/v7; source=path",
+        ),
+        (
+            Client::new(&archway.url_at("127.0.0.2")),
+            TAG,
+            "linux/arm64; source=listener",
+        ),
+        (
+            plain.clone().with("host", "v7.mirror.example"),
+            TAG,
+            "linux/arm/v7; source=host",
+        ),
+        (
+            plain.clone().with("user-agent", CRIO_AMD64),
+            TAG,
+            "linux/amd64; source=user-agent",
+        ),
+        (
+            Client::from_address(&url, address),
+            TAG,
+            "linux/arm/v7; source=address",
+        ),
+        (
+            plain.clone().accepting(&IMAGES_ONLY),
+            TAG,
+            "linux/arm64; source=default",
+        ),
+        (plain.clone(), TAG, ""),
+    ];
+    for (client, path, expected) in cases {
+        assert_eq!(said(&client, path).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn the_first_source_of_the_table_wins() {
+    let (registry, _) = registry().await;
+    let archway = everything(&registry).await;
+    let url = archway.url();
+    let address: IpAddr = "127.0.0.3".parse().expect("an address");
+    // An explicit source beats every implicit one, and of two implicit ones the first wins.
+    let header = Client::from_address(&url, address)
+        .with("user-agent", CRIO_AMD64)
+        .with("archway-platform", "linux/arm64");
+    assert_eq!(said(&header, TAG).await, "linux/arm64; source=header");
+    let agent = Client::from_address(&url, address).with("user-agent", CRIO_AMD64);
+    assert_eq!(said(&agent, TAG).await, "linux/amd64; source=user-agent");
+}
+
+#[tokio::test]
+async fn explicit_sources_that_agree_are_named_by_the_first() {
+    let (registry, _) = registry().await;
+    let archway = everything(&registry).await;
+    let listener = archway.url_at("127.0.0.2");
+    let both = Client::new(&listener).with("archway-platform", "linux/aarch64");
+    assert_eq!(said(&both, TAG).await, "linux/arm64; source=header");
+    let three = both.with_query("platform", "linux/arm64/v8");
+    assert_eq!(said(&three, TAG).await, "linux/arm64; source=query");
+}
+
+#[tokio::test]
+async fn explicit_sources_that_disagree_are_a_400_that_names_both() {
+    let (registry, _) = registry().await;
+    let archway = everything(&registry).await;
+    let (url, listener) = (archway.url(), archway.url_at("127.0.0.2"));
+    let amd64 = |client: Client| client.with("archway-platform", "linux/amd64");
+    let cases = [
+        (
+            amd64(Client::new(&url)).with_query("platform", "linux/arm64"),
+            TAG,
+            ["query", "header"],
+        ),
+        (
+            amd64(Client::new(&url)),
+            "/platform/linux-arm64/v2/team/app/manifests/v1",
+            ["header", "path"],
+        ),
+        (amd64(Client::new(&listener)), TAG, ["header", "listener"]),
+        (
+            amd64(Client::new(&url)).with("host", "v7.mirror.example"),
+            TAG,
+            ["header", "host"],
+        ),
+        (
+            Client::new(&listener).with_query("platform", "all"),
+            TAG,
+            ["query", "listener"],
+        ),
+    ];
+    for (client, path, sources) in cases {
+        let answer = client.get(path).await.expect(400);
+        let text = answer.json().to_string();
+        for source in sources {
+            assert!(text.contains(source), "{source} in {text}");
+        }
+        assert_eq!(client.head(path).await.status, 400);
+    }
+}
+
+#[tokio::test]
+async fn a_platform_that_cannot_be_parsed_is_a_400() {
+    let (registry, _) = registry().await;
+    let archway = everything(&registry).await;
+    let plain = archway.client();
+    let long = format!("linux/{}", "a".repeat(300));
+    for bad in ["linux/", "linux/arm64/v8/x", "linux", "lin ux/arm64", &long] {
+        let answer = plain.clone().with("archway-platform", bad).get(TAG).await;
+        assert_eq!(answer.status, 400, "{bad:?}: {}", answer.text());
+        answer.error_code();
+    }
+    plain
+        .clone()
+        .with_query("platform", "linux%2F")
+        .get(TAG)
+        .await
+        .expect(400);
+    plain
+        .get("/platform/linux-/v2/team/app/manifests/v1")
+        .await
+        .expect(400);
+    assert!(registry.log().all().is_empty(), "nobody was asked for that");
+}
+
+#[tokio::test]
+async fn an_unparsable_user_agent_is_no_hint_and_no_error() {
+    let (registry, content) = registry().await;
+    let archway = everything(&registry).await;
+    for agent in [
+        "buildkit/v0.23 os/linux arch/arm64",
+        "docker/28 os/ arch/",
+        "containerd/2.1.9",
+    ] {
+        let answer = archway.client().with("user-agent", agent).get(TAG).await;
+        assert_eq!(answer.body, content.root().bytes, "{agent}");
+    }
+}
+
+#[tokio::test]
+async fn host_on_a_listener_means_this_machines_platform() {
+    let (registry, content) = registry().await;
+    let archway = Setup::in_front_of(&registry)
+        .listener("127.0.0.1", "platform = \"host\"")
+        .start()
+        .await;
+    let platform = Platform::host();
+    let expected = content
+        .manifests
+        .iter()
+        .find(|stored| stored.platform.parse() == Ok(platform.clone()));
+    let answer = archway.client().get(TAG).await;
+    match expected {
+        Some(child) => assert_eq!(answer.expect(200).body, child.bytes),
+        None => {
+            answer.expect(404);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_access_log_names_platform_and_source() {
+    let (registry, _) = registry().await;
+    let archway = everything(&registry).await;
+    let client = archway.client().with("archway-platform", "linux/arm64");
+    client.get(TAG).await.expect(200);
+    let line = archway
+        .log()
+        .request("the pull is logged", |event| event["path"] == TAG)
+        .await;
+    assert_eq!(line["platform"], "linux/arm64");
+    assert_eq!(line["platform_source"], "header");
+}

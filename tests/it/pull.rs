@@ -1,0 +1,414 @@
+//! Promise 1, bytes, and the plain pull: cold, warm, by tag and by digest, HEAD as GET.
+
+use http::Method;
+use integration_tests::client::{Answer, Client, IMAGES_ONLY, blob_path, raw};
+use integration_tests::faults::{Fault, On};
+use integration_tests::images::{self, Blob, Content, Flavor, noise};
+use integration_tests::proxy::Setup;
+use integration_tests::registry::{BlobHead, DigestHeader, FakeRegistry};
+use manifest_model::{Algorithm, Digest};
+
+/// One of each kind of thing that registries hold under a tag.
+fn kinds() -> Vec<(&'static str, Content)> {
+    vec![
+        ("oci-index", images::multi_platform("oci")),
+        ("docker-list", images::docker_list("docker")),
+        ("attested", images::attested("attested")),
+        ("nested", images::nested("nested")),
+        (
+            "artifact",
+            images::artifact("sbom", "application/spdx+json", None),
+        ),
+        ("odd", images::odd("odd")),
+        (
+            "docker-image",
+            images::single("plain", "linux/arm64/v8", Flavor::Docker),
+        ),
+    ]
+}
+
+async fn registry_with_kinds() -> FakeRegistry {
+    let registry = FakeRegistry::start().await;
+    for (tag, content) in kinds() {
+        registry.push("team/app", tag, &content);
+    }
+    registry
+}
+
+/// What has to be alike between HEAD and GET, and between a tag and its digest.
+fn described(answer: &Answer) -> Vec<(&'static str, String)> {
+    let names = [
+        "content-type",
+        "content-length",
+        "docker-content-digest",
+        "etag",
+        "docker-distribution-api-version",
+        "oci-namespace",
+    ];
+    names
+        .map(|name| (name, answer.header(name).to_owned()))
+        .to_vec()
+}
+
+#[tokio::test]
+async fn the_ping_says_which_api_this_is() {
+    let registry = FakeRegistry::start().await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let answer = archway.client().get("/v2/").await.expect(200);
+    assert_eq!(
+        answer.header("docker-distribution-api-version"),
+        "registry/2.0"
+    );
+    archway.client().head("/v2/").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_cold_pull_asks_the_upstream_once_for_each_part() {
+    let content = images::multi_platform("app");
+    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let pulled = archway.client().pull("team/app", "v1").await;
+    assert_eq!(pulled.root, content.root().digest);
+    assert_eq!(
+        pulled.parts.len(),
+        content.manifests.len() + content.blobs.len()
+    );
+    for part in &pulled.parts[1..] {
+        assert_eq!(registry.gets_of(part), 1, "{part}");
+    }
+    let root = registry.gets_of(&pulled.root) + registry.log().gets("/manifests/v1");
+    assert_eq!(root, 1, "the index by tag or by digest");
+}
+
+#[tokio::test]
+async fn a_warm_pull_needs_no_upstream() {
+    let registry = registry_with_kinds().await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let mut cold = Vec::new();
+    for (tag, _) in kinds() {
+        cold.push(archway.client().pull("team/app", tag).await);
+    }
+    registry.close().await;
+    for ((tag, content), cold) in kinds().into_iter().zip(cold) {
+        assert_eq!(archway.client().pull("team/app", tag).await, cold, "{tag}");
+        let layer = content.blobs[0].digest();
+        let answer = archway.client().blob("team/app", layer).await.expect(200);
+        assert_eq!(answer.header("archway-cache"), "hit");
+    }
+}
+
+#[tokio::test]
+async fn a_digest_request_gives_exactly_the_upstreams_bytes() {
+    let registry = registry_with_kinds().await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    for (kind, content) in kinds() {
+        for stored in &content.manifests {
+            for warmth in ["cold", "warm"] {
+                let answer = archway.client().manifest("team/app", stored.digest).await;
+                let answer = answer.expect(200);
+                assert_eq!(answer.body, stored.bytes, "{kind}, {warmth}");
+                assert_eq!(answer.header("content-type"), stored.media_type, "{kind}");
+                let digest = stored.digest.to_string();
+                assert_eq!(answer.header("docker-content-digest"), digest, "{kind}");
+                assert_eq!(answer.header("etag"), format!("\"{digest}\""), "{kind}");
+                let length = stored.bytes.len().to_string();
+                assert_eq!(answer.header("content-length"), length, "{kind}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tag_request_gives_the_index_untouched() {
+    let registry = registry_with_kinds().await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    for (tag, content) in kinds() {
+        let answer = archway.client().manifest("team/app", tag).await.expect(200);
+        assert_eq!(answer.body, content.root().bytes, "{tag}");
+        assert_eq!(
+            answer.header("content-type"),
+            content.root().media_type,
+            "{tag}"
+        );
+        assert_eq!(
+            answer.header("archway-index"),
+            "",
+            "{tag}: nothing was substituted"
+        );
+        assert_eq!(
+            answer.header("archway-platform"),
+            "",
+            "{tag}: nothing was substituted"
+        );
+    }
+}
+
+#[tokio::test]
+async fn head_says_what_get_says() {
+    let registry = registry_with_kinds().await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let client = archway.client();
+    for (tag, content) in kinds() {
+        let root = content.root().digest;
+        let blob = content.blobs.last().expect("a blob").digest();
+        let paths = [
+            format!("/v2/team/app/manifests/{tag}"),
+            format!("/v2/team/app/manifests/{root}"),
+            blob_path("team/app", blob),
+        ];
+        for path in paths {
+            let cold = client.head(&path).await.expect(200);
+            let get = client.get(&path).await.expect(200);
+            let warm = client.head(&path).await.expect(200);
+            assert_eq!(get.header("content-length"), get.body.len().to_string());
+            assert_eq!(described(&cold), described(&get), "{path}, cold");
+            assert_eq!(described(&warm), described(&get), "{path}, warm");
+            assert!(cold.body.is_empty() && warm.body.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tag_and_its_digest_are_one_entry() {
+    let content = images::multi_platform("app");
+    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let by_tag = archway
+        .client()
+        .manifest("team/app", "v1")
+        .await
+        .expect(200);
+    let root = content.root().digest;
+    let by_digest = archway
+        .client()
+        .manifest("team/app", root)
+        .await
+        .expect(200);
+    assert_eq!(described(&by_tag), described(&by_digest));
+    assert_eq!(registry.log().gets("/manifests/"), 1);
+}
+
+#[tokio::test]
+async fn sha512_names_manifests_and_blobs_too() {
+    let registry = FakeRegistry::start().await;
+    let content = images::single("strong", "linux/amd64", Flavor::Oci);
+    registry.push_as(Algorithm::Sha512, "team/app", "v1", &content);
+    let blob = Blob::from(noise("strong blob", 70_000));
+    let blob_digest = registry.push_blob("team/app", Algorithm::Sha512, &blob);
+    let archway = Setup::in_front_of(&registry).start().await;
+
+    let digest = Digest::of(Algorithm::Sha512, &content.root().bytes);
+    for _ in ["cold", "warm"] {
+        let answer = archway
+            .client()
+            .manifest("team/app", digest)
+            .await
+            .expect(200);
+        assert_eq!(answer.body, content.root().bytes);
+        assert_eq!(answer.header("docker-content-digest"), digest.to_string());
+        let answer = archway
+            .client()
+            .blob("team/app", blob_digest)
+            .await
+            .expect(200);
+        assert!(blob.holds_at(0, &answer.body) && answer.body.len() == 70_000);
+    }
+    assert_eq!(registry.gets_of(&blob_digest), 1);
+}
+
+#[tokio::test]
+async fn an_empty_blob_is_a_blob() {
+    let registry = FakeRegistry::start().await;
+    let empty = Blob::from(Vec::new());
+    registry.push(
+        "team/app",
+        "v1",
+        &images::of_blobs(std::slice::from_ref(&empty)),
+    );
+    let archway = Setup::in_front_of(&registry).start().await;
+    for _ in ["cold", "warm"] {
+        let answer = archway
+            .client()
+            .blob("team/app", empty.digest())
+            .await
+            .expect(200);
+        assert_eq!(
+            (answer.body.len(), answer.header("content-length")),
+            (0, "0")
+        );
+    }
+    assert_eq!(registry.gets_of(&empty.digest()), 1);
+}
+
+#[tokio::test]
+async fn what_a_client_accepts_is_not_what_the_upstream_is_asked_for() {
+    let content = images::multi_platform("app");
+    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let picky = archway
+        .client()
+        .accepting(&IMAGES_ONLY)
+        .with("accept-encoding", "gzip, zstd");
+    let child = content.child("linux/amd64").digest;
+    picky.manifest("team/app", child).await.expect(200);
+    picky
+        .blob("team/app", content.blobs[1].digest())
+        .await
+        .expect(200);
+    let answer = archway
+        .client()
+        .manifest("team/app", "v1")
+        .await
+        .expect(200);
+    assert_eq!(answer.body, content.root().bytes);
+
+    for entry in registry.log().all() {
+        assert_eq!(
+            entry.header("accept-encoding"),
+            "identity",
+            "{}",
+            entry.path
+        );
+    }
+    let wanted = manifest_model::MediaType::MANIFESTS;
+    for entry in registry.log().of(&Method::GET, "/manifests/") {
+        let lines = entry.headers.get_all("accept").iter();
+        let lines: Vec<_> = lines.filter_map(|line| line.to_str().ok()).collect();
+        let accept = lines.join(",");
+        for one in &wanted {
+            assert!(accept.contains(one.as_str()), "{one} in {accept}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_body_is_content_encoded_whatever_the_client_offers() {
+    let content = images::multi_platform("app");
+    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let client = archway
+        .client()
+        .with("accept-encoding", "zstd;q=1.0, gzip;q=0.8, deflate;q=0.5");
+    let blob = &content.blobs[2];
+    for path in [
+        "/v2/team/app/manifests/v1",
+        &blob_path("team/app", blob.digest()),
+    ] {
+        for _ in ["cold", "warm"] {
+            let answer = client.get(path).await.expect(200);
+            assert!(!answer.headers.contains_key("content-encoding"), "{path}");
+            assert_eq!(
+                answer.header("content-length"),
+                answer.body.len().to_string()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_blob_is_never_asked_for_by_head() {
+    let content = images::single("app", "linux/amd64", Flavor::Oci);
+    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    registry.quirks(|quirks| quirks.blob_head = BlobHead::Unauthorized);
+    let archway = Setup::in_front_of(&registry).start().await;
+    let blob = &content.blobs[2];
+    let answer = archway
+        .client()
+        .head(&blob_path("team/app", blob.digest()))
+        .await
+        .expect(200);
+    assert_eq!(answer.header("content-length"), blob.size().to_string());
+    assert_eq!(
+        answer.header("docker-content-digest"),
+        blob.digest().to_string()
+    );
+    assert_eq!(registry.log().heads("/blobs/"), 0);
+}
+
+#[tokio::test]
+async fn the_digest_is_computed_and_not_believed() {
+    let kinds = [
+        DigestHeader::OnHead,
+        DigestHeader::Never,
+        DigestHeader::False,
+    ];
+    for kind in kinds {
+        let content = images::multi_platform("app");
+        let registry = FakeRegistry::with("team/app", "v1", &content).await;
+        registry.quirks(|quirks| quirks.digest_header = kind);
+        let archway = Setup::in_front_of(&registry).start().await;
+        let path = "/v2/team/app/manifests/v1";
+        let root = content.root().digest.to_string();
+        let head = archway.client().head(path).await.expect(200);
+        assert_eq!(head.header("docker-content-digest"), root, "{kind:?}, HEAD");
+        let get = archway.client().get(path).await.expect(200);
+        assert_eq!(get.header("docker-content-digest"), root, "{kind:?}, GET");
+        assert_eq!(
+            archway
+                .client()
+                .pull("team/app", "v1")
+                .await
+                .root
+                .to_string(),
+            root
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_blob_of_unannounced_length_arrives_whole() {
+    let registry = FakeRegistry::start().await;
+    let blob = Blob::from(noise("no length", 300_000));
+    registry.push(
+        "team/app",
+        "v1",
+        &images::of_blobs(std::slice::from_ref(&blob)),
+    );
+    registry.faults().add(On::path("/blobs/"), Fault::NoLength);
+    let archway = Setup::in_front_of(&registry).start().await;
+    for _ in ["cold", "warm"] {
+        let answer = archway
+            .client()
+            .blob("team/app", blob.digest())
+            .await
+            .expect(200);
+        assert_eq!(answer.body.len(), 300_000);
+        assert!(blob.holds_at(0, &answer.body));
+    }
+    assert_eq!(registry.gets_of(&blob.digest()), 1);
+}
+
+#[tokio::test]
+async fn a_known_etag_is_answered_without_a_body() {
+    let content = images::multi_platform("app");
+    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let root = content.root().digest;
+    let known = archway
+        .client()
+        .with("if-none-match", &format!("\"{root}\""));
+    for reference in ["v1".to_owned(), root.to_string()] {
+        let answer = known.manifest("team/app", &reference[..]).await.expect(304);
+        assert!(answer.body.is_empty());
+        assert_eq!(answer.header("etag"), format!("\"{root}\""));
+    }
+    let other = archway.client().with("if-none-match", "\"sha256:0\"");
+    other.manifest("team/app", "v1").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_no_accept_takes_everything() {
+    let content = images::multi_platform("app");
+    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let bare = "GET /v2/team/app/manifests/v1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let answer = raw::exchange(archway.address(), bare.as_bytes()).await;
+    assert!(
+        answer.ends_with(&content.root().bytes),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
+    let star = Client::new(&archway.url()).accepting(&["*/*"]);
+    let answer = star.manifest("team/app", "v1").await.expect(200);
+    assert_eq!(answer.body, content.root().bytes);
+}

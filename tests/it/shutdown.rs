@@ -1,0 +1,96 @@
+//! SIGTERM: running downloads end well within the grace, nothing new is taken, and the exit is clean.
+
+use http::Method;
+use integration_tests::client::{Client, End, blob_path};
+use integration_tests::faults::{Fault, Gate, On};
+use integration_tests::images::{self, BigBlob, Blob};
+use integration_tests::proxy::{Archway, Setup};
+use integration_tests::registry::FakeRegistry;
+use integration_tests::wait::{eventually, within};
+
+const SIZE: u64 = 4_000_000;
+
+async fn with(grace: &str) -> (FakeRegistry, Archway, Blob, Gate) {
+    let blob = Blob::from(BigBlob::new("last one", SIZE));
+    let registry = FakeRegistry::start().await;
+    registry.push(
+        "team/app",
+        "v1",
+        &images::of_blobs(std::slice::from_ref(&blob)),
+    );
+    let gate = Gate::new();
+    let hold = Fault::HoldBody(SIZE / 2, gate.clone());
+    registry.faults().add(On::path("/blobs/"), hold);
+    let table = format!("[server]\nshutdown_grace = \"{grace}\"");
+    let archway = Setup::in_front_of(&registry).table(&table).start().await;
+    (registry, archway, blob, gate)
+}
+
+/// Waits until no new client gets an answer.
+async fn refuses_new_clients(archway: &Archway) {
+    let url = archway.url();
+    eventually("new clients are turned away", async || {
+        let answer = Client::new(&url).try_open(Method::GET, "/v2/").await;
+        answer
+            .map_or(true, |answer| answer.status() != 200)
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_running_download_ends_well_and_the_exit_is_clean() {
+    let (_registry, mut archway, blob, gate) = with("20s").await;
+    let path = blob_path("team/app", blob.digest());
+    let mut download = archway.client().open(Method::GET, &path).await;
+    download.read_to(SIZE / 4, &blob, 0).await;
+    archway.terminate();
+    refuses_new_clients(&archway).await;
+    assert!(archway.is_running());
+    gate.open();
+    let end = within("the download ends", download.finish(&blob)).await;
+    assert_eq!(end, End::Complete(SIZE));
+    assert_eq!(archway.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_fill_that_nobody_waits_for_reaches_the_disk_within_the_grace() {
+    let (registry, mut archway, blob, gate) = with("20s").await;
+    let path = blob_path("team/app", blob.digest());
+    let mut download = archway.client().open(Method::GET, &path).await;
+    download.read_to(SIZE / 4, &blob, 0).await;
+    drop(download);
+    archway.terminate();
+    refuses_new_clients(&archway).await;
+    gate.open();
+    assert_eq!(archway.ended().await.code(), Some(0));
+    registry.close().await;
+    let archway = archway.restart().await;
+    let answer = archway
+        .client()
+        .blob("team/app", blob.digest())
+        .await
+        .expect(200);
+    assert_eq!(answer.header("archway-cache"), "hit");
+}
+
+#[tokio::test]
+async fn what_does_not_end_is_cut_after_the_grace() {
+    let (_registry, mut archway, blob, _gate) = with("200ms").await;
+    let path = blob_path("team/app", blob.digest());
+    let mut download = archway.client().open(Method::GET, &path).await;
+    download.read_to(SIZE / 4, &blob, 0).await;
+    archway.terminate();
+    let end = within("the download is cut", download.finish(&blob)).await;
+    assert!(matches!(end, End::Broken(_)), "{end:?}");
+    archway.ended().await;
+}
+
+#[tokio::test]
+async fn an_idle_archway_ends_at_once() {
+    let registry = FakeRegistry::start().await;
+    let mut archway = Setup::in_front_of(&registry).start().await;
+    archway.client().get("/v2/").await.expect(200);
+    archway.terminate();
+    assert_eq!(archway.ended().await.code(), Some(0));
+}

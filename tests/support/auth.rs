@@ -1,0 +1,299 @@
+//! How a registry double asks who is there, and its token service.
+//!
+//! Four manners: open, Basic, Bearer with a token endpoint of its own ([`TokenService`]), and ECR's
+//! Basic whose password is a token that expires ([`EcrToken`]). What a dead token is refused with differs
+//! between the real registries, so it is part of the manner ([`Expired`]).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use futures_util::FutureExt;
+use http::{HeaderMap, Response, StatusCode, header};
+use serde_json::json;
+
+use crate::registry::error_response;
+use crate::registry::log::{RequestLog, query_of};
+use crate::server::{Body, Server, full};
+
+/// What a registry double demands of a request.
+#[derive(Clone, Default)]
+pub enum Auth {
+    /// Nothing.
+    #[default]
+    Open,
+    /// A user name and a password.
+    Basic(Login),
+    /// A token of this service, for the repository.
+    Bearer(TokenService),
+    /// `AWS:` and the token that is valid at the moment.
+    Ecr(EcrToken),
+    /// Refuses everybody, whatever is sent: an account that was locked.
+    Nobody,
+}
+
+/// A user name and a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// Who.
+    pub user: String,
+    /// The secret.
+    pub password: String,
+}
+
+impl Login {
+    /// A login.
+    pub fn new(user: &str, password: &str) -> Self {
+        Self {
+            user: user.to_owned(),
+            password: password.to_owned(),
+        }
+    }
+
+    /// The value of an `Authorization` header with it.
+    pub fn header(&self) -> String {
+        let pair = format!("{}:{}", self.user, self.password);
+        format!("Basic {}", BASE64.encode(pair))
+    }
+
+    fn is_in(&self, headers: &HeaderMap) -> bool {
+        authorization(headers) == Some(&self.header())
+    }
+}
+
+/// How a token that was good once is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expired {
+    /// 401 with a challenge, as most registries do.
+    #[default]
+    Unauthorized,
+    /// 403 `DENIED`, as private ECR does.
+    Forbidden,
+    /// 400 `DENIED`, as ECR Public does.
+    BadRequest,
+}
+
+impl Expired {
+    fn response(self, challenge: &str) -> Response<Body> {
+        match self {
+            Self::Unauthorized => unauthorized(challenge),
+            Self::Forbidden => error_response(
+                StatusCode::FORBIDDEN,
+                "DENIED",
+                "Your authorization token has expired. Reauthenticate and try again.",
+            ),
+            Self::BadRequest => error_response(
+                StatusCode::BAD_REQUEST,
+                "DENIED",
+                "Your Authorization Token is invalid.",
+            ),
+        }
+    }
+}
+
+impl Auth {
+    /// The refusal, or nothing where the request may pass.
+    pub(crate) fn refuse(
+        &self,
+        headers: &HeaderMap,
+        repository: Option<&str>,
+    ) -> Option<Response<Body>> {
+        match self {
+            Self::Open => None,
+            Self::Basic(login) if login.is_in(headers) => None,
+            Self::Basic(_) | Self::Nobody => Some(unauthorized("Basic realm=\"double\"")),
+            Self::Bearer(service) => service.refuse(headers, repository),
+            Self::Ecr(token) => token.refuse(headers),
+        }
+    }
+}
+
+fn unauthorized(challenge: &str) -> Response<Body> {
+    let mut response = error_response(
+        StatusCode::UNAUTHORIZED,
+        "UNAUTHORIZED",
+        "authentication required",
+    );
+    let challenge = challenge.parse().expect("a valid header value");
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, challenge);
+    response
+}
+
+fn authorization(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()
+}
+
+/// ECR's registry password, which changes under a running registry; clones are the same one.
+#[derive(Clone)]
+pub struct EcrToken {
+    state: Arc<Mutex<EcrState>>,
+}
+
+struct EcrState {
+    generation: u32,
+    expired: Expired,
+}
+
+impl EcrToken {
+    /// A first token.
+    pub fn new(expired: Expired) -> Self {
+        let state = EcrState {
+            generation: 1,
+            expired,
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    /// Lets the token in force expire.
+    pub fn rotate(&self) {
+        self.state.lock().expect("no panic under it").generation += 1;
+    }
+
+    /// The password in force.
+    pub fn password(&self) -> String {
+        let state = self.state.lock().expect("no panic under it");
+        format!("ecr-secret-{}", state.generation)
+    }
+
+    /// The token as `GetAuthorizationToken` hands it out.
+    pub fn token(&self) -> String {
+        BASE64.encode(format!("AWS:{}", self.password()))
+    }
+
+    fn refuse(&self, headers: &HeaderMap) -> Option<Response<Body>> {
+        let challenge = "Basic realm=\"https://123456789012.dkr.ecr.us-east-1.amazonaws.com/\",\
+                         service=\"ecr.amazonaws.com\"";
+        let wanted = format!("Basic {}", self.token());
+        match authorization(headers) {
+            Some(given) if given == wanted => None,
+            Some(given) if given.starts_with("Basic ") => {
+                let state = self.state.lock().expect("no panic under it");
+                Some(state.expired.response(challenge))
+            }
+            _ => Some(unauthorized(challenge)),
+        }
+    }
+}
+
+/// A token endpoint: hands out tokens per scope, on a listener of its own; clones are the same one.
+#[derive(Clone)]
+pub struct TokenService {
+    server: Server,
+    state: Arc<TokenState>,
+    log: RequestLog,
+}
+
+struct TokenState {
+    login: Option<Login>,
+    lifetime: Duration,
+    expired: Expired,
+    issued: Mutex<HashMap<String, Grant>>,
+}
+
+struct Grant {
+    scope: String,
+    until: Instant,
+}
+
+const SERVICE: &str = "registry.double";
+
+impl TokenService {
+    /// Tokens for everybody, or for who gives `login`, good for five minutes.
+    pub async fn start(login: Option<Login>) -> Self {
+        Self::start_with(login, Duration::from_mins(5), Expired::default()).await
+    }
+
+    /// As [`TokenService::start`], with the lifetime it announces and the refusal of dead tokens.
+    pub async fn start_with(login: Option<Login>, lifetime: Duration, expired: Expired) -> Self {
+        let state = Arc::new(TokenState {
+            login,
+            lifetime,
+            expired,
+            issued: Mutex::default(),
+        });
+        let log = RequestLog::default();
+        let (for_requests, entries) = (Arc::clone(&state), log.clone());
+        let server = Server::start(move |request, _| {
+            let entry = entries.record("token", &request);
+            let response = for_requests.answer(request.headers(), entry.query());
+            entry.answered(response.status());
+            std::future::ready(response).boxed()
+        })
+        .await;
+        Self { server, state, log }
+    }
+
+    /// What was asked of it.
+    pub fn log(&self) -> &RequestLog {
+        &self.log
+    }
+
+    /// Lets every token that was handed out expire.
+    pub fn revoke_all(&self) {
+        let mut issued = self.state.issued.lock().expect("no panic under it");
+        for grant in issued.values_mut() {
+            grant.until = Instant::now();
+        }
+    }
+
+    fn refuse(&self, headers: &HeaderMap, repository: Option<&str>) -> Option<Response<Body>> {
+        let scope = repository.map_or_else(String::new, |name| format!("repository:{name}:pull"));
+        let mut challenge = format!(
+            "Bearer realm=\"{}/token\",service=\"{SERVICE}\"",
+            self.server.url()
+        );
+        if !scope.is_empty() {
+            challenge = format!("{challenge},scope=\"{scope}\"");
+        }
+        let Some(token) = authorization(headers).and_then(|value| value.strip_prefix("Bearer "))
+        else {
+            return Some(unauthorized(&challenge));
+        };
+        let issued = self.state.issued.lock().expect("no panic under it");
+        match issued.get(token) {
+            Some(grant) if grant.until <= Instant::now() => {
+                Some(self.state.expired.response(&challenge))
+            }
+            Some(grant) if scope.is_empty() || grant.scope.split(' ').any(|one| one == scope) => {
+                None
+            }
+            _ => Some(unauthorized(&challenge)),
+        }
+    }
+}
+
+impl TokenState {
+    fn answer(&self, headers: &HeaderMap, query: &str) -> Response<Body> {
+        if let Some(login) = &self.login
+            && !login.is_in(headers)
+        {
+            return unauthorized("Basic realm=\"tokens\"");
+        }
+        let query = query_of(query);
+        let one = |key: &str| {
+            let values = query.iter().filter(|(name, _)| name == key);
+            values
+                .map(|(_, value)| value.as_str())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        if one("service") != SERVICE {
+            return error_response(StatusCode::BAD_REQUEST, "UNSUPPORTED", "unknown service");
+        }
+        let mut issued = self.issued.lock().expect("no panic under it");
+        let token = format!("bearer-secret-{}", issued.len() + 1);
+        let grant = Grant {
+            scope: one("scope"),
+            until: Instant::now() + self.lifetime,
+        };
+        issued.insert(token.clone(), grant);
+        let body = json!({ "token": token, "expires_in": self.lifetime.as_secs() });
+        Response::new(full(body.to_string()))
+    }
+}

