@@ -1,6 +1,6 @@
 //! A cell: mounts and processes of its own for one client and its daemons.
 //!
-//! Inside, `/run`, `/dev/shm` and `/var/tmp` are empty, `/etc/hosts` sends every registry the clients know by
+//! Inside, `/run`, `/dev/shm`, `/var/lib` and `/var/tmp` are empty, `/etc/hosts` sends the registries that clients know by
 //! heart to this machine (where nobody listens on 443, so a client that leaves its mirror fails at once), and
 //! `/etc/containers` and `HOME` are the cell's. The network is the machine's.
 //!
@@ -42,7 +42,7 @@ rm -rf "$1"
 const FIRST_PROCESS: &str = r#"
 read -r self rest </proc/self/stat
 mount -t proc proc /proc
-for empty in /run /dev/shm /var/tmp; do mount -t tmpfs tmpfs $empty; done
+for empty in /run /dev/shm /var/lib /var/tmp; do mount -t tmpfs tmpfs $empty; done
 mount --bind "$1/etc/hosts" /etc/hosts
 mount --bind "$1/etc/containers" /etc/containers
 echo "$self"

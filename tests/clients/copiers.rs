@@ -1,5 +1,6 @@
-//! crane, oras and regctl: they know no mirrors (regctl does) and copy from the name they are given into an
-//! OCI layout, one platform or everything.
+//! crane, oras and regctl copy into an OCI layout, one platform or everything. crane and oras know no
+//! mirrors, so Archway stands in the name they are given. regctl does: it puts its mirror's prefix in front of
+//! the repository and names the registry once more in `?ns=`, where Docker Hub is `registry-1.docker.io`.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +10,8 @@ use serde_json::json;
 use crate::cell::output;
 use crate::layout;
 use crate::matrix::{By, Route, Want, check, wants};
-use crate::setup::Setup;
+use crate::setup::{LIBRARY, Setup, TEAM};
+use crate::standin::ECR_HOST;
 use crate::tools;
 
 #[test]
@@ -33,24 +35,34 @@ fn oras_copies_whole_images_unchanged_and_again_with_ecr_stopped() {
 }
 
 #[test]
-fn regctl_copies_by_all_names_and_platforms_and_again_with_ecr_stopped() {
-    copies_platforms(Copier::Regctl);
+fn regctl_with_a_mirror_for_ecr_copies_by_all_names_and_platforms_and_again_with_ecr_stopped() {
+    copies_platforms(Copier::Regctl(ECR_HOST, TEAM));
 }
 
 #[test]
-fn regctl_copies_whole_images_unchanged_and_again_with_ecr_stopped() {
-    copies_everything(Copier::Regctl);
+fn regctl_with_a_mirror_for_ecr_copies_whole_images_unchanged_and_again_with_ecr_stopped() {
+    copies_everything(Copier::Regctl(ECR_HOST, TEAM));
 }
+
+#[test]
+fn regctl_with_a_mirror_for_docker_hub_copies_by_all_names_and_platforms_and_again_with_the_hub_stopped()
+ {
+    copies_platforms(Copier::Regctl(HUB, LIBRARY));
+}
+
+/// The name of Docker Hub in image names.
+const HUB: &str = "docker.io";
 
 #[derive(Debug, Clone, Copy)]
 enum Copier {
     Crane,
     Oras,
-    Regctl,
+    /// With the registry that Archway is the mirror of, and the images' namespace there.
+    Regctl(&'static str, &'static str),
 }
 
 fn copies_platforms(copier: Copier) {
-    let mut setup = set_up();
+    let mut setup = set_up(copier);
     let wants = wants(&setup.standin.images);
     check(&mut setup, &wants, |setup, route, want| {
         let target = setup.folder();
@@ -60,7 +72,7 @@ fn copies_platforms(copier: Copier) {
 }
 
 fn copies_everything(copier: Copier) {
-    let mut setup = set_up();
+    let mut setup = set_up(copier);
     setup.with_upstream_running_then_stopped(|setup, upstream| {
         let wants = wants(&setup.standin.images);
         let whole = |want: &&Want| want.is_native() && want.by != By::ChildDigest;
@@ -76,18 +88,21 @@ fn copies_everything(copier: Copier) {
 }
 
 /// All three take credentials for the way straight to the upstream from files.
-fn set_up() -> Setup {
+fn set_up(copier: Copier) -> Setup {
     let setup = Setup::new();
     setup
         .cell
         .write("docker/config.json", &setup.standin.docker_config());
-    let registry = setup.standin.registry.to_string();
-    let archway = setup.archway.address().to_string();
-    let hosts = json!({"hosts": {
-        &registry: {"tls": "disabled", "user": "AWS", "pass": setup.standin.token},
-        &archway: {"tls": "disabled"},
-    }});
-    setup.cell.write("regctl.json", &hosts.to_string());
+    if let Copier::Regctl(mirrored, _) = copier {
+        let archway = setup.archway.address().to_string();
+        let registry = setup.standin.registry.to_string();
+        let hosts = json!({"hosts": {
+            &registry: {"tls": "disabled", "user": "AWS", "pass": setup.standin.token},
+            &archway: {"tls": "disabled", "pathPrefix": mirrored},
+            mirrored: {"mirrors": [&archway]},
+        }});
+        setup.cell.write("regctl.json", &hosts.to_string());
+    }
     setup
 }
 
@@ -100,7 +115,10 @@ impl Copier {
         platform: Option<&str>,
         target: &Path,
     ) -> Command {
-        let source = want.reference(&setup.by_path(route));
+        let source = want.reference(&match (self, route) {
+            (Self::Regctl(host, namespace), Route::Archway) => format!("{host}/{namespace}"),
+            _ => setup.by_path(route),
+        });
         let target = target.display();
         let mut command = setup.cell.command(tools::built(self.program()));
         match self {
@@ -108,7 +126,7 @@ impl Copier {
             Self::Oras => {
                 command.args(["copy", "--no-tty", "--from-plain-http", "--to-oci-layout"])
             }
-            Self::Regctl => command
+            Self::Regctl(..) => command
                 .args(["image", "copy"])
                 .env("REGCTL_CONFIG", setup.cell.path("regctl.json")),
         };
@@ -119,7 +137,7 @@ impl Copier {
         match self {
             Self::Crane => command.arg(target.to_string()),
             Self::Oras => command.arg(format!("{target}:copy")),
-            Self::Regctl => command.arg(format!("ocidir://{target}:copy")),
+            Self::Regctl(..) => command.arg(format!("ocidir://{target}:copy")),
         };
         command
     }
@@ -128,7 +146,7 @@ impl Copier {
         match self {
             Self::Crane => "crane",
             Self::Oras => "oras",
-            Self::Regctl => "regctl",
+            Self::Regctl(..) => "regctl",
         }
     }
 }

@@ -122,7 +122,7 @@ old_client() {
   local arch=$1 dir=$WORK/old-client/$1 digest got
   shift
   mkdir -p "$dir"
-  shown "curl -H 'Accept: $MANIFEST_TYPE' $* .../hello/manifests/latest"
+  shown "curl -H 'Accept: $MANIFEST_TYPE'${2:+ -H \"$2\"} .../hello/manifests/latest"
   curl -sf -H "Accept: $MANIFEST_TYPE" "$@" "$ARCHWAY_URL/v2/hello/manifests/latest?ns=$REGISTRY" >"$dir/manifest"
   expect "it got the manifest of $arch" "$(child "$arch")" "$(digest_of <"$dir/manifest")"
   child "$arch" >"$dir/content"

@@ -35,7 +35,10 @@ async fn the_metrics_count_requests_by_outcome() {
     let content = images::multi_platform("app");
     let registry = FakeRegistry::with("team/app", "v1", &content).await;
     let archway = Setup::in_front_of(&registry).start().await;
-    archway.client().pull("team/app", "v1").await;
+    let pulled = archway.client().pull("team/app", "v1").await;
+    for part in &pulled.parts {
+        archway.stores(part).await;
+    }
     archway.client().pull("team/app", "v1").await;
     let answer = archway.admin().get("/metrics").await.expect(200);
     let text = answer.text();
@@ -94,6 +97,7 @@ async fn every_request_has_one_line_in_the_access_log() {
     let client = archway.client().with("user-agent", "the-test/1");
     let blob = content.blobs[1].digest();
     client.blob("team/app", blob).await.expect(200);
+    archway.stores(&blob).await;
     client.blob("team/app", blob).await.expect(200);
     let path = format!("/v2/team/app/blobs/{blob}");
     let is_hit = |event: &serde_json::Value| event["path"] == path && event["outcome"] == "hit";

@@ -135,6 +135,18 @@ async fn what_print_prints_is_a_config_again() {
     ] {
         assert!(printed.contains(key), "{key} in\n{printed}");
     }
+    for upstream in [
+        "docker.io",
+        "ghcr.io",
+        "quay.io",
+        "public.ecr.aws",
+        "*.dkr.ecr.*.amazonaws.com",
+    ] {
+        assert!(
+            printed.contains(upstream),
+            "{upstream} is reachable without a file:\n{printed}"
+        );
+    }
     let (output, said) = check(&printed).await;
     assert!(output.status.success(), "{said}\n{printed}");
 }

@@ -31,6 +31,7 @@ async fn pull(archway: &Archway, blob: &Blob) {
     let download = archway.client().open(Method::GET, &path).await;
     let end = within("the blob arrives", download.finish(blob)).await;
     assert_eq!(end, End::Complete(BLOB));
+    archway.stores(&blob.digest()).await;
 }
 
 fn stored(archway: &Archway) -> u64 {

@@ -8,7 +8,6 @@ use integration_tests::images::{self, BigBlob, Blob, Flavor, noise};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::within;
-use manifest_model::Digest;
 
 const SMALL: u64 = 500;
 const LARGE: u64 = 5_000_000;
@@ -28,16 +27,13 @@ async fn with_blob(blob: &Blob) -> (FakeRegistry, Archway) {
     (registry, archway)
 }
 
-fn is_stored(archway: &Archway, digest: &Digest) -> bool {
-    let hex = digest.hex();
-    let mut files = archway.files("blobs").into_iter();
-    files.any(|(path, _)| path.to_string_lossy().contains(&hex))
-}
-
 /// Whether a client that asks now is kept from taking what it gets for the whole blob.
 async fn ends_badly(archway: &Archway, blob: &Blob) -> bool {
     let path = blob_path("team/app", blob.digest());
-    let download = archway.client().open(Method::GET, &path).await;
+    // Of a small body nothing may have been sent yet, not even the headers, when the connection breaks.
+    let Ok(download) = archway.client().try_open(Method::GET, &path).await else {
+        return true;
+    };
     if download.status() != 200 {
         return download.status().is_server_error();
     }
@@ -58,14 +54,14 @@ async fn spoil(size: u64, fault: Fault) {
     let clients = (0..4).map(|_| ends_badly(&archway, &blob));
     let noticed = join_all(clients).await;
     assert_eq!(noticed, [true; 4], "{fault:?} on {size} bytes");
-    assert!(!is_stored(&archway, &blob.digest()), "{fault:?} on {size}");
+    assert!(!archway.has_stored(&blob.digest()), "{fault:?} on {size}");
 
     registry.faults().clear();
     let path = blob_path("team/app", blob.digest());
     let healed = archway.client().open(Method::GET, &path).await;
     assert_eq!(healed.status(), 200, "{fault:?} on {size}");
     assert_eq!(healed.finish(&blob).await, End::Complete(size));
-    assert!(is_stored(&archway, &blob.digest()));
+    archway.stores(&blob.digest()).await;
 }
 
 #[tokio::test]
@@ -101,7 +97,7 @@ async fn a_body_without_a_length_that_is_spoilt_does_not_end_well() {
         .faults()
         .add(On::path("/blobs/"), Fault::FlipBit(LARGE - 1));
     assert!(ends_badly(&archway, &blob).await);
-    assert!(!is_stored(&archway, &blob.digest()));
+    assert!(!archway.has_stored(&blob.digest()));
 }
 
 #[tokio::test]
@@ -114,7 +110,7 @@ async fn a_connection_that_always_breaks_ends_no_body_and_is_not_stored() {
             .faults()
             .add(On::path("/blobs/"), Fault::Cut(LARGE / 2, how));
         assert!(ends_badly(&archway, &blob).await, "{how:?}");
-        assert!(!is_stored(&archway, &blob.digest()), "{how:?}");
+        assert!(!archway.has_stored(&blob.digest()), "{how:?}");
         registry.faults().clear();
         let answer = archway
             .client()
@@ -137,7 +133,7 @@ async fn a_head_does_not_vouch_for_a_spoilt_blob() {
         .head(&blob_path("team/app", blob.digest()))
         .await;
     assert!(ends_badly(&archway, &blob).await);
-    assert!(!is_stored(&archway, &blob.digest()));
+    assert!(!archway.has_stored(&blob.digest()));
 }
 
 #[tokio::test]
@@ -149,7 +145,9 @@ async fn a_range_of_a_spoilt_fill_that_holds_its_end_breaks() {
         .add(On::path("/blobs/"), Fault::FlipBit(7));
     let client = archway.client().with("range", "bytes=-1000");
     let path = blob_path("team/app", blob.digest());
-    let download = client.open(Method::GET, &path).await;
+    let Ok(download) = client.try_open(Method::GET, &path).await else {
+        return;
+    };
     if download.status() == 206 {
         let end = within("it breaks", download.drain()).await;
         assert!(matches!(end, End::Broken(bytes) if bytes < 1000), "{end:?}");
@@ -193,6 +191,7 @@ async fn a_stored_file_that_went_bad_is_not_taken_for_whole_when_it_shrank() {
         .blob("team/app", blob.digest())
         .await
         .expect(200);
+    archway.stores(&blob.digest()).await;
     archway.kill();
     let (path, _) = archway
         .files("blobs")

@@ -3,8 +3,10 @@
 mod admin;
 mod coalescing;
 mod config;
+mod conformance;
 mod credentials;
 mod discovery;
+mod errors;
 mod eviction;
 mod freshness;
 mod integrity;
@@ -20,3 +22,4 @@ mod routing;
 mod shutdown;
 mod tls_hello;
 mod upstream_auth;
+mod upstream_faults;

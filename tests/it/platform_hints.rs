@@ -167,6 +167,21 @@ async fn explicit_sources_that_disagree_are_a_400_that_names_both() {
 }
 
 #[tokio::test]
+async fn one_source_that_speaks_twice_has_to_agree_with_itself() {
+    let (registry, _) = registry().await;
+    let archway = everything(&registry).await;
+    let twice = |second| {
+        let first = archway.client().with("archway-platform", "linux/arm64");
+        first.with("archway-platform", second)
+    };
+    assert_eq!(
+        said(&twice("linux/aarch64"), TAG).await,
+        "linux/arm64; source=header"
+    );
+    twice("linux/amd64").get(TAG).await.expect(400);
+}
+
+#[tokio::test]
 async fn a_platform_that_cannot_be_parsed_is_a_400() {
     let (registry, _) = registry().await;
     let archway = everything(&registry).await;

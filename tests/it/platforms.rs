@@ -219,8 +219,8 @@ async fn attestations_are_never_chosen_and_never_listed() {
     assert_substituted(&answer, &content, arm64, "linux/arm64; source=header");
     for nothing in ["unknown/unknown", "linux/riscv64"] {
         let answer = asking(&archway, nothing).get(TAG).await.expect(404);
-        let detail = answer.json()["errors"][0]["detail"].to_string();
-        assert!(!detail.contains("unknown"), "{detail}");
+        let available = answer.json()["errors"][0]["detail"]["available"].to_string();
+        assert_eq!(available, "[\"linux/amd64\",\"linux/arm64\"]");
     }
 }
 
@@ -234,6 +234,21 @@ async fn a_nested_index_is_descended_into() {
         answer.header("archway-index"),
         content.root().digest.to_string()
     );
+}
+
+#[tokio::test]
+async fn an_entry_without_a_platform_is_judged_by_its_config() {
+    let content = images::platformless("app", "linux/arm64/v8");
+    let (_registry, archway) = with(&content, "").await;
+    let answer = asking(&archway, "linux/arm64").get(TAG).await;
+    assert_substituted(
+        &answer,
+        &content,
+        &content.manifests[0],
+        "linux/arm64; source=header",
+    );
+    let other = asking(&archway, "linux/s390x").get(TAG).await.expect(404);
+    assert_eq!(other.error_code(), "MANIFEST_UNKNOWN");
 }
 
 #[tokio::test]

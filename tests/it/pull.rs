@@ -92,6 +92,7 @@ async fn a_warm_pull_needs_no_upstream() {
     for ((tag, content), cold) in kinds().into_iter().zip(cold) {
         assert_eq!(archway.client().pull("team/app", tag).await, cold, "{tag}");
         let layer = content.blobs[0].digest();
+        archway.stores(&layer).await;
         let answer = archway.client().blob("team/app", layer).await.expect(200);
         assert_eq!(answer.header("archway-cache"), "hit");
     }

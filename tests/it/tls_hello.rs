@@ -6,7 +6,7 @@ use integration_tests::images;
 use integration_tests::proxy::Setup;
 use integration_tests::registry::FakeRegistry;
 
-/// A TLS 1.2 record with the start of a ClientHello, as Go's client sends it.
+/// A TLS 1.2 record with the start of a `ClientHello`, as Go's client sends it.
 const HELLO: [u8; 64] = {
     let mut bytes = [0_u8; 64];
     let head = [

@@ -214,6 +214,14 @@ pub fn nested(name: &str) -> Content {
     content.with_root(root)
 }
 
+/// An index whose only entry says no platform: its config says it.
+pub fn platformless(name: &str, platform: &str) -> Content {
+    let mut content = single(name, platform, Flavor::Oci);
+    content.manifests[0].platform.clear();
+    let root = index(OCI_INDEX, &content.manifests);
+    content.with_root(root)
+}
+
 /// An artifact manifest of `kind`, about `subject` where there is one, as signatures and SBOMs are.
 pub fn artifact(name: &str, kind: &str, subject: Option<&Stored>) -> Content {
     let payload = Blob::from(noise(&format!("{name}/{kind}"), 500));

@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 
+use manifest_model::Digest;
 use tempfile::TempDir;
 
 use crate::client::Client;
-use crate::wait::eventually;
+use crate::wait::{eventually, within};
 
 pub use log::Log;
 pub use setup::{Setup, UPSTREAM};
@@ -37,6 +38,8 @@ pub struct Archway {
 pub(crate) struct Place {
     folder: Arc<TempDir>,
     environment: Vec<(String, String)>,
+    /// How many listeners its config has, the admin one included.
+    listeners: usize,
 }
 
 struct Listener {
@@ -45,11 +48,12 @@ struct Listener {
 }
 
 impl Place {
-    pub(crate) fn new(environment: Vec<(String, String)>) -> Self {
+    pub(crate) fn new(environment: Vec<(String, String)>, listeners: usize) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         Self {
             folder: Arc::new(folder),
             environment,
+            listeners,
         }
     }
 
@@ -75,28 +79,32 @@ impl Place {
         command
     }
 
-    fn serve(&self) -> Command {
-        let config = self.config();
-        self.command(&["serve", "--config", config.to_str().expect("a plain path")])
+    /// Runs the binary to its end.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command(arguments);
+        let running = tokio::task::spawn_blocking(move || command.output());
+        let output = within("the command ends", running).await;
+        let output = output.expect("no panic in it");
+        output.unwrap_or_else(|error| panic!("{}: {error}", binary().display()))
     }
 
     /// Starts it and waits until every listener accepts.
     pub(crate) async fn start(self) -> Archway {
+        let config = self.config();
+        let config = config.to_str().expect("a plain path");
         let mut child = self
-            .serve()
+            .command(&["serve", "--config", config])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
         let log = Log::follow(child.stderr.take().expect("its stderr is piped"));
-        let config = std::fs::read_to_string(self.config()).expect("the config was written");
-        let expected = config.matches("address  = ").count();
         let listeners = eventually("Archway listens", async || {
             if let Some(status) = child.try_wait().expect("a child of ours") {
                 panic!("Archway ended at its start: {status}\n{}", log.tail(TAIL));
             }
             let found = log.listening();
-            (found.len() >= expected).then_some(found)
+            (found.len() >= self.listeners).then_some(found)
         })
         .await;
         let listeners = listeners
@@ -131,41 +139,39 @@ pub fn binary() -> PathBuf {
 
 /// Runs the binary with `arguments` to its end, in an empty folder.
 pub async fn run(arguments: &[&str]) -> Output {
-    let mut command = Place::new(Vec::new()).command(arguments);
-    let running = tokio::task::spawn_blocking(move || command.output());
-    let output = running.await.expect("no panic in it");
-    output.unwrap_or_else(|error| panic!("{}: {error}", binary().display()))
+    Place::new(Vec::new(), 0).run(arguments).await
 }
 
 impl Archway {
-    /// `http://127.0.0.1:PORT` of the first registry listener.
+    /// `http://127.0.0.1:PORT` of the registry listener there.
     pub fn url(&self) -> String {
         format!("http://{}", self.address())
     }
 
-    /// The address of the first registry listener.
+    /// The address of the registry listener on 127.0.0.1.
     pub fn address(&self) -> SocketAddr {
-        self.listener("registry", None)
+        self.listener("registry", IpAddr::from([127, 0, 0, 1]))
     }
 
     /// The URL of the registry listener on this loopback address.
     pub fn url_at(&self, ip: &str) -> String {
         let ip = ip.parse().expect("an IP address");
-        format!("http://{}", self.listener("registry", Some(ip)))
+        format!("http://{}", self.listener("registry", ip))
     }
 
     /// The URL of the admin listener.
     pub fn admin_url(&self) -> String {
-        format!("http://{}", self.listener("admin", None))
+        format!(
+            "http://{}",
+            self.listener("admin", IpAddr::from([127, 0, 0, 1]))
+        )
     }
 
-    fn listener(&self, kind: &str, ip: Option<IpAddr>) -> SocketAddr {
-        let mut fitting = self.listeners.iter().filter(|listener| {
-            listener.kind == kind && ip.is_none_or(|ip| listener.address.ip() == ip)
-        });
-        let listener = fitting.next();
-        listener
-            .unwrap_or_else(|| panic!("no {kind} listener at {ip:?}"))
+    fn listener(&self, kind: &str, ip: IpAddr) -> SocketAddr {
+        let mut all = self.listeners.iter();
+        let found = all.find(|listener| listener.kind == kind && listener.address.ip() == ip);
+        found
+            .unwrap_or_else(|| panic!("no {kind} listener at {ip}"))
             .address
     }
 
@@ -206,19 +212,17 @@ impl Archway {
         found
     }
 
-    /// The value of a metric series, written as in the exposition, or the sum over a name's series.
-    pub async fn metric(&self, series: &str) -> f64 {
-        let text = self.admin().get("/metrics").await.text();
-        let mut lines = text
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .peekable();
-        let values = lines.by_ref().filter_map(|line| {
-            let (name, value) = line.rsplit_once(' ')?;
-            let plain = name.split_once('{').map_or(name, |(plain, _)| plain);
-            (name == series || plain == series).then(|| value.parse::<f64>().ok())?
-        });
-        values.sum()
+    /// Whether the content of this digest lies in the cache, whole.
+    pub fn has_stored(&self, digest: &Digest) -> bool {
+        let hex = digest.hex();
+        let mut files = self.files("blobs").into_iter();
+        files.any(|(path, _)| path.to_string_lossy().ends_with(&hex))
+    }
+
+    /// Waits until the content of this digest lies in the cache.
+    pub async fn stores(&self, digest: &Digest) {
+        let what = format!("{digest} is stored");
+        eventually(&what, async || self.has_stored(digest).then_some(())).await;
     }
 
     /// Sends SIGTERM and does not wait.
@@ -258,10 +262,9 @@ impl Archway {
 
     /// Runs a second process on the same config, cache folder included, to its end.
     pub async fn run_another(&self) -> Output {
-        let mut command = self.place.serve();
-        let running = tokio::task::spawn_blocking(move || command.output());
-        let output = crate::wait::within("the second process ends", running).await;
-        output.expect("no panic in it").expect("it can be started")
+        let config = self.place.config();
+        let config = config.to_str().expect("a plain path");
+        self.place.run(&["serve", "--config", config]).await
     }
 }
 

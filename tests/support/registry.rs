@@ -183,11 +183,6 @@ impl FakeRegistry {
         self.contents(|all| all.remove_tag(repository, tag));
     }
 
-    /// Takes a whole repository away.
-    pub fn remove(&self, repository: &str) {
-        self.contents(|all| all.remove(repository));
-    }
-
     fn contents<T>(&self, change: impl FnOnce(&mut Repositories) -> T) -> T {
         change(&mut self.shared.content.lock().expect("no panic under it"))
     }

@@ -14,7 +14,7 @@ pub const UPSTREAM: &str = "registry.test";
 #[derive(Clone, Default)]
 pub struct Setup {
     top: String,
-    listeners: String,
+    listeners: Vec<String>,
     cache: String,
     tables: String,
     level: Option<&'static str>,
@@ -48,9 +48,14 @@ impl Setup {
 
     /// The same, with more lines for its table.
     #[must_use]
-    pub fn upstream_with(mut self, host: &str, registry: &FakeRegistry, lines: &str) -> Self {
-        let url = registry.url();
-        let table = format!("[upstream.\"{host}\"]\nendpoints = [\"{url}\"]\n{lines}\n\n");
+    pub fn upstream_with(self, host: &str, registry: &FakeRegistry, lines: &str) -> Self {
+        self.upstream_at(host, &[registry.url()], lines)
+    }
+
+    /// An upstream `host` with these URLs as its endpoints, and more lines for its table.
+    #[must_use]
+    pub fn upstream_at(mut self, host: &str, urls: &[String], lines: &str) -> Self {
+        let table = format!("[upstream.\"{host}\"]\nendpoints = {urls:?}\n{lines}\n\n");
         self.tables.push_str(&table);
         self
     }
@@ -66,8 +71,8 @@ impl Setup {
     /// A listener on a free port of `ip`, with more lines for its table. None given: one on 127.0.0.1.
     #[must_use]
     pub fn listener(mut self, ip: &str, lines: &str) -> Self {
-        let table = format!("[[listener]]\naddress  = \"{ip}:0\"\n{lines}\n\n");
-        self.listeners.push_str(&table);
+        let table = format!("[[listener]]\naddress = \"{ip}:0\"\n{lines}\n\n");
+        self.listeners.push(table);
         self
     }
 
@@ -115,28 +120,25 @@ impl Setup {
             .iter()
             .map(|word| if *word == "CONFIG" { config } else { word })
             .collect();
-        let mut command = place.command(&arguments);
-        let running = tokio::task::spawn_blocking(move || command.output());
-        let output = running.await.expect("no panic in it");
-        output.unwrap_or_else(|error| panic!("archway {arguments:?}: {error}"))
+        place.run(&arguments).await
     }
 
     fn place(&self) -> Place {
-        let place = Place::new(self.environment.clone());
+        let listeners = self.listeners.len().max(1) + 1;
+        let place = Place::new(self.environment.clone(), listeners);
         std::fs::write(place.config(), self.text(&place)).expect("a writable folder");
         place
     }
 
     fn text(&self, place: &Place) -> String {
         let mut text = self.top.clone();
-        let default_listener = "[[listener]]\naddress  = \"127.0.0.1:0\"\n\n";
-        text.push_str(match self.listeners.as_str() {
-            "" => default_listener,
-            listeners => listeners,
-        });
+        if self.listeners.is_empty() {
+            text.push_str("[[listener]]\naddress = \"127.0.0.1:0\"\n\n");
+        }
+        text.extend(self.listeners.iter().map(String::as_str));
         let _ = write!(
             text,
-            "[admin]\naddress  = \"127.0.0.1:0\"\n\n\
+            "[admin]\naddress = \"127.0.0.1:0\"\n\n\
              [log]\nformat = \"json\"\nlevel = \"{}\"\n\n\
              [cache]\npath = \"{}\"\n{}\n{}",
             self.level.unwrap_or("info"),

@@ -54,10 +54,6 @@ impl Repositories {
         }
     }
 
-    pub(super) fn remove(&mut self, name: &str) {
-        self.by_name.remove(name);
-    }
-
     /// The manifest by tag or digest, or the error code of its absence.
     pub(super) fn manifest(&self, name: &str, reference: &str) -> Result<&Stored, &'static str> {
         let repository = self.by_name.get(name).ok_or("NAME_UNKNOWN")?;

@@ -104,11 +104,6 @@ impl RequestLog {
         })
     }
 
-    /// Forgets what there was.
-    pub fn clear(&self) {
-        self.entries.lock().expect("no panic under it").clear();
-    }
-
     pub(crate) fn record<B>(&self, server: &'static str, request: &Request<B>) -> Arc<Entry> {
         let entry = Arc::new(Entry {
             server,

@@ -69,7 +69,8 @@ pub async fn observe(
         _ => response
             .headers()
             .get(header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse().ok()),
+            .and_then(|value| value.to_str().ok()?.parse().ok())
+            .or_else(|| response.body().size_hint().exact()),
     };
     let ended = expected == Some(0) || response.body().is_end_stream();
     let event = Event {

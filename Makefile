@@ -1,0 +1,57 @@
+# The only entry: what a person or a CI does with this tree is a target here.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fmt lint doc arrows deny demo image conformance fuzz tools clean
+
+CARGO ?= cargo
+FUZZ_SECONDS ?= 60
+RUSTDOCFLAGS := -D warnings
+export RUSTDOCFLAGS
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## start Archway on embedded defaults
+	$(CARGO) run --locked --release -- serve
+
+test: ## run all tests: unit, integration, real clients, the container image; installs what they need
+	tests/run.sh
+
+check: fmt lint doc arrows deny ## everything that judges the code without running it
+
+fmt:
+	$(CARGO) fmt --all --check
+
+lint:
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+doc:
+	$(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
+
+arrows: ## the crates' dependencies point one way: manifest-model <- cache <- proxy
+	tests/tools/arrows.sh
+
+deny: ## licences, sources, duplicates, banned crates
+	tests/tools/deny.sh
+
+demo: ## the walk-through: one name, two architectures, ECR asked once
+	tests/tools/install.sh demo
+	$(CARGO) build --locked --release -p proxy
+	tests/demo/demo.sh
+
+image: ## build the last stage of docker/Dockerfile from a static binary made here, run it, pull through it
+	tests/tools/install.sh demo
+	docker/test-image.sh
+
+conformance: ## the pull tests of the OCI distribution-spec conformance suite, through Archway
+	$(CARGO) build --locked -p proxy
+	tests/conformance/run.sh
+
+fuzz: ## run every fuzz target for FUZZ_SECONDS each (needs a nightly toolchain and cargo-fuzz)
+	tests/tools/fuzz.sh $(FUZZ_SECONDS)
+
+tools: ## install what demo and tests need, and nothing else
+	tests/tools/install.sh all
+
+clean: ## remove what was built, not what was installed
+	$(CARGO) clean

@@ -1,0 +1,201 @@
+//! One fill for everyone, readable while it grows, never to its end before the digest has matched.
+
+use std::{io, sync::Arc};
+
+use cache::{FillError, HOLD_BACK, Joined, ReadError};
+use futures_util::StreamExt;
+
+use crate::support::{body, cache, collect, digest, follow, lead, names, store};
+
+const LONG: usize = 3 * 1024 * 1024;
+
+#[tokio::test]
+async fn of_all_who_ask_one_leads_and_all_read_the_same_bytes() {
+    let (cache, _folder) = cache();
+    let bytes = body(LONG);
+    let digest = digest(&bytes);
+    let (mut fill, first) = lead(&cache, &digest);
+    let readers: Vec<_> = (0..20)
+        .map(|_| follow(&cache, &digest))
+        .chain([first])
+        .collect();
+    let readers = readers
+        .into_iter()
+        .map(|follower| tokio::spawn(collect(follower.read(0, None))));
+    let readers: Vec<_> = readers.collect();
+    fill.start(Some(LONG as u64)).await.unwrap();
+    for piece in bytes.chunks(100_000) {
+        fill.write(bytes.slice_ref(piece)).await.unwrap();
+    }
+    fill.commit().await.unwrap();
+    for reader in readers {
+        assert!(reader.await.unwrap().unwrap() == bytes);
+    }
+    assert!(
+        matches!(cache.join(&digest).unwrap(), Joined::Stored(blob) if blob.size() == LONG as u64)
+    );
+}
+
+#[tokio::test]
+async fn a_follower_reads_what_is_there_while_the_rest_is_missing() {
+    let (cache, _folder) = cache();
+    let bytes = body(LONG);
+    let (mut fill, follower) = lead(&cache, &digest(&bytes));
+    fill.start(Some(LONG as u64)).await.unwrap();
+    fill.write(bytes.slice(..LONG / 2)).await.unwrap();
+    let mut stream = follower.read(0, None);
+    let mut read = Vec::new();
+    while read.len() < LONG / 2 {
+        read.extend_from_slice(&stream.next().await.unwrap().unwrap());
+    }
+    assert!(read == bytes[..read.len()]);
+    fill.write(bytes.slice(LONG / 2..)).await.unwrap();
+    fill.commit().await.unwrap();
+    let rest = collect(stream).await.unwrap();
+    assert!(rest == bytes[read.len()..]);
+}
+
+#[tokio::test]
+async fn a_late_follower_starts_where_it_wants() {
+    let (cache, _folder) = cache();
+    let bytes = body(LONG);
+    let digest = digest(&bytes);
+    let (mut fill, _) = lead(&cache, &digest);
+    fill.start(Some(LONG as u64)).await.unwrap();
+    fill.write(bytes.slice(..LONG / 2)).await.unwrap();
+    let early = tokio::spawn(collect(follow(&cache, &digest).read(1000, Some(2000))));
+    assert!(early.await.unwrap().unwrap() == bytes[1000..2000]);
+    let late = tokio::spawn(collect(
+        follow(&cache, &digest).read(LONG as u64 - 10, None),
+    ));
+    fill.write(bytes.slice(LONG / 2..)).await.unwrap();
+    fill.commit().await.unwrap();
+    assert!(late.await.unwrap().unwrap() == bytes[LONG - 10..]);
+}
+
+#[tokio::test]
+async fn nobody_reads_the_end_before_the_digest_has_matched() {
+    let (cache, _folder) = cache();
+    let bytes = body(LONG);
+    for announced in [Some(LONG as u64), None] {
+        let (mut fill, follower) = lead(&cache, &digest(b"something else"));
+        fill.start(announced).await.unwrap();
+        let reader = tokio::spawn(async move {
+            let mut stream = follower.read(0, announced);
+            let mut read = 0;
+            while let Some(Ok(piece)) = stream.next().await {
+                read += piece.len();
+            }
+            read
+        });
+        fill.write(bytes.clone()).await.unwrap();
+        let error = fill.commit().await.unwrap_err();
+        assert!(matches!(*error, FillError::Corrupt { .. }), "{error}");
+        let read = reader.await.unwrap();
+        assert!(
+            read as u64 <= LONG as u64 - HOLD_BACK,
+            "{read} bytes of a corrupt body were seen"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_corrupt_body_is_not_stored_and_the_next_try_starts_anew() {
+    let (cache, folder) = cache();
+    let bytes = body(1000);
+    let digest = digest(&bytes);
+    let (mut fill, follower) = lead(&cache, &digest);
+    fill.start(Some(1000)).await.unwrap();
+    let mut flipped = bytes.to_vec();
+    flipped[500] ^= 1;
+    fill.write(flipped.into()).await.unwrap();
+    fill.commit().await.unwrap_err();
+    assert!(matches!(
+        collect(follower.read(0, None)).await,
+        Err(ReadError::Fill(_))
+    ));
+    assert!(names(&folder, "blobs/sha256").is_empty() && names(&folder, "ingest").is_empty());
+    assert_eq!(store(&cache, &bytes).await, digest);
+}
+
+#[tokio::test]
+async fn a_body_of_another_length_than_announced_is_no_blob() {
+    let (cache, _folder) = cache();
+    let bytes = body(1000);
+    for announced in [999, 1001] {
+        let (mut fill, _) = lead(&cache, &digest(&bytes));
+        fill.start(Some(announced)).await.unwrap();
+        fill.write(bytes.clone()).await.unwrap();
+        let error = fill.commit().await.unwrap_err();
+        assert!(matches!(*error, FillError::Length { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_writer_fails_its_followers() {
+    let (cache, folder) = cache();
+    let (mut fill, follower) = lead(&cache, &digest(b"x"));
+    fill.start(Some(LONG as u64)).await.unwrap();
+    fill.write(body(LONG / 2)).await.unwrap();
+    drop(fill);
+    let error = collect(follower.read(0, None)).await.unwrap_err();
+    assert!(
+        matches!(error, ReadError::Fill(error) if matches!(*error, FillError::Abandoned { .. }))
+    );
+    assert!(names(&folder, "blobs/sha256").is_empty());
+}
+
+#[tokio::test]
+async fn a_failed_source_tells_its_followers_why() {
+    let (cache, _folder) = cache();
+    let (fill, mut follower) = lead(&cache, &digest(b"x"));
+    fill.fail(Arc::new(io::Error::other("no such blob")));
+    let error = follower.size().await.unwrap_err();
+    let FillError::Source { source, .. } = &*error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        source.downcast_ref::<io::Error>().unwrap().to_string(),
+        "no such blob"
+    );
+}
+
+#[tokio::test]
+async fn a_fill_does_not_need_its_followers() {
+    let (cache, _folder) = cache();
+    let bytes = body(LONG);
+    let digest = digest(&bytes);
+    let (mut fill, follower) = lead(&cache, &digest);
+    drop(follower);
+    fill.start(None).await.unwrap();
+    fill.write(bytes.clone()).await.unwrap();
+    fill.commit().await.unwrap();
+    let blob = cache.stored(&digest).unwrap().unwrap();
+    assert!(collect(blob.read(0..LONG as u64)).await.unwrap() == bytes);
+}
+
+#[tokio::test]
+async fn an_empty_blob_is_a_blob() {
+    let (cache, _folder) = cache();
+    let digest = digest(b"");
+    let (mut fill, follower) = lead(&cache, &digest);
+    fill.start(Some(0)).await.unwrap();
+    fill.commit().await.unwrap();
+    assert_eq!(collect(follower.read(0, None)).await.unwrap(), b"");
+    assert_eq!(cache.stored(&digest).unwrap().unwrap().size(), 0);
+}
+
+#[tokio::test]
+async fn a_slot_is_waited_for_and_given_back() {
+    let (cache, _folder) = cache();
+    let mut running = Vec::new();
+    for number in 0..8_u8 {
+        let (mut fill, follower) = lead(&cache, &digest(&[number]));
+        fill.admit().await;
+        running.push((fill, follower));
+    }
+    let (mut ninth, _follower) = lead(&cache, &digest(b"ninth"));
+    let waiting = tokio::spawn(async move { ninth.admit().await });
+    running.pop();
+    waiting.await.unwrap();
+}

@@ -1,0 +1,174 @@
+//! Trouble on the way: slow, stalled, silent and throttling upstreams, and several endpoints for one.
+
+use http::{HeaderValue, Method, StatusCode, header};
+use integration_tests::client::{End, blob_path};
+use integration_tests::faults::{Cut, Fault, Gate, On};
+use integration_tests::images::{self, BigBlob, Blob, Content, Flavor};
+use integration_tests::proxy::{Archway, Setup, UPSTREAM};
+use integration_tests::registry::{Blobs, FakeRegistry};
+use integration_tests::wait::within;
+
+const SIZE: u64 = 400_000;
+
+async fn with(lines: &str) -> (FakeRegistry, Archway, Blob) {
+    let blob = Blob::from(BigBlob::new("troubled", SIZE));
+    let registry = FakeRegistry::start().await;
+    registry.push(
+        "team/app",
+        "v1",
+        &images::of_blobs(std::slice::from_ref(&blob)),
+    );
+    let archway = Setup::in_front_of_with(&registry, lines).start().await;
+    (registry, archway, blob)
+}
+
+#[tokio::test]
+async fn a_slow_body_is_not_a_stalled_one() {
+    let (registry, archway, blob) = with("idle_timeout = \"500ms\"").await;
+    // A piece every few milliseconds, and more than a second for all of them.
+    registry
+        .faults()
+        .add(On::path("/blobs/"), Fault::Throttle(300_000));
+    let answer = archway
+        .client()
+        .blob("team/app", blob.digest())
+        .await
+        .expect(200);
+    assert!(blob.holds_at(0, &answer.body) && answer.body.len() as u64 == SIZE);
+    assert_eq!(registry.gets_of(&blob.digest()), 1);
+}
+
+#[tokio::test]
+async fn a_stalled_body_is_given_up() {
+    let (registry, archway, blob) = with("idle_timeout = \"200ms\"").await;
+    let never = Gate::new();
+    let hold = Fault::HoldBody(SIZE / 2, never.clone());
+    registry.faults().add(On::path("/blobs/"), hold);
+    let path = blob_path("team/app", blob.digest());
+    let download = archway.client().open(Method::GET, &path).await;
+    let end = within("the client is let go", download.finish(&blob)).await;
+    assert!(
+        matches!(end, End::Broken(bytes) if bytes <= SIZE / 2),
+        "{end:?}"
+    );
+    registry.faults().clear();
+    archway
+        .client()
+        .blob("team/app", blob.digest())
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn an_upstream_that_takes_the_request_and_says_nothing_is_given_up() {
+    let (registry, archway, blob) = with("header_timeout = \"200ms\"").await;
+    let never = Gate::new();
+    registry
+        .faults()
+        .add(On::all(), Fault::HoldHeaders(never.clone()));
+    let answer = archway.client().manifest("team/app", "v1").await;
+    assert!(answer.status.is_server_error(), "{}", answer.status);
+    let answer = archway.client().blob("team/app", blob.digest()).await;
+    assert!(answer.status.is_server_error(), "{}", answer.status);
+}
+
+#[tokio::test]
+async fn a_cut_download_is_right_in_the_end() {
+    for blobs in [Blobs::Direct, Blobs::Redirected] {
+        for how in [Cut::Fin, Cut::Rst] {
+            let (registry, archway, blob) = with("").await;
+            registry.quirks(|quirks| quirks.blobs = blobs);
+            let part = if blobs == Blobs::Direct {
+                "/blobs/"
+            } else {
+                "/layers/"
+            };
+            registry
+                .faults()
+                .times(1, On::path(part), Fault::Cut(SIZE / 2, how));
+            let path = blob_path("team/app", blob.digest());
+            let first = archway
+                .client()
+                .open(Method::GET, &path)
+                .await
+                .finish(&blob);
+            let end = within("the first client ends", first).await;
+            assert!(
+                matches!(end, End::Complete(SIZE) | End::Broken(_)),
+                "{end:?}"
+            );
+            let second = archway
+                .client()
+                .open(Method::GET, &path)
+                .await
+                .finish(&blob);
+            assert_eq!(
+                within("the second client ends", second).await,
+                End::Complete(SIZE)
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_throttling_upstream_says_of_the_wait_is_passed_on() {
+    let (registry, archway, _blob) = with("").await;
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    registry.faults().add(On::all(), Fault::Status(status));
+    let wait = Fault::Header(header::RETRY_AFTER, HeaderValue::from_static("7"));
+    registry.faults().add(On::all(), wait);
+    let answer = archway.client().manifest("team/app", "v1").await;
+    assert!(
+        answer.status == 429 || answer.status == 503,
+        "{}",
+        answer.status
+    );
+    assert_eq!(answer.error_code(), "TOOMANYREQUESTS");
+    assert_eq!(answer.header("retry-after"), "7");
+}
+
+async fn two_endpoints() -> (FakeRegistry, FakeRegistry, Archway, Content) {
+    let content = images::single("app", "linux/amd64", Flavor::Oci);
+    let first = FakeRegistry::with("team/app", "v1", &content).await;
+    let second = FakeRegistry::with("team/app", "v1", &content).await;
+    second.push("team/app", "only-second", &content);
+    let urls = [first.url(), second.url()];
+    let archway = Setup::new()
+        .top(&format!("default_upstream = \"{UPSTREAM}\""))
+        .upstream_at(UPSTREAM, &urls, "")
+        .start()
+        .await;
+    (first, second, archway, content)
+}
+
+#[tokio::test]
+async fn the_first_endpoint_that_works_is_asked_alone() {
+    let (first, second, archway, content) = two_endpoints().await;
+    archway.client().pull("team/app", "v1").await;
+    assert!(second.log().all().is_empty());
+    assert_eq!(first.gets_of(&content.blobs[0].digest()), 1);
+}
+
+#[tokio::test]
+async fn trouble_at_the_first_endpoint_moves_on_to_the_second() {
+    let (first, second, archway, _) = two_endpoints().await;
+    first.close().await;
+    archway.client().pull("team/app", "v1").await;
+    assert!(!second.log().all().is_empty());
+
+    let (first, _second, archway, _) = two_endpoints().await;
+    let failing = Fault::Status(StatusCode::SERVICE_UNAVAILABLE);
+    first.faults().add(On::all(), failing);
+    archway.client().pull("team/app", "v1").await;
+}
+
+#[tokio::test]
+async fn a_404_of_the_first_endpoint_is_an_answer() {
+    let (_first, second, archway, _) = two_endpoints().await;
+    archway
+        .client()
+        .manifest("team/app", "only-second")
+        .await
+        .expect(404);
+    assert!(second.log().all().is_empty());
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# `make test`: installs what the tests need, builds, runs every suite, and says how many tests of each kind ran.
+# A failed suite does not keep the others from running; any failure makes the whole run fail.
+set -uo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+LOGS=target/test-logs
+STARTED=$SECONDS
+failed=()
+summary=()
+
+say() { printf '\n== [%4ds] %s\n' "$((SECONDS - STARTED))" "$*"; }
+
+need() {
+  say "$1"
+  shift
+  "$@" || { echo "make test: \"$*\" failed, so nothing could be tested" >&2; exit 1; }
+}
+
+# Runs a suite of cargo's and adds up the counts of its binaries.
+suite() {
+  local name=$1 log=$LOGS/$1.log
+  shift
+  say "$name tests"
+  "$@" 2>&1 | tee "$log"
+  [ "${PIPESTATUS[0]}" = 0 ] || failed+=("$name")
+  summary+=("$(awk -v name="$name" '/^test result:/ { passed += $4; failed += $6; ran = 1 }
+    END { if (!ran) failed = 1; printf "%s: %d passed, %d failed", name, passed, failed }' "$log")")
+}
+
+mkdir -p $LOGS
+need "installing what the tests need" tests/tools/install.sh all
+need "building archway" cargo build --locked -p proxy
+suite unit cargo test --locked --workspace --exclude integration-tests
+suite integration cargo test --locked -p integration-tests --test it
+suite clients cargo test --locked -p integration-tests --test clients
+say "container image"
+if docker/test-image.sh; then summary+=("image: 1 passed, 0 failed"); else
+  failed+=(image)
+  summary+=("image: 0 passed, 1 failed")
+fi
+
+say "summary"
+printf '%s\n' "${summary[@]}"
+if [ ${#failed[@]} -gt 0 ]; then
+  echo "failed: ${failed[*]}; the logs are in $LOGS" >&2
+  exit 1
+fi
