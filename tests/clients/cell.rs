@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use crate::tools;
 
 /// How long a single client command may take, in seconds. A hanging client is a failed test.
-const COMMAND_LIMIT: &str = "60";
+const COMMAND_LIMIT: &str = "120";
 
 /// How long anything that is waited for may take.
 const WAIT_LIMIT: Duration = Duration::from_secs(30);

@@ -8,11 +8,17 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
+use tokio::net::TcpSocket;
+
+use crate::cell::eventually;
+
 /// See the module's head. Shuts itself when dropped.
 pub(crate) struct Gate {
     address: SocketAddr,
     passing: Arc<Mutex<Passing>>,
     doorman: Option<JoinHandle<()>>,
+    /// Keeps the port from being given to anybody else once the gate is shut: bound, but not listening.
+    barred: Option<TcpSocket>,
 }
 
 /// The connections that are open, until the gate is shut.
@@ -40,6 +46,7 @@ impl Gate {
             address,
             passing,
             doorman: Some(doorman),
+            barred: None,
         }
     }
 
@@ -65,6 +72,7 @@ impl Gate {
         // Wakes the doorman, who sees that the gate is shut and lets go of the port.
         let _ = TcpStream::connect(self.address);
         doorman.join().expect("the doorman does not panic");
+        self.barred = Some(bar(self.address));
     }
 }
 
@@ -72,6 +80,16 @@ impl Drop for Gate {
     fn drop(&mut self) {
         self.shut();
     }
+}
+
+/// Takes the port once nobody listens there any more. A process that another test is just starting has a copy
+/// of every open socket, for the moment until it runs its program.
+fn bar(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    // Connections that were cut still hold the address for a while.
+    socket.set_reuseaddr(true).expect("a new socket");
+    eventually("the gate's port is free", || socket.bind(address).is_ok());
+    socket
 }
 
 /// Joins a client to the server; false once the gate is shut.

@@ -187,7 +187,8 @@ first_pulls() {
     "All they know of registries is one hosts.toml; to ECR itself they have no way at all."
   make_nodes
 
-  step "Both run hello:latest" "The x86 node takes the index and chooses itself. The Arm node's header says what it is," \
+  step "Both run hello:latest" \
+    "The x86 node takes the index and chooses itself. The Arm node's header says what it is," \
     "so Archway chooses for it. This machine has no Arm processor: qemu runs that hello, and ctr, which goes" \
     "by the processor it finds, is told the node's platform."
   pull_and_run_everywhere

@@ -40,7 +40,7 @@ async fn refuses_new_clients(archway: &Archway) {
 
 #[tokio::test]
 async fn a_running_download_ends_well_and_the_exit_is_clean() {
-    let (_registry, mut archway, blob, gate) = with("20s").await;
+    let (_registry, mut archway, blob, gate) = with("5m").await;
     let path = blob_path("team/app", blob.digest());
     let mut download = archway.client().open(Method::GET, &path).await;
     download.read_to(SIZE / 4, &blob, 0).await;
@@ -55,7 +55,7 @@ async fn a_running_download_ends_well_and_the_exit_is_clean() {
 
 #[tokio::test]
 async fn a_fill_that_nobody_waits_for_reaches_the_disk_within_the_grace() {
-    let (registry, mut archway, blob, gate) = with("20s").await;
+    let (registry, mut archway, blob, gate) = with("5m").await;
     let path = blob_path("team/app", blob.digest());
     let mut download = archway.client().open(Method::GET, &path).await;
     download.read_to(SIZE / 4, &blob, 0).await;

@@ -11,6 +11,7 @@ use std::{
 
 use manifest_model::Digest;
 use tokio::sync::Semaphore;
+use tracing::error;
 
 pub use self::{
     fill::{Fill, HOLD_BACK, Progress},
@@ -72,9 +73,28 @@ impl Blobs {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn stored(self: &Arc<Self>, digest: &Digest) -> Result<Option<Blob>, CacheError> {
+    /// A stored file of the size the index knows; one of another size has been damaged, and is taken out.
+    fn find(&self, digest: &Digest, known: Option<u64>) -> Result<Option<(File, u64)>, CacheError> {
+        match (self.disk.find(digest)?, known) {
+            (Some((_, size)), Some(known)) if size != known => {
+                error!(%digest, size, known, "a stored blob has changed its size and is taken out");
+                if let Some(damaged) = self.disk.withdraw(digest)? {
+                    damaged.delete()?;
+                }
+                Ok(None)
+            }
+            (found, _) => Ok(found),
+        }
+    }
+
+    /// `known` is the size in the index.
+    pub(crate) fn stored(
+        self: &Arc<Self>,
+        digest: &Digest,
+        known: Option<u64>,
+    ) -> Result<Option<Blob>, CacheError> {
         let mut state = self.state();
-        let Some((file, size)) = self.disk.find(digest)? else {
+        let Some((file, size)) = self.find(digest, known)? else {
             return Ok(None);
         };
         Ok(Some(self.blob(&mut state, *digest, file, size)))
@@ -85,13 +105,14 @@ impl Blobs {
         self: &Arc<Self>,
         cache: &crate::Cache,
         digest: &Digest,
+        known: Option<u64>,
     ) -> Result<Joined, CacheError> {
         let mut state = self.state();
         if let Some(running) = state.running.get(digest).cloned() {
             let pin = self.pin(&mut state, *digest);
             return Ok(Joined::Following(Follower::new(&running, pin)));
         }
-        if let Some((file, size)) = self.disk.find(digest)? {
+        if let Some((file, size)) = self.find(digest, known)? {
             return Ok(Joined::Stored(self.blob(&mut state, *digest, file, size)));
         }
         let running = Arc::new(Running::new());

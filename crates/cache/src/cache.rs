@@ -108,7 +108,8 @@ impl Cache {
 
     /// The stored blob `digest`, if it is stored.
     pub fn stored(&self, digest: &Digest) -> Result<Option<Blob>, CacheError> {
-        let blob = self.inner.blobs.stored(digest)?;
+        let known = self.inner.index.size(digest)?;
+        let blob = self.inner.blobs.stored(digest, known)?;
         if blob.is_some() {
             self.used(digest);
         }
@@ -120,7 +121,8 @@ impl Cache {
     /// Atomic: of any number of callers one leads, and a fill that ends meanwhile is seen as running or as stored.
     pub fn join(&self, digest: &Digest) -> Result<Joined, CacheError> {
         self.used(digest);
-        self.inner.blobs.join(self, digest)
+        let known = self.inner.index.size(digest)?;
+        self.inner.blobs.join(self, digest, known)
     }
 
     /// The running fill of `digest`, if there is one.

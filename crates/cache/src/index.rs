@@ -202,6 +202,13 @@ impl Index {
         })
     }
 
+    /// The size a blob was stored with.
+    pub(crate) fn size(&self, digest: &Digest) -> Outcome<Option<u64>> {
+        let table = self.store.begin_read()?.open_table(BLOBS)?;
+        let row = table.get(DigestKey::of(digest).as_slice())?;
+        Ok(row.map(|row| row.value().0))
+    }
+
     /// Moves blobs to the young end of the order. Losing this in a crash costs a better choice of what to evict.
     pub(crate) fn touch(
         &self,

@@ -9,9 +9,26 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitEx
 
 use crate::config::{Log, LogFormat};
 
+/// What these log below `info` are whole requests and answers, our tokens among them.
+const TALKATIVE: [&str; 10] = [
+    "aws_config",
+    "aws_runtime",
+    "aws_sdk_ecr",
+    "aws_smithy_http_client",
+    "aws_smithy_runtime",
+    "aws_smithy_runtime_api",
+    "h2",
+    "hyper",
+    "hyper_util",
+    "reqwest",
+];
+
 /// Sends log events to standard error in the configured format. To be called once, by the binary.
 pub fn init(log: &Log) {
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = TALKATIVE.iter().fold(filter, |filter, target| {
+        filter.add_directive(format!("{target}=info").parse().expect("a valid directive"))
+    });
     let filter = if log.access {
         filter
     } else {

@@ -68,12 +68,18 @@ impl Follower {
     }
 
     /// Waits until the source has answered: the blob's size, `None` where the source did not announce it, or why there will be
-    /// no blob. Cancel safe.
+    /// no blob. A blob that is said to be empty has no bytes to hold back, so it is waited for until its digest has matched.
+    /// Cancel safe.
     pub async fn size(&mut self) -> Result<Option<u64>, Arc<FillError>> {
         let digest = self.pin.digest;
         let answered = self
             .progress
-            .wait_for(|progress| !matches!(progress, Progress::Waiting))
+            .wait_for(|progress| {
+                !matches!(
+                    progress,
+                    Progress::Waiting | Progress::Filling { size: Some(0), .. }
+                )
+            })
             .await;
         match answered.as_deref() {
             Ok(Progress::Filling { size, .. }) => Ok(*size),

@@ -72,6 +72,18 @@ impl Host {
         }
     }
 
+    /// The one name of a registry that goes by several: Docker Hub's API and index hosts mean `docker.io`.
+    #[must_use]
+    pub fn canonical(self) -> Host {
+        match self.as_str() {
+            "index.docker.io" | "registry-1.docker.io" | "registry.hub.docker.com" => Host {
+                text: "docker.io".into(),
+                name_len: "docker.io".len(),
+            },
+            _ => self,
+        }
+    }
+
     /// What the name says, if it is that of a private ECR registry in any partition.
     pub fn ecr(&self) -> Option<EcrHost> {
         EcrHost::parse(self.as_str())

@@ -90,7 +90,11 @@ pub fn parse(path: &str, namespace: Option<&Host>) -> Result<Address, PathError>
         // Already named before `/v2`: what follows is the repository's own.
         (Some(_), _) | (None, None) => (None, after),
         (None, Some((host, name))) => match namespace {
-            Some(namespace) if !host.parse::<Host>().is_ok_and(|host| host == *namespace) => {
+            Some(namespace)
+                if !host
+                    .parse::<Host>()
+                    .is_ok_and(|host| host.canonical() == *namespace) =>
+            {
                 (None, after)
             }
             _ => (Some(host.parse().map_err(PathError::Host)?), name),

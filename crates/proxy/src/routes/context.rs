@@ -111,25 +111,16 @@ fn choose_upstream(
     path: Option<Host>,
     called: Option<&Host>,
 ) -> Host {
-    let named = namespace.or(path).map(canonical);
+    let named = namespace.or(path).map(Host::canonical);
     named
         .or_else(|| called.and_then(|host| config.upstreams.by_virtual_host(host)))
         .or_else(|| arrival.listener.upstream.clone())
         .unwrap_or_else(|| config.default_upstream.clone())
 }
 
-/// Docker Hub goes by several names; it is configured, cached and echoed under one.
-fn canonical(host: Host) -> Host {
-    match host.as_str() {
-        "index.docker.io" | "registry-1.docker.io" | "registry.hub.docker.com" => {
-            "docker.io".parse().expect("a valid host")
-        }
-        _ => host,
-    }
-}
-
 fn parse_host(text: &str) -> Result<Host, ApiError> {
-    text.parse()
+    text.parse::<Host>()
+        .map(Host::canonical)
         .map_err(|error| ApiError::bad_path(&format!("ns names no host: {error}")))
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use cache::FillError;
 use http::{HeaderValue, StatusCode, header};
+use manifest_model::Word;
 use serde_json::{Value, json};
 
 use crate::{
@@ -102,13 +103,15 @@ impl IntoResponse for ApiError {
 impl From<PathError> for ApiError {
     fn from(error: PathError) -> Self {
         let message = Chain(&error).to_string();
-        match error {
+        match &error {
             PathError::Unknown => Self::unsupported(StatusCode::NOT_FOUND, message, None),
             PathError::Platform => Self::new(StatusCode::BAD_REQUEST, Code::Unsupported, message),
             PathError::Host(_) | PathError::Name(_) => {
                 Self::new(StatusCode::BAD_REQUEST, Code::NameInvalid, message)
             }
-            // A tag that breaks the grammar cannot exist; a digest that does is malformed.
+            PathError::Reference(invalid) if invalid.word() != Word::Digest => {
+                Self::new(StatusCode::BAD_REQUEST, Code::NameInvalid, message)
+            }
             PathError::Reference(_) | PathError::Digest(_) => {
                 Self::new(StatusCode::BAD_REQUEST, Code::DigestInvalid, message)
             }

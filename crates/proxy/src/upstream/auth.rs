@@ -51,7 +51,8 @@ impl Refusal {
     fn means_expired(&self, body: &error_body::Read) -> bool {
         let message = body.message.to_ascii_lowercase();
         match self.status {
-            StatusCode::FORBIDDEN => message.contains("expired"),
+            // A HEAD is refused without a word.
+            StatusCode::FORBIDDEN => message.contains("expired") || body.code.is_empty(),
             StatusCode::BAD_REQUEST => {
                 message.contains("token")
                     && (message.contains("invalid") || message.contains("expired"))
@@ -133,7 +134,12 @@ impl Authenticator {
                 .map_err(|reason| self.no_token(reason))?;
             return Ok(renewed.filter(|renewed| Some(renewed) != refused));
         }
-        match &refusal.challenge {
+        // A dead token may be refused without a challenge (ECR Public's 400): the last one still holds.
+        let challenge = match &refusal.challenge {
+            None if refused.is_some() => self.bearer.last_demand(repository).map(Challenge::Bearer),
+            challenge => challenge.clone(),
+        };
+        match &challenge {
             Some(Challenge::Bearer(demand)) => {
                 let login = self.login().await?;
                 let token = self

@@ -105,14 +105,29 @@ impl Endpoint {
     }
 
     /// The answer, if it is a good one: 2xx, or a redirect where those are not followed.
+    ///
+    /// A store that refuses a signed URL gets a fresh one, once: the first may have expired on the way.
     pub(super) async fn ask(
         &self,
         ask: Ask<'_>,
         redirects: Redirects,
     ) -> Result<Response, FetchError> {
-        let url = self.url(&ask);
+        let mut response = self.try_ask(&ask, redirects).await?;
+        if response.status().is_client_error() && !redirect::same_place(response.url(), &self.base)
+        {
+            response = self.try_ask(&ask, redirects).await?;
+        }
+        if response.status().is_success() || response.status().is_redirection() {
+            Ok(response)
+        } else {
+            Err(self.failure(response, ask.absent).await)
+        }
+    }
+
+    async fn try_ask(&self, ask: &Ask<'_>, redirects: Redirects) -> Result<Response, FetchError> {
+        let url = self.url(ask);
         let mut credential = self.auth.credential(ask.repository).await?;
-        let mut response = self.send(&ask, &url, credential.as_ref()).await?;
+        let mut response = self.send(ask, &url, credential.as_ref()).await?;
         if let Some(refusal) = Refusal::of(response.status(), response.headers()) {
             let body = self.error_body(response).await;
             let renewed = self
@@ -129,21 +144,17 @@ impl Endpoint {
                 return Err(self.refused(refusal.status, &body));
             };
             credential = Some(renewed);
-            response = self.send(&ask, &url, credential.as_ref()).await?;
+            response = self.send(ask, &url, credential.as_ref()).await?;
         }
         if response.status().is_redirection() {
             if redirects == Redirects::Stop {
                 return Ok(response);
             }
             response = self
-                .follow(&ask, &url, response, credential.as_ref())
+                .follow(ask, &url, response, credential.as_ref())
                 .await?;
         }
-        if response.status().is_success() {
-            Ok(response)
-        } else {
-            Err(self.failure(response, ask.absent).await)
-        }
+        Ok(response)
     }
 
     fn url(&self, ask: &Ask<'_>) -> Url {

@@ -54,6 +54,7 @@ struct Token {
 pub(super) struct Bearer {
     client: Client,
     tokens: Cache<RepoName, Token>,
+    demands: moka::sync::Cache<RepoName, Demand>,
 }
 
 #[derive(Deserialize)]
@@ -68,6 +69,7 @@ impl Bearer {
         Self {
             client,
             tokens: Cache::new(MAX_TOKENS),
+            demands: moka::sync::Cache::new(MAX_TOKENS),
         }
     }
 
@@ -75,6 +77,11 @@ impl Bearer {
     pub(super) async fn known(&self, repository: &RepoName) -> Option<HeaderValue> {
         let token = self.tokens.get(repository).await?;
         (Instant::now() < token.until).then_some(token.header)
+    }
+
+    /// What the repository's token was had for.
+    pub(super) fn last_demand(&self, repository: &RepoName) -> Option<Demand> {
+        self.demands.get(repository)
     }
 
     /// A token other than `refused`. Of several callers one asks the realm.
@@ -92,6 +99,7 @@ impl Bearer {
             }
             self.tokens.invalidate(repository).await;
         }
+        self.demands.insert(repository.clone(), demand.clone());
         let asked = self.tokens.try_get_with(
             repository.clone(),
             self.ask(repository, endpoint, demand, login),

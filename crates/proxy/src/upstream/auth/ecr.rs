@@ -1,7 +1,7 @@
 //! ECR's tokens: one per region and API endpoint, good for every account the identity may read there.
 //!
 //! A token lives twelve hours. It is renewed at half of that, kept while renewal fails, and renewed at once when a registry
-//! refuses it, at most once in [`SHORTEST_LIFE`]: a token that is refused right after it was issued is not what is wrong.
+//! refuses it, at most once in [`SHORTEST_LIFE`]: where a token so renewed is refused too, the token is not what is wrong.
 
 use std::{
     collections::HashMap,
@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use super::sensitive;
 use crate::config::EcrAuth;
 
-/// How soon after a renewal another one may be forced.
+/// How soon after a forced renewal another one may be forced.
 const SHORTEST_LIFE: Duration = Duration::from_secs(5);
 
 /// How long a token is used where the answer gives no usable expiry (stand-ins answer with one long past).
@@ -62,13 +62,13 @@ struct Slot {
 struct State {
     client: Option<aws_sdk_ecr::Client>,
     token: Option<Token>,
+    last_forced: Option<Instant>,
     last_failure: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
 struct Token {
     header: HeaderValue,
-    issued: Instant,
     renew: Instant,
 }
 
@@ -115,9 +115,13 @@ impl EcrTokens {
             if Some(&token.header) != refused {
                 return Ok(Some(token.header.clone()));
             }
-            if token.issued.elapsed() < SHORTEST_LIFE {
+            if state
+                .last_forced
+                .is_some_and(|forced| forced.elapsed() < SHORTEST_LIFE)
+            {
                 return Ok(None);
             }
+            state.last_forced = Some(Instant::now());
         }
         state.fetch(key).await.map(Some)
     }
@@ -178,11 +182,9 @@ impl State {
             .and_then(|data| data.expires_at())
             .and_then(|time| SystemTime::try_from(*time).ok());
         let life = expires.and_then(|expires| expires.duration_since(SystemTime::now()).ok());
-        let issued = Instant::now();
         Ok(Token {
             header,
-            issued,
-            renew: issued + life.unwrap_or(UNKNOWN_LIFE) / 2,
+            renew: Instant::now() + life.unwrap_or(UNKNOWN_LIFE) / 2,
         })
     }
 }
