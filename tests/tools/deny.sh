@@ -14,5 +14,7 @@ if [ "$(cat "$TOOLS/deny/version" 2>/dev/null)" != "$VERSION" ]; then
   echo "$VERSION" >"$TOOLS/deny/version"
 fi
 cd "$HERE/../.."
+# Crates of other systems are in the lock file too, and are judged with it.
+cargo fetch --locked --quiet
 # The advisories' database is not part of this: it needs the network at every run.
 exec "$TOOLS/deny/bin/cargo-deny" --offline --locked check --hide-inclusion-graph licenses bans sources

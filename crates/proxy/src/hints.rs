@@ -1,6 +1,6 @@
 //! Which platform a client is: who may say so, and who is believed.
 //!
-//! [`SOURCES`] is the order of trust, one line per source; each source is a small module of its own. Nothing a hint says ever
+//! `SOURCES` is the order of trust, one line per source; each source is a small module of its own. Nothing a hint says ever
 //! changes what is fetched or stored.
 
 mod address;

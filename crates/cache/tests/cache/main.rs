@@ -1,5 +1,11 @@
 //! The cache's promises, each by a test: see the head of the crate.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the failure")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test awaits the tasks it spawns"
+)]
+
 mod support;
 
 mod eviction;

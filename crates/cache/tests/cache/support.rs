@@ -7,18 +7,18 @@ use manifest_model::{Algorithm, Digest};
 use tempfile::TempDir;
 
 /// A cache in a directory of its own, large enough for everything.
-pub fn cache() -> (Cache, TempDir) {
+pub(crate) fn cache() -> (Cache, TempDir) {
     let folder = TempDir::new().unwrap();
     (open(&folder, u64::MAX), folder)
 }
 
 /// The cache of a directory, with a bound.
-pub fn open(folder: &TempDir, max_size: u64) -> Cache {
+pub(crate) fn open(folder: &TempDir, max_size: u64) -> Cache {
     Cache::open(&options(folder, max_size)).unwrap()
 }
 
 /// Options for the cache of a directory.
-pub fn options(folder: &TempDir, max_size: u64) -> Options {
+pub(crate) fn options(folder: &TempDir, max_size: u64) -> Options {
     Options {
         path: folder.path().into(),
         max_size,
@@ -27,19 +27,19 @@ pub fn options(folder: &TempDir, max_size: u64) -> Options {
 }
 
 /// Bytes that differ everywhere, so that a wrong offset shows.
-pub fn body(length: usize) -> Bytes {
+pub(crate) fn body(length: usize) -> Bytes {
     (0..length)
         .map(|at| u8::try_from((at * 31 + at / 251) % 256).unwrap())
         .collect()
 }
 
 /// The digest of bytes.
-pub fn digest(bytes: &[u8]) -> Digest {
+pub(crate) fn digest(bytes: &[u8]) -> Digest {
     Digest::of(Algorithm::Sha256, bytes)
 }
 
 /// The duty to fill a blob nobody has.
-pub fn lead(cache: &Cache, digest: &Digest) -> (Fill, Follower) {
+pub(crate) fn lead(cache: &Cache, digest: &Digest) -> (Fill, Follower) {
     match cache.join(digest).unwrap() {
         Joined::Leading(fill, follower) => (fill, follower),
         other => panic!("expected to lead, got {other:?}"),
@@ -47,7 +47,7 @@ pub fn lead(cache: &Cache, digest: &Digest) -> (Fill, Follower) {
 }
 
 /// A follower of a running fill.
-pub fn follow(cache: &Cache, digest: &Digest) -> Follower {
+pub(crate) fn follow(cache: &Cache, digest: &Digest) -> Follower {
     match cache.join(digest).unwrap() {
         Joined::Following(follower) => follower,
         other => panic!("expected to follow, got {other:?}"),
@@ -55,7 +55,7 @@ pub fn follow(cache: &Cache, digest: &Digest) -> Follower {
 }
 
 /// Stores a blob from start to end.
-pub async fn store(cache: &Cache, bytes: &Bytes) -> Digest {
+pub(crate) async fn store(cache: &Cache, bytes: &Bytes) -> Digest {
     let digest = digest(bytes);
     let (mut fill, _) = lead(cache, &digest);
     fill.start(Some(bytes.len() as u64)).await.unwrap();
@@ -65,7 +65,7 @@ pub async fn store(cache: &Cache, bytes: &Bytes) -> Digest {
 }
 
 /// A stream's bytes, if it ends well.
-pub async fn collect(stream: BlobStream) -> Result<Vec<u8>, ReadError> {
+pub(crate) async fn collect(stream: BlobStream) -> Result<Vec<u8>, ReadError> {
     stream
         .try_fold(Vec::new(), |mut all, piece| async move {
             all.extend_from_slice(&piece);
@@ -75,7 +75,7 @@ pub async fn collect(stream: BlobStream) -> Result<Vec<u8>, ReadError> {
 }
 
 /// The names in a folder of the cache directory.
-pub fn names(folder: &TempDir, below: &str) -> Vec<String> {
+pub(crate) fn names(folder: &TempDir, below: &str) -> Vec<String> {
     let entries = std::fs::read_dir(folder.path().join(below)).unwrap();
     entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -15,5 +15,5 @@ pub const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters
 pub const ARCHWAY_PLATFORM: HeaderName = HeaderName::from_static("archway-platform");
 /// In a substituted answer, the digest of the index it was chosen from.
 pub const ARCHWAY_INDEX: HeaderName = HeaderName::from_static("archway-index");
-/// Where an answer came from: see [`crate::pull::Outcome`].
+/// Where an answer came from: `hit`, `follow`, `fill`, `stale` or `miss`.
 pub const ARCHWAY_CACHE: HeaderName = HeaderName::from_static("archway-cache");
