@@ -28,17 +28,29 @@ suite() {
     END { if (!ran) failed = 1; printf "%s: %d passed, %d failed", name, passed, failed }' "$log")")
 }
 
+# Runs a script that is one test by itself.
+script() {
+  local name=$1 log=$LOGS/$1.log
+  shift
+  say "$name"
+  if "$@" 2>&1 | tee "$log"; then
+    summary+=("$name: 1 passed, 0 failed")
+  else
+    failed+=("$name")
+    summary+=("$name: 0 passed, 1 failed")
+  fi
+}
+
 mkdir -p $LOGS
 need "installing what the tests need" tests/tools/install.sh all
 need "building archway" cargo build --locked -p proxy
 suite unit cargo test --locked --workspace --exclude integration-tests
 suite integration cargo test --locked -p integration-tests --test it
 suite clients cargo test --locked -p integration-tests --test clients
-say "container image"
-if docker/test-image.sh; then summary+=("image: 1 passed, 0 failed"); else
-  failed+=(image)
-  summary+=("image: 0 passed, 1 failed")
-fi
+script conformance tests/conformance/run.sh
+script image docker/test-image.sh
+# The image test has compiled the binary of a release; the demo shows that one.
+ARCHWAY_BIN=${ARCHWAY_STATIC_BIN:-$PWD/target/$(uname -m)-unknown-linux-gnu/release/archway} script demo tests/demo/demo.sh
 
 say "summary"
 printf '%s\n' "${summary[@]}"
