@@ -3,7 +3,7 @@
 # A failed suite does not keep the others from running; any failure makes the whole run fail.
 set -uo pipefail
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 LOGS=target/test-logs
 STARTED=$SECONDS
 failed=()

@@ -1,7 +1,7 @@
 //! A cell: mounts and processes of its own for one client and its daemons.
 //!
-//! Inside, `/run`, `/dev/shm`, `/var/lib` and `/var/tmp` are empty, `/etc/hosts` sends the registries that clients know by
-//! heart to this machine (where nobody listens on 443, so a client that leaves its mirror fails at once), and
+//! Inside, `/run`, `/dev/shm`, `/var/lib` and `/var/tmp` are empty, `/etc/hosts` sends the registries that clients
+//! know by heart to this machine (where nobody listens on 443, so a client that leaves its mirror fails at once), and
 //! `/etc/containers` and `HOME` are the cell's. The network is the machine's.
 //!
 //! When the test drops the cell or dies, however it dies, everything goes: processes (shims too), mounts and

@@ -150,6 +150,20 @@ only_one_run() {
   fi
 }
 
+# The pulling half of a kubelet: a small Go program of the client tests.
+cri_pull() {
+  local wanted
+  wanted=$(cat "$HERE"/../clients/cri/{go.mod,go.sum,main.go} | sha256sum)
+  if have cri-pull "$wanted" "$TOOLS/bin/cri-pull"; then
+    say "cri-pull: there"
+    return
+  fi
+  [ -n "${GO:-}" ] || find_go
+  step "cri-pull (go build)" env GOTOOLCHAIN=auto CGO_ENABLED=0 nice -n 10 "$GO" build \
+    -C "$HERE/../clients/cri" -trimpath -ldflags '-s -w' -o "$TOOLS/bin/cri-pull" .
+  remember cri-pull "$wanted"
+}
+
 main() {
   [ "$(uname -m)" = x86_64 ] || fail "made for x86_64: the demo's other architecture is emulated arm64"
   mkdir -p "$TOOLS/bin" "$TOOLS/log" "$TOOLS/version"
@@ -164,11 +178,13 @@ main() {
       apt_packages "${APT_CLIENTS[@]}"
       python_venv
       go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
+      cri_pull
       ;;
     all)
       apt_packages "${APT_DEMO[@]}" "${APT_CLIENTS[@]}" "${APT_BUILD[@]}"
       python_venv
       go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
+      cri_pull
       ;;
     *) fail "usage: install.sh demo|clients|all" ;;
   esac

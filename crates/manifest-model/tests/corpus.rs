@@ -194,6 +194,43 @@ fn chosen(manifest: &Manifest, platform: &str) -> Option<String> {
     }
 }
 
+/// `oci-spec` is stricter and loses some fields; what it does read of an OCI manifest must be what we read.
+#[test]
+fn an_independent_parser_reads_the_same_links() {
+    use oci_spec::image::{ImageIndex, ImageManifest};
+
+    let mut compared = 0;
+    for case in &CASES {
+        let manifest = Manifest::parse(Bytes::from_static(case.bytes), None, Algorithm::Sha256);
+        let Ok(manifest) = manifest else { continue };
+        let theirs: Vec<_> = match manifest.media_type() {
+            MediaType::OciIndex => match ImageIndex::from_reader(case.bytes) {
+                Ok(index) => index
+                    .manifests()
+                    .iter()
+                    .map(|entry| entry.digest().to_string())
+                    .collect(),
+                Err(_) => continue,
+            },
+            MediaType::OciManifest => match ImageManifest::from_reader(case.bytes) {
+                Ok(image) => std::iter::once(image.config())
+                    .chain(image.layers())
+                    .map(|entry| entry.digest().to_string())
+                    .collect(),
+                Err(_) => continue,
+            },
+            _ => continue,
+        };
+        let ours: Vec<_> = manifest
+            .links()
+            .map(|link| link.digest.to_string())
+            .collect();
+        assert_eq!(ours, theirs, "{}", case.file);
+        compared += 1;
+    }
+    assert!(compared >= 6, "only {compared} manifests could be compared");
+}
+
 #[test]
 fn every_file_is_a_case() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus");

@@ -23,6 +23,8 @@ fn main() -> ExitCode {
 
 fn serve(config: Config) -> ExitCode {
     telemetry::init(&config.log);
+    // One TLS implementation for everything; an error would only mean that it is chosen already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let run = || -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()

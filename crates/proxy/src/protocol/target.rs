@@ -67,14 +67,14 @@ pub enum PathError {
     #[error("the path names no valid upstream host")]
     Host(#[source] HostError),
     /// The repository name breaks the spec's grammar.
-    #[error("invalid repository name")]
-    Name(#[source] ParseError),
+    #[error(transparent)]
+    Name(ParseError),
     /// The reference is neither a tag nor a digest.
-    #[error("invalid reference")]
-    Reference(#[source] ParseError),
+    #[error(transparent)]
+    Reference(ParseError),
     /// The digest is malformed.
-    #[error("invalid digest")]
-    Digest(#[source] ParseError),
+    #[error(transparent)]
+    Digest(ParseError),
 }
 
 /// Takes a path apart. `namespace` is the upstream of the `ns` query, if given: a path that repeats it is read without it.
