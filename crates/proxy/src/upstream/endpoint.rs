@@ -113,15 +113,21 @@ impl Endpoint {
         redirects: Redirects,
     ) -> Result<Response, FetchError> {
         let mut response = self.try_ask(&ask, redirects).await?;
-        if response.status().is_client_error() && !redirect::same_place(response.url(), &self.base)
-        {
+        if self.is_elsewhere(&response) && is_signature_refusal(response.status()) {
             response = self.try_ask(&ask, redirects).await?;
         }
         if response.status().is_success() || response.status().is_redirection() {
             Ok(response)
+        } else if self.is_elsewhere(&response) && response.status() == StatusCode::NOT_FOUND {
+            // The registry has just said that it has the thing: a store without it is trouble, not absence.
+            Err(self.broken(Trouble::Status(response.status().as_u16())))
         } else {
             Err(self.failure(response, ask.absent).await)
         }
+    }
+
+    fn is_elsewhere(&self, response: &Response) -> bool {
+        !redirect::same_place(response.url(), &self.base)
     }
 
     async fn try_ask(&self, ask: &Ask<'_>, redirects: Redirects) -> Result<Response, FetchError> {
@@ -299,6 +305,17 @@ impl Endpoint {
             source,
         }
     }
+}
+
+/// How stores refuse a signed URL whose time is over. A 429 is not among them: asking again at once would make it worse.
+fn is_signature_refusal(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST
+            | StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::GONE
+    )
 }
 
 /// `Retry-After` in either of its forms (RFC 9110, section 10.2.3).
