@@ -14,13 +14,17 @@ use integration_tests::wait::{eventually, within, within_for};
 const MIB: u64 = 1 << 20;
 
 async fn with_blob(blob: &Blob) -> (FakeRegistry, Archway, String) {
+    with_blob_and(blob, "").await
+}
+
+async fn with_blob_and(blob: &Blob, lines: &str) -> (FakeRegistry, Archway, String) {
     let registry = FakeRegistry::start().await;
     registry.push(
         "team/app",
         "v1",
         &images::of_blobs(std::slice::from_ref(blob)),
     );
-    let archway = Setup::in_front_of(&registry).start().await;
+    let archway = Setup::in_front_of_with(&registry, lines).start().await;
     (registry, archway, blob_path("team/app", blob.digest()))
 }
 
@@ -28,7 +32,7 @@ async fn with_blob(blob: &Blob) -> (FakeRegistry, Archway, String) {
 async fn fifty_clients_on_a_cold_blob_cost_one_download_whoever_leaves_or_crawls() {
     let blob = Blob::from(BigBlob::new("two hundred", 200 * MIB));
     let size = blob.size();
-    let (registry, archway, path) = with_blob(&blob).await;
+    let (registry, archway, path) = with_blob_and(&blob, "parallel = 1").await;
 
     let mut first = archway.client().open(Method::GET, &path).await;
     let mut slow = archway.client().open(Method::GET, &path).await;

@@ -53,10 +53,10 @@ async fn the_cap_holds_and_the_oldest_goes_first() {
     }
     let newest = blobs[4].digest();
     pull(&archway, &blobs[4]).await;
-    assert_eq!(registry.gets_of(&newest), 1, "the newest was kept");
+    assert_eq!(registry.bytes_of(&newest), BLOB, "the newest was kept");
     let oldest = blobs[0].digest();
     pull(&archway, &blobs[0]).await;
-    assert_eq!(registry.gets_of(&oldest), 2, "the oldest had to go");
+    assert_eq!(registry.bytes_of(&oldest), 2 * BLOB, "the oldest had to go");
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn what_is_used_again_outlives_what_is_not() {
     })
     .await;
     pull(&archway, &blobs[0]).await;
-    assert_eq!(registry.gets_of(&blobs[0].digest()), 1);
+    assert_eq!(registry.bytes_of(&blobs[0].digest()), BLOB);
 }
 
 #[tokio::test]
@@ -99,8 +99,8 @@ async fn a_blob_that_is_being_read_is_not_taken() {
     assert_eq!(end, End::Complete(BLOB));
     pull(&archway, &blobs[0]).await;
     assert_eq!(
-        registry.gets_of(&blobs[0].digest()),
-        1,
+        registry.bytes_of(&blobs[0].digest()),
+        BLOB,
         "it was there all the time"
     );
 }

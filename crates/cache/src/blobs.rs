@@ -2,11 +2,18 @@
 
 mod fill;
 mod follow;
+mod open;
+mod progress;
+mod spans;
+mod writer;
 
 use std::{
     collections::HashMap,
     fs::File,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use manifest_model::Digest;
@@ -14,14 +21,17 @@ use tokio::sync::Semaphore;
 use tracing::error;
 
 pub use self::{
-    fill::{Fill, HOLD_BACK, Progress},
-    follow::{Blob, BlobStream, Follower},
+    fill::{Closed, Fill, FillWriter},
+    follow::{Blob, BlobStream, Follower, ReadBy},
+    progress::{HOLD_BACK, Wishes},
+    spans::Spans,
 };
+use self::{open::OpenFiles, progress::Running};
 use crate::{
+    OpenFile,
     disk::{Disk, Withdrawn},
     error::CacheError,
 };
-use fill::Running;
 
 /// What [`crate::Cache::join`] found.
 #[derive(Debug)]
@@ -41,22 +51,27 @@ pub(crate) struct Blobs {
     state: Mutex<State>,
     /// One permit per fill that may run at the same time.
     slots: Arc<Semaphore>,
+    /// Bytes that running fills will take.
+    reserved: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// At most one fill per digest; its guard takes it out.
     running: HashMap<Digest, Arc<Running>>,
-    /// How many readers hold each digest. Absent means none.
-    readers: HashMap<Digest, usize>,
+    open: OpenFiles,
 }
 
 impl Blobs {
-    pub(crate) fn new(disk: Disk, max_fills: usize) -> Self {
+    pub(crate) fn new(disk: Disk, max_fills: usize, max_open_files: usize) -> Self {
         Self {
             disk,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                running: HashMap::new(),
+                open: OpenFiles::new(max_open_files),
+            }),
             slots: Arc::new(Semaphore::new(max_fills)),
+            reserved: AtomicU64::new(0),
         }
     }
 
@@ -68,36 +83,75 @@ impl Blobs {
         self.state().running.len()
     }
 
+    pub(crate) fn is_running(&self, digest: &Digest) -> bool {
+        self.state().running.contains_key(digest)
+    }
+
+    /// Bytes that running fills will take.
+    pub(crate) fn reserved(&self) -> u64 {
+        self.reserved.load(Ordering::Relaxed)
+    }
+
+    /// Counts `size` bytes as taken for as long as the answer lives.
+    fn reserve(self: &Arc<Self>, size: u64) -> Reserved {
+        self.reserved.fetch_add(size, Ordering::Relaxed);
+        Reserved {
+            blobs: Arc::clone(self),
+            size,
+        }
+    }
+
     /// The lock is held for map operations and an `open` at most; nobody panics under it.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The open file of a stored blob. `known` asks the index for its size and is only asked when the file is opened.
+    fn open(
+        self: &Arc<Self>,
+        state: &mut State,
+        digest: &Digest,
+        known: impl FnOnce() -> Result<Option<u64>, CacheError>,
+    ) -> Result<Option<Blob>, CacheError> {
+        if let Some((file, size)) = state.open.get(digest) {
+            return Ok(Some(Blob::new(file, size)));
+        }
+        let Some((file, size)) = self.find(digest, known)? else {
+            return Ok(None);
+        };
+        let file = Arc::new(OpenFile::new(*digest, file, Some(size), self));
+        state.open.insert(*digest, Arc::clone(&file), size);
+        Ok(Some(Blob::new(file, size)))
+    }
+
     /// A stored file of the size the index knows; one of another size has been damaged, and is taken out.
-    fn find(&self, digest: &Digest, known: Option<u64>) -> Result<Option<(File, u64)>, CacheError> {
-        match (self.disk.find(digest)?, known) {
-            (Some((_, size)), Some(known)) if size != known => {
+    fn find(
+        &self,
+        digest: &Digest,
+        known: impl FnOnce() -> Result<Option<u64>, CacheError>,
+    ) -> Result<Option<(File, u64)>, CacheError> {
+        let Some((file, size)) = self.disk.find(digest)? else {
+            return Ok(None);
+        };
+        match known()? {
+            Some(known) if size != known => {
                 error!(%digest, size, known, "a stored blob has changed its size and is taken out");
                 if let Some(damaged) = self.disk.withdraw(digest)? {
                     damaged.delete()?;
                 }
                 Ok(None)
             }
-            (found, _) => Ok(found),
+            _ => Ok(Some((file, size))),
         }
     }
 
-    /// `known` is the size in the index.
+    /// The blob if it is stored; `known` is the size in the index.
     pub(crate) fn stored(
         self: &Arc<Self>,
         digest: &Digest,
-        known: Option<u64>,
+        known: impl FnOnce() -> Result<Option<u64>, CacheError>,
     ) -> Result<Option<Blob>, CacheError> {
-        let mut state = self.state();
-        let Some((file, size)) = self.find(digest, known)? else {
-            return Ok(None);
-        };
-        Ok(Some(self.blob(&mut state, *digest, file, size)))
+        self.open(&mut self.state(), digest, known)
     }
 
     /// Decides and acts under one lock: a fill that ends meanwhile is seen either as running or as stored, never as neither.
@@ -105,20 +159,18 @@ impl Blobs {
         self: &Arc<Self>,
         cache: &crate::Cache,
         digest: &Digest,
-        known: Option<u64>,
+        known: impl FnOnce() -> Result<Option<u64>, CacheError>,
     ) -> Result<Joined, CacheError> {
         let mut state = self.state();
-        if let Some(running) = state.running.get(digest).cloned() {
-            let pin = self.pin(&mut state, *digest);
-            return Ok(Joined::Following(Follower::new(&running, pin)));
+        if let Some(running) = state.running.get(digest) {
+            return Ok(Joined::Following(Follower::new(*digest, running)));
         }
-        if let Some((file, size)) = self.find(digest, known)? {
-            return Ok(Joined::Stored(self.blob(&mut state, *digest, file, size)));
+        if let Some(blob) = self.open(&mut state, digest, known)? {
+            return Ok(Joined::Stored(blob));
         }
         let running = Arc::new(Running::new());
         state.running.insert(*digest, Arc::clone(&running));
-        let pin = self.pin(&mut state, *digest);
-        let follower = Follower::new(&running, pin);
+        let follower = Follower::new(*digest, &running);
         Ok(Joined::Leading(
             Fill::new(cache.clone(), *digest, running),
             follower,
@@ -126,39 +178,41 @@ impl Blobs {
     }
 
     /// The running fill of `digest`, for one who would follow it but not start it.
-    pub(crate) fn follow(self: &Arc<Self>, digest: &Digest) -> Option<Follower> {
+    pub(crate) fn follow(&self, digest: &Digest) -> Option<Follower> {
+        let state = self.state();
+        let running = state.running.get(digest)?;
+        Some(Follower::new(*digest, running))
+    }
+
+    /// Ends a fill. What it has stored is open already.
+    fn retire(&self, digest: &Digest, stored: Option<(Arc<OpenFile>, u64)>) {
         let mut state = self.state();
-        let running = state.running.get(digest).cloned()?;
-        let pin = self.pin(&mut state, *digest);
-        Some(Follower::new(&running, pin))
-    }
-
-    fn blob(self: &Arc<Self>, state: &mut State, digest: Digest, file: File, size: u64) -> Blob {
-        Blob::new(Arc::new(file), size, self.pin(state, digest))
-    }
-
-    fn pin(self: &Arc<Self>, state: &mut State, digest: Digest) -> Pin {
-        *state.readers.entry(digest).or_default() += 1;
-        Pin {
-            blobs: Arc::clone(self),
-            digest,
+        state.running.remove(digest);
+        if let Some((file, size)) = stored.filter(|(file, size)| file.is_fit_for(*size)) {
+            state.open.insert(*digest, file, size);
         }
-    }
-
-    fn retire(&self, digest: &Digest) {
-        self.state().running.remove(digest);
     }
 
     /// Takes `digest` out of sight unless somebody reads or fills it. The answer says whether it may be forgotten.
     pub(crate) fn withdraw(&self, digest: &Digest) -> Result<Withdrawal, CacheError> {
-        let state = self.state();
-        if state.readers.contains_key(digest) || state.running.contains_key(digest) {
+        let mut state = self.state();
+        if state.running.contains_key(digest) || !state.open.close(digest) {
             return Ok(Withdrawal::InUse);
         }
         Ok(self
             .disk
             .withdraw(digest)?
             .map_or(Withdrawal::Absent, Withdrawal::Done))
+    }
+
+    /// Takes a damaged blob out, whoever reads it.
+    pub(crate) fn take_out(&self, digest: &Digest) -> Result<(), CacheError> {
+        let withdrawn = {
+            let mut state = self.state();
+            state.open.forget(digest);
+            self.disk.withdraw(digest)?
+        };
+        withdrawn.map_or(Ok(()), Withdrawn::delete)
     }
 }
 
@@ -173,27 +227,15 @@ pub(crate) enum Withdrawal {
     Done(Withdrawn),
 }
 
-/// Keeps a digest from eviction while it is read.
+/// Bytes a running fill will take, counted until it ends.
 #[derive(Debug)]
-struct Pin {
+struct Reserved {
     blobs: Arc<Blobs>,
-    digest: Digest,
+    size: u64,
 }
 
-impl Clone for Pin {
-    fn clone(&self) -> Self {
-        self.blobs.pin(&mut self.blobs.state(), self.digest)
-    }
-}
-
-impl Drop for Pin {
+impl Drop for Reserved {
     fn drop(&mut self) {
-        let mut state = self.blobs.state();
-        if let Some(count) = state.readers.get_mut(&self.digest) {
-            *count -= 1;
-            if *count == 0 {
-                state.readers.remove(&self.digest);
-            }
-        }
+        self.blobs.reserved.fetch_sub(self.size, Ordering::Relaxed);
     }
 }

@@ -31,10 +31,16 @@ const MAX_PENDING_USES: usize = 8192;
 pub struct Options {
     /// The directory; made if need be, and owned by one process at a time.
     pub path: PathBuf,
-    /// The sum of all blobs that may stand there, in bytes. Running fills come on top, until they are stored.
+    /// The sum of all blobs and running fills, in bytes, beyond which blobs are evicted.
     pub max_size: u64,
+    /// Where an eviction ends: not above `max_size`.
+    pub low_water: u64,
+    /// Bytes of the file system that are left to others: no download starts that would take them.
+    pub min_free: u64,
     /// How many fills may run at the same time; further ones wait for a slot.
     pub max_fills: usize,
+    /// How many files are kept open for the next reader; those being read come on top.
+    pub max_open_files: usize,
 }
 
 /// A manifest's bytes with the media type its upstream gave it.
@@ -70,7 +76,7 @@ pub struct Cache {
 struct Inner {
     blobs: Arc<Blobs>,
     index: Index,
-    max_size: u64,
+    options: Options,
     bytes: AtomicU64,
     evicted_bytes: AtomicU64,
     uses: Mutex<HashMap<Digest, SystemTime>>,
@@ -85,9 +91,9 @@ impl Cache {
         let index = Index::open(&disk)?;
         let bytes = AtomicU64::new(index.bytes()?);
         let inner = Inner {
-            blobs: Arc::new(Blobs::new(disk, options.max_fills)),
+            blobs: Arc::new(Blobs::new(disk, options.max_fills, options.max_open_files)),
             index,
-            max_size: options.max_size,
+            options: options.clone(),
             bytes,
             evicted_bytes: AtomicU64::new(0),
             uses: Mutex::default(),
@@ -108,7 +114,7 @@ impl Cache {
 
     /// The stored blob `digest`, if it is stored.
     pub fn stored(&self, digest: &Digest) -> Result<Option<Blob>, CacheError> {
-        let known = self.inner.index.size(digest)?;
+        let known = || Ok(self.inner.index.size(digest)?);
         let blob = self.inner.blobs.stored(digest, known)?;
         if blob.is_some() {
             self.used(digest);
@@ -121,7 +127,7 @@ impl Cache {
     /// Atomic: of any number of callers one leads, and a fill that ends meanwhile is seen as running or as stored.
     pub fn join(&self, digest: &Digest) -> Result<Joined, CacheError> {
         self.used(digest);
-        let known = self.inner.index.size(digest)?;
+        let known = || Ok(self.inner.index.size(digest)?);
         self.inner.blobs.join(self, digest, known)
     }
 
@@ -233,29 +239,66 @@ impl Cache {
     /// Syncs a verified file, notes it and makes it visible, in the order a crash forgives. Blocks.
     pub(crate) fn publish_blob(
         &self,
-        staged: &Staged,
+        staged: Staged,
         digest: &Digest,
         size: u64,
     ) -> Result<(), CacheError> {
         staged.sync()?;
         self.inner.index.record_blob(digest, size)?;
-        self.inner.blobs.disk().publish(staged, digest)?;
+        self.inner.blobs.disk().publish(&staged, digest)?;
+        drop(staged);
         self.after_growth()
     }
 
-    fn after_growth(&self) -> Result<(), CacheError> {
-        let bytes = self.inner.index.bytes()?;
-        self.inner.bytes.store(bytes, Ordering::Relaxed);
-        if bytes <= self.inner.max_size {
+    /// Evicts until a download of `size` bytes, counted as reserved already, fits under the cap and leaves the file system what
+    /// is to stay free. Blocks.
+    pub(crate) fn make_room(&self, digest: &Digest, size: u64) -> Result<(), CacheError> {
+        self.after_growth()?;
+        let (blobs, disk) = (&self.inner.blobs, self.inner.blobs.disk());
+        if disk.partial(digest).is_some() {
+            // Its blocks are taken already.
             return Ok(());
         }
+        let needed = size.saturating_add(self.inner.options.min_free);
+        let mut free = disk.free()?;
+        if free < needed {
+            disk.drop_partials(|digest| blobs.is_running(digest))?;
+            free = disk.free()?;
+        }
+        let bytes = self.inner.index.bytes()?;
+        if free < needed && free.saturating_add(bytes) >= needed {
+            self.shrink(bytes - (needed - free))?;
+            free = disk.free()?;
+        }
+        if free < needed {
+            let path = self.inner.options.path.clone();
+            return Err(CacheError::Full { path, free, needed });
+        }
+        Ok(())
+    }
+
+    fn after_growth(&self) -> Result<(), CacheError> {
+        let Options {
+            max_size,
+            low_water,
+            ..
+        } = self.inner.options;
+        let (bytes, reserved) = (self.inner.index.bytes()?, self.inner.blobs.reserved());
+        self.inner.bytes.store(bytes, Ordering::Relaxed);
+        if bytes.saturating_add(reserved) <= max_size {
+            return Ok(());
+        }
+        self.shrink(low_water.min(max_size).saturating_sub(reserved))
+    }
+
+    fn shrink(&self, goal: u64) -> Result<(), CacheError> {
         let _one_at_a_time = self
             .inner
             .evicting
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         self.write_uses()?;
-        let evicted = eviction::shrink(self, self.inner.max_size)?;
+        let evicted = eviction::shrink(self, goal)?;
         self.inner
             .evicted_bytes
             .fetch_add(evicted, Ordering::Relaxed);

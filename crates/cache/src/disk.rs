@@ -4,19 +4,33 @@
 //! lock                 held while a process owns the directory
 //! index.redb           see `index`
 //! blobs/sha256/<hex>   whole and verified; never changed in place
-//! ingest/              downloads under way and files about to be deleted; emptied at start
+//! ingest/              files on their way in or out; what a start cannot build on is deleted then
+//!   sha256-<hex>.part      a download under way or cut off
+//!   sha256-<hex>.journal   which of its bytes are there
 //! ```
+
+mod journal;
+mod staged;
 
 use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use manifest_model::{Algorithm, Digest};
+use tracing::info;
 
-use crate::error::CacheError;
+pub(crate) use self::{
+    journal::{Journal, Record},
+    staged::Staged,
+};
+use crate::{blobs::Spans, error::CacheError};
+
+/// How long a download that was cut off waits for somebody to ask for the blob again.
+const PARTIAL_KEPT_FOR: Duration = Duration::from_hours(24);
 
 /// The cache directory, owned by this process alone.
 #[derive(Debug)]
@@ -30,12 +44,14 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Takes the directory, making it if need be, and empties `ingest/`.
+    /// Takes the directory, making it if need be, and deletes from `ingest/` what no download can go on from.
     pub(crate) fn open(root: &Path) -> Result<Self, CacheError> {
+        let ingest = root.join("ingest");
         for folder in [
             root.to_path_buf(),
             root.join("blobs/sha256"),
             root.join("blobs/sha512"),
+            ingest.clone(),
         ] {
             fs::create_dir_all(&folder).map_err(CacheError::io("create", &folder))?;
         }
@@ -48,20 +64,95 @@ impl Disk {
                 return Err(CacheError::io("lock", lock_path)(source));
             }
         }
-        let ingest = root.join("ingest");
-        match fs::remove_dir_all(&ingest) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(CacheError::io("empty", ingest)(error));
-            }
-            _ => {}
-        }
-        fs::create_dir(&ingest).map_err(CacheError::io("create", &ingest))?;
-        Ok(Self {
+        let disk = Self {
             root: root.into(),
             ingest,
             serial: AtomicU64::new(0),
             _lock: lock,
-        })
+        };
+        disk.sweep()?;
+        Ok(disk)
+    }
+
+    /// Deletes from `ingest/` all but downloads that can be gone on with. Nobody must be filling.
+    fn sweep(&self) -> Result<(), CacheError> {
+        let entries = fs::read_dir(&self.ingest).map_err(CacheError::io("list", &self.ingest))?;
+        for entry in entries {
+            let path = entry.map_err(CacheError::io("list", &self.ingest))?.path();
+            let part = path.with_extension(staged::PART);
+            let journal = path.with_extension(staged::JOURNAL);
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            let kept = matches!(extension, Some(staged::PART | staged::JOURNAL))
+                && is_young(&journal)
+                && part.exists()
+                && journal::read(&journal).is_some();
+            if !kept {
+                fs::remove_file(&path).map_err(CacheError::io("delete", &path))?;
+            } else if path == part {
+                info!(path = %path.display(), "a download that was cut off can be gone on with");
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes what is left of downloads that were cut off, but for those `is_running` names. The answer is the number of bytes
+    /// given back.
+    pub(crate) fn drop_partials(
+        &self,
+        is_running: impl Fn(&Digest) -> bool,
+    ) -> Result<u64, CacheError> {
+        let mut freed = 0;
+        let entries = fs::read_dir(&self.ingest).map_err(CacheError::io("list", &self.ingest))?;
+        for entry in entries {
+            let entry = entry.map_err(CacheError::io("list", &self.ingest))?;
+            let path = entry.path();
+            let Some(digest) = staged::digest_of(&path) else {
+                continue;
+            };
+            if is_running(&digest) {
+                continue;
+            }
+            freed += entry.metadata().map_or(0, |metadata| metadata.len());
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(CacheError::io("delete", path)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(freed)
+    }
+
+    /// What can be built on of a download of `digest` that was cut off: the blob's size and the bytes that are there.
+    pub(crate) fn partial(&self, digest: &Digest) -> Option<(u64, Spans)> {
+        let journal = staged::journal_path(&self.ingest, digest);
+        journal::read(&journal).filter(|(_, there)| !there.is_empty())
+    }
+
+    /// The file for a download of `digest`: a new one, or the one that was cut off, with the bytes that are there.
+    pub(crate) fn stage_blob(
+        &self,
+        digest: &Digest,
+        size: Option<u64>,
+    ) -> Result<(Staged, Spans), CacheError> {
+        if let Some(size) = size
+            && let Some((known, there)) = self.partial(digest)
+            && known == size
+            && let Ok(staged) = Staged::resume(&self.ingest, digest, size)
+        {
+            return Ok((staged, there));
+        }
+        Ok((
+            Staged::create(&self.ingest, digest, size)?,
+            Spans::default(),
+        ))
+    }
+
+    /// Bytes of the file system that are free for us.
+    pub(crate) fn free(&self) -> Result<u64, CacheError> {
+        let stat = rustix::fs::statvfs(&self.root)
+            .map_err(|error| CacheError::io("measure", &self.root)(error.into()))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
     pub(crate) fn index_path(&self) -> PathBuf {
@@ -91,20 +182,14 @@ impl Disk {
     /// A new empty file in `ingest/`, gone again when the [`Staged`] is dropped unpublished.
     pub(crate) fn stage(&self, digest: &Digest) -> Result<Staged, CacheError> {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
-        let path = self.ingest.join(format!("{}.{serial}.part", digest.hex()));
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(CacheError::io("create", &path))?;
-        Ok(Staged { path, file })
+        let path = self.ingest.join(format!("{}.{serial}.new", digest.hex()));
+        Staged::at(path)
     }
 
     /// Makes a synced staged file visible under its digest, for good once this returns.
     pub(crate) fn publish(&self, staged: &Staged, digest: &Digest) -> Result<(), CacheError> {
         let target = self.path(digest);
-        fs::rename(&staged.path, &target).map_err(CacheError::io("publish", &target))?;
+        fs::rename(staged.path(), &target).map_err(CacheError::io("publish", &target))?;
         let folder = self.folder(digest.algorithm());
         File::open(&folder)
             .and_then(|folder| folder.sync_all())
@@ -158,34 +243,9 @@ impl Disk {
     }
 }
 
-/// A file in `ingest/` that nobody sees yet.
-#[derive(Debug)]
-pub(crate) struct Staged {
-    path: PathBuf,
-    file: File,
-}
-
-impl Staged {
-    pub(crate) fn file(&self) -> &File {
-        &self.file
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(crate) fn sync(&self) -> Result<(), CacheError> {
-        self.file
-            .sync_all()
-            .map_err(CacheError::io("sync", &self.path))
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        // Published files have moved on and are not found; what else fails here is swept at the next start.
-        let _ = fs::remove_file(&self.path);
-    }
+fn is_young(path: &Path) -> bool {
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age < PARTIAL_KEPT_FOR))
 }
 
 /// A blob out of sight whose space is still taken.

@@ -25,6 +25,16 @@ pub enum CacheError {
         /// Why it failed.
         source: io::Error,
     },
+    /// The file system has less room than is to be left free, and nothing that could be evicted would change that.
+    #[error("the file system of {path} has {free} bytes left and {needed} are needed")]
+    Full {
+        /// The cache directory.
+        path: PathBuf,
+        /// What is left.
+        free: u64,
+        /// What the download needs, with the part that is to stay free.
+        needed: u64,
+    },
     /// The index could not be read or written.
     #[error("the cache index failed")]
     Index(#[source] Box<redb::Error>),

@@ -4,16 +4,12 @@ use tracing::{debug, warn};
 
 use crate::{Cache, blobs::Withdrawal, error::CacheError, index::Cold};
 
-/// How far below the bound an eviction goes, as a divisor of the bound: a twentieth, so that not every store evicts again.
-const SLACK: u64 = 20;
-
 /// Rows looked at together.
 const BATCH: usize = 256;
 
-/// Evicts in the index's order until the sum is a little below `max_size` or nothing that is left may go. Blocks.
+/// Evicts in the index's order until the sum is not above `goal` or nothing that is left may go. Blocks.
 /// The answer is the number of bytes given back.
-pub(crate) fn shrink(cache: &Cache, max_size: u64) -> Result<u64, CacheError> {
-    let goal = max_size - max_size / SLACK;
+pub(crate) fn shrink(cache: &Cache, goal: u64) -> Result<u64, CacheError> {
     let mut total = cache.index().bytes()?;
     let mut evicted = 0;
     // What is in use stays at the head of the order and is stepped over.
@@ -23,7 +19,7 @@ pub(crate) fn shrink(cache: &Cache, max_size: u64) -> Result<u64, CacheError> {
         if batch.is_empty() {
             warn!(
                 bytes = total,
-                max_size, "everything in the cache is being read; it stays above its size for now"
+                goal, "everything in the cache is being read; it stays above its size for now"
             );
             break;
         }

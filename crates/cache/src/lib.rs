@@ -7,12 +7,13 @@
 //! - A **fill** is a running download, one per digest. Its single writer owns a [`Fill`]; everyone who wants the bytes, the one
 //!   who started it too, reads the growing file through a [`Follower`]. The last [`HOLD_BACK`] bytes stay invisible until the
 //!   digest has matched, so nobody can take a corrupt body for a whole one. A fill does not depend on its followers: it runs on
-//!   to its end when the last of them has gone, bounded by [`Options::max_fills`] and by the timeouts of whoever feeds it.
+//!   to its end when the last of them has gone, bounded by [`Options::max_fills`] and by the timeouts of whoever feeds it. Its
+//!   bytes may come in any order; cut off, by the source or by our own end, it is gone on with where it was.
 //! - The **index** (an embedded store) holds what the files cannot say: which repository links which digest, where tags point,
 //!   media types, and when a blob was last used. It is written before a file becomes visible and after one is gone, so a crash
 //!   leaves at worst a row without a file. Lost or damaged, it is built anew from the files.
-//! - **Eviction** keeps the sum of all blobs under [`Options::max_size`]: least recently used first, manifests last, never what
-//!   is being read.
+//! - **Eviction** keeps the sum of all blobs and running fills under [`Options::max_size`] and leaves
+//!   [`Options::min_free`] of the file system to others: least recently used first, manifests last, never what is being read.
 
 mod blobs;
 mod cache;
@@ -20,11 +21,15 @@ mod disk;
 mod error;
 mod eviction;
 mod index;
+mod open_file;
 mod read;
 mod repository;
 
-pub use blobs::{Blob, BlobStream, Fill, Follower, HOLD_BACK, Joined, Progress};
+pub use blobs::{
+    Blob, BlobStream, Closed, Fill, FillWriter, Follower, HOLD_BACK, Joined, ReadBy, Spans, Wishes,
+};
 pub use cache::{Cache, Options, StoredManifest, Usage};
 pub use error::{CacheError, FillError, ReadError, SourceError};
 pub use index::TagEntry;
+pub use open_file::OpenFile;
 pub use repository::RepoKey;

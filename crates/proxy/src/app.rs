@@ -70,13 +70,17 @@ impl App {
         let options = Options {
             path: config.cache.path.clone(),
             max_size: config.cache.max_size,
+            low_water: config.cache.low_water,
+            min_free: config.cache.min_free,
             max_fills: config.cache.max_fills,
+            max_open_files: config.cache.max_open_files,
         };
         let cache = Cache::open(&options)?;
         let metrics = Arc::new(Metrics::default());
         let pull = Pull::new(
             cache,
             Registry::new(config.upstreams.clone()),
+            &config.cache,
             Arc::clone(&metrics),
         );
         let service = Service {

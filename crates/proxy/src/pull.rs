@@ -14,15 +14,17 @@ mod manifest;
 mod memory;
 mod platform;
 mod repository;
+mod through;
 
 use std::{sync::Arc, time::Duration};
 
 use cache::{Cache, RepoKey};
 use manifest_model::Reference;
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
-    blob::{BlobAnswer, BlobBytes},
+    blob::{BlobAnswer, BlobBytes, BodyError},
     error::PullError,
     manifest::ManifestAnswer,
     platform::{Substitution, resolve_mode_substitutes},
@@ -30,6 +32,7 @@ pub use self::{
 };
 use self::{flight::Flights, freshness::Freshness, memory::Memory};
 use crate::{
+    config::CacheConfig,
     telemetry::metrics::Metrics,
     upstream::{Chain, Registry},
 };
@@ -76,13 +79,22 @@ struct Inner {
     fetches: Flights<(RepoKey, Reference), Result<ManifestAnswer, PullError>>,
     freshness: Freshness,
     metrics: Arc<Metrics>,
+    /// Connections that downloads may have beside their first, over all upstreams.
+    extra_connections: Arc<Semaphore>,
+    /// Downloads that pass the cache by, each for one client.
+    through: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 impl Pull {
     /// The service over a cache and the upstreams.
-    pub fn new(cache: Cache, upstreams: Registry, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        cache: Cache,
+        upstreams: Registry,
+        config: &CacheConfig,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let inner = Inner {
             cache,
             upstreams,
@@ -90,6 +102,8 @@ impl Pull {
             fetches: Flights::new(),
             freshness: Freshness::new(),
             metrics,
+            extra_connections: Arc::new(Semaphore::new(config.max_extra_connections)),
+            through: Arc::new(Semaphore::new(config.max_fills)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };

@@ -24,6 +24,7 @@ use crate::{
     config::{Config, Listener},
     protocol::{headers, target::Target},
     pull::Pull,
+    server::Slot,
     telemetry::{
         access::{self, Account},
         metrics::Metrics,
@@ -45,6 +46,8 @@ pub struct Arrival {
     pub listener: Arc<Listener>,
     /// The client's address.
     pub peer: IpAddr,
+    /// Where to note the file an answer is sent from; none on a connection that cannot send from files.
+    pub(crate) zero_copy: Option<Arc<Slot>>,
 }
 
 /// The registry API as a router. Requests need an [`Arrival`] in their extensions.
@@ -157,14 +160,7 @@ async fn blob_answer(
     account: &mut Account,
 ) -> Result<Response, ApiError> {
     let repository = context.repository(service, name)?;
-    blob::answer(
-        service,
-        &repository,
-        digest,
-        (&request.method, &request.headers),
-        account,
-    )
-    .await
+    blob::answer(service, &repository, digest, request, account).await
 }
 
 /// Whether the client has it already (RFC 9110, section 13.1.2): entity tags here are the quoted digest.

@@ -1,5 +1,7 @@
 //! Listeners: accept, serve HTTP/1.1 and HTTP/2, and let go in an orderly way.
 
+mod zero_copy;
+
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Extension, Router};
@@ -15,6 +17,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
+pub(crate) use self::zero_copy::Slot;
+use self::zero_copy::ZeroCopy;
 use crate::{
     config::{Listener, Server as Limits},
     routes::Arrival,
@@ -131,10 +135,12 @@ impl Server {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%peer, %error, "cannot set TCP_NODELAY");
         }
+        let slot_of_file = Arc::new(Slot::default());
         let router = match &bound.listener {
             Some(listener) => bound.router.clone().layer(Extension(Arrival {
                 listener: Arc::clone(listener),
                 peer: peer.ip(),
+                zero_copy: Some(Arc::clone(&slot_of_file)),
             })),
             None => bound.router.clone(),
         };
@@ -145,6 +151,7 @@ impl Server {
             .header_read_timeout(self.header_timeout);
         builder.http2().timer(TokioTimer::new());
         let service = TowerToHyperService::new(router);
+        let stream = ZeroCopy::new(stream, slot_of_file, self.metrics.sendfile_bytes.clone());
         let connection = builder
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();

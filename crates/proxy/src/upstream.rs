@@ -14,15 +14,20 @@ mod registry;
 
 use std::sync::Arc;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use self::{auth::Authenticator, endpoint::Endpoint};
 pub use self::{
     auth::ecr::EcrTokens,
-    blob::BlobBody,
+    blob::{BlobBody, BlobSource, Part},
     error::{Absent, Chain, FetchError, Trouble},
     passthrough::{Listing, ListingKind},
     registry::Registry,
 };
 use crate::{config::UpstreamConfig, protocol::host::Host};
+
+/// How many downloads of one upstream may have all their connections at the same time; others get by with fewer.
+const PARALLEL_DOWNLOADS: usize = 4;
 
 /// One upstream registry: its endpoints in order, its credentials, its limits. Shared by all requests that mean it.
 #[derive(Debug)]
@@ -30,6 +35,8 @@ pub struct Upstream {
     host: Host,
     config: UpstreamConfig,
     endpoints: Vec<Endpoint>,
+    /// Connections that downloads may have here beside their first.
+    extra_connections: Arc<Semaphore>,
 }
 
 impl Upstream {
@@ -50,8 +57,10 @@ impl Upstream {
                 config.header_timeout,
             )
         });
+        let extra = config.parallel.saturating_sub(1) * PARALLEL_DOWNLOADS;
         Ok(Self {
             endpoints: endpoints.collect(),
+            extra_connections: Arc::new(Semaphore::new(extra)),
             host,
             config,
         })
@@ -65,6 +74,11 @@ impl Upstream {
     /// How it was configured.
     pub fn config(&self) -> &UpstreamConfig {
         &self.config
+    }
+
+    /// The leave for a download to have one more connection here, if the upstream's bound allows it now.
+    pub fn extra_connection(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.extra_connections).try_acquire_owned().ok()
     }
 
     /// Asks the endpoints in order. An answer is an answer, a 404 too; only trouble moves on to the next.

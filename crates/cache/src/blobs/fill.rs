@@ -1,82 +1,37 @@
-//! The single writer of a blob that is on its way.
+//! The duty to bring a blob's bytes.
 //!
-//! Bytes go network -> bounded channel -> one blocking writer, which writes, publishes how far it came, and hashes. Followers
-//! watch [`Progress`]; only the fill moves it.
+//! Bytes go network -> bounded queue -> one blocking [writer](super::writer). Followers watch [`Progress`]; only the fill moves
+//! it.
 
-use std::{
-    fs::File,
-    io::{self, IoSlice, Write},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use manifest_model::{Digest, Hasher};
+use manifest_model::Digest;
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc, watch},
+    sync::{OwnedSemaphorePermit, mpsc},
     task::JoinHandle,
 };
 use tracing::warn;
 
+use super::{
+    Spans,
+    progress::{Progress, Running, Wishes},
+    writer::{Piece, WriteJob, Written},
+};
 use crate::{
-    Cache,
-    disk::Staged,
+    Cache, OpenFile,
+    blobs::Reserved,
     error::{CacheError, FillError, SourceError},
 };
 
-/// How many bytes at the end of a blob nobody sees before the digest has matched.
-pub const HOLD_BACK: u64 = 16 * 1024;
+/// Pieces that may wait for the writer; with pieces of up to some hundred KiB, the memory of one fill.
+const PIECES_IN_FLIGHT: usize = 16;
 
-/// Chunks that may wait for the writer; with chunks of up to some hundred KiB, the memory of one fill.
-const CHUNKS_IN_FLIGHT: usize = 16;
-
-/// Chunks written with one system call.
-const CHUNKS_PER_WRITE: usize = 16;
-
-/// How far a download has come.
-#[derive(Clone, Debug)]
-pub enum Progress {
-    /// The source has not answered yet.
-    Waiting,
-    /// Bytes are arriving.
-    Filling {
-        /// The size the source announced, if it did.
-        size: Option<u64>,
-        /// Followers may read up to here.
-        visible: u64,
-        /// The growing file.
-        file: Arc<File>,
-    },
-    /// All bytes are there and the digest has matched.
-    Complete {
-        /// The blob's size.
-        size: u64,
-        /// The whole file.
-        file: Arc<File>,
-    },
-    /// It will not be completed.
-    Failed(Arc<FillError>),
-}
-
-/// What a fill shares with its followers.
-#[derive(Debug)]
-pub(crate) struct Running {
-    progress: watch::Sender<Progress>,
-}
-
-impl Running {
-    pub(super) fn new() -> Self {
-        Self {
-            progress: watch::Sender::new(Progress::Waiting),
-        }
-    }
-
-    pub(super) fn watch(&self) -> watch::Receiver<Progress> {
-        self.progress.subscribe()
-    }
-}
-
-/// The duty to bring a blob's bytes: [`admit`](Self::admit), [`start`](Self::start), [`write`](Self::write) until the end, then
-/// [`commit`](Self::commit); or [`fail`](Self::fail). Dropped in between, its followers see [`FillError::Abandoned`].
+/// The duty to bring a blob's bytes: [`admit`](Self::admit), [`start`](Self::start), then all bytes in any order through
+/// [writers](Self::writer), then [`commit`](Self::commit); or [`fail`](Self::fail). Dropped in between, its followers see
+/// [`FillError::Abandoned`].
+///
+/// What has been written of a blob of known size survives a failure, and the process: the next fill goes on from there.
 ///
 /// Drive it on a task of its own, so that it does not end with the client that happened to come first.
 #[derive(Debug)]
@@ -85,14 +40,32 @@ pub struct Fill {
     digest: Digest,
     running: Arc<Running>,
     slot: Option<OwnedSemaphorePermit>,
+    reserved: Option<Reserved>,
     writer: Option<Writer>,
     settled: bool,
 }
 
 #[derive(Debug)]
 struct Writer {
-    chunks: mpsc::Sender<Bytes>,
+    pieces: mpsc::Sender<Piece>,
     outcome: JoinHandle<Result<Written, FillError>>,
+}
+
+/// A way to hand bytes to a fill. Cheap to clone; several may write at a time.
+#[derive(Clone, Debug)]
+pub struct FillWriter(mpsc::Sender<Piece>);
+
+/// The fill takes no more bytes, for a reason [`Fill::commit`] gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+impl FillWriter {
+    /// Hands over bytes that belong at `offset`; waits while the disk is behind. Not cancel safe: a cancelled call may or may
+    /// not have handed them over.
+    pub async fn write(&self, offset: u64, bytes: Bytes) -> Result<(), Closed> {
+        let piece = Piece { offset, bytes };
+        self.0.send(piece).await.map_err(|_| Closed)
+    }
 }
 
 impl Fill {
@@ -102,6 +75,7 @@ impl Fill {
             digest,
             running,
             slot: None,
+            reserved: None,
             writer: None,
             settled: false,
         }
@@ -123,56 +97,58 @@ impl Fill {
         );
     }
 
-    /// Opens the file, tells followers the announced size, and starts the writer.
-    pub async fn start(&mut self, size: Option<u64>) -> Result<(), Arc<FillError>> {
+    /// What an earlier download of this blob has left: the blob's size and the bytes that need not be fetched again.
+    pub async fn partial(&self) -> Option<(u64, Spans)> {
         let (cache, digest) = (self.cache.clone(), self.digest);
-        let staged = blocking(digest, move || cache.blobs().disk().stage(&digest))
+        tokio::task::spawn_blocking(move || cache.blobs().disk().partial(&digest))
             .await
-            .and_then(|staged| {
-                let file = staged
-                    .file()
-                    .try_clone()
-                    .map_err(CacheError::io("open", staged.path()));
-                file.map(|file| (staged, Arc::new(file)))
-                    .map_err(|source| FillError::Storage { digest, source })
-            });
-        let (staged, file) = match staged {
+            .ok()
+            .flatten()
+    }
+
+    /// Makes room, opens the file, tells followers the announced size, and starts the writer. The answer names the bytes that
+    /// are there already: those of [`Self::partial`] if the size is the same, else none.
+    pub async fn start(&mut self, size: Option<u64>) -> Result<Spans, Arc<FillError>> {
+        let (cache, digest) = (self.cache.clone(), self.digest);
+        self.reserved = Some(self.cache.blobs().reserve(size.unwrap_or(0)));
+        let staged = blocking(digest, move || {
+            cache.make_room(&digest, size.unwrap_or(0))?;
+            let (staged, there) = cache.blobs().disk().stage_blob(&digest, size)?;
+            let file = staged
+                .file()
+                .try_clone()
+                .map_err(CacheError::io("open", staged.path()))?;
+            let file = OpenFile::new(digest, file, size, cache.blobs());
+            Ok((staged, there, Arc::new(file)))
+        });
+        let (staged, there, file) = match staged.await {
             Ok(opened) => opened,
             Err(error) => return Err(self.settle_failed(error)),
         };
         self.running.progress.send_replace(Progress::Filling {
-            size,
-            visible: 0,
             file: Arc::clone(&file),
-        });
-        let (chunks, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
-        let job = WriteJob {
-            staged,
-            file,
-            digest,
             size,
-            running: Arc::clone(&self.running),
-        };
-        self.writer = Some(Writer {
-            chunks,
-            outcome: tokio::task::spawn_blocking(move || job.run(receiver)),
+            written: Arc::new(there.clone()),
         });
-        Ok(())
+        let (pieces, queue) = mpsc::channel(PIECES_IN_FLIGHT);
+        let running = Arc::clone(&self.running);
+        let job = WriteJob::new(digest, (staged, there.clone()), file, size, running);
+        self.writer = Some(Writer {
+            pieces,
+            outcome: tokio::task::spawn_blocking(move || job.run(queue)),
+        });
+        Ok(there)
     }
 
-    /// Hands over the next bytes; waits while the disk is behind. An error means the fill has failed and followers know.
-    pub async fn write(&mut self, chunk: Bytes) -> Result<(), Arc<FillError>> {
-        let writer = self.writer.as_mut().expect("started before the first byte");
-        if writer.chunks.send(chunk).await.is_ok() {
-            return Ok(());
-        }
-        // The writer closed its end: it has failed, and its outcome says why.
-        match self.finish_writing().await {
-            Err(error) => Err(self.settle_failed(error)),
-            Ok(_) => Err(self.settle_failed(FillError::Abandoned {
-                digest: self.digest,
-            })),
-        }
+    /// A way to hand over bytes. To be called after [`Self::start`]; all of them have to be dropped before the fill can end.
+    pub fn writer(&self) -> FillWriter {
+        let writer = self.writer.as_ref().expect("started before the first byte");
+        FillWriter(writer.pieces.clone())
+    }
+
+    /// Where followers wait for bytes that will not come soon of themselves.
+    pub fn wishes(&self) -> Arc<Wishes> {
+        self.running.wishes()
     }
 
     /// Checks length and digest; lets followers see the end; stores the blob. Followers that read to the end do not depend on
@@ -182,22 +158,26 @@ impl Fill {
             Ok(written) => written,
             Err(error) => return Err(self.settle_failed(error)),
         };
+        let Written { staged, file, size } = written;
         self.settle(Progress::Complete {
-            size: written.size,
-            file: written.file,
+            file: Arc::clone(&file),
+            size,
         });
-        let (cache, digest, size) = (self.cache.clone(), self.digest, written.size);
-        let stored = blocking(digest, move || {
-            cache.publish_blob(&written.staged, &digest, size)
-        })
-        .await;
+        let (cache, digest) = (self.cache.clone(), self.digest);
+        let stored = blocking(digest, move || cache.publish_blob(staged, &digest, size)).await;
         // Only now: whoever joined in between followed the complete file.
-        self.cache.blobs().retire(&self.digest);
+        self.cache
+            .blobs()
+            .retire(&self.digest, stored.is_ok().then_some((file, size)));
         stored.map_err(Arc::new)
     }
 
-    /// Gives up; followers learn `error`.
-    pub fn fail(mut self, error: SourceError) -> Arc<FillError> {
+    /// Gives up; followers learn `error`. What has been written is kept for the next try.
+    pub async fn fail(mut self, error: SourceError) -> Arc<FillError> {
+        if self.writer.is_some() {
+            // For the journal's last line: the next try may come at once.
+            let _ = self.finish_writing().await;
+        }
         self.settle_failed(FillError::Source {
             digest: self.digest,
             source: error,
@@ -205,8 +185,8 @@ impl Fill {
     }
 
     async fn finish_writing(&mut self) -> Result<Written, FillError> {
-        let Writer { chunks, outcome } = self.writer.take().expect("started, and finished once");
-        drop(chunks);
+        let Writer { pieces, outcome } = self.writer.take().expect("started, and finished once");
+        drop(pieces);
         outcome.await.unwrap_or(Err(FillError::Abandoned {
             digest: self.digest,
         }))
@@ -215,13 +195,14 @@ impl Fill {
     fn settle_failed(&mut self, error: FillError) -> Arc<FillError> {
         let error = Arc::new(error);
         // Out of the map first: who comes after the failure starts anew instead of inheriting it.
-        self.cache.blobs().retire(&self.digest);
+        self.cache.blobs().retire(&self.digest, None);
         self.settle(Progress::Failed(Arc::clone(&error)));
         error
     }
 
     fn settle(&mut self, progress: Progress) {
         self.settled = true;
+        self.reserved = None;
         self.running.progress.send_replace(progress);
     }
 }
@@ -245,97 +226,4 @@ async fn blocking<T: Send + 'static>(
         Ok(outcome) => outcome.map_err(|source| FillError::Storage { digest, source }),
         Err(_) => Err(FillError::Abandoned { digest }),
     }
-}
-
-/// A blob whose bytes are all written and right, not yet synced.
-#[derive(Debug)]
-struct Written {
-    staged: Staged,
-    file: Arc<File>,
-    size: u64,
-}
-
-/// What the blocking writer owns.
-struct WriteJob {
-    staged: Staged,
-    file: Arc<File>,
-    digest: Digest,
-    size: Option<u64>,
-    running: Arc<Running>,
-}
-
-impl WriteJob {
-    fn run(self, mut chunks: mpsc::Receiver<Bytes>) -> Result<Written, FillError> {
-        let mut hasher = Hasher::new(self.digest.algorithm());
-        let mut written = 0;
-        let mut batch = Vec::with_capacity(CHUNKS_PER_WRITE);
-        while chunks.blocking_recv_many(&mut batch, CHUNKS_PER_WRITE) > 0 {
-            written += batch.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
-            if let Some(announced) = self.size.filter(|&announced| written > announced) {
-                return Err(FillError::Length {
-                    digest: self.digest,
-                    announced,
-                    received: written,
-                });
-            }
-            write_all_vectored(self.staged.file(), &batch)
-                .map_err(CacheError::io("write", self.staged.path()))
-                .map_err(|source| FillError::Storage {
-                    digest: self.digest,
-                    source,
-                })?;
-            self.publish(written);
-            for chunk in batch.drain(..) {
-                hasher.update(&chunk);
-            }
-        }
-        if let Some(announced) = self.size.filter(|&announced| written != announced) {
-            return Err(FillError::Length {
-                digest: self.digest,
-                announced,
-                received: written,
-            });
-        }
-        let actual = hasher.finish();
-        if actual != self.digest {
-            return Err(FillError::Corrupt {
-                expected: self.digest,
-                actual,
-            });
-        }
-        Ok(Written {
-            staged: self.staged,
-            file: self.file,
-            size: written,
-        })
-    }
-
-    /// Where the size is known, only its end is held back; where it is not, any byte may belong to the end.
-    fn publish(&self, written: u64) {
-        let visible = match self.size {
-            Some(size) => written.min(size.saturating_sub(HOLD_BACK)),
-            None => written.saturating_sub(HOLD_BACK),
-        };
-        let file = Arc::clone(&self.file);
-        self.running.progress.send_replace(Progress::Filling {
-            size: self.size,
-            visible,
-            file,
-        });
-    }
-}
-
-fn write_all_vectored(mut file: &File, chunks: &[Bytes]) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
-    let mut rest = slices.as_mut_slice();
-    IoSlice::advance_slices(&mut rest, 0);
-    while !rest.is_empty() {
-        match file.write_vectored(rest) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => IoSlice::advance_slices(&mut rest, count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }

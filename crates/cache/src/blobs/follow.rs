@@ -1,10 +1,9 @@
 //! Readers: of a stored blob, and of one that is still arriving.
 
 use std::{
-    fs::File,
     ops::Range,
-    pin::Pin as StdPin,
-    sync::Arc,
+    pin::Pin,
+    sync::{Arc, Weak},
     task::{Context, Poll},
 };
 
@@ -13,26 +12,37 @@ use futures_util::{Stream, stream};
 use manifest_model::Digest;
 use tokio::sync::watch;
 
-use super::{
-    Pin,
-    fill::{Progress, Running},
-};
+use super::progress::{Progress, Running};
 use crate::{
+    OpenFile,
     error::{FillError, ReadError},
     read::{PIECE, read_at},
 };
 
+/// The largest piece of a mapping handed out at once. It is what a single `sendfile` sends; larger pieces would be counted as
+/// sent long before they are.
+const WINDOW: u64 = 2 * 1024 * 1024;
+
+/// How a reader wants its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadBy {
+    /// In memory of their own.
+    Copy,
+    /// As pieces of the file's mapping where it has one, for a connection that sends from the file itself. See
+    /// [`OpenFile::offset_of`].
+    Map,
+}
+
 /// A stored blob, open for reading. It is not evicted while this or a stream of it lives. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Blob {
-    file: Arc<File>,
+    file: Arc<OpenFile>,
     size: u64,
-    pin: Pin,
 }
 
 impl Blob {
-    pub(super) fn new(file: Arc<File>, size: u64, pin: Pin) -> Self {
-        Self { file, size, pin }
+    pub(super) fn new(file: Arc<OpenFile>, size: u64) -> Self {
+        Self { file, size }
     }
 
     /// The blob's size in bytes.
@@ -40,30 +50,37 @@ impl Blob {
         self.size
     }
 
+    /// The file, for a connection that sends from it.
+    pub fn file(&self) -> Weak<OpenFile> {
+        Arc::downgrade(&self.file)
+    }
+
     /// The bytes of `range`, which must lie within the blob.
-    pub fn read(self, range: Range<u64>) -> BlobStream {
+    pub fn read(self, range: Range<u64>, by: ReadBy) -> BlobStream {
         debug_assert!(range.end <= self.size);
-        BlobStream::new(
-            Source::Stored(self.file),
-            range.start,
-            Some(range.end),
-            self.pin,
-        )
+        BlobStream::new(Reader {
+            source: Source::Stored(self.file),
+            position: range.start,
+            end: Some(range.end),
+            by,
+        })
     }
 }
 
-/// A reader of a fill: it sees what has been published so far and waits for the rest.
+/// A reader of a fill: it sees what has been written so far and waits for the rest.
 #[derive(Debug)]
 pub struct Follower {
+    digest: Digest,
+    running: Arc<Running>,
     progress: watch::Receiver<Progress>,
-    pin: Pin,
 }
 
 impl Follower {
-    pub(super) fn new(running: &Arc<Running>, pin: Pin) -> Self {
+    pub(super) fn new(digest: Digest, running: &Arc<Running>) -> Self {
         Self {
-            progress: running.watch(),
-            pin,
+            digest,
+            running: Arc::clone(running),
+            progress: running.progress.subscribe(),
         }
     }
 
@@ -71,7 +88,7 @@ impl Follower {
     /// no blob. A blob that is said to be empty has no bytes to hold back, so it is waited for until its digest has matched.
     /// Cancel safe.
     pub async fn size(&mut self) -> Result<Option<u64>, Arc<FillError>> {
-        let digest = self.pin.digest;
+        let digest = self.digest;
         let answered = self
             .progress
             .wait_for(|progress| {
@@ -89,23 +106,32 @@ impl Follower {
         }
     }
 
+    /// The file, for a connection that sends from it; none before [`Self::size`] has answered.
+    pub fn file(&self) -> Weak<OpenFile> {
+        match &*self.progress.borrow() {
+            Progress::Filling { file, .. } | Progress::Complete { file, .. } => {
+                Arc::downgrade(file)
+            }
+            Progress::Waiting | Progress::Failed(_) => Weak::new(),
+        }
+    }
+
     /// The bytes from `start` to `end`, or to the blob's end where that is `None`, as they arrive.
-    pub fn read(self, start: u64, end: Option<u64>) -> BlobStream {
-        BlobStream::new(Source::Filling(self.progress), start, end, self.pin)
+    pub fn read(self, start: u64, end: Option<u64>, by: ReadBy) -> BlobStream {
+        BlobStream::new(Reader {
+            source: Source::Filling(self),
+            position: start,
+            end,
+            by,
+        })
     }
 }
 
-/// A blob's bytes, in pieces of up to 256 KiB. After an error the stream has ended, and the body with it is not whole.
-pub struct BlobStream(StdPin<Box<dyn Stream<Item = Result<Bytes, ReadError>> + Send>>);
+/// A blob's bytes, in pieces of up to 2 MiB. After an error the stream has ended, and the body with it is not whole.
+pub struct BlobStream(Pin<Box<dyn Stream<Item = Result<Bytes, ReadError>> + Send>>);
 
 impl BlobStream {
-    fn new(source: Source, position: u64, end: Option<u64>, pin: Pin) -> Self {
-        let reader = Reader {
-            source,
-            position,
-            end,
-            pin,
-        };
+    fn new(reader: Reader) -> Self {
         Self(Box::pin(stream::try_unfold(reader, Reader::step)))
     }
 }
@@ -113,10 +139,7 @@ impl BlobStream {
 impl Stream for BlobStream {
     type Item = Result<Bytes, ReadError>;
 
-    fn poll_next(
-        mut self: StdPin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0.as_mut().poll_next(context)
     }
 }
@@ -128,8 +151,8 @@ impl std::fmt::Debug for BlobStream {
 }
 
 enum Source {
-    Stored(Arc<File>),
-    Filling(watch::Receiver<Progress>),
+    Stored(Arc<OpenFile>),
+    Filling(Follower),
 }
 
 struct Reader {
@@ -137,7 +160,7 @@ struct Reader {
     position: u64,
     /// `None`: to the end of a blob whose size is not known yet.
     end: Option<u64>,
-    pin: Pin,
+    by: ReadBy,
 }
 
 impl Reader {
@@ -145,54 +168,84 @@ impl Reader {
         let Some((file, readable)) = self.readable().await? else {
             return Ok(None);
         };
-        let length =
-            usize::try_from(readable - self.position).map_or(PIECE, |length| length.min(PIECE));
-        let digest = self.pin.digest;
-        let bytes = read_at(&file, self.position, length)
-            .await
-            .map_err(|source| ReadError::Io { digest, source })?;
-        if bytes.is_empty() {
-            // The file is shorter than what was promised of it.
-            return Err(ReadError::Io {
-                digest,
-                source: std::io::ErrorKind::UnexpectedEof.into(),
-            });
-        }
+        let bytes = match self.window(&file, readable) {
+            Some(window) => window,
+            None => self.copy(&file, readable).await?,
+        };
         self.position += bytes.len() as u64;
         Ok(Some((bytes, self)))
     }
 
+    fn window(&self, file: &Arc<OpenFile>, readable: u64) -> Option<Bytes> {
+        let end = readable.min(self.position + WINDOW);
+        // Small pieces are cheaper to copy than to send on their own.
+        let worth_it = self.by == ReadBy::Map && end - self.position >= PIECE as u64;
+        worth_it.then(|| file.window(self.position..end)).flatten()
+    }
+
+    async fn copy(&self, file: &Arc<OpenFile>, readable: u64) -> Result<Bytes, ReadError> {
+        let length =
+            usize::try_from(readable - self.position).map_or(PIECE, |length| length.min(PIECE));
+        let read = match read_at(file, self.position, length).await {
+            // The file is shorter than what was promised of it.
+            Ok(bytes) if bytes.is_empty() => Err(std::io::ErrorKind::UnexpectedEof.into()),
+            outcome => outcome,
+        };
+        read.map_err(|source| {
+            if let Source::Stored(file) = &self.source {
+                file.condemn(&source);
+            }
+            ReadError::Io {
+                digest: file.digest(),
+                source,
+            }
+        })
+    }
+
     /// Waits for a byte at the current position: the file and how far it may be read; `None` at the end.
-    async fn readable(&mut self) -> Result<Option<(Arc<File>, u64)>, ReadError> {
+    async fn readable(&mut self) -> Result<Option<(Arc<OpenFile>, u64)>, ReadError> {
         let (position, end) = (self.position, self.end);
         if end.is_some_and(|end| position >= end) {
             return Ok(None);
         }
-        let limit = |available: u64| end.map_or(available, |end| available.min(end));
         match &mut self.source {
             Source::Stored(file) => Ok(end.map(|end| (Arc::clone(file), end))),
-            Source::Filling(progress) => {
-                let moved = progress
-                    .wait_for(|progress| match progress {
-                        Progress::Waiting => false,
-                        Progress::Filling { visible, .. } => *visible > position,
-                        Progress::Complete { .. } | Progress::Failed(_) => true,
-                    })
-                    .await;
-                match moved.as_deref() {
-                    Ok(Progress::Filling { visible, file, .. }) => {
-                        Ok(Some((Arc::clone(file), limit(*visible))))
-                    }
-                    Ok(Progress::Complete { size, .. }) if position >= *size => Ok(None),
-                    Ok(Progress::Complete { size, file }) => {
-                        Ok(Some((Arc::clone(file), limit(*size))))
-                    }
-                    Ok(Progress::Failed(error)) => Err(ReadError::Fill(Arc::clone(error))),
-                    Ok(Progress::Waiting) | Err(_) => {
-                        let digest: Digest = self.pin.digest;
-                        Err(ReadError::Fill(Arc::new(FillError::Abandoned { digest })))
-                    }
-                }
+            Source::Filling(follower) => follower.readable(position, end).await,
+        }
+    }
+}
+
+impl Follower {
+    async fn readable(
+        &mut self,
+        position: u64,
+        end: Option<u64>,
+    ) -> Result<Option<(Arc<OpenFile>, u64)>, ReadError> {
+        // Taken back as soon as this returns, however it does.
+        let _wish = self.running.wish(position);
+        let moved = self
+            .progress
+            .wait_for(|progress| match progress {
+                Progress::Waiting => false,
+                Progress::Filling { .. } => progress.readable(position).is_some(),
+                Progress::Complete { .. } | Progress::Failed(_) => true,
+            })
+            .await;
+        let digest = self.digest;
+        let Ok(progress) = moved.as_deref() else {
+            return Err(ReadError::Fill(Arc::new(FillError::Abandoned { digest })));
+        };
+        let readable = progress.readable(position);
+        match progress {
+            Progress::Failed(error) => Err(ReadError::Fill(Arc::clone(error))),
+            Progress::Waiting => Err(ReadError::Fill(Arc::new(FillError::Abandoned { digest }))),
+            Progress::Filling { file, .. } | Progress::Complete { file, .. } => {
+                Ok(readable.map(|readable| {
+                    (
+                        Arc::clone(file),
+                        end.map_or(readable, |end| readable.min(end)),
+                    )
+                }))
             }
         }
     }

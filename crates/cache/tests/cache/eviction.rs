@@ -1,10 +1,11 @@
 //! The size bound, and what it spares.
 
 use bytes::Bytes;
+use cache::{Cache, CacheError, FillError, ReadBy};
 use manifest_model::{Algorithm, Digest, Manifest};
 use tempfile::TempDir;
 
-use crate::support::{body, collect, names, open, store};
+use crate::support::{body, collect, digest, lead, names, open, options, store};
 
 const KIB: usize = 1024;
 
@@ -63,7 +64,12 @@ async fn a_blob_that_is_being_read_is_not_evicted() {
         store(&cache, &blob(number)).await;
     }
     assert!(names(&folder, "blobs/sha256").contains(&held.hex()));
-    assert!(collect(reader.read(0..100 * KIB as u64)).await.unwrap() == blob(0));
+    assert!(
+        collect(reader.read(0..100 * KIB as u64, ReadBy::Map))
+            .await
+            .unwrap()
+            == blob(0)
+    );
 }
 
 #[tokio::test]
@@ -94,4 +100,55 @@ async fn the_bound_holds_after_a_restart_with_a_smaller_one() {
     let cache = open(&folder, 500 * KIB as u64);
     store(&cache, &blob(10)).await;
     assert!(cache.usage().bytes <= 500 * KIB as u64);
+}
+
+#[tokio::test]
+async fn a_running_fill_has_its_room_reserved() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, 500 * KIB as u64);
+    for number in 0..4 {
+        store(&cache, &blob(number)).await;
+    }
+    let (mut fill, _) = lead(&cache, &digest(b"on its way"));
+    fill.start(Some(300 * KIB as u64)).await.unwrap();
+    assert!(
+        cache.usage().bytes <= 200 * KIB as u64,
+        "{} bytes beside a fill of 300 KiB under a cap of 500 KiB",
+        cache.usage().bytes
+    );
+}
+
+#[tokio::test]
+async fn no_download_takes_what_is_to_stay_free() {
+    let folder = TempDir::new().unwrap();
+    let mut options = options(&folder, u64::MAX);
+    options.min_free = 1 << 60;
+    let cache = Cache::open(&options).unwrap();
+    let (mut fill, _) = lead(&cache, &digest(b"x"));
+    let error = fill.start(Some(1000)).await.unwrap_err();
+    let FillError::Storage { source, .. } = &*error else {
+        panic!("{error}")
+    };
+    assert!(matches!(source, CacheError::Full { .. }), "{source}");
+}
+
+#[tokio::test]
+async fn a_blob_that_was_cut_short_on_the_disk_is_taken_out() {
+    for by in crate::support::WAYS {
+        let folder = TempDir::new().unwrap();
+        let cache = open(&folder, u64::MAX);
+        let stored = store(&cache, &blob(0)).await;
+        let open = cache.stored(&stored).unwrap().unwrap();
+        let path = folder.path().join("blobs/sha256").join(stored.hex());
+        std::fs::File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(1000)
+            .unwrap();
+        let read = collect(open.read(0..100 * KIB as u64, by)).await;
+        assert!(read.is_err());
+        assert!(!path.exists());
+        assert_eq!(store(&cache, &blob(0)).await, stored);
+    }
 }

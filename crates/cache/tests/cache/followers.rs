@@ -2,10 +2,10 @@
 
 use std::{io, sync::Arc};
 
-use cache::{FillError, HOLD_BACK, Joined, ReadError};
-use futures_util::StreamExt;
+use cache::{FillError, HOLD_BACK, Joined, ReadBy, ReadError};
+use futures_util::{FutureExt, StreamExt};
 
-use crate::support::{body, cache, collect, digest, follow, lead, names, store};
+use crate::support::{WAYS, body, cache, collect, digest, follow, lead, names, store, write};
 
 const LONG: usize = 3 * 1024 * 1024;
 
@@ -21,11 +21,12 @@ async fn of_all_who_ask_one_leads_and_all_read_the_same_bytes() {
         .collect();
     let readers = readers
         .into_iter()
-        .map(|follower| tokio::spawn(collect(follower.read(0, None))));
+        .zip(WAYS.into_iter().cycle())
+        .map(|(follower, by)| tokio::spawn(collect(follower.read(0, None, by))));
     let readers: Vec<_> = readers.collect();
     fill.start(Some(LONG as u64)).await.unwrap();
-    for piece in bytes.chunks(100_000) {
-        fill.write(bytes.slice_ref(piece)).await.unwrap();
+    for at in (0..LONG).step_by(100_000) {
+        write(&fill, at, &bytes.slice(at..LONG.min(at + 100_000))).await;
     }
     fill.commit().await.unwrap();
     for reader in readers {
@@ -42,14 +43,14 @@ async fn a_follower_reads_what_is_there_while_the_rest_is_missing() {
     let bytes = body(LONG);
     let (mut fill, follower) = lead(&cache, &digest(&bytes));
     fill.start(Some(LONG as u64)).await.unwrap();
-    fill.write(bytes.slice(..LONG / 2)).await.unwrap();
-    let mut stream = follower.read(0, None);
+    write(&fill, 0, &bytes.slice(..LONG / 2)).await;
+    let mut stream = follower.read(0, None, ReadBy::Map);
     let mut read = Vec::new();
     while read.len() < LONG / 2 {
         read.extend_from_slice(&stream.next().await.unwrap().unwrap());
     }
     assert!(read == bytes[..read.len()]);
-    fill.write(bytes.slice(LONG / 2..)).await.unwrap();
+    write(&fill, LONG / 2, &bytes.slice(LONG / 2..)).await;
     fill.commit().await.unwrap();
     let rest = collect(stream).await.unwrap();
     assert!(rest == bytes[read.len()..]);
@@ -62,13 +63,19 @@ async fn a_late_follower_starts_where_it_wants() {
     let digest = digest(&bytes);
     let (mut fill, _) = lead(&cache, &digest);
     fill.start(Some(LONG as u64)).await.unwrap();
-    fill.write(bytes.slice(..LONG / 2)).await.unwrap();
-    let early = tokio::spawn(collect(follow(&cache, &digest).read(1000, Some(2000))));
+    write(&fill, 0, &bytes.slice(..LONG / 2)).await;
+    let early = tokio::spawn(collect(follow(&cache, &digest).read(
+        1000,
+        Some(2000),
+        ReadBy::Map,
+    )));
     assert!(early.await.unwrap().unwrap() == bytes[1000..2000]);
-    let late = tokio::spawn(collect(
-        follow(&cache, &digest).read(LONG as u64 - 10, None),
-    ));
-    fill.write(bytes.slice(LONG / 2..)).await.unwrap();
+    let late = tokio::spawn(collect(follow(&cache, &digest).read(
+        LONG as u64 - 10,
+        None,
+        ReadBy::Map,
+    )));
+    write(&fill, LONG / 2, &bytes.slice(LONG / 2..)).await;
     fill.commit().await.unwrap();
     assert!(late.await.unwrap().unwrap() == bytes[LONG - 10..]);
 }
@@ -81,14 +88,14 @@ async fn nobody_reads_the_end_before_the_digest_has_matched() {
         let (mut fill, follower) = lead(&cache, &digest(b"something else"));
         fill.start(announced).await.unwrap();
         let reader = tokio::spawn(async move {
-            let mut stream = follower.read(0, announced);
+            let mut stream = follower.read(0, announced, ReadBy::Map);
             let mut read = 0;
             while let Some(Ok(piece)) = stream.next().await {
                 read += piece.len();
             }
             read
         });
-        fill.write(bytes.clone()).await.unwrap();
+        write(&fill, 0, &bytes).await;
         let error = fill.commit().await.unwrap_err();
         assert!(matches!(*error, FillError::Corrupt { .. }), "{error}");
         let read = reader.await.unwrap();
@@ -108,10 +115,10 @@ async fn a_corrupt_body_is_not_stored_and_the_next_try_starts_anew() {
     fill.start(Some(1000)).await.unwrap();
     let mut flipped = bytes.to_vec();
     flipped[500] ^= 1;
-    fill.write(flipped.into()).await.unwrap();
+    write(&fill, 0, &flipped.into()).await;
     fill.commit().await.unwrap_err();
     assert!(matches!(
-        collect(follower.read(0, None)).await,
+        collect(follower.read(0, None, ReadBy::Map)).await,
         Err(ReadError::Fill(_))
     ));
     assert!(names(&folder, "blobs/sha256").is_empty() && names(&folder, "ingest").is_empty());
@@ -125,7 +132,7 @@ async fn a_body_of_another_length_than_announced_is_no_blob() {
     for announced in [999, 1001] {
         let (mut fill, _) = lead(&cache, &digest(&bytes));
         fill.start(Some(announced)).await.unwrap();
-        fill.write(bytes.clone()).await.unwrap();
+        write(&fill, 0, &bytes).await;
         let error = fill.commit().await.unwrap_err();
         assert!(matches!(*error, FillError::Length { .. }), "{error}");
     }
@@ -136,9 +143,11 @@ async fn a_dropped_writer_fails_its_followers() {
     let (cache, folder) = cache();
     let (mut fill, follower) = lead(&cache, &digest(b"x"));
     fill.start(Some(LONG as u64)).await.unwrap();
-    fill.write(body(LONG / 2)).await.unwrap();
+    write(&fill, 0, &body(LONG / 2)).await;
     drop(fill);
-    let error = collect(follower.read(0, None)).await.unwrap_err();
+    let error = collect(follower.read(0, None, ReadBy::Map))
+        .await
+        .unwrap_err();
     assert!(
         matches!(error, ReadError::Fill(error) if matches!(*error, FillError::Abandoned { .. }))
     );
@@ -149,7 +158,7 @@ async fn a_dropped_writer_fails_its_followers() {
 async fn a_failed_source_tells_its_followers_why() {
     let (cache, _folder) = cache();
     let (fill, mut follower) = lead(&cache, &digest(b"x"));
-    fill.fail(Arc::new(io::Error::other("no such blob")));
+    fill.fail(Arc::new(io::Error::other("no such blob"))).await;
     let error = follower.size().await.unwrap_err();
     let FillError::Source { source, .. } = &*error else {
         panic!("{error}")
@@ -168,10 +177,15 @@ async fn a_fill_does_not_need_its_followers() {
     let (mut fill, follower) = lead(&cache, &digest);
     drop(follower);
     fill.start(None).await.unwrap();
-    fill.write(bytes.clone()).await.unwrap();
+    write(&fill, 0, &bytes).await;
     fill.commit().await.unwrap();
     let blob = cache.stored(&digest).unwrap().unwrap();
-    assert!(collect(blob.read(0..LONG as u64)).await.unwrap() == bytes);
+    assert!(
+        collect(blob.read(0..LONG as u64, ReadBy::Map))
+            .await
+            .unwrap()
+            == bytes
+    );
 }
 
 #[tokio::test]
@@ -181,7 +195,10 @@ async fn an_empty_blob_is_a_blob() {
     let (mut fill, follower) = lead(&cache, &digest);
     fill.start(Some(0)).await.unwrap();
     fill.commit().await.unwrap();
-    assert_eq!(collect(follower.read(0, None)).await.unwrap(), b"");
+    assert_eq!(
+        collect(follower.read(0, None, ReadBy::Map)).await.unwrap(),
+        b""
+    );
     assert_eq!(cache.stored(&digest).unwrap().unwrap().size(), 0);
 }
 
@@ -198,4 +215,44 @@ async fn a_slot_is_waited_for_and_given_back() {
     let waiting = tokio::spawn(async move { ninth.admit().await });
     running.pop();
     waiting.await.unwrap();
+}
+
+#[tokio::test]
+async fn bytes_may_come_in_any_order_and_are_read_where_they_are() {
+    let (cache, _folder) = cache();
+    let bytes = body(LONG);
+    let digest = digest(&bytes);
+    let (mut fill, _) = lead(&cache, &digest);
+    fill.start(Some(LONG as u64)).await.unwrap();
+    write(&fill, LONG / 3, &bytes.slice(LONG / 3..LONG / 2)).await;
+    for by in WAYS {
+        let middle = follow(&cache, &digest).read(1_100_000, Some(1_200_000), by);
+        assert!(collect(middle).await.unwrap() == bytes[1_100_000..1_200_000]);
+    }
+    let whole = tokio::spawn(collect(follow(&cache, &digest).read(0, None, ReadBy::Map)));
+    write(&fill, LONG / 2, &bytes.slice(LONG / 2..)).await;
+    write(&fill, 0, &bytes.slice(..LONG / 3)).await;
+    fill.commit().await.unwrap();
+    assert!(whole.await.unwrap().unwrap() == bytes);
+}
+
+#[tokio::test]
+async fn who_waits_far_ahead_says_so_for_as_long_as_it_waits() {
+    let (cache, _folder) = cache();
+    let size = 64 * 1024 * 1024;
+    let bytes = body(1024 * 1024);
+    let digest = digest(&bytes);
+    let (mut fill, near) = lead(&cache, &digest);
+    fill.start(Some(size)).await.unwrap();
+    let wishes = fill.wishes();
+    let far_at = 32 * 1024 * 1024;
+    let mut near = near.read(0, None, ReadBy::Map);
+    let mut far = follow(&cache, &digest).read(far_at, None, ReadBy::Map);
+    assert!(near.next().now_or_never().is_none());
+    assert!(far.next().now_or_never().is_none());
+    wishes.changed().await;
+    assert_eq!(wishes.positions(), [far_at]);
+    write(&fill, usize::try_from(far_at).unwrap(), &bytes).await;
+    assert!(far.next().await.unwrap().unwrap() == bytes);
+    assert_eq!(wishes.positions(), [] as [u64; 0]);
 }

@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use cache::{Cache, CacheError, RepoKey};
+use cache::{Cache, CacheError, FillError, ReadBy, RepoKey};
 use manifest_model::{Algorithm, Digest, Manifest};
 use tempfile::TempDir;
 
-use crate::support::{body, collect, digest, lead, names, open, options, store};
+use crate::support::{body, collect, digest, lead, names, open, options, store, write};
 
 fn manifest() -> Manifest {
     let config = digest(b"config");
@@ -36,7 +36,7 @@ async fn everything_stored_is_there_again() {
 
     let cache = open(&folder, u64::MAX);
     let found = cache.stored(&blob).unwrap().unwrap();
-    assert!(collect(found.read(0..100_000)).await.unwrap() == bytes);
+    assert!(collect(found.read(0..100_000, ReadBy::Map)).await.unwrap() == bytes);
     assert_eq!(
         cache.tag(&repo(), &tag).unwrap().unwrap().digest,
         manifest().digest()
@@ -51,7 +51,7 @@ async fn half_written_files_are_swept() {
     let cache = open(&folder, u64::MAX);
     let (mut fill, _) = lead(&cache, &digest(b"x"));
     fill.start(Some(1_000_000)).await.unwrap();
-    fill.write(body(500_000)).await.unwrap();
+    write(&fill, 0, &body(500_000)).await;
     // What a killed process leaves behind: its staged file, and nothing that would clean it up.
     fs::write(folder.path().join("ingest/deadbeef.0.part"), b"half").unwrap();
     drop((fill, cache));
@@ -125,14 +125,103 @@ async fn a_sha512_blob_is_a_blob_too() {
     let digest = Digest::of(Algorithm::Sha512, &bytes);
     let (mut fill, _) = lead(&cache, &digest);
     fill.start(None).await.unwrap();
-    fill.write(bytes.clone()).await.unwrap();
+    write(&fill, 0, &bytes).await;
     fill.commit().await.unwrap();
     drop(cache);
     let cache = open(&folder, u64::MAX);
     assert!(
-        collect(cache.stored(&digest).unwrap().unwrap().read(0..50_000))
-            .await
-            .unwrap()
+        collect(
+            cache
+                .stored(&digest)
+                .unwrap()
+                .unwrap()
+                .read(0..50_000, ReadBy::Map)
+        )
+        .await
+        .unwrap()
             == bytes
     );
+}
+
+const LARGE: usize = 4 * 1024 * 1024;
+
+/// Leaves a download of `bytes` cut off, after these parts of it.
+async fn cut_off(folder: &TempDir, bytes: &bytes::Bytes, parts: &[(usize, usize)]) {
+    let cache = open(folder, u64::MAX);
+    let (mut fill, _) = lead(&cache, &digest(bytes));
+    fill.start(Some(bytes.len() as u64)).await.unwrap();
+    for &(start, end) in parts {
+        write(&fill, start, &bytes.slice(start..end)).await;
+    }
+    let error = fill.commit().await.unwrap_err();
+    assert!(matches!(*error, FillError::Length { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_download_that_was_cut_off_is_gone_on_with_by_the_next_process() {
+    let folder = TempDir::new().unwrap();
+    let bytes = body(LARGE);
+    cut_off(&folder, &bytes, &[(0, LARGE / 4), (LARGE / 2, LARGE)]).await;
+
+    let cache = open(&folder, u64::MAX);
+    let (mut fill, follower) = lead(&cache, &digest(&bytes));
+    let (size, there) = fill.partial().await.unwrap();
+    assert_eq!(size, LARGE as u64);
+    let gap = there.gap(0, size).unwrap();
+    assert_eq!(gap, LARGE as u64 / 4..LARGE as u64 / 2);
+    assert_eq!(fill.start(Some(size)).await.unwrap(), there);
+    write(&fill, LARGE / 4, &bytes.slice(LARGE / 4..LARGE / 2)).await;
+    fill.commit().await.unwrap();
+    assert!(collect(follower.read(0, None, ReadBy::Map)).await.unwrap() == bytes);
+    assert!(names(&folder, "ingest").is_empty());
+}
+
+#[tokio::test]
+async fn a_download_of_another_size_starts_anew() {
+    let folder = TempDir::new().unwrap();
+    let bytes = body(LARGE);
+    cut_off(&folder, &bytes, &[(0, LARGE / 2)]).await;
+    let cache = open(&folder, u64::MAX);
+    let (mut fill, _) = lead(&cache, &digest(&bytes));
+    assert!(fill.start(Some(LARGE as u64 + 1)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_changed_byte_in_what_was_kept_is_found_and_the_next_try_starts_anew() {
+    let folder = TempDir::new().unwrap();
+    let bytes = body(LARGE);
+    let digest = digest(&bytes);
+    cut_off(&folder, &bytes, &[(0, LARGE / 2)]).await;
+    let part = folder
+        .path()
+        .join(format!("ingest/sha256-{}.part", digest.hex()));
+    let mut kept = fs::read(&part).unwrap();
+    kept[1000] ^= 1;
+    fs::write(&part, kept).unwrap();
+
+    let cache = open(&folder, u64::MAX);
+    let (mut fill, _) = lead(&cache, &digest);
+    fill.start(Some(LARGE as u64)).await.unwrap();
+    write(&fill, LARGE / 2, &bytes.slice(LARGE / 2..)).await;
+    let error = fill.commit().await.unwrap_err();
+    assert!(matches!(*error, FillError::Corrupt { .. }), "{error}");
+    let (fill, _) = lead(&cache, &digest);
+    assert_eq!(fill.partial().await, None);
+}
+
+#[tokio::test]
+async fn a_download_that_has_waited_for_a_day_is_swept() {
+    let folder = TempDir::new().unwrap();
+    let bytes = body(LARGE);
+    cut_off(&folder, &bytes, &[(0, LARGE / 2)]).await;
+    let yesterday = std::time::SystemTime::now() - std::time::Duration::from_hours(25);
+    for name in names(&folder, "ingest") {
+        let file = fs::File::options()
+            .write(true)
+            .open(folder.path().join("ingest").join(name))
+            .unwrap();
+        file.set_modified(yesterday).unwrap();
+    }
+    drop(open(&folder, u64::MAX));
+    assert!(names(&folder, "ingest").is_empty());
 }

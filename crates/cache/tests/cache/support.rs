@@ -1,7 +1,7 @@
 //! What the tests of this crate share.
 
 use bytes::Bytes;
-use cache::{BlobStream, Cache, Fill, Follower, Joined, Options, ReadError};
+use cache::{BlobStream, Cache, Fill, Follower, Joined, Options, ReadBy, ReadError};
 use futures_util::TryStreamExt;
 use manifest_model::{Algorithm, Digest};
 use tempfile::TempDir;
@@ -22,7 +22,10 @@ pub(crate) fn options(folder: &TempDir, max_size: u64) -> Options {
     Options {
         path: folder.path().into(),
         max_size,
+        low_water: max_size - max_size / 20,
+        min_free: 0,
         max_fills: 8,
+        max_open_files: 4,
     }
 }
 
@@ -54,12 +57,21 @@ pub(crate) fn follow(cache: &Cache, digest: &Digest) -> Follower {
     }
 }
 
+/// Hands bytes to a fill.
+pub(crate) async fn write(fill: &Fill, offset: usize, bytes: &Bytes) {
+    let written = fill.writer().write(offset as u64, bytes.clone()).await;
+    written.unwrap();
+}
+
+/// Both ways to read.
+pub(crate) const WAYS: [ReadBy; 2] = [ReadBy::Copy, ReadBy::Map];
+
 /// Stores a blob from start to end.
 pub(crate) async fn store(cache: &Cache, bytes: &Bytes) -> Digest {
     let digest = digest(bytes);
     let (mut fill, _) = lead(cache, &digest);
     fill.start(Some(bytes.len() as u64)).await.unwrap();
-    fill.write(bytes.clone()).await.unwrap();
+    write(&fill, 0, bytes).await;
     fill.commit().await.unwrap();
     digest
 }

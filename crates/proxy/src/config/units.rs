@@ -23,6 +23,10 @@ pub(super) struct Timeout(pub(super) Duration);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size(pub(super) u64);
 
+/// A number of bytes that may be zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Amount(pub(super) u64);
+
 impl Meaning for Interval {
     const WHAT: &'static str = "a duration with its unit";
     const EXAMPLE: &'static str = "\"60s\"";
@@ -69,6 +73,18 @@ impl Meaning for Size {
     const EXAMPLE: &'static str = "\"50GiB\"";
 
     fn read(text: &str) -> Result<Self, Wrong> {
+        match Amount::read(text)? {
+            Amount(0) => Err(Wrong::new("nothing could be kept in no space at all")),
+            Amount(bytes) => Ok(Size(bytes)),
+        }
+    }
+}
+
+impl Meaning for Amount {
+    const WHAT: &'static str = Size::WHAT;
+    const EXAMPLE: &'static str = "\"1GiB\"";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
         let text = text.trim();
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Wrong::new("the unit is missing")
@@ -88,9 +104,8 @@ impl Meaning for Size {
             ));
         };
         match bytes {
-            0 => Err(Wrong::new("nothing could be kept in no space at all")),
             LARGEST.. => Err(Wrong::new("this is more than 1 EiB")),
-            bytes => Ok(Size(bytes)),
+            bytes => Ok(Amount(bytes)),
         }
     }
 }

@@ -1,11 +1,20 @@
-//! Blobs: stored, being filled, or to be filled now.
+//! Blobs: stored, being filled, to be filled now, or passed on where they cannot be stored.
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::{Arc, Weak},
+    task::{Context, Poll},
+};
 
-use cache::{Blob, BlobStream, FillError, Follower, Joined};
+use bytes::Bytes;
+use cache::{Blob, BlobStream, FillError, Follower, Joined, OpenFile, ReadBy, ReadError};
+use futures_util::Stream;
 use manifest_model::Digest;
+use tokio::sync::Semaphore;
+use tracing::warn;
 
-use super::{Outcome, Pull, PullError, Repository, fill};
+use super::{Outcome, Pull, PullError, Repository, fill, through};
+use crate::upstream::FetchError;
 
 /// A blob and how it is had.
 #[derive(Debug)]
@@ -18,24 +27,125 @@ pub struct BlobAnswer {
     pub bytes: BlobBytes,
 }
 
-/// The bytes of a blob, whole or arriving.
+/// The bytes of a blob, whole, arriving, or passed on.
 #[derive(Debug)]
-pub enum BlobBytes {
-    /// All there.
+pub struct BlobBytes {
+    digest: Digest,
+    repository: Repository,
+    /// Slots of downloads that pass the cache by.
+    slots: Arc<Semaphore>,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
     Stored(Blob),
-    /// Arriving.
     Following(Follower),
+    /// They cannot be stored.
+    Through,
 }
 
 impl BlobBytes {
+    /// The file they are in, for a connection that sends from it.
+    pub fn file(&self) -> Weak<OpenFile> {
+        match &self.kind {
+            Kind::Stored(blob) => blob.file(),
+            Kind::Following(follower) => follower.file(),
+            Kind::Through => Weak::new(),
+        }
+    }
+
     /// The bytes from `start` to `end`, or to the end of the blob. The range must lie within the blob.
-    pub fn read(self, start: u64, end: Option<u64>) -> BlobStream {
-        match self {
-            Self::Stored(blob) => {
+    pub fn read(self, start: u64, end: Option<u64>, by: ReadBy) -> Body {
+        let Self {
+            digest,
+            repository,
+            slots,
+            kind,
+        } = self;
+        let rest = Rest {
+            repository,
+            digest,
+            position: start,
+            end,
+            slots,
+        };
+        match kind {
+            Kind::Stored(blob) => {
                 let end = end.unwrap_or(blob.size());
-                blob.read(start..end)
+                Body::Cached(blob.read(start..end, by), None)
             }
-            Self::Following(follower) => follower.read(start, end),
+            Kind::Following(follower) => {
+                Body::Cached(follower.read(start, end, by), Some(Box::new(rest)))
+            }
+            Kind::Through => rest.pass_on(),
+        }
+    }
+}
+
+/// A body on its way to a client. One that follows a download which can no longer be stored goes on from the upstream.
+pub enum Body {
+    /// From the cache, and what to do if the cache cannot go on.
+    Cached(BlobStream, Option<Box<Rest>>),
+    /// Past it.
+    Through(Pin<Box<dyn Stream<Item = Result<Bytes, FetchError>> + Send>>),
+}
+
+/// What is left to send of a body.
+pub struct Rest {
+    repository: Repository,
+    digest: Digest,
+    position: u64,
+    end: Option<u64>,
+    slots: Arc<Semaphore>,
+}
+
+impl Rest {
+    fn pass_on(self) -> Body {
+        let range = self.position..self.end.unwrap_or(u64::MAX);
+        let stream = through::stream(&self.repository, self.digest, range, self.slots);
+        Body::Through(Box::pin(stream))
+    }
+}
+
+/// Why a body has not come to its end. The connection must break for it.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The cache, or the fill that was followed.
+    #[error(transparent)]
+    Read(ReadError),
+    /// The upstream, of a body that passed the cache by.
+    #[error(transparent)]
+    Fetch(FetchError),
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            match &mut *self {
+                Self::Cached(stream, rest) => {
+                    let polled = Pin::new(stream).poll_next(context);
+                    match (polled, rest.as_mut()) {
+                        (Poll::Ready(Some(Ok(bytes))), Some(rest)) => {
+                            rest.position += bytes.len() as u64;
+                            return Poll::Ready(Some(Ok(bytes)));
+                        }
+                        (Poll::Ready(Some(Err(ReadError::Fill(error)))), Some(_))
+                            if cannot_be_stored(&error) =>
+                        {
+                            warn!("a download that cannot be stored is passed on");
+                            let Some(rest) = rest.take() else { continue };
+                            *self = rest.pass_on();
+                        }
+                        (polled, _) => return polled.map_err(BodyError::Read),
+                    }
+                }
+                Self::Through(stream) => {
+                    return stream.as_mut().poll_next(context).map_err(BodyError::Fetch);
+                }
+            }
         }
     }
 }
@@ -53,19 +163,21 @@ impl Pull {
             Joined::Leading(work, follower) => {
                 let job = fill::run(self.clone(), repository.clone(), work);
                 self.inner.tasks.spawn(job);
-                following(follower, Outcome::Fill).await
+                self.following(repository, digest, follower, Outcome::Fill)
+                    .await
             }
             Joined::Stored(blob) => {
                 self.confirm_link(repository, digest, linked).await?;
                 Ok(BlobAnswer {
                     size: Some(blob.size()),
                     outcome: Outcome::Hit,
-                    bytes: BlobBytes::Stored(blob),
+                    bytes: self.bytes(repository, digest, Kind::Stored(blob)),
                 })
             }
             Joined::Following(follower) => {
                 self.confirm_link(repository, digest, linked).await?;
-                following(follower, Outcome::Follow).await
+                self.following(repository, digest, follower, Outcome::Follow)
+                    .await
             }
         }
     }
@@ -109,15 +221,46 @@ impl Pull {
         }
         Ok(())
     }
+
+    async fn following(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        mut follower: Follower,
+        outcome: Outcome,
+    ) -> Result<BlobAnswer, PullError> {
+        let (size, kind) = match follower.size().await {
+            Ok(size) => (size, Kind::Following(follower)),
+            Err(error) if cannot_be_stored(&error) => {
+                warn!(%digest, "a blob that cannot be stored is passed on");
+                let size = repository
+                    .upstream
+                    .blob_size(&repository.name, digest)
+                    .await?;
+                (size, Kind::Through)
+            }
+            Err(error) => return Err(plain(error)),
+        };
+        Ok(BlobAnswer {
+            size,
+            outcome,
+            bytes: self.bytes(repository, digest, kind),
+        })
+    }
+
+    fn bytes(&self, repository: &Repository, digest: &Digest, kind: Kind) -> BlobBytes {
+        BlobBytes {
+            digest: *digest,
+            repository: repository.clone(),
+            slots: Arc::clone(&self.inner.through),
+            kind,
+        }
+    }
 }
 
-async fn following(mut follower: Follower, outcome: Outcome) -> Result<BlobAnswer, PullError> {
-    let size = follower.size().await.map_err(plain)?;
-    Ok(BlobAnswer {
-        size,
-        outcome,
-        bytes: BlobBytes::Following(follower),
-    })
+/// Whether it was our disk that failed, and not the source of the bytes.
+fn cannot_be_stored(error: &FillError) -> bool {
+    matches!(error, FillError::Storage { .. })
 }
 
 /// The two failures of our own making that a client should hear of by their names.

@@ -1,22 +1,36 @@
-//! Feeding a fill from its upstream, through cuts and stalls.
+//! Feeding a fill from its upstream: one connection or several, through cuts, stalls and our own restarts.
 
-use std::{sync::Arc, time::Duration};
+mod fetch;
+mod pace;
+mod plan;
 
-use cache::{Fill, FillError};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use cache::{Fill, FillError, Wishes};
 use futures_util::StreamExt;
-use tracing::{Instrument, debug, info_span, warn};
+use manifest_model::Digest;
+use tokio::{sync::OwnedSemaphorePermit, task::JoinSet};
+use tracing::{Instrument, debug, info, info_span, warn};
 
+use self::{
+    fetch::{Broken, Line, fetch},
+    pace::Pace,
+    plan::{Plan, Segment},
+};
 use super::{Pull, Repository};
-use crate::upstream::{BlobBody, Chain, FetchError};
+use crate::upstream::{BlobBody, BlobSource, Chain, FetchError, Part};
 
 /// How long a fill waits for a slot.
 const SLOT_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often in a row a download may be taken up again without a byte gained in between.
-const MAX_RESUMES: u32 = 4;
-
-/// The pause before the first of them; it doubles each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Connections beside the wanted ones, for readers that wait far ahead of the rest.
+const SIDE_CONNECTIONS: usize = 2;
 
 /// No slot came free in time.
 #[derive(Debug, thiserror::Error)]
@@ -38,104 +52,261 @@ async fn bring(pull: Pull, repository: Repository, mut fill: Fill) {
         .await
         .is_err()
     {
-        fill.fail(Arc::new(NoSlot));
+        fill.fail(Arc::new(NoSlot)).await;
         return;
     }
-    let body = match repository
-        .upstream
-        .blob(&repository.name, &fill.digest(), 0)
-        .await
-    {
-        Ok(body) => body,
+    let source = BlobSource::new(
+        Arc::clone(&repository.upstream),
+        repository.name.clone(),
+        fill.digest(),
+    );
+    let (first, partial) = match first_answer(&repository, &fill, &source).await {
+        Ok(answer) => answer,
         Err(error) => {
             debug!(error = %error.chain(), "the upstream did not give the blob");
-            fill.fail(Arc::new(error));
+            fill.fail(Arc::new(error)).await;
             return;
         }
     };
     if let Err(error) = pull.inner.cache.link(&repository.key, &fill.digest()).await {
         warn!(error = %Chain(&error), "a link could not be noted");
     }
-    let outcome = match feed(&repository, &mut fill, body).await {
+    if partial {
+        info!("going on with a download that was cut off");
+    }
+    let fed = feed(&pull, &repository, &mut fill, source, first).await;
+    let outcome = match fed {
         Ok(()) => fill.commit().await,
-        Err(Feed::Source(error)) => Err(fill.fail(Arc::new(error))),
-        Err(Feed::Fill(error)) => Err(error),
+        Err(Feed::Source(error)) => Err(fill.fail(Arc::new(error)).await),
+        Err(Feed::Start(error)) => Err(error),
     };
+    settle(&pull, outcome);
+}
+
+fn settle(pull: &Pull, outcome: Result<(), Arc<FillError>>) {
+    let metrics = &pull.inner.metrics;
     match outcome {
         Ok(()) => {
-            pull.inner.metrics.fills_completed.inc();
+            metrics.fills_completed.inc();
         }
         Err(error) => {
-            pull.inner.metrics.fills_failed.inc();
+            metrics.fills_failed.inc();
+            if matches!(*error, FillError::Storage { .. }) {
+                metrics.fills_unstored.inc();
+            }
             warn!(error = %Chain(&error), "a download failed");
         }
     }
 }
 
+/// Asks for the blob, or for what an earlier download has left to fetch. The flag says which.
+async fn first_answer(
+    repository: &Repository,
+    fill: &Fill,
+    source: &BlobSource,
+) -> Result<(BlobBody, bool), FetchError> {
+    if let Some((size, there)) = fill.partial().await
+        && let Some(gap) = there.gap(0, size)
+    {
+        let end = Some(gap.end.min(gap.start + pace::FIRST));
+        let body = source.get(Part::Bytes(gap.start, end)).await?;
+        if body.size == Some(size) {
+            return Ok((body, true));
+        }
+    }
+    let is_empty = Digest::of(fill.digest().algorithm(), b"") == fill.digest();
+    let part = if is_empty || most_connections(repository) == 1 {
+        Part::Whole
+    } else {
+        // Whether the store answers ranges is learned on the way.
+        Part::Bytes(0, Some(pace::FIRST))
+    };
+    Ok((source.get(part).await?, false))
+}
+
 enum Feed {
+    /// The upstream failed for good.
     Source(FetchError),
-    Fill(Arc<FillError>),
+    /// The fill could not start; it has told its followers.
+    Start(Arc<FillError>),
 }
 
-/// Writes the body, asking for the rest of it as often as it breaks off and something was gained.
-async fn feed(repository: &Repository, fill: &mut Fill, body: BlobBody) -> Result<(), Feed> {
-    let size = body.size;
-    fill.start(size).await.map_err(Feed::Fill)?;
-    let mut written = 0;
-    let mut body = body;
-    let mut resumes = 0;
-    loop {
-        let before = written;
-        let broken = match pour(fill, &mut body, &mut written).await? {
-            None if size.is_none_or(|size| written >= size) => return Ok(()),
-            // Ended early without an error: a cut that looks like an end.
-            None => None,
-            Some(error) => Some(error),
-        };
-        if written > before {
-            resumes = 0;
-        }
-        body = loop {
-            resumes += 1;
-            if size.is_none() || resumes > MAX_RESUMES {
-                let Some(error) = broken else { return Ok(()) };
-                return Err(Feed::Source(error));
-            }
-            tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(resumes - 1)).await;
-            debug!(written, resumes, "asking for the rest");
-            match repository
-                .upstream
-                .blob(&repository.name, &fill.digest(), written)
-                .await
-            {
-                Ok(rest) => break rest,
-                Err(error) if error.is_transient() && resumes < MAX_RESUMES => {}
-                Err(error) => return Err(Feed::Source(error)),
-            }
-        };
-    }
-}
-
-/// Writes what comes until the body ends or breaks; the error, if it broke. Bytes that are there already are skipped.
-async fn pour(
+/// Starts the fill and hands it all bytes. An end without an error means that the fill has them, or will take no more: it knows.
+async fn feed(
+    pull: &Pull,
+    repository: &Repository,
     fill: &mut Fill,
-    body: &mut BlobBody,
-    written: &mut u64,
-) -> Result<Option<FetchError>, Feed> {
-    let mut position = body.start;
+    source: BlobSource,
+    first: BlobBody,
+) -> Result<(), Feed> {
+    let there = fill.start(first.size).await.map_err(Feed::Start)?;
+    let Some(size) = first.size else {
+        return pour_all(fill, first).await.map_err(Feed::Source);
+    };
+    let line = Line {
+        source: Arc::new(source),
+        writer: fill.writer(),
+        size,
+        received: Arc::new(AtomicU64::new(0)),
+    };
+    let ranges = first.ranges;
+    let most = if ranges {
+        most_connections(repository)
+    } else {
+        1
+    };
+    let download = Download {
+        pull,
+        repository,
+        line,
+        plan: Plan::new(size, there),
+        pace: Pace::new(most),
+        wishes: fill.wishes(),
+        side: if ranges { SIDE_CONNECTIONS } else { 0 },
+        connections: JoinSet::new(),
+    };
+    download.run(first).await
+}
+
+/// A body whose length nobody knows comes in one piece: where it breaks off cannot be told from its end but by the digest.
+async fn pour_all(fill: &Fill, mut body: BlobBody) -> Result<(), FetchError> {
+    let writer = fill.writer();
+    let mut position = 0;
     while let Some(chunk) = body.bytes.next().await {
-        let mut chunk = match chunk {
-            Ok(chunk) => chunk,
-            Err(error) => return Ok(Some(error)),
-        };
-        let known = usize::try_from(*written - position)
-            .map_or(chunk.len(), |known| known.min(chunk.len()));
-        position += chunk.len() as u64;
-        let new = chunk.split_off(known);
-        if !new.is_empty() {
-            *written += new.len() as u64;
-            fill.write(new).await.map_err(Feed::Fill)?;
+        let chunk = chunk?;
+        let length = chunk.len() as u64;
+        if writer.write(position, chunk).await.is_err() {
+            break;
+        }
+        position += length;
+    }
+    Ok(())
+}
+
+/// A connection that has ended: its segment, and why.
+type Ended = (Segment, Result<(), Broken>);
+
+/// A download over one connection or several.
+struct Download<'a> {
+    pull: &'a Pull,
+    repository: &'a Repository,
+    line: Line,
+    plan: Plan,
+    pace: Pace,
+    wishes: Arc<Wishes>,
+    /// How many connections there may be beside the wanted ones.
+    side: usize,
+    connections: JoinSet<Ended>,
+}
+
+impl Download<'_> {
+    async fn run(mut self, first: BlobBody) -> Result<(), Feed> {
+        // The first stretch is what the first answer brings.
+        let length = first.end.map_or(u64::MAX, |end| end - first.start);
+        if let Some(segment) = self.plan.next(&[], length) {
+            self.start(segment, Some(first), None);
+        }
+        let mut looked = (Instant::now(), 0);
+        let mut tick = tokio::time::interval(pace::TICK);
+        tick.tick().await;
+        while !self.connections.is_empty() {
+            tokio::select! {
+                Some(ended) = self.connections.join_next() => match ended {
+                    Ok(ended) => self.ended(ended)?,
+                    // A panic in a connection; the fill will lack its bytes and say so.
+                    Err(error) => warn!(%error, "a connection of a download was lost"),
+                },
+                () = self.wishes.changed() => {}
+                _ = tick.tick() => {}
+            }
+            self.look(&mut looked);
+            self.add();
+        }
+        Ok(())
+    }
+
+    /// Measures, no more often than each tick or at the end of the first stretch.
+    fn look(&mut self, looked: &mut (Instant, u64)) {
+        let time = looked.0.elapsed();
+        if time < pace::TICK && !self.connections.is_empty() {
+            return;
+        }
+        let received = self.line.received.load(Ordering::Relaxed);
+        self.pace
+            .look(received - looked.1, time, self.plan.missing());
+        *looked = (Instant::now(), received);
+    }
+
+    /// Starts connections up to the number there should be. The first needs nobody's leave; further ones are bounded over all
+    /// downloads.
+    fn add(&mut self) {
+        loop {
+            let running = self.connections.len();
+            let wishes = self.wishes.positions();
+            let length = self.pace.length();
+            let segment = if running < self.pace.wanted() {
+                self.plan.next(&wishes, length)
+            } else if running < self.pace.wanted() + self.side {
+                wishes
+                    .iter()
+                    .find_map(|wish| self.plan.at_wish(*wish, length))
+            } else {
+                None
+            };
+            let Some(segment) = segment else { return };
+            let permit = self.pull.extra_connection(self.repository);
+            if running > 0 && permit.is_none() {
+                self.plan.ended(&segment);
+                return;
+            }
+            self.start(segment, None, permit);
         }
     }
-    Ok(None)
+
+    fn start(&mut self, segment: Segment, body: Option<BlobBody>, permit: Option<Permit>) {
+        let line = self.line.clone();
+        let connection = async move {
+            let outcome = fetch(line, segment.clone(), body).await;
+            drop(permit);
+            (segment, outcome)
+        };
+        self.connections.spawn(connection.in_current_span());
+    }
+
+    fn ended(&mut self, (segment, outcome): Ended) -> Result<(), Feed> {
+        self.plan.ended(&segment);
+        match outcome {
+            Ok(()) => Ok(()),
+            // The fill has failed and knows why.
+            Err(Broken::Writer) => {
+                self.connections.abort_all();
+                Ok(())
+            }
+            Err(Broken::Source(error)) if self.connections.is_empty() => Err(Feed::Source(error)),
+            Err(Broken::Source(error)) => {
+                debug!(error = %error.chain(), "one of several connections failed; the others go on");
+                self.pace.shrink_to(self.connections.len());
+                self.side = 0;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The leave for one more connection: from its upstream, and over all.
+type Permit = [OwnedSemaphorePermit; 2];
+
+/// How many connections one blob of the repository's upstream may have.
+fn most_connections(repository: &Repository) -> usize {
+    repository.upstream.config().parallel
+}
+
+impl Pull {
+    fn extra_connection(&self, repository: &Repository) -> Option<Permit> {
+        let of_upstream = repository.upstream.extra_connection()?;
+        let of_all = Arc::clone(&self.inner.extra_connections)
+            .try_acquire_owned()
+            .ok()?;
+        Some([of_upstream, of_all])
+    }
 }

@@ -1,5 +1,6 @@
 //! When a tag that is an index is answered by one of its children, and by which.
 
+use cache::ReadBy;
 use futures_util::TryStreamExt;
 use manifest_model::{Choice, Descriptor, Manifest, Matcher, Platform, choose, offered};
 
@@ -100,7 +101,7 @@ impl Pull {
         config: &Descriptor,
     ) -> Result<Platform, PullError> {
         let answer = self.blob(repository, &config.digest).await?;
-        let mut stream = answer.bytes.read(0, None);
+        let mut stream = answer.bytes.read(0, None, ReadBy::Copy);
         let mut bytes = Vec::new();
         let broken = |_| PullError::Unresolvable("an image's config could not be read");
         while let Some(piece) = stream.try_next().await.map_err(broken)? {

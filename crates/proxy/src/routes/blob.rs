@@ -6,10 +6,11 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use cache::ReadBy;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts};
 use manifest_model::Digest;
 
-use super::{Service, digest_headers, error::ApiError, is_known, not_modified};
+use super::{Arrival, Service, digest_headers, error::ApiError, is_known, not_modified};
 use crate::{
     protocol::{
         headers,
@@ -26,10 +27,11 @@ pub(super) async fn answer(
     service: &Service,
     repository: &Repository,
     digest: &Digest,
-    (method, request): (&Method, &HeaderMap),
+    parts: &Parts,
     account: &mut Account,
 ) -> Result<Response, ApiError> {
-    if *method == Method::HEAD {
+    let request = &parts.headers;
+    if parts.method == Method::HEAD {
         let (size, outcome) = service.pull.blob_size(repository, digest).await?;
         account.outcome = Some(outcome);
         let known = is_known(request, digest);
@@ -44,16 +46,33 @@ pub(super) async fn answer(
     if is_known(request, digest) {
         return Ok(not_modified(digest));
     }
+    let by = way_to_read(parts, &blob);
     // Without a size no `Content-Range` can be given; the whole body is a right answer to any range.
     if let (Some(range), Some(size)) = (requested(request, digest), blob.size) {
         return Ok(match range.of(size) {
-            Ok(range) => part(digest, blob, range, size),
+            Ok(range) => part(digest, blob, range, size, by),
             Err(Unsatisfiable) => unsatisfiable(digest, size),
         });
     }
     let (size, outcome) = (blob.size, blob.outcome);
-    let body = Body::from_stream(blob.bytes.read(0, size));
+    let body = Body::from_stream(blob.bytes.read(0, size, by));
     Ok(described(StatusCode::OK, digest, size, outcome, body))
+}
+
+/// Only HTTP/1 leaves a body's bytes alone on their way to the connection, and only some connections send from files.
+fn way_to_read(request: &Parts, blob: &BlobAnswer) -> ReadBy {
+    let slot = request
+        .extensions
+        .get::<Arrival>()
+        .and_then(|arrival| arrival.zero_copy.as_ref())
+        .filter(|_| request.version <= Version::HTTP_11);
+    match slot {
+        Some(slot) => {
+            slot.set(blob.bytes.file());
+            ReadBy::Map
+        }
+        None => ReadBy::Copy,
+    }
 }
 
 /// The range asked for. With an `If-Range` that names other bytes than these, the whole is wanted (RFC 9110, section 13.1.5).
@@ -71,10 +90,10 @@ fn requested(request: &HeaderMap, digest: &Digest) -> Option<ByteRange> {
         .and_then(|value| ByteRange::parse(value.to_str().ok()?))
 }
 
-fn part(digest: &Digest, blob: BlobAnswer, range: Range<u64>, size: u64) -> Response {
+fn part(digest: &Digest, blob: BlobAnswer, range: Range<u64>, size: u64, by: ReadBy) -> Response {
     let length = range.end - range.start;
     let outcome = blob.outcome;
-    let body = Body::from_stream(blob.bytes.read(range.start, Some(range.end)));
+    let body = Body::from_stream(blob.bytes.read(range.start, Some(range.end), by));
     let mut response = described(
         StatusCode::PARTIAL_CONTENT,
         digest,

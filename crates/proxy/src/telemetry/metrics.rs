@@ -46,6 +46,10 @@ pub struct Metrics {
     pub fills_completed: Counter,
     /// Fills that failed.
     pub fills_failed: Counter,
+    /// Fills that failed because the disk would not take them.
+    pub fills_unstored: Counter,
+    /// Body bytes that went from a file to a socket without passing through this process.
+    pub sendfile_bytes: Counter,
     fills_running: Gauge,
     cache_bytes: Gauge,
     evicted: Counter,
@@ -66,6 +70,8 @@ impl Default for Metrics {
             connections: Gauge::default(),
             fills_completed: Counter::default(),
             fills_failed: Counter::default(),
+            fills_unstored: Counter::default(),
+            sendfile_bytes: Counter::default(),
             fills_running: Gauge::default(),
             cache_bytes: Gauge::default(),
             evicted: Counter::default(),
@@ -102,6 +108,17 @@ impl Metrics {
             "fills_failed",
             "Downloads that failed",
             self.fills_failed.clone(),
+        );
+        registry.register(
+            "fills_unstored",
+            "Downloads the disk would not take",
+            self.fills_unstored.clone(),
+        );
+        registry.register_with_unit(
+            "sendfile",
+            "Body bytes sent from files by the kernel",
+            Unit::Bytes,
+            self.sendfile_bytes.clone(),
         );
         registry.register(
             "fills_running",

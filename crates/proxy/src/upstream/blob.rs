@@ -1,9 +1,13 @@
-//! Blobs: their bytes from an offset, and whether a repository has them at all.
+//! Blobs: their bytes, whole or in parts, and whether a repository has them at all.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use manifest_model::{Digest, RepoName};
+use reqwest::Response;
+use url::Url;
 
 use super::{
     Upstream,
@@ -17,22 +21,138 @@ pub struct BlobBody {
     pub size: Option<u64>,
     /// The offset of the first byte that comes: the one asked for, or 0 from a store that ignores ranges.
     pub start: u64,
+    /// Where the bytes that come end, if that is before the blob's end or may be.
+    pub end: Option<u64>,
+    /// Whether the store has shown, or says, that it answers ranges.
+    pub ranges: bool,
     /// The bytes.
     pub bytes: std::pin::Pin<Box<dyn Stream<Item = Result<Bytes, FetchError>> + Send>>,
 }
 
-impl Upstream {
-    /// The blob from `offset` on. Redirects are followed anew at each call, so a pre-signed URL is never used twice.
-    pub async fn blob(
-        &self,
-        repository: &RepoName,
-        digest: &Digest,
-        offset: u64,
-    ) -> Result<BlobBody, FetchError> {
-        self.first_answer(|endpoint| fetch(endpoint, repository, digest, offset))
+/// Which part of a blob is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// From the first offset up to and without the second, or to the end.
+    Bytes(u64, Option<u64>),
+}
+
+impl Part {
+    fn header(self) -> Option<HeaderValue> {
+        let text = match self {
+            Self::Whole => return None,
+            Self::Bytes(start, None) => format!("bytes={start}-"),
+            Self::Bytes(start, Some(end)) => format!("bytes={start}-{}", end - 1),
+        };
+        Some(HeaderValue::try_from(text).expect("digits are header text"))
+    }
+
+    fn start(self) -> u64 {
+        match self {
+            Self::Whole => 0,
+            Self::Bytes(start, _) => start,
+        }
+    }
+}
+
+/// One blob of one repository, to be fetched in parts for as long as one download lasts.
+///
+/// Where the registry redirects, the store's address is kept between the parts, so that a part costs one request. It is never
+/// kept longer than this value, and never used again once the store has refused it.
+#[derive(Debug)]
+pub struct BlobSource {
+    upstream: Arc<Upstream>,
+    repository: RepoName,
+    digest: Digest,
+    store: Mutex<Option<Store>>,
+}
+
+/// Where a registry has redirected us, and which of the upstream's endpoints that was.
+#[derive(Clone, Debug)]
+struct Store {
+    endpoint: usize,
+    url: Url,
+}
+
+impl BlobSource {
+    /// Nothing is asked before [`Self::get`].
+    pub fn new(upstream: Arc<Upstream>, repository: RepoName, digest: Digest) -> Self {
+        Self {
+            upstream,
+            repository,
+            digest,
+            store: Mutex::default(),
+        }
+    }
+
+    /// A part of the blob. A store that ignores ranges sends all of it.
+    pub async fn get(&self, part: Part) -> Result<BlobBody, FetchError> {
+        if let Some(store) = self.known_store() {
+            let endpoint = &self.upstream.endpoints[store.endpoint];
+            match endpoint.ask_store(&store.url, &self.ask(part)).await {
+                Ok(response) => return body(endpoint, response, part),
+                Err(error) => {
+                    tracing::debug!(error = %error.chain(), "a store is not asked again at the same address");
+                    self.remember(None);
+                }
+            }
+        }
+        match self.ask_registry(part).await {
+            // Nothing can be a part of an empty blob.
+            Err(FetchError::Refused { status: 416, .. }) if part.start() == 0 => {
+                self.ask_registry(Part::Whole).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// The error for an answer of this upstream that cannot be right.
+    pub fn broken(&self, source: Trouble) -> FetchError {
+        FetchError::Broken {
+            upstream: self.upstream.host().clone(),
+            source,
+        }
+    }
+
+    async fn ask_registry(&self, part: Part) -> Result<BlobBody, FetchError> {
+        self.upstream
+            .first_answer(|endpoint| async move {
+                let response = endpoint.ask(self.ask(part), Redirects::Follow).await?;
+                if endpoint.is_elsewhere(&response) {
+                    let same = |known: &Endpoint| std::ptr::eq(known, endpoint);
+                    let place = self.upstream.endpoints.iter().position(same);
+                    self.remember(place.map(|endpoint| Store {
+                        endpoint,
+                        url: response.url().clone(),
+                    }));
+                }
+                body(endpoint, response, part)
+            })
             .await
     }
 
+    fn ask(&self, part: Part) -> Ask<'_> {
+        let mut ask = ask(&self.repository, &self.digest);
+        if let Some(range) = part.header() {
+            ask.headers.insert(header::RANGE, range);
+        }
+        ask
+    }
+
+    fn known_store(&self) -> Option<Store> {
+        self.store
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn remember(&self, store: Option<Store>) {
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = store;
+    }
+}
+
+impl Upstream {
     /// Whether `repository` has the blob, asked by a GET whose body is not read: some registries answer every HEAD of a blob
     /// with 401. The size, where the upstream tells it before it redirects.
     pub async fn confirm_blob(
@@ -81,34 +201,23 @@ fn ask<'a>(repository: &'a RepoName, digest: &Digest) -> Ask<'a> {
     }
 }
 
-async fn fetch(
-    endpoint: &Endpoint,
-    repository: &RepoName,
-    digest: &Digest,
-    offset: u64,
-) -> Result<BlobBody, FetchError> {
-    let mut ask = ask(repository, digest);
-    if offset > 0 {
-        let range =
-            HeaderValue::try_from(format!("bytes={offset}-")).expect("digits are header text");
-        ask.headers.insert(header::RANGE, range);
-    }
-    let response = endpoint.ask(ask, Redirects::Follow).await?;
-    let (start, size) = match response.status() {
-        StatusCode::PARTIAL_CONTENT => {
-            let range = response
-                .headers()
-                .get(header::CONTENT_RANGE)
-                .and_then(|value| value.to_str().ok());
-            let (start, size) = range
-                .and_then(content_range)
-                .ok_or_else(|| endpoint.broken(Trouble::Range))?;
-            if start != offset {
-                return Err(endpoint.broken(Trouble::Range));
-            }
-            (start, size)
-        }
-        _ => (0, response.content_length()),
+fn body(endpoint: &Endpoint, response: Response, part: Part) -> Result<BlobBody, FetchError> {
+    let headers = response.headers();
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let (start, end, size, ranges) = if response.status() == StatusCode::PARTIAL_CONTENT {
+        let (start, end, size) = text(header::CONTENT_RANGE)
+            .and_then(content_range)
+            .filter(|(start, ..)| *start == part.start())
+            .ok_or_else(|| endpoint.broken(Trouble::Range))?;
+        (start, Some(end), size, true)
+    } else {
+        // To a range that was asked for and is not answered with one, the header would be a lie.
+        let says = part == Part::Whole && text(header::ACCEPT_RANGES) == Some("bytes");
+        (0, None, response.content_length(), says)
     };
     let upstream = endpoint.host().clone();
     let bytes = response.bytes_stream().map(move |chunk| {
@@ -120,20 +229,24 @@ async fn fetch(
     Ok(BlobBody {
         size,
         start,
+        end,
+        ranges,
         bytes: Box::pin(bytes),
     })
 }
 
-/// `bytes first-last/total`: the first byte, and the total unless it is `*`.
-fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
+/// `bytes first-last/total`: the first byte, the one after the last, and the total unless it is `*`.
+fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
     let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
-    let (first, _) = range.split_once('-')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+    let end = last.checked_add(1).filter(|end| first < *end)?;
     let total = if total == "*" {
         None
     } else {
         Some(total.parse().ok()?)
     };
-    Some((first.parse().ok()?, total))
+    Some((first, end, total))
 }
 
 #[cfg(test)]
@@ -142,9 +255,18 @@ mod tests {
 
     #[test]
     fn a_content_range_gives_its_start_and_the_total() {
-        assert_eq!(content_range("bytes 100-199/200"), Some((100, Some(200))));
-        assert_eq!(content_range("bytes 100-199/*"), Some((100, None)));
+        assert_eq!(
+            content_range("bytes 100-199/200"),
+            Some((100, 200, Some(200)))
+        );
+        assert_eq!(content_range("bytes 100-199/*"), Some((100, 200, None)));
         assert_eq!(content_range("bytes */200"), None);
+        assert_eq!(content_range("bytes 5-4/200"), None);
+        assert_eq!(
+            content_range("bytes 0-18446744073709551615/200"),
+            None,
+            "no such byte"
+        );
         assert_eq!(content_range("lines 1-2/3"), None);
     }
 }

@@ -126,7 +126,19 @@ impl Endpoint {
         }
     }
 
-    fn is_elsewhere(&self, response: &Response) -> bool {
+    /// A part from a store that an earlier answer of this endpoint has redirected to. Any answer but a good one is an error, and
+    /// the registry is to be asked again: what was a right address a minute ago may have expired.
+    pub(super) async fn ask_store(&self, url: &Url, ask: &Ask<'_>) -> Result<Response, FetchError> {
+        let response = self.send(ask, url, None).await?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(self.broken(Trouble::Status(response.status().as_u16())))
+        }
+    }
+
+    /// Whether an answer comes from another place than the endpoint: a store it has redirected to.
+    pub(super) fn is_elsewhere(&self, response: &Response) -> bool {
         !redirect::same_place(response.url(), &self.base)
     }
 

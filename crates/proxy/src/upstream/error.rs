@@ -100,6 +100,14 @@ pub enum Trouble {
     /// A range that is not the one asked for.
     #[error("it answered another range than the one asked for")]
     Range,
+    /// An answer in the middle of a download that is about another blob.
+    #[error("it said {before} bytes first and {now} later")]
+    Resized {
+        /// The size said first.
+        before: u64,
+        /// The size said now.
+        now: u64,
+    },
     /// The token endpoint or the credentials.
     #[error("no token could be had: {0}")]
     Token(String),

@@ -14,7 +14,7 @@ use crate::protocol::host::{Host, HostPattern};
 use super::auth::{Auth, AuthSetting, RawAuth};
 use super::endpoint::{self, Endpoint};
 use crate::config::error::{Problem, Problems};
-use crate::config::field::{Field, Meaning, Wrong, or};
+use crate::config::field::{Count, Field, Meaning, Wrong, or};
 use crate::config::platform::PlatformValue;
 use crate::config::print::{Page, quoted};
 use crate::config::suggest;
@@ -27,6 +27,8 @@ const DEFAULT_NOT_FOUND_TTL: Interval = Interval(Duration::from_secs(10));
 const DEFAULT_CONNECT_TIMEOUT: Timeout = Timeout(Duration::from_secs(5));
 const DEFAULT_HEADER_TIMEOUT: Timeout = Timeout(Duration::from_secs(20));
 const DEFAULT_IDLE_TIMEOUT: Timeout = Timeout(Duration::from_secs(30));
+const DEFAULT_PARALLEL: usize = 6;
+const MOST_PARALLEL: usize = 64;
 
 /// How one upstream host is reached and how long its answers hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +57,8 @@ pub struct UpstreamConfig {
     pub idle_timeout: Duration,
     /// Certificates (PEM) trusted beside the built-in ones; the file was readable at start.
     pub ca_file: Option<PathBuf>,
+    /// How many connections one large blob may be fetched over; 1 is one after another.
+    pub parallel: usize,
 }
 
 /// When a tag that is an index is answered by one of its children.
@@ -85,6 +89,7 @@ pub(super) struct Entry {
     header_timeout: Timeout,
     idle_timeout: Timeout,
     ca_file: Option<PathBuf>,
+    parallel: usize,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -107,6 +112,7 @@ pub(in super::super) struct RawUpstream {
     header_timeout: Option<Field<Timeout>>,
     idle_timeout: Option<Field<Timeout>>,
     ca_file: Option<Field<PathBuf>>,
+    parallel: Option<Count>,
 }
 
 impl Entry {
@@ -170,6 +176,10 @@ impl Entry {
                 problems,
             ),
             ca_file: raw.ca_file.and_then(|field| readable(field, problems)),
+            parallel: raw
+                .parallel
+                .and_then(|count| count.take("parallel", 1..=MOST_PARALLEL, problems))
+                .unwrap_or(DEFAULT_PARALLEL),
         };
         (entry, raw.hosts)
     }
@@ -193,6 +203,7 @@ impl Entry {
             header_timeout: self.header_timeout.0,
             idle_timeout: self.idle_timeout.0,
             ca_file: self.ca_file.clone(),
+            parallel: self.parallel,
         })
     }
 
@@ -230,6 +241,7 @@ impl Entry {
         if let Some(file) = &self.ca_file {
             page.string("ca_file", &file.to_string_lossy());
         }
+        page.raw("parallel", self.parallel);
     }
 }
 

@@ -47,7 +47,7 @@ error: unknown key `redundancy`
 2 | redundancy = 3
   | ^^^^^^^^^^ no such key can stand here
   |
-  = help: known here: `path`, `max_size`, `max_fills`",
+  = help: known here: `path`, `max_size`, `low_water`, `min_free`, `max_fills`, `max_extra_connections`, `max_open_files`",
     );
 }
 

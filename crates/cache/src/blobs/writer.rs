@@ -1,0 +1,317 @@
+//! The one who writes a download to its file: takes pieces in any order, writes them, shows how far it has come, hashes what is
+//! there without a gap, and notes it in the journal. Runs on a blocking thread.
+
+use std::{
+    fs::File,
+    io::{self, IoSlice},
+    os::unix::fs::FileExt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use manifest_model::{Digest, Hasher};
+use tokio::sync::mpsc;
+use tracing::{debug, warn};
+
+use super::{
+    Spans,
+    progress::{Progress, Running},
+};
+use crate::{
+    OpenFile,
+    disk::{Journal, Record, Staged},
+    error::{CacheError, FillError},
+};
+
+/// Pieces taken from the queue, and written, together.
+const PIECES_PER_WRITE: usize = 16;
+
+/// How much is read back for hashing at a time, where bytes came out of order.
+const CATCH_UP: usize = 1024 * 1024;
+
+/// How much of what lies ready is hashed between two writes: enough to keep up, not so much that the network waits.
+const CATCH_UPS_PER_WRITE: usize = 8;
+
+/// How many bytes may be written before the journal notes them: what a `kill -9` costs at most.
+const JOURNAL_STEP: u64 = 1024 * 1024;
+
+/// How many bytes may be written before they are brought to the disk, beside the download: what a loss of power costs, and a
+/// bound on how much has to be synced when the download ends.
+const SYNC_STEP: u64 = 64 * 1024 * 1024;
+
+/// Downloads with less than this on the disk are not gone on with.
+const WORTH_KEEPING: u64 = 1024 * 1024;
+
+/// Some bytes of the blob and where they belong.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) offset: u64,
+    pub(super) bytes: Bytes,
+}
+
+/// A blob whose bytes are all written and right, not yet synced.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) staged: Staged,
+    pub(super) file: Arc<OpenFile>,
+    pub(super) size: u64,
+}
+
+/// What the writer owns.
+pub(super) struct WriteJob {
+    staged: Staged,
+    file: Arc<OpenFile>,
+    digest: Digest,
+    size: Option<u64>,
+    running: Arc<Running>,
+    written: Spans,
+    hasher: Hasher,
+    hashed: u64,
+    notes: Option<Notes>,
+}
+
+impl WriteJob {
+    /// A writer of `digest` into `staged`, in which the bytes of `there` are already.
+    pub(super) fn new(
+        digest: Digest,
+        (mut staged, there): (Staged, Spans),
+        file: Arc<OpenFile>,
+        size: Option<u64>,
+        running: Arc<Running>,
+    ) -> Self {
+        let notes = size
+            .zip(staged.take_journal())
+            .map(|(size, journal)| Notes::new(journal, size, &there));
+        Self {
+            staged,
+            file,
+            digest,
+            size,
+            running,
+            written: there,
+            hasher: Hasher::new(digest.algorithm()),
+            hashed: 0,
+            notes,
+        }
+    }
+
+    /// Writes until the queue is closed. What is not all of the blob then is kept for the next try; what is wrong is deleted.
+    pub(super) fn run(mut self, mut pieces: mpsc::Receiver<Piece>) -> Result<Written, FillError> {
+        let mut batch = Vec::with_capacity(PIECES_PER_WRITE);
+        while pieces.blocking_recv_many(&mut batch, PIECES_PER_WRITE) > 0 {
+            self.write(&batch)?;
+            self.show();
+            for piece in batch.drain(..) {
+                if piece.offset == self.hashed {
+                    self.hasher.update(&piece.bytes);
+                    self.hashed += piece.bytes.len() as u64;
+                }
+            }
+            self.catch_up(CATCH_UPS_PER_WRITE)?;
+            if let Some(notes) = &mut self.notes {
+                notes.take(&self.file, &self.written);
+            }
+        }
+        let received = self.written.total();
+        match self.size {
+            Some(announced) if received < announced => {
+                self.give_up();
+                Err(FillError::Length {
+                    digest: self.digest,
+                    announced,
+                    received,
+                })
+            }
+            _ => self.finish(received),
+        }
+    }
+
+    fn write(&mut self, batch: &[Piece]) -> Result<(), FillError> {
+        let mut rest = batch;
+        while let [first, ..] = rest {
+            let mut end = first.offset;
+            let run = rest
+                .iter()
+                .take_while(|piece| {
+                    let follows = piece.offset == end;
+                    end = piece.offset + piece.bytes.len() as u64;
+                    follows
+                })
+                .count();
+            let (run, others) = rest.split_at(run);
+            rest = others;
+            let end = run
+                .iter()
+                .map(|piece| piece.bytes.len() as u64)
+                .sum::<u64>()
+                + first.offset;
+            if let Some(announced) = self.size.filter(|announced| end > *announced) {
+                return Err(FillError::Length {
+                    digest: self.digest,
+                    announced,
+                    received: end,
+                });
+            }
+            pwrite_all(self.staged.file(), run, first.offset)
+                .map_err(CacheError::io("write", self.staged.path()))
+                .map_err(|source| self.storage(source))?;
+            self.written.insert(first.offset..end);
+        }
+        Ok(())
+    }
+
+    fn show(&self) {
+        self.running.progress.send_replace(Progress::Filling {
+            file: Arc::clone(&self.file),
+            size: self.size,
+            written: Arc::new(self.written.clone()),
+        });
+    }
+
+    /// Hashes what is in the file without a gap, in so many steps at most.
+    fn catch_up(&mut self, steps: usize) -> Result<(), FillError> {
+        let mut buffer = Vec::new();
+        for _ in 0..steps {
+            let Some(end) = self.written.end_at(self.hashed) else {
+                break;
+            };
+            buffer.resize(CATCH_UP, 0);
+            let length =
+                usize::try_from(end - self.hashed).map_or(CATCH_UP, |rest| rest.min(CATCH_UP));
+            self.staged
+                .file()
+                .read_exact_at(&mut buffer[..length], self.hashed)
+                .map_err(CacheError::io("read back", self.staged.path()))
+                .map_err(|source| self.storage(source))?;
+            self.hasher.update(&buffer[..length]);
+            self.hashed += length as u64;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, size: u64) -> Result<Written, FillError> {
+        self.catch_up(usize::MAX)?;
+        let actual = self.hasher.finish();
+        if actual != self.digest {
+            return Err(FillError::Corrupt {
+                expected: self.digest,
+                actual,
+            });
+        }
+        Ok(Written {
+            staged: self.staged,
+            file: self.file,
+            size,
+        })
+    }
+
+    fn give_up(&mut self) {
+        if self.written.total() < WORTH_KEEPING {
+            return;
+        }
+        if let Some(notes) = self.notes.take() {
+            match notes.close(&self.written) {
+                Ok(()) => self.staged.keep(),
+                Err(error) => {
+                    debug!(digest = %self.digest, %error, "a download that was cut off is not kept");
+                }
+            }
+        }
+    }
+
+    fn storage(&self, source: CacheError) -> FillError {
+        FillError::Storage {
+            digest: self.digest,
+            source,
+        }
+    }
+}
+
+/// The journal of a download and when it is next due.
+struct Notes {
+    journal: Arc<Mutex<(Journal, Record)>>,
+    noted: u64,
+    syncing: Option<tokio::task::JoinHandle<()>>,
+    synced: u64,
+}
+
+impl Notes {
+    fn new(journal: Journal, size: u64, there: &Spans) -> Self {
+        let record = Record {
+            size,
+            written: there.clone(),
+            synced: Spans::default(),
+        };
+        Self {
+            journal: Arc::new(Mutex::new((journal, record))),
+            noted: there.total(),
+            syncing: None,
+            synced: there.total(),
+        }
+    }
+
+    /// Notes what has been written, where that is due. A journal that cannot be written costs the next try, not this one.
+    fn take(&mut self, file: &Arc<OpenFile>, written: &Spans) {
+        let total = written.total();
+        if total - self.noted >= JOURNAL_STEP {
+            self.noted = total;
+            if let Err(error) = self.note(written) {
+                warn!(%error, "the journal of a download cannot be written");
+            }
+        }
+        let idle = self
+            .syncing
+            .as_ref()
+            .is_none_or(tokio::task::JoinHandle::is_finished);
+        if idle && total - self.synced >= SYNC_STEP {
+            self.synced = total;
+            let (file, journal, written) =
+                (Arc::clone(file), Arc::clone(&self.journal), written.clone());
+            self.syncing = Some(tokio::task::spawn_blocking(move || {
+                if let Err(error) = sync(&file, &journal, written) {
+                    warn!(%error, "a download cannot be synced");
+                }
+            }));
+        }
+    }
+
+    fn note(&self, written: &Spans) -> io::Result<()> {
+        let mut held = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        held.1.written.clone_from(written);
+        held.0.write(&held.1)
+    }
+
+    fn close(self, written: &Spans) -> io::Result<()> {
+        self.note(written)
+    }
+}
+
+/// First the bytes, then the word that they are there.
+fn sync(file: &OpenFile, journal: &Mutex<(Journal, Record)>, written: Spans) -> io::Result<()> {
+    file.file().sync_data()?;
+    let mut held = journal.lock().unwrap_or_else(PoisonError::into_inner);
+    held.1.synced = written;
+    held.0.write(&held.1)?;
+    held.0.sync()
+}
+
+fn pwrite_all(file: &File, pieces: &[Piece], mut offset: u64) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = pieces
+        .iter()
+        .map(|piece| IoSlice::new(&piece.bytes))
+        .collect();
+    let mut rest = slices.as_mut_slice();
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match rustix::io::pwritev(file, rest, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                offset += count as u64;
+                IoSlice::advance_slices(&mut rest, count);
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! What is known of a download that was cut off: beside each staged file stands a journal that says which of its bytes can be
+//! built on.
+//!
+//! Two answers are kept. *Written* bytes have been handed to the system: they are there after a `kill -9`, but not after a loss
+//! of power. *Synced* bytes have reached the disk. Which of the two counts is told by the system's boot id: within one boot
+//! the page cache has lost nothing.
+//!
+//! The text, padded with spaces to [`LENGTH`] so that one write replaces another of any length:
+//!
+//! ```text
+//! archway fill 1
+//! boot 5f0c...            (/proc/sys/kernel/random/boot_id)
+//! size 536870912
+//! written 0-1048576 8388608-9437184
+//! synced 0-1048576
+//! sum 3c5e...             (of all lines before)
+//! ```
+
+use std::{
+    fmt::Write as _,
+    fs::{self, File},
+    io::{self, Read},
+    ops::Range,
+    os::unix::fs::FileExt,
+    path::Path,
+    sync::LazyLock,
+};
+
+use manifest_model::{Algorithm, Digest};
+
+use crate::blobs::Spans;
+
+const HEAD: &str = "archway fill 1";
+
+/// One page: room for a hundred spans, which is far more than a download has connections.
+const LENGTH: usize = 4096;
+
+/// Told once: it cannot change while a process runs. Empty where the system has none, which never counts as the same boot.
+static BOOT: LazyLock<String> = LazyLock::new(|| {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|id| id.trim().to_owned())
+        .unwrap_or_default()
+});
+
+/// How far a download has come on the disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// The blob's size.
+    pub(crate) size: u64,
+    /// Handed to the system.
+    pub(crate) written: Spans,
+    /// On the disk.
+    pub(crate) synced: Spans,
+}
+
+/// The journal of one download.
+#[derive(Debug)]
+pub(crate) struct Journal(File);
+
+impl Journal {
+    /// Makes the file, or takes over the one that is there.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map(Self)
+    }
+
+    /// Replaces what the journal says. One write, not synced.
+    pub(crate) fn write(&self, record: &Record) -> io::Result<()> {
+        self.0.write_all_at(print(record, &BOOT).as_bytes(), 0)
+    }
+
+    /// Brings the journal to the disk.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+/// What can be built on of the download whose journal stands at `path`: its size and the bytes that are there. `None` if there
+/// is no journal or it is not whole.
+pub(crate) fn read(path: &Path) -> Option<(u64, Spans)> {
+    let mut text = String::new();
+    File::open(path)
+        .ok()?
+        .take(LENGTH as u64)
+        .read_to_string(&mut text)
+        .ok()?;
+    let (record, boot) = parse(&text)?;
+    let same_boot = !boot.is_empty() && boot == *BOOT;
+    let there = if same_boot {
+        record.written
+    } else {
+        record.synced
+    };
+    Some((record.size, there))
+}
+
+fn print(record: &Record, boot: &str) -> String {
+    let mut text = format!("{HEAD}\nboot {boot}\nsize {}\n", record.size);
+    for (word, spans) in [("written", &record.written), ("synced", &record.synced)] {
+        text.push_str(word);
+        for span in spans.iter() {
+            let (start, end) = (span.start, span.end);
+            // What does not fit is not claimed; the sum needs its place too.
+            if text.len() < LENGTH - 256 {
+                let _ = write!(text, " {start}-{end}");
+            }
+        }
+        text.push('\n');
+    }
+    let sum = Digest::of(Algorithm::Sha256, text.as_bytes()).hex();
+    let _ = write!(text, "sum {sum}");
+    format!("{text:<LENGTH$}")
+}
+
+fn parse(text: &str) -> Option<(Record, String)> {
+    let text = text.trim_end_matches(' ');
+    let (lines, sum) = text.rsplit_once("sum ")?;
+    if sum != Digest::of(Algorithm::Sha256, lines.as_bytes()).hex() {
+        return None;
+    }
+    let mut lines = lines.lines();
+    if lines.next()? != HEAD {
+        return None;
+    }
+    let boot = lines.next()?.strip_prefix("boot ")?.to_owned();
+    let size = lines.next()?.strip_prefix("size ")?.parse().ok()?;
+    let written = spans(lines.next()?.strip_prefix("written")?, size)?;
+    let synced = spans(lines.next()?.strip_prefix("synced")?, size)?;
+    let record = Record {
+        size,
+        written,
+        synced,
+    };
+    Some((record, boot))
+}
+
+fn spans(text: &str, size: u64) -> Option<Spans> {
+    text.split_whitespace()
+        .map(|span| {
+            let (start, end) = span.split_once('-')?;
+            let range: Range<u64> = start.parse().ok()?..end.parse().ok()?;
+            (range.start < range.end && range.end <= size).then_some(range)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn record() -> Record {
+        let mut synced = Spans::default();
+        synced.insert(0..1000);
+        let mut written = synced.clone();
+        written.insert(5000..9000);
+        Record {
+            size: 1 << 40,
+            written,
+            synced,
+        }
+    }
+
+    #[test]
+    fn a_journal_reads_back_as_what_was_written() {
+        let text = print(&record(), "a boot");
+        assert_eq!(text.len(), LENGTH);
+        assert_eq!(parse(&text), Some((record(), "a boot".to_owned())));
+    }
+
+    #[test]
+    fn only_synced_bytes_count_after_another_boot() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("journal");
+        Journal::open(&path).unwrap().write(&record()).unwrap();
+        assert_eq!(read(&path), Some((1 << 40, record().written)));
+        fs::write(&path, print(&record(), "another boot")).unwrap();
+        assert_eq!(read(&path), Some((1 << 40, record().synced)));
+        fs::write(&path, print(&record(), "")).unwrap();
+        assert_eq!(read(&path), Some((1 << 40, record().synced)));
+    }
+
+    #[test]
+    fn more_spans_than_fit_are_left_out_and_not_torn() {
+        let many: Spans = (0..1000).map(|at| at * 10..at * 10 + 5).collect();
+        let record = Record {
+            size: 10_000,
+            written: many.clone(),
+            synced: many,
+        };
+        let text = print(&record, "a boot");
+        assert_eq!(text.len(), LENGTH);
+        let (back, _) = parse(&text).unwrap();
+        assert!(back.written.iter().all(|span| span.end - span.start == 5));
+        assert!(!back.written.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn a_journal_with_a_changed_byte_is_none(at in 0..200_usize, byte in any::<u8>()) {
+            let mut text = print(&record(), "a boot").into_bytes();
+            prop_assume!(text[at] != byte);
+            text[at] = byte;
+            let parsed = String::from_utf8(text).ok().and_then(|text| parse(&text));
+            prop_assert_eq!(parsed, None);
+        }
+
+        #[test]
+        fn no_text_panics(text in ".*") {
+            let _ = parse(&text);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Files in `ingest/`: what nobody sees yet.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use manifest_model::Digest;
+use rustix::{
+    fs::{FallocateFlags, fallocate, fstatfs},
+    io::Errno,
+};
+
+use super::journal::Journal;
+use crate::error::CacheError;
+
+/// The extension of a download's bytes.
+pub(super) const PART: &str = "part";
+
+/// The extension of its journal.
+pub(super) const JOURNAL: &str = "journal";
+
+/// `statfs` of a tmpfs (`man 2 statfs`). There, reserving space writes all of it.
+const TMPFS: u64 = 0x0102_1994;
+
+/// A file in `ingest/`. Dropped, it is deleted, unless it was published or is to be [kept](Self::keep).
+#[derive(Debug)]
+pub(crate) struct Staged {
+    path: PathBuf,
+    file: File,
+    journal: Option<Journal>,
+    keep: bool,
+}
+
+impl Staged {
+    /// A new file at `path`, without a journal.
+    pub(super) fn at(path: PathBuf) -> Result<Self, CacheError> {
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(CacheError::io("create", &path))?;
+        Ok(Self {
+            path,
+            file,
+            journal: None,
+            keep: false,
+        })
+    }
+
+    /// The file for a new download. One whose size is known has that size from the start, on the disk too where the file system
+    /// can promise that, and a journal.
+    pub(super) fn create(
+        ingest: &Path,
+        digest: &Digest,
+        size: Option<u64>,
+    ) -> Result<Self, CacheError> {
+        let path = part_path(ingest, digest);
+        let journal_path = journal_path(ingest, digest);
+        for old in [&path, &journal_path] {
+            match fs::remove_file(old) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(CacheError::io("delete", old)(error));
+                }
+                _ => {}
+            }
+        }
+        let mut staged = Self::at(path)?;
+        if let Some(size) = size {
+            reserve(&staged.file, size)
+                .map_err(CacheError::io("reserve space for", &staged.path))?;
+            let journal = Journal::open(&journal_path);
+            staged.journal = Some(journal.map_err(CacheError::io("create", journal_path))?);
+        }
+        Ok(staged)
+    }
+
+    /// The file of a download that was cut off, if it still has the blob's size.
+    pub(super) fn resume(ingest: &Path, digest: &Digest, size: u64) -> io::Result<Self> {
+        let path = part_path(ingest, digest);
+        let file = File::options().read(true).write(true).open(&path)?;
+        if file.metadata()?.len() != size {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let journal = Journal::open(&journal_path(ingest, digest))?;
+        Ok(Self {
+            path,
+            file,
+            journal: Some(journal),
+            keep: false,
+        })
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Hands the journal over to whoever writes it.
+    pub(crate) fn take_journal(&mut self) -> Option<Journal> {
+        self.journal.take()
+    }
+
+    pub(crate) fn sync(&self) -> Result<(), CacheError> {
+        self.file
+            .sync_all()
+            .map_err(CacheError::io("sync", &self.path))
+    }
+
+    /// Leaves file and journal for the next who wants the blob.
+    pub(crate) fn keep(&mut self) {
+        self.keep = true;
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.keep {
+            // Published files have moved on and are not found; what else fails here is swept at the next start.
+            let _ = fs::remove_file(&self.path);
+            if self
+                .path
+                .extension()
+                .is_some_and(|extension| extension == PART)
+            {
+                let _ = fs::remove_file(self.path.with_extension(JOURNAL));
+            }
+        }
+    }
+}
+
+fn part_path(ingest: &Path, digest: &Digest) -> PathBuf {
+    ingest.join(format!("{}-{}.{PART}", digest.algorithm(), digest.hex()))
+}
+
+pub(super) fn journal_path(ingest: &Path, digest: &Digest) -> PathBuf {
+    part_path(ingest, digest).with_extension(JOURNAL)
+}
+
+/// Whose download the file at `path` belongs to; `None` for other files.
+pub(super) fn digest_of(path: &Path) -> Option<Digest> {
+    let extension = path.extension()?.to_str()?;
+    if !matches!(extension, PART | JOURNAL) {
+        return None;
+    }
+    let (algorithm, hex) = path.file_stem()?.to_str()?.split_once('-')?;
+    format!("{algorithm}:{hex}").parse().ok()
+}
+
+/// Gives the file its length, and the disk blocks for it. A full disk shows here rather than in the middle of the download.
+fn reserve(file: &File, size: u64) -> io::Result<()> {
+    let is_tmpfs = fstatfs(file).is_ok_and(|stat| u64::try_from(stat.f_type) == Ok(TMPFS));
+    if size == 0 || is_tmpfs {
+        return file.set_len(size);
+    }
+    match fallocate(file, FallocateFlags::empty(), 0, size) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(size),
+        outcome => Ok(outcome?),
+    }
+}

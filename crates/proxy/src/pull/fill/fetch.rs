@@ -1,0 +1,147 @@
+//! One connection of a download: a stretch of the blob, through cuts and stalls.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use cache::{Closed, FillWriter};
+use futures_util::StreamExt;
+use tracing::debug;
+
+use super::plan::Segment;
+use crate::upstream::{BlobBody, BlobSource, FetchError, Part, Trouble};
+
+/// How often in a row a stretch may be taken up again without a byte gained in between.
+const MAX_RESUMES: u32 = 4;
+
+/// The pause before the first of them; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// What all connections of a download share.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) source: Arc<BlobSource>,
+    pub(super) writer: FillWriter,
+    /// The blob's size: an answer that speaks of another one is about another blob.
+    pub(super) size: u64,
+    /// Bytes received over all connections.
+    pub(super) received: Arc<AtomicU64>,
+}
+
+/// Why a stretch was not fetched to its end.
+pub(super) enum Broken {
+    /// The upstream.
+    Source(FetchError),
+    /// The fill takes no more.
+    Writer,
+}
+
+impl From<Closed> for Broken {
+    fn from(_: Closed) -> Self {
+        Self::Writer
+    }
+}
+
+/// Fetches `segment`, beginning with `body` where that has been asked for already.
+pub(super) async fn fetch(
+    line: Line,
+    segment: Segment,
+    mut body: Option<BlobBody>,
+) -> Result<(), Broken> {
+    let mut resumes = 0;
+    loop {
+        let before = segment.reached();
+        let broken = match body.take() {
+            Some(body) => pour(&line, &segment, body).await?,
+            None => match ask(&line, &segment).await {
+                Ok(body) => pour(&line, &segment, body).await?,
+                Err(error) if error.is_transient() => Some(error),
+                Err(error) => return Err(Broken::Source(error)),
+            },
+        };
+        if segment.is_done() {
+            return Ok(());
+        }
+        if segment.reached() > before {
+            resumes = 0;
+        }
+        resumes += 1;
+        if resumes > MAX_RESUMES {
+            // Ended early without an error: a cut that looks like an end. The fill says how many bytes it lacks.
+            return broken.map_or(Ok(()), |error| Err(Broken::Source(error)));
+        }
+        debug!(reached = segment.reached(), resumes, "asking for the rest");
+        tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(resumes - 1)).await;
+    }
+}
+
+async fn ask(line: &Line, segment: &Segment) -> Result<BlobBody, FetchError> {
+    let end = Some(segment.end()).filter(|end| *end < line.size);
+    let body = line.source.get(Part::Bytes(segment.reached(), end)).await?;
+    match body.size {
+        Some(size) if size != line.size => Err(line.source.broken(Trouble::Resized {
+            before: line.size,
+            now: size,
+        })),
+        _ => Ok(body),
+    }
+}
+
+/// Writes what comes, up to the end of the segment, until the body ends or breaks; the error, if it broke.
+async fn pour(
+    line: &Line,
+    segment: &Segment,
+    mut body: BlobBody,
+) -> Result<Option<FetchError>, Broken> {
+    let mut position = body.start;
+    while !segment.is_done()
+        && let Some(chunk) = body.bytes.next().await
+    {
+        let chunk = match chunk {
+            Ok(chunk) => chunk,
+            Err(error) => return Ok(Some(error)),
+        };
+        line.received
+            .fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        let end = position + chunk.len() as u64;
+        let new = cut(chunk, position, segment.reached(), segment.end());
+        position = end;
+        if !new.is_empty() {
+            let length = new.len() as u64;
+            line.writer.write(segment.reached(), new).await?;
+            segment.advance(length);
+        }
+    }
+    Ok(None)
+}
+
+/// Of bytes that begin at `position`, those from `from` to `to`.
+fn cut(mut chunk: Bytes, position: u64, from: u64, to: u64) -> Bytes {
+    let place = |offset: u64| {
+        usize::try_from(offset.saturating_sub(position))
+            .map_or(chunk.len(), |at| at.min(chunk.len()))
+    };
+    let (from, to) = (place(from), place(to));
+    chunk.truncate(to);
+    chunk.split_off(from.min(to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_bytes_of_the_stretch_are_taken() {
+        let chunk = Bytes::from_static(b"0123456789");
+        assert_eq!(cut(chunk.clone(), 100, 100, 200), chunk);
+        assert_eq!(cut(chunk.clone(), 100, 103, 105), "34");
+        assert_eq!(cut(chunk.clone(), 100, 110, 200), "");
+        assert_eq!(cut(chunk.clone(), 100, 50, 102), "01");
+        assert_eq!(cut(chunk, 100, 105, 103), "");
+    }
+}

@@ -1,0 +1,223 @@
+//! Which bytes of a blob each connection fetches.
+
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use cache::Spans;
+
+/// A connection that will be at a wished-for byte within so many bytes is left to get there.
+const NEAR: u64 = 8 * 1024 * 1024;
+
+/// The bytes of one blob: there, being fetched, or nobody's yet. Knows nothing of connections but how far each has come.
+#[derive(Debug)]
+pub(super) struct Plan {
+    size: u64,
+    there: Spans,
+    running: Vec<Segment>,
+}
+
+/// A stretch that one connection fetches from front to back.
+#[derive(Clone, Debug)]
+pub(super) struct Segment {
+    start: u64,
+    reached: Arc<AtomicU64>,
+    end: Arc<AtomicU64>,
+}
+
+impl Segment {
+    fn new(range: Range<u64>) -> Self {
+        Self {
+            start: range.start,
+            reached: Arc::new(AtomicU64::new(range.start)),
+            end: Arc::new(AtomicU64::new(range.end)),
+        }
+    }
+
+    /// The next byte to fetch.
+    pub(super) fn reached(&self) -> u64 {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    /// Where to stop. It may come nearer while the segment is fetched: somebody else has taken over the rest.
+    pub(super) fn end(&self) -> u64 {
+        self.end.load(Ordering::Relaxed)
+    }
+
+    /// Whether all of it is fetched.
+    pub(super) fn is_done(&self) -> bool {
+        self.reached() >= self.end()
+    }
+
+    /// So many more bytes are fetched.
+    pub(super) fn advance(&self, bytes: u64) {
+        self.reached.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.reached, &other.reached)
+    }
+}
+
+impl Plan {
+    pub(super) fn new(size: u64, there: Spans) -> Self {
+        Self {
+            size,
+            there,
+            running: Vec::new(),
+        }
+    }
+
+    /// How many bytes nobody has yet, those being fetched among them.
+    pub(super) fn missing(&self) -> u64 {
+        let fetched = |segment: &Segment| segment.reached().min(segment.end()) - segment.start;
+        let fetched: u64 = self.running.iter().map(fetched).sum();
+        self.size.saturating_sub(self.there.total() + fetched)
+    }
+
+    /// The next stretch to fetch, of `length` bytes at most: where somebody waits, else the first that nobody has.
+    pub(super) fn next(&mut self, wishes: &[u64], length: u64) -> Option<Segment> {
+        wishes
+            .iter()
+            .find_map(|wish| self.at_wish(*wish, length))
+            .or_else(|| {
+                let gap = self.taken().gap(0, self.size)?;
+                Some(self.assign(gap, length))
+            })
+    }
+
+    /// A stretch at `position`, unless its bytes are there or will be soon.
+    pub(super) fn at_wish(&mut self, position: u64, length: u64) -> Option<Segment> {
+        if position >= self.size || self.there.end_at(position).is_some() {
+            return None;
+        }
+        let holds = |segment: &&Segment| segment.start <= position && position < segment.end();
+        let Some(segment) = self.running.iter().find(holds) else {
+            let gap = self.taken().gap(position, self.size)?;
+            return (gap.start == position).then(|| self.assign(gap, length));
+        };
+        if position <= segment.reached() + NEAR {
+            return None;
+        }
+        let rest = position..segment.end.swap(position, Ordering::Relaxed);
+        Some(self.assign(rest, length))
+    }
+
+    /// A connection is through with its segment, or has given up in the middle of it.
+    pub(super) fn ended(&mut self, segment: &Segment) {
+        self.running.retain(|running| !running.is(segment));
+        self.there.insert(segment.start..segment.reached());
+    }
+
+    fn assign(&mut self, gap: Range<u64>, length: u64) -> Segment {
+        let end = gap.end.min(gap.start.saturating_add(length));
+        let segment = Segment::new(gap.start..end);
+        self.running.push(segment.clone());
+        segment
+    }
+
+    fn taken(&self) -> Spans {
+        let mut taken = self.there.clone();
+        for segment in &self.running {
+            taken.insert(segment.start..segment.end());
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    #[test]
+    fn stretches_follow_one_another_from_the_front() {
+        let mut there = Spans::default();
+        there.insert(MIB..2 * MIB);
+        let mut plan = Plan::new(20 * MIB, there);
+        let mut ranges = Vec::new();
+        while let Some(segment) = plan.next(&[], 8 * MIB) {
+            ranges.push(segment.start / MIB..segment.end() / MIB);
+        }
+        assert_eq!(ranges, [0..1, 2..10, 10..18, 18..20]);
+    }
+
+    #[test]
+    fn a_wish_far_ahead_is_fetched_next_and_not_twice() {
+        let mut plan = Plan::new(100 * MIB, Spans::default());
+        let first = plan.next(&[], 8 * MIB).unwrap();
+        let wished = plan.next(&[50 * MIB], 8 * MIB).unwrap();
+        assert_eq!((wished.start, wished.end()), (50 * MIB, 58 * MIB));
+        let next = plan.next(&[50 * MIB], 100 * MIB).unwrap();
+        assert_eq!((next.start, next.end()), (8 * MIB, 50 * MIB));
+        assert_eq!(first.end(), 8 * MIB);
+    }
+
+    #[test]
+    fn a_wish_in_the_middle_of_a_running_stretch_takes_over_its_rest() {
+        let mut plan = Plan::new(100 * MIB, Spans::default());
+        let whole = plan.next(&[], u64::MAX).unwrap();
+        whole.advance(10 * MIB);
+        assert!(plan.at_wish(12 * MIB, u64::MAX).is_none(), "soon there");
+        let rest = plan.at_wish(60 * MIB, u64::MAX).unwrap();
+        assert_eq!(whole.end(), 60 * MIB);
+        assert_eq!((rest.start, rest.end()), (60 * MIB, 100 * MIB));
+    }
+
+    #[test]
+    fn what_a_connection_gave_up_is_assigned_again() {
+        let mut plan = Plan::new(10 * MIB, Spans::default());
+        let first = plan.next(&[], u64::MAX).unwrap();
+        first.advance(3 * MIB);
+        assert_eq!(plan.missing(), 7 * MIB);
+        plan.ended(&first);
+        let again = plan.next(&[], u64::MAX).unwrap();
+        assert_eq!((again.start, again.end()), (3 * MIB, 10 * MIB));
+    }
+
+    proptest! {
+        /// However connections come, advance, fail and end, and whatever is wished for: every byte is fetched in the end, and
+        /// none is assigned to two at a time.
+        #[test]
+        fn every_byte_is_fetched_and_none_twice_at_a_time(
+            steps in prop::collection::vec((0..4_u8, 0..64_u64, 1..20_u64), 0..60),
+        ) {
+            let size = 64;
+            let mut plan = Plan::new(size, Spans::default());
+            let mut running: Vec<Segment> = Vec::new();
+            for (what, position, amount) in steps {
+                let pick = usize::try_from(position).unwrap() % running.len().max(1);
+                match what {
+                    0 => running.extend(plan.next(&[], amount)),
+                    1 => running.extend(plan.at_wish(position, amount)),
+                    2 if !running.is_empty() => {
+                        let segment = &running[pick];
+                        segment.advance(amount.min(segment.end().saturating_sub(segment.reached())));
+                    }
+                    3 if !running.is_empty() => plan.ended(&running.remove(pick)),
+                    _ => {}
+                }
+                let mut ranges: Vec<_> = running.iter().map(|at| at.start..at.end()).collect();
+                ranges.sort_by_key(|range| range.start);
+                prop_assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].start), "{ranges:?}");
+            }
+            for segment in running {
+                segment.advance(segment.end() - segment.reached());
+                plan.ended(&segment);
+            }
+            while let Some(segment) = plan.next(&[], 7) {
+                segment.advance(segment.end() - segment.reached());
+                plan.ended(&segment);
+            }
+            prop_assert_eq!(plan.missing(), 0);
+            prop_assert_eq!(plan.there.prefix(), size);
+        }
+    }
+}

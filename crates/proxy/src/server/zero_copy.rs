@@ -1,0 +1,232 @@
+//! Bodies that go from the page cache to the socket without passing through this process.
+//!
+//! hyper writes what a body yields. A large stored blob is yielded as pieces of its file's mapping, which nobody reads:
+//! [`ZeroCopy`], the connection below hyper, recognises such a piece by its address and has the kernel send the file's bytes
+//! instead (`sendfile`). It knows which file to compare with from the connection's [`Slot`], which the route has filled in. A
+//! piece it does not recognise is written like any other bytes, so everything above works without knowing of this, and so do
+//! TLS and HTTP/2.
+
+use std::{
+    future::Future,
+    io::{self, IoSlice},
+    ops::Range,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    task::{Context, Poll, ready},
+};
+
+use cache::OpenFile;
+use prometheus_client::metrics::counter::Counter;
+use rustix::{
+    io::Errno,
+    net::{SendAncillaryBuffer, SendFlags, sendmsg},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    net::TcpStream,
+    task::JoinHandle,
+};
+
+/// The most bytes one system call sends: more would keep a worker from its other connections, less costs more calls.
+const PER_CALL: usize = 2 * 1024 * 1024;
+
+/// The file a connection's current answer is sent from. One per connection, shared by it and its requests.
+#[derive(Debug, Default)]
+pub(crate) struct Slot(Mutex<Weak<OpenFile>>);
+
+impl Slot {
+    /// From now on pieces of `file` are sent from the file.
+    pub(crate) fn set(&self, file: Weak<OpenFile>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = file;
+    }
+
+    /// The file `slice` is a piece of, and where in it.
+    fn find(&self, slice: &[u8]) -> Option<(Arc<OpenFile>, u64)> {
+        let file = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .upgrade()?;
+        let offset = file.offset_of(slice)?;
+        Some((file, offset))
+    }
+}
+
+/// A TCP connection that sends pieces of files from the files.
+#[derive(Debug)]
+pub(crate) struct ZeroCopy {
+    stream: TcpStream,
+    slot: Arc<Slot>,
+    /// Bytes sent from files.
+    sent: Counter,
+    cold: Cold,
+}
+
+/// What is known of a piece's presence in memory: `sendfile` would hold up the worker for as long as the disk takes.
+#[derive(Debug, Default)]
+enum Cold {
+    #[default]
+    Unknown,
+    /// These bytes of the current file are in memory, as far as samples tell.
+    Not(Range<u64>),
+    /// They are being read on another thread.
+    Warming(Range<u64>, JoinHandle<io::Result<()>>),
+}
+
+impl ZeroCopy {
+    pub(crate) fn new(stream: TcpStream, slot: Arc<Slot>, sent: Counter) -> Self {
+        Self {
+            stream,
+            slot,
+            sent,
+            cold: Cold::Unknown,
+        }
+    }
+
+    /// Waits until the bytes of `range` are in memory.
+    fn poll_warm(
+        &mut self,
+        context: &mut Context<'_>,
+        file: &Arc<OpenFile>,
+        range: Range<u64>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            match &mut self.cold {
+                Cold::Not(warm) if warm.start <= range.start && range.end <= warm.end => {
+                    return Poll::Ready(Ok(()));
+                }
+                Cold::Warming(warming, job) => {
+                    let read = ready!(Pin::new(job).poll(context));
+                    self.cold = Cold::Not(warming.clone());
+                    read.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()))?;
+                }
+                Cold::Unknown | Cold::Not(_) if file.is_in_memory(range.clone()) => {
+                    self.cold = Cold::Not(range.clone());
+                }
+                Cold::Unknown | Cold::Not(_) => {
+                    let (file, wanted) = (Arc::clone(file), range.clone());
+                    let job = tokio::task::spawn_blocking(move || file.warm(wanted));
+                    self.cold = Cold::Warming(range.clone(), job);
+                }
+            }
+        }
+    }
+
+    fn poll_send_file(
+        &mut self,
+        context: &mut Context<'_>,
+        file: &Arc<OpenFile>,
+        offset: u64,
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        let length = length.min(PER_CALL);
+        if let Err(error) = ready!(self.poll_warm(context, file, offset..offset + length as u64)) {
+            file.condemn(&error);
+            return Poll::Ready(Err(error));
+        }
+        loop {
+            ready!(self.stream.poll_write_ready(context))?;
+            let sent = self.stream.try_io(Interest::WRITABLE, || {
+                let mut at = offset;
+                Ok(rustix::fs::sendfile(
+                    &self.stream,
+                    &**file,
+                    Some(&mut at),
+                    length,
+                )?)
+            });
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(0) => {
+                    let error = io::ErrorKind::UnexpectedEof.into();
+                    file.condemn(&error);
+                    return Poll::Ready(Err(error));
+                }
+                Err(error) => {
+                    if error.raw_os_error() == Some(Errno::IO.raw_os_error()) {
+                        file.condemn(&error);
+                    }
+                    return Poll::Ready(Err(error));
+                }
+                Ok(sent) => {
+                    self.sent.inc_by(sent as u64);
+                    return Poll::Ready(Ok(sent));
+                }
+            }
+        }
+    }
+
+    /// Sends what stands before a piece of a file, so that both leave in the same packets.
+    fn poll_send_before(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_write_ready(context))?;
+            let sent = self.stream.try_io(Interest::WRITABLE, || {
+                Ok(sendmsg(
+                    &self.stream,
+                    slices,
+                    &mut SendAncillaryBuffer::default(),
+                    SendFlags::MORE | SendFlags::NOSIGNAL,
+                )?)
+            });
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+}
+
+impl AsyncRead for ZeroCopy {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for ZeroCopy {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if let Some((file, offset)) = self.slot.find(bytes) {
+            return self.poll_send_file(context, &file, offset, bytes.len());
+        }
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let piece = slices.iter().enumerate().find_map(|(place, slice)| {
+            let (file, offset) = self.slot.find(slice)?;
+            Some((place, file, offset))
+        });
+        match piece {
+            None => Pin::new(&mut self.stream).poll_write_vectored(context, slices),
+            Some((0, file, offset)) => self.poll_send_file(context, &file, offset, slices[0].len()),
+            Some((place, ..)) => self.poll_send_before(context, &slices[..place]),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
