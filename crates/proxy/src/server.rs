@@ -1,14 +1,20 @@
 //! Listeners: accept, serve HTTP/1.1 and HTTP/2, and let go in an orderly way.
 
+mod tls;
+
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Extension, Router};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
@@ -19,7 +25,10 @@ use crate::{
     config::{Listener, Server as Limits},
     routes::Arrival,
     telemetry::metrics::Metrics,
+    upstream::Chain,
 };
+
+use self::tls::Acceptor;
 
 /// The pause after a failed `accept`: out of file descriptors, mostly, which passes.
 const BREATHER: Duration = Duration::from_millis(100);
@@ -87,7 +96,8 @@ impl Server {
 
     /// Serves until the stop token is cancelled, then until running requests have ended. Dropped in between, it cuts them.
     pub(crate) async fn serve(&self, bound: Bound) {
-        info!(listener = bound.kind, address = %bound.address, "listening");
+        let tls = self.tls(&bound);
+        info!(listener = bound.kind, address = %bound.address, tls = tls.is_some(), "listening");
         let graceful = GracefulShutdown::new();
         while let Some(accepted) = self
             .stop
@@ -95,7 +105,9 @@ impl Server {
             .await
         {
             match accepted {
-                Ok((stream, peer, slot)) => self.start(stream, peer, slot, &bound, &graceful),
+                Ok((stream, peer, slot)) => {
+                    self.start(stream, peer, slot, &bound, tls.clone(), &graceful);
+                }
                 Err(error) => {
                     warn!(%error, listener = bound.kind, "cannot accept a connection");
                     tokio::time::sleep(BREATHER).await;
@@ -104,6 +116,18 @@ impl Server {
         }
         drop(bound);
         graceful.shutdown().await;
+    }
+
+    /// The TLS side of a listener that has one; its certificate follows its files until the stop.
+    fn tls(&self, bound: &Bound) -> Option<Arc<Acceptor>> {
+        let pair = bound.listener.as_ref()?.tls.clone()?;
+        let metrics = Arc::clone(&self.metrics);
+        let tls = Arc::new(Acceptor::new(pair, self.header_timeout, metrics));
+        let (stop, following) = (self.stop.clone(), Arc::clone(&tls));
+        self.connections.spawn(async move {
+            stop.run_until_cancelled(following.follow_files()).await;
+        });
+        Some(tls)
     }
 
     /// At the bound, clients wait in the kernel's queue until a connection ends.
@@ -125,6 +149,7 @@ impl Server {
         peer: SocketAddr,
         slot: OwnedSemaphorePermit,
         bound: &Bound,
+        tls: Option<Arc<Acceptor>>,
         graceful: &GracefulShutdown,
     ) {
         // Small answers must not wait for the client's delayed acknowledgement.
@@ -145,18 +170,38 @@ impl Server {
             .header_read_timeout(self.header_timeout);
         builder.http2().timer(TokioTimer::new());
         let service = TowerToHyperService::new(router);
-        let connection = builder
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned();
-        let connection = graceful.watch(connection);
+        let watcher = graceful.watcher();
+        let stop = self.stop.clone();
         let metrics = Arc::clone(&self.metrics);
         metrics.connections.inc();
         self.connections.spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%peer, %error, "a connection broke");
+            match tls {
+                None => converse(stream, peer, &builder, service, watcher).await,
+                // At the stop a handshake is cut: nothing was asked for yet, so nothing is lost.
+                Some(tls) => match stop.run_until_cancelled(tls.accept(stream)).await {
+                    Some(Ok(stream)) => converse(stream, peer, &builder, service, watcher).await,
+                    Some(Err(error)) => debug!(%peer, error = %Chain(&error), "no TLS connection"),
+                    None => {}
+                },
             }
             metrics.connections.dec();
             drop(slot);
         });
+    }
+}
+
+/// Serves one connection to its end; at the stop, to the end of the requests it has.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    builder: &auto::Builder<TokioExecutor>,
+    service: TowerToHyperService<Router>,
+    watcher: Watcher,
+) {
+    let connection = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        debug!(%peer, %error, "a connection broke");
     }
 }
