@@ -8,6 +8,7 @@ use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
 use integration_tests::tls::{Authority, Mounted};
 use integration_tests::wait::{eventually, within};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 const LARGE: u64 = 64 << 20;
@@ -31,6 +32,7 @@ impl Site {
         let archway = Setup::in_front_of(&registry)
             .listener("127.0.0.1", &mounted.line())
             .table(table)
+            .log_level("info,proxy=debug")
             .start()
             .await;
         Self {
@@ -90,8 +92,11 @@ async fn every_version_of_tls_and_http_gives_the_exact_bytes_and_ranges_of_them(
         assert!(blob.holds_at(30_000_001, &range.body), "{dialect:?}");
     }
     assert_eq!(site.registry.gets_of(&blob.digest()), 1);
-    assert_eq!(site.handshakes("accepted", "1.2").await, Some(2));
-    assert_eq!(site.handshakes("accepted", "1.3").await, Some(2));
+    for version in ["1.2", "1.3"] {
+        // A client may open a second connection before its first is back in its pool.
+        let count = site.handshakes("accepted", version).await;
+        assert!(count.is_some_and(|count| count >= 2), "{count:?} {version}");
+    }
 }
 
 #[tokio::test]
@@ -138,6 +143,11 @@ async fn what_is_no_handshake_ends_and_harms_nobody() {
         raw::exchange(site.archway.address(), junk).await;
     }
     site.counts("failed").await;
+    let events = site.archway.log().events();
+    let said = events
+        .iter()
+        .find(|event| event["message"] == "no TLS connection");
+    assert_eq!(said.expect("a line")["level"], "DEBUG");
     site.client(RECENT).pull("team/app", "v1").await;
 }
 
@@ -161,7 +171,23 @@ async fn a_handshake_has_the_time_that_headers_have() {
         assert!(answer.is_empty(), "{answer:?}");
     }
     site.counts("timed_out").await;
-    site.client(RECENT).pull("team/app", "v1").await;
+}
+
+#[tokio::test]
+async fn a_client_that_asks_for_nothing_after_its_handshake_does_not_stay() {
+    // Long enough for a handshake on a busy machine.
+    let site = Site::with(&small(), "[server]\nheader_timeout = \"2s\"").await;
+    for protocol in ["h2", "http/1.1"] {
+        let mut silent = site
+            .authority
+            .connect(site.archway.address(), protocol)
+            .await;
+        let mut said = Vec::new();
+        // Cut without a farewell, which is an error here.
+        let _ = within("it is cut", silent.read_to_end(&mut said)).await;
+        assert!(said.is_empty(), "{said:?} over {protocol}");
+    }
+    site.counts("timed_out").await;
 }
 
 #[tokio::test]

@@ -1,12 +1,21 @@
 //! Certificates for Archway to serve with, the authorities that vouch for them, and the folder they are mounted in.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::wait::within;
 
 /// Whom a client trusts.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -33,6 +42,24 @@ impl Authority {
     /// Its own certificate.
     pub fn pem(&self) -> String {
         self.0.pem()
+    }
+
+    /// A connection that trusts this authority alone and has shaken hands, but has not said anything yet.
+    pub async fn connect(&self, address: SocketAddr, protocol: &str) -> TlsStream<TcpStream> {
+        let mut trusted = RootCertStore::empty();
+        trusted.add(self.0.der().clone()).expect("a certificate");
+        let mut config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .expect("current versions")
+            .with_root_certificates(trusted)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![protocol.into()];
+        let stream = TcpStream::connect(address).await.expect("it listens");
+        let connector = TlsConnector::from(Arc::new(config));
+        let handshake = connector.connect(address.ip().into(), stream);
+        within("the handshake", handshake)
+            .await
+            .expect("one that succeeds")
     }
 
     /// A certificate for this machine's loopback addresses.

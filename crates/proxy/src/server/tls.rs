@@ -12,7 +12,7 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
@@ -47,7 +47,7 @@ pub(crate) enum HandshakeError {
     /// It was closed before the first byte, as health checks do that only connect.
     #[error("closed before the handshake")]
     Closed,
-    /// The client did not say all it had to in time.
+    /// The client did not say all it had to in time, the first byte of a request included.
     #[error("the handshake took too long")]
     TimedOut,
     /// The client speaks plain HTTP, and was told so.
@@ -95,7 +95,8 @@ impl Acceptor {
         }
     }
 
-    /// Makes a TLS connection of a TCP connection, or says why not; either is counted. Dropped, it cuts the connection.
+    /// Makes a TLS connection of a TCP connection and waits for the first byte on it, or says why not; either is counted.
+    /// Dropped, it cuts the connection.
     pub(crate) async fn accept(
         &self,
         stream: TcpStream,
@@ -122,7 +123,11 @@ impl Acceptor {
         let accepting = self.tls.accept_with(stream, |connection| {
             connection.set_buffer_limit(Some(BUFFER_LIMIT));
         });
-        accepting.await.map_err(HandshakeError::Failed)
+        let mut stream = accepting.await.map_err(HandshakeError::Failed)?;
+        // Only from its first byte on a request has a deadline: a client that says nothing would stay for good. An end or an
+        // error that comes instead is met again by the one who serves.
+        let _ = stream.fill_buf().await;
+        Ok(stream)
     }
 
     /// Follows the files of the certificate for as long as it is polled.
