@@ -7,8 +7,8 @@ use tokio::runtime;
 use crate::gate::Gate;
 use crate::standin::{ECR_HOST, Standin};
 
-/// Starts one whose only ways to the stand-in lead through these two gates.
-pub(crate) fn start(standin: &Standin, registry: &Gate, ecr_api: &Gate) -> Archway {
+/// Starts one whose only ways to the stand-in lead through these two gates, with these lines for its listener.
+pub(crate) fn start(standin: &Standin, registry: &Gate, ecr_api: &Gate, listener: &str) -> Archway {
     let ecr = format!(
         r#"{{ ecr = {{ endpoint = "{}", region = "us-east-1" }} }}"#,
         ecr_api.url()
@@ -18,6 +18,7 @@ pub(crate) fn start(standin: &Standin, registry: &Gate, ecr_api: &Gate) -> Archw
         standin.token_file.display()
     );
     let mut setup = proxy::Setup::new()
+        .listener("127.0.0.1", listener)
         .table(&upstream(ECR_HOST, registry, &ecr))
         .table(&upstream("docker.io", registry, &hub));
     for (name, value) in &standin.credentials {

@@ -19,4 +19,5 @@ mod podman;
 mod setup;
 mod skopeo;
 mod standin;
+mod tls;
 mod tools;

@@ -26,11 +26,16 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn new() -> Self {
+        Self::with_listener("")
+    }
+
+    /// The same with more lines for the table of Archway's listener.
+    pub(crate) fn with_listener(lines: &str) -> Self {
         let standin = standin::shared();
         let registry = Gate::before(standin.registry);
         let ecr_api = Gate::before(standin.ecr_api);
         Self {
-            archway: archway::start(standin, &registry, &ecr_api),
+            archway: archway::start(standin, &registry, &ecr_api, lines),
             cell: Cell::new(),
             standin,
             registry,

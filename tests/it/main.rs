@@ -20,6 +20,8 @@ mod ranges;
 mod restart;
 mod routing;
 mod shutdown;
+mod tls;
+mod tls_certificates;
 mod tls_hello;
 mod upstream_auth;
 mod upstream_faults;

@@ -1,6 +1,7 @@
 //! A pulling client that keeps to the specification and believes nothing: it checks every byte it gets,
 //! and can read slowly, leave in the middle and tell a whole body from a broken one.
 
+mod dialect;
 mod download;
 mod pull;
 pub mod raw;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use crate::images::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 use crate::wait::within;
 
+pub use dialect::{Dialect, Http, Tls};
 pub use download::{Download, End};
 pub use pull::Pulled;
 
@@ -44,10 +46,13 @@ impl Client {
     }
 
     fn build(base: &str, ip: Option<IpAddr>) -> Self {
-        let http = reqwest::Client::builder()
+        Self::with_builder(base, reqwest::Client::builder().local_address(ip))
+    }
+
+    fn with_builder(base: &str, builder: reqwest::ClientBuilder) -> Self {
+        let http = builder
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .local_address(ip)
             .build()
             .expect("a client without special wishes");
         let client = Self {

@@ -148,6 +148,11 @@ impl Archway {
         format!("http://{}", self.address())
     }
 
+    /// The same with `https://`, for a listener that has a certificate.
+    pub fn https_url(&self) -> String {
+        format!("https://{}", self.address())
+    }
+
     /// The address of the registry listener on 127.0.0.1.
     pub fn address(&self) -> SocketAddr {
         self.listener("registry", IpAddr::from([127, 0, 0, 1]))

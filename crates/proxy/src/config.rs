@@ -7,6 +7,7 @@
 mod cache;
 mod error;
 mod field;
+mod key_pair;
 mod listeners;
 mod log;
 mod platform;
@@ -16,6 +17,7 @@ mod server;
 mod suggest;
 mod syntax;
 mod tag_pattern;
+mod tls;
 mod units;
 mod upstreams;
 
@@ -28,6 +30,7 @@ use crate::protocol::host::{Host, HostPattern};
 
 pub use cache::CacheConfig;
 pub use error::{ConfigError, Report};
+pub use key_pair::{Flaw, KeyPair, KeyPairError, PairFile, Refreshed};
 pub use listeners::Listener;
 pub use log::{Log, LogFormat};
 pub use platform::PlatformConfig;

@@ -1,15 +1,13 @@
 //! Listeners: accept, serve HTTP/1.1 and HTTP/2, and let go in an orderly way.
 
+mod connection;
+mod tls;
 mod zero_copy;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Extension, Router};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
-    service::TowerToHyperService,
-};
+use axum::Router;
+use hyper_util::server::graceful::GracefulShutdown;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -18,10 +16,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
 pub(crate) use self::zero_copy::Slot;
-use self::zero_copy::ZeroCopy;
+use self::{
+    connection::{Connection, Conversation},
+    tls::Acceptor,
+};
 use crate::{
     config::{Listener, Server as Limits},
-    routes::Arrival,
     telemetry::metrics::Metrics,
 };
 
@@ -91,7 +91,8 @@ impl Server {
 
     /// Serves until the stop token is cancelled, then until running requests have ended. Dropped in between, it cuts them.
     pub(crate) async fn serve(&self, bound: Bound) {
-        info!(listener = bound.kind, address = %bound.address, "listening");
+        let tls = self.tls(&bound);
+        info!(listener = bound.kind, address = %bound.address, tls = tls.is_some(), "listening");
         let graceful = GracefulShutdown::new();
         while let Some(accepted) = self
             .stop
@@ -99,7 +100,9 @@ impl Server {
             .await
         {
             match accepted {
-                Ok((stream, peer, slot)) => self.start(stream, peer, slot, &bound, &graceful),
+                Ok((stream, peer, slot)) => {
+                    self.start(stream, peer, slot, &bound, tls.clone(), &graceful);
+                }
                 Err(error) => {
                     warn!(%error, listener = bound.kind, "cannot accept a connection");
                     tokio::time::sleep(BREATHER).await;
@@ -108,6 +111,18 @@ impl Server {
         }
         drop(bound);
         graceful.shutdown().await;
+    }
+
+    /// The TLS side of a listener that has one; its certificate follows its files until the stop.
+    fn tls(&self, bound: &Bound) -> Option<Arc<Acceptor>> {
+        let pair = bound.listener.as_ref()?.tls.clone()?;
+        let metrics = Arc::clone(&self.metrics);
+        let tls = Arc::new(Acceptor::new(pair, self.header_timeout, metrics));
+        let (stop, following) = (self.stop.clone(), Arc::clone(&tls));
+        self.connections.spawn(async move {
+            stop.run_until_cancelled(following.follow_files()).await;
+        });
+        Some(tls)
     }
 
     /// At the bound, clients wait in the kernel's queue until a connection ends.
@@ -129,39 +144,30 @@ impl Server {
         peer: SocketAddr,
         slot: OwnedSemaphorePermit,
         bound: &Bound,
+        tls: Option<Arc<Acceptor>>,
         graceful: &GracefulShutdown,
     ) {
         // Small answers must not wait for the client's delayed acknowledgement.
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%peer, %error, "cannot set TCP_NODELAY");
         }
-        let slot_of_file = Arc::new(Slot::default());
-        let router = match &bound.listener {
-            Some(listener) => bound.router.clone().layer(Extension(Arrival {
-                listener: Arc::clone(listener),
-                peer: peer.ip(),
-                zero_copy: Some(Arc::clone(&slot_of_file)),
-            })),
-            None => bound.router.clone(),
+        let connection = Connection {
+            stream,
+            tls,
+            sendfile_bytes: self.metrics.sendfile_bytes.clone(),
+            conversation: Conversation {
+                peer,
+                router: bound.router.clone(),
+                listener: bound.listener.clone(),
+                header_timeout: self.header_timeout,
+                watcher: graceful.watcher(),
+            },
         };
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.header_timeout);
-        builder.http2().timer(TokioTimer::new());
-        let service = TowerToHyperService::new(router);
-        let stream = ZeroCopy::new(stream, slot_of_file, self.metrics.sendfile_bytes.clone());
-        let connection = builder
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned();
-        let connection = graceful.watch(connection);
+        let stop = self.stop.clone();
         let metrics = Arc::clone(&self.metrics);
         metrics.connections.inc();
         self.connections.spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%peer, %error, "a connection broke");
-            }
+            connection.run(stop).await;
             metrics.connections.dec();
             drop(slot);
         });

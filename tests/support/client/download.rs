@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Version};
 
 use super::Answer;
 use crate::images::Blob;
@@ -36,6 +36,11 @@ impl Download {
     /// The status that came with the headers.
     pub fn status(&self) -> StatusCode {
         self.response.status()
+    }
+
+    /// The version of HTTP it came by.
+    pub fn version(&self) -> Version {
+        self.response.version()
     }
 
     /// The headers.

@@ -11,8 +11,10 @@ use crate::protocol::host::Host;
 
 use super::error::{Problem, Problems};
 use super::field::{Field, Meaning, Wrong};
+use super::key_pair::KeyPair;
 use super::platform::PlatformValue;
 use super::print::Page;
+use super::tls::{self, RawTls};
 use super::upstreams::Upstreams;
 
 const DEFAULT_LISTENER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
@@ -30,6 +32,8 @@ pub struct Listener {
     pub platform: Option<Platform>,
     /// The upstream of a name that carries none; always a configured one.
     pub upstream: Option<Host>,
+    /// What it shows to clients, which then have to speak TLS; `None` is plain HTTP.
+    pub tls: Option<KeyPair>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -38,6 +42,7 @@ pub(super) struct RawListener {
     address: Field<SocketAddr>,
     platform: Option<Field<PlatformValue>>,
     upstream: Option<Field<Host>>,
+    tls: Option<RawTls>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -84,12 +89,14 @@ pub(super) fn resolve(
         address,
         platform,
         upstream,
+        tls,
     } in raw
     {
         let span = address.span.clone();
         let address = address.take("address", problems);
         let platform = platform.and_then(|field| field.take("platform", problems));
         let upstream = upstream.and_then(|field| upstreams.known(field, "upstream", problems));
+        let tls = tls.and_then(|raw| raw.resolve(problems));
         let Some(address) = address else { continue };
         // Port 0 is a different port each time.
         if address.port() != 0
@@ -107,6 +114,7 @@ pub(super) fn resolve(
             address,
             platform: platform.map(|value| value.0),
             upstream,
+            tls,
         });
     }
     if listeners.is_empty() {
@@ -114,6 +122,7 @@ pub(super) fn resolve(
             address: DEFAULT_LISTENER,
             platform: None,
             upstream: None,
+            tls: None,
         });
     }
     listeners
@@ -128,6 +137,9 @@ pub(super) fn print(listeners: &[Listener], admin: Option<SocketAddr>, page: &mu
         }
         if let Some(upstream) = &listener.upstream {
             page.string("upstream", upstream.as_str());
+        }
+        if let Some(pair) = &listener.tls {
+            tls::print(pair, page);
         }
     }
     page.header("[admin]");

@@ -28,6 +28,22 @@ pub struct OutcomeLabels {
     pub outcome: &'static str,
 }
 
+/// What is counted per TLS handshake.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct HandshakeLabels {
+    /// `accepted`, `failed`, `timed_out`, `plain_http`, or `closed` before the first byte.
+    pub result: &'static str,
+    /// `1.2` or `1.3`, or `none` where it was not accepted.
+    pub version: &'static str,
+}
+
+/// What is counted per change of a certificate's files.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReloadLabels {
+    /// `loaded` or `refused`.
+    pub result: &'static str,
+}
+
 /// Everything that is counted. One per process, handed down; a test may have its own.
 #[derive(Debug)]
 pub struct Metrics {
@@ -42,6 +58,10 @@ pub struct Metrics {
     pub aborted: Counter,
     /// Connections open now.
     pub connections: Gauge,
+    /// TLS handshakes, good and bad.
+    pub tls_handshakes: Family<HandshakeLabels, Counter>,
+    /// Certificates that were read again.
+    pub tls_reloads: Family<ReloadLabels, Counter>,
     /// Fills that became blobs.
     pub fills_completed: Counter,
     /// Fills that failed.
@@ -68,6 +88,8 @@ impl Default for Metrics {
             bytes: Family::default(),
             aborted: Counter::default(),
             connections: Gauge::default(),
+            tls_handshakes: Family::default(),
+            tls_reloads: Family::default(),
             fills_completed: Counter::default(),
             fills_failed: Counter::default(),
             fills_unstored: Counter::default(),
@@ -77,6 +99,7 @@ impl Default for Metrics {
             evicted: Counter::default(),
         };
         metrics.register();
+        metrics.register_tls();
         metrics
     }
 }
@@ -137,6 +160,14 @@ impl Metrics {
             Unit::Bytes,
             self.evicted.clone(),
         );
+    }
+
+    fn register_tls(&mut self) {
+        let registry = &mut self.registry;
+        let handshakes = "TLS handshakes, by how they ended";
+        registry.register("tls_handshakes", handshakes, self.tls_handshakes.clone());
+        let reloads = "Changed TLS certificates, by whether they could be used";
+        registry.register("tls_reloads", reloads, self.tls_reloads.clone());
     }
 
     /// The labels' word for an outcome.

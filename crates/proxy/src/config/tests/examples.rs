@@ -1,5 +1,6 @@
 //! The files under `config/` that are Archway's are valid.
 
+use super::PairOnDisk;
 use crate::config::{Auth, Config};
 
 const EXAMPLE: &str = include_str!("../../../../../config/archway.example.toml");
@@ -25,7 +26,12 @@ fn the_example_shows_every_key_there_is() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, "hunter2").unwrap();
     let file = file.path().to_str().unwrap();
+    let pair = PairOnDisk::new();
     let text = switched_on(EXAMPLE)
+        .replace(
+            "{ cert = \"/etc/archway/tls.crt\", key = \"/etc/archway/tls.key\" }",
+            &pair.toml(),
+        )
         .replace("/run/secrets/hub", file)
         .replace("/etc/archway/ca.pem", file);
     let config = Config::parse("archway.example.toml", &text).unwrap();

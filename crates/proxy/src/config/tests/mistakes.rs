@@ -2,6 +2,7 @@
 
 mod auth;
 mod syntax;
+mod tls;
 mod upstreams;
 mod values;
 

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::PairOnDisk;
 use crate::config::{Config, ConfigError};
 
 /// Every key with a value that is not its default.
@@ -99,6 +100,16 @@ fn a_login_reads_back_by_its_file() {
         file.path().display()
     );
     assert_comes_back(&format!("[upstream.\"docker.io\"]\nauth = {login}"));
+}
+
+#[test]
+fn a_tls_listener_reads_back_by_its_files() {
+    let plain = "[[listener]]\naddress = \"127.0.0.1:5000\"";
+    let pair = PairOnDisk::new();
+    let tls = format!("{plain}\ntls = {}", pair.toml());
+    assert_comes_back(&tls);
+    let [tls, plain] = [&*tls, plain].map(|text| Config::parse("archway.toml", text).unwrap());
+    assert_ne!(tls, plain);
 }
 
 #[test]
