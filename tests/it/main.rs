@@ -23,3 +23,4 @@ mod shutdown;
 mod tls_hello;
 mod upstream_auth;
 mod upstream_faults;
+mod virtual_index;

@@ -4,6 +4,7 @@
 //! Work that others may be waiting for (a fetched manifest, a fill) runs on tasks of its own: it does not end with the client
 //! that asked first.
 
+mod alias;
 mod blob;
 mod error;
 mod fill;
@@ -14,6 +15,8 @@ mod manifest;
 mod memory;
 mod platform;
 mod repository;
+mod rules;
+mod virtual_index;
 
 use std::{sync::Arc, time::Duration};
 
@@ -74,6 +77,7 @@ struct Inner {
     upstreams: Registry,
     manifests: Memory,
     fetches: Flights<(RepoKey, Reference), Result<ManifestAnswer, PullError>>,
+    ruled: Flights<(RepoKey, Reference), Result<ManifestAnswer, PullError>>,
     freshness: Freshness,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
@@ -88,6 +92,7 @@ impl Pull {
             upstreams,
             manifests: Memory::new(),
             fetches: Flights::new(),
+            ruled: Flights::new(),
             freshness: Freshness::new(),
             metrics,
             tasks: TaskTracker::new(),

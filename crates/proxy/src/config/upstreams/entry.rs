@@ -13,6 +13,7 @@ use crate::protocol::host::{Host, HostPattern};
 
 use super::auth::{Auth, AuthSetting, RawAuth};
 use super::endpoint::{self, Endpoint};
+use super::rules::{RawAlias, RawVirtualIndex, Rules};
 use crate::config::error::{Problem, Problems};
 use crate::config::field::{Field, Meaning, Wrong, or};
 use crate::config::platform::PlatformValue;
@@ -55,6 +56,8 @@ pub struct UpstreamConfig {
     pub idle_timeout: Duration,
     /// Certificates (PEM) trusted beside the built-in ones; the file was readable at start.
     pub ca_file: Option<PathBuf>,
+    /// Names answered from other names.
+    pub rules: Rules,
 }
 
 /// When a tag that is an index is answered by one of its children.
@@ -85,6 +88,7 @@ pub(super) struct Entry {
     header_timeout: Timeout,
     idle_timeout: Timeout,
     ca_file: Option<PathBuf>,
+    rules: Rules,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -107,6 +111,8 @@ pub(in super::super) struct RawUpstream {
     header_timeout: Option<Field<Timeout>>,
     idle_timeout: Option<Field<Timeout>>,
     ca_file: Option<Field<PathBuf>>,
+    virtual_index: Vec<RawVirtualIndex>,
+    alias: Vec<RawAlias>,
 }
 
 impl Entry {
@@ -170,6 +176,7 @@ impl Entry {
                 problems,
             ),
             ca_file: raw.ca_file.and_then(|field| readable(field, problems)),
+            rules: Rules::resolve(raw.virtual_index, raw.alias, problems),
         };
         (entry, raw.hosts)
     }
@@ -193,6 +200,7 @@ impl Entry {
             header_timeout: self.header_timeout.0,
             idle_timeout: self.idle_timeout.0,
             ca_file: self.ca_file.clone(),
+            rules: self.rules.clone(),
         })
     }
 
@@ -230,6 +238,7 @@ impl Entry {
         if let Some(file) = &self.ca_file {
             page.string("ca_file", &file.to_string_lossy());
         }
+        self.rules.print(&quoted(self.pattern.as_str()), page);
     }
 }
 
