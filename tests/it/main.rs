@@ -9,6 +9,7 @@ mod discovery;
 mod errors;
 mod eviction;
 mod freshness;
+mod index_properties;
 mod integrity;
 mod isolation;
 mod platform_hints;

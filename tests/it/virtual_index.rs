@@ -504,6 +504,19 @@ async fn an_immutable_tag_is_made_once_only_where_its_sources_are_immutable_too(
 }
 
 #[tokio::test]
+async fn an_index_that_lacked_a_source_is_never_immutable() {
+    let registry = FakeRegistry::with("team/app", "amd64", &image("linux/amd64")).await;
+    let lines = format!("{SHORT}immutable_tags = [\"*\"]\n{BY_TAG}");
+    let archway = Setup::in_front_of_with(&registry, &lines).start().await;
+    assert_eq!(entries(&latest(&archway).await.expect(200)).len(), 1);
+    registry.push("team/app", "arm64", &image("linux/arm64"));
+    eventually("the other architecture is there too", async || {
+        (entries(&latest(&archway).await.expect(200)).len() == 2).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_old_name_is_answered_from_the_multi_arch_tag() {
     let content = images::multi_platform("app");
     let registry = FakeRegistry::with("team/app", "latest", &content).await;

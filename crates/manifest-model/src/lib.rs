@@ -49,5 +49,5 @@ pub use platform::Platform;
 pub use platform::matcher::{Fallbacks, Matcher};
 pub use reference::Reference;
 pub use select::{Choice, choose, offered};
-pub use synthesize::{SOURCES, SYNTHETIC, Source, SynthesisError, synthesize};
+pub use synthesize::{SOURCES, SYNTHETIC, Source, SynthesisError, synthesize, synthesized_from};
 pub use tag::Tag;

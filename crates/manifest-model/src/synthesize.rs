@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Algorithm, Descriptor, Digest, Manifest, ManifestError, MediaType, Platform};
 
@@ -65,6 +65,19 @@ pub fn synthesize(sources: &[Source]) -> Result<Manifest, SynthesisError> {
     let bytes = serde_json::to_vec(&index).expect("strings and numbers are JSON");
     let manifest = Manifest::parse(bytes.into(), None, Algorithm::Sha256)?;
     Ok(manifest)
+}
+
+/// What an index says it was made of, as `NAME:TAG@DIGEST`; `None` for one that was pushed.
+pub fn synthesized_from(index: &Manifest) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Annotated {
+        #[serde(default)]
+        annotations: BTreeMap<String, String>,
+    }
+    let Annotated { annotations } = serde_json::from_slice(index.bytes()).ok()?;
+    let is_synthetic = index.is_index() && annotations.contains_key(SYNTHETIC);
+    let sources = annotations.get(SOURCES).filter(|_| is_synthetic)?;
+    Some(sources.split(',').map(str::to_owned).collect())
 }
 
 /// The order of the fields is that of the bytes.

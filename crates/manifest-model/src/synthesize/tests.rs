@@ -74,6 +74,22 @@ fn the_bytes_are_these() {
 }
 
 #[test]
+fn only_what_was_made_here_says_what_it_was_made_of() {
+    let made = synthesize(&[source("x:1", &[image("a", "linux/amd64")])]).unwrap();
+    let said = format!("x:1@{}", digest("x:1"));
+    assert_eq!(synthesized_from(&made), Some(vec![said]));
+    for body in [
+        r#"{"manifests":[]}"#,
+        r#"{"manifests":[],"annotations":null}"#,
+        r#"{"manifests":[],"annotations":{"io.archway.sources":"x"}}"#,
+        r#"{"layers":[],"annotations":{"io.archway.sources":"x","io.archway.synthetic":"true"}}"#,
+    ] {
+        let pushed = Manifest::parse(body.into(), None, Algorithm::Sha256).unwrap();
+        assert_eq!(synthesized_from(&pushed), None, "{body}");
+    }
+}
+
+#[test]
 fn two_images_for_one_platform_are_refused_and_both_are_named() {
     let error = synthesize(&[
         source("hello:amd64", &[image("a", "linux/amd64")]),

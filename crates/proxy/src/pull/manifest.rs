@@ -84,7 +84,7 @@ impl Pull {
         let Some(entry) = known else {
             return self.ask(repository, tag, None).await;
         };
-        let is_immutable = Self::is_immutable(repository, tag);
+        let is_immutable = self.is_immutable(repository, tag, &entry.digest).await?;
         match tag_state(&entry, is_immutable, config, SystemTime::now()) {
             TagState::Fresh => match self.by_digest(repository, &entry.digest).await {
                 // Made here and evicted: no upstream has it, but it can be made again.

@@ -6,8 +6,8 @@
 //! upstream, the lenders; what is linked here and there is fetched from there.
 
 use cache::TagEntry;
-use manifest_model::{Digest, Manifest, Reference, Tag};
-use tracing::{info, warn};
+use manifest_model::{Digest, Manifest, Reference, Tag, synthesized_from};
+use tracing::{debug, warn};
 
 use super::{ManifestAnswer, Outcome, Pull, PullError, Repository};
 use crate::{
@@ -79,14 +79,31 @@ impl Pull {
         repository.rule(tag).is_some()
     }
 
-    /// Whether `tag` may be used for ever once seen; what a rule makes only where all it looks at may.
-    pub(super) fn is_immutable(repository: &Repository, tag: &Tag) -> bool {
+    /// Whether what `tag` was seen to be may be used for ever: what a rule made only where all it looks at may be, and only
+    /// if all of that was there.
+    pub(super) async fn is_immutable(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        seen: &Digest,
+    ) -> Result<bool, PullError> {
         let patterns = &repository.upstream.config().immutable_tags;
-        let matches = |tag: &Tag| patterns.iter().any(|pattern| pattern.matches(tag));
-        let looked_at = repository
-            .rule(tag)
-            .map(|rule| rule.looks_at(&repository.name, tag));
-        matches(tag) && looked_at.is_none_or(|names| names.iter().all(|(_, tag)| matches(tag)))
+        let is_immutable = |tag: &Tag| patterns.iter().any(|pattern| pattern.matches(tag));
+        let Some(rule) = repository.rule(tag).filter(|_| is_immutable(tag)) else {
+            return Ok(is_immutable(tag));
+        };
+        let looked_at = rule.looks_at(&repository.name, tag);
+        if let RuleAnswer::Index { .. } = rule.answer {
+            let Some(seen) = self.stored_manifest(repository, seen).await? else {
+                return Ok(false);
+            };
+            match synthesized_from(&seen) {
+                Some(sources) if sources.len() < looked_at.len() => return Ok(false),
+                Some(_) => {}
+                None => return Ok(true),
+            }
+        }
+        Ok(looked_at.iter().all(|(_, tag)| is_immutable(tag)))
     }
 
     async fn by_rule(
@@ -112,7 +129,7 @@ impl Pull {
         match made {
             Ok(made) => self.keep(repository, tag, made, known).await,
             Err(problem) => {
-                info!(error = %Chain(&problem), repository = %repository.key, %tag, "a rule made nothing");
+                debug!(error = %Chain(&problem), repository = %repository.key, %tag, "a rule made nothing");
                 if is_verdict(&problem) {
                     self.inner.cache.remove_tag(&repository.key, tag).await?;
                 }
