@@ -26,9 +26,7 @@ impl Repository {
     pub fn name(&self) -> &RepoName {
         &self.name
     }
-}
 
-impl Repository {
     /// Another repository of the same upstream.
     pub(super) fn sibling(&self, name: &RepoName) -> Self {
         Self::at(Arc::clone(&self.upstream), name)
