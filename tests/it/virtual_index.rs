@@ -231,6 +231,20 @@ async fn when_a_source_moves_the_tag_follows_and_the_old_index_stays_by_digest()
 }
 
 #[tokio::test]
+async fn an_index_that_was_evicted_is_made_again() {
+    let registry = by_tag().await;
+    let lines = format!("tag_ttl = \"1h\"\n{BY_TAG}");
+    let mut archway = Setup::in_front_of_with(&registry, &lines).start().await;
+    let made = latest(&archway).await.expect(200);
+    archway.kill();
+    let digest = made.header("docker-content-digest").replace(':', "/");
+    let file = archway.cache_folder().join("blobs").join(digest);
+    std::fs::remove_file(file).expect("it was stored");
+    let archway = archway.restart().await;
+    assert_eq!(latest(&archway).await.expect(200).body, made.body);
+}
+
+#[tokio::test]
 async fn an_old_index_is_revalidated_by_heads_alone_and_a_fresh_one_asks_nobody() {
     let registry = by_tag().await;
     let archway = Setup::in_front_of_with(&registry, &format!("tag_ttl = \"1h\"\n{BY_TAG}"))

@@ -244,3 +244,6 @@ impl Meaning for Prefer {
         suggest::word(text, Prefer::ALL.map(|prefer| (prefer.word(), prefer)))
     }
 }
+
+#[cfg(test)]
+mod tests;
