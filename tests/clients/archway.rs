@@ -5,7 +5,12 @@ use integration_tests::proxy::Archway;
 use tokio::runtime;
 
 use crate::gate::Gate;
-use crate::standin::{ECR_HOST, Standin};
+use crate::images::TAG;
+use crate::setup::TEAM;
+use crate::standin::{ECR_HOST, MADE_OF, Standin};
+
+/// The tag Archway makes an index for, of what is in ECR under a tag for each architecture.
+pub(crate) const MADE: &str = "made";
 
 /// Starts one whose only ways to the stand-in lead through these two gates, with these lines for its listener.
 pub(crate) fn start(standin: &Standin, registry: &Gate, ecr_api: &Gate, listener: &str) -> Archway {
@@ -17,9 +22,14 @@ pub(crate) fn start(standin: &Standin, registry: &Gate, ecr_api: &Gate, listener
         r#"{{ username = "AWS", password_file = "{}" }}"#,
         standin.token_file.display()
     );
+    let made = format!(
+        "[[upstream.\"{ECR_HOST}\".virtual_index]]\nname = \"{TEAM}/*:{MADE}\"\nsources = {:?}",
+        MADE_OF.map(|architecture| format!("{TEAM}/*:{TAG}-{architecture}"))
+    );
     let mut setup = proxy::Setup::new()
         .listener("127.0.0.1", listener)
         .table(&upstream(ECR_HOST, registry, &ecr))
+        .table(&made)
         .table(&upstream("docker.io", registry, &hub));
     for (name, value) in &standin.credentials {
         setup = setup.env(name, value);

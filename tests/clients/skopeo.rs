@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::archway::MADE;
 use crate::cell::output;
 use crate::images::{Kind, TAG};
 use crate::layout;
-use crate::matrix::{By, Route, Want, check, wants};
+use crate::matrix::{By, Recorded, Route, Want, check, wants};
 use crate::setup::Setup;
+use crate::standin::MADE_OF;
 use crate::tools;
 
 #[test]
@@ -80,6 +82,30 @@ fn skopeo_copies_whole_images_into_another_repository_unchanged_and_again_with_e
                 want.image.index.to_string(),
                 "{want:?}, {upstream}"
             );
+        }
+    });
+}
+
+#[test]
+fn skopeo_copies_each_platform_of_an_index_archway_made_and_again_with_ecr_stopped() {
+    let mut setup = Setup::new();
+    setup.with_upstream_running_then_stopped(|setup, upstream| {
+        for image in &setup.standin.images {
+            for architecture in MADE_OF {
+                let target = setup.folder();
+                let mut copy = skopeo(setup);
+                copy.args(["--override-os", "linux", "--override-arch", architecture])
+                    .arg("copy");
+                let name = format!("{}/{}:{MADE}", setup.by_path(Route::Archway), image.name);
+                let target_name = format!("dir:{}", target.path().display());
+                run(copy, &format!("docker://{name}"), &target_name);
+                let pushed = image.children[architecture].manifest.to_string();
+                assert_eq!(
+                    layout::dir_recorded(target.path()),
+                    Recorded::of([pushed], architecture),
+                    "{name}, {upstream}"
+                );
+            }
         }
     });
 }

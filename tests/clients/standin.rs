@@ -19,6 +19,9 @@ use crate::tools;
 /// The registry's name, as image references have it.
 pub(crate) const ECR_HOST: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
 
+/// The architectures that have a tag `TAG-ARCHITECTURE` of their own as well, in the team's namespace.
+pub(crate) const MADE_OF: [&str; 2] = ["amd64", "arm64"];
+
 /// See the module's head.
 pub(crate) struct Standin {
     /// docker-registry on S3: its blobs are redirects to pre-signed URLs.
@@ -114,7 +117,28 @@ impl Standin {
                         .args(["--dest-creds", &self.user_and_token(), &source, &target]),
                 );
             }
+            for architecture in MADE_OF {
+                self.push_part(image, &source, architecture);
+            }
         }
+    }
+
+    /// One architecture's image under a tag of its own.
+    fn push_part(&self, image: &Image, source: &str, architecture: &str) {
+        let target = format!(
+            "docker://{}/{TEAM}/{}:{TAG}-{architecture}",
+            self.registry, image.name
+        );
+        let mut copy = self.skopeo();
+        copy.args(["--override-os", "linux", "--override-arch", architecture])
+            .args([
+                "copy",
+                "--quiet",
+                "--preserve-digests",
+                "--dest-tls-verify=false",
+            ])
+            .args(["--dest-creds", &self.user_and_token(), source, &target]);
+        output(&mut copy);
     }
 
     fn skopeo(&self) -> Command {

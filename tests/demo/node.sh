@@ -92,7 +92,7 @@ node_ctr() {
     "$TOOLS/bin/ctr" --address "$WORK/$node/containerd.sock" "$@"
 }
 
-# Pulls as the node would; why the platform is named, step 7 of the story says.
+# Pulls as the node would; why the platform is named, step 8 of the story says.
 pull() {
   local node=$1
   shown "[$node] ctr images pull --hosts-dir certs.d --platform ${PLATFORM[$node]} $IMAGE"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The story of `make demo`, told step by step; started by demo.sh as the first process of namespaces of its own.
-# The parts: team.sh (what the team does with docker and ECR), node.sh (the two nodes),
+# The parts: team.sh (what the team does with docker and ECR), node.sh (the two nodes), greeting.sh (tags alone),
 # report.py (the table at the end).
 set -euo pipefail
 
@@ -24,6 +24,8 @@ export ARCHWAY_TOOLS=$TOOLS
 . "$DEMO/team.sh"
 # shellcheck source=tests/demo/node.sh
 . "$DEMO/node.sh"
+# shellcheck source=tests/demo/greeting.sh
+. "$DEMO/greeting.sh"
 
 # The names that this demo knows, and no others.
 make_private() {
@@ -97,6 +99,7 @@ default = "linux/amd64"      # for clients that can take no index and do not say
 auth = "ecr"                 # the token comes from the ECR API, by the AWS SDK's usual credentials
 tag_ttl = "1s"               # short, so that the outage below finds the tag out of date
 TOML
+  greeting_rule >>"$WORK/archway.toml"
   indent <"$WORK/archway.toml"
   "$ARCHWAY" serve --config "$WORK/archway.toml" >"$WORK/log/archway.out" 2>"$WORK/log/archway.log" &
   ARCHWAY_PID=$!
@@ -173,6 +176,8 @@ prologue() {
   push_hello
   step "One name for both" "A manifest list: hello:latest is whichever fits the machine that pulls it."
   push_index
+  step "Another image, the old way" "A tag for each architecture, and no name for both."
+  push_greeting
   stop_docker
   list_parts >"$WORK/parts"
   "$STANDIN" mark "$WORK/ecr"
@@ -225,6 +230,7 @@ same_parts() { printf '%d parts\n' "$(content "$1" | comm -12 - "$WORK/$1/conten
 main() {
   prologue
   first_pulls
+  per_architecture_tags
   outage
   step "What it took"
   python3 "$DEMO/report.py" "$WORK" || fail "the figures are not what they must be"

@@ -3,8 +3,8 @@
 //! Every word a registry speaks has a type here: [`Digest`], [`RepoName`], [`Tag`], [`Reference`], [`MediaType`],
 //! [`Platform`]. Text becomes one of them by `FromStr`, which checks its grammar, and text again by `Display`.
 //! A [`Manifest`] keeps the bytes it was received as, which are the truth, and beside them a lenient view of what they
-//! link to; it is never written out again. [`choose`] picks the entry of an index that containerd would pick for a
-//! [`Platform`], by way of a [`Matcher`].
+//! link to; it is never written out again. [`synthesize()`] makes a new index of images that have none. [`choose`] picks
+//! the entry of an index that containerd would pick for a [`Platform`], by way of a [`Matcher`].
 //!
 //! ```
 //! use manifest_model::{Algorithm, Choice, Manifest, Matcher, Platform, choose};
@@ -33,6 +33,7 @@ mod name;
 mod platform;
 mod reference;
 mod select;
+mod synthesize;
 mod tag;
 pub mod user_agent;
 
@@ -48,4 +49,5 @@ pub use platform::Platform;
 pub use platform::matcher::{Fallbacks, Matcher};
 pub use reference::Reference;
 pub use select::{Choice, choose, offered};
+pub use synthesize::{SOURCES, SYNTHETIC, Source, SynthesisError, synthesize, synthesized_from};
 pub use tag::Tag;

@@ -37,7 +37,9 @@ pub use platform::PlatformConfig;
 pub use secret::{Secret, SecretError};
 pub use server::Server;
 pub use tag_pattern::TagPattern;
-pub use upstreams::{Auth, EcrAuth, Resolve, UpstreamConfig, Upstreams};
+pub use upstreams::{
+    Auth, EcrAuth, NamePattern, Prefer, Resolve, Rule, RuleAnswer, Rules, UpstreamConfig, Upstreams,
+};
 
 use error::{Problem, Problems};
 use field::{Entries, Field};

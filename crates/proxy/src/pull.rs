@@ -4,6 +4,7 @@
 //! Work that others may be waiting for (a fetched manifest, a fill) runs on tasks of its own: it does not end with the client
 //! that asked first.
 
+mod alias;
 mod blob;
 mod error;
 mod fill;
@@ -14,7 +15,9 @@ mod manifest;
 mod memory;
 mod platform;
 mod repository;
+mod rules;
 mod through;
+mod virtual_index;
 
 use std::{sync::Arc, time::Duration};
 
@@ -77,6 +80,7 @@ struct Inner {
     upstreams: Registry,
     manifests: Memory,
     fetches: Flights<(RepoKey, Reference), Result<ManifestAnswer, PullError>>,
+    ruled: Flights<(RepoKey, Reference), Result<ManifestAnswer, PullError>>,
     freshness: Freshness,
     metrics: Arc<Metrics>,
     /// Connections that downloads may have beside their first, over all upstreams.
@@ -100,6 +104,7 @@ impl Pull {
             upstreams,
             manifests: Memory::new(),
             fetches: Flights::new(),
+            ruled: Flights::new(),
             freshness: Freshness::new(),
             metrics,
             extra_connections: Arc::new(Semaphore::new(config.max_extra_connections)),

@@ -158,6 +158,7 @@ impl Pull {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<BlobAnswer, PullError> {
+        let repository = &self.lender(repository, digest)?;
         let linked = self.inner.cache.is_linked(&repository.key, digest)?;
         match self.inner.cache.join(digest)? {
             Joined::Leading(work, follower) => {
@@ -188,6 +189,7 @@ impl Pull {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<(Option<u64>, Outcome), PullError> {
+        let repository = &self.lender(repository, digest)?;
         let linked = self.inner.cache.is_linked(&repository.key, digest)?;
         if let Some(blob) = self.inner.cache.stored(digest)? {
             self.confirm_link(repository, digest, linked).await?;

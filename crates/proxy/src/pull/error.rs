@@ -30,6 +30,20 @@ pub enum PullError {
     /// The image cannot be resolved: nested too deep, or a config that is none.
     #[error("the index cannot be resolved: {0}")]
     Unresolvable(&'static str),
+    /// The upstream says it has none of the names a rule looks at.
+    #[error("none of the names it is made of exists: {}", tried.join(", "))]
+    NoSource {
+        /// The names, as `NAME:TAG`.
+        tried: Vec<String>,
+    },
+    /// A rule leads to several images for one platform; taking any of them would be a guess.
+    #[error("its rule leads to {} images for {platform}: {}", candidates.len(), candidates.join(", "))]
+    Ambiguous {
+        /// The platform.
+        platform: Platform,
+        /// The images, as `NAME:TAG@DIGEST`.
+        candidates: Vec<String>,
+    },
     /// All fill slots are taken and none came free in time.
     #[error("too many downloads are running")]
     Busy,

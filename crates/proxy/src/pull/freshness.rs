@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use cache::{RepoKey, TagEntry};
-use manifest_model::{Reference, Tag};
+use manifest_model::Reference;
 use moka::sync::Cache;
 
 use crate::{config::UpstreamConfig, protocol::host::Host, upstream::Absent};
@@ -31,18 +31,13 @@ pub(super) enum TagState {
 /// Judges a tag by its upstream's rules.
 pub(super) fn tag_state(
     entry: &TagEntry,
-    tag: &Tag,
+    is_immutable: bool,
     config: &UpstreamConfig,
     now: SystemTime,
 ) -> TagState {
     // A clock that was set back makes an entry look young, never old.
     let age = now.duration_since(entry.confirmed).unwrap_or_default();
-    if age < config.tag_ttl
-        || config
-            .immutable_tags
-            .iter()
-            .any(|pattern| pattern.matches(tag))
-    {
+    if age < config.tag_ttl || is_immutable {
         TagState::Fresh
     } else if age < config.tag_ttl.saturating_add(config.stale_if_error) {
         TagState::Stale(age)

@@ -2,13 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
-use cache::TagEntry;
+use cache::{RepoKey, TagEntry};
 use manifest_model::{Digest, Manifest, Reference, Tag};
 use tracing::{error, info, warn};
 
 use super::{
     Outcome, Pull, PullError, Repository,
+    flight::Flights,
     freshness::{TagState, tag_state},
+    rules::is_absent,
 };
 use crate::upstream::{Chain, FetchError};
 
@@ -27,7 +29,7 @@ pub struct ManifestAnswer {
 }
 
 impl ManifestAnswer {
-    fn new(manifest: Manifest, outcome: Outcome) -> Self {
+    pub(super) fn new(manifest: Manifest, outcome: Outcome) -> Self {
         Self {
             manifest,
             outcome,
@@ -63,6 +65,7 @@ impl Pull {
             }
         }
         let reference = Reference::Digest(*digest);
+        let repository = &self.lender(repository, digest)?;
         self.fly(
             repository,
             reference.clone(),
@@ -79,10 +82,17 @@ impl Pull {
         let config = repository.upstream.config();
         let known = self.inner.cache.tag(&repository.key, tag)?;
         let Some(entry) = known else {
-            return self.confirm(repository, tag, None).await;
+            return self.ask(repository, tag, None).await;
         };
-        match tag_state(&entry, tag, config, SystemTime::now()) {
-            TagState::Fresh => self.by_digest(repository, &entry.digest).await,
+        let is_immutable = self.is_immutable(repository, tag, &entry.digest).await?;
+        match tag_state(&entry, is_immutable, config, SystemTime::now()) {
+            TagState::Fresh => match self.by_digest(repository, &entry.digest).await {
+                // Made here and evicted: no upstream has it, but it can be made again.
+                Err(problem) if is_absent(&problem) && Self::is_ruled(repository, tag) => {
+                    self.ask(repository, tag, None).await
+                }
+                answer => answer,
+            },
             TagState::Stale(age)
                 if self.inner.freshness.is_troubled(repository.upstream.host()) =>
             {
@@ -90,8 +100,7 @@ impl Pull {
             }
             TagState::Stale(age) => {
                 let confirmed =
-                    tokio::time::timeout(PATIENCE, self.confirm(repository, tag, Some(entry)))
-                        .await;
+                    tokio::time::timeout(PATIENCE, self.ask(repository, tag, Some(entry))).await;
                 match confirmed {
                     Ok(Err(problem))
                         if problem
@@ -108,7 +117,7 @@ impl Pull {
                     Err(_) => self.stale(repository, &entry, age).await,
                 }
             }
-            TagState::TooOld => self.confirm(repository, tag, Some(entry)).await,
+            TagState::TooOld => self.ask(repository, tag, Some(entry)).await,
         }
     }
 
@@ -127,7 +136,7 @@ impl Pull {
     }
 
     /// Asks the upstream what `tag` is now; one question for all who want to know.
-    async fn confirm(
+    pub(super) async fn confirm(
         &self,
         repository: &Repository,
         tag: &Tag,
@@ -191,7 +200,7 @@ impl Pull {
     }
 
     /// Gets a manifest and keeps it. If it cannot be kept, the client has it all the same.
-    async fn fetch(
+    pub(super) async fn fetch(
         &self,
         repository: &Repository,
         reference: &Reference,
@@ -233,6 +242,7 @@ impl Pull {
                     ttl,
                 );
                 if let Reference::Tag(tag) = reference
+                    && !Self::is_ruled(repository, tag)
                     && let Err(trouble) = self.inner.cache.remove_tag(&repository.key, tag).await
                 {
                     return trouble.into();
@@ -247,7 +257,7 @@ impl Pull {
         problem.into()
     }
 
-    async fn stored_manifest(
+    pub(super) async fn stored_manifest(
         &self,
         repository: &Repository,
         digest: &Digest,
@@ -275,7 +285,7 @@ impl Pull {
     }
 
     /// Runs `work` unless the same name is being asked for already or is known to be absent.
-    async fn fly<F>(
+    pub(super) async fn fly<F>(
         &self,
         repository: &Repository,
         reference: Reference,
@@ -292,6 +302,22 @@ impl Pull {
             }
             .into());
         }
+        self.join(&self.inner.fetches, repository, key.1, work)
+            .await
+    }
+
+    /// Runs `work`, or waits for the flight of the same name that is under way.
+    pub(super) async fn join<F>(
+        &self,
+        flights: &Flights<(RepoKey, Reference), Result<ManifestAnswer, PullError>>,
+        repository: &Repository,
+        reference: Reference,
+        work: impl FnOnce(Self, Repository) -> F,
+    ) -> Result<ManifestAnswer, PullError>
+    where
+        F: Future<Output = Result<ManifestAnswer, PullError>> + Send + 'static,
+    {
+        let key = (repository.key.clone(), reference);
         let stop = self.inner.stop.clone();
         let work = || {
             let work = work(self.clone(), repository.clone());
@@ -301,8 +327,7 @@ impl Pull {
                     .unwrap_or(Err(PullError::Interrupted))
             }
         };
-        self.inner
-            .fetches
+        flights
             .join(key, &self.inner.tasks, work)
             .await
             .unwrap_or(Err(PullError::Interrupted))

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How deep indexes may be nested.
-const MAX_DEPTH: usize = 8;
+pub(super) const MAX_DEPTH: usize = 8;
 
 /// The largest image config read to learn its platform.
 const LARGEST_CONFIG: usize = 8 * 1024 * 1024;
@@ -95,7 +95,8 @@ impl Pull {
         Err(PullError::Unresolvable("its indexes are nested too deep"))
     }
 
-    async fn config_platform(
+    /// The platform an image's config names.
+    pub(super) async fn config_platform(
         &self,
         repository: &Repository,
         config: &Descriptor,

@@ -26,6 +26,21 @@ impl Repository {
     pub fn name(&self) -> &RepoName {
         &self.name
     }
+
+    /// Another repository of the same upstream.
+    pub(super) fn sibling(&self, name: &RepoName) -> Self {
+        Self::at(Arc::clone(&self.upstream), name)
+    }
+
+    fn at(upstream: Arc<Upstream>, name: &RepoName) -> Self {
+        let name = official_name(upstream.host(), name);
+        let key = RepoKey::new(upstream.host().as_str(), &name);
+        Self {
+            upstream,
+            name,
+            key,
+        }
+    }
 }
 
 impl Pull {
@@ -35,16 +50,8 @@ impl Pull {
         host: &Host,
         name: &RepoName,
     ) -> Result<Option<Repository>, PullError> {
-        let Some(upstream) = self.inner.upstreams.find(host)? else {
-            return Ok(None);
-        };
-        let name = official_name(host, name);
-        let key = RepoKey::new(host.as_str(), &name);
-        Ok(Some(Repository {
-            upstream,
-            name,
-            key,
-        }))
+        let upstream = self.inner.upstreams.find(host)?;
+        Ok(upstream.map(|upstream| Repository::at(upstream, name)))
     }
 }
 

@@ -142,6 +142,26 @@ impl From<PullError> for ApiError {
                     ..Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, message)
                 }
             }
+            PullError::NoSource { tried } => Self {
+                detail: Some(json!({ "tried": tried })),
+                ..Self::new(
+                    StatusCode::NOT_FOUND,
+                    Code::ManifestUnknown,
+                    error.to_string(),
+                )
+            },
+            // Not 404: what was asked for is there, more than once. Asking again does not help, so no `Retry-After`.
+            PullError::Ambiguous {
+                platform,
+                candidates,
+            } => Self {
+                detail: Some(json!({ "platform": platform.to_string(), "candidates": candidates })),
+                ..Self::new(
+                    StatusCode::BAD_GATEWAY,
+                    Code::Unavailable,
+                    error.to_string(),
+                )
+            },
             PullError::Unresolvable(_) => Self::new(
                 StatusCode::BAD_GATEWAY,
                 Code::Unavailable,

@@ -45,6 +45,22 @@ header_timeout = "1h 1s"
 idle_timeout = "2m"
 ca_file = "/dev/null"
 
+[[upstream."ghcr.io".virtual_index]]
+name = "team/*:*"
+sources = ["team/*:*-amd64", "team/*-arm64:*"]
+platforms = ["linux/amd64", "linux/arm64"]
+prefer = "rule"
+
+[[upstream."ghcr.io".virtual_index]]
+name = "hello:latest"
+sources = ["hello:amd64"]
+
+[[upstream."ghcr.io".alias]]
+name = "*:*-arm64"
+target = "*:*"
+platform = "linux/arm64"
+prefer = "rule"
+
 [upstream."quay.io:8443"]
 auth = "docker-config"
 resolve = "needed"

@@ -13,6 +13,7 @@ use crate::protocol::host::{Host, HostPattern};
 
 use super::auth::{Auth, AuthSetting, RawAuth};
 use super::endpoint::{self, Endpoint};
+use super::rules::{RawAlias, RawVirtualIndex, Rules};
 use crate::config::error::{Problem, Problems};
 use crate::config::field::{Count, Field, Meaning, Wrong, or};
 use crate::config::platform::PlatformValue;
@@ -59,6 +60,8 @@ pub struct UpstreamConfig {
     pub ca_file: Option<PathBuf>,
     /// How many connections one large blob may be fetched over; 1 is one after another.
     pub parallel: usize,
+    /// Names answered from other names.
+    pub rules: Rules,
 }
 
 /// When a tag that is an index is answered by one of its children.
@@ -90,6 +93,7 @@ pub(super) struct Entry {
     idle_timeout: Timeout,
     ca_file: Option<PathBuf>,
     parallel: usize,
+    rules: Rules,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -113,6 +117,8 @@ pub(in super::super) struct RawUpstream {
     idle_timeout: Option<Field<Timeout>>,
     ca_file: Option<Field<PathBuf>>,
     parallel: Option<Count>,
+    virtual_index: Vec<RawVirtualIndex>,
+    alias: Vec<RawAlias>,
 }
 
 impl Entry {
@@ -180,6 +186,7 @@ impl Entry {
                 .parallel
                 .and_then(|count| count.take("parallel", 1..=MOST_PARALLEL, problems))
                 .unwrap_or(DEFAULT_PARALLEL),
+            rules: Rules::resolve(raw.virtual_index, raw.alias, problems),
         };
         (entry, raw.hosts)
     }
@@ -204,6 +211,7 @@ impl Entry {
             idle_timeout: self.idle_timeout.0,
             ca_file: self.ca_file.clone(),
             parallel: self.parallel,
+            rules: self.rules.clone(),
         })
     }
 
@@ -242,6 +250,7 @@ impl Entry {
             page.string("ca_file", &file.to_string_lossy());
         }
         page.raw("parallel", self.parallel);
+        self.rules.print(&quoted(self.pattern.as_str()), page);
     }
 }
 

@@ -1,0 +1,100 @@
+# shellcheck shell=bash
+# A second image of the team's, from before there were manifest lists: a tag for each architecture and no name for
+# both. Archway makes that name. Sourced by story.sh.
+
+GREETING=$REGISTRY/greeting
+GREETING_IMAGE=$GREETING:1.0
+GREETING_PORT=8081
+REPLICA_URL=http://$GATEWAY:5001
+OCI_INDEX_TYPE=application/vnd.oci.image.index.v1+json
+
+# The same program as hello, under another path, so that no node has its layer yet.
+push_greeting() {
+  local arch dir
+  for arch in "${ARCHITECTURES[@]}"; do
+    dir=$WORK/greeting/$arch
+    mkdir -p "$dir"
+    cp "$WORK/hello/$arch/hello" "$dir"
+    printf 'FROM scratch\nCOPY hello /greeting\nENTRYPOINT ["/greeting", "%s"]\n' "$GREETING_PORT" >"$dir/Dockerfile"
+    shown "docker build --platform linux/$arch -t $GREETING_IMAGE-$arch ."
+    quietly docker build --platform "linux/$arch" -t "$GREETING_IMAGE-$arch" "$dir"
+    run docker push "$GREETING_IMAGE-$arch"
+  done
+}
+
+# The lines of Archway's configuration that make the name.
+greeting_rule() {
+  cat <<TOML
+
+[[upstream."$REGISTRY".virtual_index]]
+name = "greeting:*"          # where ECR has no such tag ...
+sources = ["greeting:*-amd64", "greeting:*-arm64"]     # ... these make an index
+TOML
+}
+
+# Another Archway with a cache of its own, which knows nothing of the first.
+start_replica() {
+  sed -e "s|$GATEWAY:5000|$GATEWAY:5001|" -e "s|$WORK/cache|$WORK/replica-cache|" "$WORK/archway.toml" >"$WORK/replica.toml"
+  printf '\n[admin]\naddress = "off"\n' >>"$WORK/replica.toml"
+  "$ARCHWAY" serve --config "$WORK/replica.toml" >"$WORK/log/replica.out" 2>"$WORK/log/replica.log" &
+  until_true 20 "the second Archway to start" curl -sf "$REPLICA_URL/v2/"
+}
+
+# What a manifest of greeting hashes to, asked of an Archway at URL $1 by name $2.
+greeting_digest() {
+  curl -sf -H "Accept: $OCI_INDEX_TYPE" -H "Accept: $MANIFEST_TYPE" "$1/v2/greeting/manifests/$2?ns=$REGISTRY" | digest_of
+}
+
+run_greeting() {
+  local node=$1
+  shown "[$node] ctr run --detach --net-host --platform ${PLATFORM[$node]} $GREETING_IMAGE greeting"
+  quietly node_ctr "$node" run --detach --net-host --snapshotter native --platform "${PLATFORM[$node]}" \
+    --cgroup "/$CGROUP/$node-greeting" "$GREETING_IMAGE" greeting
+  until_true 10 "greeting on $node" curl -sf "http://${ADDRESS[$node]}:$GREETING_PORT/hello"
+}
+
+# Stops it and takes the image off the node again.
+remove_greeting() {
+  local node=$1
+  quietly node_ctr "$node" task kill --signal KILL greeting
+  until_true 10 "the end of greeting on $node" greeting_stopped "$node"
+  quietly node_ctr "$node" task delete greeting
+  quietly node_ctr "$node" container delete greeting
+  quietly node_ctr "$node" images rm --sync "$GREETING_IMAGE"
+}
+
+greeting_stopped() { node_ctr "$1" task ls | grep -q '^greeting .*STOPPED'; }
+
+greeting_everywhere() {
+  local node
+  local -A machine=([x86]=x86_64 [arm]=aarch64) wanted
+  wanted=([x86]=$(greeting_digest "$ARCHWAY_URL" 1.0) [arm]=$(greeting_digest "$ARCHWAY_URL" 1.0-arm64))
+  for node in x86 arm; do
+    IMAGE=$GREETING_IMAGE pull "$node"
+    run_greeting "$node"
+    expect "$node runs its own architecture" "${machine[$node]}" \
+      "$(curl -sf "http://${ADDRESS[$node]}:$GREETING_PORT/hello" | jq -r .arch)"
+  done
+  expect "the x86 node holds the tag as the index Archway made" "${wanted[x86]}" \
+    "$(IMAGE=$GREETING_IMAGE target_digest x86)"
+  expect "the Arm node holds the tag as the image that was pushed" "${wanted[arm]}" \
+    "$(IMAGE=$GREETING_IMAGE target_digest arm)"
+  remove_greeting x86
+  remove_greeting arm
+}
+
+per_architecture_tags() {
+  step "The same with a tag for each architecture" \
+    "greeting has no manifest list: ECR holds greeting:1.0-amd64 and greeting:1.0-arm64, and no greeting:1.0." \
+    "The rule in Archway's configuration makes that name."
+  shown "curl .../greeting/manifests/1.0"
+  curl -sf -H "Accept: $OCI_INDEX_TYPE" "$ARCHWAY_URL/v2/greeting/manifests/1.0?ns=$REGISTRY" >"$WORK/greeting.json"
+  jq -r '(.manifests[] | "\(.platform.os)/\(.platform.architecture)  \(.digest)"), .annotations["io.archway.sources"]' \
+    "$WORK/greeting.json" | indent
+  expect "its architectures" "${ARCHITECTURES[*]}" \
+    "$(jq -r '[.manifests[].platform.architecture] | join(" ")' "$WORK/greeting.json")"
+  start_replica
+  expect "a second Archway with an empty cache makes the same digest" "$(digest_of <"$WORK/greeting.json")" \
+    "$(greeting_digest "$REPLICA_URL" 1.0)"
+  greeting_everywhere
+}
