@@ -20,6 +20,7 @@ use crate::{
     disk::{Disk, Staged},
     error::CacheError,
     eviction,
+    hot::Hot,
     index::{Index, TagEntry},
 };
 
@@ -76,6 +77,7 @@ pub struct Cache {
 struct Inner {
     blobs: Arc<Blobs>,
     index: Index,
+    hot: Hot,
     options: Options,
     bytes: AtomicU64,
     evicted_bytes: AtomicU64,
@@ -93,6 +95,7 @@ impl Cache {
         let inner = Inner {
             blobs: Arc::new(Blobs::new(disk, options.max_fills, options.max_open_files)),
             index,
+            hot: Hot::new(),
             options: options.clone(),
             bytes,
             evicted_bytes: AtomicU64::new(0),
@@ -138,7 +141,8 @@ impl Cache {
 
     /// Whether `repo` was seen to contain `digest`.
     pub fn is_linked(&self, repo: &RepoKey, digest: &Digest) -> Result<bool, CacheError> {
-        Ok(self.inner.index.is_linked(repo, digest)?)
+        let look = || Ok(self.inner.index.is_linked(repo, digest)?);
+        self.inner.hot.is_linked(repo, digest, look)
     }
 
     /// Notes that `repo` contains `digest`: its upstream has said so. Durable when this returns.
@@ -187,9 +191,15 @@ impl Cache {
             } else {
                 None
             };
-            cache
-                .index()
-                .record_manifest(&repo, &manifest, tag.as_ref())?;
+            let record = || {
+                cache
+                    .index()
+                    .record_manifest(&repo, &manifest, tag.as_ref())
+            };
+            match &tag {
+                Some(tag) => cache.inner.hot.tag_changes(&repo, tag, record)?,
+                None => record()?,
+            }
             if let Some(staged) = staged {
                 disk.publish(&staged, &digest)?;
             }
@@ -200,7 +210,8 @@ impl Cache {
 
     /// Where `tag` pointed when the upstream was last asked.
     pub fn tag(&self, repo: &RepoKey, tag: &Tag) -> Result<Option<TagEntry>, CacheError> {
-        Ok(self.inner.index.tag(repo, tag)?)
+        let look = || Ok(self.inner.index.tag(repo, tag)?);
+        self.inner.hot.tag(repo, tag, look)
     }
 
     /// The upstream has just said that `tag` points at `digest`, which is stored and linked already.
@@ -211,15 +222,21 @@ impl Cache {
         digest: &Digest,
     ) -> Result<(), CacheError> {
         let (repo, tag, digest) = (repo.clone(), tag.clone(), *digest);
-        self.blocking(move |cache| Ok(cache.index().confirm_tag(&repo, &tag, &digest)?))
-            .await
+        self.blocking(move |cache| {
+            let confirm = || cache.index().confirm_tag(&repo, &tag, &digest);
+            Ok(cache.inner.hot.tag_changes(&repo, &tag, confirm)?)
+        })
+        .await
     }
 
     /// The upstream has just said that there is no such tag.
     pub async fn remove_tag(&self, repo: &RepoKey, tag: &Tag) -> Result<(), CacheError> {
         let (repo, tag) = (repo.clone(), tag.clone());
-        self.blocking(move |cache| Ok(cache.index().remove_tag(&repo, &tag)?))
-            .await
+        self.blocking(move |cache| {
+            let remove = || cache.index().remove_tag(&repo, &tag);
+            Ok(cache.inner.hot.tag_changes(&repo, &tag, remove)?)
+        })
+        .await
     }
 
     /// Writes remembered uses to the index, so that they survive a restart. Called now and then, and at shutdown.

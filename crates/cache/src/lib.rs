@@ -20,6 +20,7 @@ mod cache;
 mod disk;
 mod error;
 mod eviction;
+mod hot;
 mod index;
 mod open_file;
 mod read;

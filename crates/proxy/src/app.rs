@@ -24,12 +24,15 @@ use crate::{
     pull::Pull,
     routes::{self, Service},
     server::{Bound, Server},
-    telemetry::metrics::Metrics,
+    telemetry::{self, access::Observer, lines::Lines, metrics::Metrics},
     upstream::{Chain, Registry},
 };
 
 /// How often remembered uses are written down.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long the last lines of the access log may take.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Why the proxy could not start.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +50,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The thread that writes the access log could not be started.
+    #[error("cannot start the access log")]
+    Log(#[source] io::Error),
     /// Signals could not be watched.
     #[error("cannot watch for signals")]
     Signals(#[source] io::Error),
@@ -61,6 +67,7 @@ pub struct App {
     server: Server,
     bound: Vec<Bound>,
     stop: CancellationToken,
+    lines: Option<Lines>,
 }
 
 impl App {
@@ -87,7 +94,17 @@ impl App {
             config: Arc::clone(&config),
             pull: pull.clone(),
         };
-        let router = routes::router(service, Arc::clone(&metrics));
+        let lines = if telemetry::is_human(&config.log) {
+            None
+        } else {
+            let dropped = metrics.access_lines_dropped.clone();
+            Some(Lines::to(io::stderr(), dropped).map_err(StartError::Log)?)
+        };
+        let observer = Observer {
+            metrics: Arc::clone(&metrics),
+            lines: lines.clone(),
+        };
+        let router = routes::router(service, observer);
         let ready = Arc::new(AtomicBool::new(true));
         let mut bound = Vec::new();
         if let Some(address) = config.admin {
@@ -113,6 +130,7 @@ impl App {
             server,
             bound,
             stop,
+            lines,
         })
     }
 
@@ -126,6 +144,7 @@ impl App {
             server,
             bound,
             stop,
+            lines,
         } = self;
         let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
@@ -159,6 +178,9 @@ impl App {
         }
         pull.drain(deadline.saturating_duration_since(Instant::now()))
             .await;
+        if let Some(lines) = lines {
+            lines.flush(LAST_LINES);
+        }
         info!("stopped");
         Ok(())
     }

@@ -25,10 +25,7 @@ use crate::{
     protocol::{headers, target::Target},
     pull::Pull,
     server::Slot,
-    telemetry::{
-        access::{self, Account},
-        metrics::Metrics,
-    },
+    telemetry::access::{self, Account, Observer},
     upstream::ListingKind,
 };
 
@@ -51,11 +48,11 @@ pub struct Arrival {
 }
 
 /// The registry API as a router. Requests need an [`Arrival`] in their extensions.
-pub fn router(service: Service, metrics: Arc<Metrics>) -> Router {
+pub fn router(service: Service, observer: Observer) -> Router {
     Router::new()
         .fallback(answer)
         .with_state(service)
-        .layer(middleware::from_fn_with_state(metrics, access::observe))
+        .layer(middleware::from_fn_with_state(observer, access::observe))
 }
 
 async fn answer(

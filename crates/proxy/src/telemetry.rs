@@ -1,6 +1,7 @@
 //! What the proxy tells about itself: log lines, one access event per request, metrics.
 
 pub mod access;
+pub mod lines;
 pub mod metrics;
 
 use std::io::{self, IsTerminal};
@@ -23,6 +24,15 @@ const TALKATIVE: [&str; 10] = [
     "reqwest",
 ];
 
+/// Whether log lines are for people rather than for programs.
+pub(crate) fn is_human(log: &Log) -> bool {
+    match log.format {
+        LogFormat::Human => true,
+        LogFormat::Json => false,
+        LogFormat::Auto => io::stderr().is_terminal(),
+    }
+}
+
 /// Sends log events to standard error in the configured format. To be called once, by the binary.
 pub fn init(log: &Log) {
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
@@ -34,11 +44,7 @@ pub fn init(log: &Log) {
     } else {
         filter.add_directive("access=off".parse().expect("a valid directive"))
     };
-    let human = match log.format {
-        LogFormat::Human => true,
-        LogFormat::Json => false,
-        LogFormat::Auto => io::stderr().is_terminal(),
-    };
+    let human = is_human(log);
     let registry = tracing_subscriber::registry().with(filter);
     if human {
         let layer = tracing_subscriber::fmt::layer()

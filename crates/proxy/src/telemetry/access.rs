@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use axum::{
@@ -21,9 +21,13 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use serde::Serialize;
 use tracing::info;
 
-use super::metrics::{Metrics, OutcomeLabels, RequestLabels};
+use super::{
+    lines::Lines,
+    metrics::{Metrics, OutcomeLabels, RequestLabels},
+};
 use crate::pull::Outcome;
 
 /// Names a request in its answer and in the log, so that a client's report finds its line.
@@ -62,12 +66,17 @@ pub struct Account {
     pub error: Option<String>,
 }
 
+/// Who is told of requests.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// Where lines in JSON go. In any other format they are log events like all others.
+    pub lines: Option<Lines>,
+}
+
 /// The middleware: times the request, wraps the body.
-pub async fn observe(
-    State(metrics): State<Arc<Metrics>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub async fn observe(State(observer): State<Observer>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
@@ -104,7 +113,7 @@ pub async fn observe(
         user_agent,
         status,
         account,
-        metrics,
+        observer,
         bytes: 0,
         expected,
         ended,
@@ -121,7 +130,7 @@ struct Event {
     user_agent: String,
     status: StatusCode,
     account: Account,
-    metrics: Arc<Metrics>,
+    observer: Observer,
     bytes: u64,
     expected: Option<u64>,
     ended: bool,
@@ -129,13 +138,29 @@ struct Event {
 
 impl Drop for Event {
     fn drop(&mut self) {
-        let Self {
-            account, metrics, ..
-        } = &*self;
         let elapsed = self.started.elapsed();
-        let outcome = Metrics::outcome(account.outcome);
+        let outcome = Metrics::outcome(self.account.outcome);
+        self.count(outcome, elapsed);
+        if !tracing::enabled!(target: "access", tracing::Level::INFO) {
+            return;
+        }
+        let line = self.line(outcome, elapsed);
+        match &self.observer.lines {
+            Some(lines) => lines.add(|buffer| {
+                // Into memory, and all of it has a spelling in JSON.
+                let _ = serde_json::to_writer(&mut *buffer, &line);
+                buffer.push(b'\n');
+            }),
+            None => line.log(),
+        }
+    }
+}
+
+impl Event {
+    fn count(&self, outcome: &'static str, elapsed: Duration) {
+        let metrics = &self.observer.metrics;
         let labels = RequestLabels {
-            endpoint: account.endpoint,
+            endpoint: self.account.endpoint,
             outcome,
             status: status_class(self.status),
         };
@@ -148,27 +173,97 @@ impl Drop for Event {
         if !self.ended {
             metrics.aborted.inc();
         }
+    }
+
+    fn line(&self, outcome: &'static str, elapsed: Duration) -> Line<'_> {
+        let account = &self.account;
+        Line {
+            timestamp: humantime::format_rfc3339_micros(SystemTime::now()),
+            level: "INFO",
+            message: "request",
+            id: &self.id,
+            method: self.method.as_str(),
+            path: &self.path,
+            status: self.status.as_u16(),
+            upstream: account.upstream.as_deref(),
+            repository: account.repository.as_deref(),
+            reference: account.reference.as_deref(),
+            outcome,
+            platform: account.platform.as_deref(),
+            platform_source: account.platform_source,
+            bytes: self.bytes,
+            complete: self.ended,
+            first_byte_ms: milliseconds(self.to_first_byte),
+            duration_ms: milliseconds(elapsed),
+            user_agent: &self.user_agent,
+            error: account.error.as_deref(),
+            target: "access",
+        }
+    }
+}
+
+/// A request's line. The fields stand as in every other line of the log.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(serialize_with = "as_text")]
+    timestamp: humantime::Rfc3339Timestamp,
+    level: &'static str,
+    message: &'static str,
+    id: &'a str,
+    method: &'a str,
+    path: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repository: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<&'a str>,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform_source: Option<&'static str>,
+    bytes: u64,
+    complete: bool,
+    first_byte_ms: f64,
+    duration_ms: f64,
+    user_agent: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    target: &'static str,
+}
+
+impl Line<'_> {
+    fn log(&self) {
         info!(
             target: "access",
             id = self.id,
-            method = %self.method,
+            method = self.method,
             path = self.path,
-            status = self.status.as_u16(),
-            upstream = account.upstream,
-            repository = account.repository,
-            reference = account.reference,
-            outcome,
-            platform = account.platform,
-            platform_source = account.platform_source,
+            status = self.status,
+            upstream = self.upstream,
+            repository = self.repository,
+            reference = self.reference,
+            outcome = self.outcome,
+            platform = self.platform,
+            platform_source = self.platform_source,
             bytes = self.bytes,
-            complete = self.ended,
-            first_byte_ms = milliseconds(self.to_first_byte),
-            duration_ms = milliseconds(elapsed),
+            complete = self.complete,
+            first_byte_ms = self.first_byte_ms,
+            duration_ms = self.duration_ms,
             user_agent = self.user_agent,
-            error = account.error,
+            error = self.error,
             "request"
         );
     }
+}
+
+fn as_text<S: serde::Serializer>(
+    value: &impl std::fmt::Display,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }
 
 fn milliseconds(duration: Duration) -> f64 {

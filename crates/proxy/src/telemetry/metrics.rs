@@ -70,6 +70,8 @@ pub struct Metrics {
     pub fills_unstored: Counter,
     /// Body bytes that went from a file to a socket without passing through this process.
     pub sendfile_bytes: Counter,
+    /// Access lines that nobody took off our hands in time.
+    pub access_lines_dropped: Counter,
     fills_running: Gauge,
     cache_bytes: Gauge,
     evicted: Counter,
@@ -94,6 +96,7 @@ impl Default for Metrics {
             fills_failed: Counter::default(),
             fills_unstored: Counter::default(),
             sendfile_bytes: Counter::default(),
+            access_lines_dropped: Counter::default(),
             fills_running: Gauge::default(),
             cache_bytes: Gauge::default(),
             evicted: Counter::default(),
@@ -136,6 +139,11 @@ impl Metrics {
             "fills_unstored",
             "Downloads the disk would not take",
             self.fills_unstored.clone(),
+        );
+        registry.register(
+            "access_lines_dropped",
+            "Access log lines dropped because the log was not read fast enough",
+            self.access_lines_dropped.clone(),
         );
         registry.register_with_unit(
             "sendfile",
