@@ -265,6 +265,14 @@ impl Archway {
         place.start().await
     }
 
+    /// Runs `archway cache ...` on its config, whether or not it runs itself.
+    pub async fn cache_command(&self, arguments: &[&str]) -> Output {
+        let config = self.place.config();
+        let config = config.to_str().expect("a plain path");
+        let words = [&["cache"], arguments, &["--config", config]].concat();
+        self.place.run(&words).await
+    }
+
     /// Runs a second process on the same config, cache folder included, to its end.
     pub async fn run_another(&self) -> Output {
         let config = self.place.config();

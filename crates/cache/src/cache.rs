@@ -294,7 +294,7 @@ impl Cache {
         Ok(())
     }
 
-    fn after_growth(&self) -> Result<(), CacheError> {
+    pub(crate) fn after_growth(&self) -> Result<(), CacheError> {
         let Options {
             max_size,
             low_water,
@@ -351,7 +351,7 @@ impl Cache {
         Ok(self.inner.index.touch(uses)?)
     }
 
-    async fn blocking<T: Send + 'static>(
+    pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, CacheError> + Send + 'static,
     ) -> Result<T, CacheError> {

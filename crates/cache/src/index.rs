@@ -6,6 +6,7 @@
 
 mod keys;
 mod rebuild;
+mod tables;
 
 use std::{
     fs,
@@ -22,6 +23,7 @@ use tracing::warn;
 
 use crate::{RepoKey, disk::Disk, error::CacheError};
 use keys::{DigestKey, decode_digest, link_key, tag_key};
+pub(crate) use tables::Row;
 
 /// digest -> (size, last use in ms, class)
 const BLOBS: TableDefinition<'_, &[u8], (u64, u64, u8)> = TableDefinition::new("blobs");
@@ -79,7 +81,8 @@ impl Index {
     /// Opens the store, or builds it from the files where it is missing or damaged.
     pub(crate) fn open(disk: &Disk) -> Result<Self, CacheError> {
         let path = disk.index_path();
-        let existed = path.exists();
+        // The store would take an empty file for a new one.
+        let existed = fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0);
         match open_store(&path) {
             Ok(store) if existed => Ok(Self { store }),
             Ok(store) => rebuild::rebuild(Self { store }, disk),

@@ -12,24 +12,30 @@
 //! - The **index** (an embedded store) holds what the files cannot say: which repository links which digest, where tags point,
 //!   media types, and when a blob was last used. It is written before a file becomes visible and after one is gone, so a crash
 //!   leaves at worst a row without a file. Lost or damaged, it is built anew from the files.
+//! - **Collecting** makes the index follow the files ([`Cache::collect`]), and [`inspect`] is how a directory is looked at and
+//!   cleaned up from outside.
 //! - **Eviction** keeps the sum of all blobs and running fills under [`Options::max_size`] and leaves
 //!   [`Options::min_free`] of the file system to others: least recently used first, manifests last, never what is being read.
 
 mod blobs;
 mod cache;
+mod collect;
 mod disk;
 mod error;
 mod eviction;
 mod hot;
 mod index;
+pub mod inspect;
 mod open_file;
 mod read;
 mod repository;
+mod sniff;
 
 pub use blobs::{
     Blob, BlobStream, Closed, Fill, FillWriter, Follower, HOLD_BACK, Joined, ReadBy, Spans, Wishes,
 };
 pub use cache::{Cache, Options, StoredManifest, Usage};
+pub use collect::Collected;
 pub use error::{CacheError, FillError, ReadError, SourceError};
 pub use index::TagEntry;
 pub use open_file::OpenFile;

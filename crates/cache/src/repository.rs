@@ -1,8 +1,8 @@
 //! The key under which links and tags are kept.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
-use manifest_model::RepoName;
+use manifest_model::{ParseError, RepoName};
 
 /// A repository of one upstream, as a key: `docker.io/library/hello`.
 ///
@@ -20,6 +20,17 @@ impl RepoKey {
     /// The key's text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// The inverse of `Display`: the upstream, a slash, and the name of a repository.
+impl FromStr for RepoKey {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        // What has no slash has no name of a repository, and an empty one says so.
+        let (upstream, name) = text.split_once('/').unwrap_or((text, ""));
+        Ok(Self::new(upstream, &name.parse()?))
     }
 }
 

@@ -94,12 +94,7 @@ impl App {
             config: Arc::clone(&config),
             pull: pull.clone(),
         };
-        let lines = if telemetry::is_human(&config.log) {
-            None
-        } else {
-            let dropped = metrics.access_lines_dropped.clone();
-            Some(Lines::to(io::stderr(), dropped).map_err(StartError::Log)?)
-        };
+        let lines = access_lines(&config, &metrics)?;
         let observer = Observer {
             metrics: Arc::clone(&metrics),
             lines: lines.clone(),
@@ -184,4 +179,15 @@ impl App {
         info!("stopped");
         Ok(())
     }
+}
+
+/// Where access lines go, if they are not log events like all others.
+fn access_lines(config: &Config, metrics: &Metrics) -> Result<Option<Lines>, StartError> {
+    if telemetry::is_human(&config.log) {
+        return Ok(None);
+    }
+    let dropped = metrics.access_lines_dropped.clone();
+    Lines::to(io::stderr(), dropped)
+        .map(Some)
+        .map_err(StartError::Log)
 }

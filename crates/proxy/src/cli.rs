@@ -2,6 +2,8 @@
 //!
 //! `main` runs `serve`; the rest is answered here as an `Answer`, so that nothing but `Answer::deliver` prints.
 
+mod cache;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
@@ -10,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::cache::CacheCommand;
 use crate::config::{Config, ConfigError};
 
 /// Names the configuration where no `--config` does.
@@ -43,6 +46,12 @@ pub enum Command {
         /// What to do with it.
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+    /// Look into a cache directory, check it, clean it up.
+    Cache {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: CacheCommand,
     },
 }
 
@@ -183,7 +192,7 @@ mod tests {
         let all = ["archway", "config"].iter().chain(arguments);
         match Cli::try_parse_from(all).unwrap().command {
             Command::Config { command } => command.run(),
-            Command::Serve(_) => panic!("`config` was asked for"),
+            _ => panic!("`config` was asked for"),
         }
     }
 

@@ -14,6 +14,7 @@ use proxy::{
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Config { command } => command.run().deliver(),
+        Command::Cache { command } => command.run().deliver(),
         Command::Serve(file) => match file.load() {
             Ok(config) => serve(config),
             Err(error) => Answer::unusable(&error).deliver(),

@@ -47,14 +47,52 @@ pub(super) fn link_key(repo: &RepoKey, digest: &Digest) -> Vec<u8> {
     [repo.as_str().as_bytes(), &[0], digest.as_slice()].concat()
 }
 
+/// `None` for what no version of this code has written.
+pub(super) fn decode_link(key: &[u8]) -> Option<(RepoKey, Digest)> {
+    let (repo, digest) = split_link(key)?;
+    let repo = std::str::from_utf8(repo).ok()?.parse().ok()?;
+    Some((repo, decode_digest(digest)?))
+}
+
+/// A link's repository and the key of its digest.
+pub(super) fn split_link(key: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = key.iter().position(|byte| *byte == 0)?;
+    Some((&key[..end], &key[end + 1..]))
+}
+
 /// No repository name contains a colon after its host's port, and no tag contains one, so the last colon parts the two.
 pub(super) fn tag_key(repo: &RepoKey, tag: &Tag) -> String {
     format!("{}:{}", repo.as_str(), tag.as_str())
 }
 
+/// `None` for what no version of this code has written.
+pub(super) fn decode_tag(key: &str) -> Option<(RepoKey, Tag)> {
+    let (repo, tag) = key.rsplit_once(':')?;
+    Some((repo.parse().ok()?, tag.parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_and_tags_read_back() {
+        let digest = Digest::of(Algorithm::Sha512, b"hello");
+        let tag: Tag = "v1.2".parse().unwrap();
+        for text in ["docker.io/library/hello", "localhost:5000/a/b/c"] {
+            let repo: RepoKey = text.parse().unwrap();
+            assert_eq!(
+                decode_link(&link_key(&repo, &digest)),
+                Some((repo.clone(), digest))
+            );
+            assert_eq!(
+                decode_tag(&tag_key(&repo, &tag)),
+                Some((repo.clone(), tag.clone()))
+            );
+        }
+        assert_eq!(decode_link(b"no zero byte"), None);
+        assert_eq!(decode_tag("no colon"), None);
+    }
 
     #[test]
     fn a_digest_key_reads_back_as_the_digest() {

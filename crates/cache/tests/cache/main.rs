@@ -8,7 +8,9 @@
 
 mod support;
 
+mod collect;
 mod eviction;
 mod followers;
+mod inspect;
 mod manifests;
 mod restart;

@@ -1,0 +1,128 @@
+//! Collecting what is left over in the index.
+//!
+//! Files are the truth, so the index is made to follow them: rows without a file go, files without a row get one, and then links
+//! and tags that lead to no row go. A link that went and is needed again costs one question to the upstream, and only where
+//! another repository has brought the blob meanwhile; a blob that is not stored has to be asked for in any case. So whatever a
+//! repository held is forgotten when the last of its content has left the disk.
+
+use std::time::{Duration, SystemTime};
+
+use manifest_model::Digest;
+
+use crate::{Cache, disk::Disk, error::CacheError, index::Index};
+
+/// How old a row without a file has to be: its file may be about to become visible.
+const SETTLED: Duration = Duration::from_mins(10);
+
+/// What a collection did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Rows dropped that had no file.
+    pub rows: u64,
+    /// Files recorded that had no row.
+    pub adopted: u64,
+    /// Tags dropped whose manifest is gone.
+    pub tags: u64,
+    /// Links dropped that led to nothing stored.
+    pub links: u64,
+}
+
+/// Who else works on the directory while it is collected.
+pub(crate) enum Company<'a> {
+    /// Nobody.
+    Alone,
+    /// A serving process, which knows what is being filled.
+    Serving(&'a dyn Fn(&Digest) -> bool),
+}
+
+impl Company<'_> {
+    fn is_running(&self, digest: &Digest) -> bool {
+        match self {
+            Self::Alone => false,
+            Self::Serving(is_running) => is_running(digest),
+        }
+    }
+
+    fn settled(&self, used: SystemTime) -> bool {
+        match self {
+            Self::Alone => true,
+            // A time in the future is a clock that was set back, and no reason to hurry.
+            Self::Serving(_) => used.elapsed().is_ok_and(|age| age > SETTLED),
+        }
+    }
+}
+
+impl Cache {
+    /// Brings the index in line with the files; see [`Collected`]. Takes a while on a large cache, and nobody waits for it:
+    /// its transactions are small, and what is being filled or was stored just now is left alone.
+    pub async fn collect(&self) -> Result<Collected, CacheError> {
+        self.blocking(|cache| {
+            let is_running = |digest: &Digest| cache.blobs().is_running(digest);
+            let company = Company::Serving(&is_running);
+            let collected = collect(cache.index(), cache.blobs().disk(), &company)?;
+            cache.after_growth()?;
+            Ok(collected)
+        })
+        .await
+    }
+}
+
+/// Blocks.
+pub(crate) fn collect(
+    index: &Index,
+    disk: &Disk,
+    company: &Company<'_>,
+) -> Result<Collected, CacheError> {
+    Ok(Collected {
+        rows: rows(index, disk, company)?,
+        adopted: index.adopt(disk)?,
+        tags: tags(index)?,
+        links: links(index, company)?,
+    })
+}
+
+fn rows(index: &Index, disk: &Disk, company: &Company<'_>) -> Result<u64, CacheError> {
+    let (mut dropped, mut after) = (0, Vec::new());
+    loop {
+        let step = index.step_rows(&after, |row| {
+            let spared = company.is_running(&row.digest) || !company.settled(row.used);
+            Ok(!spared && disk.find(&row.digest)?.is_none())
+        })?;
+        if !step.suspects.is_empty() {
+            index.forget(&step.suspects)?;
+            dropped += step.suspects.len() as u64;
+        }
+        match step.reached {
+            Some(key) => after = key,
+            None => return Ok(dropped),
+        }
+    }
+}
+
+fn tags(index: &Index) -> Result<u64, CacheError> {
+    let (mut dropped, mut after) = (0, String::new());
+    loop {
+        let step = index.step_tags(&after)?;
+        if !step.suspects.is_empty() {
+            dropped += index.drop_tags(&step.suspects)?;
+        }
+        match step.reached {
+            Some(key) => after = key,
+            None => return Ok(dropped),
+        }
+    }
+}
+
+fn links(index: &Index, company: &Company<'_>) -> Result<u64, CacheError> {
+    let (mut dropped, mut after) = (0, Vec::new());
+    loop {
+        let step = index.step_links(&after)?;
+        if !step.suspects.is_empty() {
+            dropped += index.drop_links(&step.suspects, |digest| company.is_running(digest))?;
+        }
+        match step.reached {
+            Some(key) => after = key,
+            None => return Ok(dropped),
+        }
+    }
+}
