@@ -9,6 +9,7 @@ mod discovery;
 mod errors;
 mod eviction;
 mod freshness;
+mod hint_sources;
 mod integrity;
 mod isolation;
 mod platform_hints;

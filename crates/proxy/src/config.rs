@@ -34,7 +34,7 @@ pub use platform::PlatformConfig;
 pub use secret::{Secret, SecretError};
 pub use server::Server;
 pub use tag_pattern::TagPattern;
-pub use upstreams::{Auth, EcrAuth, Resolve, UpstreamConfig, Upstreams};
+pub use upstreams::{Auth, EcrAuth, Repositories, Resolve, Rule, UpstreamConfig, Upstreams};
 
 use error::{Problem, Problems};
 use field::{Entries, Field};
@@ -113,15 +113,22 @@ impl Config {
             .and_then(|field| upstreams.known(field, "default_upstream", problems))
             .unwrap_or_else(|| DEFAULT_UPSTREAM.parse().expect("a host"));
         let admin = raw.admin.resolve(problems);
+        let server = raw.server.resolve(problems);
         Config {
             default_upstream,
-            listeners: listeners::resolve(raw.listener, admin.as_ref(), &upstreams, problems),
+            listeners: listeners::resolve(
+                raw.listener,
+                admin.as_ref(),
+                &upstreams,
+                &server,
+                problems,
+            ),
             admin: admin.map_or(Some(listeners::DEFAULT_ADMIN), |admin| admin.address),
             cache: raw.cache.resolve(problems),
             platform: raw.platform.resolve(problems),
             upstreams,
             log: raw.log.resolve(problems),
-            server: raw.server.resolve(problems),
+            server,
         }
     }
 

@@ -1,13 +1,19 @@
 //! Listeners: accept, serve HTTP/1.1 and HTTP/2, and let go in an orderly way.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+mod proxy_protocol;
+
+use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Extension, Router};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
     service::TowerToHyperService,
 };
+use ipnet::IpNet;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -31,6 +37,7 @@ pub(crate) struct Server {
     /// One permit per open connection, over all listeners.
     slots: Arc<Semaphore>,
     header_timeout: Duration,
+    trusted_proxies: Arc<[IpNet]>,
     connections: TaskTracker,
     stop: CancellationToken,
 }
@@ -80,6 +87,7 @@ impl Server {
             metrics,
             slots,
             header_timeout: limits.header_timeout,
+            trusted_proxies: limits.trusted_proxies.as_slice().into(),
             connections: TaskTracker::new(),
             stop,
         }
@@ -131,12 +139,42 @@ impl Server {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%peer, %error, "cannot set TCP_NODELAY");
         }
-        let router = match &bound.listener {
-            Some(listener) => bound.router.clone().layer(Extension(Arrival {
-                listener: Arc::clone(listener),
-                peer: peer.ip(),
-            })),
-            None => bound.router.clone(),
+        let (server, router, listener) =
+            (self.clone(), bound.router.clone(), bound.listener.clone());
+        let watcher = graceful.watcher();
+        self.metrics.connections.inc();
+        self.connections.spawn(async move {
+            if let Err(error) = server
+                .converse(stream, peer, router, listener, watcher)
+                .await
+            {
+                debug!(%peer, %error, "a connection broke");
+            }
+            server.metrics.connections.dec();
+            drop(slot);
+        });
+    }
+
+    /// Serves one connection to its end.
+    async fn converse(
+        &self,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        router: Router,
+        listener: Option<Arc<Listener>>,
+        watcher: Watcher,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let router = match listener {
+            Some(listener) => {
+                let peer = if listener.proxy_protocol {
+                    let named = proxy_protocol::client(&mut stream, peer, &self.trusted_proxies);
+                    tokio::time::timeout(self.header_timeout, named).await??
+                } else {
+                    peer.ip()
+                };
+                router.layer(Extension(Arrival { listener, peer }))
+            }
+            None => router,
         };
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
@@ -148,15 +186,6 @@ impl Server {
         let connection = builder
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();
-        let connection = graceful.watch(connection);
-        let metrics = Arc::clone(&self.metrics);
-        metrics.connections.inc();
-        self.connections.spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%peer, %error, "a connection broke");
-            }
-            metrics.connections.dec();
-            drop(slot);
-        });
+        watcher.watch(connection).await
     }
 }

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 
-use manifest_model::Platform;
 use serde::Deserialize;
+use serde_spanned::Spanned;
 
-use crate::protocol::host::Host;
+use crate::protocol::{host::Host, wish::Wish};
 
 use super::error::{Problem, Problems};
 use super::field::{Field, Meaning, Wrong};
-use super::platform::PlatformValue;
+use super::platform::WishValue;
 use super::print::Page;
+use super::server::Server;
 use super::upstreams::Upstreams;
 
 const DEFAULT_LISTENER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
@@ -27,17 +28,20 @@ pub struct Listener {
     /// Where to listen; port 0 is any free port.
     pub address: SocketAddr,
     /// An explicit hint for everything that comes in here; `"host"` has become this machine's platform.
-    pub platform: Option<Platform>,
+    pub platform: Option<Wish>,
     /// The upstream of a name that carries none; always a configured one.
     pub upstream: Option<Host>,
+    /// Whether a trusted peer begins each connection with the PROXY protocol's header.
+    pub proxy_protocol: bool,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table such as [[listener]]")]
 pub(super) struct RawListener {
     address: Field<SocketAddr>,
-    platform: Option<Field<PlatformValue>>,
+    platform: Option<Field<WishValue>>,
     upstream: Option<Field<Host>>,
+    proxy_protocol: Option<Spanned<bool>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -69,6 +73,7 @@ pub(super) fn resolve(
     raw: Vec<RawListener>,
     admin: Option<&Admin>,
     upstreams: &Upstreams,
+    server: &Server,
     problems: &mut Problems,
 ) -> Vec<Listener> {
     let mut taken = HashMap::new();
@@ -84,12 +89,14 @@ pub(super) fn resolve(
         address,
         platform,
         upstream,
+        proxy_protocol,
     } in raw
     {
         let span = address.span.clone();
         let address = address.take("address", problems);
         let platform = platform.and_then(|field| field.take("platform", problems));
         let upstream = upstream.and_then(|field| upstreams.known(field, "upstream", problems));
+        let proxy_protocol = proxy_protocol.is_some_and(|flag| trusted(&flag, server, problems));
         let Some(address) = address else { continue };
         // Port 0 is a different port each time.
         if address.port() != 0
@@ -107,6 +114,7 @@ pub(super) fn resolve(
             address,
             platform: platform.map(|value| value.0),
             upstream,
+            proxy_protocol,
         });
     }
     if listeners.is_empty() {
@@ -114,9 +122,22 @@ pub(super) fn resolve(
             address: DEFAULT_LISTENER,
             platform: None,
             upstream: None,
+            proxy_protocol: false,
         });
     }
     listeners
+}
+
+/// The flag's value; without a peer to believe it would do nothing.
+fn trusted(flag: &Spanned<bool>, server: &Server, problems: &mut Problems) -> bool {
+    if *flag.get_ref() && server.trusted_proxies.is_empty() {
+        let problem = Problem::new(flag.span(), "`proxy_protocol` needs `trusted_proxies`")
+            .label("nobody is trusted to say who the client is");
+        problems.add(
+            problem.help("name the load balancers: trusted_proxies = [\"10.0.0.0/8\"] in [server]"),
+        );
+    }
+    *flag.get_ref()
 }
 
 pub(super) fn print(listeners: &[Listener], admin: Option<SocketAddr>, page: &mut Page) {
@@ -129,6 +150,7 @@ pub(super) fn print(listeners: &[Listener], admin: Option<SocketAddr>, page: &mu
         if let Some(upstream) = &listener.upstream {
             page.string("upstream", upstream.as_str());
         }
+        page.raw("proxy_protocol", listener.proxy_protocol);
     }
     page.header("[admin]");
     page.string(

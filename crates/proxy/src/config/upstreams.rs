@@ -6,6 +6,7 @@
 mod auth;
 mod endpoint;
 mod entry;
+mod repositories;
 mod virtual_hosts;
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +24,7 @@ pub use auth::{Auth, EcrAuth};
 use entry::Entry;
 pub(super) use entry::RawUpstream;
 pub use entry::{Resolve, UpstreamConfig};
+pub use repositories::{Repositories, Rule};
 use virtual_hosts::VirtualHosts;
 
 /// Reachable when the file has no `[upstream]` table, beside every private ECR registry.

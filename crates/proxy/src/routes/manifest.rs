@@ -60,11 +60,11 @@ async fn serve(
     }
     let config = repository.upstream().config();
     let default = config
-        .platform
-        .as_ref()
+        .platform_of(repository.name())
         .unwrap_or(&service.config.platform.default);
     let takes_index = accept::takes_index(request);
-    match resolve_mode_substitutes(config.resolve, context.hint.as_ref(), takes_index, default) {
+    let mode = config.resolve_of(repository.name());
+    match resolve_mode_substitutes(mode, context.hint(), takes_index, default) {
         None => Ok(Served {
             manifest,
             substituted: None,

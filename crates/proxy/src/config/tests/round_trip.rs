@@ -15,6 +15,8 @@ upstream = "quay.io:8443"
 
 [[listener]]
 address = "127.0.0.1:0"
+platform = "all"
+proxy_protocol = true
 
 [admin]
 address = "off"
@@ -27,7 +29,7 @@ max_fills = 1
 [platform]
 default = "linux/arm/v6"
 hosts = { "arm64.mirror.example" = "linux/arm64", "[::1]:5000" = "linux/s390x" }
-addresses = { "10.1.0.0/16" = "linux/arm64", "fd00::/8" = "host" }
+addresses = { "10.1.0.0/16" = "linux/arm64", "fd00::/8" = "host", "10.2.0.0/16" = "all" }
 
 [upstream."ghcr.io"]
 endpoints = ["http://127.0.0.1:22100", "https://ghcr.io"]
@@ -43,6 +45,10 @@ connect_timeout = "1ms"
 header_timeout = "1h 1s"
 idle_timeout = "2m"
 ca_file = "/dev/null"
+
+[upstream."ghcr.io".repositories."team/*"]
+resolve = "needed"
+platform = "linux/s390x"
 
 [upstream."quay.io:8443"]
 auth = "docker-config"
@@ -66,6 +72,7 @@ access = false
 shutdown_grace = "0s"
 header_timeout = "1s"
 max_connections = 1
+trusted_proxies = ["10.0.0.0/8", "fd00::1/128"]
 "#;
 
 #[track_caller]
