@@ -6,6 +6,7 @@
 
 mod keys;
 mod rebuild;
+mod survey;
 
 use std::{
     fs,
@@ -20,6 +21,7 @@ use redb::{
 };
 use tracing::warn;
 
+pub use self::survey::TagRow;
 use crate::{RepoKey, disk::Disk, error::CacheError};
 use keys::{DigestKey, decode_digest, link_key, tag_key};
 

@@ -22,9 +22,10 @@ mod eviction;
 mod index;
 mod read;
 mod repository;
+mod survey;
 
 pub use blobs::{Blob, BlobStream, Fill, Follower, HOLD_BACK, Joined, Progress};
 pub use cache::{Cache, Options, StoredManifest, Usage};
 pub use error::{CacheError, FillError, ReadError, SourceError};
-pub use index::TagEntry;
+pub use index::{TagEntry, TagRow};
 pub use repository::RepoKey;

@@ -47,5 +47,5 @@ pub use name::RepoName;
 pub use platform::Platform;
 pub use platform::matcher::{Fallbacks, Matcher};
 pub use reference::Reference;
-pub use select::{Choice, choose, offered};
+pub use select::{Choice, Verdict, choose, offered, verdicts};
 pub use tag::Tag;

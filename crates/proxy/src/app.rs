@@ -31,6 +31,9 @@ use crate::{
 /// How often remembered uses are written down.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
 
+/// How often the images are counted: it looks at every file of the cache, so not at each scrape.
+const COUNT_INTERVAL: Duration = Duration::from_mins(5);
+
 /// Why the proxy could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -91,6 +94,7 @@ impl App {
                 ready: Arc::clone(&ready),
                 metrics: Arc::clone(&metrics),
                 pull: pull.clone(),
+                default_upstream: config.default_upstream.clone(),
             };
             let listener = Bound::admin(address, admin::router(admin)).await;
             bound.push(listener.map_err(|source| StartError::Bind { address, source })?);
@@ -131,10 +135,12 @@ impl App {
             listeners.spawn(async move { server.serve(bound).await });
         }
         let mut flush = tokio::time::interval(FLUSH_INTERVAL);
+        let mut count = tokio::time::interval(COUNT_INTERVAL);
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
+                _ = count.tick() => pull.count_images(),
                 _ = flush.tick() => {
                     if let Err(error) = pull.cache().flush_uses().await {
                         warn!(error = %Chain(&error), "the last uses could not be written");

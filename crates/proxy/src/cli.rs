@@ -2,6 +2,9 @@
 //!
 //! `main` runs `serve`; the rest is answered here as an `Answer`, so that nothing but `Answer::deliver` prints.
 
+mod images;
+mod table;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
@@ -12,10 +15,14 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
 
+pub use images::ImageCommand;
+
 /// Names the configuration where no `--config` does.
 const CONFIG_VARIABLE: &str = "ARCHWAY_CONFIG";
 /// The exit code of a configuration that cannot be used, as clap's for a command line that cannot.
 const UNUSABLE: u8 = 2;
+/// The exit code of a question whose answer is no, or that got none.
+const FAILED: u8 = 1;
 
 /// A pull-through proxy for OCI registries: caches images and picks the platform a client needs.
 #[derive(Debug, Parser)]
@@ -44,6 +51,9 @@ pub enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Questions about images.
+    #[command(flatten)]
+    Image(Box<ImageCommand>),
 }
 
 const SERVE_HELP: &str = "\
@@ -129,6 +139,15 @@ impl Answer {
         }
     }
 
+    /// A question that got no answer.
+    pub fn failed(reason: &dyn std::fmt::Display) -> Answer {
+        Answer {
+            out: String::new(),
+            err: format!("error: {reason}\n"),
+            code: FAILED,
+        }
+    }
+
     /// The mistakes of a configuration; in colours when standard error is a terminal. `main` uses it for `serve` too.
     pub fn unusable(error: &ConfigError) -> Answer {
         let mut err = match error {
@@ -183,7 +202,7 @@ mod tests {
         let all = ["archway", "config"].iter().chain(arguments);
         match Cli::try_parse_from(all).unwrap().command {
             Command::Config { command } => command.run(),
-            Command::Serve(_) => panic!("`config` was asked for"),
+            _ => panic!("`config` was asked for"),
         }
     }
 

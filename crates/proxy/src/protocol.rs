@@ -4,6 +4,7 @@
 
 pub mod accept;
 pub mod error_body;
+pub mod explanation;
 pub mod forwarded;
 pub mod headers;
 pub mod host;

@@ -26,10 +26,11 @@ pub use self::{
     error::PullError,
     manifest::ManifestAnswer,
     platform::{Substitution, resolve_mode_substitutes},
-    repository::Repository,
+    repository::{Repository, official_name, repository_key},
 };
 use self::{flight::Flights, freshness::Freshness, memory::Memory};
 use crate::{
+    inventory,
     telemetry::metrics::Metrics,
     upstream::{Chain, Registry},
 };
@@ -106,6 +107,19 @@ impl Pull {
     /// The upstreams that can be asked.
     pub fn upstreams(&self) -> &Registry {
         &self.inner.upstreams
+    }
+
+    /// Counts the cached images for the metrics, on a task of its own.
+    pub fn count_images(&self) {
+        let (cache, metrics) = (self.inner.cache.clone(), Arc::clone(&self.inner.metrics));
+        self.inner
+            .tasks
+            .spawn_blocking(move || match inventory::totals(&cache) {
+                Ok(totals) => metrics.count_images(&totals),
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), "the images cannot be counted");
+                }
+            });
     }
 
     /// Gives running fetches and fills `grace` to reach the disk, then cuts them. To be called when no client is left.

@@ -8,7 +8,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::pull::{Outcome, Pull};
+use crate::{
+    inventory::Totals,
+    pull::{Outcome, Pull},
+};
 
 /// What is counted per request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -26,6 +29,15 @@ pub struct RequestLabels {
 pub struct OutcomeLabels {
     /// As in [`RequestLabels`].
     pub outcome: &'static str,
+}
+
+/// What is counted per platform: a bounded set of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PlatformLabels {
+    /// A platform, or `other`.
+    pub platform: String,
+    /// `cached`, `partial` or `absent`.
+    pub state: &'static str,
 }
 
 /// Everything that is counted. One per process, handed down; a test may have its own.
@@ -46,6 +58,7 @@ pub struct Metrics {
     pub fills_completed: Counter,
     /// Fills that failed.
     pub fills_failed: Counter,
+    images: Family<PlatformLabels, Gauge>,
     fills_running: Gauge,
     cache_bytes: Gauge,
     evicted: Counter,
@@ -66,6 +79,7 @@ impl Default for Metrics {
             connections: Gauge::default(),
             fills_completed: Counter::default(),
             fills_failed: Counter::default(),
+            images: Family::default(),
             fills_running: Gauge::default(),
             cache_bytes: Gauge::default(),
             evicted: Counter::default(),
@@ -108,6 +122,11 @@ impl Metrics {
             "Downloads under way",
             self.fills_running.clone(),
         );
+        registry.register(
+            "images",
+            "Images of cached tags for each platform, as of the last count",
+            self.images.clone(),
+        );
         registry.register_with_unit(
             "cache",
             "Bytes of stored blobs",
@@ -120,6 +139,18 @@ impl Metrics {
             Unit::Bytes,
             self.evicted.clone(),
         );
+    }
+
+    /// Replaces the numbers of images.
+    pub fn count_images(&self, totals: &Totals) {
+        self.images.clear();
+        for ((platform, state), number) in totals {
+            let labels = PlatformLabels {
+                platform: platform.clone(),
+                state: state.as_str(),
+            };
+            self.images.get_or_create(&labels).set(*number);
+        }
     }
 
     /// The labels' word for an outcome.

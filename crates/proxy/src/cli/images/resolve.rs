@@ -1,0 +1,71 @@
+//! `archway resolve REF --platform P`
+
+use clap::Args;
+use http::{HeaderValue, Method};
+use manifest_model::{MediaType, Platform};
+use serde_json::json;
+
+use super::{Format, Outcome, Place};
+use crate::{
+    cli::Answer,
+    client::{ClientError, Direct, ImageName, Server, accepting},
+    config::Config,
+    protocol::headers::ARCHWAY_PLATFORM,
+};
+
+/// Print the digest a name means for a platform.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  archway resolve public.ecr.aws/docker/library/busybox --platform linux/arm64"
+)]
+pub struct Resolve {
+    /// [HOST/]REPOSITORY[:TAG][@DIGEST]
+    #[arg(value_name = "REF")]
+    image: ImageName,
+    /// os/arch[/variant]
+    #[arg(long)]
+    platform: Platform,
+    /// Ask the upstream itself
+    #[arg(long)]
+    direct: bool,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+    #[command(flatten)]
+    pub(super) place: Place,
+}
+
+impl Resolve {
+    pub(super) async fn run(&self, config: &Config, server: &Server) -> Outcome {
+        let digest = if self.direct {
+            let direct = Direct::new(config, &self.image)?;
+            direct
+                .resolve(&self.image.reference, &self.platform)
+                .await?
+        } else {
+            self.through(server).await?
+        };
+        let out = match self.output {
+            Format::Text => format!("{digest}\n"),
+            Format::Json => super::json(&json!({
+                "name": self.image.to_string(),
+                "platform": self.platform.to_string(),
+                "digest": digest.to_string(),
+            })),
+        };
+        Ok(Answer::good(out))
+    }
+
+    /// As a client that takes no index: such a one gets its platform's image in every mode.
+    async fn through(&self, server: &Server) -> Result<manifest_model::Digest, ClientError> {
+        let mut headers = accepting([MediaType::OciManifest, MediaType::DockerManifest]);
+        let platform = self.platform.to_string();
+        let platform = HeaderValue::try_from(platform).expect("platforms are header text");
+        headers.insert(ARCHWAY_PLATFORM, platform);
+        let reference = &self.image.reference;
+        // GET: an error has no body otherwise.
+        let answer = server
+            .manifest(Method::GET, &self.image, reference, headers)
+            .await?;
+        Ok(answer.manifest()?.digest())
+    }
+}
