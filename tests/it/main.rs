@@ -17,6 +17,7 @@ mod isolation;
 mod platform_hints;
 mod platform_vectors;
 mod platforms;
+mod prefetch;
 mod pull;
 mod push;
 mod ranges;

@@ -291,7 +291,7 @@ impl Cache {
         Ok(self.inner.index.touch(uses)?)
     }
 
-    async fn blocking<T: Send + 'static>(
+    pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, CacheError> + Send + 'static,
     ) -> Result<T, CacheError> {

@@ -21,7 +21,7 @@ use tracing::{info, warn};
 use crate::{
     admin::{self, Admin},
     config::Config,
-    pull::Pull,
+    pull::{Prefetcher, Pull},
     routes::{self, Service},
     server::{Bound, Server},
     telemetry::metrics::Metrics,
@@ -80,6 +80,7 @@ impl App {
         let pull = Pull::new(
             cache,
             Registry::new(config.upstreams.clone()),
+            Prefetcher::new(&config, &metrics),
             Arc::clone(&metrics),
         );
         let service = Service {
@@ -135,12 +136,19 @@ impl App {
             listeners.spawn(async move { server.serve(bound).await });
         }
         let mut flush = tokio::time::interval(FLUSH_INTERVAL);
+        // An interval cannot be zero; where there is none this one is never looked at.
+        let refresh = config.prefetch.refresh.max(Duration::from_millis(1));
+        let mut refresh = tokio::time::interval(refresh);
         let mut count = tokio::time::interval(COUNT_INTERVAL);
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = count.tick() => pull.count_images(),
+                _ = count.tick() => {
+                    pull.count_images();
+                    pull.forget_learned().await;
+                }
+                _ = refresh.tick(), if !config.prefetch.refresh.is_zero() => pull.refresh_tags(),
                 _ = flush.tick() => {
                     if let Err(error) = pull.cache().flush_uses().await {
                         warn!(error = %Chain(&error), "the last uses could not be written");

@@ -10,6 +10,7 @@ mod field;
 mod listeners;
 mod log;
 mod platform;
+mod prefetch;
 mod print;
 mod secret;
 mod server;
@@ -31,6 +32,7 @@ pub use error::{ConfigError, Report};
 pub use listeners::Listener;
 pub use log::{Log, LogFormat};
 pub use platform::PlatformConfig;
+pub use prefetch::{Prefetch, PrefetchConfig};
 pub use secret::{Secret, SecretError};
 pub use server::Server;
 pub use tag_pattern::TagPattern;
@@ -57,6 +59,8 @@ pub struct Config {
     pub cache: CacheConfig,
     /// Which platform a client is taken for.
     pub platform: PlatformConfig,
+    /// What is downloaded before a client asks for it.
+    pub prefetch: PrefetchConfig,
     /// The registries that can be reached.
     pub upstreams: Upstreams,
     /// What is logged and how.
@@ -73,6 +77,7 @@ struct RawConfig {
     admin: listeners::RawAdmin,
     cache: cache::RawCache,
     platform: platform::RawPlatform,
+    prefetch: prefetch::RawPrefetch,
     upstream: Option<serde_spanned::Spanned<Entries<HostPattern, upstreams::RawUpstream>>>,
     log: log::RawLog,
     server: server::RawServer,
@@ -126,6 +131,7 @@ impl Config {
             admin: admin.map_or(Some(listeners::DEFAULT_ADMIN), |admin| admin.address),
             cache: raw.cache.resolve(problems),
             platform: raw.platform.resolve(problems),
+            prefetch: raw.prefetch.resolve(problems),
             upstreams,
             log: raw.log.resolve(problems),
             server,
@@ -146,6 +152,7 @@ impl Config {
         listeners::print(&self.listeners, self.admin, &mut page);
         self.cache.print(&mut page);
         self.platform.print(&mut page);
+        self.prefetch.print(&mut page);
         self.upstreams.print(&mut page);
         self.log.print(&mut page);
         self.server.print(&mut page);

@@ -13,6 +13,7 @@ mod lists;
 mod manifest;
 mod memory;
 mod platform;
+mod prefetch;
 mod repository;
 
 use std::{sync::Arc, time::Duration};
@@ -26,6 +27,7 @@ pub use self::{
     error::PullError,
     manifest::ManifestAnswer,
     platform::{Substitution, resolve_mode_substitutes},
+    prefetch::{Prefetcher, ServedManifest},
     repository::{Repository, official_name, repository_key},
 };
 use self::{flight::Flights, freshness::Freshness, memory::Memory};
@@ -76,6 +78,7 @@ struct Inner {
     manifests: Memory,
     fetches: Flights<(RepoKey, Reference), Result<ManifestAnswer, PullError>>,
     freshness: Freshness,
+    prefetch: Prefetcher,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -83,13 +86,19 @@ struct Inner {
 
 impl Pull {
     /// The service over a cache and the upstreams.
-    pub fn new(cache: Cache, upstreams: Registry, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        cache: Cache,
+        upstreams: Registry,
+        prefetch: Prefetcher,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let inner = Inner {
             cache,
             upstreams,
             manifests: Memory::new(),
             fetches: Flights::new(),
             freshness: Freshness::new(),
+            prefetch,
             metrics,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -127,6 +136,7 @@ impl Pull {
         let Inner {
             tasks, stop, cache, ..
         } = &*self.inner;
+        self.inner.prefetch.stop();
         tasks.close();
         if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
             tracing::warn!(unfinished = tasks.len(), "abandoning unfinished downloads");

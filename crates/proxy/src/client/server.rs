@@ -1,6 +1,6 @@
 //! Asking a running Archway: its registry API as any client, and its admin listener.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fmt::Display, net::SocketAddr, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, header};
 use manifest_model::{Algorithm, Digest, Manifest, MediaType, Reference};
@@ -73,8 +73,33 @@ impl Server {
         }
     }
 
+    /// A manifest's headers, with the body where that tells of an error. A HEAD is no pull: nothing is learned from it.
+    pub async fn look(
+        &self,
+        image: &ImageName,
+        reference: &Reference,
+        headers: HeaderMap,
+    ) -> Result<Answer, ClientError> {
+        let answer = self
+            .ask(Method::HEAD, image, reference, headers.clone())
+            .await?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        self.ask(Method::GET, image, reference, headers).await
+    }
+
     /// A manifest, asked for with these headers; an answer is an answer, whatever its status.
     pub async fn manifest(
+        &self,
+        image: &ImageName,
+        reference: &Reference,
+        headers: HeaderMap,
+    ) -> Result<Answer, ClientError> {
+        self.ask(Method::GET, image, reference, headers).await
+    }
+
+    async fn ask(
         &self,
         method: Method,
         image: &ImageName,
@@ -104,10 +129,7 @@ impl Server {
         }
         let response = sent(self.http.get(&url), &url, ADMIN).await?;
         let answer = Answer::read(response, url).await?.successful()?;
-        serde_json::from_slice(&answer.body).map_err(|error| ClientError::Unreadable {
-            url: answer.url,
-            reason: error.to_string(),
-        })
+        serde_json::from_slice(&answer.body).map_err(|error| answer.unreadable(error))
     }
 
     /// All pages of [`Self::images`].
@@ -156,6 +178,14 @@ impl Answer {
         })
     }
 
+    /// The error for an answer that makes no sense.
+    pub fn unreadable(&self, reason: impl Display) -> ClientError {
+        ClientError::Unreadable {
+            url: self.url.clone(),
+            reason: reason.to_string(),
+        }
+    }
+
     /// What its error body says.
     pub fn message(&self) -> String {
         let error = error_body::Read::parse(&self.body);
@@ -185,12 +215,8 @@ impl Answer {
         let algorithm = answer
             .digest()
             .map_or(Algorithm::Sha256, |digest| digest.algorithm());
-        Manifest::parse(answer.body.clone(), media_type.as_ref(), algorithm).map_err(|error| {
-            ClientError::Unreadable {
-                url: answer.url,
-                reason: error.to_string(),
-            }
-        })
+        Manifest::parse(answer.body.clone(), media_type.as_ref(), algorithm)
+            .map_err(|error| answer.unreadable(error))
     }
 }
 

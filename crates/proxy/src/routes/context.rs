@@ -1,6 +1,6 @@
 //! What a request means: which upstream, which target, which platform.
 
-use http::{HeaderMap, HeaderValue, Uri, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Uri, header, request::Parts};
 use manifest_model::RepoName;
 use percent_encoding::percent_decode_str;
 
@@ -27,6 +27,8 @@ pub(super) struct Context {
     /// What all sources of platform hints said, the most trusted first.
     pub(super) hints: Vec<Hint>,
     pub(super) query: Query,
+    /// Whether the client wants a body: not with a HEAD.
+    pub(super) is_read: bool,
     /// The path as the client wrote it.
     pub(super) path: String,
 }
@@ -76,6 +78,7 @@ impl Context {
             target: address.target,
             hints,
             query,
+            is_read: request.method == Method::GET,
             path,
         })
     }

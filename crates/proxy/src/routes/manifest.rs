@@ -10,7 +10,8 @@ use super::{
 use crate::{
     protocol::{accept, headers},
     pull::{
-        ManifestAnswer, Outcome, PullError, Repository, Substitution, resolve_mode_substitutes,
+        ManifestAnswer, Outcome, PullError, Repository, ServedManifest, Substitution,
+        resolve_mode_substitutes,
     },
     telemetry::access::Account,
 };
@@ -60,6 +61,7 @@ pub(super) async fn answer(
         account.platform = Some(chosen.platform.to_string());
         account.platform_source = Some(chosen.source.as_str());
     }
+    note(service, context, repository, reference, &answer, &served);
     let digest = served.manifest.digest();
     let mut response = if is_known(request, &digest) {
         not_modified(&digest)
@@ -73,6 +75,34 @@ pub(super) async fn answer(
             .insert(headers::ARCHWAY_EXPLAIN, explanation);
     }
     Ok(response)
+}
+
+/// Tells prefetching what went out: the index with the hint, and the image itself.
+fn note(
+    service: &Service,
+    context: &Context,
+    repository: &Repository,
+    reference: &Reference,
+    answer: &ManifestAnswer,
+    served: &Served,
+) {
+    let hint = context.hint().and_then(|hint| hint.wish.platform());
+    let noted = ServedManifest {
+        reference,
+        manifest: &answer.manifest,
+        hint,
+        is_read: context.is_read,
+    };
+    service.pull.served_manifest(repository, noted);
+    if served.substituted.is_some() {
+        let child = Reference::Digest(served.manifest.digest());
+        let child = ServedManifest {
+            reference: &child,
+            manifest: &served.manifest,
+            ..noted
+        };
+        service.pull.served_manifest(repository, child);
+    }
 }
 
 /// What a client of this repository is when nothing in its request says so.

@@ -40,6 +40,13 @@ pub struct PlatformLabels {
     pub state: &'static str,
 }
 
+/// What is counted of downloads ahead of clients.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PrefetchLabels {
+    /// `warmed`: downloaded; `used`: a client has asked for it since; `wasted`: none has for a day.
+    pub result: &'static str,
+}
+
 /// Everything that is counted. One per process, handed down; a test may have its own.
 #[derive(Debug)]
 pub struct Metrics {
@@ -58,6 +65,9 @@ pub struct Metrics {
     pub fills_completed: Counter,
     /// Fills that failed.
     pub fills_failed: Counter,
+    prefetched: Family<PrefetchLabels, Counter>,
+    /// Bytes downloaded ahead of clients.
+    pub prefetched_bytes: Counter,
     images: Family<PlatformLabels, Gauge>,
     fills_running: Gauge,
     cache_bytes: Gauge,
@@ -79,6 +89,8 @@ impl Default for Metrics {
             connections: Gauge::default(),
             fills_completed: Counter::default(),
             fills_failed: Counter::default(),
+            prefetched: Family::default(),
+            prefetched_bytes: Counter::default(),
             images: Family::default(),
             fills_running: Gauge::default(),
             cache_bytes: Gauge::default(),
@@ -123,6 +135,17 @@ impl Metrics {
             self.fills_running.clone(),
         );
         registry.register(
+            "prefetched_blobs",
+            "Blobs downloaded before a client asked, and what became of them",
+            self.prefetched.clone(),
+        );
+        registry.register_with_unit(
+            "prefetched",
+            "Bytes downloaded before a client asked",
+            Unit::Bytes,
+            self.prefetched_bytes.clone(),
+        );
+        registry.register(
             "images",
             "Images of cached tags for each platform, as of the last count",
             self.images.clone(),
@@ -139,6 +162,13 @@ impl Metrics {
             Unit::Bytes,
             self.evicted.clone(),
         );
+    }
+
+    /// The count of blobs that were `warmed`, `used` or `wasted`.
+    pub fn prefetched(&self, result: &'static str) -> Counter {
+        self.prefetched
+            .get_or_create(&PrefetchLabels { result })
+            .clone()
     }
 
     /// Replaces the numbers of images.

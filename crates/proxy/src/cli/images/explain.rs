@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use clap::Args;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use manifest_model::MediaType;
 use serde::Serialize;
 
@@ -40,9 +40,7 @@ pub struct Explain {
 impl Explain {
     pub(super) async fn run(&self, server: &Server) -> Outcome {
         let reference = &self.image.reference;
-        let answer = server
-            .manifest(Method::GET, &self.image, reference, self.request())
-            .await?;
+        let answer = server.look(&self.image, reference, self.request()).await?;
         let explanation = answer.header(&ARCHWAY_EXPLAIN);
         let succeeded = answer.status.is_success();
         let explained = Explained {

@@ -1,7 +1,6 @@
 //! `archway inspect REF`
 
 use clap::Args;
-use http::Method;
 use manifest_model::{Descriptor, Manifest, MediaType, Reference};
 use serde::Serialize;
 
@@ -95,9 +94,7 @@ impl Inspect {
     async fn index(&self, server: &Server) -> Result<Manifest, ClientError> {
         let ask = async |reference: &Reference| {
             let headers = accepting(MediaType::MANIFESTS);
-            server
-                .manifest(Method::GET, &self.image, reference, headers)
-                .await
+            server.manifest(&self.image, reference, headers).await
         };
         let answer = ask(&self.image.reference).await?;
         match answer

@@ -1,7 +1,7 @@
 //! `archway resolve REF --platform P`
 
 use clap::Args;
-use http::{HeaderValue, Method};
+use http::HeaderValue;
 use manifest_model::{MediaType, Platform};
 use serde_json::json;
 
@@ -62,10 +62,10 @@ impl Resolve {
         let platform = HeaderValue::try_from(platform).expect("platforms are header text");
         headers.insert(ARCHWAY_PLATFORM, platform);
         let reference = &self.image.reference;
-        // GET: an error has no body otherwise.
-        let answer = server
-            .manifest(Method::GET, &self.image, reference, headers)
-            .await?;
-        Ok(answer.manifest()?.digest())
+        let answer = server.look(&self.image, reference, headers).await?;
+        let answer = answer.successful()?;
+        answer
+            .digest()
+            .ok_or_else(|| answer.unreadable("it names no digest"))
     }
 }

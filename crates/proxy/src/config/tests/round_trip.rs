@@ -31,6 +31,12 @@ default = "linux/arm/v6"
 hosts = { "arm64.mirror.example" = "linux/arm64", "[::1]:5000" = "linux/s390x" }
 addresses = { "10.1.0.0/16" = "linux/arm64", "fd00::/8" = "host", "10.2.0.0/16" = "all" }
 
+[prefetch]
+mode = "off"
+max_running = 1
+half_life = "1d"
+refresh = "5m"
+
 [upstream."ghcr.io"]
 endpoints = ["http://127.0.0.1:22100", "https://ghcr.io"]
 hosts = ["hub.mirror.example", "mirror.example:5001"]
