@@ -4,7 +4,7 @@ use http::Method;
 use integration_tests::client::{End, blob_path};
 use integration_tests::faults::{Fault, Gate, On};
 use integration_tests::images::{self, Content, Flavor};
-use integration_tests::proxy::{Archway, Setup};
+use integration_tests::proxy::{self, Archway, Setup};
 use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::{eventually, within};
 use manifest_model::Digest;
@@ -244,4 +244,43 @@ async fn downloads_ahead_wait_while_clients_have_theirs() {
     let end = within("the client has its blob", slow.drain()).await;
     assert!(matches!(end, End::Complete(_)), "{end:?}");
     stores(&archway, &all[1].1, ARM64).await;
+}
+
+#[tokio::test]
+async fn warm_brings_what_it_is_told_for_the_platforms_it_is_told() {
+    let registry = FakeRegistry::start().await;
+    let all = push_all(&registry, 3, "one");
+    let archway = Setup::in_front_of(&registry).start().await;
+    let list = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(
+        list.path(),
+        "# more\nregistry.test/app01:v1  # a comment\n\n",
+    )
+    .expect("writable");
+    let list = list.path().to_str().expect("a plain path");
+    let (server, admin) = (archway.url(), archway.admin_url());
+    let place = ["--server", &server, "--admin", &admin];
+    let platforms = ["--platform", "linux/amd64,linux/arm64"];
+    let ask = ["warm", "registry.test/app00:v1", "--from-file", list];
+    let output = proxy::run(&[&ask[..], &platforms, &place].concat()).await;
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{out}");
+    assert_eq!(out.matches("  cached\n").count(), 4, "{out}");
+    for (_, content) in &all[..2] {
+        stores(&archway, content, "linux/amd64").await;
+        stores(&archway, content, ARM64).await;
+        assert!(!has_any(&archway, content, "linux/arm/v7"));
+    }
+    let (_, blobs) = image(&all[2].1, ARM64);
+    assert!(!blobs.iter().any(|digest| archway.has_stored(digest)));
+    let none = [
+        "warm",
+        "registry.test/app00:v1",
+        "--platform",
+        "linux/s390x",
+    ];
+    let output = proxy::run(&[&none[..], &place].concat()).await;
+    assert_eq!(output.status.code(), Some(1));
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(out.contains("failed: 404"), "{out}");
 }

@@ -6,6 +6,7 @@ mod list;
 mod ready;
 mod report;
 mod resolve;
+mod warm;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
@@ -32,6 +33,8 @@ pub enum ImageCommand {
     Ready(ready::Ready),
     /// List the cached images that lack a platform you need
     Report(report::Report),
+    /// Pull images through a running Archway, for the platforms that will be asked for
+    Warm(warm::Warm),
 }
 
 /// Which Archway is asked.
@@ -67,6 +70,7 @@ impl ImageCommand {
             Self::Images(command) => &command.place,
             Self::Ready(command) => &command.place,
             Self::Report(command) => &command.place,
+            Self::Warm(command) => &command.place,
         };
         let config = match place.config.load() {
             Ok(config) => config,
@@ -80,6 +84,7 @@ impl ImageCommand {
             Self::Images(command) => command.run(&server).await,
             Self::Ready(command) => command.run(&server).await,
             Self::Report(command) => command.run(&server).await,
+            Self::Warm(command) => Ok(command.run(&server).await),
         };
         answered.unwrap_or_else(|error| Answer::failed(&Chain(&error)))
     }

@@ -2,6 +2,7 @@
 
 use std::{fmt::Display, net::SocketAddr, time::Duration};
 
+use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, Method, header};
 use manifest_model::{Algorithm, Digest, Manifest, MediaType, Reference};
 use reqwest::{Client, Response, redirect::Policy};
@@ -106,15 +107,50 @@ impl Server {
         reference: &Reference,
         headers: HeaderMap,
     ) -> Result<Answer, ClientError> {
+        let url = self.url(image, "manifests", reference)?;
+        let request = self.http.request(method, &url).headers(headers);
+        let response = sent(request, &url, SERVER).await?;
+        Answer::read(response, url).await
+    }
+
+    /// Reads a blob to its end and tells of each piece how long it was. The bytes are dropped: Archway lets nobody see the end of
+    /// a blob that does not match its digest.
+    pub async fn read_blob(
+        &self,
+        image: &ImageName,
+        digest: &Digest,
+        read: impl Fn(u64),
+    ) -> Result<(), ClientError> {
+        let url = self.url(image, "blobs", digest)?;
+        let response = sent(self.http.get(&url), &url, SERVER).await?;
+        if !response.status().is_success() {
+            Answer::read(response, url).await?.successful()?;
+            return Ok(());
+        }
+        let broken = |error: reqwest::Error| ClientError::Unreadable {
+            url: url.clone(),
+            reason: error.to_string(),
+        };
+        let mut pieces = response.bytes_stream();
+        while let Some(piece) = pieces.try_next().await.map_err(broken)? {
+            read(piece.len() as u64);
+        }
+        Ok(())
+    }
+
+    fn url(
+        &self,
+        image: &ImageName,
+        endpoint: &str,
+        reference: impl Display,
+    ) -> Result<String, ClientError> {
         let base = found(&self.registry)?;
-        let mut url = format!("{base}/v2/{}/manifests/{reference}", image.repository);
+        let mut url = format!("{base}/v2/{}/{endpoint}/{reference}", image.repository);
         if let Some(host) = &image.host {
             url.push_str("?ns=");
             url.push_str(host.as_str());
         }
-        let request = self.http.request(method, &url).headers(headers);
-        let response = sent(request, &url, SERVER).await?;
-        Answer::read(response, url).await
+        Ok(url)
     }
 
     /// Images as the admin listener lists them.

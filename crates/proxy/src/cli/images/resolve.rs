@@ -2,7 +2,7 @@
 
 use clap::Args;
 use http::HeaderValue;
-use manifest_model::{MediaType, Platform};
+use manifest_model::{Digest, MediaType, Platform};
 use serde_json::json;
 
 use super::{Format, Outcome, Place};
@@ -42,7 +42,7 @@ impl Resolve {
                 .resolve(&self.image.reference, &self.platform)
                 .await?
         } else {
-            self.through(server).await?
+            through(server, &self.image, &self.platform).await?
         };
         let out = match self.output {
             Format::Text => format!("{digest}\n"),
@@ -54,18 +54,23 @@ impl Resolve {
         };
         Ok(Answer::good(out))
     }
+}
 
-    /// As a client that takes no index: such a one gets its platform's image in every mode.
-    async fn through(&self, server: &Server) -> Result<manifest_model::Digest, ClientError> {
-        let mut headers = accepting([MediaType::OciManifest, MediaType::DockerManifest]);
-        let platform = self.platform.to_string();
-        let platform = HeaderValue::try_from(platform).expect("platforms are header text");
-        headers.insert(ARCHWAY_PLATFORM, platform);
-        let reference = &self.image.reference;
-        let answer = server.look(&self.image, reference, headers).await?;
-        let answer = answer.successful()?;
-        answer
-            .digest()
-            .ok_or_else(|| answer.unreadable("it names no digest"))
-    }
+/// Asks as a client that takes no index: such a one gets its platform's image in every mode.
+pub(super) async fn through(
+    server: &Server,
+    image: &ImageName,
+    platform: &Platform,
+) -> Result<Digest, ClientError> {
+    let mut headers = accepting([MediaType::OciManifest, MediaType::DockerManifest]);
+    let platform = HeaderValue::try_from(platform.to_string());
+    headers.insert(
+        ARCHWAY_PLATFORM,
+        platform.expect("platforms are header text"),
+    );
+    let answer = server.look(image, &image.reference, headers).await?;
+    let answer = answer.successful()?;
+    answer
+        .digest()
+        .ok_or_else(|| answer.unreadable("it names no digest"))
 }
