@@ -25,7 +25,7 @@ Examples:
   archway explain --as 'Archway-Platform: linux/arm64' docker.io/library/busybox
   archway explain --as 'User-Agent: cri-o/1.33.2 go/go1.24.4 os/linux arch/arm64' team/app:v1")]
 pub struct Explain {
-    /// [HOST/]REPOSITORY[:TAG][@DIGEST]
+    /// The image, as any client names it: HOST/REPOSITORY:TAG or @DIGEST
     #[arg(value_name = "REF")]
     image: ImageName,
     /// A header of the client in question, as often as needed; Accept is that of current clients unless given

@@ -24,7 +24,7 @@ Examples:
   archway inspect docker.io/library/busybox
   archway inspect --direct -o json docker.io/library/busybox")]
 pub struct Inspect {
-    /// [HOST/]REPOSITORY[:TAG][@DIGEST]
+    /// The image, as any client names it: HOST/REPOSITORY:TAG or @DIGEST
     #[arg(value_name = "REF")]
     image: ImageName,
     /// Ask the upstream itself; what is cached is not looked at

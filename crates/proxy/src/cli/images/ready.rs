@@ -16,7 +16,7 @@ use crate::{
     after_help = "Example:\n  archway ready team/app:v2 --platform linux/arm64 && kubectl rollout restart deployment/app"
 )]
 pub struct Ready {
-    /// [HOST/]REPOSITORY[:TAG][@DIGEST]
+    /// The image, as any client names it: HOST/REPOSITORY:TAG or @DIGEST
     #[arg(value_name = "REF")]
     image: ImageName,
     /// os/arch[/variant], taken strictly: what its processor runs as well does not count

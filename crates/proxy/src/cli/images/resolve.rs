@@ -19,7 +19,7 @@ use crate::{
     after_help = "Example:\n  archway resolve public.ecr.aws/docker/library/busybox --platform linux/arm64"
 )]
 pub struct Resolve {
-    /// [HOST/]REPOSITORY[:TAG][@DIGEST]
+    /// The image, as any client names it: HOST/REPOSITORY:TAG or @DIGEST
     #[arg(value_name = "REF")]
     image: ImageName,
     /// os/arch[/variant]

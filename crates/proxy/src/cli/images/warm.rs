@@ -27,7 +27,7 @@ Examples:
   archway warm team/app:v2 --platform linux/amd64,linux/arm64
   archway warm --from-file images.txt --platform linux/arm64")]
 pub struct Warm {
-    /// [HOST/]REPOSITORY[:TAG][@DIGEST]
+    /// The image, as any client names it: HOST/REPOSITORY:TAG or @DIGEST
     #[arg(value_name = "REF", required_unless_present = "from_file")]
     images: Vec<ImageName>,
     /// More of them, one a line; what follows a `#` is a comment
