@@ -184,3 +184,81 @@ async fn a_repositorys_rule_goes_before_its_upstreams() {
     assert_eq!(said(&old, TAG).await, "linux/arm/v7; source=default");
     assert_eq!(said(&old, other).await, "linux/amd64; source=default");
 }
+
+#[tokio::test]
+async fn a_client_that_takes_no_index_gets_each_of_six_platforms_by_hint_and_the_default_without() {
+    let platforms = [
+        "linux/amd64",
+        "linux/arm64/v8",
+        "linux/arm/v7",
+        "linux/arm/v6",
+        "linux/ppc64le",
+        "linux/riscv64",
+    ];
+    let content = images::index_of("six", &platforms, images::Flavor::Oci);
+    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let old = archway.client().accepting(&IMAGES_ONLY);
+    for platform in platforms {
+        let answer = old
+            .clone()
+            .with("archway-platform", platform)
+            .get(TAG)
+            .await;
+        assert_eq!(answer.expect(200).body, content.child(platform).bytes);
+    }
+    let answer = old.get(TAG).await.expect(200);
+    assert_eq!(answer.body, content.child("linux/amd64").bytes);
+    let absent = old.with_query("platform", "linux/s390x").get(TAG).await;
+    let detail = absent.expect(404).json()["errors"][0]["detail"].clone();
+    let available = detail["available"].as_array().expect("a list").len();
+    assert_eq!(
+        (detail["platform"].as_str(), available),
+        (Some("linux/s390x"), 6)
+    );
+}
+
+/// What a client may put into its request to say its platform: an empty value stands for nothing.
+const SAID: [&str; 4] = ["", "linux/arm64", "all", "li nux//"];
+
+#[tokio::test]
+async fn whatever_hints_come_an_index_is_never_changed_by_a_byte() {
+    let (registry, content) = registry().await;
+    for mode in ["needed", "explicit", "always"] {
+        let lines = format!("resolve = \"{mode}\"");
+        let archway = Setup::in_front_of_with(&registry, &lines).start().await;
+        let by_digest = format!("/v2/team/app/manifests/{}", content.root().digest);
+        let mut clients = vec![archway.client(), archway.client().accepting(&IMAGES_ONLY)];
+        for (at, header) in ["archway-platform", "user-agent"].into_iter().enumerate() {
+            let values = if at == 0 { &SAID[..] } else { &["", DOCKERD] };
+            let with = |client: &Client, value: &&str| match *value {
+                "" => client.clone(),
+                value => client.clone().with(header, value),
+            };
+            let all = clients
+                .iter()
+                .flat_map(|client| values.iter().map(|value| with(client, value)));
+            clients = all.collect();
+        }
+        for client in &clients {
+            for query in SAID {
+                let client = match query {
+                    "" => client.clone(),
+                    query => client
+                        .clone()
+                        .with_query("platform", &query.replace(' ', "%20")),
+                };
+                let answer = client.get(TAG).await;
+                let known = content.manifests.iter().any(|one| one.bytes == answer.body);
+                assert!(
+                    known || [400, 404].contains(&answer.status.as_u16()),
+                    "{}",
+                    answer.text()
+                );
+                let answer = client.get(&by_digest).await;
+                let exact = answer.body == content.root().bytes;
+                assert!(exact || answer.status == 400, "{}", answer.text());
+            }
+        }
+    }
+}

@@ -61,6 +61,7 @@ fn address(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -71,6 +72,14 @@ mod tests {
             headers.append(X_FORWARDED_FOR, HeaderValue::from_str(line).unwrap());
         }
         client(peer.parse().unwrap(), &headers, &trusted).to_string()
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_a_stranger_sends_changes_its_address(line in "[0-9a-f.:, \\[\\]]{0,60}") {
+            prop_assert_eq!(behind("192.0.2.1", &[&line]), "192.0.2.1");
+            behind("10.0.0.1", &[&line]);
+        }
     }
 
     #[test]

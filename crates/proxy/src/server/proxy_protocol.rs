@@ -95,6 +95,8 @@ fn malformed(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io:
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const BALANCER: &str = "10.0.0.1:4711";
@@ -145,6 +147,20 @@ mod tests {
                 (client.unwrap().as_str(), rest.as_slice()),
                 (expected, b"GET /".as_slice())
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_and_what_it_takes_is_bounded(
+            version in 0..3_usize,
+            rest in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let start: &[u8] = [b"PROXY TCP4 ".as_slice(), v2::PROTOCOL_PREFIX, b""][version];
+            let sent = [start, &rest].concat();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let (_, left) = runtime.block_on(read(BALANCER, &sent));
+            prop_assert!(sent.len() - left.len() <= FIXED + LONGEST_V2);
         }
     }
 
