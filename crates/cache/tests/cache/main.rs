@@ -10,5 +10,7 @@ mod support;
 
 mod eviction;
 mod followers;
+mod learned;
 mod manifests;
 mod restart;
+mod survey;

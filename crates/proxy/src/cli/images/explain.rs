@@ -160,3 +160,84 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let value = HeaderValue::from_str(value.trim()).map_err(|_| "no value of a header")?;
     Ok((name, value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(source: &str, platform: &str, explicit: bool) -> Said {
+        Said {
+            source: source.to_owned(),
+            platform: platform.to_owned(),
+            explicit,
+        }
+    }
+
+    fn entry(digest: &str, platform: Option<&str>, verdict: &str) -> Entry {
+        Entry {
+            digest: digest.to_owned(),
+            platform: platform.map(str::to_owned),
+            verdict: verdict.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_page_shows_who_spoke_who_was_followed_and_what_became_of_each_entry() {
+        let explanation = Explanation {
+            upstream: "docker.io".to_owned(),
+            repository: "team/app".to_owned(),
+            reference: "v1".to_owned(),
+            said: vec![
+                said("header", "linux/arm64", true),
+                said("user-agent", "linux/amd64", false),
+            ],
+            followed: Some(said("header", "linux/arm64", true)),
+            mode: "explicit".to_owned(),
+            accepts_index: true,
+            answer: "child".to_owned(),
+            why: "the mode lets this source decide".to_owned(),
+            chosen: Some("sha256:bb".to_owned()),
+            entries: vec![
+                entry("sha256:aa", Some("linux/amd64"), "other-platform"),
+                entry("sha256:bb", Some("linux/arm64"), "chosen"),
+                entry("sha256:cc", None, "no-platform"),
+            ],
+            more: 2,
+        };
+        let explained = Explained {
+            name: "team/app:v1".to_owned(),
+            status: 200,
+            digest: Some("sha256:bb".to_owned()),
+            error: None,
+            explanation: Some(explanation),
+        };
+        let expected = "\
+team/app:v1: child, since the mode lets this source decide
+digest: sha256:bb
+mode: explicit; the client takes indexes: yes
+
+SOURCE      SAYS         EXPLICIT
+header      linux/arm64  yes       followed
+user-agent  linux/amd64  no
+
+PLATFORM     DIGEST     VERDICT
+linux/amd64  sha256:aa  other-platform
+linux/arm64  sha256:bb  chosen
+-            sha256:cc  no-platform
+and 2 more
+";
+        assert_eq!(explained.text(), expected);
+    }
+
+    #[test]
+    fn a_header_is_a_name_and_a_value() {
+        let (name, value) = header("User-Agent: cri-o/1.33.2 os/linux").unwrap();
+        assert_eq!(
+            (name.as_str(), value.as_bytes()),
+            ("user-agent", b"cri-o/1.33.2 os/linux".as_slice())
+        );
+        for wrong in ["User-Agent", "a b: c", "a: \u{7}"] {
+            assert!(header(wrong).is_err(), "{wrong}");
+        }
+    }
+}
