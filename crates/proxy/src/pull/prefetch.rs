@@ -63,7 +63,7 @@ pub struct Prefetcher {
     parts: Cache<(RepoKey, Digest), Arc<str>>,
     /// Pulls that were counted a moment ago.
     counted: Cache<String, ()>,
-    /// Manifests that were considered a moment ago.
+    /// Manifests that were looked at a moment ago: a hot one costs no more than this look-up.
     considered: Cache<(RepoKey, Digest), ()>,
     /// Blobs that were downloaded ahead and nobody has asked for yet.
     warmed: Cache<Digest, ()>,
@@ -133,6 +133,12 @@ impl Prefetcher {
             .insert((repository.key.clone(), digest), Arc::clone(kind));
     }
 
+    fn remember_layers(&self, repository: &Repository, image: &Manifest, kind: &Arc<str>) {
+        for layer in image.layers().iter().take(MOST_LINKS) {
+            self.remember(repository, layer.digest, kind);
+        }
+    }
+
     fn kind(&self, repository: &Repository, digest: &Digest) -> Option<Arc<str>> {
         self.parts.get(&(repository.key.clone(), *digest))
     }
@@ -178,14 +184,14 @@ impl Pull {
             self.served_image(repository, served.manifest);
             return;
         }
-        for (entry, kind) in kinds(served.manifest) {
-            prefetch.remember(repository, entry, &kind);
-        }
         let hinted = served.hint.and_then(|hint| kind_for(served.manifest, hint));
         if let Some(kind) = &hinted {
             self.learn_pull(repository, kind);
         }
         if prefetch.is_news(repository, served.manifest.digest()) {
+            for (entry, kind) in kinds(served.manifest) {
+                prefetch.remember(repository, entry, &kind);
+            }
             let (repository, index) = (repository.clone(), served.manifest.clone());
             self.ahead(async move |pull| {
                 let mut kinds = pull.learned(&repository);
@@ -198,20 +204,23 @@ impl Pull {
 
     fn served_image(&self, repository: &Repository, image: &Manifest) {
         let prefetch = &self.inner.prefetch;
+        if !prefetch.is_news(repository, image.digest()) {
+            return;
+        }
         let kind = prefetch
             .kind(repository, &image.digest())
             .unwrap_or_else(|| ANY.into());
-        for layer in image.layers().iter().take(MOST_LINKS) {
-            prefetch.remember(repository, layer.digest, &kind);
-        }
-        if prefetch.is_news(repository, image.digest()) {
-            let (repository, image) = (repository.clone(), image.clone());
-            self.ahead(async move |pull| {
-                if pull.learned(&repository).contains(&kind.to_string()) {
-                    pull.warm_image(&repository, &image).await;
-                }
-            });
-        }
+        prefetch.remember_layers(repository, image, &kind);
+        let (repository, image) = (repository.clone(), image.clone());
+        self.ahead(async move |pull| {
+            if pull
+                .learned(&repository)
+                .iter()
+                .any(|known| **known == *kind)
+            {
+                pull.warm_image(&repository, &image).await;
+            }
+        });
     }
 
     /// Takes note of a blob that goes out. Returns at once.

@@ -14,7 +14,7 @@ use tracing::{Instrument, debug, info_span};
 
 use super::{
     super::{Inner, Outcome, Pull, PullError, Repository},
-    ANY, MOST_LINKS,
+    ANY,
 };
 use crate::upstream::Chain;
 
@@ -58,11 +58,9 @@ impl Pull {
             match self.child(repository, index, &platform).await {
                 Ok(image) => {
                     let kind: Arc<str> = kind.as_str().into();
-                    for layer in image.layers().iter().take(MOST_LINKS) {
-                        self.inner
-                            .prefetch
-                            .remember(repository, layer.digest, &kind);
-                    }
+                    self.inner
+                        .prefetch
+                        .remember_layers(repository, &image, &kind);
                     self.warm_image(repository, &image).await;
                 }
                 // The index has nothing for it, or the upstream is in trouble: a client will hear of it.
