@@ -18,6 +18,8 @@ pub(crate) fn start(standin: &Standin, registry: &Gate, ecr_api: &Gate) -> Archw
         standin.token_file.display()
     );
     let mut setup = proxy::Setup::new()
+        // As by default: real clients must not be able to tell.
+        .prefetch("mode = \"learned\"")
         .table(&upstream(ECR_HOST, registry, &ecr))
         .table(&upstream("docker.io", registry, &hub));
     for (name, value) in &standin.credentials {
