@@ -28,6 +28,8 @@ pub(crate) fn start(standin: &Standin, registry: &Gate, ecr_api: &Gate, listener
     );
     let mut setup = proxy::Setup::new()
         .listener("127.0.0.1", listener)
+        // As by default: real clients must not be able to tell.
+        .prefetch("mode = \"learned\"")
         .table(&upstream(ECR_HOST, registry, &ecr))
         .table(&made)
         .table(&upstream("docker.io", registry, &hub));

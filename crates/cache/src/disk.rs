@@ -179,6 +179,16 @@ impl Disk {
         Ok(Some((file, size)))
     }
 
+    /// A stored blob's size, without opening it.
+    pub(crate) fn size(&self, digest: &Digest) -> Result<Option<u64>, CacheError> {
+        let path = self.path(digest);
+        match fs::metadata(&path) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(CacheError::io("stat", path)(error)),
+        }
+    }
+
     /// A new empty file in `ingest/`, gone again when the [`Staged`] is dropped unpublished.
     pub(crate) fn stage(&self, digest: &Digest) -> Result<Staged, CacheError> {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);

@@ -5,7 +5,9 @@
 //! store itself, one at a time.
 
 mod keys;
+mod learned;
 mod rebuild;
+mod survey;
 mod tables;
 
 use std::{
@@ -21,6 +23,7 @@ use redb::{
 };
 use tracing::warn;
 
+pub use self::{learned::Learned, survey::TagRow};
 use crate::{RepoKey, disk::Disk, error::CacheError};
 use keys::{DigestKey, decode_digest, link_key, tag_key};
 pub(crate) use tables::Row;
@@ -292,6 +295,7 @@ fn open_store(path: &Path) -> Outcome<Database> {
     // Reading a table that was never written is an error, so all of them are made here.
     transaction.open_table(BLOBS)?;
     transaction.open_table(BY_USE)?;
+    transaction.open_table(learned::LEARNED)?;
     transaction.open_table(LINKS)?;
     transaction.open_table(MEDIA_TYPES)?;
     transaction.open_table(TAGS)?;

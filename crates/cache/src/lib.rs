@@ -26,10 +26,12 @@ mod eviction;
 mod hot;
 mod index;
 pub mod inspect;
+mod learned;
 mod open_file;
 mod read;
 mod repository;
 mod sniff;
+mod survey;
 
 pub use blobs::{
     Blob, BlobStream, Closed, Fill, FillWriter, Follower, HOLD_BACK, Joined, ReadBy, Spans, Wishes,
@@ -37,6 +39,6 @@ pub use blobs::{
 pub use cache::{Cache, Options, StoredManifest, Usage};
 pub use collect::Collected;
 pub use error::{CacheError, FillError, ReadError, SourceError};
-pub use index::TagEntry;
+pub use index::{Learned, TagEntry, TagRow};
 pub use open_file::OpenFile;
 pub use repository::RepoKey;

@@ -17,6 +17,23 @@ impl RepoKey {
         Self(format!("{upstream}/{name}").into())
     }
 
+    /// A key that was made before, by its text.
+    pub(crate) fn from_text(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The upstream's part of the key.
+    pub fn upstream(&self) -> &str {
+        self.0
+            .split_once('/')
+            .map_or(&self.0, |(upstream, _)| upstream)
+    }
+
+    /// The repository's name at its upstream.
+    pub fn name(&self) -> &str {
+        self.0.split_once('/').map_or("", |(_, name)| name)
+    }
+
     /// The key's text.
     pub fn as_str(&self) -> &str {
         &self.0

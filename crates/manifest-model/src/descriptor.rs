@@ -12,6 +12,9 @@ use crate::{Digest, MediaType, Platform};
 /// The annotation with which builders mark what belongs to another manifest of the same index, and its value there.
 const ATTESTATION: (&str, &str) = ("vnd.docker.reference.type", "attestation-manifest");
 
+/// The annotation with which such an entry names that manifest.
+const ATTESTED: &str = "vnd.docker.reference.digest";
+
 /// A pointer to content: what it is called by, how large it is and what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Descriptor {
@@ -49,6 +52,13 @@ impl Descriptor {
         self.annotations
             .get(key)
             .is_some_and(|found| found == value)
+    }
+
+    /// For an attestation the digest of what it is about, as it is spelled there; nothing where it does not say.
+    pub fn attested(&self) -> Option<&str> {
+        let about = self.annotations.get(ATTESTED);
+        self.is_attestation()
+            .then(|| about.map_or("", String::as_str))
     }
 
     /// Reads a descriptor: unknown fields are ignored and all but the digest may be absent.

@@ -48,6 +48,6 @@ pub use name::RepoName;
 pub use platform::Platform;
 pub use platform::matcher::{Fallbacks, Matcher};
 pub use reference::Reference;
-pub use select::{Choice, choose, offered};
+pub use select::{Choice, Verdict, choose, offered, verdicts};
 pub use synthesize::{SOURCES, SYNTHETIC, Source, SynthesisError, synthesize, synthesized_from};
 pub use tag::Tag;

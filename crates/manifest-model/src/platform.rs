@@ -89,7 +89,7 @@ impl Platform {
         unknown(&self.os) && unknown(&self.architecture)
     }
 
-    /// The platform of the machine this program runs on.
+    /// The platform of the machine this program runs on, an x86-64 with the level of its processor: `linux/amd64/v3`.
     pub fn host() -> Self {
         host::host()
     }

@@ -1,7 +1,10 @@
 //! The choice of one entry of an index.
 
+mod verdict;
+
 use std::cmp::Ordering;
 
+pub use self::verdict::{Verdict, verdicts};
 use crate::{Descriptor, Matcher, Platform};
 
 /// What to do with an index for a platform.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use manifest_model::{
     Algorithm, Choice, Descriptor, Digest, Hasher, Manifest, Matcher, MediaType, Platform,
-    Reference, RepoName, Tag, choose, offered, user_agent,
+    Reference, RepoName, Tag, Verdict, choose, offered, user_agent, verdicts,
 };
 use proptest::prelude::*;
 
@@ -248,6 +248,19 @@ proptest! {
             Choice::Unverified(entry) => prop_assert!(entry.platform.is_none() && entry.media_type.is_image()),
             Choice::Index(entry) => prop_assert!(entry.media_type.is_index()),
             Choice::None => {}
+        }
+    }
+
+    #[test]
+    fn the_verdicts_name_the_choice_and_no_other(entries in indexes(), wanted in platforms()) {
+        let matcher = Matcher::new(&wanted);
+        let judged: Vec<_> = verdicts(&entries, &matcher).collect();
+        prop_assert_eq!(judged.len(), entries.len());
+        let named: Vec<_> = judged.iter().filter(|(_, verdict)| *verdict == Verdict::Chosen).map(|(entry, _)| *entry).collect();
+        prop_assert_eq!(named, chosen(&choose(&entries, &matcher)).into_iter().collect::<Vec<_>>());
+        for (entry, verdict) in judged {
+            let matches = entry.platform.as_ref().is_none_or(|platform| matcher.matches(platform));
+            prop_assert_eq!(verdict == Verdict::OtherPlatform, !matches);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Health and metrics, on a listener of their own.
 
+mod images;
+
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -14,7 +16,7 @@ use axum::{
 };
 use http::header;
 
-use crate::{pull::Pull, telemetry::metrics::Metrics};
+use crate::{protocol::host::Host, pull::Pull, telemetry::metrics::Metrics};
 
 /// What the admin routes look at.
 #[derive(Clone, Debug)]
@@ -23,6 +25,7 @@ pub(crate) struct Admin {
     pub(crate) ready: Arc<AtomicBool>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) pull: Pull,
+    pub(crate) default_upstream: Host,
 }
 
 pub(crate) fn router(admin: Admin) -> Router {
@@ -30,6 +33,7 @@ pub(crate) fn router(admin: Admin) -> Router {
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/_archway/v1/images", get(images::answer))
         .with_state(admin)
 }
 

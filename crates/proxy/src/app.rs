@@ -21,7 +21,7 @@ use tracing::{info, warn};
 use crate::{
     admin::{self, Admin},
     config::Config,
-    pull::Pull,
+    pull::{Prefetcher, Pull},
     routes::{self, Service},
     server::{Bound, Server},
     telemetry::{self, access::Observer, lines::Lines, metrics::Metrics},
@@ -33,6 +33,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long the last lines of the access log may take.
 const LAST_LINES: Duration = Duration::from_secs(1);
+/// How often the images are counted: it looks at every file of the cache, so not at each scrape.
+const COUNT_INTERVAL: Duration = Duration::from_mins(5);
 
 /// Why the proxy could not start.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +90,7 @@ impl App {
             cache,
             Registry::new(config.upstreams.clone()),
             &config.cache,
+            Prefetcher::new(&config, &metrics),
             Arc::clone(&metrics),
         );
         let service = Service {
@@ -107,6 +110,7 @@ impl App {
                 ready: Arc::clone(&ready),
                 metrics: Arc::clone(&metrics),
                 pull: pull.clone(),
+                default_upstream: config.default_upstream.clone(),
             };
             let listener = Bound::admin(address, admin::router(admin)).await;
             bound.push(listener.map_err(|source| StartError::Bind { address, source })?);
@@ -149,10 +153,19 @@ impl App {
             listeners.spawn(async move { server.serve(bound).await });
         }
         let mut flush = tokio::time::interval(FLUSH_INTERVAL);
+        // An interval cannot be zero; where there is none this one is never looked at.
+        let refresh = config.prefetch.refresh.max(Duration::from_millis(1));
+        let mut refresh = tokio::time::interval(refresh);
+        let mut count = tokio::time::interval(COUNT_INTERVAL);
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
+                _ = count.tick() => {
+                    pull.count_images();
+                    pull.forget_learned().await;
+                }
+                _ = refresh.tick(), if !config.prefetch.refresh.is_zero() => pull.refresh_tags(),
                 _ = flush.tick() => {
                     if let Err(error) = pull.cache().flush_uses().await {
                         warn!(error = %Chain(&error), "the last uses could not be written");

@@ -3,6 +3,8 @@
 //! `main` runs `serve`; the rest is answered here as an `Answer`, so that nothing but `Answer::deliver` prints.
 
 mod cache;
+mod images;
+mod table;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -12,13 +14,15 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::cache::CacheCommand;
+pub use self::{cache::CacheCommand, images::ImageCommand};
 use crate::config::{Config, ConfigError};
 
 /// Names the configuration where no `--config` does.
 const CONFIG_VARIABLE: &str = "ARCHWAY_CONFIG";
 /// The exit code of a configuration that cannot be used, as clap's for a command line that cannot.
 const UNUSABLE: u8 = 2;
+/// The exit code of a question whose answer is no, or that got none.
+const FAILED: u8 = 1;
 
 /// A pull-through proxy for OCI registries: caches images and picks the platform a client needs.
 #[derive(Debug, Parser)]
@@ -53,6 +57,9 @@ pub enum Command {
         #[command(subcommand)]
         command: CacheCommand,
     },
+    /// Questions about images.
+    #[command(flatten)]
+    Image(Box<ImageCommand>),
 }
 
 const SERVE_HELP: &str = "\
@@ -135,6 +142,15 @@ impl Answer {
             out,
             err: String::new(),
             code: 0,
+        }
+    }
+
+    /// A question that got no answer.
+    pub fn failed(reason: &dyn std::fmt::Display) -> Answer {
+        Answer {
+            out: String::new(),
+            err: format!("error: {reason}\n"),
+            code: FAILED,
         }
     }
 

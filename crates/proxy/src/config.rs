@@ -11,6 +11,7 @@ mod key_pair;
 mod listeners;
 mod log;
 mod platform;
+mod prefetch;
 mod print;
 mod secret;
 mod server;
@@ -34,11 +35,13 @@ pub use key_pair::{Flaw, KeyPair, KeyPairError, PairFile, Refreshed};
 pub use listeners::Listener;
 pub use log::{Log, LogFormat};
 pub use platform::PlatformConfig;
+pub use prefetch::{Prefetch, PrefetchConfig};
 pub use secret::{Secret, SecretError};
 pub use server::Server;
 pub use tag_pattern::TagPattern;
 pub use upstreams::{
-    Auth, EcrAuth, NamePattern, Prefer, Resolve, Rule, RuleAnswer, Rules, UpstreamConfig, Upstreams,
+    Auth, EcrAuth, NamePattern, Prefer, Repositories, RepositoryRule, Resolve, Rule, RuleAnswer,
+    Rules, UpstreamConfig, Upstreams,
 };
 
 use error::{Problem, Problems};
@@ -62,6 +65,8 @@ pub struct Config {
     pub cache: CacheConfig,
     /// Which platform a client is taken for.
     pub platform: PlatformConfig,
+    /// What is downloaded before a client asks for it.
+    pub prefetch: PrefetchConfig,
     /// The registries that can be reached.
     pub upstreams: Upstreams,
     /// What is logged and how.
@@ -78,6 +83,7 @@ struct RawConfig {
     admin: listeners::RawAdmin,
     cache: cache::RawCache,
     platform: platform::RawPlatform,
+    prefetch: prefetch::RawPrefetch,
     upstream: Option<serde_spanned::Spanned<Entries<HostPattern, upstreams::RawUpstream>>>,
     log: log::RawLog,
     server: server::RawServer,
@@ -118,15 +124,23 @@ impl Config {
             .and_then(|field| upstreams.known(field, "default_upstream", problems))
             .unwrap_or_else(|| DEFAULT_UPSTREAM.parse().expect("a host"));
         let admin = raw.admin.resolve(problems);
+        let server = raw.server.resolve(problems);
         Config {
             default_upstream,
-            listeners: listeners::resolve(raw.listener, admin.as_ref(), &upstreams, problems),
+            listeners: listeners::resolve(
+                raw.listener,
+                admin.as_ref(),
+                &upstreams,
+                &server,
+                problems,
+            ),
             admin: admin.map_or(Some(listeners::DEFAULT_ADMIN), |admin| admin.address),
             cache: raw.cache.resolve(problems),
             platform: raw.platform.resolve(problems),
+            prefetch: raw.prefetch.resolve(problems),
             upstreams,
             log: raw.log.resolve(problems),
-            server: raw.server.resolve(problems),
+            server,
         }
     }
 
@@ -144,6 +158,7 @@ impl Config {
         listeners::print(&self.listeners, self.admin, &mut page);
         self.cache.print(&mut page);
         self.platform.print(&mut page);
+        self.prefetch.print(&mut page);
         self.upstreams.print(&mut page);
         self.log.print(&mut page);
         self.server.print(&mut page);

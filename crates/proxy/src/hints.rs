@@ -14,8 +14,9 @@ mod virtual_host;
 use std::{fmt, net::IpAddr};
 
 use http::HeaderMap;
-use manifest_model::{ParseError, Platform};
+use manifest_model::ParseError;
 
+pub use crate::protocol::wish::Wish;
 use crate::{config::PlatformConfig, protocol::host::Host};
 
 /// Who said it.
@@ -69,35 +70,6 @@ impl fmt::Display for Source {
     }
 }
 
-/// What a source asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// The index itself: no substitution.
-    All,
-    /// This platform's manifest.
-    Platform(Platform),
-}
-
-impl fmt::Display for Wish {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => formatter.write_str("all"),
-            Self::Platform(platform) => platform.fmt(formatter),
-        }
-    }
-}
-
-impl Wish {
-    /// `all`, or a platform in containerd's form.
-    fn parse(text: &str) -> Result<Self, ParseError> {
-        if text == "all" {
-            Ok(Self::All)
-        } else {
-            text.parse().map(Self::Platform)
-        }
-    }
-}
-
 /// A wish and who had it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint {
@@ -137,11 +109,11 @@ pub struct Clues<'a> {
     pub headers: &'a HeaderMap,
     /// The platform in the path, in its path form.
     pub path: Option<&'a str>,
-    /// The listener's platform.
-    pub listener: Option<&'a Platform>,
+    /// The listener's wish.
+    pub listener: Option<&'a Wish>,
     /// The name under which the client knows us.
     pub host: Option<&'a Host>,
-    /// Where the client connects from.
+    /// The client's address: the connection's, or the one a trusted proxy has named.
     pub peer: IpAddr,
     /// The configured hosts and addresses.
     pub config: &'a PlatformConfig,
@@ -164,7 +136,10 @@ impl Ask {
     }
 }
 
-/// The order of trust.
+/// The order of trust: the first that speaks is believed.
+///
+/// Behind them stands [`Source::Default`], which needs no module: the `platform` of the repository's rule, of the upstream, then
+/// `platform.default`, whichever is set first.
 const SOURCES: [(Source, Ask); 7] = [
     (Source::Query, Ask::Written(query::wishes)),
     (Source::Header, Ask::Written(header::wishes)),
@@ -175,9 +150,9 @@ const SOURCES: [(Source, Ask); 7] = [
     (Source::Address, Ask::Known(address::wish)),
 ];
 
-/// The hint to follow: the first source that speaks. Explicit sources must agree, with themselves and with each other.
-pub fn hint(clues: &Clues<'_>) -> Result<Option<Hint>, HintError> {
-    let mut chosen: Option<Hint> = None;
+/// What all sources have to say, in the order of trust. Explicit sources must agree, with themselves and with each other.
+pub fn hints(clues: &Clues<'_>) -> Result<Vec<Hint>, HintError> {
+    let mut said: Vec<Hint> = Vec::new();
     for (source, ask) in SOURCES {
         let wishes = ask.wishes(clues).map_err(|error| HintError::Invalid {
             from: source,
@@ -185,19 +160,19 @@ pub fn hint(clues: &Clues<'_>) -> Result<Option<Hint>, HintError> {
         })?;
         for wish in wishes {
             let hint = Hint { source, wish };
-            match &chosen {
-                None => chosen = Some(hint),
-                Some(first) if source.is_explicit() && first.wish != hint.wish => {
-                    return Err(HintError::Conflict {
-                        first: Box::new(first.clone()),
-                        second: Box::new(hint),
-                    });
-                }
-                Some(_) => {}
+            if let Some(first) = said.first()
+                && source.is_explicit()
+                && first.wish != hint.wish
+            {
+                return Err(HintError::Conflict {
+                    first: Box::new(first.clone()),
+                    second: Box::new(hint),
+                });
             }
+            said.push(hint);
         }
     }
-    Ok(chosen)
+    Ok(said)
 }
 
 #[cfg(test)]

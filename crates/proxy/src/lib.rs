@@ -6,8 +6,10 @@
 mod admin;
 pub mod app;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod hints;
+pub mod inventory;
 pub mod protocol;
 pub mod pull;
 pub mod routes;

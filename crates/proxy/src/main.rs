@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use proxy::{
     app::App,
-    cli::{Answer, Cli, Command},
+    cli::{Answer, Cli, Command, ImageCommand},
     config::Config,
     telemetry,
     upstream::Chain,
@@ -15,10 +15,23 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Config { command } => command.run().deliver(),
         Command::Cache { command } => command.run().deliver(),
+        Command::Image(command) => ask(&command),
         Command::Serve(file) => match file.load() {
             Ok(config) => serve(config),
             Err(error) => Answer::unusable(&error).deliver(),
         },
+    }
+}
+
+/// A question is asked and answered on this thread.
+fn ask(command: &ImageCommand) -> ExitCode {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(command.run()).deliver(),
+        Err(error) => Answer::failed(&error).deliver(),
     }
 }
 

@@ -4,7 +4,10 @@
 
 pub mod accept;
 pub mod error_body;
+pub mod explanation;
+pub mod forwarded;
 pub mod headers;
 pub mod host;
 pub mod range;
 pub mod target;
+pub mod wish;

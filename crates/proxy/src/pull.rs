@@ -14,6 +14,7 @@ mod lists;
 mod manifest;
 mod memory;
 mod platform;
+mod prefetch;
 mod repository;
 mod rules;
 mod through;
@@ -31,11 +32,13 @@ pub use self::{
     error::PullError,
     manifest::ManifestAnswer,
     platform::{Substitution, resolve_mode_substitutes},
-    repository::Repository,
+    prefetch::{Prefetcher, ServedManifest},
+    repository::{Repository, official_name, repository_key},
 };
 use self::{flight::Flights, freshness::Freshness, memory::Memory};
 use crate::{
     config::CacheConfig,
+    inventory,
     telemetry::metrics::Metrics,
     upstream::{Chain, Registry},
 };
@@ -82,6 +85,7 @@ struct Inner {
     fetches: Flights<(RepoKey, Reference), Result<ManifestAnswer, PullError>>,
     ruled: Flights<(RepoKey, Reference), Result<ManifestAnswer, PullError>>,
     freshness: Freshness,
+    prefetch: Prefetcher,
     metrics: Arc<Metrics>,
     /// Connections that downloads may have beside their first, over all upstreams.
     extra_connections: Arc<Semaphore>,
@@ -97,6 +101,7 @@ impl Pull {
         cache: Cache,
         upstreams: Registry,
         config: &CacheConfig,
+        prefetch: Prefetcher,
         metrics: Arc<Metrics>,
     ) -> Self {
         let inner = Inner {
@@ -106,6 +111,7 @@ impl Pull {
             fetches: Flights::new(),
             ruled: Flights::new(),
             freshness: Freshness::new(),
+            prefetch,
             metrics,
             extra_connections: Arc::new(Semaphore::new(config.max_extra_connections)),
             through: Arc::new(Semaphore::new(config.max_fills)),
@@ -127,11 +133,25 @@ impl Pull {
         &self.inner.upstreams
     }
 
+    /// Counts the cached images for the metrics, on a task of its own.
+    pub fn count_images(&self) {
+        let (cache, metrics) = (self.inner.cache.clone(), Arc::clone(&self.inner.metrics));
+        self.inner
+            .tasks
+            .spawn_blocking(move || match inventory::totals(&cache) {
+                Ok(totals) => metrics.count_images(&totals),
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), "the images cannot be counted");
+                }
+            });
+    }
+
     /// Gives running fetches and fills `grace` to reach the disk, then cuts them. To be called when no client is left.
     pub async fn drain(&self, grace: Duration) {
         let Inner {
             tasks, stop, cache, ..
         } = &*self.inner;
+        self.inner.prefetch.stop();
         tasks.close();
         if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
             tracing::warn!(unfinished = tasks.len(), "abandoning unfinished downloads");

@@ -3,6 +3,7 @@
 mod blob;
 mod context;
 mod error;
+mod explain;
 mod lists;
 mod manifest;
 mod push;

@@ -1,6 +1,7 @@
 //! Listeners: accept, serve HTTP/1.1 and HTTP/2, and let go in an orderly way.
 
 mod connection;
+mod proxy_protocol;
 mod tls;
 mod zero_copy;
 
@@ -8,6 +9,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper_util::server::graceful::GracefulShutdown;
+use ipnet::IpNet;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -35,6 +37,7 @@ pub(crate) struct Server {
     /// One permit per open connection, over all listeners.
     slots: Arc<Semaphore>,
     header_timeout: Duration,
+    trusted_proxies: Arc<[IpNet]>,
     connections: TaskTracker,
     stop: CancellationToken,
 }
@@ -84,6 +87,7 @@ impl Server {
             metrics,
             slots,
             header_timeout: limits.header_timeout,
+            trusted_proxies: limits.trusted_proxies.as_slice().into(),
             connections: TaskTracker::new(),
             stop,
         }
@@ -154,9 +158,11 @@ impl Server {
         let connection = Connection {
             stream,
             tls,
+            trusted_proxies: Arc::clone(&self.trusted_proxies),
             sendfile_bytes: self.metrics.sendfile_bytes.clone(),
             conversation: Conversation {
                 peer,
+                client: peer.ip(),
                 router: bound.router.clone(),
                 listener: bound.listener.clone(),
                 header_timeout: self.header_timeout,

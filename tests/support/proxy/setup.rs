@@ -16,6 +16,7 @@ pub struct Setup {
     top: String,
     listeners: Vec<String>,
     cache: String,
+    prefetch: String,
     tables: String,
     level: Option<&'static str>,
     environment: Vec<(String, String)>,
@@ -84,6 +85,14 @@ impl Setup {
         self
     }
 
+    /// Lines for `[prefetch]`, which is off otherwise: a test counts what clients cause.
+    #[must_use]
+    pub fn prefetch(mut self, lines: &str) -> Self {
+        self.prefetch.push_str(lines);
+        self.prefetch.push('\n');
+        self
+    }
+
     /// A whole table.
     #[must_use]
     pub fn table(mut self, table: &str) -> Self {
@@ -140,8 +149,14 @@ impl Setup {
             text,
             "[admin]\naddress = \"127.0.0.1:0\"\n\n\
              [log]\nformat = \"json\"\nlevel = \"{}\"\n\n\
+             [prefetch]\n{}\n\n\
              [cache]\npath = \"{}\"\n{}\n{}",
             self.level.unwrap_or("info"),
+            if self.prefetch.is_empty() {
+                "mode = \"off\""
+            } else {
+                &self.prefetch
+            },
             place.cache().display(),
             self.cache,
             self.tables,

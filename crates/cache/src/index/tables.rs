@@ -79,7 +79,7 @@ impl Index {
     }
 
     /// Every tag.
-    pub(crate) fn tags(&self) -> Outcome<Vec<(RepoKey, Tag, TagEntry)>> {
+    pub(crate) fn all_tags(&self) -> Outcome<Vec<(RepoKey, Tag, TagEntry)>> {
         let table = self.store.begin_read()?.open_table(TAGS)?;
         let mut tags = Vec::new();
         for tag in table.iter()? {

@@ -97,7 +97,7 @@ impl Snapshot {
         Ok(Self {
             rows: index.rows()?,
             links: index.links()?,
-            tags: index.tags()?,
+            tags: index.all_tags()?,
         })
     }
 }

@@ -12,5 +12,7 @@ mod collect;
 mod eviction;
 mod followers;
 mod inspect;
+mod learned;
 mod manifests;
 mod restart;
+mod survey;

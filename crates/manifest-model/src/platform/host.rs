@@ -15,7 +15,42 @@ pub(super) fn host() -> Platform {
     let platform = Platform {
         os: consts::OS.into(),
         architecture: architecture.into(),
+        variant: level().into(),
         ..Platform::default()
     };
     platform.normalized()
+}
+
+/// The level of an x86-64 processor (System V ABI, "Micro-architecture levels"). Not all features of a level can be asked for
+/// here, but no processor was made that has these and lacks the others.
+#[cfg(target_arch = "x86_64")]
+fn level() -> &'static str {
+    use std::arch::is_x86_feature_detected as has;
+    let v2 = has!("cmpxchg16b") && has!("popcnt") && has!("sse4.2") && has!("ssse3");
+    let v3 = v2
+        && has!("avx2")
+        && has!("bmi1")
+        && has!("bmi2")
+        && has!("f16c")
+        && has!("fma")
+        && has!("lzcnt")
+        && has!("movbe");
+    let v4 = v3
+        && has!("avx512f")
+        && has!("avx512bw")
+        && has!("avx512cd")
+        && has!("avx512dq")
+        && has!("avx512vl");
+    match (v2, v3, v4) {
+        (_, _, true) => "v4",
+        (_, true, _) => "v3",
+        (true, _, _) => "v2",
+        _ => "",
+    }
+}
+
+/// Variants of other processors are the common one: nothing newer is claimed than is known.
+#[cfg(not(target_arch = "x86_64"))]
+fn level() -> &'static str {
+    ""
 }

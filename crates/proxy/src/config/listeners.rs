@@ -4,16 +4,17 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 
-use manifest_model::Platform;
 use serde::Deserialize;
+use serde_spanned::Spanned;
 
-use crate::protocol::host::Host;
+use crate::protocol::{host::Host, wish::Wish};
 
 use super::error::{Problem, Problems};
 use super::field::{Field, Meaning, Wrong};
 use super::key_pair::KeyPair;
-use super::platform::PlatformValue;
+use super::platform::WishValue;
 use super::print::Page;
+use super::server::Server;
 use super::tls::{self, RawTls};
 use super::upstreams::Upstreams;
 
@@ -29,20 +30,23 @@ pub struct Listener {
     /// Where to listen; port 0 is any free port.
     pub address: SocketAddr,
     /// An explicit hint for everything that comes in here; `"host"` has become this machine's platform.
-    pub platform: Option<Platform>,
+    pub platform: Option<Wish>,
     /// The upstream of a name that carries none; always a configured one.
     pub upstream: Option<Host>,
     /// What it shows to clients, which then have to speak TLS; `None` is plain HTTP.
     pub tls: Option<KeyPair>,
+    /// Whether a trusted peer begins each connection with the PROXY protocol's header.
+    pub proxy_protocol: bool,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table such as [[listener]]")]
 pub(super) struct RawListener {
     address: Field<SocketAddr>,
-    platform: Option<Field<PlatformValue>>,
+    platform: Option<Field<WishValue>>,
     upstream: Option<Field<Host>>,
     tls: Option<RawTls>,
+    proxy_protocol: Option<Spanned<bool>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -74,6 +78,7 @@ pub(super) fn resolve(
     raw: Vec<RawListener>,
     admin: Option<&Admin>,
     upstreams: &Upstreams,
+    server: &Server,
     problems: &mut Problems,
 ) -> Vec<Listener> {
     let mut taken = HashMap::new();
@@ -90,6 +95,7 @@ pub(super) fn resolve(
         platform,
         upstream,
         tls,
+        proxy_protocol,
     } in raw
     {
         let span = address.span.clone();
@@ -97,6 +103,7 @@ pub(super) fn resolve(
         let platform = platform.and_then(|field| field.take("platform", problems));
         let upstream = upstream.and_then(|field| upstreams.known(field, "upstream", problems));
         let tls = tls.and_then(|raw| raw.resolve(problems));
+        let proxy_protocol = proxy_protocol.is_some_and(|flag| trusted(&flag, server, problems));
         let Some(address) = address else { continue };
         // Port 0 is a different port each time.
         if address.port() != 0
@@ -115,6 +122,7 @@ pub(super) fn resolve(
             platform: platform.map(|value| value.0),
             upstream,
             tls,
+            proxy_protocol,
         });
     }
     if listeners.is_empty() {
@@ -123,9 +131,22 @@ pub(super) fn resolve(
             platform: None,
             upstream: None,
             tls: None,
+            proxy_protocol: false,
         });
     }
     listeners
+}
+
+/// The flag's value; without a peer to believe it would do nothing.
+fn trusted(flag: &Spanned<bool>, server: &Server, problems: &mut Problems) -> bool {
+    if *flag.get_ref() && server.trusted_proxies.is_empty() {
+        let problem = Problem::new(flag.span(), "`proxy_protocol` needs `trusted_proxies`")
+            .label("nobody is trusted to say who the client is");
+        problems.add(
+            problem.help("name the load balancers: trusted_proxies = [\"10.0.0.0/8\"] in [server]"),
+        );
+    }
+    *flag.get_ref()
 }
 
 pub(super) fn print(listeners: &[Listener], admin: Option<SocketAddr>, page: &mut Page) {
@@ -141,6 +162,7 @@ pub(super) fn print(listeners: &[Listener], admin: Option<SocketAddr>, page: &mu
         if let Some(pair) = &listener.tls {
             tls::print(pair, page);
         }
+        page.raw("proxy_protocol", listener.proxy_protocol);
     }
     page.header("[admin]");
     page.string(

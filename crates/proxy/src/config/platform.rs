@@ -7,7 +7,10 @@ use ipnet::IpNet;
 use manifest_model::Platform;
 use serde::Deserialize;
 
-use crate::protocol::host::Host;
+use crate::protocol::{
+    host::Host,
+    wish::{ALL, Wish},
+};
 
 use super::error::{Problem, Problems};
 use super::field::{Entries, Field, Meaning, Wrong};
@@ -23,41 +26,45 @@ pub struct PlatformConfig {
     /// When nothing else speaks.
     pub default: Platform,
     /// By the host name the client asked for; look up with `of_host`.
-    pub hosts: BTreeMap<Host, Platform>,
+    pub hosts: BTreeMap<Host, Wish>,
     /// By the client's address, the longest prefix first; look up with `of_address`.
-    pub addresses: Vec<(IpNet, Platform)>,
+    pub addresses: Vec<(IpNet, Wish)>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table such as [platform]")]
 pub(super) struct RawPlatform {
     default: Option<Field<PlatformValue>>,
-    hosts: Entries<Host, Field<PlatformValue>>,
-    addresses: Entries<Network, Field<PlatformValue>>,
+    hosts: Entries<Host, Field<WishValue>>,
+    addresses: Entries<Network, Field<WishValue>>,
 }
 
 /// A platform of the file; `"host"` has become this machine's.
 #[derive(Debug, Clone)]
 pub(super) struct PlatformValue(pub(super) Platform);
 
+/// A platform of the file, or `"all"`, where a hint can be given.
+#[derive(Debug, Clone)]
+pub(super) struct WishValue(pub(super) Wish);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Network(IpNet);
+pub(super) struct Network(pub(super) IpNet);
 
 impl PlatformConfig {
-    /// The platform configured for a `Host` header, with or without its port.
-    pub fn of_host(&self, host: &Host) -> Option<&Platform> {
+    /// What is configured for a `Host` header, with or without its port.
+    pub fn of_host(&self, host: &Host) -> Option<&Wish> {
         self.hosts
             .get(host)
             .or_else(|| self.hosts.get(&host.without_port()))
     }
 
-    /// The platform of the narrowest network that holds the address.
-    pub fn of_address(&self, address: IpAddr) -> Option<&Platform> {
+    /// What is configured for the narrowest network that holds the address.
+    pub fn of_address(&self, address: IpAddr) -> Option<&Wish> {
         let address = address.to_canonical();
         self.addresses
             .iter()
             .find(|(network, _)| network.contains(&address))
-            .map(|(_, platform)| platform)
+            .map(|(_, wish)| wish)
     }
 
     pub(super) fn print(&self, page: &mut Page) {
@@ -66,9 +73,7 @@ impl PlatformConfig {
         page.map("hosts", self.hosts.iter());
         page.map(
             "addresses",
-            self.addresses
-                .iter()
-                .map(|(network, platform)| (network, platform)),
+            self.addresses.iter().map(|(network, wish)| (network, wish)),
         );
     }
 }
@@ -81,7 +86,7 @@ impl RawPlatform {
         let hosts = pairs(self.hosts, "hosts", problems);
         let mut addresses: Vec<_> = pairs(self.addresses, "addresses", problems)
             .into_iter()
-            .map(|(Network(network), platform)| (network, platform))
+            .map(|(Network(network), wish)| (network, wish))
             .collect();
         addresses.sort_by_key(|(network, _)| (std::cmp::Reverse(network.prefix_len()), *network));
         PlatformConfig {
@@ -94,14 +99,14 @@ impl RawPlatform {
 
 /// Takes a table of platforms; a key that stands there twice in two spellings is a problem.
 fn pairs<K: Meaning + PartialEq>(
-    entries: Entries<K, Field<PlatformValue>>,
+    entries: Entries<K, Field<WishValue>>,
     name: &str,
     problems: &mut Problems,
-) -> Vec<(K, Platform)> {
-    let mut pairs: Vec<(K, Platform)> = Vec::new();
-    for (key, platform) in entries.0 {
+) -> Vec<(K, Wish)> {
+    let mut pairs: Vec<(K, Wish)> = Vec::new();
+    for (key, wish) in entries.0 {
         let span = key.span.clone();
-        let platform = platform.take("platform", problems);
+        let wish = wish.take("platform", problems);
         let Some(key) = key.take(name, problems) else {
             continue;
         };
@@ -113,7 +118,7 @@ fn pairs<K: Meaning + PartialEq>(
                     .help("leave one of them out"),
             );
         }
-        pairs.extend(platform.map(|PlatformValue(platform)| (key, platform)));
+        pairs.extend(wish.map(|WishValue(wish)| (key, wish)));
     }
     pairs
 }
@@ -126,13 +131,25 @@ impl Meaning for PlatformValue {
         if text == THIS_MACHINE {
             return Ok(PlatformValue(Platform::host()));
         }
-        if text == "all" {
-            return Err(Wrong::new("`all` is for requests")
-                .help("leave the key out: then there is no hint"));
+        if text == ALL {
+            return Err(Wrong::new("`all` is no default")
+                .help("name one platform: a default is for clients that cannot read an index"));
         }
         text.parse()
             .map(PlatformValue)
             .map_err(|error: manifest_model::ParseError| Wrong::new(error.problem()))
+    }
+}
+
+impl Meaning for WishValue {
+    const WHAT: &'static str = "a platform";
+    const EXAMPLE: &'static str = "\"linux/arm64\", \"linux/arm/v7\", \"host\" or \"all\"";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        if text == ALL {
+            return Ok(WishValue(Wish::All));
+        }
+        PlatformValue::read(text).map(|PlatformValue(platform)| WishValue(Wish::Platform(platform)))
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::error::Problems;
 use super::field::{Count, Field, or};
+use super::platform::Network;
 use super::print::Page;
 use super::units::{Interval, Timeout};
 
@@ -23,6 +25,8 @@ pub struct Server {
     pub header_timeout: Duration,
     /// Connections open at once, on all listeners together; never zero.
     pub max_connections: usize,
+    /// Load balancers that may say who their client is, by `X-Forwarded-For` or the PROXY protocol.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -31,6 +35,7 @@ pub(super) struct RawServer {
     shutdown_grace: Option<Field<Interval>>,
     header_timeout: Option<Field<Timeout>>,
     max_connections: Option<Count>,
+    trusted_proxies: Vec<Field<Network>>,
 }
 
 impl RawServer {
@@ -38,7 +43,11 @@ impl RawServer {
         let max_connections = self
             .max_connections
             .and_then(|count| count.take("max_connections", 1..=MOST_CONNECTIONS, problems));
+        let trusted = self.trusted_proxies.into_iter();
+        let trusted = trusted.filter_map(|field| field.take("trusted_proxies", problems));
+        let trusted_proxies = trusted.map(|Network(network)| network).collect();
         Server {
+            trusted_proxies,
             shutdown_grace: or(
                 self.shutdown_grace,
                 "shutdown_grace",
@@ -64,5 +73,6 @@ impl Server {
         page.duration("shutdown_grace", self.shutdown_grace);
         page.duration("header_timeout", self.header_timeout);
         page.raw("max_connections", self.max_connections);
+        page.list("trusted_proxies", &self.trusted_proxies);
     }
 }

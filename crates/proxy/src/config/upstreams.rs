@@ -6,6 +6,7 @@
 mod auth;
 mod endpoint;
 mod entry;
+mod repositories;
 mod rules;
 mod virtual_hosts;
 
@@ -24,6 +25,7 @@ pub use auth::{Auth, EcrAuth};
 use entry::Entry;
 pub(super) use entry::RawUpstream;
 pub use entry::{Resolve, UpstreamConfig};
+pub use repositories::{Repositories, RepositoryRule};
 pub use rules::{NamePattern, Prefer, Rule, RuleAnswer, Rules};
 use virtual_hosts::VirtualHosts;
 

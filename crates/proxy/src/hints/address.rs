@@ -1,11 +1,7 @@
-//! Networks whose machines are of one platform. The address is the connection's own: no forwarding header is believed.
+//! Networks whose machines are of one platform. The address is the connection's own, or the one a trusted proxy has named.
 
 use super::{Clues, Wish};
 
 pub(super) fn wish(clues: &Clues<'_>) -> Option<Wish> {
-    clues
-        .config
-        .of_address(clues.peer)
-        .cloned()
-        .map(Wish::Platform)
+    clues.config.of_address(clues.peer).cloned()
 }

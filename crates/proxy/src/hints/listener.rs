@@ -3,5 +3,5 @@
 use super::{Clues, Wish};
 
 pub(super) fn wish(clues: &Clues<'_>) -> Option<Wish> {
-    clues.listener.cloned().map(Wish::Platform)
+    clues.listener.cloned()
 }

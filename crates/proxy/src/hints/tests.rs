@@ -2,6 +2,8 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use http::{HeaderValue, header::USER_AGENT};
 
+use manifest_model::Platform;
+
 use super::*;
 use crate::protocol::headers::ARCHWAY_PLATFORM;
 
@@ -12,7 +14,7 @@ struct Given {
     query: Vec<String>,
     headers: HeaderMap,
     path: Option<&'static str>,
-    listener: Option<Platform>,
+    listener: Option<Wish>,
     host: Option<Host>,
     peer: IpAddr,
     config: PlatformConfig,
@@ -20,13 +22,11 @@ struct Given {
 
 impl Given {
     fn nothing() -> Self {
-        let hosts = BTreeMap::from([(
-            "arm64.mirror.example".parse().unwrap(),
-            platform("linux/arm64"),
-        )]);
+        let hosts =
+            BTreeMap::from([("arm64.mirror.example".parse().unwrap(), wish("linux/arm64"))]);
         let addresses = vec![
-            ("10.1.2.0/24".parse().unwrap(), platform("linux/amd64")),
-            ("10.1.0.0/16".parse().unwrap(), platform("linux/arm64")),
+            ("10.1.2.0/24".parse().unwrap(), wish("linux/amd64")),
+            ("10.1.0.0/16".parse().unwrap(), wish("linux/arm64")),
         ];
         let config = PlatformConfig {
             default: platform("linux/amd64"),
@@ -52,7 +52,7 @@ impl Given {
     }
 
     fn hint(&self) -> Result<Option<Hint>, HintError> {
-        hint(&Clues {
+        let said = hints(&Clues {
             query: &self.query,
             headers: &self.headers,
             path: self.path,
@@ -60,7 +60,8 @@ impl Given {
             host: self.host.as_ref(),
             peer: self.peer,
             config: &self.config,
-        })
+        });
+        said.map(|hints| hints.into_iter().next())
     }
 
     fn said(&self) -> (Source, String) {
@@ -71,6 +72,10 @@ impl Given {
 
 fn platform(text: &str) -> Platform {
     text.parse().unwrap()
+}
+
+fn wish(text: &str) -> Wish {
+    Wish::parse(text).unwrap()
 }
 
 #[test]
@@ -96,7 +101,7 @@ fn every_source_is_heard() {
     };
     assert_eq!(path.said(), (Source::Path, arm.clone()));
     let listener = Given {
-        listener: Some(platform("linux/arm64")),
+        listener: Some(wish("linux/arm64")),
         ..Given::nothing()
     };
     assert_eq!(listener.said(), (Source::Listener, arm.clone()));

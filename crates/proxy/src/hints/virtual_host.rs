@@ -3,6 +3,8 @@
 use super::{Clues, Wish};
 
 pub(super) fn wish(clues: &Clues<'_>) -> Option<Wish> {
-    let platform = clues.host.and_then(|host| clues.config.of_host(host));
-    platform.cloned().map(Wish::Platform)
+    clues
+        .host
+        .and_then(|host| clues.config.of_host(host))
+        .cloned()
 }

@@ -15,5 +15,7 @@ pub const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters
 pub const ARCHWAY_PLATFORM: HeaderName = HeaderName::from_static("archway-platform");
 /// In a substituted answer, the digest of the index it was chosen from.
 pub const ARCHWAY_INDEX: HeaderName = HeaderName::from_static("archway-index");
+/// In a request, `1` asks how the answer came about; in an answer, the explanation as JSON.
+pub const ARCHWAY_EXPLAIN: HeaderName = HeaderName::from_static("archway-explain");
 /// Where an answer came from: `hit`, `follow`, `fill`, `stale` or `miss`.
 pub const ARCHWAY_CACHE: HeaderName = HeaderName::from_static("archway-cache");

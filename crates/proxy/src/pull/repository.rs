@@ -55,8 +55,13 @@ impl Pull {
     }
 }
 
+/// The key under which the cache knows a repository.
+pub fn repository_key(host: &Host, name: &RepoName) -> RepoKey {
+    RepoKey::new(host.as_str(), &official_name(host, name))
+}
+
 /// Docker Hub's own images have one-word names, which stand for `library/NAME`.
-fn official_name(host: &Host, name: &RepoName) -> RepoName {
+pub fn official_name(host: &Host, name: &RepoName) -> RepoName {
     if host.as_str() == "docker.io" && !name.as_str().contains('/') {
         // A name that cannot be lengthened any more is left as it is: the upstream will not know it either.
         return format!("library/{name}")

@@ -43,6 +43,7 @@ pub(super) async fn answer(
     }
     let blob = service.pull.blob(repository, digest).await?;
     account.outcome = Some(blob.outcome);
+    service.pull.served_blob(repository, digest);
     if is_known(request, digest) {
         return Ok(not_modified(digest));
     }

@@ -1,6 +1,6 @@
 //! What a request means: which upstream, which target, which platform.
 
-use http::{HeaderMap, HeaderValue, Uri, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Uri, header, request::Parts};
 use manifest_model::RepoName;
 use percent_encoding::percent_decode_str;
 
@@ -9,6 +9,7 @@ use crate::{
     config::Config,
     hints::{self, Clues, Hint},
     protocol::{
+        forwarded,
         host::Host,
         target::{self, Target},
     },
@@ -23,8 +24,11 @@ pub(super) struct Context {
     /// The upstream's name as a header value; none for the ping, which means no upstream in particular.
     pub(super) upstream_header: Option<HeaderValue>,
     pub(super) target: Target,
-    pub(super) hint: Option<Hint>,
+    /// What all sources of platform hints said, the most trusted first.
+    pub(super) hints: Vec<Hint>,
     pub(super) query: Query,
+    /// Whether the client wants a body: not with a HEAD.
+    pub(super) is_read: bool,
     /// The path as the client wrote it.
     pub(super) path: String,
 }
@@ -44,13 +48,17 @@ impl Context {
             .map_err(|_| ApiError::bad_path("the path is no text"))?;
         let address = target::parse(&decoded, namespace.as_ref())?;
         let called = called_host(&request.uri, &request.headers);
-        let hint = hints::hint(&Clues {
+        let hints = hints::hints(&Clues {
             query: &query.platform,
             headers: &request.headers,
             path: address.platform.as_deref(),
             listener: arrival.listener.platform.as_ref(),
             host: called.as_ref(),
-            peer: arrival.peer,
+            peer: forwarded::client(
+                arrival.peer,
+                &request.headers,
+                &service.config.server.trusted_proxies,
+            ),
             config: &service.config.platform,
         })?;
         let upstream = choose_upstream(
@@ -68,8 +76,9 @@ impl Context {
             upstream,
             upstream_header,
             target: address.target,
-            hint,
+            hints,
             query,
+            is_read: request.method == Method::GET,
             path,
         })
     }
@@ -86,6 +95,11 @@ impl Context {
             .ok_or_else(|| ApiError::not_configured(&self.upstream))
     }
 
+    /// The hint to follow.
+    pub(super) fn hint(&self) -> Option<&Hint> {
+        self.hints.first()
+    }
+
     pub(super) fn describe(&self, account: &mut Account) {
         if let Some(repository) = self.target.repository() {
             account.upstream = Some(self.upstream.to_string());
@@ -96,7 +110,7 @@ impl Context {
             Target::Blob(_, digest) | Target::Referrers(_, digest) => Some(digest.to_string()),
             Target::Ping | Target::Tags(_) | Target::Uploads(_) => None,
         };
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = self.hint() {
             account.platform = Some(hint.wish.to_string());
             account.platform_source = Some(hint.source.as_str());
         }

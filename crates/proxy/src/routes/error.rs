@@ -15,6 +15,7 @@ use crate::{
     hints::HintError,
     protocol::{
         error_body::{self, Code},
+        headers,
         host::Host,
         target::PathError,
     },
@@ -33,6 +34,7 @@ pub(super) struct ApiError {
     message: String,
     detail: Option<Value>,
     retry_after: Option<Duration>,
+    explanation: Option<HeaderValue>,
     /// The whole chain of causes, for the access log alone.
     pub(super) log: Option<String>,
 }
@@ -45,6 +47,7 @@ impl ApiError {
             message: message.into(),
             detail: None,
             retry_after: None,
+            explanation: None,
             log: None,
         }
     }
@@ -66,6 +69,14 @@ impl ApiError {
             "the upstream {upstream} is not configured; to allow it, add [upstream.\"{upstream}\"] to the configuration"
         );
         Self::new(StatusCode::NOT_FOUND, Code::NameUnknown, message)
+    }
+
+    /// The same error, with the explanation the client has asked for.
+    pub(super) fn explained(self, explanation: Option<HeaderValue>) -> Self {
+        Self {
+            explanation,
+            ..self
+        }
     }
 
     fn unavailable(status: StatusCode, message: String) -> Self {
@@ -90,6 +101,11 @@ impl IntoResponse for ApiError {
                 header::RETRY_AFTER,
                 HeaderValue::from(wait.as_secs().max(1)),
             );
+        }
+        if let Some(explanation) = self.explanation {
+            response
+                .headers_mut()
+                .insert(headers::ARCHWAY_EXPLAIN, explanation);
         }
         if self.status == StatusCode::METHOD_NOT_ALLOWED {
             response

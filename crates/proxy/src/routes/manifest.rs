@@ -2,12 +2,17 @@
 
 use axum::{body::Body, response::Response};
 use http::{HeaderMap, HeaderValue, header};
-use manifest_model::{Digest, Manifest, Reference};
+use manifest_model::{Digest, Manifest, Platform, Reference};
 
-use super::{Service, context::Context, digest_headers, error::ApiError, is_known, not_modified};
+use super::{
+    Service, context::Context, digest_headers, error::ApiError, explain, is_known, not_modified,
+};
 use crate::{
     protocol::{accept, headers},
-    pull::{ManifestAnswer, Outcome, Repository, Substitution, resolve_mode_substitutes},
+    pull::{
+        ManifestAnswer, Outcome, PullError, Repository, ServedManifest, Substitution,
+        resolve_mode_substitutes,
+    },
     telemetry::access::Account,
 };
 
@@ -27,11 +32,36 @@ pub(super) async fn answer(
 ) -> Result<Response, ApiError> {
     let answer = service.pull.manifest(repository, reference).await?;
     account.outcome = Some(answer.outcome);
-    let served = serve(service, context, repository, reference, request, &answer).await?;
+    let (mode, takes_index) = (
+        repository.upstream().config().resolve_of(repository.name()),
+        accept::takes_index(request),
+    );
+    let substitution = match reference {
+        // A digest is a digest: only a tag may be answered by a child.
+        Reference::Tag(_) if answer.manifest.is_index() => {
+            let default = default_platform(service, repository);
+            resolve_mode_substitutes(mode, context.hint(), takes_index, default)
+        }
+        _ => None,
+    };
+    let case = explain::Case {
+        context,
+        repository,
+        reference,
+        manifest: &answer.manifest,
+        mode,
+        takes_index,
+        substitution: substitution.as_ref(),
+    };
+    let explanation = explain::is_wanted(request).then(|| case.explain());
+    let served = serve(service, repository, &answer.manifest, substitution)
+        .await
+        .map_err(|error| ApiError::from(error).explained(explanation.clone()))?;
     if let Some((chosen, _)) = &served.substituted {
         account.platform = Some(chosen.platform.to_string());
         account.platform_source = Some(chosen.source.as_str());
     }
+    note(service, context, repository, reference, &answer, &served);
     let digest = served.manifest.digest();
     let mut response = if is_known(request, &digest) {
         not_modified(&digest)
@@ -39,48 +69,70 @@ pub(super) async fn answer(
         whole(&served.manifest)
     };
     describe(&mut response, &answer, &served, context);
+    if let Some(explanation) = explanation {
+        response
+            .headers_mut()
+            .insert(headers::ARCHWAY_EXPLAIN, explanation);
+    }
     Ok(response)
 }
 
-/// A digest is a digest: only a tag may be answered by a child.
-async fn serve(
+/// Tells prefetching what went out: the index with the hint, and the image itself.
+fn note(
     service: &Service,
     context: &Context,
     repository: &Repository,
     reference: &Reference,
-    request: &HeaderMap,
     answer: &ManifestAnswer,
-) -> Result<Served, ApiError> {
-    let manifest = answer.manifest.clone();
-    if matches!(reference, Reference::Digest(_)) || !manifest.is_index() {
+    served: &Served,
+) {
+    let hint = context.hint().and_then(|hint| hint.wish.platform());
+    let noted = ServedManifest {
+        reference,
+        manifest: &answer.manifest,
+        hint,
+        is_read: context.is_read,
+    };
+    service.pull.served_manifest(repository, noted);
+    if served.substituted.is_some() {
+        let child = Reference::Digest(served.manifest.digest());
+        let child = ServedManifest {
+            reference: &child,
+            manifest: &served.manifest,
+            ..noted
+        };
+        service.pull.served_manifest(repository, child);
+    }
+}
+
+/// What a client of this repository is when nothing in its request says so.
+fn default_platform<'a>(service: &'a Service, repository: &'a Repository) -> &'a Platform {
+    let config = repository.upstream().config();
+    config
+        .platform_of(repository.name())
+        .unwrap_or(&service.config.platform.default)
+}
+
+async fn serve(
+    service: &Service,
+    repository: &Repository,
+    manifest: &Manifest,
+    substitution: Option<Substitution>,
+) -> Result<Served, PullError> {
+    let Some(chosen) = substitution else {
         return Ok(Served {
-            manifest,
+            manifest: manifest.clone(),
             substituted: None,
         });
-    }
-    let config = repository.upstream().config();
-    let default = config
-        .platform
-        .as_ref()
-        .unwrap_or(&service.config.platform.default);
-    let takes_index = accept::takes_index(request);
-    match resolve_mode_substitutes(config.resolve, context.hint.as_ref(), takes_index, default) {
-        None => Ok(Served {
-            manifest,
-            substituted: None,
-        }),
-        Some(chosen) => {
-            let index = manifest.digest();
-            let manifest = service
-                .pull
-                .child(repository, &manifest, &chosen.platform)
-                .await?;
-            Ok(Served {
-                manifest,
-                substituted: Some((chosen, index)),
-            })
-        }
-    }
+    };
+    let child = service
+        .pull
+        .child(repository, manifest, &chosen.platform)
+        .await?;
+    Ok(Served {
+        manifest: child,
+        substituted: Some((chosen, manifest.digest())),
+    })
 }
 
 fn whole(manifest: &Manifest) -> Response {

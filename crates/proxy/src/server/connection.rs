@@ -1,6 +1,11 @@
 //! One connection, from its first byte to its last.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{Extension, Router};
 use hyper_util::{
@@ -8,6 +13,7 @@ use hyper_util::{
     server::{conn::auto, graceful::Watcher},
     service::TowerToHyperService,
 };
+use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -18,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
+    proxy_protocol,
     tls::Acceptor,
     zero_copy::{Slot, ZeroCopy},
 };
@@ -27,13 +34,18 @@ use crate::{config::Listener, routes::Arrival, upstream::Chain};
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) tls: Option<Arc<Acceptor>>,
+    /// Whose PROXY protocol headers are believed.
+    pub(super) trusted_proxies: Arc<[IpNet]>,
     pub(super) sendfile_bytes: Counter,
     pub(super) conversation: Conversation,
 }
 
 /// What a connection is served with, whoever carries its bytes.
 pub(super) struct Conversation {
+    /// Who has connected to us.
     pub(super) peer: SocketAddr,
+    /// Whom that is for: the same, but for connections through a load balancer.
+    pub(super) client: IpAddr,
     pub(super) router: Router,
     /// None for the admin listener, whose requests need no [`Arrival`].
     pub(super) listener: Option<Arc<Listener>>,
@@ -45,29 +57,52 @@ impl Connection {
     /// Serves it to its end; from the stop on, to the end of the requests it has.
     ///
     /// Before the first request nothing has been asked for: there the stop, or a client that says nothing, is the end.
-    pub(super) async fn run(self, stop: CancellationToken) {
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let peer = self.conversation.peer;
+        let Some(client) = stop.run_until_cancelled(self.greet()).await else {
+            return;
+        };
+        match client {
+            Ok(client) => self.conversation.client = client,
+            Err(error) => {
+                debug!(%peer, %error, "a connection that asked for nothing");
+                return;
+            }
+        }
         let Self {
             stream,
             tls,
             sendfile_bytes,
             conversation,
+            ..
         } = self;
-        let peer = conversation.peer;
         let Some(tls) = tls else {
-            // hyper times a request from its first byte on; this is for one that never comes.
-            let spoke = timeout(conversation.header_timeout, stream.readable());
-            if matches!(stop.run_until_cancelled(spoke).await, Some(Ok(Ok(())))) {
-                let slot = Arc::new(Slot::default());
-                let stream = ZeroCopy::new(stream, Arc::clone(&slot), sendfile_bytes);
-                conversation.hold(stream, Some(slot)).await;
-            }
-            return;
+            let slot = Arc::new(Slot::default());
+            let stream = ZeroCopy::new(stream, Arc::clone(&slot), sendfile_bytes);
+            return conversation.hold(stream, Some(slot)).await;
         };
         match stop.run_until_cancelled(tls.accept(stream)).await {
             Some(Ok(stream)) => conversation.hold(stream, None).await,
             Some(Err(error)) => debug!(%peer, error = %Chain(&error), "no TLS connection"),
             None => {}
         }
+    }
+
+    /// Waits for the first byte: hyper times a request only from there on. The answer is the client's address, which a load
+    /// balancer in front may have to say.
+    async fn greet(&mut self) -> io::Result<IpAddr> {
+        let peer = self.conversation.peer;
+        let patience = self.conversation.header_timeout;
+        let is_behind_proxy = |listener: &Arc<Listener>| listener.proxy_protocol;
+        let listener = self.conversation.listener.as_ref();
+        if listener.is_some_and(is_behind_proxy) {
+            let named = proxy_protocol::client(&mut self.stream, peer, &self.trusted_proxies);
+            return timeout(patience, named).await?;
+        }
+        if self.tls.is_none() {
+            timeout(patience, self.stream.readable()).await??;
+        }
+        Ok(peer.ip())
     }
 }
 
@@ -81,7 +116,7 @@ impl Conversation {
         let router = match self.listener {
             Some(listener) => self.router.layer(Extension(Arrival {
                 listener,
-                peer: peer.ip(),
+                peer: self.client,
                 zero_copy,
             })),
             None => self.router,

@@ -8,7 +8,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::pull::{Outcome, Pull};
+use crate::{
+    inventory::Totals,
+    pull::{Outcome, Pull},
+};
 
 /// What is counted per request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -44,6 +47,22 @@ pub struct ReloadLabels {
     pub result: &'static str,
 }
 
+/// What is counted per platform: a bounded set of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PlatformLabels {
+    /// A platform, or `other`.
+    pub platform: String,
+    /// `cached`, `partial` or `absent`.
+    pub state: &'static str,
+}
+
+/// What is counted of downloads ahead of clients.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PrefetchLabels {
+    /// `warmed`: downloaded; `used`: a client has asked for it since; `wasted`: none has for a day.
+    pub result: &'static str,
+}
+
 /// Everything that is counted. One per process, handed down; a test may have its own.
 #[derive(Debug)]
 pub struct Metrics {
@@ -72,6 +91,10 @@ pub struct Metrics {
     pub sendfile_bytes: Counter,
     /// Access lines that nobody took off our hands in time.
     pub access_lines_dropped: Counter,
+    prefetched: Family<PrefetchLabels, Counter>,
+    /// Bytes downloaded ahead of clients.
+    pub prefetched_bytes: Counter,
+    images: Family<PlatformLabels, Gauge>,
     fills_running: Gauge,
     cache_bytes: Gauge,
     evicted: Counter,
@@ -97,77 +120,38 @@ impl Default for Metrics {
             fills_unstored: Counter::default(),
             sendfile_bytes: Counter::default(),
             access_lines_dropped: Counter::default(),
+            prefetched: Family::default(),
+            prefetched_bytes: Counter::default(),
+            images: Family::default(),
             fills_running: Gauge::default(),
             cache_bytes: Gauge::default(),
             evicted: Counter::default(),
         };
-        metrics.register();
+        metrics.register_requests();
         metrics.register_tls();
+        metrics.register_fills();
+        metrics.register_cache();
         metrics
     }
 }
 
 impl Metrics {
-    fn register(&mut self) {
+    fn register_requests(&mut self) {
         let registry = &mut self.registry;
         registry.register("requests", "Requests answered", self.requests.clone());
-        let duration = "From a request's arrival to the end of its body";
-        registry.register_with_unit(
-            "request_duration",
-            duration,
-            Unit::Seconds,
-            self.durations.clone(),
-        );
-        registry.register_with_unit("sent", "Body bytes sent", Unit::Bytes, self.bytes.clone());
-        registry.register(
-            "bodies_aborted",
-            "Bodies that ended early",
-            self.aborted.clone(),
-        );
+        let help = "From a request's arrival to the end of its body";
+        let durations = self.durations.clone();
+        registry.register_with_unit("request_duration", help, Unit::Seconds, durations);
+        let bytes = Unit::Bytes;
+        registry.register_with_unit("sent", "Body bytes sent", bytes, self.bytes.clone());
+        let help = "Body bytes sent from files by the kernel";
+        registry.register_with_unit("sendfile", help, Unit::Bytes, self.sendfile_bytes.clone());
+        let help = "Bodies that ended early";
+        registry.register("bodies_aborted", help, self.aborted.clone());
         registry.register("connections", "Connections open", self.connections.clone());
-        registry.register(
-            "fills_completed",
-            "Downloads stored",
-            self.fills_completed.clone(),
-        );
-        registry.register(
-            "fills_failed",
-            "Downloads that failed",
-            self.fills_failed.clone(),
-        );
-        registry.register(
-            "fills_unstored",
-            "Downloads the disk would not take",
-            self.fills_unstored.clone(),
-        );
-        registry.register(
-            "access_lines_dropped",
-            "Access log lines dropped because the log was not read fast enough",
-            self.access_lines_dropped.clone(),
-        );
-        registry.register_with_unit(
-            "sendfile",
-            "Body bytes sent from files by the kernel",
-            Unit::Bytes,
-            self.sendfile_bytes.clone(),
-        );
-        registry.register(
-            "fills_running",
-            "Downloads under way",
-            self.fills_running.clone(),
-        );
-        registry.register_with_unit(
-            "cache",
-            "Bytes of stored blobs",
-            Unit::Bytes,
-            self.cache_bytes.clone(),
-        );
-        registry.register_with_unit(
-            "evicted",
-            "Bytes evicted",
-            Unit::Bytes,
-            self.evicted.clone(),
-        );
+        let help = "Access log lines dropped because the log was not read fast enough";
+        let dropped = self.access_lines_dropped.clone();
+        registry.register("access_lines_dropped", help, dropped);
     }
 
     fn register_tls(&mut self) {
@@ -176,6 +160,52 @@ impl Metrics {
         registry.register("tls_handshakes", handshakes, self.tls_handshakes.clone());
         let reloads = "Changed TLS certificates, by whether they could be used";
         registry.register("tls_reloads", reloads, self.tls_reloads.clone());
+    }
+
+    fn register_fills(&mut self) {
+        let registry = &mut self.registry;
+        let completed = self.fills_completed.clone();
+        registry.register("fills_completed", "Downloads stored", completed);
+        let failed = self.fills_failed.clone();
+        registry.register("fills_failed", "Downloads that failed", failed);
+        let help = "Downloads the disk would not take";
+        registry.register("fills_unstored", help, self.fills_unstored.clone());
+        let running = self.fills_running.clone();
+        registry.register("fills_running", "Downloads under way", running);
+        let help = "Blobs downloaded before a client asked, and what became of them";
+        registry.register("prefetched_blobs", help, self.prefetched.clone());
+        let help = "Bytes downloaded before a client asked";
+        let prefetched = self.prefetched_bytes.clone();
+        registry.register_with_unit("prefetched", help, Unit::Bytes, prefetched);
+    }
+
+    fn register_cache(&mut self) {
+        let registry = &mut self.registry;
+        let help = "Images of cached tags for each platform, as of the last count";
+        registry.register("images", help, self.images.clone());
+        let bytes = self.cache_bytes.clone();
+        registry.register_with_unit("cache", "Bytes of stored blobs", Unit::Bytes, bytes);
+        let evicted = self.evicted.clone();
+        registry.register_with_unit("evicted", "Bytes evicted", Unit::Bytes, evicted);
+    }
+
+    /// The count of blobs that were `warmed`, `used` or `wasted`.
+    pub fn prefetched(&self, result: &'static str) -> Counter {
+        self.prefetched
+            .get_or_create(&PrefetchLabels { result })
+            .clone()
+    }
+
+    /// Replaces the numbers of images.
+    pub fn count_images(&self, totals: &Totals) {
+        self.images.clear();
+        for ((platform, state), number) in totals {
+            let labels = PlatformLabels {
+                platform: platform.clone(),
+                state: state.as_str(),
+            };
+            self.images.get_or_create(&labels).set(*number);
+        }
     }
 
     /// The labels' word for an outcome.

@@ -16,6 +16,8 @@ upstream = "quay.io:8443"
 
 [[listener]]
 address = "127.0.0.1:0"
+platform = "all"
+proxy_protocol = true
 
 [admin]
 address = "off"
@@ -28,7 +30,13 @@ max_fills = 1
 [platform]
 default = "linux/arm/v6"
 hosts = { "arm64.mirror.example" = "linux/arm64", "[::1]:5000" = "linux/s390x" }
-addresses = { "10.1.0.0/16" = "linux/arm64", "fd00::/8" = "host" }
+addresses = { "10.1.0.0/16" = "linux/arm64", "fd00::/8" = "host", "10.2.0.0/16" = "all" }
+
+[prefetch]
+mode = "off"
+max_running = 1
+half_life = "1d"
+refresh = "5m"
 
 [upstream."ghcr.io"]
 endpoints = ["http://127.0.0.1:22100", "https://ghcr.io"]
@@ -60,6 +68,9 @@ name = "*:*-arm64"
 target = "*:*"
 platform = "linux/arm64"
 prefer = "rule"
+[upstream."ghcr.io".repositories."team/*"]
+resolve = "needed"
+platform = "linux/s390x"
 
 [upstream."quay.io:8443"]
 auth = "docker-config"
@@ -83,6 +94,7 @@ access = false
 shutdown_grace = "0s"
 header_timeout = "1s"
 max_connections = 1
+trusted_proxies = ["10.0.0.0/8", "fd00::1/128"]
 "#;
 
 #[track_caller]

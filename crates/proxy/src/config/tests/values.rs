@@ -243,7 +243,9 @@ fn host_is_this_machines_platform() {
     let config = parse("[[listener]]\naddress = \"127.0.0.1:0\"\nplatform = \"host\"");
     assert_eq!(
         config.listeners[0].platform,
-        Some(manifest_model::Platform::host())
+        Some(crate::protocol::wish::Wish::Platform(
+            manifest_model::Platform::host()
+        ))
     );
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use manifest_model::Platform;
+use manifest_model::{Platform, RepoName};
 use serde::Deserialize;
 use serde_spanned::Spanned;
 use url::Url;
@@ -13,6 +13,7 @@ use crate::protocol::host::{Host, HostPattern};
 
 use super::auth::{Auth, AuthSetting, RawAuth};
 use super::endpoint::{self, Endpoint};
+use super::repositories::{RawRepositories, Repositories};
 use super::rules::{RawAlias, RawVirtualIndex, Rules};
 use crate::config::error::{Problem, Problems};
 use crate::config::field::{Count, Field, Meaning, Wrong, or};
@@ -42,6 +43,8 @@ pub struct UpstreamConfig {
     pub platform: Option<Platform>,
     /// When a tag that is an index is answered by one of its children.
     pub resolve: Resolve,
+    /// What holds for some of its repositories only.
+    pub repositories: Repositories,
     /// How long a tag holds before it is asked for again; zero asks each time.
     pub tag_ttl: Duration,
     /// How long beyond that a tag may be served while the upstream is in trouble; zero is never.
@@ -64,6 +67,21 @@ pub struct UpstreamConfig {
     pub rules: Rules,
 }
 
+impl UpstreamConfig {
+    /// When a tag of this repository that is an index is answered by one of its children.
+    pub fn resolve_of(&self, repository: &RepoName) -> Resolve {
+        let rule = self.repositories.rule(repository);
+        rule.and_then(|rule| rule.resolve).unwrap_or(self.resolve)
+    }
+
+    /// What a client of this repository is taken for when nothing else speaks; `None` leaves it to the global default.
+    pub fn platform_of(&self, repository: &RepoName) -> Option<&Platform> {
+        let rule = self.repositories.rule(repository);
+        rule.and_then(|rule| rule.platform.as_ref())
+            .or(self.platform.as_ref())
+    }
+}
+
 /// When a tag that is an index is answered by one of its children.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolve {
@@ -84,6 +102,7 @@ pub(super) struct Entry {
     auth: AuthSetting,
     platform: Option<Platform>,
     resolve: Resolve,
+    repositories: Repositories,
     tag_ttl: Interval,
     stale_if_error: Interval,
     not_found_ttl: Interval,
@@ -108,6 +127,7 @@ pub(in super::super) struct RawUpstream {
     auth: Option<Spanned<RawAuth>>,
     platform: Option<Field<PlatformValue>>,
     resolve: Option<Field<Resolve>>,
+    repositories: RawRepositories,
     tag_ttl: Option<Field<Interval>>,
     stale_if_error: Option<Field<Interval>>,
     not_found_ttl: Option<Field<Interval>>,
@@ -147,6 +167,7 @@ impl Entry {
             auth: auth.unwrap_or_default(),
             platform: platform.map(|PlatformValue(platform)| platform),
             resolve: or(raw.resolve, "resolve", Resolve::Explicit, problems),
+            repositories: raw.repositories.resolve(problems),
             tag_ttl: or(raw.tag_ttl, "tag_ttl", DEFAULT_TAG_TTL, problems),
             stale_if_error: or(
                 raw.stale_if_error,
@@ -202,6 +223,7 @@ impl Entry {
             auth: self.auth.for_host(host)?,
             platform: self.platform.clone(),
             resolve: self.resolve,
+            repositories: self.repositories.clone(),
             tag_ttl: self.tag_ttl.0,
             stale_if_error: self.stale_if_error.0,
             not_found_ttl: self.not_found_ttl.0,
@@ -251,6 +273,7 @@ impl Entry {
         }
         page.raw("parallel", self.parallel);
         self.rules.print(&quoted(self.pattern.as_str()), page);
+        self.repositories.print(self.pattern.as_str(), page);
     }
 }
 
@@ -287,7 +310,8 @@ fn readable(field: Field<PathBuf>, problems: &mut Problems) -> Option<PathBuf> {
 impl Resolve {
     const ALL: [Resolve; 3] = [Resolve::Needed, Resolve::Explicit, Resolve::Always];
 
-    fn word(self) -> &'static str {
+    /// The mode's word in the file.
+    pub fn word(self) -> &'static str {
         match self {
             Resolve::Needed => "needed",
             Resolve::Explicit => "explicit",

@@ -133,24 +133,25 @@ error: `platform` must be a platform
 3 | platform = "linux/arm64/v8/extra"
   |            ^^^^^^^^^^^^^^^^^^^^^^ more than os, architecture and variant
   |
-  = help: write it like this: "linux/arm64", "linux/arm/v7" or "host""#,
+  = help: write it like this: "linux/arm64", "linux/arm/v7", "host" or "all""#,
     );
 }
 
 #[test]
-fn all_platforms_are_no_hint() {
+fn all_is_a_hint_and_no_default() {
     assert_picture(
         r#"
 [platform]
+default = "all"
 hosts = { "mirror.example" = "all" }"#,
         r#"
-error: `platform` must be a platform
- --> archway.toml:2:30
+error: `default` must be a platform
+ --> archway.toml:2:11
   |
-2 | hosts = { "mirror.example" = "all" }
-  |                              ^^^^^ `all` is for requests
+2 | default = "all"
+  |           ^^^^^ `all` is no default
   |
-  = help: leave the key out: then there is no hint"#,
+  = help: name one platform: a default is for clients that cannot read an index"#,
     );
 }
 
@@ -271,5 +272,49 @@ error: `default` must be a platform
   |           ^^^^^^^ neither os/architecture nor a known architecture
   |
   = help: write it like this: "linux/arm64", "linux/arm/v7" or "host""#,
+    );
+}
+
+#[test]
+fn the_proxy_protocol_needs_somebody_to_believe() {
+    assert_picture(
+        r#"
+[[listener]]
+address = "0.0.0.0:5000"
+proxy_protocol = true"#,
+        r#"
+error: `proxy_protocol` needs `trusted_proxies`
+ --> archway.toml:3:18
+  |
+3 | proxy_protocol = true
+  |                  ^^^^ nobody is trusted to say who the client is
+  |
+  = help: name the load balancers: trusted_proxies = ["10.0.0.0/8"] in [server]"#,
+    );
+}
+
+#[test]
+fn a_rule_for_repositories_means_some_and_changes_something() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+repositories."Team/*" = { resolve = "always" }
+repositories."team/*" = {}"#,
+        r#"
+error: `repositories` must be a repository's name or a pattern
+ --> archway.toml:2:14
+  |
+2 | repositories."Team/*" = { resolve = "always" }
+  |              ^^^^^^^^ no repository could match this
+  |
+  = help: write it without the registry, in lower case: "team/*"; `*` stands for any run of characters, `?` for one
+
+error: the rule for `team/*` is empty
+ --> archway.toml:3:14
+  |
+3 | repositories."team/*" = {}
+  |              ^^^^^^^^ changes nothing
+  |
+  = help: set `resolve` or `platform` below it, or leave it out"#,
     );
 }

@@ -1,0 +1,46 @@
+//! Looking at the cache without using it: what is asked here keeps nothing from being evicted.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use manifest_model::Digest;
+
+use crate::{Cache, StoredManifest, TagRow, error::CacheError};
+
+impl Cache {
+    /// Up to `limit` tags, in the order of their keys, behind the key `after`. Blocks no longer than a look-up of each.
+    pub fn tags(&self, after: Option<&str>, limit: usize) -> Result<Vec<TagRow>, CacheError> {
+        Ok(self.index().tags(after, limit)?)
+    }
+
+    /// The size of the stored blob `digest`, if it is stored. Blocks for a look into the directory.
+    pub fn peek_size(&self, digest: &Digest) -> Result<Option<u64>, CacheError> {
+        self.blobs().disk().size(digest)
+    }
+
+    /// Like [`Cache::manifest`], without being noted. Blocks.
+    pub fn peek_manifest(&self, digest: &Digest) -> Result<Option<StoredManifest>, CacheError> {
+        let Some(media_type) = self.index().media_type(digest)? else {
+            return Ok(None);
+        };
+        Ok(self
+            .peek_bytes(digest)?
+            .map(|bytes| StoredManifest { bytes, media_type }))
+    }
+
+    /// The whole content of a stored blob, for those that are small: the caller knows which. Blocks.
+    pub fn peek_bytes(&self, digest: &Digest) -> Result<Option<Bytes>, CacheError> {
+        let Some((mut file, size)) = self.blobs().disk().find(digest)? else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        std::io::Read::read_to_end(&mut file, &mut bytes)
+            .map_err(CacheError::io("read", digest.to_string()))?;
+        Ok(Some(bytes.into()))
+    }
+
+    /// When a stored blob was last used, as far as that was written down.
+    pub fn last_used(&self, digest: &Digest) -> Result<Option<SystemTime>, CacheError> {
+        Ok(self.index().last_used(digest)?)
+    }
+}

@@ -1,0 +1,9 @@
+//! The binary as a client: of a running Archway, or straight of an upstream. What the commands that look at images ask with.
+
+mod direct;
+mod error;
+mod reference;
+mod server;
+
+pub(crate) use self::server::accepting;
+pub use self::{direct::Direct, error::ClientError, reference::ImageName, server::Server};

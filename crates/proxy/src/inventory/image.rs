@@ -1,0 +1,247 @@
+//! One tag or digest, and how much of it is stored.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cache::{Cache, CacheError, RepoKey};
+use manifest_model::{Descriptor, Digest, MAX_INDEX_DEPTH, Manifest, Matcher, Platform};
+use serde::{Deserialize, Serialize};
+
+use super::Attached;
+
+/// The largest image config read to learn its platform.
+const LARGEST_CONFIG: u64 = 8 * 1024 * 1024;
+
+/// Entries looked at in one index with all it nests: more is no image anybody runs.
+const MOST_PARTS: usize = 512;
+
+/// A tag or a digest of a repository and what is stored of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// The upstream.
+    pub upstream: String,
+    /// The repository there.
+    pub repository: String,
+    /// The tag; none for a digest that was asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// What the tag points at.
+    pub digest: String,
+    /// Whether that is an index.
+    pub index: bool,
+    /// When the upstream last confirmed the tag, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<u64>,
+    /// When it was last asked for, in seconds since 1970, to within a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<u64>,
+    /// Its images and their attestations, as the index lists them.
+    pub parts: Vec<Part>,
+    /// Signatures and the like that are kept under tags of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attached: Vec<Attached>,
+}
+
+/// One image of an index, or the only one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// What it is for; none where neither the index nor a stored config says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// Its manifest.
+    pub digest: String,
+    /// For an attestation, the image it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attests: Option<String>,
+    /// How much of it is stored.
+    pub state: Completeness,
+    /// Bytes stored of it.
+    pub stored: u64,
+    /// Bytes it has; unknown as long as its manifest is not stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+/// How much of an image is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Completeness {
+    /// Nothing, as far as anybody knows.
+    Absent,
+    /// Its manifest, and perhaps more.
+    Partial,
+    /// All of it.
+    Cached,
+}
+
+impl Completeness {
+    /// The word in tables, JSON and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Partial => "partial",
+            Self::Cached => "cached",
+        }
+    }
+}
+
+impl Image {
+    /// The image that is for exactly `wanted`: what its processor would run as well does not make it complete.
+    pub fn part(&self, wanted: &Platform) -> Option<&Part> {
+        let matcher = Matcher::strict(wanted);
+        let fits = |part: &&Part| {
+            part.attests.is_none()
+                && part
+                    .platform
+                    .as_deref()
+                    .and_then(|platform| platform.parse().ok())
+                    .is_some_and(|platform| matcher.matches(&platform))
+        };
+        self.parts.iter().find(fits)
+    }
+
+    /// How much of it is here for `wanted`.
+    pub fn completeness(&self, wanted: &Platform) -> Completeness {
+        self.part(wanted)
+            .map_or(Completeness::Absent, |part| part.state)
+    }
+
+    /// Whether some image of it does not say what it is for.
+    pub fn has_unknown(&self) -> bool {
+        self.parts
+            .iter()
+            .any(|part| part.attests.is_none() && part.platform.is_none())
+    }
+
+    /// The name people use: `HOST/REPOSITORY:TAG`.
+    pub fn name(&self) -> String {
+        let (upstream, repository) = (&self.upstream, &self.repository);
+        match &self.tag {
+            Some(tag) => format!("{upstream}/{repository}:{tag}"),
+            None => format!("{upstream}/{repository}@{}", self.digest),
+        }
+    }
+
+    /// Looks at what is stored of `digest`; `None` if the manifest itself is not. Blocks.
+    pub(super) fn survey(
+        cache: &Cache,
+        repository: &RepoKey,
+        tag: Option<(&str, SystemTime)>,
+        digest: &Digest,
+    ) -> Result<Option<Self>, CacheError> {
+        let Some(manifest) = stored(cache, digest)? else {
+            return Ok(None);
+        };
+        let mut parts = Vec::new();
+        if manifest.is_index() {
+            collect(cache, &manifest, MAX_INDEX_DEPTH, &mut parts)?;
+        } else {
+            parts.push(part_of(cache, &manifest, None)?);
+        }
+        Ok(Some(Self {
+            upstream: repository.upstream().to_owned(),
+            repository: repository.name().to_owned(),
+            tag: tag.map(|(tag, _)| tag.to_owned()),
+            digest: digest.to_string(),
+            index: manifest.is_index(),
+            confirmed: tag.map(|(_, confirmed)| seconds(confirmed)),
+            used: cache.last_used(digest)?.map(seconds),
+            parts,
+            attached: Attached::survey(cache, repository, digest)?,
+        }))
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
+pub(super) fn stored(cache: &Cache, digest: &Digest) -> Result<Option<Manifest>, CacheError> {
+    let Some(found) = cache.peek_manifest(digest)? else {
+        return Ok(None);
+    };
+    let parsed = Manifest::parse(found.bytes, Some(&found.media_type), digest.algorithm());
+    Ok(parsed.ok().filter(|manifest| manifest.digest() == *digest))
+}
+
+fn collect(
+    cache: &Cache,
+    index: &Manifest,
+    depth: usize,
+    parts: &mut Vec<Part>,
+) -> Result<(), CacheError> {
+    for entry in index.entries() {
+        if parts.len() == MOST_PARTS {
+            break;
+        }
+        match stored(cache, &entry.digest)? {
+            Some(nested) if nested.is_index() && depth > 0 => {
+                collect(cache, &nested, depth - 1, parts)?;
+            }
+            Some(manifest) => parts.push(part_of(cache, &manifest, Some(entry))?),
+            None => parts.push(Part {
+                platform: platform_of_entry(entry),
+                digest: entry.digest.to_string(),
+                attests: entry.attested().map(str::to_owned),
+                state: Completeness::Absent,
+                stored: 0,
+                size: None,
+            }),
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn part_of(
+    cache: &Cache,
+    manifest: &Manifest,
+    entry: Option<&Descriptor>,
+) -> Result<Part, CacheError> {
+    let own = manifest.bytes().len() as u64;
+    let (mut here, mut size, mut whole) = (own, own, true);
+    for link in manifest.links() {
+        if let Some(stored) = cache.peek_size(&link.digest)? {
+            here += stored;
+            size += stored;
+        } else {
+            size += link.size;
+            whole = false;
+        }
+    }
+    let platform = match entry.and_then(platform_of_entry) {
+        Some(platform) => Some(platform),
+        None => platform_of_config(cache, manifest)?,
+    };
+    Ok(Part {
+        platform,
+        digest: manifest.digest().to_string(),
+        attests: entry.and_then(Descriptor::attested).map(str::to_owned),
+        state: if whole {
+            Completeness::Cached
+        } else {
+            Completeness::Partial
+        },
+        stored: here,
+        size: Some(size),
+    })
+}
+
+fn platform_of_entry(entry: &Descriptor) -> Option<String> {
+    let platform = entry.platform.as_ref()?;
+    Some(platform.to_string())
+}
+
+fn platform_of_config(cache: &Cache, manifest: &Manifest) -> Result<Option<String>, CacheError> {
+    let Some(config) = manifest.config() else {
+        return Ok(None);
+    };
+    if config.size > LARGEST_CONFIG {
+        return Ok(None);
+    }
+    let bytes = cache.peek_bytes(&config.digest)?;
+    let platform = bytes.and_then(|bytes| Platform::of_config(&bytes).ok());
+    // Not every config is an image's: an artifact's names no processor.
+    let named = platform.filter(|platform| !platform.architecture.is_empty());
+    Ok(named.map(|platform| platform.to_string()))
+}

@@ -1,0 +1,317 @@
+//! Learning which platforms are pulled, and having them here before they are asked for.
+//!
+//! A pull is a layer that a client downloads: its manifest alone proves nothing, since some clients read those of all
+//! platforms. What a hint says counts too. Weights are kept per repository and per upstream in the cache's index, where they decay.
+//! The upstream's are asked only for repositories nothing is known of.
+//!
+//! Nothing here holds a client up: learning and downloading happen on tasks of their own, and downloads wait for clients'.
+
+mod refresh;
+mod warm;
+
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
+
+use cache::RepoKey;
+use manifest_model::{Digest, Manifest, Matcher, Platform, Reference, Tag, choose};
+use moka::{notification::RemovalCause, sync::Cache};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{Pull, Repository};
+use crate::{
+    config::{Config, Prefetch, PrefetchConfig},
+    telemetry::metrics::Metrics,
+    upstream::Chain,
+};
+
+/// The kind of an image that no index lists: any platform.
+const ANY: &str = "*";
+
+/// The kind under which the pulls of a tag are kept, at the place of that tag.
+const TAG: &str = "tag";
+
+/// Manifests and layers whose platform is remembered.
+const MOST_PARTS: u64 = 100_000;
+
+/// How long it is: a pull takes minutes, not hours.
+const PARTS_HOLD: Duration = Duration::from_hours(1);
+
+/// Layers and children remembered of one manifest.
+const MOST_LINKS: usize = 256;
+
+/// One pull of one image is many requests: they count once.
+const ONE_PULL: Duration = Duration::from_mins(1);
+
+/// After this time a download nobody asked for counts as wasted.
+const PATIENCE: Duration = Duration::from_hours(24);
+
+/// Images waiting to be downloaded ahead at once; more are not.
+const MOST_WAITING: usize = 256;
+
+/// The share of the cache one image may take, as a divisor, to be downloaded ahead.
+const LARGEST_SHARE: u64 = 10;
+
+/// What prefetching knows and may do.
+#[derive(Debug)]
+pub struct Prefetcher {
+    config: PrefetchConfig,
+    /// The platform each child and layer is for.
+    parts: Cache<(RepoKey, Digest), Arc<str>>,
+    /// Pulls that were counted a moment ago.
+    counted: Cache<String, ()>,
+    /// Manifests that were looked at a moment ago: a hot one costs no more than this look-up.
+    considered: Cache<(RepoKey, Digest), ()>,
+    /// Blobs that were downloaded ahead and nobody has asked for yet.
+    warmed: Cache<Digest, ()>,
+    /// One permit per download ahead.
+    slots: Semaphore,
+    /// Downloads ahead that have begun.
+    running: AtomicUsize,
+    /// One permit per image that waits or is being downloaded.
+    waiting: Arc<Semaphore>,
+    /// One round over the tags at a time.
+    refreshing: Arc<Semaphore>,
+    /// Running fills of clients from which on nothing is started.
+    busy: usize,
+    largest: u64,
+    stop: CancellationToken,
+}
+
+impl Prefetcher {
+    /// What `config` allows. Nothing is started.
+    pub fn new(config: &Config, metrics: &Arc<Metrics>) -> Self {
+        let counting = Arc::clone(metrics);
+        let wasted = move |_: Arc<Digest>, (), cause: RemovalCause| {
+            if matches!(cause, RemovalCause::Expired | RemovalCause::Size) {
+                counting.prefetched("wasted").inc();
+            }
+        };
+        Self {
+            parts: Cache::builder()
+                .max_capacity(MOST_PARTS)
+                .time_to_live(PARTS_HOLD)
+                .build(),
+            counted: Cache::builder()
+                .max_capacity(MOST_PARTS)
+                .time_to_live(ONE_PULL)
+                .build(),
+            considered: Cache::builder()
+                .max_capacity(MOST_PARTS)
+                .time_to_live(ONE_PULL)
+                .build(),
+            warmed: Cache::builder()
+                .max_capacity(MOST_PARTS)
+                .time_to_live(PATIENCE)
+                .eviction_listener(wasted)
+                .build(),
+            slots: Semaphore::new(config.prefetch.max_running),
+            running: AtomicUsize::new(0),
+            waiting: Arc::new(Semaphore::new(MOST_WAITING)),
+            refreshing: Arc::new(Semaphore::new(1)),
+            busy: (config.cache.max_fills / 2).max(1),
+            largest: config.cache.max_size / LARGEST_SHARE,
+            stop: CancellationToken::new(),
+            config: config.prefetch.clone(),
+        }
+    }
+
+    fn is_on(&self) -> bool {
+        self.config.mode == Prefetch::Learned
+    }
+
+    /// Ends what is under way; fills go on, since others may follow them.
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    fn remember(&self, repository: &Repository, digest: Digest, kind: &Arc<str>) {
+        self.parts
+            .insert((repository.key.clone(), digest), Arc::clone(kind));
+    }
+
+    fn remember_layers(&self, repository: &Repository, image: &Manifest, kind: &Arc<str>) {
+        for layer in image.layers().iter().take(MOST_LINKS) {
+            self.remember(repository, layer.digest, kind);
+        }
+    }
+
+    fn kind(&self, repository: &Repository, digest: &Digest) -> Option<Arc<str>> {
+        self.parts.get(&(repository.key.clone(), *digest))
+    }
+
+    /// Whether `manifest` was not looked at a moment ago.
+    fn is_news(&self, repository: &Repository, digest: Digest) -> bool {
+        let key = (repository.key.clone(), digest);
+        let is_news = !self.considered.contains_key(&key);
+        if is_news {
+            self.considered.insert(key, ());
+        }
+        is_news
+    }
+}
+
+/// What a client asked for and got, as far as it tells what will be asked for next.
+#[derive(Clone, Copy, Debug)]
+pub struct ServedManifest<'a> {
+    /// The name the client used.
+    pub reference: &'a Reference,
+    /// What is there by that name.
+    pub manifest: &'a Manifest,
+    /// The client's platform, as far as a source told it.
+    pub hint: Option<&'a Platform>,
+    /// Whether the client wants the body. A HEAD only tells that the tag matters.
+    pub is_read: bool,
+}
+
+impl Pull {
+    /// Takes note of a manifest that goes out, and starts on what will be asked for next. Returns at once.
+    pub fn served_manifest(&self, repository: &Repository, served: ServedManifest<'_>) {
+        let prefetch = &self.inner.prefetch;
+        if !prefetch.is_on() {
+            return;
+        }
+        if let Reference::Tag(tag) = served.reference {
+            self.learn(place_of_tag(&repository.key, tag), TAG);
+        }
+        if !served.is_read {
+            return;
+        }
+        if !served.manifest.is_index() {
+            self.served_image(repository, served.manifest);
+            return;
+        }
+        let hinted = served.hint.and_then(|hint| kind_for(served.manifest, hint));
+        if let Some(kind) = &hinted {
+            self.learn_pull(repository, kind);
+        }
+        if prefetch.is_news(repository, served.manifest.digest()) {
+            for (entry, kind) in kinds(served.manifest) {
+                prefetch.remember(repository, entry, &kind);
+            }
+            let (repository, index) = (repository.clone(), served.manifest.clone());
+            self.ahead(async move |pull| {
+                let mut kinds = pull.learned(&repository);
+                // Being learned at this moment.
+                kinds.extend(hinted.filter(|hinted| !kinds.contains(hinted)));
+                pull.warm_index(&repository, &index, &kinds).await;
+            });
+        }
+    }
+
+    fn served_image(&self, repository: &Repository, image: &Manifest) {
+        let prefetch = &self.inner.prefetch;
+        if !prefetch.is_news(repository, image.digest()) {
+            return;
+        }
+        let kind = prefetch
+            .kind(repository, &image.digest())
+            .unwrap_or_else(|| ANY.into());
+        prefetch.remember_layers(repository, image, &kind);
+        let (repository, image) = (repository.clone(), image.clone());
+        self.ahead(async move |pull| {
+            if pull
+                .learned(&repository)
+                .iter()
+                .any(|known| **known == *kind)
+            {
+                pull.warm_image(&repository, &image).await;
+            }
+        });
+    }
+
+    /// Takes note of a blob that goes out. Returns at once.
+    pub fn served_blob(&self, repository: &Repository, digest: &Digest) {
+        let prefetch = &self.inner.prefetch;
+        if !prefetch.is_on() {
+            return;
+        }
+        if prefetch.warmed.remove(digest).is_some() {
+            self.inner.metrics.prefetched("used").inc();
+        }
+        if let Some(kind) = prefetch.kind(repository, digest) {
+            self.learn_pull(repository, &kind);
+        }
+    }
+
+    /// The kinds pulled from a repository; of one nothing is known of, those of its upstream.
+    fn learned(&self, repository: &Repository) -> Vec<String> {
+        let known = self.learned_at(repository.key.as_str());
+        if known.is_empty() {
+            self.learned_at(repository.upstream.host().as_str())
+        } else {
+            known
+        }
+    }
+
+    fn learned_at(&self, place: &str) -> Vec<String> {
+        let half_life = self.inner.prefetch.config.half_life;
+        match self.inner.cache.learned(place, half_life) {
+            Ok(learned) => learned.into_iter().map(|learned| learned.kind).collect(),
+            Err(error) => {
+                warn!(error = %Chain(&error), "what was learned cannot be read");
+                Vec::new()
+            }
+        }
+    }
+
+    fn learn_pull(&self, repository: &Repository, kind: &str) {
+        self.learn(repository.key.to_string(), kind);
+        self.learn(repository.upstream.host().to_string(), kind);
+    }
+
+    fn learn(&self, place: String, kind: &str) {
+        let prefetch = &self.inner.prefetch;
+        let pull = format!("{place}\0{kind}");
+        if prefetch.counted.contains_key(&pull) {
+            return;
+        }
+        prefetch.counted.insert(pull, ());
+        let (cache, kind) = (self.inner.cache.clone(), kind.to_owned());
+        let half_life = prefetch.config.half_life;
+        self.inner.tasks.spawn(async move {
+            if let Err(error) = cache.learn(place, kind, half_life).await {
+                warn!(error = %Chain(&error), "a pull could not be noted");
+            }
+        });
+    }
+
+    /// Sweeps what has decayed. Called now and then.
+    pub async fn forget_learned(&self) {
+        let prefetch = &self.inner.prefetch;
+        prefetch.warmed.run_pending_tasks();
+        let half_life = prefetch.config.half_life;
+        if let Err(error) = self.inner.cache.unlearn(half_life).await {
+            warn!(error = %Chain(&error), "what was learned cannot be swept");
+        }
+    }
+}
+
+/// Where the pulls of a tag are counted.
+fn place_of_tag(repository: &RepoKey, tag: &Tag) -> String {
+    format!("{repository}:{tag}")
+}
+
+/// The children of an index and their platforms, as the index spells them.
+fn kinds(index: &Manifest) -> impl Iterator<Item = (Digest, Arc<str>)> {
+    let images = index
+        .entries()
+        .iter()
+        .filter(|entry| !entry.is_attestation());
+    images.take(MOST_LINKS).filter_map(|entry| {
+        let kind = entry.platform.as_ref()?.to_string();
+        Some((entry.digest, kind.into()))
+    })
+}
+
+/// The platform, as the index spells it, that a client of platform `hint` would choose.
+fn kind_for(index: &Manifest, hint: &Platform) -> Option<String> {
+    use manifest_model::Choice::{Index, Manifest, None as Nothing, Unverified};
+    match choose(index.entries(), &Matcher::new(hint)) {
+        Manifest(entry) | Index(entry) => entry.platform.as_ref().map(ToString::to_string),
+        Unverified(_) | Nothing => None,
+    }
+}
