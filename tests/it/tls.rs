@@ -91,7 +91,7 @@ async fn every_version_of_tls_and_http_gives_the_exact_bytes_and_ranges_of_them(
         assert_eq!(range.body.len(), 30_000_000, "{dialect:?}");
         assert!(blob.holds_at(30_000_001, &range.body), "{dialect:?}");
     }
-    assert_eq!(site.registry.gets_of(&blob.digest()), 1);
+    assert_eq!(site.registry.bytes_of(&blob.digest()), blob.size());
     for version in ["1.2", "1.3"] {
         // A client may open a second connection before its first is back in its pool.
         let count = site.handshakes("accepted", version).await;

@@ -106,6 +106,11 @@ impl Follower {
         }
     }
 
+    /// Whether all bytes are there and the digest has matched: only the storing may not be done.
+    pub fn is_complete(&self) -> bool {
+        matches!(*self.progress.borrow(), Progress::Complete { .. })
+    }
+
     /// The file, for a connection that sends from it; none before [`Self::size`] has answered.
     pub fn file(&self) -> Weak<OpenFile> {
         match &*self.progress.borrow() {

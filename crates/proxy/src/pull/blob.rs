@@ -177,8 +177,12 @@ impl Pull {
             }
             Joined::Following(follower) => {
                 self.confirm_link(repository, digest, linked).await?;
-                self.following(repository, digest, follower, Outcome::Follow)
-                    .await
+                let outcome = if follower.is_complete() {
+                    Outcome::Hit
+                } else {
+                    Outcome::Follow
+                };
+                self.following(repository, digest, follower, outcome).await
             }
         }
     }
