@@ -34,11 +34,7 @@ pub struct Upstream {
 
 impl Upstream {
     /// An upstream as configured. Builds its HTTP client, so this is done on first use, not at start.
-    pub fn new(
-        host: Host,
-        config: UpstreamConfig,
-        ecr: &Arc<EcrTokens>,
-    ) -> Result<Self, FetchError> {
+    pub fn new(host: Host, config: UpstreamConfig, ecr: &EcrTokens) -> Result<Self, FetchError> {
         let client = endpoint::client(&host, &config)?;
         let auth = Arc::new(Authenticator::new(&host, &config, client.clone(), ecr));
         let endpoints = config.endpoints.iter().map(|url| {
@@ -47,7 +43,7 @@ impl Upstream {
                 url.clone(),
                 client.clone(),
                 Arc::clone(&auth),
-                config.header_timeout,
+                &config,
             )
         });
         Ok(Self {

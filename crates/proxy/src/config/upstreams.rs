@@ -19,7 +19,7 @@ use super::field::{Entries, Field, Meaning, Wrong};
 use super::print::Page;
 use super::suggest;
 
-pub use auth::{Auth, EcrAuth};
+pub use auth::{Auth, EcrAuth, EcrPublicAuth, Role};
 use entry::Entry;
 pub(super) use entry::RawUpstream;
 pub use entry::{Resolve, UpstreamConfig};

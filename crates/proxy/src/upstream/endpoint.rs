@@ -57,6 +57,7 @@ pub(super) struct Endpoint {
     client: Client,
     auth: Arc<Authenticator>,
     header_timeout: Duration,
+    internal_hosts: Vec<Host>,
 }
 
 /// A question to an endpoint.
@@ -85,14 +86,15 @@ impl Endpoint {
         base: Url,
         client: Client,
         auth: Arc<Authenticator>,
-        header_timeout: Duration,
+        config: &UpstreamConfig,
     ) -> Self {
         Self {
             host,
             base,
             client,
             auth,
-            header_timeout,
+            header_timeout: config.header_timeout,
+            internal_hosts: config.internal_hosts.clone(),
         }
     }
 
@@ -132,14 +134,14 @@ impl Endpoint {
 
     async fn try_ask(&self, ask: &Ask<'_>, redirects: Redirects) -> Result<Response, FetchError> {
         let url = self.url(ask);
-        let mut credential = self.auth.credential(ask.repository).await?;
+        let mut credential = self.auth.credential(Some(ask.repository)).await?;
         let mut response = self.send(ask, &url, credential.as_ref()).await?;
         if let Some(refusal) = Refusal::of(response.status(), response.headers()) {
             let body = self.error_body(response).await;
             let renewed = self
                 .auth
                 .renew(
-                    ask.repository,
+                    Some(ask.repository),
                     &self.base,
                     &refusal,
                     &body,
@@ -147,10 +149,19 @@ impl Endpoint {
                 )
                 .await?;
             let Some(renewed) = renewed else {
-                return Err(self.refused(refusal.status, &body));
+                let reason =
+                    self.auth
+                        .reason(refusal.status, &body, &ask.path, credential.as_ref());
+                return Err(self.refused(refusal.status, reason));
             };
+            response = self.send(ask, &url, Some(&renewed)).await?;
+            if Refusal::of(response.status(), response.headers()).is_some() {
+                let status = response.status();
+                let body = self.error_body(response).await;
+                let reason = self.auth.reason(status, &body, &ask.path, Some(&renewed));
+                return Err(self.refused(status, reason));
+            }
             credential = Some(renewed);
-            response = self.send(ask, &url, credential.as_ref()).await?;
         }
         if response.status().is_redirection() {
             if redirects == Redirects::Stop {
@@ -188,7 +199,7 @@ impl Endpoint {
                 .and_then(|value| value.to_str().ok());
             let location =
                 location.ok_or_else(|| self.broken(Trouble::Redirect("it names no target")))?;
-            current = redirect::target(&current, location, &self.base)
+            current = redirect::target(&current, location, &self.base, &self.internal_hosts)
                 .map_err(|reason| self.broken(Trouble::Redirect(reason)))?;
             // Ours stays with the registry: a store behind it must not see it, and S3 refuses two ways to sign.
             let credential = credential.filter(|_| redirect::same_place(first, &current));
@@ -241,7 +252,7 @@ impl Endpoint {
             },
             _ if status.is_client_error() => {
                 let body = self.error_body(response).await;
-                self.refused(status, &body)
+                self.refused(status, body.reason().to_owned())
             }
             _ => self.broken(Trouble::Status(status.as_u16())),
         }
@@ -274,12 +285,7 @@ impl Endpoint {
         Ok(body.freeze())
     }
 
-    fn refused(&self, status: StatusCode, body: &error_body::Read) -> FetchError {
-        let reason = match (body.code.as_str(), body.message.as_str()) {
-            ("", "") => "it gave no reason".to_owned(),
-            (code, "") => code.to_owned(),
-            (_, message) => message.to_owned(),
-        };
+    fn refused(&self, status: StatusCode, reason: String) -> FetchError {
         FetchError::Refused {
             upstream: self.host.clone(),
             status: status.as_u16(),

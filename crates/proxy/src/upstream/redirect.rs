@@ -4,12 +4,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
+use crate::protocol::host::Host as Name;
+
 /// Redirects followed for one request: registry -> store, with room for a CDN in between.
 pub(super) const MAX_HOPS: usize = 5;
 
 /// The target of `location` as seen from `current`, or why we do not go there. `origin` is the endpoint first asked: what the
 /// operator has configured on a private address may redirect to private addresses, nobody else may.
-pub(super) fn target(current: &Url, location: &str, origin: &Url) -> Result<Url, &'static str> {
+/// What is named in `internal` may be anywhere.
+pub(super) fn target(
+    current: &Url,
+    location: &str,
+    origin: &Url,
+    internal: &[Name],
+) -> Result<Url, &'static str> {
     let target = current
         .join(location)
         .map_err(|_| "its address cannot be read")?;
@@ -19,7 +27,9 @@ pub(super) fn target(current: &Url, location: &str, origin: &Url) -> Result<Url,
         "http" => return Err("from https to http"),
         _ => return Err("it is neither http nor https"),
     }
-    check_host(&target, origin)?;
+    if !is_named(&target, internal) {
+        check_host(&target, origin)?;
+    }
     Ok(target)
 }
 
@@ -40,6 +50,21 @@ pub(super) fn check_host(target: &Url, origin: &Url) -> Result<(), &'static str>
         Err("an address of this machine or network")
     } else {
         Ok(())
+    }
+}
+
+/// Whether the operator has allowed this host, with this port, by name.
+pub(super) fn is_named(target: &Url, allowed: &[Name]) -> bool {
+    let authority = authority(target);
+    allowed.iter().any(|name| name.as_str() == authority)
+}
+
+/// The host, and the port where it is not the scheme's own.
+pub(super) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
     }
 }
 
@@ -116,7 +141,7 @@ mod tests {
 
     fn follow(from: &str, to: &str) -> Result<Url, &'static str> {
         let from = Url::parse(from).unwrap();
-        target(&from, to, &from)
+        target(&from, to, &from, &[])
     }
 
     #[test]
@@ -163,6 +188,24 @@ mod tests {
             "http://169.254.170.23/v1/credentials",
         ] {
             assert!(follow("http://127.0.0.1:5000/", to).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_by_name_is_followed() {
+        let from = Url::parse("https://registry.example/").unwrap();
+        let allowed = [
+            "10.0.0.1:9000".parse().unwrap(),
+            "[fd00::1]".parse().unwrap(),
+        ];
+        for (to, good) in [
+            ("https://10.0.0.1:9000/x", true),
+            ("https://10.0.0.1/x", false),
+            ("https://10.0.0.2:9000/x", false),
+            ("https://[fd00::1]:443/x", true),
+            ("http://10.0.0.1:9000/x", false),
+        ] {
+            assert_eq!(target(&from, to, &from, &allowed).is_ok(), good, "{to}");
         }
     }
 

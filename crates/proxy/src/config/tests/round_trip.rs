@@ -43,6 +43,7 @@ connect_timeout = "1ms"
 header_timeout = "1h 1s"
 idle_timeout = "2m"
 ca_file = "/dev/null"
+internal_hosts = ["10.1.2.3:9000", "auth.internal"]
 
 [upstream."quay.io:8443"]
 auth = "docker-config"
@@ -56,6 +57,12 @@ auth = { ecr = { endpoint = "http://127.0.0.1:22100", region = "eu-west-1" } }
 
 [upstream."public.ecr.aws"]
 auth = "ecr-public"
+
+[upstream."ecr-public.aws.com"]
+auth = { ecr_public = { endpoint = "http://127.0.0.1:22100", role_arn = "arn:aws:iam::123456789012:role/pull" } }
+
+[upstream."*.dkr.ecr.*.amazonaws.com.cn"]
+auth = { ecr = { role_arn = "arn:aws-cn:iam::123456789012:role/team/pull", external_id = "archway-4711" } }
 
 [log]
 format = "json"
@@ -98,6 +105,9 @@ fn a_login_reads_back_by_its_file() {
         "{{ username = \"a \\\"b\\\"\", password_file = \"{}\" }}",
         file.path().display()
     );
+    assert_comes_back(&format!("[upstream.\"docker.io\"]\nauth = {login}"));
+    // A variable that every process has, whatever it holds.
+    let login = "{ username = \"me\", password_env = \"PATH\" }";
     assert_comes_back(&format!("[upstream.\"docker.io\"]\nauth = {login}"));
 }
 
