@@ -1,6 +1,7 @@
 //! Archway as a running binary against real servers: a file per promise, and the names state the rules.
 
 mod admin;
+mod aws_identity;
 mod coalescing;
 mod config;
 mod conformance;
@@ -21,5 +22,6 @@ mod restart;
 mod routing;
 mod shutdown;
 mod tls_hello;
+mod token_rotation;
 mod upstream_auth;
 mod upstream_faults;

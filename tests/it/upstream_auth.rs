@@ -58,6 +58,139 @@ async fn docker_config_gives_credentials_too() {
     pulls(&archway, &content).await;
 }
 
+fn executable(path: &std::path::Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).expect("a writable folder");
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(path, mode).expect("a file of ours");
+}
+
+#[tokio::test]
+async fn dockers_credential_helpers_are_asked_by_host_and_the_common_store_after_them() {
+    let login = Login::new("me", "from-a-helper");
+    for config in [
+        r#"{"credHelpers":{"registry.test":"double"},"credsStore":"missing"}"#,
+        r#"{"credsStore":"double","auths":{"registry.test":{}}}"#,
+    ] {
+        let (registry, content) = registry(Auth::Basic(login.clone())).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let helper = "#!/bin/sh\nread host; [ \"$host\" = registry.test ] || exit 1\n\
+                      echo '{\"ServerURL\":\"x\",\"Username\":\"me\",\"Secret\":\"from-a-helper\"}'\n";
+        executable(&folder.path().join("docker-credential-double"), helper);
+        std::fs::write(folder.path().join("config.json"), config).expect("a writable folder");
+        let archway = Setup::in_front_of_with(&registry, "auth = \"docker-config\"")
+            .env("DOCKER_CONFIG", folder.path().display())
+            .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
+            .start()
+            .await;
+        pulls(&archway, &content).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_helper_prints_when_it_fails_is_not_logged() {
+    let (registry, _) = registry(Auth::Basic(Login::new("me", "x"))).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let helper = "#!/bin/sh\necho secret-of-a-helper; echo secret-of-a-helper >&2; exit 1\n";
+    executable(&folder.path().join("docker-credential-double"), helper);
+    let config = r#"{"credsStore":"double"}"#;
+    std::fs::write(folder.path().join("config.json"), config).expect("a writable folder");
+    let archway = Setup::in_front_of_with(&registry, "auth = \"docker-config\"")
+        .env("DOCKER_CONFIG", folder.path().display())
+        .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
+        .start()
+        .await;
+    archway
+        .client()
+        .manifest("team/app", "v1")
+        .await
+        .expect(502);
+    archway.log().says("docker-credential-double failed").await;
+    let log = archway.log().text();
+    assert!(!log.contains("secret-of-a-helper"), "{log}");
+}
+
+#[tokio::test]
+async fn dockers_identity_token_is_taken_to_the_realm_by_post() {
+    let tokens = TokenService::start_for_identity_token("identity-token-of-docker").await;
+    let (registry, content) = registry(Auth::Bearer(tokens.clone())).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = "{\"auths\":{\"registry.test\":{\"identitytoken\":\"identity-token-of-docker\"}}}";
+    std::fs::write(folder.path().join("config.json"), config).expect("a writable folder");
+    let archway = Setup::in_front_of_with(&registry, "auth = \"docker-config\"")
+        .env("DOCKER_CONFIG", folder.path().display())
+        .log_level("trace")
+        .start()
+        .await;
+    pulls(&archway, &content).await;
+    assert_eq!(tokens.log().all().len(), 1);
+    assert!(!archway.log().text().contains("identity-token-of-docker"));
+    assert!(!registry.log().mentions("identity-token-of-docker"));
+}
+
+#[tokio::test]
+async fn a_password_may_stand_in_the_environment_or_be_a_credential_of_systemd() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("hub"), "s3cret\n").expect("a writable folder");
+    for password in [
+        "password_env = \"HUB_PASSWORD\"",
+        "password_credential = \"hub\"",
+    ] {
+        let (registry, content) = registry(Auth::Basic(Login::new("me", "s3cret"))).await;
+        let lines = format!("auth = {{ username = \"me\", {password} }}");
+        let archway = Setup::in_front_of_with(&registry, &lines)
+            .env("HUB_PASSWORD", "s3cret")
+            .env("CREDENTIALS_DIRECTORY", folder.path().display())
+            .start()
+            .await;
+        pulls(&archway, &content).await;
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_changes_in_its_file_is_used_without_a_restart() {
+    let (registry, content) = registry(Auth::Basic(Login::new("me", "first"))).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("password");
+    std::fs::write(&file, "first").expect("a writable folder");
+    let lines = format!("auth = {{ username = \"me\", password_file = {file:?} }}");
+    let archway = Setup::in_front_of_with(&registry, &lines).start().await;
+    let client = archway.client();
+    let blob = |at: usize| client.blob("team/app", content.blobs[at].digest());
+    blob(0).await.expect(200);
+    std::fs::write(&file, "second").expect("a writable folder");
+    registry.require(Auth::Basic(Login::new("me", "second")));
+    blob(1).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_a_password_is_asked_without_one_only_once() {
+    let (registry, content) = registry(Auth::Basic(Login::new("me", "s3cret"))).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("password");
+    std::fs::write(&file, "s3cret").expect("a writable folder");
+    let lines = format!("auth = {{ username = \"me\", password_file = {file:?} }}");
+    let archway = Setup::in_front_of_with(&registry, &lines).start().await;
+    pulls(&archway, &content).await;
+    assert_eq!(refused_at(&registry, 401), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_by_ecr_that_is_no_expiry_names_the_action_that_lacks_and_renews_nothing() {
+    let (registry, _content, _token, api, archway) = ecr(Expired::Forbidden).await;
+    let denied = Fault::Status(http::StatusCode::FORBIDDEN);
+    let client = archway.client();
+    client.manifest("team/app", "v1").await.expect(200);
+    registry.faults().add(On::path("/manifests/v2"), denied);
+    let answer = client.manifest("team/app", "v2").await.expect(403);
+    assert!(
+        answer.text().contains("ecr:BatchGetImage"),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(api.calls(), 1);
+}
+
 #[tokio::test]
 async fn an_anonymous_token_is_fetched_once_for_a_repository() {
     let tokens = TokenService::start(None).await;
