@@ -7,6 +7,7 @@ mod config;
 mod conformance;
 mod credentials;
 mod discovery;
+mod doctor;
 mod errors;
 mod eviction;
 mod freshness;

@@ -255,6 +255,11 @@ impl TokenService {
         Self { server, state, log }
     }
 
+    /// Stops listening.
+    pub async fn close(&self) {
+        self.server.close().await;
+    }
+
     /// What was asked of it.
     pub fn log(&self) -> &RequestLog {
         &self.log

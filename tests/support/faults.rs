@@ -33,6 +33,8 @@ pub enum Fault {
     Extend(u64),
     /// Announce no length.
     NoLength,
+    /// Answer a range with the whole.
+    IgnoreRange,
     /// Send no more than so many bytes a second.
     Throttle(u64),
 }

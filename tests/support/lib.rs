@@ -13,5 +13,6 @@ pub mod images;
 pub mod proxy;
 pub mod registry;
 pub mod server;
+pub mod tls;
 pub mod vectors;
 pub mod wait;

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
+use crate::doctor::DoctorCommand;
 
 /// Names the configuration where no `--config` does.
 const CONFIG_VARIABLE: &str = "ARCHWAY_CONFIG";
@@ -43,6 +44,12 @@ pub enum Command {
         /// What to do with it.
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+    /// Look at what Archway depends on, and say what is wrong.
+    Doctor {
+        /// What to look at.
+        #[command(subcommand)]
+        command: DoctorCommand,
     },
 }
 
@@ -147,6 +154,24 @@ impl Answer {
         }
     }
 
+    /// The machine has not what it takes to run a command.
+    pub fn failed(error: &io::Error) -> Answer {
+        Answer {
+            out: String::new(),
+            err: format!("error: {error}\n"),
+            code: 1,
+        }
+    }
+
+    /// A command line that means nothing with this configuration.
+    pub(crate) fn misused(reason: &str) -> Answer {
+        Answer {
+            out: String::new(),
+            err: format!("error: {reason}\n"),
+            code: UNUSABLE,
+        }
+    }
+
     /// Prints it and gives the exit code. A closed pipe is no failure: whoever closed it has read enough.
     pub fn deliver(&self) -> ExitCode {
         let _ = io::stdout().lock().write_all(self.out.as_bytes());
@@ -183,7 +208,7 @@ mod tests {
         let all = ["archway", "config"].iter().chain(arguments);
         match Cli::try_parse_from(all).unwrap().command {
             Command::Config { command } => command.run(),
-            Command::Serve(_) => panic!("`config` was asked for"),
+            Command::Serve(_) | Command::Doctor { .. } => panic!("`config` was asked for"),
         }
     }
 

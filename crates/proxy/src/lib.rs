@@ -7,6 +7,7 @@ mod admin;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod hints;
 pub mod protocol;
 pub mod pull;

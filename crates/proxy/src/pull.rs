@@ -21,6 +21,7 @@ use cache::{Cache, RepoKey};
 use manifest_model::Reference;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use self::repository::official_name;
 pub use self::{
     blob::{BlobAnswer, BlobBytes},
     error::PullError,

@@ -9,6 +9,7 @@ mod endpoint;
 mod error;
 mod manifest;
 mod passthrough;
+mod probe;
 mod redirect;
 mod registry;
 
@@ -20,6 +21,7 @@ pub use self::{
     blob::BlobBody,
     error::{Absent, Chain, FetchError, Trouble},
     passthrough::{Listing, ListingKind},
+    probe::{Greeting, Probe},
     registry::Registry,
 };
 use crate::{config::UpstreamConfig, protocol::host::Host};

@@ -52,6 +52,8 @@ impl Exchange {
     pub(super) fn send(&self, blob: Blob) -> Response<Body> {
         let source = Source::new(blob, &self.faults);
         let range = self.entry.header("range").strip_prefix("bytes=");
+        let ignored = |fault: &Fault| matches!(fault, Fault::IgnoreRange);
+        let range = range.filter(|_| !self.faults.iter().any(ignored));
         let range = range.map(|text| source.range(text));
         let (from, to) = match range {
             Some(None) => return unsatisfiable(source.size),
@@ -199,7 +201,8 @@ impl Outgoing {
             | Fault::HoldHeaders(_)
             | Fault::Truncate(_)
             | Fault::Extend(_)
-            | Fault::NoLength => {}
+            | Fault::NoLength
+            | Fault::IgnoreRange => {}
         }
     }
 

@@ -49,7 +49,7 @@ impl Pull {
 }
 
 /// Docker Hub's own images have one-word names, which stand for `library/NAME`.
-fn official_name(host: &Host, name: &RepoName) -> RepoName {
+pub(crate) fn official_name(host: &Host, name: &RepoName) -> RepoName {
     if host.as_str() == "docker.io" && !name.as_str().contains('/') {
         // A name that cannot be lengthened any more is left as it is: the upstream will not know it either.
         return format!("library/{name}")

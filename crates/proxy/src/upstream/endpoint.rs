@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use manifest_model::RepoName;
-use reqwest::{Client, Response, redirect::Policy};
+use reqwest::{Client, ClientBuilder, Response, redirect::Policy};
 use url::Url;
 
 use super::{
@@ -25,6 +25,16 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// The HTTP client of one upstream: its own connections, trust and timeouts.
 pub(super) fn client(host: &Host, config: &UpstreamConfig) -> Result<Client, FetchError> {
+    builder(host, config)?
+        .build()
+        .map_err(|source| FetchError::Unreachable {
+            upstream: host.clone(),
+            source: Trouble::Http(source),
+        })
+}
+
+/// The client of [`client`], for who wants to set more.
+pub(super) fn builder(host: &Host, config: &UpstreamConfig) -> Result<ClientBuilder, FetchError> {
     let local = |reason: String| FetchError::Unreachable {
         upstream: host.clone(),
         source: Trouble::Local(reason),
@@ -43,10 +53,7 @@ pub(super) fn client(host: &Host, config: &UpstreamConfig) -> Result<Client, Fet
             .map_err(|error| local(format!("{} holds no certificates: {error}", path.display())))?;
         builder = builder.tls_certs_merge(roots);
     }
-    builder.build().map_err(|source| FetchError::Unreachable {
-        upstream: host.clone(),
-        source: Trouble::Http(source),
-    })
+    Ok(builder)
 }
 
 /// One place that serves an upstream.

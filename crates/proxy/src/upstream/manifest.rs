@@ -90,7 +90,7 @@ fn ask<'a>(method: Method, repository: &'a RepoName, reference: &Reference) -> A
 }
 
 /// All six types, always: asked for fewer, ECR converts what it has into something else.
-fn accept_everything() -> HeaderMap {
+pub(super) fn accept_everything() -> HeaderMap {
     let types: Vec<_> = MediaType::MANIFESTS
         .iter()
         .map(|kind| kind.as_str().to_owned())
