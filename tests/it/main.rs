@@ -2,6 +2,7 @@
 
 mod admin;
 mod aws_identity;
+mod canaries;
 mod coalescing;
 mod config;
 mod conformance;

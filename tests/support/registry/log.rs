@@ -51,6 +51,18 @@ impl Entry {
         value.unwrap_or_default()
     }
 
+    /// Whether `needle` stands in the path, the query or a header value.
+    pub fn mentions(&self, needle: &str) -> bool {
+        let has = |value: &[u8]| {
+            value
+                .windows(needle.len())
+                .any(|part| part == needle.as_bytes())
+        };
+        self.path.contains(needle)
+            || self.query.contains(needle)
+            || self.headers.values().any(|value| has(value.as_bytes()))
+    }
+
     pub(crate) fn answered(&self, status: StatusCode) {
         self.status.store(status.as_u16(), Ordering::Relaxed);
     }
@@ -92,16 +104,7 @@ impl RequestLog {
 
     /// Whether `needle` stands in any path, query or header value.
     pub fn mentions(&self, needle: &str) -> bool {
-        self.all().iter().any(|entry| {
-            entry.path.contains(needle)
-                || entry.query.contains(needle)
-                || entry.headers.values().any(|value| {
-                    let value = value.as_bytes();
-                    value
-                        .windows(needle.len())
-                        .any(|part| part == needle.as_bytes())
-                })
-        })
+        self.all().iter().any(|entry| entry.mentions(needle))
     }
 
     pub(crate) fn record<B>(&self, server: &'static str, request: &Request<B>) -> Arc<Entry> {
