@@ -221,6 +221,22 @@ async fn a_token_for_a_password_is_fetched_with_it_and_the_registry_never_sees_i
 }
 
 #[tokio::test]
+async fn a_realm_that_refuses_the_login_is_a_refusal_and_asked_once_for_many_requests() {
+    let tokens = TokenService::start(Some(Login::new("me", "right"))).await;
+    let (registry, _) = registry(Auth::Bearer(tokens.clone())).await;
+    let lines = "auth = { username = \"me\", password_env = \"PASSWORD\" }";
+    let archway = Setup::in_front_of_with(&registry, lines)
+        .env("PASSWORD", "wrong")
+        .start()
+        .await;
+    let client = archway.client();
+    for tag in ["v1", "v2", "v3", "v4"] {
+        client.manifest("team/app", tag).await.expect(403);
+    }
+    assert_eq!(tokens.log().all().len(), 1);
+}
+
+#[tokio::test]
 async fn many_requests_at_once_fetch_one_token() {
     let tokens = TokenService::start(None).await;
     let (registry, content) = registry(Auth::Bearer(tokens.clone())).await;

@@ -199,9 +199,16 @@ impl Authenticator {
     }
 
     fn no_token(&self, error: &TokenError) -> FetchError {
-        FetchError::Unreachable {
-            upstream: self.host.clone(),
-            source: Trouble::Token(error.to_string()),
+        match error {
+            TokenError::Refused(status) => FetchError::Refused {
+                upstream: self.host.clone(),
+                status: *status,
+                reason: error.to_string(),
+            },
+            TokenError::Failed(reason) => FetchError::Unreachable {
+                upstream: self.host.clone(),
+                source: Trouble::Token(reason.clone()),
+            },
         }
     }
 }

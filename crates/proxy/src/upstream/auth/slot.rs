@@ -27,8 +27,8 @@ const JITTER: f64 = 0.05;
 /// Why no token could be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TokenError {
-    /// Who gives tokens refused the login it was shown.
-    #[error("the token realm refused the login with {0}")]
+    /// Who gives tokens refused the login it was shown, with this status.
+    #[error("the token realm does not take the login")]
     Refused(u16),
     /// Anything else; a sentence for the log.
     #[error("{0}")]
