@@ -153,3 +153,36 @@ impl Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(region: &str, role: Option<&str>) -> EcrKey {
+        EcrKey::of(&EcrAuth {
+            endpoint: None,
+            region: region.to_owned(),
+            role: role.map(|arn| Role {
+                arn: arn.to_owned(),
+                external_id: None,
+            }),
+        })
+    }
+
+    #[test]
+    fn a_token_is_for_one_principal_in_one_region() {
+        let tokens = EcrTokens::default();
+        let own = tokens.place(&key("eu-west-1", None));
+        assert!(Arc::ptr_eq(&own, &tokens.place(&key("eu-west-1", None))));
+        for other in [
+            key("cn-north-1", None),
+            key("eu-west-1", Some("arn:aws:iam::123456789012:role/pull")),
+            EcrKey::of_public(&EcrPublicAuth {
+                endpoint: None,
+                role: None,
+            }),
+        ] {
+            assert!(!Arc::ptr_eq(&own, &tokens.place(&other)), "{other:?}");
+        }
+    }
+}
