@@ -10,6 +10,7 @@ mod report;
 mod upstream;
 
 use std::io::{self, Write as _};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 use futures_util::{StreamExt, stream};
@@ -91,7 +92,7 @@ impl Upstreams {
             ));
         }
         let total = patients.len();
-        let ecr = EcrTokens::default();
+        let ecr = Arc::default();
         let looks = patients.iter().map(|patient| patient.examine(&ecr));
         let mut running = stream::iter(looks).buffer_unordered(AT_ONCE);
         let mut upstreams: Vec<UpstreamReport> = Vec::with_capacity(total);
@@ -140,7 +141,7 @@ impl Upstreams {
 }
 
 impl Patient {
-    async fn examine(&self, ecr: &EcrTokens) -> UpstreamReport {
+    async fn examine(&self, ecr: &Arc<EcrTokens>) -> UpstreamReport {
         let mut report = UpstreamReport::new(&self.host);
         for endpoint in &self.config.endpoints {
             let checks = upstream::examine(self, endpoint, ecr).await;

@@ -7,9 +7,9 @@ mod auth;
 mod blob;
 mod endpoint;
 mod error;
+mod inspect;
 mod manifest;
 mod passthrough;
-mod probe;
 mod redirect;
 mod registry;
 
@@ -20,8 +20,8 @@ pub use self::{
     auth::ecr::EcrTokens,
     blob::BlobBody,
     error::{Absent, Chain, FetchError, Trouble},
+    inspect::{Greeting, Inspector},
     passthrough::{Listing, ListingKind},
-    probe::{Greeting, Probe},
     registry::Registry,
 };
 use crate::{config::UpstreamConfig, protocol::host::Host};
@@ -36,7 +36,11 @@ pub struct Upstream {
 
 impl Upstream {
     /// An upstream as configured. Builds its HTTP client, so this is done on first use, not at start.
-    pub fn new(host: Host, config: UpstreamConfig, ecr: &EcrTokens) -> Result<Self, FetchError> {
+    pub fn new(
+        host: Host,
+        config: UpstreamConfig,
+        ecr: &Arc<EcrTokens>,
+    ) -> Result<Self, FetchError> {
         let client = endpoint::client(&host, &config)?;
         let auth = Arc::new(Authenticator::new(&host, &config, client.clone(), ecr));
         let endpoints = config.endpoints.iter().map(|url| {

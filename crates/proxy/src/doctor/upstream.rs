@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     config::{Auth, UpstreamConfig},
     protocol::headers::DOCKER_CONTENT_DIGEST,
-    upstream::{EcrTokens, FetchError, Probe, Upstream},
+    upstream::{EcrTokens, FetchError, Inspector, Upstream},
 };
 
 /// How long one check may take.
@@ -57,27 +58,27 @@ impl Checks {
 }
 
 /// Looks at one endpoint. Takes less than [`PATIENCE`] for each check.
-pub(super) async fn examine(patient: &Patient, endpoint: &Url, ecr: &EcrTokens) -> Vec<Check> {
+pub(super) async fn examine(patient: &Patient, endpoint: &Url, ecr: &Arc<EcrTokens>) -> Vec<Check> {
     let mut checks = Checks::default();
     let later = ["clock", "auth", "tag", "range", "budget"];
     if !checks.run("dns", dns(endpoint)).await {
         checks.add("tls", Finding::skipped(NOT_REACHED));
         return checks.skip(&later, NOT_REACHED);
     }
-    let probe = match Probe::new(&patient.host, &patient.config, endpoint, ecr) {
-        Ok(probe) => probe,
+    let inspector = match Inspector::new(&patient.host, &patient.config, endpoint, ecr) {
+        Ok(inspector) => inspector,
         Err(error) => {
             checks.add("tls", Finding::failed(error.chain().to_string()));
             return checks.skip(&later, NOT_REACHED);
         }
     };
     let mut date = None;
-    if !checks.run("tls", tls(&probe, &mut date)).await {
+    if !checks.run("tls", tls(&inspector, &mut date)).await {
         return checks.skip(&later, NOT_REACHED);
     }
     checks.add("clock", clock::judge(date, SystemTime::now()));
     let repository = patient.image.as_ref().map(|image| &image.repository);
-    let auth = auth(&probe, &patient.config, repository);
+    let auth = auth(&inspector, &patient.config, repository);
     if !checks.run("auth", auth).await {
         return checks.skip(&later[2..], NOT_LET_IN);
     }
@@ -85,7 +86,10 @@ pub(super) async fn examine(patient: &Patient, endpoint: &Url, ecr: &EcrTokens) 
         return checks.skip(&later[2..], NO_IMAGE);
     };
     let mut headers = HeaderMap::new();
-    if checks.run("tag", tag(&probe, image, &mut headers)).await {
+    if checks
+        .run("tag", tag(&inspector, image, &mut headers))
+        .await
+    {
         let range = Box::pin(range(patient, endpoint, ecr, image));
         checks.run("range", range).await;
     } else {
@@ -96,8 +100,8 @@ pub(super) async fn examine(patient: &Patient, endpoint: &Url, ecr: &EcrTokens) 
 }
 
 /// Connects; leaves behind what the registry's clock says.
-async fn tls(probe: &Probe, date: &mut Option<SystemTime>) -> Finding {
-    match probe.greet().await {
+async fn tls(inspector: &Inspector, date: &mut Option<SystemTime>) -> Finding {
+    match inspector.greet().await {
         Ok(greeting) => {
             *date = greeting.date;
             match greeting.certificate {
@@ -123,9 +127,13 @@ async fn dns(endpoint: &Url) -> Finding {
     }
 }
 
-async fn auth(probe: &Probe, config: &UpstreamConfig, repository: Option<&RepoName>) -> Finding {
+async fn auth(
+    inspector: &Inspector,
+    config: &UpstreamConfig,
+    repository: Option<&RepoName>,
+) -> Finding {
     let (who, is_nobody) = identity(&config.auth);
-    match probe.sign_in(repository).await {
+    match inspector.sign_in(repository).await {
         Ok(()) => Finding::ok(format!("let in as {who}")),
         // Some registries give everyone a token for what is public, and none of them opens `/v2/`.
         Err(FetchError::Refused { status, .. }) if is_nobody && repository.is_none() => {
@@ -152,11 +160,11 @@ fn identity(auth: &Auth) -> (String, bool) {
     }
 }
 
-async fn tag(probe: &Probe, image: &Image, headers: &mut HeaderMap) -> Finding {
+async fn tag(inspector: &Inspector, image: &Image, headers: &mut HeaderMap) -> Finding {
     let Image {
         repository, tag, ..
     } = image;
-    match probe.head_tag(repository, tag).await {
+    match inspector.head_tag(repository, tag).await {
         Ok(answer) => {
             *headers = answer;
             match headers
@@ -177,7 +185,7 @@ async fn tag(probe: &Probe, image: &Image, headers: &mut HeaderMap) -> Finding {
 }
 
 /// Whether a download that broke can go on: the second byte of a blob is asked for.
-async fn range(patient: &Patient, endpoint: &Url, ecr: &EcrTokens, image: &Image) -> Finding {
+async fn range(patient: &Patient, endpoint: &Url, ecr: &Arc<EcrTokens>, image: &Image) -> Finding {
     let config = UpstreamConfig {
         endpoints: vec![endpoint.clone()],
         ..patient.config.clone()

@@ -11,7 +11,7 @@ mod permission;
 mod slot;
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -78,8 +78,8 @@ const BASIC_HOLDS: Duration = Duration::from_mins(1);
 pub(super) struct Authenticator {
     host: Host,
     /// Hosts in private networks that may be realms all the same.
-    internal: Vec<Host>,
-    ecr: Option<(EcrKey, EcrTokens)>,
+    private_hosts: Vec<Host>,
+    ecr: Option<(EcrKey, Arc<EcrTokens>)>,
     bearer: Bearer,
     /// What the registry took instead of a token, and until when it is sent unasked.
     basic: Mutex<Option<(HeaderValue, Instant)>>,
@@ -90,14 +90,14 @@ impl Authenticator {
         host: &Host,
         config: &UpstreamConfig,
         client: Client,
-        ecr: &EcrTokens,
+        ecr: &Arc<EcrTokens>,
     ) -> Self {
         let source = Source::of(&config.auth, ecr);
         Self {
             host: host.clone(),
-            internal: config.internal_hosts.clone(),
+            private_hosts: config.private_hosts.clone(),
             ecr: match &config.auth {
-                Auth::Ecr(auth) => Some((EcrKey::of(auth), ecr.clone())),
+                Auth::Ecr(auth) => Some((EcrKey::of(auth), Arc::clone(ecr))),
                 _ => None,
             },
             bearer: Bearer::new(client, host.clone(), source),
@@ -159,7 +159,7 @@ impl Authenticator {
     ) -> Result<Option<HeaderValue>, TokenError> {
         let wanted = match &refusal.challenge {
             Some(Challenge::Bearer(demand)) => {
-                let wanted = Wanted::of(demand, endpoint, repository, &self.internal);
+                let wanted = Wanted::of(demand, endpoint, repository, &self.private_hosts);
                 Some(wanted.map_err(TokenError::Failed)?)
             }
             Some(Challenge::Basic) => return self.password().await,

@@ -64,7 +64,7 @@ pub(super) struct Endpoint {
     client: Client,
     auth: Arc<Authenticator>,
     header_timeout: Duration,
-    internal_hosts: Vec<Host>,
+    private_hosts: Vec<Host>,
 }
 
 /// A question to an endpoint.
@@ -101,7 +101,7 @@ impl Endpoint {
             client,
             auth,
             header_timeout: config.header_timeout,
-            internal_hosts: config.internal_hosts.clone(),
+            private_hosts: config.private_hosts.clone(),
         }
     }
 
@@ -206,7 +206,7 @@ impl Endpoint {
                 .and_then(|value| value.to_str().ok());
             let location =
                 location.ok_or_else(|| self.broken(Trouble::Redirect("it names no target")))?;
-            current = redirect::target(&current, location, &self.base, &self.internal_hosts)
+            current = redirect::target(&current, location, &self.base, &self.private_hosts)
                 .map_err(|reason| self.broken(Trouble::Redirect(reason)))?;
             // Ours stays with the registry: a store behind it must not see it, and S3 refuses two ways to sign.
             let credential = credential.filter(|_| redirect::same_place(first, &current));

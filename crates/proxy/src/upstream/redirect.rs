@@ -4,19 +4,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use crate::protocol::host::Host as Name;
+use crate::protocol::host::Host as RegistryHost;
 
 /// Redirects followed for one request: registry -> store, with room for a CDN in between.
 pub(super) const MAX_HOPS: usize = 5;
 
 /// The target of `location` as seen from `current`, or why we do not go there. `origin` is the endpoint first asked: what the
-/// operator has configured on a private address may redirect to private addresses, nobody else may.
-/// What is named in `internal` may be anywhere.
+/// operator has configured on a private address may redirect to private addresses, and anybody to the hosts in `private`;
+/// nobody else may.
 pub(super) fn target(
     current: &Url,
     location: &str,
     origin: &Url,
-    internal: &[Name],
+    private: &[RegistryHost],
 ) -> Result<Url, &'static str> {
     let target = current
         .join(location)
@@ -27,10 +27,22 @@ pub(super) fn target(
         "http" => return Err("from https to http"),
         _ => return Err("it is neither http nor https"),
     }
-    if !is_named(&target, internal) {
+    let is_allowed = private.iter().any(|host| means(host, &target));
+    if !is_allowed {
         check_host(&target, origin)?;
     }
     Ok(target)
+}
+
+/// Whether `host` is the URL's, on any port where it names none.
+pub(super) fn means(host: &RegistryHost, url: &Url) -> bool {
+    let Some(name) = url.host_str() else {
+        return false;
+    };
+    let port = url.port_or_known_default();
+    host.name() == name
+        && (host.as_str() == name
+            || port.is_some_and(|port| host.as_str() == format!("{name}:{port}")))
 }
 
 /// Refuses addresses inside our own machine or network, unless the configured endpoint is there itself.
@@ -50,21 +62,6 @@ pub(super) fn check_host(target: &Url, origin: &Url) -> Result<(), &'static str>
         Err("an address of this machine or network")
     } else {
         Ok(())
-    }
-}
-
-/// Whether the operator has allowed this host, with this port, by name.
-pub(super) fn is_named(target: &Url, allowed: &[Name]) -> bool {
-    let authority = authority(target);
-    allowed.iter().any(|name| name.as_str() == authority)
-}
-
-/// The host, and the port where it is not the scheme's own.
-pub(super) fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
     }
 }
 
@@ -145,6 +142,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_operator_names_may_be_a_private_place() {
+        let from = Url::parse("https://registry.example/v2/").unwrap();
+        let private = ["10.0.0.7", "localhost:9000"].map(|host| host.parse().unwrap());
+        for (to, allowed) in [
+            ("https://10.0.0.7/x", true),
+            ("https://10.0.0.7:9000/x", true),
+            ("https://10.0.0.8/x", false),
+            ("https://localhost:9000/x", true),
+            ("https://localhost/x", false),
+        ] {
+            assert_eq!(target(&from, to, &from, &private).is_ok(), allowed, "{to}");
+        }
+    }
+
+    #[test]
     fn a_store_elsewhere_is_followed() {
         let target = follow(
             "https://registry.example/v2/",
@@ -188,24 +200,6 @@ mod tests {
             "http://169.254.170.23/v1/credentials",
         ] {
             assert!(follow("http://127.0.0.1:5000/", to).is_err(), "{to}");
-        }
-    }
-
-    #[test]
-    fn what_is_allowed_by_name_is_followed() {
-        let from = Url::parse("https://registry.example/").unwrap();
-        let allowed = [
-            "10.0.0.1:9000".parse().unwrap(),
-            "[fd00::1]".parse().unwrap(),
-        ];
-        for (to, good) in [
-            ("https://10.0.0.1:9000/x", true),
-            ("https://10.0.0.1/x", false),
-            ("https://10.0.0.2:9000/x", false),
-            ("https://[fd00::1]:443/x", true),
-            ("http://10.0.0.1:9000/x", false),
-        ] {
-            assert_eq!(target(&from, to, &from, &allowed).is_ok(), good, "{to}");
         }
     }
 

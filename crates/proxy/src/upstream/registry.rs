@@ -15,7 +15,7 @@ const MAX_UPSTREAMS: u64 = 1000;
 pub struct Registry {
     config: Upstreams,
     known: Cache<Host, Arc<Upstream>>,
-    ecr: EcrTokens,
+    ecr: Arc<EcrTokens>,
 }
 
 impl Registry {
@@ -24,7 +24,7 @@ impl Registry {
         Self {
             config,
             known: Cache::new(MAX_UPSTREAMS),
-            ecr: EcrTokens::default(),
+            ecr: Arc::default(),
         }
     }
 

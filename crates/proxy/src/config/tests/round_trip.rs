@@ -43,7 +43,7 @@ connect_timeout = "1ms"
 header_timeout = "1h 1s"
 idle_timeout = "2m"
 ca_file = "/dev/null"
-internal_hosts = ["10.1.2.3:9000", "auth.internal"]
+private_hosts = ["10.1.2.3:9000", "auth.internal"]
 
 [upstream."quay.io:8443"]
 auth = "docker-config"

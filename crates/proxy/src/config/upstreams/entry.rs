@@ -56,7 +56,7 @@ pub struct UpstreamConfig {
     /// Certificates (PEM) trusted beside the built-in ones; the file was readable at start.
     pub ca_file: Option<PathBuf>,
     /// Hosts in private networks that this upstream may name as token realms and redirect to.
-    pub internal_hosts: Vec<Host>,
+    pub private_hosts: Vec<Host>,
 }
 
 /// When a tag that is an index is answered by one of its children.
@@ -87,7 +87,7 @@ pub(super) struct Entry {
     header_timeout: Timeout,
     idle_timeout: Timeout,
     ca_file: Option<PathBuf>,
-    internal_hosts: Vec<Host>,
+    private_hosts: Vec<Host>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -110,7 +110,7 @@ pub(in super::super) struct RawUpstream {
     header_timeout: Option<Field<Timeout>>,
     idle_timeout: Option<Field<Timeout>>,
     ca_file: Option<Field<PathBuf>>,
-    internal_hosts: Vec<Field<Host>>,
+    private_hosts: Vec<Field<Host>>,
 }
 
 impl Entry {
@@ -131,7 +131,7 @@ impl Entry {
             .platform
             .and_then(|field| field.take("platform", problems));
         let tags = raw.immutable_tags.into_iter();
-        let internal = raw.internal_hosts.into_iter();
+        let internal = raw.private_hosts.into_iter();
         let entry = Entry {
             pattern,
             endpoints: raw
@@ -175,8 +175,8 @@ impl Entry {
                 problems,
             ),
             ca_file: raw.ca_file.and_then(|field| readable(field, problems)),
-            internal_hosts: internal
-                .filter_map(|field| field.take("internal_hosts", problems))
+            private_hosts: internal
+                .filter_map(|field| field.take("private_hosts", problems))
                 .collect(),
         };
         (entry, raw.hosts)
@@ -201,7 +201,7 @@ impl Entry {
             header_timeout: self.header_timeout.0,
             idle_timeout: self.idle_timeout.0,
             ca_file: self.ca_file.clone(),
-            internal_hosts: self.internal_hosts.clone(),
+            private_hosts: self.private_hosts.clone(),
         })
     }
 
@@ -239,7 +239,7 @@ impl Entry {
         if let Some(file) = &self.ca_file {
             page.string("ca_file", &file.to_string_lossy());
         }
-        page.list("internal_hosts", &self.internal_hosts);
+        page.list("private_hosts", &self.private_hosts);
     }
 }
 

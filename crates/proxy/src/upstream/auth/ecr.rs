@@ -66,10 +66,10 @@ impl EcrKey {
     }
 }
 
-/// All ECR tokens of this process. A clone is a handle to the same ones.
-#[derive(Clone, Debug, Default)]
+/// All ECR tokens of this process.
+#[derive(Debug, Default)]
 pub struct EcrTokens {
-    places: Arc<Mutex<HashMap<EcrKey, Arc<Place>>>>,
+    places: Mutex<HashMap<EcrKey, Arc<Place>>>,
     /// Renewals behind a request. They are bounded in time, and shutdown need not wait for them.
     renewals: TaskTracker,
 }

@@ -29,12 +29,12 @@ pub(super) enum Source {
     Nobody,
     Password { username: String, password: Secret },
     DockerConfig,
-    EcrPublic { key: EcrKey, tokens: EcrTokens },
+    EcrPublic { key: EcrKey, tokens: Arc<EcrTokens> },
 }
 
 impl Source {
     /// The source for everything but private ECR, whose token is no login but the credential itself.
-    pub(super) fn of(auth: &Auth, ecr: &EcrTokens) -> Self {
+    pub(super) fn of(auth: &Auth, ecr: &Arc<EcrTokens>) -> Self {
         match auth {
             Auth::Anonymous | Auth::Ecr(_) => Self::Nobody,
             Auth::DockerConfig => Self::DockerConfig,
@@ -44,7 +44,7 @@ impl Source {
             },
             Auth::EcrPublic(auth) => Self::EcrPublic {
                 key: EcrKey::of_public(auth),
-                tokens: ecr.clone(),
+                tokens: Arc::clone(ecr),
             },
         }
     }

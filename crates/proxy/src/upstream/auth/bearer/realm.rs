@@ -58,7 +58,7 @@ impl Wanted {
         demand: &Demand,
         endpoint: &Url,
         repository: Option<&RepoName>,
-        internal: &[Host],
+        private: &[Host],
     ) -> Result<Self, String> {
         let realm =
             Url::parse(&demand.realm).map_err(|_| "the token realm is no URL".to_owned())?;
@@ -70,10 +70,11 @@ impl Wanted {
         if !allowed {
             return Err("the token realm is not on https".to_owned());
         }
-        if !redirect::is_named(&realm, internal) {
+        let is_named = private.iter().any(|host| redirect::means(host, &realm));
+        if !is_named {
             redirect::check_host(&realm, endpoint).map_err(|reason| {
-                let name = redirect::authority(&realm);
-                format!("the token realm is {reason}; add \"{name}\" to `internal_hosts` of the upstream to allow it")
+                let name = realm.host_str().unwrap_or_default();
+                format!("the token realm is {reason}; add \"{name}\" to `private_hosts` of the upstream to allow it")
             })?;
         }
         let own_scope = || Some(format!("repository:{}:pull", repository?));
@@ -191,16 +192,16 @@ fn failed(reason: impl Into<String>) -> TokenError {
 mod tests {
     use super::*;
 
-    fn wanted(realm: &str, internal: &[&str]) -> Result<Wanted, String> {
+    fn wanted(realm: &str, private: &[&str]) -> Result<Wanted, String> {
         let demand = Demand {
             realm: realm.into(),
             service: Some("registry".into()),
             scope: None,
         };
         let endpoint = Url::parse("https://registry.example").unwrap();
-        let internal: Vec<Host> = internal.iter().map(|host| host.parse().unwrap()).collect();
+        let private: Vec<Host> = private.iter().map(|host| host.parse().unwrap()).collect();
         let name = "team/app".parse().unwrap();
-        Wanted::of(&demand, &endpoint, Some(&name), &internal)
+        Wanted::of(&demand, &endpoint, Some(&name), &private)
     }
 
     #[test]
@@ -237,10 +238,10 @@ mod tests {
     #[test]
     fn a_realm_in_a_private_network_is_asked_where_it_is_allowed_by_name() {
         let realm = "https://10.1.2.3:8443/token";
-        let reason = wanted(realm, &["10.1.2.3"]).unwrap_err();
-        assert!(reason.contains("\"10.1.2.3:8443\""), "{reason}");
+        let reason = wanted(realm, &["10.1.2.3:443"]).unwrap_err();
+        assert!(reason.contains("add \"10.1.2.3\""), "{reason}");
         assert!(wanted(realm, &["10.1.2.3:8443"]).is_ok());
-        assert!(wanted("https://10.1.2.3/token", &["10.1.2.3"]).is_ok());
+        assert!(wanted(realm, &["10.1.2.3"]).is_ok());
     }
 
     #[test]

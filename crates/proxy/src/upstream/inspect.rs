@@ -1,8 +1,8 @@
 //! Questions that only a check of the set-up asks: what an endpoint says of itself, its certificate, its clock, our budget.
 //!
-//! A probe has the trust, the timeouts and the credentials of the upstream it stands for, and follows no redirect.
+//! An inspector has the trust, the timeouts and the credentials of the upstream it stands for, and follows no redirect.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, Method, header};
 use manifest_model::{RepoName, Tag};
@@ -26,7 +26,7 @@ const LARGEST_ERROR: usize = 64 * 1024;
 
 /// One endpoint of an upstream, to be looked at.
 #[derive(Debug)]
-pub struct Probe {
+pub struct Inspector {
     host: Host,
     base: Url,
     client: Client,
@@ -45,13 +45,13 @@ pub struct Greeting {
     pub certificate: Option<Vec<u8>>,
 }
 
-impl Probe {
+impl Inspector {
     /// Contacts nothing yet.
     pub fn new(
         host: &Host,
         config: &UpstreamConfig,
         base: &Url,
-        ecr: &EcrTokens,
+        ecr: &Arc<EcrTokens>,
     ) -> Result<Self, FetchError> {
         let client = endpoint::builder(host, config)?
             .tls_info(true)
