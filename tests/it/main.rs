@@ -8,6 +8,7 @@ mod config;
 mod conformance;
 mod credentials;
 mod discovery;
+mod docker_login;
 mod doctor;
 mod errors;
 mod eviction;
