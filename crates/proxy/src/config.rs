@@ -34,7 +34,9 @@ pub use platform::PlatformConfig;
 pub use secret::{Secret, SecretError};
 pub use server::Server;
 pub use tag_pattern::TagPattern;
-pub use upstreams::{Auth, EcrAuth, Resolve, UpstreamConfig, Upstreams};
+pub use upstreams::{
+    Auth, ClientCertificate, EcrAuth, Limits, Rate, Resolve, Transport, UpstreamConfig, Upstreams,
+};
 
 use error::{Problem, Problems};
 use field::{Entries, Field};

@@ -1,10 +1,11 @@
 //! Manifests and indexes: by tag, by digest, and what a tag points at now.
 
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use manifest_model::{Algorithm, Digest, Manifest, MediaType, Reference, RepoName, Tag};
 
 use super::{
     Upstream,
+    budget::Urgency,
     endpoint::{Ask, Endpoint, Redirects},
     error::{Absent, FetchError, Trouble},
 };
@@ -21,7 +22,23 @@ impl Upstream {
         repository: &RepoName,
         reference: &Reference,
     ) -> Result<Manifest, FetchError> {
-        self.first_answer(|endpoint| fetch(endpoint, repository, reference))
+        self.hedged_answer(|endpoint| async move {
+            let manifest = fetch(endpoint, repository, reference, None).await?;
+            // Nothing was said that could be unchanged.
+            manifest.ok_or_else(|| endpoint.broken(Trouble::Status(304)))
+        })
+        .await
+    }
+
+    /// The manifest of `tag`, or `None` where it is `known` still: for registries that do not say a tag's digest.
+    pub async fn manifest_unless(
+        &self,
+        repository: &RepoName,
+        tag: &Tag,
+        known: &Digest,
+    ) -> Result<Option<Manifest>, FetchError> {
+        let reference = &Reference::Tag(tag.clone());
+        self.hedged_answer(|endpoint| fetch(endpoint, repository, reference, Some(known)))
             .await
     }
 
@@ -30,12 +47,12 @@ impl Upstream {
         &self,
         repository: &RepoName,
         tag: &Tag,
+        urgency: Urgency,
     ) -> Result<Option<Digest>, FetchError> {
         self.first_answer(|endpoint| async move {
             let reference = Reference::Tag(tag.clone());
-            let response = endpoint
-                .ask(ask(Method::HEAD, repository, &reference), Redirects::Follow)
-                .await?;
+            let ask = ask(Method::HEAD, repository, &reference);
+            let response = endpoint.ask_as(urgency, ask, Redirects::Follow).await?;
             let digest = response
                 .headers()
                 .get(DOCKER_CONTENT_DIGEST)
@@ -50,10 +67,17 @@ async fn fetch(
     endpoint: &Endpoint,
     repository: &RepoName,
     reference: &Reference,
-) -> Result<Manifest, FetchError> {
-    let response = endpoint
-        .ask(ask(Method::GET, repository, reference), Redirects::Follow)
-        .await?;
+    known: Option<&Digest>,
+) -> Result<Option<Manifest>, FetchError> {
+    let mut ask = ask(Method::GET, repository, reference);
+    if let Some(known) = known {
+        let etag = HeaderValue::try_from(format!("\"{known}\"")).expect("digests are header text");
+        ask.headers.insert(header::IF_NONE_MATCH, etag);
+    }
+    let response = endpoint.ask(ask, Redirects::Follow).await?;
+    if known.is_some() && response.status() == StatusCode::NOT_MODIFIED {
+        return Ok(None);
+    }
     let content_type: Option<MediaType> = response
         .headers()
         .get(header::CONTENT_TYPE)
@@ -74,6 +98,7 @@ async fn fetch(
         }
     };
     Manifest::parse(bytes, content_type.as_ref(), algorithm)
+        .map(Some)
         .map_err(|error| endpoint.broken(Trouble::Manifest(error)))
 }
 
