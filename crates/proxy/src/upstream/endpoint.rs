@@ -176,8 +176,8 @@ impl Endpoint {
     async fn judge(&self, response: Response, absent: Absent) -> Result<Response, FetchError> {
         if response.status().is_success() || response.status().is_redirection() {
             Ok(response)
-        } else if self.is_elsewhere(&response) && response.status() == StatusCode::NOT_FOUND {
-            // The registry has just said that it has the thing: a store without it is trouble, not absence.
+        } else if self.is_elsewhere(&response) {
+            // The registry has just said that it has the thing and that we may: a store that lacks or refuses it is trouble.
             Err(self.broken(Trouble::Status(response.status().as_u16())))
         } else {
             Err(self.failure(response, absent).await)

@@ -1,7 +1,9 @@
 //! Manifests and indexes: by tag, by digest, and what a tag points at now.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use manifest_model::{Algorithm, Digest, Manifest, MediaType, Reference, RepoName, Tag};
+use reqwest::Response;
 
 use super::{
     Upstream,
@@ -53,11 +55,7 @@ impl Upstream {
             let reference = Reference::Tag(tag.clone());
             let ask = ask(Method::HEAD, repository, &reference);
             let response = endpoint.ask_as(urgency, ask, Redirects::Follow).await?;
-            let digest = response
-                .headers()
-                .get(DOCKER_CONTENT_DIGEST)
-                .and_then(|value| value.to_str().ok());
-            Ok(digest.and_then(|digest| digest.parse().ok()))
+            Ok(told_digest(&response))
         })
         .await
     }
@@ -83,9 +81,15 @@ async fn fetch(
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.parse().ok());
+    let told = told_digest(&response);
     let bytes = endpoint.bytes(response, LARGEST_MANIFEST).await?;
     let algorithm = match reference {
-        Reference::Tag(_) => Algorithm::Sha256,
+        Reference::Tag(_) => {
+            if let Some(told) = told.filter(|told| Digest::of(told.algorithm(), &bytes) != *told) {
+                return settle(endpoint, repository, told, bytes, content_type).await;
+            }
+            Algorithm::Sha256
+        }
         Reference::Digest(expected) => {
             let actual = Digest::of(expected.algorithm(), &bytes);
             if actual != *expected {
@@ -100,6 +104,31 @@ async fn fetch(
     Manifest::parse(bytes, content_type.as_ref(), algorithm)
         .map(Some)
         .map_err(|error| endpoint.broken(Trouble::Manifest(error)))
+}
+
+/// A tag's bytes are not what their header says: either they are damaged or the header lies. What the upstream has under the
+/// digest it named decides; where it has nothing there, the header lied.
+async fn settle(
+    endpoint: &Endpoint,
+    repository: &RepoName,
+    told: Digest,
+    bytes: Bytes,
+    content_type: Option<MediaType>,
+) -> Result<Option<Manifest>, FetchError> {
+    let reference = Reference::Digest(told);
+    match Box::pin(fetch(endpoint, repository, &reference, None)).await {
+        Err(FetchError::Absent { .. }) => {
+            Manifest::parse(bytes, content_type.as_ref(), Algorithm::Sha256)
+                .map(Some)
+                .map_err(|error| endpoint.broken(Trouble::Manifest(error)))
+        }
+        answer => answer,
+    }
+}
+
+fn told_digest(response: &Response) -> Option<Digest> {
+    let value = response.headers().get(DOCKER_CONTENT_DIGEST)?;
+    value.to_str().ok()?.parse().ok()
 }
 
 fn ask<'a>(method: Method, repository: &'a RepoName, reference: &Reference) -> Ask<'a> {

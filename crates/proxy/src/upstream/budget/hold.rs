@@ -101,7 +101,8 @@ impl State {
         if !self.pace.is_zero() {
             slot = slot.max(self.next.unwrap_or(slot));
         }
-        if slot > deadline {
+        // Where there is nothing to wait for, a deadline that is over does not matter.
+        if slot > deadline.max(now) {
             return Err(slot);
         }
         self.next = Some(slot + self.pace);
@@ -136,6 +137,13 @@ mod tests {
         assert_eq!(wait(&hold, now, 5 * SECOND), Err(7 * SECOND));
         assert_eq!(wait(&hold, now, 20 * SECOND), Ok(7 * SECOND));
         assert_eq!(wait(&hold, now, 20 * SECOND), Ok(7 * SECOND + FIRST_PACE));
+    }
+
+    #[test]
+    fn who_never_waits_may_go_while_nothing_is_held() {
+        let (hold, now) = (Hold::default(), Instant::now());
+        let slot = hold.with(|state| state.claim(now + SECOND, now));
+        assert_eq!(slot, Ok(now + SECOND));
     }
 
     #[tokio::test]

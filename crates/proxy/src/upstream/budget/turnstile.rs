@@ -52,7 +52,10 @@ impl Turnstile {
     async fn pull(&self, deadline: Instant) -> Result<(), TooLong> {
         let queued = Queued::at(&self.pulls);
         let ahead = self.interval.saturating_mul(queued.ahead);
-        if Instant::now() + ahead.saturating_sub(self.tolerance) > deadline {
+        // Where there is nothing to wait for, a deadline that is over does not matter.
+        let deadline = deadline.max(Instant::now());
+        let wait = ahead.saturating_sub(self.tolerance);
+        if !wait.is_zero() && Instant::now() + wait > deadline {
             return Err(TooLong(ahead));
         }
         let mut due = timeout_at(deadline, self.due.lock())
@@ -60,11 +63,13 @@ impl Turnstile {
             .map_err(|_| TooLong(self.interval))?;
         let now = Instant::now();
         let (start, next) = self.slot(*due, now);
-        if start > deadline {
+        if start > deadline.max(now) {
             return Err(TooLong(start - now));
         }
-        // Asleep with the lock in hand: whoever comes later waits behind.
-        sleep_until(start).await;
+        if start > now {
+            // Asleep with the lock in hand: whoever comes later waits behind.
+            sleep_until(start).await;
+        }
         *due = next;
         Ok(())
     }
@@ -75,7 +80,12 @@ impl Turnstile {
             // The sender lives as long as we do, so waiting cannot fail.
             let _ = pulls.wait_for(|pulls| *pulls == 0).await;
             let mut due = self.due.lock().await;
-            let (start, next) = self.slot(*due, Instant::now());
+            let now = Instant::now();
+            let (start, next) = self.slot(*due, now);
+            if start <= now {
+                *due = next;
+                return;
+            }
             tokio::select! {
                 biased;
                 _ = pulls.wait_for(|pulls| *pulls > 0) => {}
@@ -171,6 +181,15 @@ mod tests {
         let soon = Instant::now() + INTERVAL;
         assert!(turnstile.pass(Urgency::Confirmation, soon).await.is_err());
         assert_eq!(turnstile.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_never_waits_may_go_while_nobody_else_does() {
+        let turnstile = Turnstile::new(Duration::from_hours(1), 2);
+        let past = Instant::now();
+        turnstile.pass(Urgency::Pull, past).await.unwrap();
+        turnstile.pass(Urgency::Confirmation, past).await.unwrap();
+        assert!(turnstile.pass(Urgency::Pull, past).await.is_err());
     }
 
     #[tokio::test]
