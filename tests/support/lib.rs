@@ -8,6 +8,7 @@
 pub mod auth;
 pub mod aws;
 pub mod client;
+pub mod dead_end;
 pub mod faults;
 pub mod images;
 pub mod proxy;

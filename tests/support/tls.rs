@@ -1,74 +1,143 @@
-//! A TLS server with a certificate of its own making: openssl's, which answers every GET with 200.
+//! TLS in front of a double: a listener that ends TLS and hands the bytes on, with certificates of its own making.
 
-use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
 use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
 
-/// A running `openssl s_server`; it ends when it is dropped.
-pub struct TlsServer {
-    child: Child,
+/// An authority whose certificates nobody trusts who was not told to.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
-    port: String,
 }
 
-impl TlsServer {
-    /// A server at 127.0.0.1 whose certificate is for that address and good for so many days.
-    pub fn start(days: u32) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let made = openssl()
-            .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes".split(' '))
-            .args("-keyout key.pem -out ca.pem -subj /CN=double".split(' '))
-            .args(["-addext", "subjectAltName=IP:127.0.0.1"])
-            // Without it the certificate is an authority's, which no server may show as its own.
-            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-            .args(["-days", &days.to_string()])
-            .current_dir(folder.path())
-            .output()
-            .expect(MISSING);
-        assert!(made.status.success(), "{made:?}");
-        let mut child = openssl()
-            .args("s_server -accept 127.0.0.1:0 -www -cert ca.pem -key key.pem".split(' '))
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect(MISSING);
-        let out = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut lines = out.lines().map_while(Result::ok);
-        let port = lines.find_map(|line| {
-            let address = line.strip_prefix("ACCEPT ")?.to_owned();
-            Some(address.rsplit_once(':')?.1.to_owned())
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Authority {
+    /// A new one.
+    pub fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let authority = Self { issuer, folder };
+        std::fs::write(authority.ca_file(), authority.issuer.pem()).expect("a writable folder");
+        authority
+    }
+
+    /// Its own certificate, for `ca_file`.
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// A certificate for `name` and its key, both as files.
+    pub fn files_for(&self, name: &str) -> (PathBuf, PathBuf) {
+        let (certificate, key) = self.issue(name);
+        let files = ["pem", "key"].map(|kind| self.folder.path().join(format!("{name}.{kind}")));
+        std::fs::write(&files[0], certificate.pem()).expect("a writable folder");
+        std::fs::write(&files[1], key.serialize_pem()).expect("a writable folder");
+        let [certificate, key] = files;
+        (certificate, key)
+    }
+
+    fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+        let params = CertificateParams::new([name.to_owned()]).expect("a name");
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        (certificate, key)
+    }
+}
+
+/// What the front asks for and offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clients {
+    /// Anybody.
+    Any,
+    /// Those with a certificate of the same authority.
+    Known,
+}
+
+/// A TLS listener before a plain server; it ends with the test's runtime.
+pub struct TlsFront {
+    address: SocketAddr,
+}
+
+impl TlsFront {
+    /// Shows a certificate for `name`, offers HTTP/2, and hands on to `target`.
+    pub async fn start(
+        authority: &Authority,
+        name: &str,
+        clients: Clients,
+        target: SocketAddr,
+    ) -> Self {
+        let acceptor = TlsAcceptor::from(Arc::new(config(authority, name, clients)));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await;
+        let listener = listener.expect("a free loopback port");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
+        let tasks = TaskTracker::new();
+        let connections = tasks.clone();
+        tasks.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(forward(acceptor.clone(), stream, target));
+            }
         });
-        Self {
-            child,
-            folder,
-            port: port.expect("openssl says where it listens"),
-        }
+        Self { address }
     }
 
     /// `https://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port)
-    }
-
-    /// The certificate that makes it trusted.
-    pub fn ca(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
+        format!("https://{}", self.address)
     }
 }
 
-impl Drop for TlsServer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn config(authority: &Authority, name: &str, clients: Clients) -> ServerConfig {
+    let (certificate, key) = authority.issue(name);
+    let root: CertificateDer<'static> = authority.issuer.der().clone();
+    let builder = ServerConfig::builder_with_provider(Arc::new(
+        rustls::crypto::aws_lc_rs::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .expect("the provider has the usual versions");
+    let builder = match clients {
+        Clients::Any => builder.with_no_client_auth(),
+        Clients::Known => {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(root).expect("a certificate");
+            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(verifier.build().expect("a root is there"))
+        }
+    };
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let mut config = builder
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .expect("the key fits the certificate");
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
 }
 
-const MISSING: &str = "openssl: run tests/tools/install.sh";
-
-fn openssl() -> Command {
-    Command::new("openssl")
+async fn forward(acceptor: TlsAcceptor, stream: TcpStream, target: SocketAddr) {
+    // A client that does not like the certificate hangs up here.
+    let Ok(mut outside) = acceptor.accept(stream).await else {
+        return;
+    };
+    let Ok(mut inside) = TcpStream::connect(target).await else {
+        return;
+    };
+    let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
 }

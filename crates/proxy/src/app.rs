@@ -76,7 +76,7 @@ impl App {
         let metrics = Arc::new(Metrics::default());
         let pull = Pull::new(
             cache,
-            Registry::new(config.upstreams.clone()),
+            Registry::new(config.upstreams.clone(), metrics.upstream.clone()),
             Arc::clone(&metrics),
         );
         let service = Service {

@@ -34,7 +34,10 @@ pub use platform::PlatformConfig;
 pub use secret::{Secret, SecretError};
 pub use server::Server;
 pub use tag_pattern::TagPattern;
-pub use upstreams::{Auth, EcrAuth, EcrPublicAuth, Resolve, Role, UpstreamConfig, Upstreams};
+pub use upstreams::{
+    Auth, ClientCertificate, EcrAuth, EcrPublicAuth, Limits, Rate, Resolve, Role, Transport,
+    UpstreamConfig, Upstreams,
+};
 
 use error::{Problem, Problems};
 use field::{Entries, Field};

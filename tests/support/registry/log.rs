@@ -4,8 +4,9 @@
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode, Version};
 
 /// All requests of one or more doubles, in order; clones are the same log.
 #[derive(Clone, Default)]
@@ -22,6 +23,10 @@ pub struct Entry {
     pub method: Method,
     /// What for, without the query.
     pub path: String,
+    /// When.
+    pub at: Instant,
+    /// In which version of HTTP.
+    pub version: Version,
     /// With all headers.
     pub headers: HeaderMap,
     query: String,
@@ -112,6 +117,8 @@ impl RequestLog {
             server,
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
+            at: Instant::now(),
+            version: request.version(),
             headers: request.headers().clone(),
             query: request.uri().query().unwrap_or_default().to_owned(),
             status: AtomicU16::new(0),

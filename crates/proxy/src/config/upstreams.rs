@@ -6,6 +6,8 @@
 mod auth;
 mod endpoint;
 mod entry;
+mod limits;
+mod transport;
 mod virtual_hosts;
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +25,8 @@ pub use auth::{Auth, EcrAuth, EcrPublicAuth, Role};
 use entry::Entry;
 pub(super) use entry::RawUpstream;
 pub use entry::{Resolve, UpstreamConfig};
+pub use limits::{Limits, Rate};
+pub use transport::{ClientCertificate, Transport};
 use virtual_hosts::VirtualHosts;
 
 /// Reachable when the file has no `[upstream]` table, beside every private ECR registry.

@@ -9,6 +9,7 @@ use std::{
 use http::HeaderMap;
 use manifest_model::{Digest, Reference, RepoName};
 use tokio::net::lookup_host;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::{
@@ -18,6 +19,7 @@ use super::{
 use crate::{
     config::{Auth, UpstreamConfig},
     protocol::headers::DOCKER_CONTENT_DIGEST,
+    telemetry::metrics::UpstreamMetrics,
     upstream::{EcrTokens, FetchError, Inspector, Upstream},
 };
 
@@ -191,7 +193,9 @@ async fn range(patient: &Patient, endpoint: &Url, ecr: &Arc<EcrTokens>, image: &
         ..patient.config.clone()
     };
     let second_byte = async {
-        let upstream = Upstream::new(patient.host.clone(), config, ecr)?;
+        let tally = UpstreamMetrics::default().tally(&config.pattern);
+        let tasks = TaskTracker::new();
+        let upstream = Upstream::new(patient.host.clone(), config, ecr, tally, tasks)?;
         let Some(blob) = some_blob(&upstream, image).await? else {
             return Ok(None);
         };

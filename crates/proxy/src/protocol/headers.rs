@@ -17,3 +17,5 @@ pub const ARCHWAY_PLATFORM: HeaderName = HeaderName::from_static("archway-platfo
 pub const ARCHWAY_INDEX: HeaderName = HeaderName::from_static("archway-index");
 /// Where an answer came from: `hit`, `follow`, `fill`, `stale` or `miss`.
 pub const ARCHWAY_CACHE: HeaderName = HeaderName::from_static("archway-cache");
+/// How many pulls Docker Hub still allows, and in which window.
+pub const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");

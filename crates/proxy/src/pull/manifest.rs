@@ -10,7 +10,10 @@ use super::{
     Outcome, Pull, PullError, Repository,
     freshness::{TagState, tag_state},
 };
-use crate::upstream::{Chain, FetchError};
+use crate::{
+    config::UpstreamConfig,
+    upstream::{Chain, FetchError, Urgency},
+};
 
 /// How long a client waits for a tag to be confirmed before it gets what is there. The confirmation goes on.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -83,24 +86,13 @@ impl Pull {
         };
         match tag_state(&entry, tag, config, SystemTime::now()) {
             TagState::Fresh => self.by_digest(repository, &entry.digest).await,
-            TagState::Stale(age)
-                if self.inner.freshness.is_troubled(repository.upstream.host()) =>
-            {
-                self.stale(repository, &entry, age).await
-            }
             TagState::Stale(age) => {
+                let known = Some((entry, Urgency::Confirmation));
                 let confirmed =
-                    tokio::time::timeout(PATIENCE, self.confirm(repository, tag, Some(entry)))
-                        .await;
+                    tokio::time::timeout(PATIENCE, self.confirm(repository, tag, known)).await;
                 match confirmed {
-                    Ok(Err(problem))
-                        if problem
-                            .fetch_error()
-                            .is_none_or(|error| !error.allows_stale()) =>
-                    {
-                        Err(problem)
-                    }
                     Ok(Ok(answer)) => Ok(answer),
+                    Ok(Err(problem)) if !allows_stale(&problem, config) => Err(problem),
                     Ok(Err(problem)) => {
                         info!(error = %Chain(&problem), repository = %repository.key, %tag, age = age.as_secs(), "serving a tag stale");
                         self.stale(repository, &entry, age).await
@@ -108,7 +100,15 @@ impl Pull {
                     Err(_) => self.stale(repository, &entry, age).await,
                 }
             }
-            TagState::TooOld => self.confirm(repository, tag, Some(entry)).await,
+            TagState::TooOld(age) => {
+                let known = Some((entry, Urgency::Pull));
+                match self.confirm(repository, tag, known).await {
+                    Err(problem) if config.serve_deleted_tags && is_gone(&problem) => {
+                        self.stale(repository, &entry, age).await
+                    }
+                    answer => answer,
+                }
+            }
         }
     }
 
@@ -131,7 +131,7 @@ impl Pull {
         &self,
         repository: &Repository,
         tag: &Tag,
-        known: Option<TagEntry>,
+        known: Option<(TagEntry, Urgency)>,
     ) -> Result<ManifestAnswer, PullError> {
         let asked = tag.clone();
         self.fly(
@@ -139,7 +139,9 @@ impl Pull {
             Reference::Tag(tag.clone()),
             move |pull, repository| async move {
                 match known {
-                    Some(entry) => pull.revalidate(&repository, &asked, &entry).await,
+                    Some((entry, urgency)) => {
+                        pull.revalidate(&repository, &asked, &entry, urgency).await
+                    }
                     None => {
                         pull.fetch(&repository, &Reference::Tag(asked.clone()), Some(&asked))
                             .await
@@ -150,28 +152,41 @@ impl Pull {
         .await
     }
 
-    /// A HEAD first: it is cheap, and where nothing has changed it is all.
+    /// A HEAD first: it is cheap, and where nothing has changed it is all. Where it says nothing, a GET that says the digest known.
     async fn revalidate(
         &self,
         repository: &Repository,
         tag: &Tag,
         entry: &TagEntry,
+        urgency: Urgency,
     ) -> Result<ManifestAnswer, PullError> {
+        let (upstream, name) = (&repository.upstream, &repository.name);
         let by_tag = Reference::Tag(tag.clone());
-        let current = match repository.upstream.tag_digest(&repository.name, tag).await {
+        let current = match upstream.tag_digest(name, tag, urgency).await {
             Ok(digest) => digest,
             // Some registries answer HEAD otherwise than GET.
             Err(FetchError::Refused { .. }) => None,
             Err(problem) => return Err(self.note(repository, &by_tag, problem).await),
         };
-        if current == Some(entry.digest) {
-            self.inner
-                .cache
-                .confirm_tag(&repository.key, tag, &entry.digest)
-                .await?;
-            return self.by_digest_now(repository, &entry.digest, tag).await;
+        let changed = match current {
+            Some(current) if current == entry.digest => None,
+            Some(_) => Some(upstream.manifest(name, &by_tag).await),
+            None => {
+                let unless = upstream.manifest_unless(name, tag, &entry.digest).await;
+                unless.transpose()
+            }
+        };
+        match changed {
+            Some(Ok(manifest)) => Ok(self.keep(repository, manifest, Some(tag)).await),
+            Some(Err(problem)) => Err(self.note(repository, &by_tag, problem).await),
+            None => {
+                let cache = &self.inner.cache;
+                cache
+                    .confirm_tag(&repository.key, tag, &entry.digest)
+                    .await?;
+                self.by_digest_now(repository, &entry.digest, tag).await
+            }
         }
-        self.fetch(repository, &by_tag, Some(tag)).await
     }
 
     /// Like [`Self::by_digest`], from within a flight: the manifest may have been evicted, then it is fetched here and now.
@@ -190,21 +205,29 @@ impl Pull {
         }
     }
 
-    /// Gets a manifest and keeps it. If it cannot be kept, the client has it all the same.
     async fn fetch(
         &self,
         repository: &Repository,
         reference: &Reference,
         tag: Option<&Tag>,
     ) -> Result<ManifestAnswer, PullError> {
-        let manifest = match repository
+        let fetched = repository
             .upstream
             .manifest(&repository.name, reference)
-            .await
-        {
-            Ok(manifest) => manifest,
-            Err(problem) => return Err(self.note(repository, reference, problem).await),
-        };
+            .await;
+        match fetched {
+            Ok(manifest) => Ok(self.keep(repository, manifest, tag).await),
+            Err(problem) => Err(self.note(repository, reference, problem).await),
+        }
+    }
+
+    /// Stores a manifest that was fetched. If it cannot be kept, the client has it all the same.
+    async fn keep(
+        &self,
+        repository: &Repository,
+        manifest: Manifest,
+        tag: Option<&Tag>,
+    ) -> ManifestAnswer {
         if let Err(trouble) = self
             .inner
             .cache
@@ -214,7 +237,7 @@ impl Pull {
             warn!(error = %Chain(&trouble), digest = %manifest.digest(), "a manifest could not be stored");
         }
         self.inner.manifests.put(&manifest);
-        Ok(ManifestAnswer::new(manifest, Outcome::Miss))
+        ManifestAnswer::new(manifest, Outcome::Miss)
     }
 
     /// Remembers what a failed question tells about the next ones.
@@ -224,25 +247,17 @@ impl Pull {
         reference: &Reference,
         problem: FetchError,
     ) -> PullError {
-        match &problem {
-            FetchError::Absent { what, .. } => {
-                let ttl = repository.upstream.config().not_found_ttl;
-                self.inner.freshness.note_absent(
-                    (repository.key.clone(), reference.clone()),
-                    *what,
-                    ttl,
-                );
-                if let Reference::Tag(tag) = reference
-                    && let Err(trouble) = self.inner.cache.remove_tag(&repository.key, tag).await
-                {
-                    return trouble.into();
-                }
+        if let FetchError::Absent { what, .. } = &problem {
+            let config = repository.upstream.config();
+            let key = (repository.key.clone(), reference.clone());
+            let freshness = &self.inner.freshness;
+            freshness.note_absent(key, *what, config.not_found_ttl);
+            if let Reference::Tag(tag) = reference
+                && !config.serve_deleted_tags
+                && let Err(trouble) = self.inner.cache.remove_tag(&repository.key, tag).await
+            {
+                return trouble.into();
             }
-            FetchError::Unreachable { .. } => self
-                .inner
-                .freshness
-                .note_trouble(repository.upstream.host()),
-            _ => {}
         }
         problem.into()
     }
@@ -307,4 +322,15 @@ impl Pull {
             .await
             .unwrap_or(Err(PullError::Interrupted))
     }
+}
+
+/// Whether what we have from before beats reporting `problem`.
+fn allows_stale(problem: &PullError, config: &UpstreamConfig) -> bool {
+    let is_trouble = problem.fetch_error().is_some_and(FetchError::allows_stale);
+    is_trouble || config.serve_deleted_tags && is_gone(problem)
+}
+
+/// Whether the upstream said that there is no such tag any more.
+fn is_gone(problem: &PullError) -> bool {
+    matches!(problem.fetch_error(), Some(FetchError::Absent { .. }))
 }

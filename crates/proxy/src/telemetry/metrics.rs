@@ -1,5 +1,7 @@
 //! Counters and gauges, in the Prometheus text format. Labels come from closed sets: never a name a client chose.
 
+mod upstream;
+
 use std::fmt::Write;
 
 use prometheus_client::{
@@ -9,6 +11,8 @@ use prometheus_client::{
 };
 
 use crate::pull::{Outcome, Pull};
+
+pub use self::upstream::{UpstreamMetrics, UpstreamTally};
 
 /// What is counted per request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -46,6 +50,8 @@ pub struct Metrics {
     pub fills_completed: Counter,
     /// Fills that failed.
     pub fills_failed: Counter,
+    /// What upstreams answer.
+    pub upstream: UpstreamMetrics,
     fills_running: Gauge,
     cache_bytes: Gauge,
     evicted: Counter,
@@ -66,6 +72,7 @@ impl Default for Metrics {
             connections: Gauge::default(),
             fills_completed: Counter::default(),
             fills_failed: Counter::default(),
+            upstream: UpstreamMetrics::default(),
             fills_running: Gauge::default(),
             cache_bytes: Gauge::default(),
             evicted: Counter::default(),
@@ -78,6 +85,7 @@ impl Default for Metrics {
 impl Metrics {
     fn register(&mut self) {
         let registry = &mut self.registry;
+        self.upstream.register(registry);
         registry.register("requests", "Requests answered", self.requests.clone());
         let duration = "From a request's arrival to the end of its body";
         registry.register_with_unit(
@@ -136,6 +144,7 @@ impl Metrics {
             .set(i64::try_from(usage.bytes).unwrap_or(i64::MAX));
         self.evicted
             .inc_by(usage.evicted_bytes.saturating_sub(self.evicted.get()));
+        self.upstream.observe(&pull.upstreams().standings());
         let mut text = String::new();
         if encode(&mut text, &self.registry).is_err() {
             let _ = writeln!(text, "# the metrics could not be written");

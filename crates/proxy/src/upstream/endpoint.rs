@@ -4,17 +4,21 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use manifest_model::RepoName;
-use reqwest::{Client, ClientBuilder, Response, redirect::Policy};
+use reqwest::{Client, Response};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::{
     auth::{Authenticator, Refusal},
-    error::{Absent, FetchError, Trouble},
+    budget::{Budget, Kind, Throttle, TooLong, Urgency},
+    error::{Absent, Chain, FetchError, Trouble},
+    health::{Failure, Health},
     redirect,
 };
 use crate::{
-    config::UpstreamConfig,
-    protocol::{error_body, host::Host},
+    protocol::{error_body, headers::RATELIMIT_REMAINING, host::Host},
+    telemetry::metrics::UpstreamTally,
 };
 
 /// The largest error body read for its code and message.
@@ -23,48 +27,45 @@ const LARGEST_ERROR: usize = 64 * 1024;
 /// The longest wait an upstream may ask for and still be quoted.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// The HTTP client of one upstream: its own connections, trust and timeouts.
-pub(super) fn client(host: &Host, config: &UpstreamConfig) -> Result<Client, FetchError> {
-    builder(host, config)?
-        .build()
-        .map_err(|source| FetchError::Unreachable {
-            upstream: host.clone(),
-            source: Trouble::Http(source),
-        })
-}
+/// The pause after a store's 429 that names none, and the shortest if it names one.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 
-/// The client of [`client`], for who wants to set more.
-pub(super) fn builder(host: &Host, config: &UpstreamConfig) -> Result<ClientBuilder, FetchError> {
-    let local = |reason: String| FetchError::Unreachable {
-        upstream: host.clone(),
-        source: Trouble::Local(reason),
-    };
-    let mut builder = Client::builder()
-        .user_agent(concat!("archway/", env!("CARGO_PKG_VERSION")))
-        .redirect(Policy::none())
-        .connect_timeout(config.connect_timeout)
-        // Between two pieces of a body. There is no total: a large blob may take an hour, a stalled one may not.
-        .read_timeout(config.idle_timeout)
-        .tcp_nodelay(true);
-    if let Some(path) = &config.ca_file {
-        let pem = std::fs::read(path)
-            .map_err(|error| local(format!("cannot read {}: {error}", path.display())))?;
-        let roots = reqwest::Certificate::from_pem_bundle(&pem)
-            .map_err(|error| local(format!("{} holds no certificates: {error}", path.display())))?;
-        builder = builder.tls_certs_merge(roots);
-    }
-    Ok(builder)
+/// How long a call that need not be made waits out an endpoint's 429.
+const NO_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a small body may take as a whole; the idle timeout alone would let it trickle for ever.
+const LONGEST_BODY: Duration = Duration::from_mins(1);
+
+/// What the endpoints of one upstream share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) host: Host,
+    pub(super) client: Client,
+    pub(super) auth: Authenticator,
+    pub(super) budget: Budget,
+    pub(super) header_timeout: Duration,
+    pub(super) private_hosts: Vec<Host>,
+    pub(super) tally: UpstreamTally,
+    pub(super) tasks: TaskTracker,
 }
 
 /// One place that serves an upstream.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    host: Host,
-    base: Url,
-    client: Client,
-    auth: Arc<Authenticator>,
-    header_timeout: Duration,
-    private_hosts: Vec<Host>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) base: Url,
+    pub(super) health: Arc<Health>,
+    pub(super) throttle: Throttle,
+    /// The last in the list waits out its 429s; before it there is another to turn to.
+    is_last: bool,
+}
+
+/// Whose turn a call is, and until when.
+#[derive(Clone, Copy)]
+struct Turn {
+    kind: Kind,
+    urgency: Urgency,
+    deadline: Instant,
 }
 
 /// A question to an endpoint.
@@ -79,6 +80,16 @@ pub(super) struct Ask<'a> {
     pub(super) absent: Absent,
 }
 
+impl Ask<'_> {
+    fn kind(&self) -> Kind {
+        match self.absent {
+            Absent::Manifest => Kind::Manifest,
+            Absent::Blob => Kind::Blob,
+            Absent::Repository | Absent::Endpoint => Kind::List,
+        }
+    }
+}
+
 /// What to do with a redirect.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Redirects {
@@ -88,20 +99,13 @@ pub(super) enum Redirects {
 }
 
 impl Endpoint {
-    pub(super) fn new(
-        host: Host,
-        base: Url,
-        client: Client,
-        auth: Arc<Authenticator>,
-        config: &UpstreamConfig,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, base: Url, is_last: bool) -> Self {
         Self {
-            host,
+            shared,
             base,
-            client,
-            auth,
-            header_timeout: config.header_timeout,
-            private_hosts: config.private_hosts.clone(),
+            health: Health::new(),
+            throttle: Throttle::default(),
+            is_last,
         }
     }
 
@@ -110,28 +114,83 @@ impl Endpoint {
     }
 
     pub(super) fn host(&self) -> &Host {
-        &self.host
+        &self.shared.host
     }
 
-    /// The answer, if it is a good one: 2xx, or a redirect where those are not followed.
-    ///
-    /// A store that refuses a signed URL gets a fresh one, once: the first may have expired on the way.
+    /// [`Self::ask_as`] for a client that has nothing.
     pub(super) async fn ask(
         &self,
         ask: Ask<'_>,
         redirects: Redirects,
     ) -> Result<Response, FetchError> {
-        let mut response = self.try_ask(&ask, redirects).await?;
-        if self.is_elsewhere(&response) && is_signature_refusal(response.status()) {
-            response = self.try_ask(&ask, redirects).await?;
+        self.ask_as(Urgency::Pull, ask, redirects).await
+    }
+
+    /// The answer, if it is a good one: 2xx, 304, or a redirect where those are not followed.
+    ///
+    /// A 429 is waited out while that is shorter than the upstream's `patience`.
+    pub(super) async fn ask_as(
+        &self,
+        urgency: Urgency,
+        ask: Ask<'_>,
+        redirects: Redirects,
+    ) -> Result<Response, FetchError> {
+        let turn = Turn {
+            kind: ask.kind(),
+            urgency,
+            deadline: self.shared.budget.deadline(),
+        };
+        loop {
+            let asked = Instant::now();
+            // Boxed: what asks is deep already, and a call upstream is no hot path.
+            let response = Box::pin(self.ask_twice(&ask, redirects, turn)).await?;
+            if response.status() != StatusCode::TOO_MANY_REQUESTS {
+                return self.judge(response, ask.absent).await;
+            }
+            let wait = self.throttled(asked, &response);
+            let may_wait = self.is_last && urgency == Urgency::Pull;
+            if !may_wait || Instant::now() + wait > turn.deadline {
+                return Err(self.too_many(TooLong(wait)));
+            }
+            // The registry's own pause is everybody's, and waited out where each call takes its turn.
+            if self.is_elsewhere(&response) {
+                tokio::time::sleep(wait).await;
+            }
         }
+    }
+
+    /// A store that refuses a signed URL gets a fresh one, once: the first may have expired on the way.
+    async fn ask_twice(
+        &self,
+        ask: &Ask<'_>,
+        redirects: Redirects,
+        turn: Turn,
+    ) -> Result<Response, FetchError> {
+        let response = self.try_ask(ask, redirects, turn).await?;
+        if self.is_elsewhere(&response) && is_signature_refusal(response.status()) {
+            return self.try_ask(ask, redirects, turn).await;
+        }
+        Ok(response)
+    }
+
+    async fn judge(&self, response: Response, absent: Absent) -> Result<Response, FetchError> {
         if response.status().is_success() || response.status().is_redirection() {
             Ok(response)
-        } else if self.is_elsewhere(&response) && response.status() == StatusCode::NOT_FOUND {
-            // The registry has just said that it has the thing: a store without it is trouble, not absence.
+        } else if self.is_elsewhere(&response) {
+            // The registry has just said that it has the thing and that we may: a store that lacks or refuses it is trouble.
             Err(self.broken(Trouble::Status(response.status().as_u16())))
         } else {
-            Err(self.failure(response, ask.absent).await)
+            Err(self.failure(response, absent).await)
+        }
+    }
+
+    /// How long nobody asks again.
+    fn throttled(&self, asked: Instant, response: &Response) -> Duration {
+        let retry_after = retry_after(response.headers());
+        if self.is_elsewhere(response) {
+            retry_after.unwrap_or(STORE_PAUSE).max(STORE_PAUSE)
+        } else {
+            self.throttle.throttled(asked, retry_after)
         }
     }
 
@@ -139,14 +198,42 @@ impl Endpoint {
         !redirect::same_place(response.url(), &self.base)
     }
 
-    async fn try_ask(&self, ask: &Ask<'_>, redirects: Redirects) -> Result<Response, FetchError> {
+    /// Waits for a call's turn.
+    async fn turn(&self, turn: Turn) -> Result<(), FetchError> {
+        let patient = self.is_last && turn.urgency == Urgency::Pull;
+        let deadline = if patient {
+            turn.deadline
+        } else {
+            turn.deadline.min(Instant::now() + NO_PATIENCE)
+        };
+        let held = self.throttle.pass(deadline).await;
+        held.map_err(|wait| self.too_many(wait))?;
+        let budget = &self.shared.budget;
+        let passed = budget.pass(turn.kind, turn.urgency, turn.deadline).await;
+        passed.map_err(|wait| self.too_many(wait))
+    }
+
+    fn too_many(&self, TooLong(wait): TooLong) -> FetchError {
+        FetchError::Throttled {
+            upstream: self.host().clone(),
+            retry_after: Some(wait),
+        }
+    }
+
+    async fn try_ask(
+        &self,
+        ask: &Ask<'_>,
+        redirects: Redirects,
+        turn: Turn,
+    ) -> Result<Response, FetchError> {
         let url = self.url(ask);
-        let mut credential = self.auth.credential(Some(ask.repository)).await?;
+        let auth = &self.shared.auth;
+        let mut credential = auth.credential(Some(ask.repository)).await?;
+        self.turn(turn).await?;
         let mut response = self.send(ask, &url, credential.as_ref()).await?;
         if let Some(refusal) = Refusal::of(response.status(), response.headers()) {
             let body = self.error_body(response).await;
-            let renewed = self
-                .auth
+            let renewed = auth
                 .renew(
                     Some(ask.repository),
                     &self.base,
@@ -156,26 +243,25 @@ impl Endpoint {
                 )
                 .await?;
             let Some(renewed) = renewed else {
-                let reason =
-                    self.auth
-                        .reason(refusal.status, &body, &ask.path, credential.as_ref());
+                let reason = auth.reason(refusal.status, &body, &ask.path, credential.as_ref());
                 return Err(self.refused(refusal.status, reason));
             };
+            self.turn(turn).await?;
             response = self.send(ask, &url, Some(&renewed)).await?;
             if Refusal::of(response.status(), response.headers()).is_some() {
                 let status = response.status();
                 let body = self.error_body(response).await;
-                let reason = self.auth.reason(status, &body, &ask.path, Some(&renewed));
+                let reason = auth.reason(status, &body, &ask.path, Some(&renewed));
                 return Err(self.refused(status, reason));
             }
             credential = Some(renewed);
         }
-        if response.status().is_redirection() {
+        if is_redirect(response.status()) {
             if redirects == Redirects::Stop {
                 return Ok(response);
             }
             response = self
-                .follow(ask, &url, response, credential.as_ref())
+                .follow(ask, &url, response, credential.as_ref(), turn)
                 .await?;
         }
         Ok(response)
@@ -194,10 +280,11 @@ impl Endpoint {
         first: &Url,
         mut response: Response,
         credential: Option<&HeaderValue>,
+        turn: Turn,
     ) -> Result<Response, FetchError> {
         let mut current = first.clone();
         for _ in 0..redirect::MAX_HOPS {
-            if !response.status().is_redirection() {
+            if !is_redirect(response.status()) {
                 return Ok(response);
             }
             let location = response
@@ -206,13 +293,17 @@ impl Endpoint {
                 .and_then(|value| value.to_str().ok());
             let location =
                 location.ok_or_else(|| self.broken(Trouble::Redirect("it names no target")))?;
-            current = redirect::target(&current, location, &self.base, &self.private_hosts)
+            let private = &self.shared.private_hosts;
+            current = redirect::target(&current, location, &self.base, private)
                 .map_err(|reason| self.broken(Trouble::Redirect(reason)))?;
+            if redirect::same_place(&current, &self.base) {
+                self.turn(turn).await?;
+            }
             // Ours stays with the registry: a store behind it must not see it, and S3 refuses two ways to sign.
             let credential = credential.filter(|_| redirect::same_place(first, &current));
             response = self.send(ask, &current, credential).await?;
         }
-        if response.status().is_redirection() {
+        if is_redirect(response.status()) {
             return Err(self.broken(Trouble::Redirect("too many times")));
         }
         Ok(response)
@@ -224,7 +315,8 @@ impl Endpoint {
         url: &Url,
         credential: Option<&HeaderValue>,
     ) -> Result<Response, FetchError> {
-        let mut request = self
+        let shared = &self.shared;
+        let mut request = shared
             .client
             .request(ask.method.clone(), url.clone())
             .headers(ask.headers.clone());
@@ -232,16 +324,52 @@ impl Endpoint {
         if let Some(credential) = credential {
             request = request.header(header::AUTHORIZATION, credential);
         }
-        match tokio::time::timeout(self.header_timeout, request.send()).await {
+        let asked = Instant::now();
+        let answer = match tokio::time::timeout(shared.header_timeout, request.send()).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(self.unreachable(Trouble::Http(error.without_url()))),
-            Err(_) => Err(self.unreachable(Trouble::Timeout(self.header_timeout))),
+            Ok(Err(error)) => Err(Trouble::Http(error.without_url())),
+            Err(_) => Err(Trouble::Timeout(shared.header_timeout)),
+        };
+        if redirect::same_place(url, &self.base) {
+            self.note(asked, &answer);
         }
+        answer.map_err(|trouble| self.unreachable(trouble))
+    }
+
+    /// Remembers what an answer, or its lack, says about the endpoint.
+    fn note(&self, asked: Instant, answer: &Result<Response, Trouble>) {
+        match answer {
+            Ok(response) if response.status().is_server_error() => {
+                let trouble = Trouble::Status(response.status().as_u16());
+                let now = Instant::now();
+                self.health
+                    .failed(asked, now, Failure::Error, || trouble.to_string());
+            }
+            Ok(response) => {
+                self.health.answered(Instant::now());
+                if response.status() != StatusCode::TOO_MANY_REQUESTS {
+                    self.throttle.answered();
+                }
+                if let Some(left) = remaining_pulls(response.headers()) {
+                    self.shared.tally.pulls_remaining(left);
+                }
+            }
+            Err(trouble) => self.note_trouble(asked, trouble),
+        }
+    }
+
+    fn note_trouble(&self, asked: Instant, trouble: &Trouble) {
+        let failure = match trouble {
+            Trouble::Http(error) if !error.is_connect() && !error.is_timeout() => Failure::Error,
+            _ => Failure::Outage,
+        };
+        let now = Instant::now();
+        self.health
+            .failed(asked, now, failure, || Chain(trouble).to_string());
     }
 
     async fn failure(&self, response: Response, absent: Absent) -> FetchError {
         let status = response.status();
-        let retry_after = retry_after(response.headers());
         match status {
             StatusCode::NOT_FOUND => {
                 let what = match self.error_body(response).await.code.as_str() {
@@ -249,14 +377,10 @@ impl Endpoint {
                     _ => absent,
                 };
                 FetchError::Absent {
-                    upstream: self.host.clone(),
+                    upstream: self.host().clone(),
                     what,
                 }
             }
-            StatusCode::TOO_MANY_REQUESTS => FetchError::Throttled {
-                upstream: self.host.clone(),
-                retry_after,
-            },
             _ if status.is_client_error() => {
                 let body = self.error_body(response).await;
                 self.refused(status, body.reason().to_owned())
@@ -275,26 +399,26 @@ impl Endpoint {
     /// A small body, whole.
     pub(super) async fn bytes(
         &self,
-        mut response: Response,
+        response: Response,
         limit: usize,
     ) -> Result<bytes::Bytes, FetchError> {
-        let mut body = bytes::BytesMut::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.interrupted(error))?
-        {
-            if body.len() + chunk.len() > limit {
-                return Err(self.broken(Trouble::TooLarge(limit)));
+        let (asked, is_elsewhere) = (Instant::now(), self.is_elsewhere(&response));
+        let read = tokio::time::timeout(LONGEST_BODY, read(response, limit)).await;
+        let read = read.unwrap_or(Err(Trouble::Timeout(LONGEST_BODY)));
+        read.map_err(|trouble| match trouble {
+            Trouble::TooLarge(_) => self.broken(trouble),
+            trouble => {
+                if !is_elsewhere {
+                    self.note_trouble(asked, &trouble);
+                }
+                self.unreachable(trouble)
             }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body.freeze())
+        })
     }
 
     fn refused(&self, status: StatusCode, reason: String) -> FetchError {
         FetchError::Refused {
-            upstream: self.host.clone(),
+            upstream: self.host().clone(),
             status: status.as_u16(),
             reason,
         }
@@ -302,22 +426,40 @@ impl Endpoint {
 
     fn unreachable(&self, source: Trouble) -> FetchError {
         FetchError::Unreachable {
-            upstream: self.host.clone(),
+            upstream: self.host().clone(),
             source,
         }
-    }
-
-    /// The body broke off or stalled.
-    pub(super) fn interrupted(&self, error: reqwest::Error) -> FetchError {
-        self.unreachable(Trouble::Http(error.without_url()))
     }
 
     pub(super) fn broken(&self, source: Trouble) -> FetchError {
         FetchError::Broken {
-            upstream: self.host.clone(),
+            upstream: self.host().clone(),
             source,
         }
     }
+}
+
+async fn read(mut response: Response, limit: usize) -> Result<bytes::Bytes, Trouble> {
+    let mut body = bytes::BytesMut::new();
+    let broken = |error: reqwest::Error| Trouble::Http(error.without_url());
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        if body.len() + chunk.len() > limit {
+            return Err(Trouble::TooLarge(limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// Whether it leads elsewhere; a 304 is an answer.
+fn is_redirect(status: StatusCode) -> bool {
+    status.is_redirection() && status != StatusCode::NOT_MODIFIED
+}
+
+/// Docker Hub's `ratelimit-remaining: 76;w=21600`.
+fn remaining_pulls(headers: &HeaderMap) -> Option<u32> {
+    let value = headers.get(RATELIMIT_REMAINING)?.to_str().ok()?;
+    value.split(';').next()?.trim().parse().ok()
 }
 
 /// How stores refuse a signed URL whose time is over. A 429 is not among them: asking again at once would make it worse.
@@ -342,4 +484,32 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
             .ok()?,
     };
     Some(wait.min(LONGEST_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docker_hubs_remaining_pulls_are_read_without_their_window() {
+        for (value, expected) in [("76;w=21600", Some(76)), ("0", Some(0)), ("many", None)] {
+            let value = HeaderValue::from_static(value);
+            let headers = HeaderMap::from_iter([(RATELIMIT_REMAINING, value)]);
+            assert_eq!(remaining_pulls(&headers), expected);
+        }
+    }
+
+    #[test]
+    fn a_wait_is_read_in_both_forms_and_has_a_bound() {
+        let wait = |value: &str| {
+            let value = HeaderValue::from_str(value).unwrap();
+            retry_after(&HeaderMap::from_iter([(header::RETRY_AFTER, value)]))
+        };
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("999999"), Some(LONGEST_RETRY_AFTER));
+        assert_eq!(wait("soon"), None);
+        let date = std::time::SystemTime::now() + Duration::from_mins(10);
+        let read = wait(&httpdate::fmt_http_date(date)).unwrap();
+        assert!((590..=600).contains(&read.as_secs()), "{read:?}");
+    }
 }

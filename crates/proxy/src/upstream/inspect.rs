@@ -12,9 +12,8 @@ use url::Url;
 use super::{
     EcrTokens,
     auth::{Authenticator, Refusal},
-    endpoint,
     error::{Absent, FetchError, Trouble},
-    manifest,
+    manifest, transport,
 };
 use crate::{
     config::UpstreamConfig,
@@ -53,13 +52,8 @@ impl Inspector {
         base: &Url,
         ecr: &Arc<EcrTokens>,
     ) -> Result<Self, FetchError> {
-        let client = endpoint::builder(host, config)?
-            .tls_info(true)
-            .build()
-            .map_err(|source| FetchError::Unreachable {
-                upstream: host.clone(),
-                source: Trouble::Http(source),
-            })?;
+        let builder = transport::builder(host, config)?.tls_info(true);
+        let client = transport::build(host, builder)?;
         Ok(Self {
             auth: Authenticator::new(host, config, client.clone(), ecr),
             host: host.clone(),

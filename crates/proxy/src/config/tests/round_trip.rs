@@ -39,11 +39,21 @@ tag_ttl = "0s"
 stale_if_error = "365d"
 not_found_ttl = "1500ms"
 immutable_tags = ["v*.*.*", "?"]
+tag_ttls = { "nightly-*" = "5m", "*" = "0s" }
+serve_deleted_tags = true
 connect_timeout = "1ms"
 header_timeout = "1h 1s"
 idle_timeout = "2m"
 ca_file = "/dev/null"
-private_hosts = ["10.1.2.3:9000", "auth.internal"]
+rate = "5/s"
+manifest_rate = "100/6h"
+blob_rate = "7/1500ms"
+burst = 3
+patience = "0s"
+hedge_after = "250ms"
+client_cert_file = "/dev/null"
+client_key_file = "/dev/null"
+private_hosts = ["minio.internal", "10.0.0.7:9000"]
 
 [upstream."quay.io:8443"]
 auth = "docker-config"

@@ -1,6 +1,5 @@
 //! One `[upstream."HOST"]` table and its defaults.
 
-use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,13 +12,15 @@ use crate::protocol::host::{Host, HostPattern};
 
 use super::auth::{Auth, AuthSetting, RawAuth};
 use super::endpoint::{self, Endpoint};
+use super::limits::{Limits, Rate, RawLimits};
+use super::transport::{RawTransport, Transport, readable};
 use crate::config::error::{Problem, Problems};
-use crate::config::field::{Field, Meaning, Wrong, or};
+use crate::config::field::{Count, Entries, Field, Meaning, Wrong, or};
 use crate::config::platform::PlatformValue;
 use crate::config::print::{Page, quoted};
 use crate::config::suggest;
 use crate::config::tag_pattern::TagPattern;
-use crate::config::units::{Interval, Timeout};
+use crate::config::units::{self, Interval, Timeout};
 
 const DEFAULT_TAG_TTL: Interval = Interval(Duration::from_mins(1));
 const DEFAULT_STALE_IF_ERROR: Interval = Interval(Duration::from_hours(24));
@@ -31,6 +32,8 @@ const DEFAULT_IDLE_TIMEOUT: Timeout = Timeout(Duration::from_secs(30));
 /// How one upstream host is reached and how long its answers hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpstreamConfig {
+    /// The key of its table: of these there are as many as the file has, so metrics may be labelled with it.
+    pub pattern: HostPattern,
     /// Base URLs without a path, tried in order; never empty.
     pub endpoints: Vec<Url>,
     /// Who Archway is there.
@@ -47,6 +50,10 @@ pub struct UpstreamConfig {
     pub not_found_ttl: Duration,
     /// Tags that never change once seen.
     pub immutable_tags: Vec<TagPattern>,
+    /// Tags with a time of their own instead of `tag_ttl`; the first that matches counts.
+    pub tag_ttls: Vec<(TagPattern, Duration)>,
+    /// Whether a tag is still served after the upstream has said that it is gone.
+    pub serve_deleted_tags: bool,
     /// The longest time to a connection, TLS included; never zero.
     pub connect_timeout: Duration,
     /// The longest time from a request to the headers of its answer; never zero.
@@ -55,8 +62,10 @@ pub struct UpstreamConfig {
     pub idle_timeout: Duration,
     /// Certificates (PEM) trusted beside the built-in ones; the file was readable at start.
     pub ca_file: Option<PathBuf>,
-    /// Hosts in private networks that this upstream may name as token realms and redirect to.
-    pub private_hosts: Vec<Host>,
+    /// How often it is asked, and how long a call waits for its turn.
+    pub limits: Limits,
+    /// Our certificate, and where in a private network it may send us.
+    pub transport: Transport,
 }
 
 /// When a tag that is an index is answered by one of its children.
@@ -83,11 +92,14 @@ pub(super) struct Entry {
     stale_if_error: Interval,
     not_found_ttl: Interval,
     immutable_tags: Vec<TagPattern>,
+    tag_ttls: Vec<(TagPattern, Duration)>,
+    serve_deleted_tags: bool,
     connect_timeout: Timeout,
     header_timeout: Timeout,
     idle_timeout: Timeout,
     ca_file: Option<PathBuf>,
-    private_hosts: Vec<Host>,
+    limits: Limits,
+    transport: Transport,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,10 +118,20 @@ pub(in super::super) struct RawUpstream {
     stale_if_error: Option<Field<Interval>>,
     not_found_ttl: Option<Field<Interval>>,
     immutable_tags: Vec<Field<TagPattern>>,
+    tag_ttls: Entries<TagPattern, Field<Interval>>,
+    serve_deleted_tags: bool,
     connect_timeout: Option<Field<Timeout>>,
     header_timeout: Option<Field<Timeout>>,
     idle_timeout: Option<Field<Timeout>>,
     ca_file: Option<Field<PathBuf>>,
+    rate: Option<Field<Rate>>,
+    manifest_rate: Option<Field<Rate>>,
+    blob_rate: Option<Field<Rate>>,
+    burst: Option<Count>,
+    patience: Option<Field<Interval>>,
+    hedge_after: Option<Field<Timeout>>,
+    client_cert_file: Option<Field<PathBuf>>,
+    client_key_file: Option<Field<PathBuf>>,
     private_hosts: Vec<Field<Host>>,
 }
 
@@ -121,9 +143,10 @@ impl Entry {
     /// The entry, and the virtual hosts the table claims.
     pub(super) fn resolve(
         pattern: HostPattern,
-        raw: RawUpstream,
+        mut raw: RawUpstream,
         problems: &mut Problems,
     ) -> (Entry, Vec<Field<Host>>) {
+        let (limits, transport) = (raw.limits(), raw.transport());
         let auth = raw
             .auth
             .map(|auth| AuthSetting::resolve(auth, &pattern, problems));
@@ -131,7 +154,6 @@ impl Entry {
             .platform
             .and_then(|field| field.take("platform", problems));
         let tags = raw.immutable_tags.into_iter();
-        let internal = raw.private_hosts.into_iter();
         let entry = Entry {
             pattern,
             endpoints: raw
@@ -156,6 +178,8 @@ impl Entry {
             immutable_tags: tags
                 .filter_map(|field| field.take("immutable_tags", problems))
                 .collect(),
+            tag_ttls: tag_ttls(raw.tag_ttls, problems),
+            serve_deleted_tags: raw.serve_deleted_tags,
             connect_timeout: or(
                 raw.connect_timeout,
                 "connect_timeout",
@@ -174,10 +198,11 @@ impl Entry {
                 DEFAULT_IDLE_TIMEOUT,
                 problems,
             ),
-            ca_file: raw.ca_file.and_then(|field| readable(field, problems)),
-            private_hosts: internal
-                .filter_map(|field| field.take("private_hosts", problems))
-                .collect(),
+            ca_file: raw
+                .ca_file
+                .and_then(|field| readable(field, "ca_file", problems)),
+            limits: limits.resolve(problems),
+            transport: transport.resolve(problems),
         };
         (entry, raw.hosts)
     }
@@ -189,6 +214,7 @@ impl Entry {
             listed => listed.to_vec(),
         };
         Some(UpstreamConfig {
+            pattern: self.pattern.clone(),
             endpoints,
             auth: self.auth.for_host(host)?,
             platform: self.platform.clone(),
@@ -197,11 +223,14 @@ impl Entry {
             stale_if_error: self.stale_if_error.0,
             not_found_ttl: self.not_found_ttl.0,
             immutable_tags: self.immutable_tags.clone(),
+            tag_ttls: self.tag_ttls.clone(),
+            serve_deleted_tags: self.serve_deleted_tags,
             connect_timeout: self.connect_timeout.0,
             header_timeout: self.header_timeout.0,
             idle_timeout: self.idle_timeout.0,
             ca_file: self.ca_file.clone(),
-            private_hosts: self.private_hosts.clone(),
+            limits: self.limits.clone(),
+            transport: self.transport.clone(),
         })
     }
 
@@ -233,13 +262,20 @@ impl Entry {
         page.duration("stale_if_error", self.stale_if_error.0);
         page.duration("not_found_ttl", self.not_found_ttl.0);
         page.list("immutable_tags", &self.immutable_tags);
+        let ttls = self.tag_ttls.iter();
+        page.map(
+            "tag_ttls",
+            ttls.map(|(pattern, ttl)| (pattern, units::duration(*ttl))),
+        );
+        page.raw("serve_deleted_tags", self.serve_deleted_tags);
         page.duration("connect_timeout", self.connect_timeout.0);
         page.duration("header_timeout", self.header_timeout.0);
         page.duration("idle_timeout", self.idle_timeout.0);
         if let Some(file) = &self.ca_file {
             page.string("ca_file", &file.to_string_lossy());
         }
-        page.list("private_hosts", &self.private_hosts);
+        self.limits.print(page);
+        self.transport.print(page);
     }
 }
 
@@ -255,22 +291,39 @@ fn endpoints(list: Spanned<Vec<Field<Endpoint>>>, problems: &mut Problems) -> Ve
         .collect()
 }
 
-/// The path, when the file can be opened: a missing one shows at start rather than at the first pull.
-fn readable(field: Field<PathBuf>, problems: &mut Problems) -> Option<PathBuf> {
-    let span: Range<usize> = field.span.clone();
-    let path = field.take("ca_file", problems)?;
-    match std::fs::read(&path) {
-        Ok(_) => Some(path),
-        Err(error) => {
-            let problem = Problem::new(span, "`ca_file` cannot be read");
-            problems.add(
-                problem
-                    .label(error.to_string())
-                    .help("name a file of certificates in PEM form"),
-            );
-            None
+impl RawUpstream {
+    fn limits(&mut self) -> RawLimits {
+        RawLimits {
+            rate: self.rate.take(),
+            manifest_rate: self.manifest_rate.take(),
+            blob_rate: self.blob_rate.take(),
+            burst: self.burst.take(),
+            patience: self.patience.take(),
+            hedge_after: self.hedge_after.take(),
         }
     }
+
+    fn transport(&mut self) -> RawTransport {
+        RawTransport {
+            client_cert_file: self.client_cert_file.take(),
+            client_key_file: self.client_key_file.take(),
+            private_hosts: std::mem::take(&mut self.private_hosts),
+        }
+    }
+}
+
+fn tag_ttls(
+    entries: Entries<TagPattern, Field<Interval>>,
+    problems: &mut Problems,
+) -> Vec<(TagPattern, Duration)> {
+    let entries = entries.0.into_iter();
+    entries
+        .filter_map(|(pattern, ttl)| {
+            let pattern = pattern.take("tag_ttls", problems);
+            let ttl = ttl.take("tag_ttls", problems);
+            pattern.zip(ttl.map(|Interval(ttl)| ttl))
+        })
+        .collect()
 }
 
 impl Resolve {

@@ -32,7 +32,7 @@ error: `ca_file` cannot be read
 2 | ca_file = "/nowhere/ca.pem"
   |           ^^^^^^^^^^^^^^^^^ No such file or directory (os error 2)
   |
-  = help: name a file of certificates in PEM form"#,
+  = help: name a file in PEM form"#,
     );
 }
 
