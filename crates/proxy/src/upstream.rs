@@ -3,6 +3,7 @@
 //! Every request carries the full `Accept`, never the client's; nothing a client sent reaches an upstream. Answers to digest
 //! requests are verified here; blobs are verified by whoever stores them.
 
+mod answer;
 mod auth;
 mod blob;
 mod budget;
@@ -13,6 +14,7 @@ mod hedge;
 mod inspect;
 mod manifest;
 mod passthrough;
+mod patience;
 mod probe;
 mod redirect;
 mod registry;

@@ -20,7 +20,8 @@ situations:
 
 A cell says what the client got, after how long, and how many requests reached the upstream for it. *stale* is the cached
 answer with `Warning`, `Age` and `Archway-Cache: stale`. *whole* is a body with the right digest; *cut off* is a body whose
-connection breaks before its end, which no client takes for a whole one. The timeouts were those of a test: 1 s to connect, 1 s
+connection breaks before its end, which no client takes for a whole one (a small one may be a 5xx instead, if it went wrong
+before its headers had gone out). *5xx* is 502, 503 or 504; once the upstream is known to be down, 503. The timeouts were those of a test: 1 s to connect, 1 s
 for headers, 1 s between two pieces of a body, 3 s of `patience`.
 
 What holds in every cell: nothing takes 10 s; no 401 and no challenge is relayed; 404 is said only where the upstream said
@@ -51,6 +52,8 @@ fn part(outcome: &Outcome) -> String {
         (Some(true), true) => "stale".to_owned(),
         (Some(true), false) => "whole".to_owned(),
         (Some(false), _) => "cut off".to_owned(),
+        // 502 from the client that found out, 503 once it is known; which of two is which depends on the time between them.
+        (None, _) if outcome.code == "UNAVAILABLE" => "5xx UNAVAILABLE".to_owned(),
         (None, _) => format!("{} {}", outcome.status.as_u16(), outcome.code),
     };
     // Above three it depends on how much of a broken body had arrived.
@@ -71,11 +74,13 @@ fn class(took: Duration) -> &'static str {
     }
 }
 
-/// A page without its times.
+/// A page without what differs from run to run: the times, and whether a body that goes wrong at once was seen to do so
+/// before its headers had gone out.
 pub(super) fn timeless(page: &str) -> String {
     ["< 1 s", "< 5 s", "< 10 s"]
         .iter()
         .fold(page.to_owned(), |page, class| page.replace(class, "< ? s"))
+        .replace("cut off", "5xx UNAVAILABLE")
 }
 
 /// Where it is kept.

@@ -10,28 +10,21 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::{
+    answer::{is_redirect, read, remaining_pulls},
     auth::{Authenticator, Refusal},
-    budget::{Budget, Kind, Throttle, TooLong, Urgency},
+    budget::{Budget, Kind, Throttle},
     error::{Absent, Chain, FetchError, Trouble},
     health::{Failure, Health},
+    patience::Turn,
     redirect,
 };
 use crate::{
-    protocol::{error_body, headers::RATELIMIT_REMAINING, host::Host},
+    protocol::{error_body, host::Host},
     telemetry::metrics::UpstreamTally,
 };
 
 /// The largest error body read for its code and message.
 const LARGEST_ERROR: usize = 64 * 1024;
-
-/// The longest wait an upstream may ask for and still be quoted.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
-
-/// The pause after a store's 429 that names none, and the shortest if it names one.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
-
-/// How long a call that need not be made waits out an endpoint's 429.
-const NO_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a small body may take as a whole; the idle timeout alone would let it trickle for ever.
 const LONGEST_BODY: Duration = Duration::from_mins(1);
@@ -57,15 +50,7 @@ pub(super) struct Endpoint {
     pub(super) health: Arc<Health>,
     pub(super) throttle: Throttle,
     /// The last in the list waits out its 429s; before it there is another to turn to.
-    is_last: bool,
-}
-
-/// Whose turn a call is, and until when.
-#[derive(Clone, Copy)]
-struct Turn {
-    kind: Kind,
-    urgency: Urgency,
-    deadline: Instant,
+    pub(super) is_last: bool,
 }
 
 /// A question to an endpoint.
@@ -81,7 +66,7 @@ pub(super) struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         match self.absent {
             Absent::Manifest => Kind::Manifest,
             Absent::Blob => Kind::Blob,
@@ -117,63 +102,11 @@ impl Endpoint {
         &self.shared.host
     }
 
-    /// [`Self::ask_as`] for a client that has nothing.
-    pub(super) async fn ask(
+    pub(super) async fn judge(
         &self,
-        ask: Ask<'_>,
-        redirects: Redirects,
+        response: Response,
+        absent: Absent,
     ) -> Result<Response, FetchError> {
-        self.ask_as(Urgency::Pull, ask, redirects).await
-    }
-
-    /// The answer, if it is a good one: 2xx, 304, or a redirect where those are not followed.
-    ///
-    /// A 429 is waited out while that is shorter than the upstream's `patience`.
-    pub(super) async fn ask_as(
-        &self,
-        urgency: Urgency,
-        ask: Ask<'_>,
-        redirects: Redirects,
-    ) -> Result<Response, FetchError> {
-        let turn = Turn {
-            kind: ask.kind(),
-            urgency,
-            deadline: self.shared.budget.deadline(),
-        };
-        loop {
-            let asked = Instant::now();
-            // Boxed: what asks is deep already, and a call upstream is no hot path.
-            let response = Box::pin(self.ask_twice(&ask, redirects, turn)).await?;
-            if response.status() != StatusCode::TOO_MANY_REQUESTS {
-                return self.judge(response, ask.absent).await;
-            }
-            let wait = self.throttled(asked, &response);
-            let may_wait = self.is_last && urgency == Urgency::Pull;
-            if !may_wait || Instant::now() + wait > turn.deadline {
-                return Err(self.too_many(TooLong(wait)));
-            }
-            // The registry's own pause is everybody's, and waited out where each call takes its turn.
-            if self.is_elsewhere(&response) {
-                tokio::time::sleep(wait).await;
-            }
-        }
-    }
-
-    /// A store that refuses a signed URL gets a fresh one, once: the first may have expired on the way.
-    async fn ask_twice(
-        &self,
-        ask: &Ask<'_>,
-        redirects: Redirects,
-        turn: Turn,
-    ) -> Result<Response, FetchError> {
-        let response = self.try_ask(ask, redirects, turn).await?;
-        if self.is_elsewhere(&response) && is_signature_refusal(response.status()) {
-            return self.try_ask(ask, redirects, turn).await;
-        }
-        Ok(response)
-    }
-
-    async fn judge(&self, response: Response, absent: Absent) -> Result<Response, FetchError> {
         if response.status().is_success() || response.status().is_redirection() {
             Ok(response)
         } else if self.is_elsewhere(&response) {
@@ -184,43 +117,11 @@ impl Endpoint {
         }
     }
 
-    /// How long nobody asks again.
-    fn throttled(&self, asked: Instant, response: &Response) -> Duration {
-        let retry_after = retry_after(response.headers());
-        if self.is_elsewhere(response) {
-            retry_after.unwrap_or(STORE_PAUSE).max(STORE_PAUSE)
-        } else {
-            self.throttle.throttled(asked, retry_after)
-        }
-    }
-
-    fn is_elsewhere(&self, response: &Response) -> bool {
+    pub(super) fn is_elsewhere(&self, response: &Response) -> bool {
         !redirect::same_place(response.url(), &self.base)
     }
 
-    /// Waits for a call's turn.
-    async fn turn(&self, turn: Turn) -> Result<(), FetchError> {
-        let patient = self.is_last && turn.urgency == Urgency::Pull;
-        let deadline = if patient {
-            turn.deadline
-        } else {
-            turn.deadline.min(Instant::now() + NO_PATIENCE)
-        };
-        let held = self.throttle.pass(deadline).await;
-        held.map_err(|wait| self.too_many(wait))?;
-        let budget = &self.shared.budget;
-        let passed = budget.pass(turn.kind, turn.urgency, turn.deadline).await;
-        passed.map_err(|wait| self.too_many(wait))
-    }
-
-    fn too_many(&self, TooLong(wait): TooLong) -> FetchError {
-        FetchError::Throttled {
-            upstream: self.host().clone(),
-            retry_after: Some(wait),
-        }
-    }
-
-    async fn try_ask(
+    pub(super) async fn try_ask(
         &self,
         ask: &Ask<'_>,
         redirects: Redirects,
@@ -436,80 +337,5 @@ impl Endpoint {
             upstream: self.host().clone(),
             source,
         }
-    }
-}
-
-async fn read(mut response: Response, limit: usize) -> Result<bytes::Bytes, Trouble> {
-    let mut body = bytes::BytesMut::new();
-    let broken = |error: reqwest::Error| Trouble::Http(error.without_url());
-    while let Some(chunk) = response.chunk().await.map_err(broken)? {
-        if body.len() + chunk.len() > limit {
-            return Err(Trouble::TooLarge(limit));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
-}
-
-/// Whether it leads elsewhere; a 304 is an answer.
-fn is_redirect(status: StatusCode) -> bool {
-    status.is_redirection() && status != StatusCode::NOT_MODIFIED
-}
-
-/// Docker Hub's `ratelimit-remaining: 76;w=21600`.
-fn remaining_pulls(headers: &HeaderMap) -> Option<u32> {
-    let value = headers.get(RATELIMIT_REMAINING)?.to_str().ok()?;
-    value.split(';').next()?.trim().parse().ok()
-}
-
-/// How stores refuse a signed URL whose time is over. A 429 is not among them: asking again at once would make it worse.
-fn is_signature_refusal(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::BAD_REQUEST
-            | StatusCode::UNAUTHORIZED
-            | StatusCode::FORBIDDEN
-            | StatusCode::GONE
-    )
-}
-
-/// `Retry-After` in either of its forms (RFC 9110, section 10.2.3).
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match value.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => httpdate::parse_http_date(value)
-            .ok()?
-            .duration_since(std::time::SystemTime::now())
-            .ok()?,
-    };
-    Some(wait.min(LONGEST_RETRY_AFTER))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn docker_hubs_remaining_pulls_are_read_without_their_window() {
-        for (value, expected) in [("76;w=21600", Some(76)), ("0", Some(0)), ("many", None)] {
-            let value = HeaderValue::from_static(value);
-            let headers = HeaderMap::from_iter([(RATELIMIT_REMAINING, value)]);
-            assert_eq!(remaining_pulls(&headers), expected);
-        }
-    }
-
-    #[test]
-    fn a_wait_is_read_in_both_forms_and_has_a_bound() {
-        let wait = |value: &str| {
-            let value = HeaderValue::from_str(value).unwrap();
-            retry_after(&HeaderMap::from_iter([(header::RETRY_AFTER, value)]))
-        };
-        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
-        assert_eq!(wait("999999"), Some(LONGEST_RETRY_AFTER));
-        assert_eq!(wait("soon"), None);
-        let date = std::time::SystemTime::now() + Duration::from_mins(10);
-        let read = wait(&httpdate::fmt_http_date(date)).unwrap();
-        assert!((590..=600).contains(&read.as_secs()), "{read:?}");
     }
 }
