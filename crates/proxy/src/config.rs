@@ -35,7 +35,7 @@ pub use secret::{Secret, SecretError};
 pub use server::Server;
 pub use tag_pattern::TagPattern;
 pub use upstreams::{
-    Auth, ClientCertificate, EcrAuth, Limits, Rate, Resolve, Transport, UpstreamConfig, Upstreams,
+    Auth, ClientCertificate, EcrAuth, Limits, Rate, Resolve, UpstreamConfig, Upstreams,
 };
 
 use error::{Problem, Problems};

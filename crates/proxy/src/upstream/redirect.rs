@@ -35,7 +35,7 @@ pub(super) fn target(
 }
 
 /// Whether `host` is the URL's, on any port where it names none.
-fn means(host: &RegistryHost, url: &Url) -> bool {
+pub(super) fn means(host: &RegistryHost, url: &Url) -> bool {
     let Some(name) = url.host_str() else {
         return false;
     };
