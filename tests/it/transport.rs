@@ -5,7 +5,7 @@ use integration_tests::faults::{Fault, On};
 use integration_tests::images::{self, Flavor};
 use integration_tests::proxy::{Setup, UPSTREAM};
 use integration_tests::registry::{Blobs, FakeRegistry};
-use integration_tests::tls::{Authority, Clients, TlsFront};
+use integration_tests::tls_front::{Authority, Clients, TlsFront};
 
 async fn registry() -> FakeRegistry {
     let content = images::single("app", "linux/amd64", Flavor::Oci);

@@ -14,6 +14,6 @@ pub mod images;
 pub mod proxy;
 pub mod registry;
 pub mod server;
-pub mod tls;
+pub mod tls_front;
 pub mod vectors;
 pub mod wait;

@@ -35,8 +35,8 @@ pub use secret::{Secret, SecretError};
 pub use server::Server;
 pub use tag_pattern::TagPattern;
 pub use upstreams::{
-    Auth, ClientCertificate, EcrAuth, EcrPublicAuth, Limits, Rate, Resolve, Role, Transport,
-    UpstreamConfig, Upstreams,
+    Auth, ClientCertificate, EcrAuth, EcrPublicAuth, Limits, Rate, Resolve, Role, UpstreamConfig,
+    Upstreams,
 };
 
 use error::{Problem, Problems};

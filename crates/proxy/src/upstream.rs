@@ -67,7 +67,7 @@ impl Upstream {
             client,
             budget: Budget::new(&config.limits),
             header_timeout: config.header_timeout,
-            private_hosts: config.transport.private_hosts.clone(),
+            private_hosts: config.private_hosts.clone(),
             tally,
             tasks,
         });

@@ -11,7 +11,7 @@ use integration_tests::faults::{Cut, Fault, Gate, On};
 use integration_tests::images::{self, BigBlob, Blob, Content};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
-use integration_tests::tls::{Authority, Clients, TlsFront};
+use integration_tests::tls_front::{Authority, Clients, TlsFront};
 use integration_tests::wait::within;
 
 use super::rows::{Row, Strike, Token};

@@ -21,8 +21,8 @@ situations:
 A cell says what the client got, after how long, and how many requests reached the upstream for it. *stale* is the cached
 answer with `Warning`, `Age` and `Archway-Cache: stale`. *whole* is a body with the right digest; *cut off* is a body whose
 connection breaks before its end, which no client takes for a whole one (a small one may be a 5xx instead, if it went wrong
-before its headers had gone out). *5xx* is 502, 503 or 504; once the upstream is known to be down, 503. The timeouts were those of a test: 1 s to connect, 1 s
-for headers, 1 s between two pieces of a body, 3 s of `patience`.
+before its headers had gone out). *5xx* is 502, 503 or 504; once the upstream is known to be down, 503. The timeouts were those
+of a test: 1 s to connect, 1 s for headers, 1 s between two pieces of a body, 3 s of `patience`.
 
 What holds in every cell: nothing takes 10 s; no 401 and no challenge is relayed; 404 is said only where the upstream said
 404; no wrong byte is ever completed; and where an upstream does not answer at all, only the first client waits for it.

@@ -4,10 +4,10 @@
 //! it gets is concrete: the endpoints, the credentials and the times for that one host.
 
 mod auth;
+mod client_certificate;
 mod endpoint;
 mod entry;
 mod limits;
-mod transport;
 mod virtual_hosts;
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,11 +22,11 @@ use super::print::Page;
 use super::suggest;
 
 pub use auth::{Auth, EcrAuth, EcrPublicAuth, Role};
+pub use client_certificate::ClientCertificate;
 use entry::Entry;
 pub(super) use entry::RawUpstream;
 pub use entry::{Resolve, UpstreamConfig};
 pub use limits::{Limits, Rate};
-pub use transport::{ClientCertificate, Transport};
 use virtual_hosts::VirtualHosts;
 
 /// Reachable when the file has no `[upstream]` table, beside every private ECR registry.

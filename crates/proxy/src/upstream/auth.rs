@@ -95,7 +95,7 @@ impl Authenticator {
         let source = Source::of(&config.auth, ecr);
         Self {
             host: host.clone(),
-            private_hosts: config.transport.private_hosts.clone(),
+            private_hosts: config.private_hosts.clone(),
             ecr: match &config.auth {
                 Auth::Ecr(auth) => Some((EcrKey::of(auth), Arc::clone(ecr))),
                 _ => None,

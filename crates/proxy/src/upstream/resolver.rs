@@ -65,7 +65,7 @@ impl Resolver {
             .iter()
             .filter_map(|name| std::env::var(name).ok())
             .filter_map(|url| proxy_name(&url));
-        let private = &config.transport.private_hosts;
+        let private = &config.private_hosts;
         let private = private.iter().map(|host| host.name().to_owned());
         Self {
             lookup: Box::new(system),

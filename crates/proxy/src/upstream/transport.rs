@@ -59,7 +59,7 @@ pub(super) fn builder(host: &Host, config: &UpstreamConfig) -> Result<ClientBuil
             .map_err(|error| local(format!("{} holds no certificates: {error}", path.display())))?;
         builder = builder.tls_certs_merge(roots);
     }
-    if let Some(certificate) = &config.transport.client_certificate {
+    if let Some(certificate) = &config.client_certificate {
         let mut pem = read(&certificate.key)?;
         pem.push(b'\n');
         pem.extend(read(&certificate.chain)?);

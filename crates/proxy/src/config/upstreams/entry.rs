@@ -11,9 +11,9 @@ use url::Url;
 use crate::protocol::host::{Host, HostPattern};
 
 use super::auth::{Auth, AuthSetting, RawAuth};
+use super::client_certificate::{ClientCertificate, readable};
 use super::endpoint::{self, Endpoint};
 use super::limits::{Limits, Rate, RawLimits};
-use super::transport::{RawTransport, Transport, readable};
 use crate::config::error::{Problem, Problems};
 use crate::config::field::{Count, Entries, Field, Meaning, Wrong, or};
 use crate::config::platform::PlatformValue;
@@ -62,10 +62,12 @@ pub struct UpstreamConfig {
     pub idle_timeout: Duration,
     /// Certificates (PEM) trusted beside the built-in ones; the file was readable at start.
     pub ca_file: Option<PathBuf>,
+    /// Hosts in private networks that this upstream may name as token realms and redirect to.
+    pub private_hosts: Vec<Host>,
     /// How often it is asked, and how long a call waits for its turn.
     pub limits: Limits,
-    /// Our certificate, and where in a private network it may send us.
-    pub transport: Transport,
+    /// What Archway shows when the upstream asks for a certificate.
+    pub client_certificate: Option<ClientCertificate>,
 }
 
 /// When a tag that is an index is answered by one of its children.
@@ -98,8 +100,9 @@ pub(super) struct Entry {
     header_timeout: Timeout,
     idle_timeout: Timeout,
     ca_file: Option<PathBuf>,
+    private_hosts: Vec<Host>,
     limits: Limits,
-    transport: Transport,
+    client_certificate: Option<ClientCertificate>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -124,6 +127,7 @@ pub(in super::super) struct RawUpstream {
     header_timeout: Option<Field<Timeout>>,
     idle_timeout: Option<Field<Timeout>>,
     ca_file: Option<Field<PathBuf>>,
+    private_hosts: Vec<Field<Host>>,
     rate: Option<Field<Rate>>,
     manifest_rate: Option<Field<Rate>>,
     blob_rate: Option<Field<Rate>>,
@@ -132,7 +136,6 @@ pub(in super::super) struct RawUpstream {
     hedge_after: Option<Field<Timeout>>,
     client_cert_file: Option<Field<PathBuf>>,
     client_key_file: Option<Field<PathBuf>>,
-    private_hosts: Vec<Field<Host>>,
 }
 
 impl Entry {
@@ -146,14 +149,13 @@ impl Entry {
         mut raw: RawUpstream,
         problems: &mut Problems,
     ) -> (Entry, Vec<Field<Host>>) {
-        let (limits, transport) = (raw.limits(), raw.transport());
+        let (limits, client_certificate) = (raw.limits(), raw.client_certificate(problems));
         let auth = raw
             .auth
             .map(|auth| AuthSetting::resolve(auth, &pattern, problems));
         let platform = raw
             .platform
             .and_then(|field| field.take("platform", problems));
-        let tags = raw.immutable_tags.into_iter();
         let entry = Entry {
             pattern,
             endpoints: raw
@@ -175,9 +177,7 @@ impl Entry {
                 DEFAULT_NOT_FOUND_TTL,
                 problems,
             ),
-            immutable_tags: tags
-                .filter_map(|field| field.take("immutable_tags", problems))
-                .collect(),
+            immutable_tags: list(raw.immutable_tags, "immutable_tags", problems),
             tag_ttls: tag_ttls(raw.tag_ttls, problems),
             serve_deleted_tags: raw.serve_deleted_tags,
             connect_timeout: or(
@@ -201,8 +201,9 @@ impl Entry {
             ca_file: raw
                 .ca_file
                 .and_then(|field| readable(field, "ca_file", problems)),
+            private_hosts: list(raw.private_hosts, "private_hosts", problems),
             limits: limits.resolve(problems),
-            transport: transport.resolve(problems),
+            client_certificate,
         };
         (entry, raw.hosts)
     }
@@ -229,8 +230,9 @@ impl Entry {
             header_timeout: self.header_timeout.0,
             idle_timeout: self.idle_timeout.0,
             ca_file: self.ca_file.clone(),
+            private_hosts: self.private_hosts.clone(),
             limits: self.limits.clone(),
-            transport: self.transport.clone(),
+            client_certificate: self.client_certificate.clone(),
         })
     }
 
@@ -274,8 +276,11 @@ impl Entry {
         if let Some(file) = &self.ca_file {
             page.string("ca_file", &file.to_string_lossy());
         }
+        page.list("private_hosts", &self.private_hosts);
         self.limits.print(page);
-        self.transport.print(page);
+        if let Some(certificate) = &self.client_certificate {
+            certificate.print(page);
+        }
     }
 }
 
@@ -292,6 +297,11 @@ fn endpoints(list: Spanned<Vec<Field<Endpoint>>>, problems: &mut Problems) -> Ve
 }
 
 impl RawUpstream {
+    fn client_certificate(&mut self, problems: &mut Problems) -> Option<ClientCertificate> {
+        let (chain, key) = (self.client_cert_file.take(), self.client_key_file.take());
+        ClientCertificate::resolve(chain, key, problems)
+    }
+
     fn limits(&mut self) -> RawLimits {
         RawLimits {
             rate: self.rate.take(),
@@ -302,14 +312,13 @@ impl RawUpstream {
             hedge_after: self.hedge_after.take(),
         }
     }
+}
 
-    fn transport(&mut self) -> RawTransport {
-        RawTransport {
-            client_cert_file: self.client_cert_file.take(),
-            client_key_file: self.client_key_file.take(),
-            private_hosts: std::mem::take(&mut self.private_hosts),
-        }
-    }
+fn list<T: Meaning>(fields: Vec<Field<T>>, key: &str, problems: &mut Problems) -> Vec<T> {
+    let fields = fields.into_iter();
+    fields
+        .filter_map(|field| field.take(key, problems))
+        .collect()
 }
 
 fn tag_ttls(
