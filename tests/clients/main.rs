@@ -16,6 +16,7 @@ mod images;
 mod layout;
 mod matrix;
 mod podman;
+mod rotation;
 mod setup;
 mod skopeo;
 mod standin;

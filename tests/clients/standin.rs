@@ -5,7 +5,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -46,18 +46,18 @@ pub(crate) fn shared() -> &'static Standin {
 }
 
 impl Standin {
-    fn start() -> Self {
-        let cell = Cell::new();
-        let folder = cell.path("standin");
-        let script = tools::repository().join("tests/standin/standin.sh");
-        let mut start = cell.command(script);
-        start
-            .env("BASE", free_ports().to_string())
-            .env("ARCHWAY_TOOLS", tools::folder());
-        output(start.arg("up").arg(&folder));
-        let read =
-            |name: &str| fs::read_to_string(folder.join(name)).expect("what standin.sh wrote");
-        let settings = read("standin.env");
+    /// One of its own, for a test that does to it what others must not notice.
+    pub(crate) fn start() -> Self {
+        let (cell, settings) = {
+            // Ports are free until they are taken: one stand-in at a time looks for some.
+            static LOOKING_FOR_PORTS: Mutex<()> = Mutex::new(());
+            let _turn = LOOKING_FOR_PORTS.lock().expect("no panic under it");
+            let cell = Cell::new();
+            output(script(&cell, "up").env("BASE", free_ports().to_string()));
+            let settings = fs::read_to_string(folder(&cell).join("standin.env"));
+            (cell, settings.expect("what standin.sh wrote"))
+        };
+        let folder = folder(&cell);
         let settings: HashMap<&str, &str> = settings
             .lines()
             .filter_map(|line| line.split_once('='))
@@ -72,7 +72,10 @@ impl Standin {
             registry: address("STANDIN_REGISTRY"),
             ecr_api: address("STANDIN_API"),
             token_file: folder.join("token"),
-            token: read("token").trim().to_owned(),
+            token: fs::read_to_string(folder.join("token"))
+                .expect("what standin.sh wrote")
+                .trim()
+                .to_owned(),
             credentials: owned(settings.iter().filter(|(name, _)| name.starts_with("AWS_"))),
             images: [Image::new(Kind::Oci), Image::new(Kind::Docker)],
             cell,
@@ -95,6 +98,22 @@ impl Standin {
     pub(crate) fn docker_config(&self) -> String {
         json!({"auths": {self.registry.to_string(): {"auth": self.basic_credentials()}}})
             .to_string()
+    }
+
+    /// Runs `standin.sh COMMAND` on it.
+    pub(crate) fn script(&self, command: &str) {
+        output(&mut script(&self.cell, command));
+    }
+
+    /// How many tokens it has handed out since it was marked.
+    pub(crate) fn tokens(&self) -> usize {
+        let calls = fs::read_to_string(folder(&self.cell).join("calls"));
+        calls.expect("a file from the start").lines().count()
+    }
+
+    /// A path in its folder.
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+        self.cell.path(relative)
     }
 
     fn preload(&self) {
@@ -141,11 +160,25 @@ impl Standin {
         output(&mut copy);
     }
 
-    fn skopeo(&self) -> Command {
+    /// skopeo in the stand-in's own cell.
+    pub(crate) fn skopeo(&self) -> Command {
         let mut skopeo = self.cell.command(tools::system("skopeo"));
         skopeo.arg("--insecure-policy");
         skopeo
     }
+}
+
+fn folder(cell: &Cell) -> PathBuf {
+    cell.path("standin")
+}
+
+fn script(cell: &Cell, command: &str) -> Command {
+    let mut script = cell.command(tools::repository().join("tests/standin/standin.sh"));
+    script
+        .env("ARCHWAY_TOOLS", tools::folder())
+        .arg(command)
+        .arg(folder(cell));
+    script
 }
 
 fn owned<'a>(pairs: impl Iterator<Item = (&'a &'a str, &'a &'a str)>) -> Vec<(String, String)> {

@@ -12,7 +12,9 @@ use integration_tests::registry::FakeRegistry;
 async fn start() -> (FakeRegistry, Archway) {
     let content = images::multi_platform("app");
     let registry = FakeRegistry::with("team/app", "v1", &content).await;
-    let archway = Setup::in_front_of(&registry).start().await;
+    // No waiting for an upstream that throttles.
+    let lines = "patience = \"0s\"";
+    let archway = Setup::in_front_of_with(&registry, lines).start().await;
     (registry, archway)
 }
 

@@ -10,7 +10,8 @@ use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::eventually;
 
 const TAG: &str = "/manifests/v1";
-const SHORT: &str = "tag_ttl = \"50ms\"\nnot_found_ttl = \"50ms\"";
+/// Tags grow old at once, and nobody waits for an upstream that throttles.
+const SHORT: &str = "tag_ttl = \"50ms\"\nnot_found_ttl = \"50ms\"\npatience = \"0s\"";
 
 async fn with(lines: &str) -> (FakeRegistry, Archway) {
     let content = images::single("first", "linux/amd64", Flavor::Oci);

@@ -44,18 +44,66 @@ async fn basic_credentials_come_from_the_config_with_the_password_in_a_file() {
 }
 
 #[tokio::test]
-async fn docker_config_gives_credentials_too() {
-    let login = Login::new("me", "from-docker-login");
-    let (registry, content) = registry(Auth::Basic(login.clone())).await;
+async fn a_password_may_stand_in_the_environment_or_be_a_credential_of_systemd() {
     let folder = tempfile::tempdir().expect("a folder");
-    let auth = login.header().replace("Basic ", "");
-    let config = format!("{{\"auths\":{{\"registry.test\":{{\"auth\":\"{auth}\"}}}}}}");
-    std::fs::write(folder.path().join("config.json"), config).expect("a writable folder");
-    let archway = Setup::in_front_of_with(&registry, "auth = \"docker-config\"")
-        .env("DOCKER_CONFIG", folder.path().display())
-        .start()
-        .await;
+    std::fs::write(folder.path().join("hub"), "s3cret\n").expect("a writable folder");
+    for password in [
+        "password_env = \"HUB_PASSWORD\"",
+        "password_credential = \"hub\"",
+    ] {
+        let (registry, content) = registry(Auth::Basic(Login::new("me", "s3cret"))).await;
+        let lines = format!("auth = {{ username = \"me\", {password} }}");
+        let archway = Setup::in_front_of_with(&registry, &lines)
+            .env("HUB_PASSWORD", "s3cret")
+            .env("CREDENTIALS_DIRECTORY", folder.path().display())
+            .start()
+            .await;
+        pulls(&archway, &content).await;
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_changes_in_its_file_is_used_without_a_restart() {
+    let (registry, content) = registry(Auth::Basic(Login::new("me", "first"))).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("password");
+    std::fs::write(&file, "first").expect("a writable folder");
+    let lines = format!("auth = {{ username = \"me\", password_file = {file:?} }}");
+    let archway = Setup::in_front_of_with(&registry, &lines).start().await;
+    let client = archway.client();
+    let blob = |at: usize| client.blob("team/app", content.blobs[at].digest());
+    blob(0).await.expect(200);
+    std::fs::write(&file, "second").expect("a writable folder");
+    registry.require(Auth::Basic(Login::new("me", "second")));
+    blob(1).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_a_password_is_asked_without_one_only_once() {
+    let (registry, content) = registry(Auth::Basic(Login::new("me", "s3cret"))).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("password");
+    std::fs::write(&file, "s3cret").expect("a writable folder");
+    let lines = format!("auth = {{ username = \"me\", password_file = {file:?} }}");
+    let archway = Setup::in_front_of_with(&registry, &lines).start().await;
     pulls(&archway, &content).await;
+    assert_eq!(refused_at(&registry, 401), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_by_ecr_that_is_no_expiry_names_the_action_that_lacks_and_renews_nothing() {
+    let (registry, _content, _token, api, archway) = ecr(Expired::Forbidden).await;
+    let denied = Fault::Status(http::StatusCode::FORBIDDEN);
+    let client = archway.client();
+    client.manifest("team/app", "v1").await.expect(200);
+    registry.faults().add(On::path("/manifests/v2"), denied);
+    let answer = client.manifest("team/app", "v2").await.expect(403);
+    assert!(
+        answer.text().contains("ecr:BatchGetImage"),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(api.calls(), 1);
 }
 
 #[tokio::test]
@@ -85,6 +133,22 @@ async fn a_token_for_a_password_is_fetched_with_it_and_the_registry_never_sees_i
     pulls(&archway, &content).await;
     assert!(tokens.log().mentions(&login.header()));
     assert!(!registry.log().mentions(&login.header()));
+}
+
+#[tokio::test]
+async fn a_realm_that_refuses_the_login_is_a_refusal_and_asked_once_for_many_requests() {
+    let tokens = TokenService::start(Some(Login::new("me", "right"))).await;
+    let (registry, _) = registry(Auth::Bearer(tokens.clone())).await;
+    let lines = "auth = { username = \"me\", password_env = \"PASSWORD\" }";
+    let archway = Setup::in_front_of_with(&registry, lines)
+        .env("PASSWORD", "wrong")
+        .start()
+        .await;
+    let client = archway.client();
+    for tag in ["v1", "v2", "v3", "v4"] {
+        client.manifest("team/app", tag).await.expect(403);
+    }
+    assert_eq!(tokens.log().all().len(), 1);
 }
 
 #[tokio::test]

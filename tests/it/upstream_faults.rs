@@ -111,8 +111,8 @@ async fn a_cut_download_is_right_in_the_end() {
 }
 
 #[tokio::test]
-async fn what_a_throttling_upstream_says_of_the_wait_is_passed_on() {
-    let (registry, archway, _blob) = with("").await;
+async fn a_wait_that_is_too_long_is_passed_on() {
+    let (registry, archway, _blob) = with("patience = \"5s\"").await;
     let status = StatusCode::TOO_MANY_REQUESTS;
     registry.faults().add(On::all(), Fault::Status(status));
     let wait = Fault::Header(header::RETRY_AFTER, HeaderValue::from_static("7"));

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::FutureExt;
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use serde_json::json;
 
 use crate::registry::error_response;
@@ -191,6 +193,8 @@ pub struct TokenService {
 
 struct TokenState {
     login: Option<Login>,
+    /// The only thing it takes, by POST, where it is set.
+    refresh_token: Option<String>,
     lifetime: Duration,
     expired: Expired,
     issued: Mutex<HashMap<String, Grant>>,
@@ -211,22 +215,49 @@ impl TokenService {
 
     /// As [`TokenService::start`], with the lifetime it announces and the refusal of dead tokens.
     pub async fn start_with(login: Option<Login>, lifetime: Duration, expired: Expired) -> Self {
-        let state = Arc::new(TokenState {
+        Self::start_state(TokenState {
             login,
+            refresh_token: None,
             lifetime,
             expired,
             issued: Mutex::default(),
-        });
+        })
+        .await
+    }
+
+    /// Tokens for who has this refresh token, as docker's identity tokens are: by POST, and not otherwise.
+    pub async fn start_for_identity_token(token: &str) -> Self {
+        Self::start_state(TokenState {
+            login: None,
+            refresh_token: Some(token.to_owned()),
+            lifetime: Duration::from_mins(5),
+            expired: Expired::default(),
+            issued: Mutex::default(),
+        })
+        .await
+    }
+
+    async fn start_state(state: TokenState) -> Self {
+        let state = Arc::new(state);
         let log = RequestLog::default();
         let (for_requests, entries) = (Arc::clone(&state), log.clone());
         let server = Server::start(move |request, _| {
             let entry = entries.record("token", &request);
-            let response = for_requests.answer(request.headers(), entry.query());
-            entry.answered(response.status());
-            std::future::ready(response).boxed()
+            let state = Arc::clone(&for_requests);
+            async move {
+                let response = state.answer(request).await;
+                entry.answered(response.status());
+                response
+            }
+            .boxed()
         })
         .await;
         Self { server, state, log }
+    }
+
+    /// Stops listening.
+    pub async fn close(&self) {
+        self.server.close().await;
     }
 
     /// What was asked of it.
@@ -269,13 +300,24 @@ impl TokenService {
 }
 
 impl TokenState {
-    fn answer(&self, headers: &HeaderMap, query: &str) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         if let Some(login) = &self.login
-            && !login.is_in(headers)
+            && !login.is_in(request.headers())
         {
             return unauthorized("Basic realm=\"tokens\"");
         }
-        let query = query_of(query);
+        let query = match (&self.refresh_token, request.method()) {
+            (None, &Method::GET) => query_of(request.uri().query().unwrap_or_default()),
+            (Some(_), &Method::POST) => {
+                let body = request.into_body().collect().await.expect("a whole body");
+                query_of(&String::from_utf8_lossy(&body.to_bytes()))
+            }
+            _ => return error_response(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", "no"),
+        };
+        self.grant(&query)
+    }
+
+    fn grant(&self, query: &[(String, String)]) -> Response<Body> {
         let one = |key: &str| {
             let values = query.iter().filter(|(name, _)| name == key);
             values
@@ -283,6 +325,11 @@ impl TokenState {
                 .collect::<Vec<_>>()
                 .join(" ")
         };
+        if let Some(token) = &self.refresh_token
+            && (one("grant_type") != "refresh_token" || one("refresh_token") != *token)
+        {
+            return unauthorized("Bearer realm=\"tokens\"");
+        }
         if one("service") != SERVICE {
             return error_response(StatusCode::BAD_REQUEST, "UNSUPPORTED", "unknown service");
         }

@@ -1,7 +1,9 @@
-//! The AWS API double: answers ECR's `GetAuthorizationToken`, and nothing else.
+//! The AWS API double: answers ECR's and ECR Public's `GetAuthorizationToken`, and nothing else.
 //!
 //! It checks what a real endpoint would refuse (method, target, a `SigV4` signature for the service
-//! `ecr` by the expected key), but not the signature itself.
+//! by the expected key), but not the signature itself.
+
+pub mod identity;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,7 +21,30 @@ pub const ACCESS_KEY_ID: &str = "AKIAARCHWAYTEST00000";
 /// Its secret; it must never leave the process.
 pub const SECRET_ACCESS_KEY: &str = "aws-secret-that-must-stay-home";
 
-const TARGET: &str = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken";
+/// Which of the two services it plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Private ECR.
+    Ecr,
+    /// ECR Public.
+    Public,
+}
+
+impl Service {
+    fn target(self) -> &'static str {
+        match self {
+            Self::Ecr => "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken",
+            Self::Public => "SpencerFrontendService.GetAuthorizationToken",
+        }
+    }
+
+    fn scope(self) -> &'static str {
+        match self {
+            Self::Ecr => "/us-east-1/ecr/aws4_request",
+            Self::Public => "/us-east-1/ecr-public/aws4_request",
+        }
+    }
+}
 
 /// The environment with which Archway finds its AWS credentials.
 pub fn environment() -> [(&'static str, &'static str); 3] {
@@ -41,7 +66,16 @@ pub struct EcrApi {
 struct State {
     token: EcrToken,
     lifetime: Lifetime,
-    up: bool,
+    mood: Mood,
+    service: Service,
+    principal: String,
+}
+
+enum Mood {
+    Good,
+    Down,
+    /// The identity has no permission.
+    Denying,
 }
 
 /// When the token it hands out is said to expire.
@@ -56,10 +90,17 @@ pub enum Lifetime {
 impl EcrApi {
     /// Hands out `token`, good for twelve hours.
     pub async fn start(token: EcrToken) -> Self {
+        Self::start_as(Service::Ecr, token).await
+    }
+
+    /// The same of this service.
+    pub async fn start_as(service: Service, token: EcrToken) -> Self {
         let state = Arc::new(Mutex::new(State {
             token,
             lifetime: Lifetime::Of(Duration::from_hours(12)),
-            up: true,
+            mood: Mood::Good,
+            service,
+            principal: ACCESS_KEY_ID.to_owned(),
         }));
         let log = RequestLog::default();
         let (for_requests, entries) = (Arc::clone(&state), log.clone());
@@ -91,7 +132,22 @@ impl EcrApi {
 
     /// From here on every call fails with 500.
     pub fn break_down(&self) {
-        self.state.lock().expect("no panic under it").up = false;
+        self.state.lock().expect("no panic under it").mood = Mood::Down;
+    }
+
+    /// From here on every call is refused for lack of a permission.
+    pub fn deny(&self) {
+        self.state.lock().expect("no panic under it").mood = Mood::Denying;
+    }
+
+    /// From here on calls have to be signed with this key.
+    pub fn expect_key(&self, id: &str) {
+        id.clone_into(&mut self.state.lock().expect("no panic under it").principal);
+    }
+
+    /// What was asked of it.
+    pub fn log(&self) -> &RequestLog {
+        &self.log
     }
 }
 
@@ -101,16 +157,17 @@ impl State {
             let value = headers.get(name).and_then(|value| value.to_str().ok());
             value.unwrap_or_default().to_owned()
         };
-        if !self.up {
-            return answer(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure");
+        match self.mood {
+            Mood::Good => {}
+            Mood::Down => return answer(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure"),
+            Mood::Denying => return answer(StatusCode::BAD_REQUEST, "AccessDeniedException"),
         }
-        if method != Method::POST || header("x-amz-target") != TARGET {
+        if method != Method::POST || header("x-amz-target") != self.service.target() {
             return answer(StatusCode::BAD_REQUEST, "UnknownOperationException");
         }
         let authorization = header(header::AUTHORIZATION.as_str());
-        let credential = format!("AWS4-HMAC-SHA256 Credential={ACCESS_KEY_ID}/");
-        if !authorization.starts_with(&credential)
-            || !authorization.contains("/us-east-1/ecr/aws4_request")
+        let credential = format!("AWS4-HMAC-SHA256 Credential={}/", self.principal);
+        if !authorization.starts_with(&credential) || !authorization.contains(self.service.scope())
         {
             return answer(StatusCode::BAD_REQUEST, "UnrecognizedClientException");
         }
@@ -119,11 +176,15 @@ impl State {
             Lifetime::Past => UNIX_EPOCH + Duration::from_hours(394_464),
         };
         let expires = expires.duration_since(UNIX_EPOCH).expect("after 1970");
-        let body = json!({ "authorizationData": [{
+        let data = json!({
             "authorizationToken": self.token.token(),
             "expiresAt": expires.as_secs_f64(),
             "proxyEndpoint": "https://123456789012.dkr.ecr.us-east-1.amazonaws.com",
-        }]});
+        });
+        let body = match self.service {
+            Service::Ecr => json!({ "authorizationData": [data] }),
+            Service::Public => json!({ "authorizationData": data }),
+        };
         with_type(Response::new(full(body.to_string())))
     }
 }

@@ -7,6 +7,7 @@
 use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::watch;
 
@@ -17,6 +18,10 @@ use crate::wait::within;
 pub enum Fault {
     /// Answer this instead, with the OCI error body that goes with it.
     Status(StatusCode),
+    /// Answer 200 with this type and body instead.
+    Replace(&'static str, Bytes),
+    /// Answer 307 to this place instead.
+    Redirect(String),
     /// Add a header to whatever is answered.
     Header(HeaderName, HeaderValue),
     /// Do not answer before the gate opens.
@@ -33,6 +38,8 @@ pub enum Fault {
     Extend(u64),
     /// Announce no length.
     NoLength,
+    /// Answer a range with the whole.
+    IgnoreRange,
     /// Send no more than so many bytes a second.
     Throttle(u64),
 }

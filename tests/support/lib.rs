@@ -8,11 +8,13 @@
 pub mod auth;
 pub mod aws;
 pub mod client;
+pub mod dead_end;
 pub mod faults;
 pub mod images;
 pub mod proxy;
 pub mod registry;
 pub mod server;
 pub mod tls;
+pub mod tls_front;
 pub mod vectors;
 pub mod wait;

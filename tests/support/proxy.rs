@@ -273,6 +273,15 @@ impl Archway {
         self.place.run(&words).await
     }
 
+    /// Starts it again in the same folder, with `from` in its config replaced by `to`.
+    pub async fn restart_with(self, from: &str, to: &str) -> Self {
+        let path = self.place.config();
+        let text = std::fs::read_to_string(&path).expect("its config");
+        assert!(text.contains(from), "{from} is not in\n{text}");
+        std::fs::write(&path, text.replace(from, to)).expect("a writable folder");
+        self.restart().await
+    }
+
     /// Runs a second process on the same config, cache folder included, to its end.
     pub async fn run_another(&self) -> Output {
         let config = self.place.config();

@@ -6,12 +6,14 @@
 
 mod body;
 mod content;
+mod limit;
 pub mod log;
 mod referrers;
 mod serve;
 mod store;
 mod tags;
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
@@ -25,6 +27,7 @@ use crate::images::{Blob, Content, Stored};
 use crate::server::{Body, Server, full};
 
 use content::Repositories;
+use limit::Limit;
 use log::RequestLog;
 use store::Store;
 
@@ -113,6 +116,7 @@ struct Shared {
     auth: Mutex<Auth>,
     quirks: Mutex<Quirks>,
     faults: Faults,
+    limit: Limit,
     log: RequestLog,
     store: Store,
 }
@@ -120,11 +124,17 @@ struct Shared {
 impl FakeRegistry {
     /// An empty, open registry.
     pub async fn start() -> Self {
+        Self::start_at(([127, 0, 0, 1], 0).into()).await
+    }
+
+    /// The same at another address of this machine; its store stays at 127.0.0.1.
+    pub async fn start_at(address: SocketAddr) -> Self {
         let shared = Arc::new(Shared {
             content: Mutex::default(),
             auth: Mutex::default(),
             quirks: Mutex::default(),
             faults: Faults::default(),
+            limit: Limit::default(),
             log: RequestLog::default(),
             store: Store::default(),
         });
@@ -134,7 +144,7 @@ impl FakeRegistry {
         })
         .await;
         let (for_requests, store_url) = (Arc::clone(&shared), store.url());
-        let server = Server::start(move |request, connection| {
+        let server = Server::start_at(address, move |request, connection| {
             let shared = Arc::clone(&for_requests);
             serve::handle(shared, store_url.clone(), request, connection).boxed()
         })
@@ -161,6 +171,20 @@ impl FakeRegistry {
     /// `127.0.0.1:PORT`.
     pub fn host(&self) -> String {
         self.server.address().to_string()
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// A URL of its store whose time is over.
+    pub fn expired_url(&self) -> String {
+        format!(
+            "{}{}old?X-Amz-Signature=signed-before",
+            self.store.url(),
+            store::PREFIX
+        )
     }
 
     /// Stores `content` in `repository` and points `tag` to its root.
@@ -200,6 +224,11 @@ impl FakeRegistry {
     /// What it does wrong at the moment, the store included.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
+    }
+
+    /// From here on every call beyond so many in a second gets a 429.
+    pub fn limit(&self, calls: usize) {
+        self.shared.limit.set(calls);
     }
 
     /// What it and its store were asked.

@@ -1,4 +1,4 @@
-//! A real HTTP/1.1 server on a free loopback port, under every double.
+//! A real HTTP server on a free loopback port, under every double: HTTP/1.1, or HTTP/2 where that is spoken at once.
 //!
 //! It owns what can go wrong below HTTP: a port that refuses and comes back ([`Server::close`],
 //! [`Server::reopen`]) and a connection that ends with a reset ([`Connection::reset`]).
@@ -17,9 +17,9 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,18 @@ impl Server {
             + Sync
             + 'static,
     {
-        let listener = TcpListener::bind(("127.0.0.1", 0))
+        Self::start_at(([127, 0, 0, 1], 0).into(), handler).await
+    }
+
+    /// The same at another address of this machine.
+    pub async fn start_at<F>(address: SocketAddr, handler: F) -> Self
+    where
+        F: Fn(Request<Incoming>, Connection) -> BoxFuture<'static, Response<Body>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let listener = TcpListener::bind(address)
             .await
             .expect("a free loopback port");
         let server = Self {
@@ -124,7 +135,7 @@ async fn serve(stream: TcpStream, handler: Handler) {
         async move { Ok::<_, Infallible>(answer.await) }
     });
     // An error here is a client that left or a body that was told to break: both are intended.
-    let _ = http1::Builder::new()
+    let _ = auto::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(wire), service)
         .await;
 }

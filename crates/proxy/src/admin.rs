@@ -2,9 +2,12 @@
 
 mod images;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fmt::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use axum::{
@@ -39,10 +42,21 @@ pub(crate) fn router(admin: Admin) -> Router {
 
 async fn readyz(State(admin): State<Admin>) -> Response {
     if admin.ready.load(Ordering::Relaxed) {
-        "ready\n".into_response()
+        detail(&admin.pull).into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response()
     }
+}
+
+/// Ready, and a line for each endpoint that is down or throttling.
+fn detail(pull: &Pull) -> String {
+    let mut text = "ready\n".to_owned();
+    for standing in pull.upstreams().standings() {
+        if standing.outage.is_some() || standing.held.is_some() {
+            let _ = writeln!(text, "{standing}");
+        }
+    }
+    text
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {

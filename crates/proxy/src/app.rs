@@ -88,7 +88,7 @@ impl App {
         let metrics = Arc::new(Metrics::default());
         let pull = Pull::new(
             cache,
-            Registry::new(config.upstreams.clone()),
+            Registry::new(config.upstreams.clone(), metrics.upstream.clone()),
             &config.cache,
             Prefetcher::new(&config, &metrics),
             Arc::clone(&metrics),

@@ -16,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::{cache::CacheCommand, images::ImageCommand};
 use crate::config::{Config, ConfigError};
+use crate::doctor::DoctorCommand;
 
 /// Names the configuration where no `--config` does.
 const CONFIG_VARIABLE: &str = "ARCHWAY_CONFIG";
@@ -60,6 +61,12 @@ pub enum Command {
     /// Questions about images.
     #[command(flatten)]
     Image(Box<ImageCommand>),
+    /// Look at what Archway depends on, and say what is wrong.
+    Doctor {
+        /// What to look at.
+        #[command(subcommand)]
+        command: DoctorCommand,
+    },
 }
 
 const SERVE_HELP: &str = "\
@@ -145,7 +152,7 @@ impl Answer {
         }
     }
 
-    /// A question that got no answer.
+    /// A question that got no answer, or a machine that has not what it takes to run a command.
     pub fn failed(reason: &dyn std::fmt::Display) -> Answer {
         Answer {
             out: String::new(),
@@ -168,6 +175,15 @@ impl Answer {
         Answer {
             out: String::new(),
             err,
+            code: UNUSABLE,
+        }
+    }
+
+    /// A command line that means nothing with this configuration.
+    pub(crate) fn misused(reason: &str) -> Answer {
+        Answer {
+            out: String::new(),
+            err: format!("error: {reason}\n"),
             code: UNUSABLE,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Each section has a file of its own that holds its keys, its defaults and its checks: a private raw struct as the
 //! file has it, resolved into the public type. Everything has a default, so that an empty file is a whole
-//! configuration. `to_toml` is the way back. The environment is asked only for the default place of the cache.
+//! configuration. `to_toml` is the way back. The environment is asked only for the default place of the cache and for secrets kept there.
 
 mod cache;
 mod error;
@@ -40,8 +40,9 @@ pub use secret::{Secret, SecretError};
 pub use server::Server;
 pub use tag_pattern::TagPattern;
 pub use upstreams::{
-    Auth, EcrAuth, NamePattern, Prefer, Repositories, RepositoryRule, Resolve, Rule, RuleAnswer,
-    Rules, UpstreamConfig, Upstreams,
+    Auth, ClientCertificate, EcrAuth, EcrPublicAuth, Limits, NamePattern, Prefer, Rate,
+    Repositories, RepositoryRule, Resolve, Role, Rule, RuleAnswer, Rules, UpstreamConfig,
+    Upstreams,
 };
 
 use error::{Problem, Problems};

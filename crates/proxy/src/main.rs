@@ -7,6 +7,7 @@ use proxy::{
     app::App,
     cli::{Answer, Cli, Command, ImageCommand},
     config::Config,
+    doctor::{DoctorCommand, Upstreams},
     telemetry,
     upstream::Chain,
 };
@@ -20,6 +21,20 @@ fn main() -> ExitCode {
             Ok(config) => serve(config),
             Err(error) => Answer::unusable(&error).deliver(),
         },
+        Command::Doctor {
+            command: DoctorCommand::Upstreams(upstreams),
+        } => match upstreams.file.load() {
+            Ok(config) => examine(&upstreams, &config),
+            Err(error) => Answer::unusable(&error).deliver(),
+        },
+    }
+}
+
+fn examine(upstreams: &Upstreams, config: &Config) -> ExitCode {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(upstreams.run(config)).deliver(),
+        Err(error) => Answer::failed(&error).deliver(),
     }
 }
 

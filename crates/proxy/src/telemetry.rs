@@ -6,23 +6,18 @@ pub mod metrics;
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{FilterFn, filter_fn},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::config::{Log, LogFormat};
 
-/// What these log below `info` are whole requests and answers, our tokens among them.
-const TALKATIVE: [&str; 10] = [
-    "aws_config",
-    "aws_runtime",
-    "aws_sdk_ecr",
-    "aws_smithy_http_client",
-    "aws_smithy_runtime",
-    "aws_smithy_runtime_api",
-    "h2",
-    "hyper",
-    "hyper_util",
-    "reqwest",
-];
+/// What these log below `info` are whole requests and answers, our tokens among them. A target begins with one of these.
+const TALKATIVE: [&str; 6] = ["aws_", "h2", "hyper", "reqwest", "rustls", "tower"];
 
 /// Whether log lines are for people rather than for programs.
 pub(crate) fn is_human(log: &Log) -> bool {
@@ -36,9 +31,6 @@ pub(crate) fn is_human(log: &Log) -> bool {
 /// Sends log events to standard error in the configured format. To be called once, by the binary.
 pub fn init(log: &Log) {
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let filter = TALKATIVE.iter().fold(filter, |filter, target| {
-        filter.add_directive(format!("{target}=info").parse().expect("a valid directive"))
-    });
     let filter = if log.access {
         filter
     } else {
@@ -50,12 +42,20 @@ pub fn init(log: &Log) {
         let layer = tracing_subscriber::fmt::layer()
             .with_writer(io::stderr)
             .with_ansi(io::stderr().is_terminal());
-        registry.with(layer).init();
+        registry.with(layer.with_filter(discreet())).init();
     } else {
         let layer = tracing_subscriber::fmt::layer()
             .json()
             .flatten_event(true)
             .with_writer(io::stderr);
-        registry.with(layer).init();
+        registry.with(layer.with_filter(discreet())).init();
     }
+}
+
+/// Keeps the talkative to `info`, whatever level was asked for, by a target of its own too.
+fn discreet() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    filter_fn(|metadata| {
+        let target = metadata.target();
+        *metadata.level() <= Level::INFO || !TALKATIVE.iter().any(|name| target.starts_with(name))
+    })
 }

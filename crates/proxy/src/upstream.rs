@@ -3,28 +3,46 @@
 //! Every request carries the full `Accept`, never the client's; nothing a client sent reaches an upstream. Answers to digest
 //! requests are verified here; blobs are verified by whoever stores them.
 
+mod answer;
 mod auth;
 mod blob;
+mod budget;
 mod endpoint;
 mod error;
+mod health;
+mod hedge;
+mod inspect;
 mod manifest;
 mod passthrough;
+mod patience;
+mod probe;
 mod redirect;
 mod registry;
+mod resolver;
+mod standing;
+mod transport;
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
 
-use self::{auth::Authenticator, endpoint::Endpoint};
+use self::{
+    auth::Authenticator,
+    budget::Budget,
+    endpoint::{Endpoint, Shared},
+};
 pub use self::{
     auth::ecr::EcrTokens,
     blob::{BlobBody, BlobSource, Part},
+    budget::Urgency,
     error::{Absent, Chain, FetchError, Trouble},
+    inspect::{Greeting, Inspector},
     passthrough::{Listing, ListingKind},
     registry::Registry,
+    standing::Standing,
 };
-use crate::{config::UpstreamConfig, protocol::host::Host};
+use crate::{config::UpstreamConfig, protocol::host::Host, telemetry::metrics::UpstreamTally};
 
 /// How many downloads of one upstream may have all their connections at the same time; others get by with fewer.
 const PARALLEL_DOWNLOADS: usize = 4;
@@ -45,24 +63,31 @@ impl Upstream {
         host: Host,
         config: UpstreamConfig,
         ecr: &Arc<EcrTokens>,
+        tally: UpstreamTally,
+        tasks: TaskTracker,
     ) -> Result<Self, FetchError> {
-        let client = endpoint::client(&host, &config)?;
-        let auth = Arc::new(Authenticator::new(&host, &config, client.clone(), ecr));
-        let endpoints = config.endpoints.iter().map(|url| {
-            Endpoint::new(
-                host.clone(),
-                url.clone(),
-                client.clone(),
-                Arc::clone(&auth),
-                config.header_timeout,
-            )
+        let client = transport::client(&host, &config)?;
+        let shared = Arc::new(Shared {
+            host: host.clone(),
+            auth: Authenticator::new(&host, &config, client.clone(), ecr),
+            client,
+            budget: Budget::new(&config.limits),
+            header_timeout: config.header_timeout,
+            private_hosts: config.private_hosts.clone(),
+            tally,
+            tasks,
         });
+        let last = config.endpoints.len() - 1;
+        let endpoints = config.endpoints.iter().enumerate();
+        let endpoints = endpoints
+            .map(|(at, url)| Endpoint::new(Arc::clone(&shared), url.clone(), at == last))
+            .collect();
         let extra = config.parallel.saturating_sub(1) * PARALLEL_DOWNLOADS;
         Ok(Self {
-            endpoints: endpoints.collect(),
             extra_connections: Arc::new(Semaphore::new(extra)),
             host,
             config,
+            endpoints,
         })
     }
 
@@ -81,7 +106,8 @@ impl Upstream {
         Arc::clone(&self.extra_connections).try_acquire_owned().ok()
     }
 
-    /// Asks the endpoints in order. An answer is an answer, a 404 too; only trouble moves on to the next.
+    /// Asks the endpoints in order, those that are down last. An answer is an answer, a 404 too; only trouble moves on to the
+    /// next.
     async fn first_answer<'a, T, F>(
         &'a self,
         ask: impl Fn(&'a Endpoint) -> F,
@@ -89,9 +115,46 @@ impl Upstream {
     where
         F: Future<Output = Result<T, FetchError>> + 'a,
     {
+        self.answer_of(&self.in_order(), &ask).await
+    }
+
+    /// The same, but the second may be asked while the first takes its time.
+    async fn hedged_answer<'a, T, F>(
+        &'a self,
+        ask: impl Fn(&'a Endpoint) -> F,
+    ) -> Result<T, FetchError>
+    where
+        F: Future<Output = Result<T, FetchError>> + 'a,
+    {
+        let endpoints = self.in_order();
+        match (
+            self.config.limits.hedge_after,
+            endpoints.split_at_checked(1),
+        ) {
+            (Some(after), Some((first, rest))) if !rest.is_empty() => {
+                let (first, rest) = (self.answer_of(first, &ask), self.answer_of(rest, &ask));
+                hedge::hedged(after, first, rest).await
+            }
+            _ => self.answer_of(&endpoints, &ask).await,
+        }
+    }
+
+    async fn answer_of<'a, T, F>(
+        &'a self,
+        endpoints: &[&'a Endpoint],
+        ask: &impl Fn(&'a Endpoint) -> F,
+    ) -> Result<T, FetchError>
+    where
+        F: Future<Output = Result<T, FetchError>> + 'a,
+    {
         let mut first_trouble = None;
-        for endpoint in &self.endpoints {
-            match ask(endpoint).await {
+        for endpoint in endpoints {
+            let answer = match endpoint.awake().await {
+                Ok(()) => ask(endpoint).await,
+                Err(resting) => Err(resting),
+            };
+            endpoint.shared.tally.answer(answer.as_ref().err());
+            match answer {
                 Err(error) if error.is_trouble() => {
                     tracing::debug!(upstream = %self.host, endpoint = endpoint.name(), error = %error.chain(), "an endpoint failed");
                     first_trouble.get_or_insert(error);
@@ -100,5 +163,20 @@ impl Upstream {
             }
         }
         Err(first_trouble.expect("an upstream has at least one endpoint"))
+    }
+
+    /// The endpoints as configured, but those that are down last. They are looked after meanwhile, so that the first one is
+    /// asked again when it is back.
+    fn in_order(&self) -> Vec<&Endpoint> {
+        let (well, down): (Vec<_>, Vec<_>) = self
+            .endpoints
+            .iter()
+            .partition(|endpoint| endpoint.health.outage().is_none());
+        if !well.is_empty() {
+            for endpoint in &down {
+                endpoint.look();
+            }
+        }
+        [well, down].concat()
     }
 }

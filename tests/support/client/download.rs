@@ -61,7 +61,7 @@ impl Download {
     }
 
     /// The whole body; panics where it breaks.
-    pub(super) async fn whole(mut self) -> Answer {
+    pub async fn whole(mut self) -> Answer {
         let mut body = BytesMut::new();
         let (status, headers) = (self.status(), self.headers().clone());
         loop {
@@ -99,6 +99,19 @@ impl Download {
                 }
                 Ok(None) => return End::Complete(self.received),
                 Err(_) => return End::Broken(self.received),
+            }
+        }
+    }
+
+    /// Reads to the end, however it comes: how it ended, and whether all bytes were those of `blob`.
+    pub async fn finish_unsure(mut self, blob: &Blob) -> (End, bool) {
+        let mut is_right = true;
+        loop {
+            let at = self.received;
+            match self.piece().await {
+                Ok(Some(piece)) => is_right &= blob.holds_at(at, &piece),
+                Ok(None) => return (End::Complete(self.received), is_right),
+                Err(_) => return (End::Broken(self.received), is_right),
             }
         }
     }

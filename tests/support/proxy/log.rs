@@ -32,6 +32,12 @@ impl Log {
         self.lines.lock().expect("no panic under it").join("\n")
     }
 
+    /// Waits until it holds `text`.
+    pub async fn says(&self, text: &str) {
+        let what = format!("the log says {text:?}");
+        eventually(&what, async || self.text().contains(text).then_some(())).await;
+    }
+
     pub(crate) fn tail(&self, count: usize) -> String {
         let lines = self.lines.lock().expect("no panic under it");
         lines[lines.len().saturating_sub(count)..].join("\n")

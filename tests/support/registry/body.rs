@@ -48,10 +48,32 @@ impl Exchange {
         response
     }
 
+    /// The answer that a fault puts in the place of the real one, but for plain errors.
+    pub(super) fn replaced(&self) -> Option<Response<Body>> {
+        let mut faults = self.faults.iter();
+        faults.find_map(|fault| match fault {
+            Fault::Replace(kind, body) => {
+                self.entry.add_sent(body.len());
+                let mut response = Response::new(full(body.clone()));
+                insert(&mut response, header::CONTENT_TYPE, kind);
+                Some(response)
+            }
+            Fault::Redirect(to) => {
+                let mut response = Response::new(full(Bytes::new()));
+                *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+                insert(&mut response, header::LOCATION, to);
+                Some(response)
+            }
+            _ => None,
+        })
+    }
+
     /// An answer with `blob` as its body, or without for a HEAD, and whole or in the range asked for.
     pub(super) fn send(&self, blob: Blob) -> Response<Body> {
         let source = Source::new(blob, &self.faults);
         let range = self.entry.header("range").strip_prefix("bytes=");
+        let ignored = |fault: &Fault| matches!(fault, Fault::IgnoreRange);
+        let range = range.filter(|_| !self.faults.iter().any(ignored));
         let range = range.map(|text| source.range(text));
         let (from, to) = match range {
             Some(None) => return unsatisfiable(source.size),
@@ -195,11 +217,14 @@ impl Outgoing {
             Fault::FlipBit(at) => self.flips.push(*at),
             Fault::Throttle(rate) => self.rate = Some(*rate),
             Fault::Status(_)
+            | Fault::Replace(..)
+            | Fault::Redirect(_)
             | Fault::Header(..)
             | Fault::HoldHeaders(_)
             | Fault::Truncate(_)
             | Fault::Extend(_)
-            | Fault::NoLength => {}
+            | Fault::NoLength
+            | Fault::IgnoreRange => {}
         }
     }
 

@@ -4,8 +4,9 @@
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode, Version};
 
 /// All requests of one or more doubles, in order; clones are the same log.
 #[derive(Clone, Default)]
@@ -22,6 +23,10 @@ pub struct Entry {
     pub method: Method,
     /// What for, without the query.
     pub path: String,
+    /// When.
+    pub at: Instant,
+    /// In which version of HTTP.
+    pub version: Version,
     /// With all headers.
     pub headers: HeaderMap,
     query: String,
@@ -49,6 +54,18 @@ impl Entry {
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name).and_then(|value| value.to_str().ok());
         value.unwrap_or_default()
+    }
+
+    /// Whether `needle` stands in the path, the query or a header value.
+    pub fn mentions(&self, needle: &str) -> bool {
+        let has = |value: &[u8]| {
+            value
+                .windows(needle.len())
+                .any(|part| part == needle.as_bytes())
+        };
+        self.path.contains(needle)
+            || self.query.contains(needle)
+            || self.headers.values().any(|value| has(value.as_bytes()))
     }
 
     pub(crate) fn answered(&self, status: StatusCode) {
@@ -92,16 +109,7 @@ impl RequestLog {
 
     /// Whether `needle` stands in any path, query or header value.
     pub fn mentions(&self, needle: &str) -> bool {
-        self.all().iter().any(|entry| {
-            entry.path.contains(needle)
-                || entry.query.contains(needle)
-                || entry.headers.values().any(|value| {
-                    let value = value.as_bytes();
-                    value
-                        .windows(needle.len())
-                        .any(|part| part == needle.as_bytes())
-                })
-        })
+        self.all().iter().any(|entry| entry.mentions(needle))
     }
 
     pub(crate) fn record<B>(&self, server: &'static str, request: &Request<B>) -> Arc<Entry> {
@@ -109,6 +117,8 @@ impl RequestLog {
             server,
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
+            at: Instant::now(),
+            version: request.version(),
             headers: request.headers().clone(),
             query: request.uri().query().unwrap_or_default().to_owned(),
             status: AtomicU16::new(0),

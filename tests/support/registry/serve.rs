@@ -57,6 +57,16 @@ impl Answer<'_> {
                 return error_response(*status, code_of(*status), "told to");
             }
         }
+        if !self.shared.limit.take() {
+            return error_response(
+                StatusCode::TOO_MANY_REQUESTS,
+                "TOOMANYREQUESTS",
+                "slow down",
+            );
+        }
+        if let Some(replaced) = self.exchange.replaced() {
+            return replaced;
+        }
         let entry = &self.exchange.entry;
         if entry.method != Method::GET && entry.method != Method::HEAD {
             return error_response(

@@ -72,6 +72,9 @@ fn response(shared: &Shared, exchange: &Exchange) -> Response<Body> {
             return refusal(*status, "ToldTo", "told to");
         }
     }
+    if let Some(replaced) = exchange.replaced() {
+        return replaced;
+    }
     if entry.headers.contains_key(header::AUTHORIZATION) {
         let message = "Only one auth mechanism allowed";
         return refusal(StatusCode::BAD_REQUEST, "InvalidArgument", message);

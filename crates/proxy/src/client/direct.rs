@@ -12,6 +12,7 @@ use super::{ClientError, ImageName};
 use crate::{
     config::Config,
     pull::official_name,
+    telemetry::metrics::UpstreamMetrics,
     upstream::{BlobSource, Part, Registry, Upstream},
 };
 
@@ -29,7 +30,7 @@ impl Direct {
     /// The repository of `image`, if its upstream is configured. Nothing is contacted yet.
     pub fn new(config: &Config, image: &ImageName) -> Result<Self, ClientError> {
         let host = image.host.as_ref().unwrap_or(&config.default_upstream);
-        let upstream = Registry::new(config.upstreams.clone())
+        let upstream = Registry::new(config.upstreams.clone(), UpstreamMetrics::default())
             .find(host)?
             .ok_or_else(|| ClientError::NotConfigured(host.clone()))?;
         Ok(Self {

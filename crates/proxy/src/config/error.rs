@@ -47,6 +47,8 @@ pub(super) struct Problem {
     pub(super) help: Option<String>,
     /// Another place that has to do with it.
     pub(super) other: Option<(Range<usize>, String)>,
+    /// Whether the span holds, or may hold, a secret: it is drawn as asterisks.
+    secret: bool,
 }
 
 /// The problems found so far.
@@ -61,7 +63,14 @@ impl Problem {
             label: String::new(),
             help: None,
             other: None,
+            secret: false,
         }
+    }
+
+    /// Keeps what the span holds out of the picture.
+    pub(super) fn secret(mut self, secret: bool) -> Self {
+        self.secret = secret;
+        self
     }
 
     pub(super) fn label(mut self, label: impl Into<String>) -> Self {
@@ -104,9 +113,13 @@ impl Problems {
 impl Report {
     pub(super) fn new(source_name: &str, text: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.span.start);
+        let mut text = text.to_owned();
+        for problem in problems.iter().filter(|problem| problem.secret) {
+            mask(&mut text, &problem.span);
+        }
         Report {
             source_name: source_name.to_owned(),
-            text: text.to_owned(),
+            text,
             problems,
         }
     }
@@ -154,6 +167,17 @@ impl Report {
             .map_or(end, |at| start + at);
         start..line_end
     }
+}
+
+/// Draws over the span, byte by byte, so that all places after it stay where they are.
+fn mask(text: &mut String, span: &Range<usize>) {
+    let start = text.floor_char_boundary(span.start);
+    let end = text.ceil_char_boundary(span.end.max(start));
+    let masked: String = text[start..end]
+        .bytes()
+        .map(|byte| if byte == b'\n' { '\n' } else { '*' })
+        .collect();
+    text.replace_range(start..end, &masked);
 }
 
 impl From<Report> for ConfigError {

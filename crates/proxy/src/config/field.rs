@@ -29,6 +29,8 @@ pub(super) struct Wrong {
     pub(super) label: String,
     /// How to mend it; `None` shows the example.
     pub(super) help: Option<String>,
+    /// Whether the value holds a secret, and is not to be shown.
+    pub(super) secret: bool,
 }
 
 impl Wrong {
@@ -36,11 +38,17 @@ impl Wrong {
         Wrong {
             label: label.to_string(),
             help: None,
+            secret: false,
         }
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    pub(super) fn secret(mut self) -> Self {
+        self.secret = true;
         self
     }
 }
@@ -62,7 +70,8 @@ impl<T: Meaning> Field<T> {
                     .help
                     .unwrap_or_else(|| format!("write it like this: {}", T::EXAMPLE));
                 let title = format!("`{key}` must be {}", T::WHAT);
-                problems.add(Problem::new(self.span, title).label(wrong.label).help(help));
+                let problem = Problem::new(self.span, title).secret(wrong.secret);
+                problems.add(problem.label(wrong.label).help(help));
                 None
             }
         }

@@ -1,5 +1,6 @@
-//! Secrets: read from a file, never shown.
+//! Secrets: read from a file, a systemd credential or the environment, never shown.
 
+use std::env;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -7,15 +8,26 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-/// A secret kept in a file, such as a mounted Kubernetes secret. A clone is a cheap handle to the same secret.
+/// Where systemd puts a unit's credentials.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
+/// A secret and where it is kept, such as a mounted Kubernetes secret. A clone is a cheap handle to the same secret.
 ///
-/// `Debug` shows asterisks; two secrets are equal when they come from the same file.
+/// `Debug` shows asterisks; two secrets are equal when they come from the same place.
 #[derive(Clone)]
 pub struct Secret(Arc<Inner>);
 
 struct Inner {
-    path: PathBuf,
+    place: Place,
     last: Mutex<Version>,
+}
+
+/// Where a secret is kept, by the name it has in the configuration.
+#[derive(Clone, PartialEq, Eq)]
+enum Place {
+    File(PathBuf),
+    Variable(String),
+    Credential { name: String, path: PathBuf },
 }
 
 /// The secret as it was when the file had this stamp.
@@ -24,7 +36,7 @@ struct Version {
     value: Arc<str>,
 }
 
-/// Why a file yields no secret.
+/// Why a place yields no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// It cannot be read, or is not text.
@@ -41,29 +53,72 @@ pub enum SecretError {
         /// The file.
         path: PathBuf,
     },
+    /// There is no such variable, it is empty, or it is not text.
+    #[error("the environment variable {name} is not set")]
+    Unset {
+        /// The variable.
+        name: String,
+    },
+    /// Archway was not started with credentials.
+    #[error("${CREDENTIALS_DIRECTORY} is not set")]
+    NoCredentials,
 }
 
 impl Secret {
     /// Reads the file for the first time.
     pub fn from_file(path: impl Into<PathBuf>) -> Result<Secret, SecretError> {
         let path = path.into();
-        let last = Mutex::new(read(&path)?);
-        Ok(Secret(Arc::new(Inner { path, last })))
+        let last = read(&path)?;
+        Ok(Secret::new(Place::File(path), last))
     }
 
-    /// The file it comes from.
-    pub fn path(&self) -> &Path {
-        &self.0.path
+    /// Reads a credential that systemd passes to the unit.
+    pub fn from_credential(name: String) -> Result<Secret, SecretError> {
+        let folder = env::var_os(CREDENTIALS_DIRECTORY).ok_or(SecretError::NoCredentials)?;
+        let path = Path::new(&folder).join(&name);
+        let last = read(&path)?;
+        Ok(Secret::new(Place::Credential { name, path }, last))
     }
 
-    /// The secret, read anew when the file has changed since the last call. While the file is missing, empty or
+    /// Takes an environment variable as it is now.
+    pub fn from_variable(name: String) -> Result<Secret, SecretError> {
+        let value = env::var(&name).ok().filter(|value| !value.is_empty());
+        let Some(value) = value else {
+            return Err(SecretError::Unset { name });
+        };
+        let last = Version {
+            stamp: None,
+            value: value.into(),
+        };
+        Ok(Secret::new(Place::Variable(name), last))
+    }
+
+    fn new(place: Place, last: Version) -> Secret {
+        let last = Mutex::new(last);
+        Secret(Arc::new(Inner { place, last }))
+    }
+
+    /// The key of the configuration and its value that lead to this secret again.
+    pub fn key(&self) -> (&'static str, String) {
+        match &self.0.place {
+            Place::File(path) => ("password_file", path.to_string_lossy().into_owned()),
+            Place::Variable(name) => ("password_env", name.clone()),
+            Place::Credential { name, .. } => ("password_credential", name.clone()),
+        }
+    }
+
+    /// The secret, read anew when its file has changed since the last call. While the file is missing, empty or
     /// unreadable, as between two versions of it, the last good value stays, with a warning in the log.
     ///
     /// Asks the file system for the file's time; call it where a token is renewed, not once a request.
     pub fn reveal(&self) -> Arc<str> {
         let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if stamp(&self.0.path) != last.stamp {
-            match read(&self.0.path) {
+        let path = match &self.0.place {
+            Place::File(path) | Place::Credential { path, .. } => path,
+            Place::Variable(_) => return Arc::clone(&last.value),
+        };
+        if stamp(path) != last.stamp {
+            match read(path) {
                 Ok(version) => *last = version,
                 Err(error) => tracing::warn!(%error, "keeping the secret as it was"),
             }
@@ -105,7 +160,7 @@ impl fmt::Debug for Secret {
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        self.path() == other.path()
+        self.0.place == other.0.place
     }
 }
 
@@ -149,6 +204,15 @@ mod tests {
         let path = folder.path().join("password");
         fs::write(&path, "hunter2").unwrap();
         assert_eq!(format!("{:?}", Secret::from_file(path).unwrap()), "***");
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_is_refused() {
+        let name = "ARCHWAY_TEST_NO_SUCH_VARIABLE".to_owned();
+        assert!(matches!(
+            Secret::from_variable(name),
+            Err(SecretError::Unset { .. })
+        ));
     }
 
     #[test]

@@ -4,9 +4,12 @@
 //! it gets is concrete: the endpoints, the credentials and the times for that one host.
 
 mod auth;
+mod client_certificate;
 mod endpoint;
 mod entry;
+mod limits;
 mod repositories;
+mod resolve;
 mod rules;
 mod virtual_hosts;
 
@@ -21,11 +24,14 @@ use super::field::{Entries, Field, Meaning, Wrong};
 use super::print::Page;
 use super::suggest;
 
-pub use auth::{Auth, EcrAuth};
+pub use auth::{Auth, EcrAuth, EcrPublicAuth, Role};
+pub use client_certificate::ClientCertificate;
 use entry::Entry;
 pub(super) use entry::RawUpstream;
-pub use entry::{Resolve, UpstreamConfig};
+pub use entry::UpstreamConfig;
+pub use limits::{Limits, Rate};
 pub use repositories::{Repositories, RepositoryRule};
+pub use resolve::Resolve;
 pub use rules::{NamePattern, Prefer, Rule, RuleAnswer, Rules};
 use virtual_hosts::VirtualHosts;
 

@@ -107,6 +107,15 @@ impl Read {
             message: shorten(&error.message),
         })
     }
+
+    /// The reason in the upstream's words, as far as it gave one.
+    pub fn reason(&self) -> &str {
+        match (self.code.as_str(), self.message.as_str()) {
+            ("", "") => "it gave no reason",
+            (code, "") => code,
+            (_, message) => message,
+        }
+    }
 }
 
 fn shorten(text: &str) -> String {

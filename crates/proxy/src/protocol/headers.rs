@@ -19,3 +19,5 @@ pub const ARCHWAY_INDEX: HeaderName = HeaderName::from_static("archway-index");
 pub const ARCHWAY_EXPLAIN: HeaderName = HeaderName::from_static("archway-explain");
 /// Where an answer came from: `hit`, `follow`, `fill`, `stale` or `miss`.
 pub const ARCHWAY_CACHE: HeaderName = HeaderName::from_static("archway-cache");
+/// How many pulls Docker Hub still allows, and in which window.
+pub const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");

@@ -3,19 +3,16 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use cache::{RepoKey, TagEntry};
-use manifest_model::Reference;
+use manifest_model::{Reference, Tag};
 use moka::sync::Cache;
 
-use crate::{config::UpstreamConfig, protocol::host::Host, upstream::Absent};
+use crate::{config::UpstreamConfig, upstream::Absent};
 
 /// Names remembered as absent at the same time.
 const MAX_ABSENT: u64 = 100_000;
 
 /// No absence is remembered longer, whatever the config says.
 const LONGEST_ABSENCE: Duration = Duration::from_hours(1);
-
-/// How long an upstream that could not be reached is not asked to confirm a tag that is there.
-const RESPITE: Duration = Duration::from_secs(5);
 
 /// How a tag stands that was seen before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,33 +21,40 @@ pub(super) enum TagState {
     Fresh,
     /// Ask first; if that fails, it may still be used, and is this old.
     Stale(Duration),
-    /// Ask; it is too old to be used without an answer.
-    TooOld,
+    /// Ask; this old, it is not used without an answer.
+    TooOld(Duration),
 }
 
 /// Judges a tag by its upstream's rules.
 pub(super) fn tag_state(
     entry: &TagEntry,
+    tag: &Tag,
     is_immutable: bool,
     config: &UpstreamConfig,
     now: SystemTime,
 ) -> TagState {
     // A clock that was set back makes an entry look young, never old.
     let age = now.duration_since(entry.confirmed).unwrap_or_default();
-    if age < config.tag_ttl || is_immutable {
+    let ttl = tag_ttl(tag, config);
+    if age < ttl || is_immutable {
         TagState::Fresh
-    } else if age < config.tag_ttl.saturating_add(config.stale_if_error) {
+    } else if age < ttl.saturating_add(config.stale_if_error) {
         TagState::Stale(age)
     } else {
-        TagState::TooOld
+        TagState::TooOld(age)
     }
+}
+
+fn tag_ttl(tag: &Tag, config: &UpstreamConfig) -> Duration {
+    let mut own = config.tag_ttls.iter();
+    own.find(|(pattern, _)| pattern.matches(tag))
+        .map_or(config.tag_ttl, |(_, ttl)| *ttl)
 }
 
 /// What was learned lately and is gone after a restart.
 #[derive(Debug)]
 pub(super) struct Freshness {
     absent: Cache<(RepoKey, Reference), (Absent, Instant)>,
-    troubled: Cache<Host, ()>,
 }
 
 impl Freshness {
@@ -59,10 +63,6 @@ impl Freshness {
             absent: Cache::builder()
                 .max_capacity(MAX_ABSENT)
                 .time_to_live(LONGEST_ABSENCE)
-                .build(),
-            troubled: Cache::builder()
-                .max_capacity(MAX_ABSENT)
-                .time_to_live(RESPITE)
                 .build(),
         }
     }
@@ -79,12 +79,45 @@ impl Freshness {
                 .insert(key, (what, Instant::now() + ttl.min(LONGEST_ABSENCE)));
         }
     }
+}
 
-    pub(super) fn is_troubled(&self, host: &Host) -> bool {
-        self.troubled.contains_key(host)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn state(tag: &str, age: u64) -> TagState {
+        let text = "[upstream.\"docker.io\"]\ntag_ttl = \"60s\"\nstale_if_error = \"60s\"\n\
+                    tag_ttls = { \"nightly-*\" = \"1h\", \"night*\" = \"0s\" }\nimmutable_tags = [\"v*\"]";
+        let config = Config::parse("archway.toml", text).unwrap().upstreams;
+        let config = config.find(&"docker.io".parse().unwrap()).unwrap();
+        let now = SystemTime::now();
+        let entry = TagEntry {
+            digest: manifest_model::Digest::of(manifest_model::Algorithm::Sha256, b""),
+            confirmed: now - Duration::from_secs(age),
+        };
+        let tag: Tag = tag.parse().unwrap();
+        let mut patterns = config.immutable_tags.iter();
+        let is_immutable = patterns.any(|pattern| pattern.matches(&tag));
+        tag_state(&entry, &tag, is_immutable, &config, now)
     }
 
-    pub(super) fn note_trouble(&self, host: &Host) {
-        self.troubled.insert(host.clone(), ());
+    #[test]
+    fn the_first_pattern_that_fits_says_how_long_a_tag_holds() {
+        assert_eq!(state("latest", 59), TagState::Fresh);
+        assert_eq!(
+            state("latest", 61),
+            TagState::Stale(Duration::from_secs(61))
+        );
+        assert_eq!(
+            state("latest", 121),
+            TagState::TooOld(Duration::from_secs(121))
+        );
+        assert_eq!(state("nightly-1", 3599), TagState::Fresh);
+        assert_eq!(
+            state("nightshift", 1),
+            TagState::Stale(Duration::from_secs(1))
+        );
+        assert_eq!(state("v1", 1_000_000), TagState::Fresh);
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use cache::{RepoKey, TagEntry};
 use manifest_model::{Digest, Manifest, Reference, Tag};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::{
     Outcome, Pull, PullError, Repository,
@@ -12,7 +12,10 @@ use super::{
     freshness::{TagState, tag_state},
     rules::is_absent,
 };
-use crate::upstream::{Chain, FetchError};
+use crate::{
+    config::UpstreamConfig,
+    upstream::{Chain, FetchError, Urgency},
+};
 
 /// How long a client waits for a tag to be confirmed before it gets what is there. The confirmation goes on.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -85,7 +88,7 @@ impl Pull {
             return self.ask(repository, tag, None).await;
         };
         let is_immutable = self.is_immutable(repository, tag, &entry.digest).await?;
-        match tag_state(&entry, is_immutable, config, SystemTime::now()) {
+        match tag_state(&entry, tag, is_immutable, config, SystemTime::now()) {
             TagState::Fresh => match self.by_digest(repository, &entry.digest).await {
                 // Made here and evicted: no upstream has it, but it can be made again.
                 Err(problem) if is_absent(&problem) && Self::is_ruled(repository, tag) => {
@@ -93,31 +96,37 @@ impl Pull {
                 }
                 answer => answer,
             },
-            TagState::Stale(age)
-                if self.inner.freshness.is_troubled(repository.upstream.host()) =>
-            {
-                self.stale(repository, &entry, age).await
-            }
-            TagState::Stale(age) => {
-                let confirmed =
-                    tokio::time::timeout(PATIENCE, self.ask(repository, tag, Some(entry))).await;
-                match confirmed {
-                    Ok(Err(problem))
-                        if problem
-                            .fetch_error()
-                            .is_none_or(|error| !error.allows_stale()) =>
-                    {
-                        Err(problem)
-                    }
-                    Ok(Ok(answer)) => Ok(answer),
-                    Ok(Err(problem)) => {
-                        info!(error = %Chain(&problem), repository = %repository.key, %tag, age = age.as_secs(), "serving a tag stale");
+            TagState::Stale(age) => self.confirm_or_stale(repository, tag, entry, age).await,
+            TagState::TooOld(age) => {
+                let known = Some((entry, Urgency::Pull));
+                match self.ask(repository, tag, known).await {
+                    Err(problem) if config.serve_deleted_tags && is_gone(&problem) => {
                         self.stale(repository, &entry, age).await
                     }
-                    Err(_) => self.stale(repository, &entry, age).await,
+                    answer => answer,
                 }
             }
-            TagState::TooOld => self.ask(repository, tag, Some(entry)).await,
+        }
+    }
+
+    /// What the tag is now, if that is known soon; else what it was.
+    async fn confirm_or_stale(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        entry: TagEntry,
+        age: Duration,
+    ) -> Result<ManifestAnswer, PullError> {
+        let config = repository.upstream.config();
+        let known = Some((entry, Urgency::Confirmation));
+        match tokio::time::timeout(PATIENCE, self.ask(repository, tag, known)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(problem)) if !allows_stale(&problem, config) => Err(problem),
+            Ok(Err(problem)) => {
+                info!(error = %Chain(&problem), repository = %repository.key, %tag, age = age.as_secs(), "serving a tag stale");
+                self.stale(repository, &entry, age).await
+            }
+            Err(_) => self.stale(repository, &entry, age).await,
         }
     }
 
@@ -140,7 +149,7 @@ impl Pull {
         &self,
         repository: &Repository,
         tag: &Tag,
-        known: Option<TagEntry>,
+        known: Option<(TagEntry, Urgency)>,
     ) -> Result<ManifestAnswer, PullError> {
         let asked = tag.clone();
         self.fly(
@@ -148,7 +157,9 @@ impl Pull {
             Reference::Tag(tag.clone()),
             move |pull, repository| async move {
                 match known {
-                    Some(entry) => pull.revalidate(&repository, &asked, &entry).await,
+                    Some((entry, urgency)) => {
+                        pull.revalidate(&repository, &asked, &entry, urgency).await
+                    }
                     None => {
                         pull.fetch(&repository, &Reference::Tag(asked.clone()), Some(&asked))
                             .await
@@ -159,28 +170,41 @@ impl Pull {
         .await
     }
 
-    /// A HEAD first: it is cheap, and where nothing has changed it is all.
+    /// A HEAD first: it is cheap, and where nothing has changed it is all. Where it says nothing, a GET that says the digest known.
     async fn revalidate(
         &self,
         repository: &Repository,
         tag: &Tag,
         entry: &TagEntry,
+        urgency: Urgency,
     ) -> Result<ManifestAnswer, PullError> {
+        let (upstream, name) = (&repository.upstream, &repository.name);
         let by_tag = Reference::Tag(tag.clone());
-        let current = match repository.upstream.tag_digest(&repository.name, tag).await {
+        let current = match upstream.tag_digest(name, tag, urgency).await {
             Ok(digest) => digest,
             // Some registries answer HEAD otherwise than GET.
             Err(FetchError::Refused { .. }) => None,
             Err(problem) => return Err(self.note(repository, &by_tag, problem).await),
         };
-        if current == Some(entry.digest) {
-            self.inner
-                .cache
-                .confirm_tag(&repository.key, tag, &entry.digest)
-                .await?;
-            return self.by_digest_now(repository, &entry.digest, tag).await;
+        let changed = match current {
+            Some(current) if current == entry.digest => None,
+            Some(_) => Some(upstream.manifest(name, &by_tag).await),
+            None => {
+                let unless = upstream.manifest_unless(name, tag, &entry.digest).await;
+                unless.transpose()
+            }
+        };
+        match changed {
+            Some(Ok(manifest)) => Ok(self.fetched(repository, manifest, Some(tag)).await),
+            Some(Err(problem)) => Err(self.note(repository, &by_tag, problem).await),
+            None => {
+                let cache = &self.inner.cache;
+                cache
+                    .confirm_tag(&repository.key, tag, &entry.digest)
+                    .await?;
+                self.by_digest_now(repository, &entry.digest, tag).await
+            }
         }
-        self.fetch(repository, &by_tag, Some(tag)).await
     }
 
     /// Like [`Self::by_digest`], from within a flight: the manifest may have been evicted, then it is fetched here and now.
@@ -199,31 +223,31 @@ impl Pull {
         }
     }
 
-    /// Gets a manifest and keeps it. If it cannot be kept, the client has it all the same.
     pub(super) async fn fetch(
         &self,
         repository: &Repository,
         reference: &Reference,
         tag: Option<&Tag>,
     ) -> Result<ManifestAnswer, PullError> {
-        let manifest = match repository
+        let fetched = repository
             .upstream
             .manifest(&repository.name, reference)
-            .await
-        {
-            Ok(manifest) => manifest,
-            Err(problem) => return Err(self.note(repository, reference, problem).await),
-        };
-        if let Err(trouble) = self
-            .inner
-            .cache
-            .store_manifest(&repository.key, &manifest, tag)
-            .await
-        {
-            warn!(error = %Chain(&trouble), digest = %manifest.digest(), "a manifest could not be stored");
+            .await;
+        match fetched {
+            Ok(manifest) => Ok(self.fetched(repository, manifest, tag).await),
+            Err(problem) => Err(self.note(repository, reference, problem).await),
         }
-        self.inner.manifests.put(&manifest);
-        Ok(ManifestAnswer::new(manifest, Outcome::Miss))
+    }
+
+    /// The answer that a manifest which was fetched and is stored now makes. If it cannot be kept, the client has it all the same.
+    async fn fetched(
+        &self,
+        repository: &Repository,
+        manifest: Manifest,
+        tag: Option<&Tag>,
+    ) -> ManifestAnswer {
+        self.store(repository, &manifest, tag).await;
+        ManifestAnswer::new(manifest, Outcome::Miss)
     }
 
     /// Remembers what a failed question tells about the next ones.
@@ -233,26 +257,18 @@ impl Pull {
         reference: &Reference,
         problem: FetchError,
     ) -> PullError {
-        match &problem {
-            FetchError::Absent { what, .. } => {
-                let ttl = repository.upstream.config().not_found_ttl;
-                self.inner.freshness.note_absent(
-                    (repository.key.clone(), reference.clone()),
-                    *what,
-                    ttl,
-                );
-                if let Reference::Tag(tag) = reference
-                    && !Self::is_ruled(repository, tag)
-                    && let Err(trouble) = self.inner.cache.remove_tag(&repository.key, tag).await
-                {
-                    return trouble.into();
-                }
+        if let FetchError::Absent { what, .. } = &problem {
+            let config = repository.upstream.config();
+            let key = (repository.key.clone(), reference.clone());
+            let freshness = &self.inner.freshness;
+            freshness.note_absent(key, *what, config.not_found_ttl);
+            if let Reference::Tag(tag) = reference
+                && !Self::is_ruled(repository, tag)
+                && !config.serve_deleted_tags
+                && let Err(trouble) = self.inner.cache.remove_tag(&repository.key, tag).await
+            {
+                return trouble.into();
             }
-            FetchError::Unreachable { .. } => self
-                .inner
-                .freshness
-                .note_trouble(repository.upstream.host()),
-            _ => {}
         }
         problem.into()
     }
@@ -332,4 +348,15 @@ impl Pull {
             .await
             .unwrap_or(Err(PullError::Interrupted))
     }
+}
+
+/// Whether what we have from before beats reporting `problem`.
+fn allows_stale(problem: &PullError, config: &UpstreamConfig) -> bool {
+    let is_trouble = problem.fetch_error().is_some_and(FetchError::allows_stale);
+    is_trouble || config.serve_deleted_tags && is_gone(problem)
+}
+
+/// Whether the upstream said that there is no such tag any more, nor any name its rule looks at.
+pub(super) fn is_gone(problem: &PullError) -> bool {
+    is_absent(problem) || matches!(problem, PullError::NoSource { .. })
 }

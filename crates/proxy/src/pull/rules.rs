@@ -9,10 +9,10 @@ use cache::TagEntry;
 use manifest_model::{Digest, Manifest, Reference, Tag, synthesized_from};
 use tracing::{debug, warn};
 
-use super::{ManifestAnswer, Outcome, Pull, PullError, Repository};
+use super::{ManifestAnswer, Outcome, Pull, PullError, Repository, manifest::is_gone};
 use crate::{
     config::{Prefer, Rule, RuleAnswer},
-    upstream::{Chain, FetchError},
+    upstream::{Chain, FetchError, Urgency},
 };
 
 /// What a rule made, and what has to be readable for it.
@@ -58,7 +58,7 @@ impl Pull {
         &self,
         repository: &Repository,
         tag: &Tag,
-        known: Option<TagEntry>,
+        known: Option<(TagEntry, Urgency)>,
     ) -> Result<ManifestAnswer, PullError> {
         if repository.rule(tag).is_none() {
             return self.confirm(repository, tag, known).await;
@@ -110,7 +110,7 @@ impl Pull {
         &self,
         repository: &Repository,
         tag: &Tag,
-        known: Option<TagEntry>,
+        known: Option<(TagEntry, Urgency)>,
     ) -> Result<ManifestAnswer, PullError> {
         let rule = repository.rule(tag).expect("asked for because it has one");
         if rule.prefer == Prefer::Upstream {
@@ -130,7 +130,8 @@ impl Pull {
             Ok(made) => self.keep(repository, tag, made, known).await,
             Err(problem) => {
                 debug!(error = %Chain(&problem), repository = %repository.key, %tag, "a rule made nothing");
-                if is_verdict(&problem) {
+                let serve_deleted = repository.upstream.config().serve_deleted_tags;
+                if is_verdict(&problem) && !(serve_deleted && is_gone(&problem)) {
                     self.inner.cache.remove_tag(&repository.key, tag).await?;
                 }
                 Err(problem)
@@ -150,6 +151,7 @@ impl Pull {
             .await
         } else {
             let known = self.inner.cache.tag(&repository.key, tag)?;
+            let known = known.map(|entry| (entry, Urgency::Pull));
             self.confirm(repository, tag, known).await
         };
         match answer {
@@ -166,10 +168,10 @@ impl Pull {
         repository: &Repository,
         tag: &Tag,
         made: Made,
-        known: Option<TagEntry>,
+        known: Option<(TagEntry, Urgency)>,
     ) -> Result<ManifestAnswer, PullError> {
         let digest = made.manifest.digest();
-        if known.is_some_and(|known| known.digest == digest)
+        if known.is_some_and(|(known, _)| known.digest == digest)
             && self.stored_manifest(repository, &digest).await?.is_some()
         {
             self.inner
@@ -186,7 +188,12 @@ impl Pull {
         Ok(ManifestAnswer::new(made.manifest, Outcome::Miss))
     }
 
-    async fn store(&self, repository: &Repository, manifest: &Manifest, tag: Option<&Tag>) {
+    pub(super) async fn store(
+        &self,
+        repository: &Repository,
+        manifest: &Manifest,
+        tag: Option<&Tag>,
+    ) {
         let cache = &self.inner.cache;
         if let Err(trouble) = cache.store_manifest(&repository.key, manifest, tag).await {
             warn!(error = %Chain(&trouble), digest = %manifest.digest(), "a manifest could not be stored");

@@ -99,7 +99,8 @@ impl IntoResponse for ApiError {
         if let Some(wait) = self.retry_after {
             response.headers_mut().insert(
                 header::RETRY_AFTER,
-                HeaderValue::from(wait.as_secs().max(1)),
+                // Rounded up: a client that comes too early is sent away again.
+                HeaderValue::from((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)),
             );
         }
         if let Some(explanation) = self.explanation {
@@ -236,6 +237,13 @@ impl From<&FetchError> for ApiError {
                 source: Trouble::Timeout(_),
                 ..
             } => Self::unavailable(StatusCode::GATEWAY_TIMEOUT, message),
+            FetchError::Unreachable {
+                source: Trouble::Resting { retry_in, .. },
+                ..
+            } => Self {
+                retry_after: Some(*retry_in),
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message)
+            },
             FetchError::Unreachable { .. } | FetchError::Broken { .. } => {
                 Self::unavailable(StatusCode::BAD_GATEWAY, message)
             }

@@ -1,5 +1,7 @@
 //! Counters and gauges, in the Prometheus text format. Labels come from closed sets: never a name a client chose.
 
+mod upstream;
+
 use std::fmt::Write;
 
 use prometheus_client::{
@@ -12,6 +14,8 @@ use crate::{
     inventory::Totals,
     pull::{Outcome, Pull},
 };
+
+pub use self::upstream::{UpstreamMetrics, UpstreamTally};
 
 /// What is counted per request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -95,6 +99,8 @@ pub struct Metrics {
     /// Bytes downloaded ahead of clients.
     pub prefetched_bytes: Counter,
     images: Family<PlatformLabels, Gauge>,
+    /// What upstreams answer.
+    pub upstream: UpstreamMetrics,
     fills_running: Gauge,
     cache_bytes: Gauge,
     evicted: Counter,
@@ -123,6 +129,7 @@ impl Default for Metrics {
             prefetched: Family::default(),
             prefetched_bytes: Counter::default(),
             images: Family::default(),
+            upstream: UpstreamMetrics::default(),
             fills_running: Gauge::default(),
             cache_bytes: Gauge::default(),
             evicted: Counter::default(),
@@ -138,6 +145,7 @@ impl Default for Metrics {
 impl Metrics {
     fn register_requests(&mut self) {
         let registry = &mut self.registry;
+        self.upstream.register(registry);
         registry.register("requests", "Requests answered", self.requests.clone());
         let help = "From a request's arrival to the end of its body";
         let durations = self.durations.clone();
@@ -222,6 +230,7 @@ impl Metrics {
             .set(i64::try_from(usage.bytes).unwrap_or(i64::MAX));
         self.evicted
             .inc_by(usage.evicted_bytes.saturating_sub(self.evicted.get()));
+        self.upstream.observe(&pull.upstreams().standings());
         let mut text = String::new();
         if encode(&mut text, &self.registry).is_err() {
             let _ = writeln!(text, "# the metrics could not be written");

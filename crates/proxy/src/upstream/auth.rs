@@ -6,8 +6,14 @@ mod bearer;
 mod challenge;
 mod docker_config;
 pub(super) mod ecr;
+mod login;
+mod permission;
+mod slot;
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -16,9 +22,11 @@ use reqwest::Client;
 use url::Url;
 
 use self::{
-    bearer::{Bearer, Login},
+    bearer::{Bearer, Wanted},
     challenge::Challenge,
     ecr::{EcrKey, EcrTokens},
+    login::{Login, Source},
+    slot::TokenError,
 };
 use super::error::{FetchError, Trouble};
 use crate::{
@@ -62,19 +70,19 @@ impl Refusal {
     }
 }
 
+/// How long a registry that wants a password is sent it without asking first; then the login is read anew.
+const BASIC_HOLDS: Duration = Duration::from_mins(1);
+
 /// The credentials of one upstream.
 #[derive(Debug)]
 pub(super) struct Authenticator {
     host: Host,
-    identity: Identity,
+    /// Hosts in private networks that may be realms all the same.
+    private_hosts: Vec<Host>,
+    ecr: Option<(EcrKey, Arc<EcrTokens>)>,
     bearer: Bearer,
-}
-
-#[derive(Debug)]
-enum Identity {
-    Nobody,
-    Login(Auth),
-    Ecr { key: EcrKey, tokens: Arc<EcrTokens> },
+    /// What the registry took instead of a token, and until when it is sent unasked.
+    basic: Mutex<Option<(HeaderValue, Instant)>>,
 }
 
 impl Authenticator {
@@ -84,41 +92,36 @@ impl Authenticator {
         client: Client,
         ecr: &Arc<EcrTokens>,
     ) -> Self {
-        let identity = match &config.auth {
-            // ECR Public's own sign-in changes only its rate limit; what it asks of everyone is an anonymous token.
-            Auth::Anonymous | Auth::EcrPublic => Identity::Nobody,
-            Auth::Ecr(auth) => Identity::Ecr {
-                key: EcrKey::of(auth),
-                tokens: Arc::clone(ecr),
-            },
-            login @ (Auth::DockerConfig | Auth::Password { .. }) => Identity::Login(login.clone()),
-        };
+        let source = Source::of(&config.auth, ecr);
         Self {
             host: host.clone(),
-            identity,
-            bearer: Bearer::new(client),
+            private_hosts: config.private_hosts.clone(),
+            ecr: match &config.auth {
+                Auth::Ecr(auth) => Some((EcrKey::of(auth), Arc::clone(ecr))),
+                _ => None,
+            },
+            bearer: Bearer::new(client, host.clone(), source),
+            basic: Mutex::default(),
         }
     }
 
-    /// The header to send before anything was refused, if there is one.
+    /// The header to send before anything was refused, if there is one. Without a repository the registry itself is meant.
     pub(super) async fn credential(
         &self,
-        repository: &RepoName,
+        repository: Option<&RepoName>,
     ) -> Result<Option<HeaderValue>, FetchError> {
-        match &self.identity {
-            Identity::Ecr { key, tokens } => tokens
-                .current(key)
-                .await
-                .map(Some)
-                .map_err(|reason| self.no_token(reason)),
-            Identity::Nobody | Identity::Login(_) => Ok(self.bearer.known(repository).await),
+        if let Some((key, tokens)) = &self.ecr {
+            let token = tokens.current(key).await;
+            return token.map(Some).map_err(|error| self.no_token(&error));
         }
+        let bearer = repository.and_then(|repository| self.bearer.known(repository));
+        Ok(bearer.or_else(|| self.remembered()))
     }
 
     /// The header to try once more with; `None` where trying again cannot help.
     pub(super) async fn renew(
         &self,
-        repository: &RepoName,
+        repository: Option<&RepoName>,
         endpoint: &Url,
         refusal: &Refusal,
         body: &error_body::Read,
@@ -127,53 +130,85 @@ impl Authenticator {
         if !refusal.means_expired(body) {
             return Ok(None);
         }
-        if let Identity::Ecr { key, tokens } = &self.identity {
-            let renewed = tokens
-                .renew(key, refused)
-                .await
-                .map_err(|reason| self.no_token(reason))?;
-            return Ok(renewed.filter(|renewed| Some(renewed) != refused));
-        }
-        // A dead token may be refused without a challenge (ECR Public's 400): the last one still holds.
-        let challenge = match &refusal.challenge {
-            None if refused.is_some() => self.bearer.last_demand(repository).map(Challenge::Bearer),
-            challenge => challenge.clone(),
+        let renewed = match &self.ecr {
+            Some((key, tokens)) => tokens.renew(key, refused).await,
+            None => self.answer(repository, endpoint, refusal, refused).await,
         };
-        match &challenge {
+        renewed
+            .map(|renewed| renewed.filter(|renewed| Some(renewed) != refused))
+            .map_err(|error| self.no_token(&error))
+    }
+
+    /// Why a refusal stands, for messages: in the upstream's words, without the credential `sent`, and with what is lacking.
+    pub(super) fn reason(
+        &self,
+        refusal: StatusCode,
+        body: &error_body::Read,
+        path: &str,
+        sent: Option<&HeaderValue>,
+    ) -> String {
+        permission::reason(body, self.ecr.is_some(), refusal, path, sent)
+    }
+
+    async fn answer(
+        &self,
+        repository: Option<&RepoName>,
+        endpoint: &Url,
+        refusal: &Refusal,
+        refused: Option<&HeaderValue>,
+    ) -> Result<Option<HeaderValue>, TokenError> {
+        let wanted = match &refusal.challenge {
             Some(Challenge::Bearer(demand)) => {
-                let login = self.login().await?;
-                let token = self
-                    .bearer
-                    .token(repository, endpoint, demand, login.as_ref(), refused)
-                    .await;
-                token.map(Some).map_err(|reason| self.no_token(reason))
+                let wanted = Wanted::of(demand, endpoint, repository, &self.private_hosts);
+                Some(wanted.map_err(TokenError::Failed)?)
             }
-            Some(Challenge::Basic) => Ok(self
-                .login()
-                .await?
-                .and_then(|login| login.basic())
-                .filter(|new| Some(new) != refused)),
+            Some(Challenge::Basic) => return self.password().await,
+            // A dead token may be refused without a challenge (ECR Public's 400): the last one still holds.
+            None if refused.is_some() => {
+                repository.and_then(|repository| self.bearer.last_demand(repository))
+            }
+            None => None,
+        };
+        match wanted {
+            Some(wanted) => self.bearer.token(repository, &wanted, refused).await,
             None => Ok(None),
         }
     }
 
-    async fn login(&self) -> Result<Option<Login>, FetchError> {
-        match &self.identity {
-            Identity::Nobody | Identity::Ecr { .. } => Ok(None),
-            Identity::Login(Auth::Password { username, password }) => Ok(Some(Login {
-                username: username.clone(),
-                password: password.reveal(),
-            })),
-            Identity::Login(_) => docker_config::login(&self.host)
-                .await
-                .map_err(|reason| self.no_token(reason)),
-        }
+    async fn password(&self) -> Result<Option<HeaderValue>, TokenError> {
+        let header = match self.bearer.source().login(&self.host).await? {
+            None => return Ok(None),
+            Some(Login::Basic(header)) => header,
+            Some(Login::IdentityToken(_)) => {
+                let reason = "docker's config holds an identity token, but the registry wants a password: log in with one";
+                return Err(TokenError::Failed(reason.to_owned()));
+            }
+        };
+        *self.basic() = Some((header.clone(), Instant::now() + BASIC_HOLDS));
+        Ok(Some(header))
     }
 
-    fn no_token(&self, reason: String) -> FetchError {
-        FetchError::Unreachable {
-            upstream: self.host.clone(),
-            source: Trouble::Token(reason),
+    fn remembered(&self) -> Option<HeaderValue> {
+        let basic = self.basic();
+        let (header, until) = basic.as_ref()?;
+        (Instant::now() < *until).then(|| header.clone())
+    }
+
+    fn basic(&self) -> MutexGuard<'_, Option<(HeaderValue, Instant)>> {
+        self.basic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn no_token(&self, error: &TokenError) -> FetchError {
+        match error {
+            TokenError::Refused(status) => FetchError::Refused {
+                upstream: self.host.clone(),
+                status: *status,
+                reason: error.to_string(),
+            },
+            TokenError::Failed(reason) => FetchError::Unreachable {
+                upstream: self.host.clone(),
+                source: Trouble::Token(reason.clone()),
+            },
         }
     }
 }

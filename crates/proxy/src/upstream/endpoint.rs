@@ -4,59 +4,53 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use manifest_model::RepoName;
-use reqwest::{Client, Response, redirect::Policy};
+use reqwest::{Client, Response};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::{
+    answer::{is_redirect, read, remaining_pulls},
     auth::{Authenticator, Refusal},
-    error::{Absent, FetchError, Trouble},
+    budget::{Budget, Kind, Throttle},
+    error::{Absent, Chain, FetchError, Trouble},
+    health::{Failure, Health},
+    patience::Turn,
     redirect,
 };
 use crate::{
-    config::UpstreamConfig,
     protocol::{error_body, host::Host},
+    telemetry::metrics::UpstreamTally,
 };
 
 /// The largest error body read for its code and message.
 const LARGEST_ERROR: usize = 64 * 1024;
 
-/// The longest wait an upstream may ask for and still be quoted.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// How long a small body may take as a whole; the idle timeout alone would let it trickle for ever.
+const LONGEST_BODY: Duration = Duration::from_mins(1);
 
-/// The HTTP client of one upstream: its own connections, trust and timeouts.
-pub(super) fn client(host: &Host, config: &UpstreamConfig) -> Result<Client, FetchError> {
-    let local = |reason: String| FetchError::Unreachable {
-        upstream: host.clone(),
-        source: Trouble::Local(reason),
-    };
-    let mut builder = Client::builder()
-        .user_agent(concat!("archway/", env!("CARGO_PKG_VERSION")))
-        .redirect(Policy::none())
-        .connect_timeout(config.connect_timeout)
-        // Between two pieces of a body. There is no total: a large blob may take an hour, a stalled one may not.
-        .read_timeout(config.idle_timeout)
-        .tcp_nodelay(true);
-    if let Some(path) = &config.ca_file {
-        let pem = std::fs::read(path)
-            .map_err(|error| local(format!("cannot read {}: {error}", path.display())))?;
-        let roots = reqwest::Certificate::from_pem_bundle(&pem)
-            .map_err(|error| local(format!("{} holds no certificates: {error}", path.display())))?;
-        builder = builder.tls_certs_merge(roots);
-    }
-    builder.build().map_err(|source| FetchError::Unreachable {
-        upstream: host.clone(),
-        source: Trouble::Http(source),
-    })
+/// What the endpoints of one upstream share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) host: Host,
+    pub(super) client: Client,
+    pub(super) auth: Authenticator,
+    pub(super) budget: Budget,
+    pub(super) header_timeout: Duration,
+    pub(super) private_hosts: Vec<Host>,
+    pub(super) tally: UpstreamTally,
+    pub(super) tasks: TaskTracker,
 }
 
 /// One place that serves an upstream.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    host: Host,
-    base: Url,
-    client: Client,
-    auth: Arc<Authenticator>,
-    header_timeout: Duration,
+    pub(super) shared: Arc<Shared>,
+    pub(super) base: Url,
+    pub(super) health: Arc<Health>,
+    pub(super) throttle: Throttle,
+    /// The last in the list waits out its 429s; before it there is another to turn to.
+    pub(super) is_last: bool,
 }
 
 /// A question to an endpoint.
@@ -71,6 +65,16 @@ pub(super) struct Ask<'a> {
     pub(super) absent: Absent,
 }
 
+impl Ask<'_> {
+    pub(super) fn kind(&self) -> Kind {
+        match self.absent {
+            Absent::Manifest => Kind::Manifest,
+            Absent::Blob => Kind::Blob,
+            Absent::Repository | Absent::Endpoint => Kind::List,
+        }
+    }
+}
+
 /// What to do with a redirect.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Redirects {
@@ -80,19 +84,13 @@ pub(super) enum Redirects {
 }
 
 impl Endpoint {
-    pub(super) fn new(
-        host: Host,
-        base: Url,
-        client: Client,
-        auth: Arc<Authenticator>,
-        header_timeout: Duration,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, base: Url, is_last: bool) -> Self {
         Self {
-            host,
+            shared,
             base,
-            client,
-            auth,
-            header_timeout,
+            health: Health::new(),
+            throttle: Throttle::default(),
+            is_last,
         }
     }
 
@@ -101,33 +99,28 @@ impl Endpoint {
     }
 
     pub(super) fn host(&self) -> &Host {
-        &self.host
+        &self.shared.host
     }
 
-    /// The answer, if it is a good one: 2xx, or a redirect where those are not followed.
-    ///
-    /// A store that refuses a signed URL gets a fresh one, once: the first may have expired on the way.
-    pub(super) async fn ask(
+    pub(super) async fn judge(
         &self,
-        ask: Ask<'_>,
-        redirects: Redirects,
+        response: Response,
+        absent: Absent,
     ) -> Result<Response, FetchError> {
-        let mut response = self.try_ask(&ask, redirects).await?;
-        if self.is_elsewhere(&response) && is_signature_refusal(response.status()) {
-            response = self.try_ask(&ask, redirects).await?;
-        }
         if response.status().is_success() || response.status().is_redirection() {
             Ok(response)
-        } else if self.is_elsewhere(&response) && response.status() == StatusCode::NOT_FOUND {
-            // The registry has just said that it has the thing: a store without it is trouble, not absence.
+        } else if self.is_elsewhere(&response) {
+            // The registry has just said that it has the thing and that we may: a store that lacks or refuses it is trouble.
             Err(self.broken(Trouble::Status(response.status().as_u16())))
         } else {
-            Err(self.failure(response, ask.absent).await)
+            Err(self.failure(response, absent).await)
         }
     }
 
     /// A part from a store that an earlier answer of this endpoint has redirected to. Any answer but a good one is an error, and
     /// the registry is to be asked again: what was a right address a minute ago may have expired.
+    ///
+    /// It takes no turn in the registry's budget and says nothing about the registry's health.
     pub(super) async fn ask_store(&self, url: &Url, ask: &Ask<'_>) -> Result<Response, FetchError> {
         let response = self.send(ask, url, None).await?;
         if response.status().is_success() {
@@ -142,16 +135,22 @@ impl Endpoint {
         !redirect::same_place(response.url(), &self.base)
     }
 
-    async fn try_ask(&self, ask: &Ask<'_>, redirects: Redirects) -> Result<Response, FetchError> {
+    pub(super) async fn try_ask(
+        &self,
+        ask: &Ask<'_>,
+        redirects: Redirects,
+        turn: Turn,
+    ) -> Result<Response, FetchError> {
         let url = self.url(ask);
-        let mut credential = self.auth.credential(ask.repository).await?;
+        let auth = &self.shared.auth;
+        let mut credential = auth.credential(Some(ask.repository)).await?;
+        self.turn(turn).await?;
         let mut response = self.send(ask, &url, credential.as_ref()).await?;
         if let Some(refusal) = Refusal::of(response.status(), response.headers()) {
             let body = self.error_body(response).await;
-            let renewed = self
-                .auth
+            let renewed = auth
                 .renew(
-                    ask.repository,
+                    Some(ask.repository),
                     &self.base,
                     &refusal,
                     &body,
@@ -159,17 +158,25 @@ impl Endpoint {
                 )
                 .await?;
             let Some(renewed) = renewed else {
-                return Err(self.refused(refusal.status, &body));
+                let reason = auth.reason(refusal.status, &body, &ask.path, credential.as_ref());
+                return Err(self.refused(refusal.status, reason));
             };
+            self.turn(turn).await?;
+            response = self.send(ask, &url, Some(&renewed)).await?;
+            if Refusal::of(response.status(), response.headers()).is_some() {
+                let status = response.status();
+                let body = self.error_body(response).await;
+                let reason = auth.reason(status, &body, &ask.path, Some(&renewed));
+                return Err(self.refused(status, reason));
+            }
             credential = Some(renewed);
-            response = self.send(ask, &url, credential.as_ref()).await?;
         }
-        if response.status().is_redirection() {
+        if is_redirect(response.status()) {
             if redirects == Redirects::Stop {
                 return Ok(response);
             }
             response = self
-                .follow(ask, &url, response, credential.as_ref())
+                .follow(ask, &url, response, credential.as_ref(), turn)
                 .await?;
         }
         Ok(response)
@@ -188,10 +195,11 @@ impl Endpoint {
         first: &Url,
         mut response: Response,
         credential: Option<&HeaderValue>,
+        turn: Turn,
     ) -> Result<Response, FetchError> {
         let mut current = first.clone();
         for _ in 0..redirect::MAX_HOPS {
-            if !response.status().is_redirection() {
+            if !is_redirect(response.status()) {
                 return Ok(response);
             }
             let location = response
@@ -200,13 +208,17 @@ impl Endpoint {
                 .and_then(|value| value.to_str().ok());
             let location =
                 location.ok_or_else(|| self.broken(Trouble::Redirect("it names no target")))?;
-            current = redirect::target(&current, location, &self.base)
+            let private = &self.shared.private_hosts;
+            current = redirect::target(&current, location, &self.base, private)
                 .map_err(|reason| self.broken(Trouble::Redirect(reason)))?;
+            if redirect::same_place(&current, &self.base) {
+                self.turn(turn).await?;
+            }
             // Ours stays with the registry: a store behind it must not see it, and S3 refuses two ways to sign.
             let credential = credential.filter(|_| redirect::same_place(first, &current));
             response = self.send(ask, &current, credential).await?;
         }
-        if response.status().is_redirection() {
+        if is_redirect(response.status()) {
             return Err(self.broken(Trouble::Redirect("too many times")));
         }
         Ok(response)
@@ -218,7 +230,8 @@ impl Endpoint {
         url: &Url,
         credential: Option<&HeaderValue>,
     ) -> Result<Response, FetchError> {
-        let mut request = self
+        let shared = &self.shared;
+        let mut request = shared
             .client
             .request(ask.method.clone(), url.clone())
             .headers(ask.headers.clone());
@@ -226,16 +239,52 @@ impl Endpoint {
         if let Some(credential) = credential {
             request = request.header(header::AUTHORIZATION, credential);
         }
-        match tokio::time::timeout(self.header_timeout, request.send()).await {
+        let asked = Instant::now();
+        let answer = match tokio::time::timeout(shared.header_timeout, request.send()).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(self.unreachable(Trouble::Http(error.without_url()))),
-            Err(_) => Err(self.unreachable(Trouble::Timeout(self.header_timeout))),
+            Ok(Err(error)) => Err(Trouble::Http(error.without_url())),
+            Err(_) => Err(Trouble::Timeout(shared.header_timeout)),
+        };
+        if redirect::same_place(url, &self.base) {
+            self.note(asked, &answer);
         }
+        answer.map_err(|trouble| self.unreachable(trouble))
+    }
+
+    /// Remembers what an answer, or its lack, says about the endpoint.
+    fn note(&self, asked: Instant, answer: &Result<Response, Trouble>) {
+        match answer {
+            Ok(response) if response.status().is_server_error() => {
+                let trouble = Trouble::Status(response.status().as_u16());
+                let now = Instant::now();
+                self.health
+                    .failed(asked, now, Failure::Error, || trouble.to_string());
+            }
+            Ok(response) => {
+                self.health.answered(Instant::now());
+                if response.status() != StatusCode::TOO_MANY_REQUESTS {
+                    self.throttle.answered();
+                }
+                if let Some(left) = remaining_pulls(response.headers()) {
+                    self.shared.tally.pulls_remaining(left);
+                }
+            }
+            Err(trouble) => self.note_trouble(asked, trouble),
+        }
+    }
+
+    fn note_trouble(&self, asked: Instant, trouble: &Trouble) {
+        let failure = match trouble {
+            Trouble::Http(error) if !error.is_connect() && !error.is_timeout() => Failure::Error,
+            _ => Failure::Outage,
+        };
+        let now = Instant::now();
+        self.health
+            .failed(asked, now, failure, || Chain(trouble).to_string());
     }
 
     async fn failure(&self, response: Response, absent: Absent) -> FetchError {
         let status = response.status();
-        let retry_after = retry_after(response.headers());
         match status {
             StatusCode::NOT_FOUND => {
                 let what = match self.error_body(response).await.code.as_str() {
@@ -243,17 +292,13 @@ impl Endpoint {
                     _ => absent,
                 };
                 FetchError::Absent {
-                    upstream: self.host.clone(),
+                    upstream: self.host().clone(),
                     what,
                 }
             }
-            StatusCode::TOO_MANY_REQUESTS => FetchError::Throttled {
-                upstream: self.host.clone(),
-                retry_after,
-            },
             _ if status.is_client_error() => {
                 let body = self.error_body(response).await;
-                self.refused(status, &body)
+                self.refused(status, body.reason().to_owned())
             }
             _ => self.broken(Trouble::Status(status.as_u16())),
         }
@@ -269,31 +314,26 @@ impl Endpoint {
     /// A small body, whole.
     pub(super) async fn bytes(
         &self,
-        mut response: Response,
+        response: Response,
         limit: usize,
     ) -> Result<bytes::Bytes, FetchError> {
-        let mut body = bytes::BytesMut::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.interrupted(error))?
-        {
-            if body.len() + chunk.len() > limit {
-                return Err(self.broken(Trouble::TooLarge(limit)));
+        let (asked, is_elsewhere) = (Instant::now(), self.is_elsewhere(&response));
+        let read = tokio::time::timeout(LONGEST_BODY, read(response, limit)).await;
+        let read = read.unwrap_or(Err(Trouble::Timeout(LONGEST_BODY)));
+        read.map_err(|trouble| match trouble {
+            Trouble::TooLarge(_) => self.broken(trouble),
+            trouble => {
+                if !is_elsewhere {
+                    self.note_trouble(asked, &trouble);
+                }
+                self.unreachable(trouble)
             }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body.freeze())
+        })
     }
 
-    fn refused(&self, status: StatusCode, body: &error_body::Read) -> FetchError {
-        let reason = match (body.code.as_str(), body.message.as_str()) {
-            ("", "") => "it gave no reason".to_owned(),
-            (code, "") => code.to_owned(),
-            (_, message) => message.to_owned(),
-        };
+    fn refused(&self, status: StatusCode, reason: String) -> FetchError {
         FetchError::Refused {
-            upstream: self.host.clone(),
+            upstream: self.host().clone(),
             status: status.as_u16(),
             reason,
         }
@@ -301,44 +341,15 @@ impl Endpoint {
 
     fn unreachable(&self, source: Trouble) -> FetchError {
         FetchError::Unreachable {
-            upstream: self.host.clone(),
+            upstream: self.host().clone(),
             source,
         }
-    }
-
-    /// The body broke off or stalled.
-    pub(super) fn interrupted(&self, error: reqwest::Error) -> FetchError {
-        self.unreachable(Trouble::Http(error.without_url()))
     }
 
     pub(super) fn broken(&self, source: Trouble) -> FetchError {
         FetchError::Broken {
-            upstream: self.host.clone(),
+            upstream: self.host().clone(),
             source,
         }
     }
-}
-
-/// How stores refuse a signed URL whose time is over. A 429 is not among them: asking again at once would make it worse.
-fn is_signature_refusal(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::BAD_REQUEST
-            | StatusCode::UNAUTHORIZED
-            | StatusCode::FORBIDDEN
-            | StatusCode::GONE
-    )
-}
-
-/// `Retry-After` in either of its forms (RFC 9110, section 10.2.3).
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match value.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => httpdate::parse_http_date(value)
-            .ok()?
-            .duration_since(std::time::SystemTime::now())
-            .ok()?,
-    };
-    Some(wait.min(LONGEST_RETRY_AFTER))
 }

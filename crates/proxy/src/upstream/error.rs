@@ -111,6 +111,14 @@ pub enum Trouble {
     /// The token endpoint or the credentials.
     #[error("no token could be had: {0}")]
     Token(String),
+    /// It has failed before, and is not asked until a probe is answered.
+    #[error("it is not asked for now, after {reason}")]
+    Resting {
+        /// What happened last.
+        reason: std::sync::Arc<str>,
+        /// When it is worth coming again.
+        retry_in: Duration,
+    },
     /// The credentials' file, a certificate or another local matter.
     #[error("{0}")]
     Local(String),

@@ -1,10 +1,13 @@
 //! Manifests and indexes: by tag, by digest, and what a tag points at now.
 
-use http::{HeaderMap, HeaderValue, Method, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use manifest_model::{Algorithm, Digest, Manifest, MediaType, Reference, RepoName, Tag};
+use reqwest::Response;
 
 use super::{
     Upstream,
+    budget::Urgency,
     endpoint::{Ask, Endpoint, Redirects},
     error::{Absent, FetchError, Trouble},
 };
@@ -21,7 +24,23 @@ impl Upstream {
         repository: &RepoName,
         reference: &Reference,
     ) -> Result<Manifest, FetchError> {
-        self.first_answer(|endpoint| fetch(endpoint, repository, reference))
+        self.hedged_answer(|endpoint| async move {
+            let manifest = fetch(endpoint, repository, reference, None).await?;
+            // Nothing was said that could be unchanged.
+            manifest.ok_or_else(|| endpoint.broken(Trouble::Status(304)))
+        })
+        .await
+    }
+
+    /// The manifest of `tag`, or `None` where it is `known` still: for registries that do not say a tag's digest.
+    pub async fn manifest_unless(
+        &self,
+        repository: &RepoName,
+        tag: &Tag,
+        known: &Digest,
+    ) -> Result<Option<Manifest>, FetchError> {
+        let reference = &Reference::Tag(tag.clone());
+        self.hedged_answer(|endpoint| fetch(endpoint, repository, reference, Some(known)))
             .await
     }
 
@@ -30,17 +49,13 @@ impl Upstream {
         &self,
         repository: &RepoName,
         tag: &Tag,
+        urgency: Urgency,
     ) -> Result<Option<Digest>, FetchError> {
         self.first_answer(|endpoint| async move {
             let reference = Reference::Tag(tag.clone());
-            let response = endpoint
-                .ask(ask(Method::HEAD, repository, &reference), Redirects::Follow)
-                .await?;
-            let digest = response
-                .headers()
-                .get(DOCKER_CONTENT_DIGEST)
-                .and_then(|value| value.to_str().ok());
-            Ok(digest.and_then(|digest| digest.parse().ok()))
+            let ask = ask(Method::HEAD, repository, &reference);
+            let response = endpoint.ask_as(urgency, ask, Redirects::Follow).await?;
+            Ok(told_digest(&response))
         })
         .await
     }
@@ -50,18 +65,31 @@ async fn fetch(
     endpoint: &Endpoint,
     repository: &RepoName,
     reference: &Reference,
-) -> Result<Manifest, FetchError> {
-    let response = endpoint
-        .ask(ask(Method::GET, repository, reference), Redirects::Follow)
-        .await?;
+    known: Option<&Digest>,
+) -> Result<Option<Manifest>, FetchError> {
+    let mut ask = ask(Method::GET, repository, reference);
+    if let Some(known) = known {
+        let etag = HeaderValue::try_from(format!("\"{known}\"")).expect("digests are header text");
+        ask.headers.insert(header::IF_NONE_MATCH, etag);
+    }
+    let response = endpoint.ask(ask, Redirects::Follow).await?;
+    if known.is_some() && response.status() == StatusCode::NOT_MODIFIED {
+        return Ok(None);
+    }
     let content_type: Option<MediaType> = response
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.parse().ok());
+    let told = told_digest(&response);
     let bytes = endpoint.bytes(response, LARGEST_MANIFEST).await?;
     let algorithm = match reference {
-        Reference::Tag(_) => Algorithm::Sha256,
+        Reference::Tag(_) => {
+            if let Some(told) = told.filter(|told| Digest::of(told.algorithm(), &bytes) != *told) {
+                return settle(endpoint, repository, told, bytes, content_type).await;
+            }
+            Algorithm::Sha256
+        }
         Reference::Digest(expected) => {
             let actual = Digest::of(expected.algorithm(), &bytes);
             if actual != *expected {
@@ -74,7 +102,33 @@ async fn fetch(
         }
     };
     Manifest::parse(bytes, content_type.as_ref(), algorithm)
+        .map(Some)
         .map_err(|error| endpoint.broken(Trouble::Manifest(error)))
+}
+
+/// A tag's bytes are not what their header says: either they are damaged or the header lies. What the upstream has under the
+/// digest it named decides; where it has nothing there, the header lied.
+async fn settle(
+    endpoint: &Endpoint,
+    repository: &RepoName,
+    told: Digest,
+    bytes: Bytes,
+    content_type: Option<MediaType>,
+) -> Result<Option<Manifest>, FetchError> {
+    let reference = Reference::Digest(told);
+    match Box::pin(fetch(endpoint, repository, &reference, None)).await {
+        Err(FetchError::Absent { .. }) => {
+            Manifest::parse(bytes, content_type.as_ref(), Algorithm::Sha256)
+                .map(Some)
+                .map_err(|error| endpoint.broken(Trouble::Manifest(error)))
+        }
+        answer => answer,
+    }
+}
+
+fn told_digest(response: &Response) -> Option<Digest> {
+    let value = response.headers().get(DOCKER_CONTENT_DIGEST)?;
+    value.to_str().ok()?.parse().ok()
 }
 
 fn ask<'a>(method: Method, repository: &'a RepoName, reference: &Reference) -> Ask<'a> {
@@ -90,7 +144,7 @@ fn ask<'a>(method: Method, repository: &'a RepoName, reference: &Reference) -> A
 }
 
 /// All six types, always: asked for fewer, ECR converts what it has into something else.
-fn accept_everything() -> HeaderMap {
+pub(super) fn accept_everything() -> HeaderMap {
     let types: Vec<_> = MediaType::MANIFESTS
         .iter()
         .map(|kind| kind.as_str().to_owned())

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 
-use super::{EcrTokens, FetchError, Upstream};
-use crate::{config::Upstreams, protocol::host::Host};
+use tokio_util::task::TaskTracker;
+
+use super::{EcrTokens, FetchError, Standing, Upstream};
+use crate::{config::Upstreams, protocol::host::Host, telemetry::metrics::UpstreamMetrics};
 
 /// Upstreams kept at the same time. A pattern such as every ECR host can mean any number of them.
 const MAX_UPSTREAMS: u64 = 1000;
@@ -16,15 +18,20 @@ pub struct Registry {
     config: Upstreams,
     known: Cache<Host, Arc<Upstream>>,
     ecr: Arc<EcrTokens>,
+    metrics: UpstreamMetrics,
+    /// Probes. Nobody waits for them at the end: what they find out concerns nobody then.
+    tasks: TaskTracker,
 }
 
 impl Registry {
     /// Nothing is contacted or built before it is asked for.
-    pub fn new(config: Upstreams) -> Self {
+    pub fn new(config: Upstreams, metrics: UpstreamMetrics) -> Self {
         Self {
             config,
             known: Cache::new(MAX_UPSTREAMS),
             ecr: Arc::default(),
+            metrics,
+            tasks: TaskTracker::new(),
         }
     }
 
@@ -41,7 +48,25 @@ impl Registry {
         let Some(config) = self.config.find(host) else {
             return Ok(None);
         };
-        let made = Arc::new(Upstream::new(host.clone(), config, &self.ecr)?);
+        let tally = self.metrics.tally(&config.pattern);
+        let tasks = self.tasks.clone();
+        let made = Arc::new(Upstream::new(
+            host.clone(),
+            config,
+            &self.ecr,
+            tally,
+            tasks,
+        )?);
         Ok(Some(self.known.get_with(host.clone(), || made)))
+    }
+
+    /// How every endpoint stands that was asked before, in the order of their names.
+    pub fn standings(&self) -> Vec<Standing> {
+        let mut known: Vec<_> = self.known.iter().map(|(_, upstream)| upstream).collect();
+        known.sort_by(|a, b| a.host().cmp(b.host()));
+        known
+            .iter()
+            .flat_map(|upstream| upstream.standings())
+            .collect()
     }
 }

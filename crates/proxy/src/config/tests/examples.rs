@@ -33,7 +33,9 @@ fn the_example_shows_every_key_there_is() {
             &pair.toml(),
         )
         .replace("/run/secrets/hub", file)
-        .replace("/etc/archway/ca.pem", file);
+        .replace("/etc/archway/ca.pem", file)
+        .replace("/etc/archway/client.pem", file)
+        .replace("/etc/archway/client.key", file);
     let config = Config::parse("archway.example.toml", &text).unwrap();
     let shown: Vec<_> = EXAMPLE
         .lines()

@@ -1,6 +1,7 @@
 //! Each mistake with the picture that is shown for it, word for word.
 
 mod auth;
+mod limits;
 mod rules;
 mod syntax;
 mod tls;

@@ -48,10 +48,21 @@ tag_ttl = "0s"
 stale_if_error = "365d"
 not_found_ttl = "1500ms"
 immutable_tags = ["v*.*.*", "?"]
+tag_ttls = { "nightly-*" = "5m", "*" = "0s" }
+serve_deleted_tags = true
 connect_timeout = "1ms"
 header_timeout = "1h 1s"
 idle_timeout = "2m"
 ca_file = "/dev/null"
+rate = "5/s"
+manifest_rate = "100/6h"
+blob_rate = "7/1500ms"
+burst = 3
+patience = "0s"
+hedge_after = "250ms"
+client_cert_file = "/dev/null"
+client_key_file = "/dev/null"
+private_hosts = ["minio.internal", "10.0.0.7:9000"]
 
 [[upstream."ghcr.io".virtual_index]]
 name = "team/*:*"
@@ -84,6 +95,12 @@ auth = { ecr = { endpoint = "http://127.0.0.1:22100", region = "eu-west-1" } }
 
 [upstream."public.ecr.aws"]
 auth = "ecr-public"
+
+[upstream."ecr-public.aws.com"]
+auth = { ecr_public = { endpoint = "http://127.0.0.1:22100", role_arn = "arn:aws:iam::123456789012:role/pull" } }
+
+[upstream."*.dkr.ecr.*.amazonaws.com.cn"]
+auth = { ecr = { role_arn = "arn:aws-cn:iam::123456789012:role/team/pull", external_id = "archway-4711" } }
 
 [log]
 format = "json"
@@ -127,6 +144,9 @@ fn a_login_reads_back_by_its_file() {
         "{{ username = \"a \\\"b\\\"\", password_file = \"{}\" }}",
         file.path().display()
     );
+    assert_comes_back(&format!("[upstream.\"docker.io\"]\nauth = {login}"));
+    // A variable that every process has, whatever it holds.
+    let login = "{ username = \"me\", password_env = \"PATH\" }";
     assert_comes_back(&format!("[upstream.\"docker.io\"]\nauth = {login}"));
 }
 

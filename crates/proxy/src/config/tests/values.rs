@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::{Auth, Config, EcrAuth, LogFormat, Resolve};
+use crate::config::{Auth, Config, EcrAuth, EcrPublicAuth, LogFormat, Resolve};
 use crate::protocol::host::Host;
 
 fn parse(text: &str) -> Config {
@@ -153,6 +153,7 @@ fn who_archway_is_follows_from_the_host_unless_it_is_said() {
         Some(Auth::Ecr(EcrAuth {
             endpoint,
             region: region.to_owned(),
+            role: None,
         }))
     };
     assert_eq!(
@@ -165,7 +166,13 @@ fn who_archway_is_follows_from_the_host_unless_it_is_said() {
     );
     assert_eq!(auth("registry.internal.example"), ecr(None, "eu-west-1"));
     assert_eq!(auth("public.ecr.aws"), Some(Auth::Anonymous));
-    assert_eq!(auth("ecr-public.aws.com"), Some(Auth::EcrPublic));
+    assert_eq!(
+        auth("ecr-public.aws.com"),
+        Some(Auth::EcrPublic(EcrPublicAuth {
+            endpoint: None,
+            role: None
+        }))
+    );
     assert_eq!(auth("quay.io"), Some(Auth::DockerConfig));
     assert_eq!(
         auth("123456789012.dkr.ecr.eu-west-1.amazonaws.com"),

@@ -20,8 +20,8 @@ pub enum Auth {
     Anonymous,
     /// The identity the AWS SDK finds, for a private ECR registry.
     Ecr(EcrAuth),
-    /// The identity the AWS SDK finds, for ECR Public.
-    EcrPublic,
+    /// The identity the AWS SDK finds, signed in to ECR Public.
+    EcrPublic(EcrPublicAuth),
     /// What docker's `config.json` and its credential helpers say for the host.
     DockerConfig,
     /// A name and a password, for Basic and for Bearer.
@@ -40,6 +40,26 @@ pub struct EcrAuth {
     pub endpoint: Option<Url>,
     /// The region whose API gives the token.
     pub region: String,
+    /// Who to become before asking.
+    pub role: Option<Role>,
+}
+
+/// How tokens for ECR Public are had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EcrPublicAuth {
+    /// The ECR Public API, when it is not Amazon's own.
+    pub endpoint: Option<Url>,
+    /// Who to become before asking.
+    pub role: Option<Role>,
+}
+
+/// A role that is taken on (STS `AssumeRole`) with the identity the AWS SDK finds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Role {
+    /// `arn:aws:iam::123456789012:role/NAME`.
+    pub arn: String,
+    /// What the role's owner wants to hear from third parties.
+    pub external_id: Option<String>,
 }
 
 /// `Auth` before the host is known.
@@ -53,8 +73,9 @@ pub(super) enum AuthSetting {
         endpoint: Option<Url>,
         /// `None` takes the one in the host's name.
         region: Option<String>,
+        role: Option<Role>,
     },
-    EcrPublic,
+    EcrPublic(EcrPublicAuth),
     DockerConfig,
     Password {
         username: String,
@@ -71,18 +92,24 @@ impl AuthSetting {
                 Some(region) => Auth::Ecr(EcrAuth {
                     endpoint: None,
                     region,
+                    role: None,
                 }),
                 None => Auth::Anonymous,
             },
             AuthSetting::Anonymous => Auth::Anonymous,
-            AuthSetting::Ecr { endpoint, region } => {
+            AuthSetting::Ecr {
+                endpoint,
+                region,
+                role,
+            } => {
                 let region = region.clone().or_else(ecr_region)?;
                 Auth::Ecr(EcrAuth {
                     endpoint: endpoint.clone(),
                     region,
+                    role: role.clone(),
                 })
             }
-            AuthSetting::EcrPublic => Auth::EcrPublic,
+            AuthSetting::EcrPublic(auth) => Auth::EcrPublic(auth.clone()),
             AuthSetting::DockerConfig => Auth::DockerConfig,
             AuthSetting::Password { username, password } => Auth::Password {
                 username: username.clone(),
@@ -129,27 +156,51 @@ impl AuthSetting {
             AuthSetting::Ecr {
                 endpoint: None,
                 region: None,
+                role: None,
             } => "ecr",
-            AuthSetting::Ecr { endpoint, region } => {
-                let endpoint = endpoint
-                    .as_ref()
-                    .map(|url| format!("endpoint = {}", quoted(&endpoint::text(url))));
-                let region = region
-                    .as_ref()
-                    .map(|region| format!("region = {}", quoted(region)));
-                let keys: Vec<_> = endpoint.into_iter().chain(region).collect();
-                return Some(format!("{{ ecr = {{ {} }} }}", keys.join(", ")));
+            AuthSetting::Ecr {
+                endpoint,
+                region,
+                role,
+            } => {
+                let region = region.as_ref().map(|region| ("region", region.clone()));
+                let keys = aws_keys(endpoint.as_ref(), role.as_ref()).chain(region);
+                return Some(format!("{{ ecr = {} }}", inline_table(keys)));
             }
-            AuthSetting::EcrPublic => "ecr-public",
+            AuthSetting::EcrPublic(EcrPublicAuth {
+                endpoint: None,
+                role: None,
+            }) => "ecr-public",
+            AuthSetting::EcrPublic(EcrPublicAuth { endpoint, role }) => {
+                let keys = aws_keys(endpoint.as_ref(), role.as_ref());
+                return Some(format!("{{ ecr_public = {} }}", inline_table(keys)));
+            }
             AuthSetting::DockerConfig => "docker-config",
             AuthSetting::Password { username, password } => {
-                let file = quoted(&password.path().to_string_lossy());
-                return Some(format!(
-                    "{{ username = {}, password_file = {file} }}",
-                    quoted(username)
-                ));
+                let (key, value) = password.key();
+                let keys = [("username", username.clone()), (key, value)];
+                return Some(inline_table(keys));
             }
         };
         Some(quoted(word))
     }
+}
+
+fn aws_keys(
+    endpoint: Option<&Url>,
+    role: Option<&Role>,
+) -> impl Iterator<Item = (&'static str, String)> {
+    let endpoint = endpoint.map(|url| ("endpoint", endpoint::text(url)));
+    let arn = role.map(|role| ("role_arn", role.arn.clone()));
+    let external_id = role.and_then(|role| role.external_id.clone());
+    let external_id = external_id.map(|id| ("external_id", id));
+    endpoint.into_iter().chain(arn).chain(external_id)
+}
+
+fn inline_table(keys: impl IntoIterator<Item = (&'static str, String)>) -> String {
+    let pairs: Vec<_> = keys
+        .into_iter()
+        .map(|(key, value)| format!("{key} = {}", quoted(&value)))
+        .collect();
+    format!("{{ {} }}", pairs.join(", "))
 }

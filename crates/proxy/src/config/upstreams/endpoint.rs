@@ -48,9 +48,11 @@ impl Meaning for Endpoint {
             return Err(Wrong::new(format!("`{}` is not supported", url.scheme()))
                 .help("use https:// or http://"));
         }
-        let wrong = if !url.username().is_empty() || url.password().is_some() {
-            "credentials do not belong into a URL: use `auth`"
-        } else if url.query().is_some() || url.fragment().is_some() {
+        if !url.username().is_empty() || url.password().is_some() {
+            let wrong = Wrong::new("credentials do not belong into a URL: use `auth`").secret();
+            return Err(wrong.help(format!("write \"{}\"", self::text(&url))));
+        }
+        let wrong = if url.query().is_some() || url.fragment().is_some() {
             "an endpoint has no query and no fragment"
         } else if url.path() != "/" {
             "an endpoint has no path: /v2/ is added"

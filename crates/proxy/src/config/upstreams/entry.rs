@@ -1,6 +1,5 @@
 //! One `[upstream."HOST"]` table and its defaults.
 
-use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,16 +11,18 @@ use url::Url;
 use crate::protocol::host::{Host, HostPattern};
 
 use super::auth::{Auth, AuthSetting, RawAuth};
+use super::client_certificate::{ClientCertificate, readable};
 use super::endpoint::{self, Endpoint};
+use super::limits::{Limits, Rate, RawLimits};
 use super::repositories::{RawRepositories, Repositories};
+use super::resolve::Resolve;
 use super::rules::{RawAlias, RawVirtualIndex, Rules};
 use crate::config::error::{Problem, Problems};
-use crate::config::field::{Count, Field, Meaning, Wrong, or};
+use crate::config::field::{Count, Entries, Field, Meaning, or};
 use crate::config::platform::PlatformValue;
 use crate::config::print::{Page, quoted};
-use crate::config::suggest;
 use crate::config::tag_pattern::TagPattern;
-use crate::config::units::{Interval, Timeout};
+use crate::config::units::{self, Interval, Timeout};
 
 const DEFAULT_TAG_TTL: Interval = Interval(Duration::from_mins(1));
 const DEFAULT_STALE_IF_ERROR: Interval = Interval(Duration::from_hours(24));
@@ -35,6 +36,8 @@ const MOST_PARALLEL: usize = 64;
 /// How one upstream host is reached and how long its answers hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpstreamConfig {
+    /// The key of its table: of these there are as many as the file has, so metrics may be labelled with it.
+    pub pattern: HostPattern,
     /// Base URLs without a path, tried in order; never empty.
     pub endpoints: Vec<Url>,
     /// Who Archway is there.
@@ -53,6 +56,10 @@ pub struct UpstreamConfig {
     pub not_found_ttl: Duration,
     /// Tags that never change once seen.
     pub immutable_tags: Vec<TagPattern>,
+    /// Tags with a time of their own instead of `tag_ttl`; the first that matches counts.
+    pub tag_ttls: Vec<(TagPattern, Duration)>,
+    /// Whether a tag is still served after the upstream has said that it is gone.
+    pub serve_deleted_tags: bool,
     /// The longest time to a connection, TLS included; never zero.
     pub connect_timeout: Duration,
     /// The longest time from a request to the headers of its answer; never zero.
@@ -65,6 +72,12 @@ pub struct UpstreamConfig {
     pub parallel: usize,
     /// Names answered from other names.
     pub rules: Rules,
+    /// Hosts in private networks that this upstream may name as token realms and redirect to.
+    pub private_hosts: Vec<Host>,
+    /// How often it is asked, and how long a call waits for its turn.
+    pub limits: Limits,
+    /// What Archway shows when the upstream asks for a certificate.
+    pub client_certificate: Option<ClientCertificate>,
 }
 
 impl UpstreamConfig {
@@ -82,17 +95,6 @@ impl UpstreamConfig {
     }
 }
 
-/// When a tag that is an index is answered by one of its children.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resolve {
-    /// Only when the client's `Accept` takes no index.
-    Needed,
-    /// Then, or when the client's platform was said explicitly.
-    Explicit,
-    /// Then, or when there is any hint but a default.
-    Always,
-}
-
 /// A table of the file, for all hosts its key means.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry {
@@ -107,12 +109,17 @@ pub(super) struct Entry {
     stale_if_error: Interval,
     not_found_ttl: Interval,
     immutable_tags: Vec<TagPattern>,
+    tag_ttls: Vec<(TagPattern, Duration)>,
+    serve_deleted_tags: bool,
     connect_timeout: Timeout,
     header_timeout: Timeout,
     idle_timeout: Timeout,
     ca_file: Option<PathBuf>,
     parallel: usize,
     rules: Rules,
+    private_hosts: Vec<Host>,
+    limits: Limits,
+    client_certificate: Option<ClientCertificate>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -132,6 +139,8 @@ pub(in super::super) struct RawUpstream {
     stale_if_error: Option<Field<Interval>>,
     not_found_ttl: Option<Field<Interval>>,
     immutable_tags: Vec<Field<TagPattern>>,
+    tag_ttls: Entries<TagPattern, Field<Interval>>,
+    serve_deleted_tags: bool,
     connect_timeout: Option<Field<Timeout>>,
     header_timeout: Option<Field<Timeout>>,
     idle_timeout: Option<Field<Timeout>>,
@@ -139,6 +148,15 @@ pub(in super::super) struct RawUpstream {
     parallel: Option<Count>,
     virtual_index: Vec<RawVirtualIndex>,
     alias: Vec<RawAlias>,
+    private_hosts: Vec<Field<Host>>,
+    rate: Option<Field<Rate>>,
+    manifest_rate: Option<Field<Rate>>,
+    blob_rate: Option<Field<Rate>>,
+    burst: Option<Count>,
+    patience: Option<Field<Interval>>,
+    hedge_after: Option<Field<Timeout>>,
+    client_cert_file: Option<Field<PathBuf>>,
+    client_key_file: Option<Field<PathBuf>>,
 }
 
 impl Entry {
@@ -149,16 +167,16 @@ impl Entry {
     /// The entry, and the virtual hosts the table claims.
     pub(super) fn resolve(
         pattern: HostPattern,
-        raw: RawUpstream,
+        mut raw: RawUpstream,
         problems: &mut Problems,
     ) -> (Entry, Vec<Field<Host>>) {
+        let (limits, client_certificate) = (raw.limits(), raw.client_certificate(problems));
         let auth = raw
             .auth
             .map(|auth| AuthSetting::resolve(auth, &pattern, problems));
         let platform = raw
             .platform
             .and_then(|field| field.take("platform", problems));
-        let tags = raw.immutable_tags.into_iter();
         let entry = Entry {
             pattern,
             endpoints: raw
@@ -181,9 +199,9 @@ impl Entry {
                 DEFAULT_NOT_FOUND_TTL,
                 problems,
             ),
-            immutable_tags: tags
-                .filter_map(|field| field.take("immutable_tags", problems))
-                .collect(),
+            immutable_tags: list(raw.immutable_tags, "immutable_tags", problems),
+            tag_ttls: tag_ttls(raw.tag_ttls, problems),
+            serve_deleted_tags: raw.serve_deleted_tags,
             connect_timeout: or(
                 raw.connect_timeout,
                 "connect_timeout",
@@ -202,11 +220,13 @@ impl Entry {
                 DEFAULT_IDLE_TIMEOUT,
                 problems,
             ),
-            ca_file: raw.ca_file.and_then(|field| readable(field, problems)),
-            parallel: raw
-                .parallel
-                .and_then(|count| count.take("parallel", 1..=MOST_PARALLEL, problems))
-                .unwrap_or(DEFAULT_PARALLEL),
+            ca_file: raw
+                .ca_file
+                .and_then(|field| readable(field, "ca_file", problems)),
+            private_hosts: list(raw.private_hosts, "private_hosts", problems),
+            limits: limits.resolve(problems),
+            client_certificate,
+            parallel: parallel(raw.parallel, problems),
             rules: Rules::resolve(raw.virtual_index, raw.alias, problems),
         };
         (entry, raw.hosts)
@@ -219,6 +239,7 @@ impl Entry {
             listed => listed.to_vec(),
         };
         Some(UpstreamConfig {
+            pattern: self.pattern.clone(),
             endpoints,
             auth: self.auth.for_host(host)?,
             platform: self.platform.clone(),
@@ -228,12 +249,17 @@ impl Entry {
             stale_if_error: self.stale_if_error.0,
             not_found_ttl: self.not_found_ttl.0,
             immutable_tags: self.immutable_tags.clone(),
+            tag_ttls: self.tag_ttls.clone(),
+            serve_deleted_tags: self.serve_deleted_tags,
             connect_timeout: self.connect_timeout.0,
             header_timeout: self.header_timeout.0,
             idle_timeout: self.idle_timeout.0,
             ca_file: self.ca_file.clone(),
             parallel: self.parallel,
             rules: self.rules.clone(),
+            private_hosts: self.private_hosts.clone(),
+            limits: self.limits.clone(),
+            client_certificate: self.client_certificate.clone(),
         })
     }
 
@@ -265,6 +291,12 @@ impl Entry {
         page.duration("stale_if_error", self.stale_if_error.0);
         page.duration("not_found_ttl", self.not_found_ttl.0);
         page.list("immutable_tags", &self.immutable_tags);
+        let ttls = self.tag_ttls.iter();
+        page.map(
+            "tag_ttls",
+            ttls.map(|(pattern, ttl)| (pattern, units::duration(*ttl))),
+        );
+        page.raw("serve_deleted_tags", self.serve_deleted_tags);
         page.duration("connect_timeout", self.connect_timeout.0);
         page.duration("header_timeout", self.header_timeout.0);
         page.duration("idle_timeout", self.idle_timeout.0);
@@ -272,6 +304,11 @@ impl Entry {
             page.string("ca_file", &file.to_string_lossy());
         }
         page.raw("parallel", self.parallel);
+        page.list("private_hosts", &self.private_hosts);
+        self.limits.print(page);
+        if let Some(certificate) = &self.client_certificate {
+            certificate.print(page);
+        }
         self.rules.print(&quoted(self.pattern.as_str()), page);
         self.repositories.print(self.pattern.as_str(), page);
     }
@@ -289,42 +326,47 @@ fn endpoints(list: Spanned<Vec<Field<Endpoint>>>, problems: &mut Problems) -> Ve
         .collect()
 }
 
-/// The path, when the file can be opened: a missing one shows at start rather than at the first pull.
-fn readable(field: Field<PathBuf>, problems: &mut Problems) -> Option<PathBuf> {
-    let span: Range<usize> = field.span.clone();
-    let path = field.take("ca_file", problems)?;
-    match std::fs::read(&path) {
-        Ok(_) => Some(path),
-        Err(error) => {
-            let problem = Problem::new(span, "`ca_file` cannot be read");
-            problems.add(
-                problem
-                    .label(error.to_string())
-                    .help("name a file of certificates in PEM form"),
-            );
-            None
+impl RawUpstream {
+    fn client_certificate(&mut self, problems: &mut Problems) -> Option<ClientCertificate> {
+        let (chain, key) = (self.client_cert_file.take(), self.client_key_file.take());
+        ClientCertificate::resolve(chain, key, problems)
+    }
+
+    fn limits(&mut self) -> RawLimits {
+        RawLimits {
+            rate: self.rate.take(),
+            manifest_rate: self.manifest_rate.take(),
+            blob_rate: self.blob_rate.take(),
+            burst: self.burst.take(),
+            patience: self.patience.take(),
+            hedge_after: self.hedge_after.take(),
         }
     }
 }
 
-impl Resolve {
-    const ALL: [Resolve; 3] = [Resolve::Needed, Resolve::Explicit, Resolve::Always];
-
-    /// The mode's word in the file.
-    pub fn word(self) -> &'static str {
-        match self {
-            Resolve::Needed => "needed",
-            Resolve::Explicit => "explicit",
-            Resolve::Always => "always",
-        }
-    }
+fn parallel(count: Option<Count>, problems: &mut Problems) -> usize {
+    count
+        .and_then(|count| count.take("parallel", 1..=MOST_PARALLEL, problems))
+        .unwrap_or(DEFAULT_PARALLEL)
 }
 
-impl Meaning for Resolve {
-    const WHAT: &'static str = "one of the modes";
-    const EXAMPLE: &'static str = "\"explicit\"";
+fn list<T: Meaning>(fields: Vec<Field<T>>, key: &str, problems: &mut Problems) -> Vec<T> {
+    let fields = fields.into_iter();
+    fields
+        .filter_map(|field| field.take(key, problems))
+        .collect()
+}
 
-    fn read(text: &str) -> Result<Self, Wrong> {
-        suggest::word(text, Resolve::ALL.map(|mode| (mode.word(), mode)))
-    }
+fn tag_ttls(
+    entries: Entries<TagPattern, Field<Interval>>,
+    problems: &mut Problems,
+) -> Vec<(TagPattern, Duration)> {
+    let entries = entries.0.into_iter();
+    entries
+        .filter_map(|(pattern, ttl)| {
+            let pattern = pattern.take("tag_ttls", problems);
+            let ttl = ttl.take("tag_ttls", problems);
+            pattern.zip(ttl.map(|Interval(ttl)| ttl))
+        })
+        .collect()
 }

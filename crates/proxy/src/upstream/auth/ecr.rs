@@ -1,47 +1,67 @@
-//! ECR's tokens: one per region and API endpoint, good for every account the identity may read there.
+//! ECR's tokens: one per principal, region and API, good for every account the principal may read there.
 //!
-//! A token lives twelve hours. It is renewed at half of that, kept while renewal fails, and renewed at once when a registry
-//! refuses it, at most once in [`SHORTEST_LIFE`]: where a token so renewed is refused too, the token is not what is wrong.
+//! A token lives twelve hours. It is renewed at about half of that behind the request that finds it due, kept while renewal
+//! fails, and renewed at once, though never in a loop, when a registry refuses it.
+
+mod api;
+mod chain;
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::Duration,
 };
 
-use aws_config::{BehaviorVersion, Region};
-use aws_sdk_ecr::error::DisplayErrorContext;
 use http::HeaderValue;
-use tokio::sync::Mutex as AsyncMutex;
+use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::sensitive;
-use crate::config::EcrAuth;
+use self::api::Api;
+use super::slot::{Slot, Standing, Token, TokenError, Turn};
+use crate::config::{EcrAuth, EcrPublicAuth, Role};
 
-/// How soon after a forced renewal another one may be forced.
-const SHORTEST_LIFE: Duration = Duration::from_secs(5);
-
-/// How long a token is used where the answer gives no usable expiry (stand-ins answer with one long past).
-const UNKNOWN_LIFE: Duration = Duration::from_hours(1);
-
-/// How long a failed renewal is not tried again while the old token may still be good.
-const PAUSE: Duration = Duration::from_mins(1);
-
-/// How long the API, and the credential chain behind it, may take.
+/// How long the API, and the chain of credentials behind it, may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// What a token is for: everything in a region, from one API.
+/// What a token is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct EcrKey {
-    region: String,
+pub(super) struct EcrKey {
+    service: Service,
     endpoint: Option<String>,
+    role: Option<Role>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Service {
+    /// Every private registry of a region.
+    Private { region: String },
+    /// ECR Public, whose API is in one region alone.
+    Public,
 }
 
 impl EcrKey {
     pub(super) fn of(auth: &EcrAuth) -> Self {
         Self {
-            region: auth.region.clone(),
+            service: Service::Private {
+                region: auth.region.clone(),
+            },
             endpoint: auth.endpoint.as_ref().map(|url| url.as_str().to_owned()),
+            role: auth.role.clone(),
+        }
+    }
+
+    pub(super) fn of_public(auth: &EcrPublicAuth) -> Self {
+        Self {
+            service: Service::Public,
+            endpoint: auth.endpoint.as_ref().map(|url| url.as_str().to_owned()),
+            role: auth.role.clone(),
+        }
+    }
+
+    fn region(&self) -> &str {
+        match &self.service {
+            Service::Private { region } => region,
+            Service::Public => "us-east-1",
         }
     }
 }
@@ -49,57 +69,37 @@ impl EcrKey {
 /// All ECR tokens of this process.
 #[derive(Debug, Default)]
 pub struct EcrTokens {
-    slots: Mutex<HashMap<EcrKey, Arc<Slot>>>,
+    places: Mutex<HashMap<EcrKey, Arc<Place>>>,
+    /// Renewals behind a request. They are bounded in time, and shutdown need not wait for them.
+    renewals: TaskTracker,
 }
 
-/// The token of one key. The lock is held while a renewal runs, so there is one at a time and the others wait for its result.
-#[derive(Debug, Default)]
-struct Slot {
-    state: AsyncMutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    client: Option<aws_sdk_ecr::Client>,
-    token: Option<Token>,
-    last_forced: Option<Instant>,
-    last_failure: Option<Instant>,
-}
-
-#[derive(Clone, Debug)]
-struct Token {
-    header: HeaderValue,
-    renew: Instant,
+#[derive(Debug)]
+struct Place {
+    slot: Slot,
+    api: Api,
 }
 
 impl EcrTokens {
-    /// The token to send. While renewal fails the old one is given: it may be good for hours yet, and the registry says when not.
-    pub(super) async fn current(&self, key: &EcrKey) -> Result<HeaderValue, String> {
-        let slot = self.slot(key);
-        let mut state = slot.state.lock().await;
-        match &state.token {
-            Some(token) if Instant::now() < token.renew => return Ok(token.header.clone()),
-            Some(token)
-                if state
-                    .last_failure
-                    .is_some_and(|failed| failed.elapsed() < PAUSE) =>
-            {
-                return Ok(token.header.clone());
+    /// The token to send. While renewal fails the old one is given: it may be good for hours yet, and the registry says when
+    /// it is not.
+    pub(super) async fn current(&self, key: &EcrKey) -> Result<HeaderValue, TokenError> {
+        let place = self.place(key);
+        match place.slot.standing() {
+            Standing::Good(header) => Ok(header),
+            Standing::Due(header, turn) => {
+                self.renewals
+                    .spawn(async move { place.renew_behind(turn).await });
+                Ok(header)
             }
-            _ => {}
-        }
-        match state.fetch(key).await {
-            Ok(header) => Ok(header),
-            Err(reason) => match &state.token {
-                Some(token) => {
-                    warn!(
-                        region = key.region,
-                        reason, "an ECR token could not be renewed; the old one is used on"
-                    );
-                    Ok(token.header.clone())
+            Standing::Lapsed(old) => {
+                let renewed = place.slot.renew(old.as_ref(), place.fetch()).await;
+                match (renewed, old) {
+                    (Err(_), Some(old)) => Ok(old),
+                    (renewed, _) => renewed,
                 }
-                None => Err(reason),
-            },
+            }
+            Standing::Failed(error) => Err(error),
         }
     }
 
@@ -108,96 +108,81 @@ impl EcrTokens {
         &self,
         key: &EcrKey,
         refused: Option<&HeaderValue>,
-    ) -> Result<Option<HeaderValue>, String> {
-        let slot = self.slot(key);
-        let mut state = slot.state.lock().await;
-        if let Some(token) = &state.token {
-            if Some(&token.header) != refused {
-                return Ok(Some(token.header.clone()));
-            }
-            if state
-                .last_forced
-                .is_some_and(|forced| forced.elapsed() < SHORTEST_LIFE)
-            {
-                return Ok(None);
-            }
-            state.last_forced = Some(Instant::now());
-        }
-        state.fetch(key).await.map(Some)
+    ) -> Result<Option<HeaderValue>, TokenError> {
+        let place = self.place(key);
+        place.slot.force(refused, place.fetch()).await
     }
 
-    fn slot(&self, key: &EcrKey) -> Arc<Slot> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(slots.entry(key.clone()).or_default())
+    fn place(&self, key: &EcrKey) -> Arc<Place> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = places.entry(key.clone()).or_insert_with(|| {
+            Arc::new(Place {
+                slot: Slot::default(),
+                api: Api::new(key.clone()),
+            })
+        });
+        Arc::clone(place)
     }
 }
 
-impl State {
-    async fn fetch(&mut self, key: &EcrKey) -> Result<HeaderValue, String> {
-        let outcome = tokio::time::timeout(PATIENCE, self.ask(key)).await;
-        match outcome.unwrap_or_else(|_| {
+impl Place {
+    async fn renew_behind(&self, turn: Turn) {
+        // The failure is logged where it happens, and the old token is used on.
+        let _ = self.slot.settle(turn, self.fetch()).await;
+    }
+
+    async fn fetch(&self) -> Result<Token, TokenError> {
+        // Boxed: the SDK's futures are so large that those of every request would be, too.
+        let asked = tokio::time::timeout(PATIENCE, Box::pin(self.api.token())).await;
+        let outcome = asked.unwrap_or_else(|_| {
             Err(format!(
-                "GetAuthorizationToken in {} did not answer",
-                key.region
+                "{} did not answer within {} seconds",
+                self.api,
+                PATIENCE.as_secs()
             ))
-        }) {
+        });
+        match outcome {
             Ok(token) => {
-                info!(region = key.region, "a new ECR token");
-                let header = token.header.clone();
-                (self.token, self.last_failure) = (Some(token), None);
-                Ok(header)
+                info!(api = %self.api, "a new ECR token");
+                Ok(token)
             }
             Err(reason) => {
-                self.last_failure = Some(Instant::now());
-                Err(reason)
+                warn!(api = %self.api, reason, "no ECR token could be had; an old one is used on where there is one");
+                Err(TokenError::Failed(reason))
             }
         }
     }
-
-    async fn ask(&mut self, key: &EcrKey) -> Result<Token, String> {
-        let client = match &self.client {
-            Some(client) => client,
-            None => self.client.insert(client(key).await),
-        };
-        let answer = client
-            .get_authorization_token()
-            .send()
-            .await
-            .map_err(|error| {
-                format!(
-                    "GetAuthorizationToken in {} failed: {}",
-                    key.region,
-                    DisplayErrorContext(&error)
-                )
-            })?;
-        let data = answer.authorization_data().first();
-        let token = data
-            .and_then(|data| data.authorization_token())
-            .filter(|token| !token.is_empty());
-        // ECR's token is the base64 of `AWS:PASSWORD` already.
-        let header = token.and_then(|token| sensitive(&format!("Basic {token}")));
-        let header = header
-            .ok_or_else(|| format!("GetAuthorizationToken in {} gave no token", key.region))?;
-        let expires = data
-            .and_then(|data| data.expires_at())
-            .and_then(|time| SystemTime::try_from(*time).ok());
-        let life = expires.and_then(|expires| expires.duration_since(SystemTime::now()).ok());
-        Ok(Token {
-            header,
-            renew: Instant::now() + life.unwrap_or(UNKNOWN_LIFE) / 2,
-        })
-    }
 }
 
-/// The SDK's chain finds the identity: environment, profile, web identity, container, instance.
-async fn client(key: &EcrKey) -> aws_sdk_ecr::Client {
-    let shared = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new(key.region.clone()))
-        .load()
-        .await;
-    let mut config = aws_sdk_ecr::config::Builder::from(&shared);
-    if let Some(endpoint) = &key.endpoint {
-        config = config.endpoint_url(endpoint);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(region: &str, role: Option<&str>) -> EcrKey {
+        EcrKey::of(&EcrAuth {
+            endpoint: None,
+            region: region.to_owned(),
+            role: role.map(|arn| Role {
+                arn: arn.to_owned(),
+                external_id: None,
+            }),
+        })
     }
-    aws_sdk_ecr::Client::from_conf(config.build())
+
+    #[test]
+    fn a_token_is_for_one_principal_in_one_region() {
+        let tokens = EcrTokens::default();
+        let own = tokens.place(&key("eu-west-1", None));
+        assert!(Arc::ptr_eq(&own, &tokens.place(&key("eu-west-1", None))));
+        for other in [
+            key("cn-north-1", None),
+            key("eu-west-1", Some("arn:aws:iam::123456789012:role/pull")),
+            EcrKey::of_public(&EcrPublicAuth {
+                endpoint: None,
+                role: None,
+            }),
+        ] {
+            assert!(!Arc::ptr_eq(&own, &tokens.place(&other)), "{other:?}");
+        }
+    }
 }

@@ -32,7 +32,7 @@ error: `ca_file` cannot be read
 2 | ca_file = "/nowhere/ca.pem"
   |           ^^^^^^^^^^^^^^^^^ No such file or directory (os error 2)
   |
-  = help: name a file of certificates in PEM form"#,
+  = help: name a file in PEM form"#,
     );
 }
 
@@ -99,5 +99,90 @@ error: a word such as "ecr" or a table such as { username = "me", password_file 
   |
 2 | auth = 1
   |        ^ found integer `1`"#,
+    );
+}
+
+#[test]
+fn a_password_in_the_file_is_refused_and_not_shown() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+auth = { username = "me", password = "hunter2" }"#,
+        r#"
+error: a password does not stand in the file
+ --> archway.toml:2:38
+  |
+2 | auth = { username = "me", password = ********* }
+  |                                      ^^^^^^^^^ here it could be read by anyone who may read the configuration
+  |
+  = help: use `password_file`, `password_env` or `password_credential`"#,
+    );
+}
+
+#[test]
+fn a_variable_that_is_not_set_holds_no_password() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+auth = { username = "me", password_env = "ARCHWAY_TEST_NO_SUCH" }"#,
+        r#"
+error: `password_env` holds no password
+ --> archway.toml:2:42
+  |
+2 | auth = { username = "me", password_env = "ARCHWAY_TEST_NO_SUCH" }
+  |                                          ^^^^^^^^^^^^^^^^^^^^^^ the environment variable ARCHWAY_TEST_NO_SUCH is not set
+  |
+  = help: the variable has the password and nothing else; it is read at start"#,
+    );
+}
+
+#[test]
+fn a_login_has_one_password() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+auth = { username = "me", password_env = "PATH", password_file = "/etc/hostname" }"#,
+        r#"
+error: `auth` has more than one password
+ --> archway.toml:2:8
+  |
+2 | auth = { username = "me", password_env = "PATH", password_file = "/etc/hostname" }
+  |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ which one is meant?
+  |
+  = help: keep one of `password_file`, `password_env` and `password_credential`"#,
+    );
+}
+
+#[test]
+fn a_role_is_named_by_its_arn() {
+    assert_picture(
+        r#"
+[upstream."*.dkr.ecr.*.amazonaws.com"]
+auth = { ecr = { role_arn = "pull" } }"#,
+        r#"
+error: `role_arn` must be the ARN of a role
+ --> archway.toml:2:29
+  |
+2 | auth = { ecr = { role_arn = "pull" } }
+  |                             ^^^^^^ this is not the ARN of an IAM role
+  |
+  = help: write it like this: "arn:aws:iam::123456789012:role/pull""#,
+    );
+}
+
+#[test]
+fn an_external_id_is_for_a_role() {
+    assert_picture(
+        r#"
+[upstream."*.dkr.ecr.*.amazonaws.com"]
+auth = { ecr = { external_id = "archway-4711" } }"#,
+        r#"
+error: `external_id` needs a role
+ --> archway.toml:2:32
+  |
+2 | auth = { ecr = { external_id = "archway-4711" } }
+  |                                ^^^^^^^^^^^^^^ there is no `role_arn` beside it
+  |
+  = help: an external id is what a role in another account asks for"#,
     );
 }

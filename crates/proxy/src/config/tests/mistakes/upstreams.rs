@@ -80,7 +80,7 @@ endpoints = ["https://me@registry.example"]"#,
 error: `endpoints` must be the URL of a registry or an API
  --> archway.toml:2:14
   |
-2 | endpoints = ["https://me@registry.example"]
+2 | endpoints = [*****************************]
   |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ credentials do not belong into a URL: use `auth`
   |
   = help: write "https://registry.example""#,

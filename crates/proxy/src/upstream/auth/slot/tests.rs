@@ -1,0 +1,113 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+
+const HOUR: Duration = Duration::from_hours(1);
+
+fn header(text: &'static str) -> HeaderValue {
+    HeaderValue::from_static(text)
+}
+
+fn token(text: &'static str, life: Duration) -> Token {
+    Token::living(header(text), life)
+}
+
+fn failure() -> TokenError {
+    TokenError::Failed("no".to_owned())
+}
+
+async fn slot_with(text: &'static str, life: Duration) -> Slot {
+    let slot = Slot::default();
+    slot.renew(None, async { Ok(token(text, life)) })
+        .await
+        .unwrap();
+    slot
+}
+
+#[test]
+fn a_token_is_renewed_around_half_of_its_life() {
+    let mut moments = Vec::new();
+    for _ in 0..200 {
+        let token = Token::living(header("a"), HOUR);
+        let left = token.expires.duration_since(token.renew).as_secs_f64() / HOUR.as_secs_f64();
+        assert!((0.44..0.56).contains(&left), "{left}");
+        moments.push(token.expires - token.renew);
+    }
+    moments.dedup();
+    assert!(moments.len() > 100, "they do not all renew together");
+}
+
+#[tokio::test]
+async fn a_token_that_is_due_is_sent_while_one_caller_renews_it() {
+    let slot = slot_with("old", HOUR).await;
+    slot.state().token.as_mut().unwrap().renew = Instant::now();
+    let Standing::Due(sent, turn) = slot.standing() else {
+        panic!("it is due")
+    };
+    assert_eq!(sent, header("old"));
+    let meanwhile = slot.standing();
+    assert!(matches!(meanwhile, Standing::Good(sent) if sent == header("old")));
+    slot.settle(turn, async { Ok(token("new", HOUR)) })
+        .await
+        .unwrap();
+    assert!(matches!(slot.standing(), Standing::Good(sent) if sent == header("new")));
+}
+
+#[tokio::test]
+async fn a_token_is_kept_while_its_renewal_fails() {
+    let slot = slot_with("old", HOUR).await;
+    slot.state().token.as_mut().unwrap().renew = Instant::now();
+    let Standing::Due(_, turn) = slot.standing() else {
+        panic!("it is due")
+    };
+    let failed = slot.settle(turn, async { Err(failure()) }).await;
+    assert_eq!(failed, Err(failure()));
+    assert!(matches!(slot.standing(), Standing::Good(sent) if sent == header("old")));
+}
+
+#[tokio::test]
+async fn a_refused_token_is_renewed_once_and_not_in_a_loop() {
+    let slot = slot_with("first", HOUR).await;
+    let (first, second) = (header("first"), header("second"));
+    let renewed = slot.force(Some(&first), async { Ok(token("second", HOUR)) });
+    assert_eq!(renewed.await, Ok(Some(second.clone())));
+    // Somebody who was refused with the first token gets the second without asking for it.
+    let late = slot.force(Some(&first), async { panic!("asked again") });
+    assert_eq!(late.await, Ok(Some(second.clone())));
+    let looped = slot.force(Some(&second), async { panic!("asked again") });
+    assert_eq!(looped.await, Ok(None));
+}
+
+#[tokio::test]
+async fn who_waits_for_a_renewal_shares_its_outcome() {
+    for outcome in [Ok(token("new", HOUR)), Err(failure())] {
+        let slot = Slot::default();
+        let asked = AtomicUsize::new(0);
+        let renew = || {
+            slot.renew(None, async {
+                asked.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+                outcome.clone()
+            })
+        };
+        let (one, two, three) = tokio::join!(renew(), renew(), renew());
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        assert_eq!(one, outcome.map(|token| token.header));
+        assert_eq!((&one, &one), (&two, &three));
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_a_failure_is_repeated_for_a_moment() {
+    let slot = Slot::default();
+    let _ = slot.renew(None, async { Err(failure()) }).await;
+    assert!(matches!(slot.standing(), Standing::Failed(error) if error == failure()));
+    slot.state().failure.as_mut().unwrap().0 -= FAILURE_HOLDS;
+    assert!(matches!(slot.standing(), Standing::Lapsed(None)));
+}
+
+#[tokio::test]
+async fn a_token_past_its_time_is_renewed_before_it_is_sent() {
+    let slot = slot_with("old", Duration::ZERO).await;
+    assert!(matches!(slot.standing(), Standing::Lapsed(Some(old)) if old == header("old")));
+}

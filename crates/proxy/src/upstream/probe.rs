@@ -1,0 +1,76 @@
+//! Asking an endpoint that failed whether it is back, before clients are sent there again.
+
+use std::time::Duration;
+
+use reqwest::Client;
+use tokio::time::Instant;
+use url::Url;
+
+use super::{
+    endpoint::Endpoint,
+    error::{Chain, FetchError, Trouble},
+    health::{Admission, Outage, Probe},
+};
+
+/// The longest a probe waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Endpoint {
+    /// Returns once the endpoint may be asked, which is at once while all is well; an error, within a moment, while it is down.
+    pub(super) async fn awake(&self) -> Result<(), FetchError> {
+        let deadline = match self.health.admit(Instant::now()) {
+            Admission::Ask => return Ok(()),
+            Admission::Refuse(outage) => return Err(self.resting(&outage)),
+            Admission::Wait(deadline) => deadline,
+            Admission::Probe(probe, deadline) => {
+                self.start(probe);
+                deadline
+            }
+        };
+        match self.health.settled(deadline).await {
+            None => Ok(()),
+            Some(outage) => Err(self.resting(&outage)),
+        }
+    }
+
+    /// Sets off a probe if it is time, and does not wait: somebody else is asked meanwhile.
+    pub(super) fn look(&self) {
+        if let Admission::Probe(probe, _) = self.health.admit(Instant::now()) {
+            self.start(probe);
+        }
+    }
+
+    /// The probe outlives the client that set it off.
+    fn start(&self, probe: Probe) {
+        let mut url = self.base.clone();
+        url.set_path("/v2/");
+        let patience = self.shared.header_timeout.min(PATIENCE);
+        let client = self.shared.client.clone();
+        self.shared.tasks.spawn(async move {
+            let outcome = ask(client, url, patience).await;
+            probe.report(Instant::now(), outcome);
+        });
+    }
+
+    fn resting(&self, outage: &Outage) -> FetchError {
+        FetchError::Unreachable {
+            upstream: self.host().clone(),
+            source: Trouble::Resting {
+                reason: outage.reason.clone(),
+                retry_in: outage.until.saturating_duration_since(Instant::now()),
+            },
+        }
+    }
+}
+
+/// Any answer but a server error will do: without credentials a 401 is what a healthy registry says.
+async fn ask(client: Client, url: Url, patience: Duration) -> Result<(), String> {
+    match tokio::time::timeout(patience, client.get(url).send()).await {
+        Ok(Ok(response)) if response.status().is_server_error() => {
+            Err(Trouble::Status(response.status().as_u16()).to_string())
+        }
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(Chain(&error.without_url()).to_string()),
+        Err(_) => Err(Trouble::Timeout(patience).to_string()),
+    }
+}

@@ -1,0 +1,89 @@
+//! `docs/upstream-faults.md`, as a run makes it.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::cell::Outcome;
+
+const HEAD: &str = "\
+# What clients get when an upstream misbehaves
+
+Made by the test `fault_table` (`UPDATE_FAULTS=1 cargo test -p integration-tests --test it fault_table`), which fails when
+anything but a time differs from what is written here. Every fault of the first column was laid on a real server, in five
+situations:
+
+- *tag cached*: the tag was pulled before, and its time is over (`tag_ttl = \"0s\"`);
+- *tag not cached*, *blob cold*: nothing is there; the client asks twice, one after the other;
+- *digest cached*: the manifest was pulled before, now it is asked for by digest;
+- *blob half-way*: half of the blob has come when the line breaks; the request for the rest meets the fault.
+
+A cell says what the client got, after how long, and how many requests reached the upstream for it. *stale* is the cached
+answer with `Warning`, `Age` and `Archway-Cache: stale`. *whole* is a body with the right digest; *cut off* is a body whose
+connection breaks before its end, which no client takes for a whole one (a small one may be a 5xx instead, if it went wrong
+before its headers had gone out). *5xx* is 502, 503 or 504; once the upstream is known to be down, 503. The timeouts were those
+of a test: 1 s to connect, 1 s for headers, 1 s between two pieces of a body, 3 s of `patience`.
+
+What holds in every cell: nothing takes 10 s; no 401 and no challenge is relayed; 404 is said only where the upstream said
+404; no wrong byte is ever completed; and where an upstream does not answer at all, only the first client waits for it.
+";
+
+/// The whole page.
+pub(super) fn page(rows: &[(&'static str, Vec<Vec<Outcome>>)]) -> String {
+    let mut text = HEAD.to_owned();
+    text.push_str(
+        "\n| fault | tag cached | tag not cached | digest cached | blob cold | blob half-way |\n",
+    );
+    text.push_str("|---|---|---|---|---|---|\n");
+    for (name, cells) in rows {
+        let cells: Vec<_> = cells.iter().map(|outcomes| cell(outcomes)).collect();
+        let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
+    }
+    text
+}
+
+fn cell(outcomes: &[Outcome]) -> String {
+    let parts: Vec<_> = outcomes.iter().map(part).collect();
+    parts.join("; then ")
+}
+
+fn part(outcome: &Outcome) -> String {
+    let what = match (outcome.whole, outcome.is_stale) {
+        (Some(true), true) => "stale".to_owned(),
+        (Some(true), false) => "whole".to_owned(),
+        (Some(false), _) => "cut off".to_owned(),
+        // 502 from the client that found out, 503 once it is known; which of two is which depends on the time between them.
+        (None, _) if outcome.code == "UNAVAILABLE" => "5xx UNAVAILABLE".to_owned(),
+        (None, _) => format!("{} {}", outcome.status.as_u16(), outcome.code),
+    };
+    // Above three it depends on how much of a broken body had arrived.
+    let asked = match outcome.asked {
+        few @ 0..=3 => format!("{few}×"),
+        4..=8 => "4 to 8×".to_owned(),
+        many => format!("{many}×"),
+    };
+    format!("{what}, {}, {asked}", class(outcome.took))
+}
+
+/// Times are written as classes: a machine is not the same twice.
+fn class(took: Duration) -> &'static str {
+    match took.as_secs() {
+        0 => "< 1 s",
+        1..5 => "< 5 s",
+        _ => "< 10 s",
+    }
+}
+
+/// A page without what differs from run to run: the times, and whether a body that goes wrong at once was seen to do so
+/// before its headers had gone out.
+pub(super) fn timeless(page: &str) -> String {
+    ["< 1 s", "< 5 s", "< 10 s"]
+        .iter()
+        .fold(page.to_owned(), |page, class| page.replace(class, "< ? s"))
+        .replace("cut off", "5xx UNAVAILABLE")
+}
+
+/// Where it is kept.
+pub(super) fn path() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/upstream-faults.md")
+}

@@ -1,0 +1,67 @@
+//! Addresses where something listens that is no server: it hangs up, or it never even accepts.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+/// How long a connection that is not accepted at once has been turned down by a full queue.
+const FULL: Duration = Duration::from_millis(100);
+
+/// More connections than any queue of this kind takes.
+const MOST: usize = 64;
+
+/// Something at an address, until it is dropped.
+pub struct DeadEnd {
+    // Held open; the kernel does the rest.
+    _listener: Option<tokio::net::TcpListener>,
+    _fillers: Vec<TcpStream>,
+    _accepting: Option<DropGuard>,
+}
+
+fn listen(address: SocketAddr, backlog: u32) -> tokio::net::TcpListener {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseaddr(true).expect("a fresh socket");
+    socket.bind(address).expect("the port is free");
+    socket.listen(backlog).expect("a bound socket")
+}
+
+impl DeadEnd {
+    /// Accepts, and resets each connection once it has said something.
+    pub fn resetting(address: SocketAddr) -> Self {
+        let listener = listen(address, 128);
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let (stopped, connections) = (stop.clone(), tasks.clone());
+        tasks.spawn(async move {
+            while let Some(Ok((stream, _))) = stopped.run_until_cancelled(listener.accept()).await {
+                connections.spawn(async move {
+                    let _ = stream.readable().await;
+                    let _ = stream.set_zero_linger();
+                });
+            }
+        });
+        Self {
+            _listener: None,
+            _fillers: Vec::new(),
+            _accepting: Some(stop.drop_guard()),
+        }
+    }
+
+    /// Takes no connection: its queue is full, and the kernel drops what else knocks.
+    pub async fn black_hole(address: SocketAddr) -> Self {
+        let listener = listen(address, 0);
+        let mut fillers = Vec::new();
+        while let Ok(filler) = tokio::time::timeout(FULL, TcpStream::connect(address)).await {
+            fillers.push(filler.expect("it listens"));
+            assert!(fillers.len() < MOST, "the queue of {address} never fills");
+        }
+        Self {
+            _listener: Some(listener),
+            _fillers: fillers,
+            _accepting: None,
+        }
+    }
+}
