@@ -60,7 +60,9 @@ async fn two_hundred_clients_pull_twenty_images_within_the_rate_of_the_upstream(
     let busiest = busiest(&registry);
     assert!(busiest <= most, "{busiest} calls within {STRETCH:?}");
     let all = registry.log().all();
-    let answered = all.iter().filter(|entry| entry.status() == 200).count();
+    // 206 too: a blob is asked for by its first bytes.
+    let good = all.iter().filter(|entry| entry.status() / 100 == 2);
+    let answered = good.count();
     assert_eq!(answered, IMAGES * 4, "each thing once");
 }
 
