@@ -51,6 +51,7 @@ async fn a_stalled_body_is_given_up() {
         matches!(end, End::Broken(bytes) if bytes <= SIZE / 2),
         "{end:?}"
     );
+    assert_eq!(registry.gets_of(&blob.digest()), 2, "one more try");
     registry.faults().clear();
     archway
         .client()

@@ -144,6 +144,18 @@ impl FetchError {
         }
     }
 
+    /// Whether nothing came for as long as may be waited for it.
+    pub fn is_stall(&self) -> bool {
+        let Self::Unreachable { source, .. } = self else {
+            return false;
+        };
+        match source {
+            Trouble::Timeout(_) => true,
+            Trouble::Http(error) => error.is_timeout(),
+            _ => false,
+        }
+    }
+
     /// The error with all its causes, on one line and without URLs.
     pub fn chain(&self) -> Chain<'_> {
         Chain(self)

@@ -19,6 +19,9 @@ use crate::upstream::{BlobBody, BlobSource, FetchError, Part, Trouble};
 /// How often in a row a stretch may be taken up again without a byte gained in between.
 const MAX_RESUMES: u32 = 4;
 
+/// How many stalls in a row, without a byte gained in between, are enough. Each costs the clients a whole idle timeout.
+const MAX_STALLS: u32 = 2;
+
 /// The pause before the first of them; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -53,7 +56,7 @@ pub(super) async fn fetch(
     segment: Segment,
     mut body: Option<BlobBody>,
 ) -> Result<(), Broken> {
-    let mut resumes = 0;
+    let (mut resumes, mut stalls) = (0, 0);
     loop {
         let before = segment.reached();
         let broken = match body.take() {
@@ -68,10 +71,11 @@ pub(super) async fn fetch(
             return Ok(());
         }
         if segment.reached() > before {
-            resumes = 0;
+            (resumes, stalls) = (0, 0);
         }
         resumes += 1;
-        if resumes > MAX_RESUMES {
+        stalls += u32::from(broken.as_ref().is_some_and(FetchError::is_stall));
+        if resumes > MAX_RESUMES || stalls >= MAX_STALLS {
             // Ended early without an error: a cut that looks like an end. The fill says how many bytes it lacks.
             return broken.map_or(Ok(()), |error| Err(Broken::Source(error)));
         }
