@@ -27,8 +27,9 @@ BENCH=("$TARGET/release/bench" --archway "$(realpath "$ARCHWAY_BIN")" --folder "
 printf -v BENCH_COMMAND '%q ' "${BENCH[@]}"
 export BENCH_COMMAND BENCH_DIRECTORY=$PWD
 
+# shellcheck disable=SC2317 # isolated.sh calls it
 tear_down() { rm -rf --one-file-system "$TARGET/bench"; }
 
-# shellcheck source=../tools/isolated.sh
+# shellcheck source=tests/tools/isolated.sh
 . "$HERE/../tools/isolated.sh"
 isolated archway-bench "$HERE/inside.sh"

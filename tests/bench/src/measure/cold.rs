@@ -79,9 +79,7 @@ fn measure_archway(
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
     let large = &place.content.large;
-    // What earlier runs wrote is not to be paid for by this one.
-    rustix::fs::sync();
-    let archway = setup.start(place)?;
+    let archway = setup.start_with_manifest(place)?;
     let pulled = pull::pull(archway.address, &large.blob_path(), large)?;
     figures.push(pulled, origin, large.len());
     Ok(())

@@ -18,7 +18,7 @@ pub(super) fn run(place: &Place) -> anyhow::Result<Vec<Table>> {
         place.say_run(run, "512 MiB with five cuts");
         let positions = (1..=CUTS).map(|cut| large.len() / (CUTS + 1) * cut);
         let origin = Origin::start_with_cuts(&place.content, Shape::FAR, positions.collect())?;
-        let archway = Setup::in_front_of(&origin.url()).start(place)?;
+        let archway = Setup::in_front_of(&origin.url()).start_with_manifest(place)?;
         let begun = std::time::Instant::now();
         pull::verify(archway.address, &large.blob_path(), large)?;
         seconds.push(begun.elapsed().as_secs_f64());

@@ -30,8 +30,7 @@ pub(super) fn run(place: &Place) -> anyhow::Result<Vec<Table>> {
         let (mut time, mut fetched, mut sent, mut memory) = <[Samples; 4]>::default().into();
         for run in 0..place.runs {
             place.say_run(run, &format!("{clients} clients"));
-            rustix::fs::sync();
-            let archway = setup.start(place)?;
+            let archway = setup.start_with_manifest(place)?;
             let before = archway.cpu();
             let path = large.blob_path();
             let pull = || herd::pull(archway.address, &path, large, clients);

@@ -57,13 +57,11 @@ fn measure(
     let path = large.blob_path();
     let direct = pull::Answer::get(origin.address, &path, None)?.discard(1)?;
     figures.direct_first.push(direct.first.as_secs_f64() * 1e3);
-    rustix::fs::sync();
-    let archway = setup.start(place)?;
+    let archway = setup.start_with_manifest(place)?;
     let alone = pull::pull(archway.address, &path, large)?;
     figures.one.push(alone.last.as_secs_f64());
     archway.kill();
-    rustix::fs::sync();
-    let archway = setup.start(place)?;
+    let archway = setup.start_with_manifest(place)?;
     origin.take_bytes();
     origin.take_requests();
     let (pulled, anon) = archway.peak_anon(|| herd::pull(archway.address, &path, large, CLIENTS));

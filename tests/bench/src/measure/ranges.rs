@@ -23,13 +23,11 @@ pub(super) fn run(place: &Place) -> anyhow::Result<Vec<Table>> {
     let (mut one, mut four, mut bytes, mut requests) = <[Samples; 4]>::default().into();
     for run in 0..place.runs {
         place.say_run(run, "one client, then four ranges");
-        rustix::fs::sync();
-        let archway = setup.start(place)?;
+        let archway = setup.start_with_manifest(place)?;
         let pulled = pull::pull(archway.address, &large.blob_path(), large)?;
         one.push(pulled.last.as_secs_f64());
         archway.kill();
-        rustix::fs::sync();
-        let archway = setup.start(place)?;
+        let archway = setup.start_with_manifest(place)?;
         origin.take_bytes();
         origin.take_requests();
         let begun = Instant::now();

@@ -9,6 +9,7 @@ use anyhow::Context;
 use super::free_address;
 use super::nginx::Certificate;
 use super::process::Server;
+use crate::client::pull;
 use crate::place::Place;
 
 /// The line in the table of an upstream that switches parallel fetching off.
@@ -60,6 +61,17 @@ impl Setup {
     /// Starts it with an empty cache.
     pub(crate) fn start(&self, place: &Place) -> anyhow::Result<Server> {
         self.start_in(place, &place.folder("archway")?)
+    }
+
+    /// The same, after a first client has pulled the manifest: layers are asked for only then, by every client.
+    pub(crate) fn start_with_manifest(&self, place: &Place) -> anyhow::Result<Server> {
+        // What earlier runs wrote is not to be paid for by this one.
+        rustix::fs::sync();
+        let server = self.start(place)?;
+        let manifest = &place.content.manifest;
+        let [_, by_tag] = place.content.manifest_paths();
+        pull::verify(server.address, &by_tag, manifest)?;
+        Ok(server)
     }
 
     /// Starts it with the cache that lies in `folder`, if there is one.
