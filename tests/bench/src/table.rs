@@ -22,7 +22,7 @@ impl Table {
 
     /// One cell per column of the head.
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        debug_assert_eq!(self.head.len(), N, "{}", self.title);
+        assert_eq!(self.head.len(), N, "{}", self.title);
         self.rows.push(cells.into());
     }
 }

@@ -69,8 +69,9 @@ pub(super) fn run(place: &Place) -> anyhow::Result<Vec<Table>> {
             "judged",
             "RSS MiB",
             "judged",
-            "p50 µs",
-            "p99 µs",
+            "tag: p50 µs",
+            "µs CPU/req",
+            "blob: p50 µs",
             "µs CPU/req",
         ],
     );
