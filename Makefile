@@ -1,10 +1,11 @@
 # The only entry: what a person or a CI does with this tree is a target here.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt lint doc arrows deny demo image conformance fuzz tools clean
+.PHONY: help run test bench check fmt lint doc arrows deny demo image conformance fuzz tools clean
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
+RUNS ?= 5
 RUSTDOCFLAGS := -D warnings
 export RUSTDOCFLAGS
 
@@ -16,6 +17,10 @@ run: ## start Archway on embedded defaults
 
 test: ## run all tests: unit, integration, real clients, the container image; installs what they need
 	tests/run.sh
+
+bench: ## measure against nginx and docker-registry; RUNS=5 ONLY=warm,small OUT=FILE narrow it down or keep it
+	tests/tools/install.sh bench
+	tests/bench/run.sh --runs $(RUNS) $(if $(ONLY),--only $(ONLY)) $(if $(OUT),--output $(OUT))
 
 check: fmt lint doc arrows deny ## everything that judges the code without running it
 

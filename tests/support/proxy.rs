@@ -190,6 +190,15 @@ impl Archway {
         Client::new(&self.admin_url())
     }
 
+    /// The value of a metric, by its name with its labels; `None` while it is not there.
+    pub async fn metric(&self, name: &str) -> Option<u64> {
+        let text = self.admin().get("/metrics").await.expect(200).text();
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+        Some(value.parse().expect("a whole number"))
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> &Log {
         &self.log

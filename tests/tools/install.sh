@@ -3,6 +3,7 @@
 #
 #   install.sh demo      what `make demo` and the image test need
 #   install.sh clients   what the tests with real clients need
+#   install.sh bench     what `make bench` compares with
 #   install.sh all       both, and what building Archway itself needs (but for Rust)
 #
 # Packages of the system come by apt, everything else goes into $ARCHWAY_TOOLS (default: .tools at the top
@@ -22,6 +23,7 @@ APT_DEMO=(docker.io containerd docker-registry runc apache2-utils qemu-user-stat
 APT_CLIENTS=(docker.io containerd podman buildah skopeo docker-registry runc apache2-utils qemu-user-static
   gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
   python3-venv iproute2 jq curl openssl ca-certificates util-linux procps)
+APT_BENCH=(nginx-light docker-registry openssl iproute2 util-linux procps)
 APT_BUILD=(make cmake shellcheck)
 
 # program, module path, version
@@ -180,13 +182,16 @@ main() {
       go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
       cri_pull
       ;;
+    bench)
+      apt_packages "${APT_BENCH[@]}"
+      ;;
     all)
       apt_packages "${APT_DEMO[@]}" "${APT_CLIENTS[@]}" "${APT_BUILD[@]}"
       python_venv
       go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
       cri_pull
       ;;
-    *) fail "usage: install.sh demo|clients|all" ;;
+    *) fail "usage: install.sh demo|clients|bench|all" ;;
   esac
   say "done: $TOOLS"
 }

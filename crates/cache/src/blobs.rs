@@ -111,7 +111,7 @@ impl Blobs {
         self: &Arc<Self>,
         state: &mut State,
         digest: &Digest,
-        known: impl FnOnce() -> Result<Option<u64>, CacheError>,
+        known: impl FnOnce() -> Option<u64>,
     ) -> Result<Option<Blob>, CacheError> {
         if let Some((file, size)) = state.open.get(digest) {
             return Ok(Some(Blob::new(file, size)));
@@ -128,12 +128,12 @@ impl Blobs {
     fn find(
         &self,
         digest: &Digest,
-        known: impl FnOnce() -> Result<Option<u64>, CacheError>,
+        known: impl FnOnce() -> Option<u64>,
     ) -> Result<Option<(File, u64)>, CacheError> {
         let Some((file, size)) = self.disk.find(digest)? else {
             return Ok(None);
         };
-        match known()? {
+        match known() {
             Some(known) if size != known => {
                 error!(%digest, size, known, "a stored blob has changed its size and is taken out");
                 if let Some(damaged) = self.disk.withdraw(digest)? {
@@ -149,7 +149,7 @@ impl Blobs {
     pub(crate) fn stored(
         self: &Arc<Self>,
         digest: &Digest,
-        known: impl FnOnce() -> Result<Option<u64>, CacheError>,
+        known: impl FnOnce() -> Option<u64>,
     ) -> Result<Option<Blob>, CacheError> {
         self.open(&mut self.state(), digest, known)
     }
@@ -159,7 +159,7 @@ impl Blobs {
         self: &Arc<Self>,
         cache: &crate::Cache,
         digest: &Digest,
-        known: impl FnOnce() -> Result<Option<u64>, CacheError>,
+        known: impl FnOnce() -> Option<u64>,
     ) -> Result<Joined, CacheError> {
         let mut state = self.state();
         if let Some(running) = state.running.get(digest) {

@@ -13,6 +13,7 @@ use std::{
 use bytes::Bytes;
 use manifest_model::{Digest, Manifest, MediaType, Tag};
 use tokio::task::spawn_blocking;
+use tracing::warn;
 
 use crate::{
     Blob, Follower, Joined, RepoKey,
@@ -117,7 +118,7 @@ impl Cache {
 
     /// The stored blob `digest`, if it is stored.
     pub fn stored(&self, digest: &Digest) -> Result<Option<Blob>, CacheError> {
-        let known = || Ok(self.inner.index.size(digest)?);
+        let known = || known(self.inner.index.size(digest));
         let blob = self.inner.blobs.stored(digest, known)?;
         if blob.is_some() {
             self.used(digest);
@@ -130,7 +131,7 @@ impl Cache {
     /// Atomic: of any number of callers one leads, and a fill that ends meanwhile is seen as running or as stored.
     pub fn join(&self, digest: &Digest) -> Result<Joined, CacheError> {
         self.used(digest);
-        let known = || Ok(self.inner.index.size(digest)?);
+        let known = || known(self.inner.index.size(digest));
         self.inner.blobs.join(self, digest, known)
     }
 
@@ -139,9 +140,9 @@ impl Cache {
         self.inner.blobs.follow(digest)
     }
 
-    /// Whether `repo` was seen to contain `digest`.
-    pub fn is_linked(&self, repo: &RepoKey, digest: &Digest) -> Result<bool, CacheError> {
-        let look = || Ok(self.inner.index.is_linked(repo, digest)?);
+    /// Whether `repo` was seen to contain `digest`. An index that cannot be read has seen nothing: its upstream can say it again.
+    pub fn is_linked(&self, repo: &RepoKey, digest: &Digest) -> bool {
+        let look = || known(self.inner.index.is_linked(repo, digest));
         self.inner.hot.is_linked(repo, digest, look)
     }
 
@@ -208,9 +209,9 @@ impl Cache {
         .await
     }
 
-    /// Where `tag` pointed when the upstream was last asked.
-    pub fn tag(&self, repo: &RepoKey, tag: &Tag) -> Result<Option<TagEntry>, CacheError> {
-        let look = || Ok(self.inner.index.tag(repo, tag)?);
+    /// Where `tag` pointed when the upstream was last asked. An index that cannot be read knows of none.
+    pub fn tag(&self, repo: &RepoKey, tag: &Tag) -> Option<TagEntry> {
+        let look = || known(self.inner.index.tag(repo, tag));
         self.inner.hot.tag(repo, tag, look)
     }
 
@@ -366,6 +367,14 @@ impl Cache {
             })
         })
     }
+}
+
+/// What the index says, or nothing where it cannot be read: an outage of the disk must not become one of the proxy.
+fn known<T: Default>(row: Result<T, redb::Error>) -> T {
+    row.unwrap_or_else(|error| {
+        warn!(%error, "the cache index cannot be read");
+        T::default()
+    })
 }
 
 /// Small bodies in one go: written and synced, not yet visible.

@@ -34,36 +34,36 @@ impl Hot {
     }
 
     /// Whether the link is known, else what `look` finds.
-    pub(crate) fn is_linked<E>(
+    pub(crate) fn is_linked(
         &self,
         repo: &RepoKey,
         digest: &Digest,
-        look: impl FnOnce() -> Result<bool, E>,
-    ) -> Result<bool, E> {
+        look: impl FnOnce() -> bool,
+    ) -> bool {
         let key = (repo.clone(), *digest);
         if self.links.contains_key(&key) {
-            return Ok(true);
+            return true;
         }
-        let linked = look()?;
+        let linked = look();
         if linked {
             self.links.insert(key, ());
         }
-        Ok(linked)
+        linked
     }
 
     /// The tag's entry, as remembered or as `look` finds it.
-    pub(crate) fn tag<E>(
+    pub(crate) fn tag(
         &self,
         repo: &RepoKey,
         tag: &Tag,
-        look: impl FnOnce() -> Result<Option<TagEntry>, E>,
-    ) -> Result<Option<TagEntry>, E> {
+        look: impl FnOnce() -> Option<TagEntry>,
+    ) -> Option<TagEntry> {
         let key = (repo.clone(), tag.clone());
         if let Some(entry) = self.tags.get(&key) {
-            return Ok(Some(entry));
+            return Some(entry);
         }
         let before = self.tag_writes.load(Ordering::SeqCst);
-        let found = look()?;
+        let found = look();
         if let Some(entry) = found {
             self.tags.insert(key.clone(), entry);
             // Somebody wrote meanwhile: what was found may be the row of before.
@@ -71,7 +71,7 @@ impl Hot {
                 self.tags.invalidate(&key);
             }
         }
-        Ok(found)
+        found
     }
 
     /// Runs `write`, which changes the row of this tag.
@@ -85,7 +85,7 @@ impl Hot {
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, time::SystemTime};
+    use std::time::SystemTime;
 
     use manifest_model::Algorithm;
 
@@ -107,12 +107,12 @@ mod tests {
             // Between the look and the note of what it found, another task moves the tag.
             let old = entry(b"old");
             hot.tag_changes(&repo, &tag, || {});
-            Ok::<_, Infallible>(Some(old))
+            Some(old)
         });
-        assert_eq!(read, Ok(Some(entry(b"old"))));
-        let again = hot.tag(&repo, &tag, || Ok::<_, Infallible>(Some(entry(b"new"))));
-        assert_eq!(again, Ok(Some(entry(b"new"))));
-        let remembered = hot.tag(&repo, &tag, || Ok::<_, Infallible>(None));
-        assert_eq!(remembered, Ok(Some(entry(b"new"))));
+        assert_eq!(read, Some(entry(b"old")));
+        let again = hot.tag(&repo, &tag, || Some(entry(b"new")));
+        assert_eq!(again, Some(entry(b"new")));
+        let remembered = hot.tag(&repo, &tag, || None);
+        assert_eq!(remembered, Some(entry(b"new")));
     }
 }

@@ -7,6 +7,7 @@
 mod keys;
 mod learned;
 mod rebuild;
+mod store;
 mod survey;
 mod tables;
 
@@ -17,15 +18,13 @@ use std::{
 };
 
 use manifest_model::{Digest, Manifest, MediaType, Tag};
-use redb::{
-    Database, Durability, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
-    WriteTransaction,
-};
+use redb::{Durability, ReadableTable, StorageError, TableDefinition, WriteTransaction};
 use tracing::warn;
 
 pub use self::{learned::Learned, survey::TagRow};
 use crate::{RepoKey, disk::Disk, error::CacheError};
 use keys::{DigestKey, decode_digest, link_key, tag_key};
+use store::Store;
 pub(crate) use tables::Row;
 
 /// digest -> (size, last use in ms, class)
@@ -43,8 +42,8 @@ const TOTALS: TableDefinition<'_, &str, u64> = TableDefinition::new("totals");
 
 const BYTES: &str = "bytes";
 
-/// Pages the store keeps in memory. The tables' hot parts are small; the rest is the page cache's business.
-const PAGE_CACHE: usize = 8 * 1024 * 1024;
+/// How many tables there are.
+const TABLES: usize = 7;
 
 /// What is evicted first. The order of the variants is the order of eviction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +74,7 @@ pub(crate) struct Cold {
 /// The open store.
 #[derive(Debug)]
 pub(crate) struct Index {
-    store: Database,
+    store: Store,
 }
 
 type Outcome<T> = Result<T, redb::Error>;
@@ -280,17 +279,22 @@ impl Index {
         durability: Durability,
         change: impl FnOnce(&WriteTransaction) -> Outcome<()>,
     ) -> Outcome<()> {
-        let mut transaction = self.store.begin_write()?;
-        transaction.set_durability(durability)?;
-        change(&transaction)?;
-        Ok(transaction.commit()?)
+        let write = || {
+            let mut transaction = self.store.begin_write()?;
+            transaction.set_durability(durability)?;
+            change(&transaction)?;
+            Ok(transaction.commit()?)
+        };
+        write().inspect_err(|error| self.store.failed(error))
     }
 }
 
-fn open_store(path: &Path) -> Outcome<Database> {
-    let store = Database::builder()
-        .set_cache_size(PAGE_CACHE)
-        .create(path)?;
+fn open_store(path: &Path) -> Outcome<Store> {
+    let store = Store::open(path)?;
+    let present = store.begin_read()?.list_tables()?.count();
+    if present == TABLES {
+        return Ok(store);
+    }
     let transaction = store.begin_write()?;
     // Reading a table that was never written is an error, so all of them are made here.
     transaction.open_table(BLOBS)?;

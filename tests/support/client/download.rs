@@ -89,6 +89,18 @@ impl Download {
         }
     }
 
+    /// Like [`Self::read_to`] from the blob's start, with an end or a break before `target` as an answer: false.
+    pub async fn try_read_to(&mut self, target: u64, blob: &Blob) -> bool {
+        while self.received < target {
+            let at = self.received;
+            let Ok(Some(piece)) = self.piece().await else {
+                return false;
+            };
+            assert!(blob.holds_at(at, &piece), "wrong bytes from {at} on");
+        }
+        true
+    }
+
     /// Reads to the end, however it comes, checking each byte against `blob`.
     pub async fn finish(mut self, blob: &Blob) -> End {
         loop {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use redb::{Durability, ReadableDatabase, TableDefinition};
+use redb::{Durability, TableDefinition};
 
 use super::{Index, Outcome, now_ms};
 

@@ -3,7 +3,6 @@
 use std::{ops::Bound, time::SystemTime};
 
 use manifest_model::{Digest, Tag};
-use redb::ReadableDatabase;
 
 use super::{BLOBS, DigestKey, Index, Outcome, TAGS, TagEntry, decode_digest, from_ms};
 use crate::RepoKey;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use manifest_model::{Digest, Tag};
-use redb::{Durability, ReadableDatabase, ReadableTable};
+use redb::{Durability, ReadableTable};
 
 use super::{
     BLOBS, Class, Cold, DigestKey, Index, LINKS, MEDIA_TYPES, Outcome, TAGS, TagEntry,

@@ -31,7 +31,7 @@ impl Attached {
             else {
                 continue;
             };
-            let Some(entry) = cache.tag(repository, &tag)? else {
+            let Some(entry) = cache.tag(repository, &tag) else {
                 continue;
             };
             let state = match stored(cache, &entry.digest)? {

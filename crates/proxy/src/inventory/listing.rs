@@ -78,7 +78,7 @@ impl Request {
 impl Listing {
     /// The one image a name stands for, if its manifest is stored and the repository has it. Blocks.
     pub fn of_tag(cache: &Cache, repository: &RepoKey, tag: &Tag) -> Result<Self, CacheError> {
-        let Some(entry) = cache.tag(repository, tag)? else {
+        let Some(entry) = cache.tag(repository, tag) else {
             return Ok(Self::default());
         };
         let row = TagRow {
@@ -98,7 +98,7 @@ impl Listing {
         repository: &RepoKey,
         digest: &Digest,
     ) -> Result<Self, CacheError> {
-        let images = if cache.is_linked(repository, digest)? {
+        let images = if cache.is_linked(repository, digest) {
             Image::survey(cache, repository, None, digest)?
         } else {
             None

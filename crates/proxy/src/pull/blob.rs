@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tracing::warn;
 
 use super::{Outcome, Pull, PullError, Repository, fill, through};
-use crate::upstream::FetchError;
+use crate::upstream::{Chain, FetchError};
 
 /// A blob and how it is had.
 #[derive(Debug)]
@@ -158,8 +158,8 @@ impl Pull {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<BlobAnswer, PullError> {
-        let repository = &self.lender(repository, digest)?;
-        let linked = self.inner.cache.is_linked(&repository.key, digest)?;
+        let repository = &*self.lender(repository, digest);
+        let linked = self.inner.cache.is_linked(&repository.key, digest);
         match self.inner.cache.join(digest)? {
             Joined::Leading(work, follower) => {
                 let job = fill::run(self.clone(), repository.clone(), work);
@@ -175,7 +175,12 @@ impl Pull {
                     bytes: self.bytes(repository, digest, Kind::Stored(blob)),
                 })
             }
-            Joined::Following(follower) => {
+            Joined::Following(mut follower) => {
+                // A fill links what it has found before it tells how large that is: who follows one of its own repository need
+                // not ask again.
+                let linked = linked
+                    || (follower.size().await.is_ok()
+                        && self.inner.cache.is_linked(&repository.key, digest));
                 self.confirm_link(repository, digest, linked).await?;
                 let outcome = if follower.is_complete() {
                     Outcome::Hit
@@ -193,8 +198,8 @@ impl Pull {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<(Option<u64>, Outcome), PullError> {
-        let repository = &self.lender(repository, digest)?;
-        let linked = self.inner.cache.is_linked(&repository.key, digest)?;
+        let repository = &*self.lender(repository, digest);
+        let linked = self.inner.cache.is_linked(&repository.key, digest);
         if let Some(blob) = self.inner.cache.stored(digest)? {
             self.confirm_link(repository, digest, linked).await?;
             return Ok((Some(blob.size()), Outcome::Hit));
@@ -207,7 +212,7 @@ impl Pull {
             .upstream
             .blob_size(&repository.name, digest)
             .await?;
-        self.inner.cache.link(&repository.key, digest).await?;
+        self.note_link(repository, digest).await;
         Ok((size, Outcome::Miss))
     }
 
@@ -223,9 +228,16 @@ impl Pull {
                 .upstream
                 .confirm_blob(&repository.name, digest)
                 .await?;
-            self.inner.cache.link(&repository.key, digest).await?;
+            self.note_link(repository, digest).await;
         }
         Ok(())
+    }
+
+    /// A link that cannot be noted costs the next who asks a question, not this one an answer.
+    pub(super) async fn note_link(&self, repository: &Repository, digest: &Digest) {
+        if let Err(error) = self.inner.cache.link(&repository.key, digest).await {
+            warn!(error = %Chain(&error), %digest, "a link could not be noted");
+        }
     }
 
     async fn following(

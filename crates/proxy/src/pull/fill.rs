@@ -68,9 +68,7 @@ async fn bring(pull: Pull, repository: Repository, mut fill: Fill) {
             return;
         }
     };
-    if let Err(error) = pull.inner.cache.link(&repository.key, &fill.digest()).await {
-        warn!(error = %Chain(&error), "a link could not be noted");
-    }
+    pull.note_link(&repository, &fill.digest()).await;
     if partial {
         info!("going on with a download that was cut off");
     }
@@ -200,6 +198,7 @@ struct Download<'a> {
 }
 
 impl Download<'_> {
+    /// Until nothing is missing, or the fill takes no more and knows why.
     async fn run(mut self, first: BlobBody) -> Result<(), Feed> {
         // The first stretch is what the first answer brings.
         let length = first.end.map_or(u64::MAX, |end| end - first.start);
@@ -212,7 +211,9 @@ impl Download<'_> {
         while !self.connections.is_empty() {
             tokio::select! {
                 Some(ended) = self.connections.join_next() => match ended {
-                    Ok(ended) => self.ended(ended)?,
+                    Ok((_, Err(Broken::Writer))) => return Ok(()),
+                    Ok((segment, Err(Broken::Source(error)))) => self.lost(&segment, error)?,
+                    Ok((segment, Ok(()))) => self.plan.ended(&segment),
                     // A panic in a connection; the fill will lack its bytes and say so.
                     Err(error) => warn!(%error, "a connection of a download was lost"),
                 },
@@ -273,23 +274,16 @@ impl Download<'_> {
         self.connections.spawn(connection.in_current_span());
     }
 
-    fn ended(&mut self, (segment, outcome): Ended) -> Result<(), Feed> {
-        self.plan.ended(&segment);
-        match outcome {
-            Ok(()) => Ok(()),
-            // The fill has failed and knows why.
-            Err(Broken::Writer) => {
-                self.connections.abort_all();
-                Ok(())
-            }
-            Err(Broken::Source(error)) if self.connections.is_empty() => Err(Feed::Source(error)),
-            Err(Broken::Source(error)) => {
-                debug!(error = %error.chain(), "one of several connections failed; the others go on");
-                self.pace.shrink_to(self.connections.len());
-                self.side = 0;
-                Ok(())
-            }
+    /// One connection has failed for good. While others run they take over what it has left.
+    fn lost(&mut self, segment: &Segment, error: FetchError) -> Result<(), Feed> {
+        self.plan.ended(segment);
+        if self.connections.is_empty() {
+            return Err(Feed::Source(error));
         }
+        debug!(error = %error.chain(), "one of several connections failed; the others go on");
+        self.pace.shrink_to(self.connections.len());
+        self.side = 0;
+        Ok(())
     }
 }
 

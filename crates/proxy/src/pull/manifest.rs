@@ -68,7 +68,7 @@ impl Pull {
             }
         }
         let reference = Reference::Digest(*digest);
-        let repository = &self.lender(repository, digest)?;
+        let repository = &*self.lender(repository, digest);
         self.fly(
             repository,
             reference.clone(),
@@ -83,7 +83,7 @@ impl Pull {
         tag: &Tag,
     ) -> Result<ManifestAnswer, PullError> {
         let config = repository.upstream.config();
-        let known = self.inner.cache.tag(&repository.key, tag)?;
+        let known = self.inner.cache.tag(&repository.key, tag);
         let Some(entry) = known else {
             return self.ask(repository, tag, None).await;
         };
@@ -278,7 +278,7 @@ impl Pull {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Option<Manifest>, PullError> {
-        if !self.inner.cache.is_linked(&repository.key, digest)? {
+        if !self.inner.cache.is_linked(&repository.key, digest) {
             return Ok(None);
         }
         if let Some(manifest) = self.inner.manifests.get(digest) {

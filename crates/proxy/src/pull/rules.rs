@@ -5,6 +5,8 @@
 //! and its digest are those of any other manifest. The images it lists may lie in other repositories of the same
 //! upstream, the lenders; what is linked here and there is fetched from there.
 
+use std::borrow::Cow;
+
 use cache::TagEntry;
 use manifest_model::{Digest, Manifest, Reference, Tag, synthesized_from};
 use tracing::{debug, warn};
@@ -150,7 +152,7 @@ impl Pull {
             })
             .await
         } else {
-            let known = self.inner.cache.tag(&repository.key, tag)?;
+            let known = self.inner.cache.tag(&repository.key, tag);
             let known = known.map(|entry| (entry, Urgency::Pull));
             self.confirm(repository, tag, known).await
         };
@@ -202,23 +204,20 @@ impl Pull {
     }
 
     /// The repository to fetch `digest` from: another one where a rule lends from there and both are known to link it.
-    pub(super) fn lender(
+    pub(super) fn lender<'a>(
         &self,
-        repository: &Repository,
+        repository: &'a Repository,
         digest: &Digest,
-    ) -> Result<Repository, PullError> {
+    ) -> Cow<'a, Repository> {
         let cache = &self.inner.cache;
         let lenders = repository.upstream.config().rules.lenders(&repository.name);
-        if lenders.is_empty() || !cache.is_linked(&repository.key, digest)? {
-            return Ok(repository.clone());
+        if lenders.is_empty() || !cache.is_linked(&repository.key, digest) {
+            return Cow::Borrowed(repository);
         }
-        for name in lenders {
-            let lender = repository.sibling(&name);
-            if cache.is_linked(&lender.key, digest)? {
-                return Ok(lender);
-            }
-        }
-        Ok(repository.clone())
+        let mut siblings = lenders.iter().map(|name| repository.sibling(name));
+        siblings
+            .find(|lender| cache.is_linked(&lender.key, digest))
+            .map_or(Cow::Borrowed(repository), Cow::Owned)
     }
 }
 

@@ -1,0 +1,115 @@
+//! `kill -9` at any moment, again and again, under a load of hits, fills and evictions: the cache opens, holds nothing half, and
+//! serves no wrong byte.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use http::Method;
+use integration_tests::client::{End, blob_path};
+use integration_tests::images::{self, BigBlob, Blob};
+use integration_tests::proxy::{Archway, Setup};
+use integration_tests::registry::FakeRegistry;
+use integration_tests::wait::within_for;
+use manifest_model::{Algorithm, Digest};
+
+const ROUNDS: u64 = 300;
+const CLIENTS: u64 = 6;
+/// Together twice what the cache may hold.
+const SIZES: [u64; 12] = [
+    1_000, 70_000, 300_000, 500_000, 800_000, 1_100_000, 1_500_000, 2_000_000, 2_500_000,
+    3_000_000, 4_000_000, 5_000_000,
+];
+
+/// A sequence that looks random and is the same each time (Steele, Lea and Flood: `SplitMix64`).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % below
+    }
+}
+
+/// Pulls blobs until the connection breaks; every byte that comes is compared.
+async fn load(archway: &Archway, blobs: &[Blob], seed: u64, whole: &AtomicU64) {
+    let mut dice = Dice(seed);
+    let client = archway.client();
+    loop {
+        let blob = &blobs[usize::try_from(dice.roll(SIZES.len() as u64)).expect("small")];
+        let path = blob_path("team/app", blob.digest());
+        let Ok(mut download) = client.try_open(Method::GET, &path).await else {
+            return;
+        };
+        assert_eq!(download.status(), 200);
+        if dice.roll(4) == 0 {
+            let some = blob.size() / 2;
+            if download.try_read_to(some, blob).await {
+                continue;
+            }
+            return;
+        }
+        match download.finish(blob).await {
+            End::Complete(bytes) => {
+                assert_eq!(bytes, blob.size());
+                whole.fetch_add(1, Ordering::Relaxed);
+            }
+            End::Broken(_) => return,
+        }
+    }
+}
+
+/// Everything under `blobs/` is what its name says; everything in `ingest/` can be gone on with.
+fn check_files(archway: &Archway, round: u64) {
+    for (path, _) in archway.files("blobs") {
+        let bytes = std::fs::read(&path).expect("a file nobody removes now");
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .expect("hex");
+        let actual = Digest::of(Algorithm::Sha256, &bytes).hex();
+        assert_eq!(actual, name, "round {round}: half an entry");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_kill_at_any_moment_leaves_half_an_entry_or_a_wrong_byte() {
+    let blobs: Vec<Blob> = SIZES
+        .iter()
+        .map(|size| BigBlob::new(&format!("blob of {size}"), *size).into())
+        .collect();
+    let registry = FakeRegistry::start().await;
+    registry.push("team/app", "v1", &images::of_blobs(&blobs));
+    let mut archway = Setup::in_front_of(&registry)
+        .cache("max_size = \"10MB\"")
+        .start()
+        .await;
+    let whole = AtomicU64::new(0);
+    let mut dice = Dice(1);
+    for round in 0..ROUNDS {
+        let moment = Duration::from_millis(dice.roll(120));
+        let clients = join_all(
+            (0..CLIENTS).map(|client| load(&archway, &blobs, round * CLIENTS + client, &whole)),
+        );
+        // The load has no end of its own before the kill: dropped, its clients leave in the middle, which is a load too.
+        let _ = tokio::time::timeout(moment, clients).await;
+        archway.kill();
+        check_files(&archway, round);
+        archway = archway.restart().await;
+    }
+    assert!(
+        whole.load(Ordering::Relaxed) > ROUNDS,
+        "hardly anything was pulled whole: {whole:?}"
+    );
+    let all = blobs.iter().map(async |blob| {
+        let path = blob_path("team/app", blob.digest());
+        let download = archway.client().open(Method::GET, &path).await;
+        download.finish(blob).await
+    });
+    let ends = within_for(Duration::from_mins(1), "all blobs", join_all(all)).await;
+    let expected: Vec<_> = SIZES.iter().map(|size| End::Complete(*size)).collect();
+    assert_eq!(ends, expected);
+}

@@ -1,0 +1,138 @@
+//! A file system that is full: clients have their bytes, nothing half-written stays, and storing resumes by itself.
+//!
+//! The cache lies on a small tmpfs of its own, so these tests need to be root.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use futures_util::future::join_all;
+use http::Method;
+use integration_tests::client::{End, blob_path};
+use integration_tests::faults::{Fault, Gate, On};
+use integration_tests::images::{self, BigBlob, Blob};
+use integration_tests::proxy::{Archway, Setup};
+use integration_tests::registry::FakeRegistry;
+use integration_tests::wait::{eventually, within};
+
+const MIB: u64 = 1 << 20;
+const SIZE: u64 = 40 * MIB;
+
+/// A mounted tmpfs, unmounted when it is dropped.
+struct Small(PathBuf);
+
+impl Small {
+    fn at(folder: &Path) -> Self {
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"])
+            .arg(folder)
+            .status();
+        let mounted = mounted.expect("mount (Debian package mount)");
+        assert!(mounted.success(), "mounting needs root");
+        Self(folder.to_owned())
+    }
+
+    /// Fills it to the last byte; what fills it.
+    fn brim(&self) -> PathBuf {
+        let path = self.0.join("filler");
+        let mut filler = File::create(&path).expect("a new file");
+        for length in [MIB, 4096] {
+            let block = vec![7; usize::try_from(length).expect("small")];
+            loop {
+                match filler.write(&block) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::StorageFull => break,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+        path
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+async fn site(blob: &Blob) -> (FakeRegistry, Archway, Small) {
+    let registry = FakeRegistry::start().await;
+    registry.push(
+        "team/app",
+        "v1",
+        &images::of_blobs(std::slice::from_ref(blob)),
+    );
+    let mut archway = Setup::in_front_of(&registry)
+        .cache("min_free = \"1MiB\"")
+        .start()
+        .await;
+    archway.kill();
+    let small = Small::at(&archway.cache_folder());
+    (registry, archway.restart().await, small)
+}
+
+async fn pull(archway: &Archway, blob: &Blob) -> End {
+    let path = blob_path("team/app", blob.digest());
+    let download = archway.client().open(Method::GET, &path).await;
+    assert_eq!(download.status(), 200);
+    within("the blob arrives", download.finish(blob)).await
+}
+
+async fn stores_again(archway: &Archway, blob: &Blob, filler: &Path) {
+    std::fs::remove_file(filler).expect("the filler");
+    assert_eq!(pull(archway, blob).await, End::Complete(SIZE));
+    archway.stores(&blob.digest()).await;
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_in_mid_fill_costs_no_client_its_bytes() {
+    let blob = Blob::from(BigBlob::new("to the brim", SIZE));
+    let (registry, archway, small) = site(&blob).await;
+    let gate = Gate::new();
+    let hold = Fault::HoldBody(SIZE / 4, gate.clone());
+    registry.faults().add(On::path("/blobs/"), hold);
+    let clients = join_all((0..3).map(|_| pull(&archway, &blob)));
+    let disk = async {
+        gate.arrived().await;
+        let filler = small.brim();
+        registry.faults().clear();
+        gate.open();
+        filler
+    };
+    let (ends, filler) = tokio::join!(clients, disk);
+    assert_eq!(ends, [End::Complete(SIZE); 3]);
+    assert!(!archway.has_stored(&blob.digest()));
+    eventually("nothing half-written stays", async || {
+        archway.files("ingest").is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(
+        archway.metric("archway_fills_unstored_total").await,
+        Some(1)
+    );
+    assert_eq!(
+        pull(&archway, &blob).await,
+        End::Complete(SIZE),
+        "still full"
+    );
+    stores_again(&archway, &blob, &filler).await;
+}
+
+#[tokio::test]
+async fn a_download_that_would_take_what_is_to_stay_free_is_passed_on() {
+    let blob = Blob::from(BigBlob::new("no room", SIZE));
+    let (_registry, archway, small) = site(&blob).await;
+    let filler = small.brim();
+    let ends = join_all((0..4).map(|_| pull(&archway, &blob))).await;
+    assert_eq!(ends, [End::Complete(SIZE); 4]);
+    assert!(!archway.has_stored(&blob.digest()));
+    let range = archway.client().with("range", "bytes=1000-2000");
+    let range = range
+        .get(&blob_path("team/app", blob.digest()))
+        .await
+        .expect(206);
+    assert!(blob.holds_at(1000, &range.body) && range.body.len() == 1001);
+    stores_again(&archway, &blob, &filler).await;
+}
