@@ -1,12 +1,12 @@
 //! One blob over several connections, and going on with it after cuts and kills.
 
 use futures_util::future::join_all;
-use http::Method;
+use http::{Method, StatusCode};
 use integration_tests::client::{End, blob_path};
 use integration_tests::faults::{Cut, Fault, On};
 use integration_tests::images::{self, BigBlob, Blob};
 use integration_tests::proxy::{Archway, Setup};
-use integration_tests::registry::FakeRegistry;
+use integration_tests::registry::{Blobs, FakeRegistry};
 use integration_tests::wait::{eventually, within};
 
 const MIB: u64 = 1 << 20;
@@ -148,4 +148,49 @@ async fn four_open_ranges_at_once_cost_one_download() {
     within("all four quarters", join_all(quarters)).await;
     let sent = registry.bytes_of(&blob.digest());
     assert!(sent <= SIZE + SIZE / 20, "{sent} of {SIZE} bytes");
+}
+
+#[tokio::test]
+async fn parts_from_a_store_take_nothing_of_the_registrys_rate() {
+    let blob = Blob::from(BigBlob::new("store", SIZE));
+    let (registry, archway, path) = site(&blob, "blob_rate = \"1/1h\"\nburst = 1").await;
+    registry.quirks(|quirks| quirks.blobs = Blobs::Redirected);
+    let store = On::path("/layers/");
+    registry.faults().add(store, Fault::Throttle(10_000_000));
+    pull(&archway, &path, &blob).await;
+    assert_eq!(registry.gets_of(&blob.digest()), 1);
+    let parts = registry.store_gets_of(&blob.digest());
+    assert!(parts > 2, "{parts} parts");
+}
+
+#[tokio::test]
+async fn a_blob_from_a_registry_with_a_rate_is_not_fetched_in_pieces() {
+    let blob = Blob::from(BigBlob::new("rate", SIZE));
+    let (registry, archway, path) = site(&blob, "blob_rate = \"2/1h\"\nburst = 2").await;
+    throttle(&registry);
+    pull(&archway, &path, &blob).await;
+    assert_eq!(
+        registry.gets_of(&blob.digest()),
+        2,
+        "its beginning, its rest"
+    );
+}
+
+#[tokio::test]
+async fn trouble_at_a_store_says_nothing_about_the_registry() {
+    let blob = Blob::from(BigBlob::new("trouble", SIZE));
+    let (registry, archway, path) = site(&blob, "").await;
+    registry.quirks(|quirks| quirks.blobs = Blobs::Redirected);
+    let store = || On::path("/layers/");
+    registry.faults().add(store(), Fault::Throttle(10_000_000));
+    let mut download = archway.client().open(Method::GET, &path).await;
+    download.read_to(MIB, &blob, 0).await;
+    let status = Fault::Status(StatusCode::SERVICE_UNAVAILABLE);
+    registry.faults().add(store(), status);
+    let end = within("the client is let go", download.finish(&blob)).await;
+    assert!(matches!(end, End::Broken(_)), "{end:?}");
+    let detail = archway.admin().get("/readyz").await.expect(200).text();
+    assert_eq!(detail, "ready\n");
+    let client = archway.client();
+    client.manifest("team/app", "v1").await.expect(200);
 }

@@ -147,8 +147,9 @@ async fn feed(
         size,
         received: Arc::new(AtomicU64::new(0)),
     };
-    let ranges = first.ranges;
-    let most = if ranges {
+    // What a rate counts is better spent on another blob than on this one in pieces.
+    let in_parts = first.ranges && !line.source.is_rationed();
+    let most = if in_parts {
         most_connections(repository)
     } else {
         1
@@ -160,7 +161,7 @@ async fn feed(
         plan: Plan::new(size, there),
         pace: Pace::new(most),
         wishes: fill.wishes(),
-        side: if ranges { SIDE_CONNECTIONS } else { 0 },
+        side: if in_parts { SIDE_CONNECTIONS } else { 0 },
         connections: JoinSet::new(),
     };
     download.run(first).await

@@ -107,6 +107,13 @@ impl BlobSource {
         }
     }
 
+    /// Whether every part is a call that a configured rate counts, since no store is known that answers them instead.
+    pub fn is_rationed(&self) -> bool {
+        let limits = &self.upstream.config().limits;
+        let is_limited = limits.rate.is_some() || limits.blob_rate.is_some();
+        is_limited && self.known_store().is_none()
+    }
+
     /// The error for an answer of this upstream that cannot be right.
     pub fn broken(&self, source: Trouble) -> FetchError {
         FetchError::Broken {
