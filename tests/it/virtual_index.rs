@@ -356,6 +356,25 @@ async fn a_rule_that_yields_nothing_says_what_was_tried() {
 }
 
 #[tokio::test]
+async fn an_index_of_deleted_tags_is_served_on_where_deleted_tags_are() {
+    let registry = by_tag().await;
+    let lines = format!("{SHORT}serve_deleted_tags = true\n{BY_TAG}");
+    let archway = Setup::in_front_of_with(&registry, &lines).start().await;
+    let before = latest(&archway).await.expect(200);
+    for tag in ["amd64", "arm64"] {
+        registry.remove_tag("team/app", tag);
+    }
+    for _ in 0..2 {
+        let stale = async || {
+            let answer = latest(&archway).await.expect(200);
+            (answer.header("archway-cache") == "stale").then_some(answer)
+        };
+        let after = eventually("the tag is asked for again", stale).await;
+        assert_eq!(after.body, before.body);
+    }
+}
+
+#[tokio::test]
 async fn two_images_for_one_platform_are_refused_with_both_names() {
     let registry = FakeRegistry::with("team/app", "amd64", &image("linux/amd64")).await;
     registry.push(
