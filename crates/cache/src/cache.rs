@@ -215,6 +215,11 @@ impl Cache {
         self.inner.hot.tag(repo, tag, look)
     }
 
+    /// A count that grows with every tag that is written: while it stays, so does every tag.
+    pub fn tag_writes(&self) -> u64 {
+        self.inner.hot.tag_writes()
+    }
+
     /// The upstream has just said that `tag` points at `digest`, which is stored and linked already.
     pub async fn confirm_tag(
         &self,

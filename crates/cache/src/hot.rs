@@ -74,6 +74,11 @@ impl Hot {
         found
     }
 
+    /// Grows with every tag that is written.
+    pub(crate) fn tag_writes(&self) -> u64 {
+        self.tag_writes.load(Ordering::SeqCst)
+    }
+
     /// Runs `write`, which changes the row of this tag.
     pub(crate) fn tag_changes<T>(&self, repo: &RepoKey, tag: &Tag, write: impl FnOnce() -> T) -> T {
         let written = write();

@@ -23,7 +23,7 @@ use crate::{
     config::Config,
     pull::{Prefetcher, Pull},
     routes::{self, Service},
-    server::{Bound, Server},
+    server::{Bound, Replays, Server},
     telemetry::{self, access::Observer, lines::Lines, metrics::Metrics},
     upstream::{Chain, Registry},
 };
@@ -121,7 +121,8 @@ impl App {
             bound.push(listener.map_err(|source| StartError::Bind { address, source })?);
         }
         let stop = CancellationToken::new();
-        let server = Server::new(&config.server, metrics, stop.clone());
+        let replays = Replays::new(pull.cache().clone(), stop.clone());
+        let server = Server::new(&config.server, replays, metrics, stop.clone());
         Ok(Self {
             config,
             pull,

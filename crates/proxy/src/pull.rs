@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
-    blob::{BlobAnswer, BlobBytes, BodyError},
+    blob::{BlobAnswer, BlobBytes, Body as BlobBody, BodyError},
     error::PullError,
     manifest::ManifestAnswer,
     platform::{Substitution, resolve_mode_substitutes},

@@ -4,6 +4,7 @@ mod blob;
 mod context;
 mod error;
 mod explain;
+mod keep;
 mod lists;
 mod manifest;
 mod push;
@@ -20,6 +21,7 @@ use axum::{
 };
 use manifest_model::{Digest, Reference, RepoName};
 
+pub(crate) use self::keep::Keep;
 use self::{context::Context, error::ApiError};
 use crate::{
     config::{Config, Listener},

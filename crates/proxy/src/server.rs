@@ -2,6 +2,8 @@
 
 mod connection;
 mod proxy_protocol;
+mod replay;
+mod service;
 mod tls;
 mod zero_copy;
 
@@ -17,11 +19,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
-pub(crate) use self::zero_copy::Slot;
 use self::{
     connection::{Connection, Conversation},
     tls::Acceptor,
 };
+pub(crate) use self::{replay::Replays, zero_copy::Slot};
 use crate::{
     config::{Listener, Server as Limits},
     telemetry::metrics::Metrics,
@@ -34,6 +36,7 @@ const BREATHER: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     metrics: Arc<Metrics>,
+    replays: Replays,
     /// One permit per open connection, over all listeners.
     slots: Arc<Semaphore>,
     header_timeout: Duration,
@@ -47,44 +50,69 @@ pub(crate) struct Server {
 pub(crate) struct Bound {
     socket: TcpListener,
     address: SocketAddr,
-    kind: &'static str,
-    router: Router,
-    listener: Option<Arc<Listener>>,
+    content: Content,
+}
+
+/// What is served.
+#[derive(Clone, Debug)]
+enum Content {
+    /// The registry API, as this listener has it.
+    Registry(Arc<Listener>, Router),
+    /// Health and metrics.
+    Admin(Router),
+}
+
+impl Content {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Registry(..) => "registry",
+            Self::Admin(_) => "admin",
+        }
+    }
+
+    /// The listener's settings; the admin listener has none.
+    fn listener(&self) -> Option<&Arc<Listener>> {
+        match self {
+            Self::Registry(listener, _) => Some(listener),
+            Self::Admin(_) => None,
+        }
+    }
 }
 
 impl Bound {
     /// A listener for the registry API.
     pub(crate) async fn registry(listener: Listener, router: Router) -> io::Result<Self> {
-        let socket = TcpListener::bind(listener.address).await?;
-        let address = socket.local_addr()?;
-        Ok(Self {
-            socket,
-            address,
-            kind: "registry",
-            router,
-            listener: Some(Arc::new(listener)),
-        })
+        let address = listener.address;
+        Self::at(address, Content::Registry(Arc::new(listener), router)).await
     }
 
     /// The listener for health and metrics.
     pub(crate) async fn admin(address: SocketAddr, router: Router) -> io::Result<Self> {
+        Self::at(address, Content::Admin(router)).await
+    }
+
+    async fn at(address: SocketAddr, content: Content) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
         Ok(Self {
             socket,
             address,
-            kind: "admin",
-            router,
-            listener: None,
+            content,
         })
     }
 }
 
 impl Server {
-    pub(crate) fn new(limits: &Limits, metrics: Arc<Metrics>, stop: CancellationToken) -> Self {
+    pub(crate) fn new(
+        limits: &Limits,
+        replays: Replays,
+        metrics: Arc<Metrics>,
+        stop: CancellationToken,
+    ) -> Self {
         let slots = Arc::new(Semaphore::new(limits.max_connections));
         Self {
             metrics,
+            replays,
             slots,
             header_timeout: limits.header_timeout,
             trusted_proxies: limits.trusted_proxies.as_slice().into(),
@@ -96,7 +124,7 @@ impl Server {
     /// Serves until the stop token is cancelled, then until running requests have ended. Dropped in between, it cuts them.
     pub(crate) async fn serve(&self, bound: Bound) {
         let tls = self.tls(&bound);
-        info!(listener = bound.kind, address = %bound.address, tls = tls.is_some(), "listening");
+        info!(listener = bound.content.name(), address = %bound.address, tls = tls.is_some(), "listening");
         let graceful = GracefulShutdown::new();
         while let Some(accepted) = self
             .stop
@@ -108,7 +136,7 @@ impl Server {
                     self.start(stream, peer, slot, &bound, tls.clone(), &graceful);
                 }
                 Err(error) => {
-                    warn!(%error, listener = bound.kind, "cannot accept a connection");
+                    warn!(%error, listener = bound.content.name(), "cannot accept a connection");
                     tokio::time::sleep(BREATHER).await;
                 }
             }
@@ -119,7 +147,7 @@ impl Server {
 
     /// The TLS side of a listener that has one; its certificate follows its files until the stop.
     fn tls(&self, bound: &Bound) -> Option<Arc<Acceptor>> {
-        let pair = bound.listener.as_ref()?.tls.clone()?;
+        let pair = bound.content.listener()?.tls.clone()?;
         let metrics = Arc::clone(&self.metrics);
         let tls = Arc::new(Acceptor::new(pair, self.header_timeout, metrics));
         let (stop, following) = (self.stop.clone(), Arc::clone(&tls));
@@ -163,8 +191,8 @@ impl Server {
             conversation: Conversation {
                 peer,
                 client: peer.ip(),
-                router: bound.router.clone(),
-                listener: bound.listener.clone(),
+                content: bound.content.clone(),
+                replays: self.replays.clone(),
                 header_timeout: self.header_timeout,
                 watcher: graceful.watcher(),
             },

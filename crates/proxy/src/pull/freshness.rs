@@ -45,6 +45,17 @@ pub(super) fn tag_state(
     }
 }
 
+/// How long a tag holds from now on without being confirmed.
+pub(super) fn time_left(
+    entry: &TagEntry,
+    tag: &Tag,
+    config: &UpstreamConfig,
+    now: SystemTime,
+) -> Duration {
+    let age = now.duration_since(entry.confirmed).unwrap_or_default();
+    tag_ttl(tag, config).saturating_sub(age)
+}
+
 fn tag_ttl(tag: &Tag, config: &UpstreamConfig) -> Duration {
     let mut own = config.tag_ttls.iter();
     own.find(|(pattern, _)| pattern.matches(tag))

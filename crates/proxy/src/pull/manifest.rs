@@ -9,7 +9,7 @@ use tracing::{error, info};
 use super::{
     Outcome, Pull, PullError, Repository,
     flight::Flights,
-    freshness::{TagState, tag_state},
+    freshness::{TagState, tag_state, time_left},
     rules::is_absent,
 };
 use crate::{
@@ -51,6 +51,20 @@ impl Pull {
         match reference {
             Reference::Digest(digest) => self.by_digest(repository, digest).await,
             Reference::Tag(tag) => self.by_tag(repository, tag).await,
+        }
+    }
+
+    /// How long a stored answer for `reference` holds without asking anybody: a digest for good, a tag for what is left of its
+    /// time.
+    pub fn holds_for(&self, repository: &Repository, reference: &Reference) -> Duration {
+        match reference {
+            Reference::Digest(_) => Duration::MAX,
+            Reference::Tag(tag) => {
+                let entry = self.inner.cache.tag(&repository.key, tag);
+                entry.map_or(Duration::ZERO, |entry| {
+                    time_left(&entry, tag, repository.upstream.config(), SystemTime::now())
+                })
+            }
         }
     }
 

@@ -1,22 +1,26 @@
 //! GET and HEAD of blobs, whole or in part.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
+use bytes::BytesMut;
 use cache::ReadBy;
+use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts};
 use manifest_model::Digest;
 
-use super::{Arrival, Service, digest_headers, error::ApiError, is_known, not_modified};
+use super::{
+    Arrival, Keep, Service, digest_headers, error::ApiError, is_known, keep, not_modified,
+};
 use crate::{
     protocol::{
         headers,
         range::{ByteRange, Unsatisfiable},
     },
-    pull::{BlobAnswer, Outcome, Repository},
+    pull::{BlobAnswer, BlobBody, Outcome, Repository},
     telemetry::access::Account,
 };
 
@@ -56,8 +60,34 @@ pub(super) async fn answer(
         });
     }
     let (size, outcome) = (blob.size, blob.outcome);
-    let body = Body::from_stream(blob.bytes.read(0, size, by));
+    let body = blob.bytes.read(0, size, by);
+    let is_small = size.is_some_and(|size| size <= keep::LARGEST);
+    if outcome == Outcome::Hit && is_small {
+        return small(digest, size, body).await;
+    }
+    let body = Body::from_stream(body);
     Ok(described(StatusCode::OK, digest, size, outcome, body))
+}
+
+/// A small stored blob: read at once, and kept ready for the next who asks in the same words.
+async fn small(digest: &Digest, size: Option<u64>, body: BlobBody) -> Result<Response, ApiError> {
+    let bytes = body
+        .try_fold(BytesMut::new(), |mut all, piece| async move {
+            all.extend_from_slice(&piece);
+            Ok(all)
+        })
+        .await
+        .map_err(|error| ApiError::unreadable(&error))?
+        .freeze();
+    let body = Body::from(bytes.clone());
+    let mut response = described(StatusCode::OK, digest, size, Outcome::Hit, body);
+    response.extensions_mut().insert(Keep {
+        body: bytes,
+        holds_for: Duration::MAX,
+        tag_writes: None,
+        template: None,
+    });
+    Ok(response)
 }
 
 /// Only HTTP/1 leaves a body's bytes alone on their way to the connection, and only some connections send from files.

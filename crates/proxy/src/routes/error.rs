@@ -19,7 +19,7 @@ use crate::{
         host::Host,
         target::PathError,
     },
-    pull::PullError,
+    pull::{BodyError, PullError},
     upstream::{Absent, Chain, FetchError, Trouble},
 };
 
@@ -77,6 +77,16 @@ impl ApiError {
             explanation,
             ..self
         }
+    }
+
+    /// A stored body that cannot be read. It has been taken out: the next request fetches it anew.
+    pub(super) fn unreadable(error: &BodyError) -> Self {
+        let log = Some(Chain(error).to_string());
+        let answer = Self::unavailable(
+            StatusCode::BAD_GATEWAY,
+            "a stored blob could not be read; it will be fetched anew".to_owned(),
+        );
+        Self { log, ..answer }
     }
 
     fn unavailable(status: StatusCode, message: String) -> Self {

@@ -1,11 +1,13 @@
 //! GET and HEAD of manifests. Both are built alike; the server leaves the body of a HEAD out.
 
 use axum::{body::Body, response::Response};
-use http::{HeaderMap, HeaderValue, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use manifest_model::{Digest, Manifest, Platform, Reference};
 
 use super::{
-    Service, context::Context, digest_headers, error::ApiError, explain, is_known, not_modified,
+    Keep, Service, context::Context, digest_headers, error::ApiError, explain, is_known, keep,
+    not_modified,
 };
 use crate::{
     protocol::{accept, headers},
@@ -30,6 +32,7 @@ pub(super) async fn answer(
     request: &HeaderMap,
     account: &mut Account,
 ) -> Result<Response, ApiError> {
+    let tag_writes = service.pull.cache().tag_writes();
     let answer = service.pull.manifest(repository, reference).await?;
     account.outcome = Some(answer.outcome);
     let (mode, takes_index) = (
@@ -73,8 +76,32 @@ pub(super) async fn answer(
         response
             .headers_mut()
             .insert(headers::ARCHWAY_EXPLAIN, explanation);
+    } else if answer.outcome == Outcome::Hit {
+        allow_again(
+            &mut response,
+            &served.manifest,
+            Keep {
+                body: Bytes::new(),
+                holds_for: service.pull.holds_for(repository, reference),
+                tag_writes: matches!(reference, Reference::Tag(_)).then_some(tag_writes),
+                template: None,
+            },
+        );
     }
     Ok(response)
+}
+
+/// Lets the next same request have this answer, if it is small and holds for a while.
+fn allow_again(response: &mut Response, manifest: &Manifest, word: Keep) {
+    let size = manifest.bytes().len() as u64;
+    if word.holds_for.is_zero() || size > keep::LARGEST {
+        return;
+    }
+    let body = match response.status() {
+        StatusCode::OK => manifest.bytes().clone(),
+        _ => Bytes::new(),
+    };
+    response.extensions_mut().insert(Keep { body, ..word });
 }
 
 /// Tells prefetching what went out: the index with the hint, and the image itself.

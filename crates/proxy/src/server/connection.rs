@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use axum::{Extension, Router};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::Watcher},
@@ -24,11 +23,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    proxy_protocol,
+    Content, Replays, proxy_protocol,
+    replay::{Asker, Replaying, Turn},
+    service::ApiService,
     tls::Acceptor,
     zero_copy::{Slot, ZeroCopy},
 };
-use crate::{config::Listener, routes::Arrival, upstream::Chain};
+use crate::{routes::Arrival, upstream::Chain};
 
 /// An accepted connection and all it takes to serve it.
 pub(super) struct Connection {
@@ -46,9 +47,8 @@ pub(super) struct Conversation {
     pub(super) peer: SocketAddr,
     /// Whom that is for: the same, but for connections through a load balancer.
     pub(super) client: IpAddr,
-    pub(super) router: Router,
-    /// None for the admin listener, whose requests need no [`Arrival`].
-    pub(super) listener: Option<Arc<Listener>>,
+    pub(super) content: Content,
+    pub(super) replays: Replays,
     pub(super) header_timeout: Duration,
     pub(super) watcher: Watcher,
 }
@@ -93,9 +93,8 @@ impl Connection {
     async fn greet(&mut self) -> io::Result<IpAddr> {
         let peer = self.conversation.peer;
         let patience = self.conversation.header_timeout;
-        let is_behind_proxy = |listener: &Arc<Listener>| listener.proxy_protocol;
-        let listener = self.conversation.listener.as_ref();
-        if listener.is_some_and(is_behind_proxy) {
+        let listener = self.conversation.content.listener();
+        if listener.is_some_and(|listener| listener.proxy_protocol) {
             let named = proxy_protocol::client(&mut self.stream, peer, &self.trusted_proxies);
             return timeout(patience, named).await?;
         }
@@ -113,24 +112,40 @@ impl Conversation {
         zero_copy: Option<Arc<Slot>>,
     ) {
         let peer = self.peer;
-        let router = match self.listener {
-            Some(listener) => self.router.layer(Extension(Arrival {
-                listener,
-                peer: self.client,
-                zero_copy,
-            })),
-            None => self.router,
-        };
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(self.header_timeout);
         builder.http2().timer(TokioTimer::new());
-        let connection = builder
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-            .into_owned();
-        if let Err(error) = self.watcher.watch(connection).await {
+        let ended = match self.content {
+            Content::Registry(listener, router) => {
+                let turn = Arc::new(Turn::default());
+                let asker = Asker {
+                    listener: Arc::clone(&listener),
+                    client: self.client,
+                };
+                let stream = Replaying::new(stream, self.replays.clone(), asker, Arc::clone(&turn));
+                let service = ApiService {
+                    router,
+                    arrival: Arrival {
+                        listener,
+                        peer: self.client,
+                        zero_copy,
+                    },
+                    replays: self.replays,
+                    turn,
+                };
+                let connection = builder.serve_connection(TokioIo::new(stream), service);
+                self.watcher.watch(connection.into_owned()).await
+            }
+            Content::Admin(router) => {
+                let service = TowerToHyperService::new(router);
+                let connection = builder.serve_connection(TokioIo::new(stream), service);
+                self.watcher.watch(connection.into_owned()).await
+            }
+        };
+        if let Err(error) = ended {
             debug!(%peer, %error, "a connection broke");
         }
     }

@@ -2,7 +2,9 @@
 //! stayed.
 
 use std::{
+    fmt,
     hash::{BuildHasher, RandomState},
+    io::Write,
     pin::Pin,
     sync::{
         Arc, LazyLock,
@@ -21,6 +23,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
 use serde::Serialize;
 use tracing::info;
 
@@ -28,10 +31,10 @@ use super::{
     lines::Lines,
     metrics::{Metrics, OutcomeLabels, RequestLabels},
 };
-use crate::pull::Outcome;
+use crate::{pull::Outcome, routes::Keep};
 
 /// Names a request in its answer and in the log, so that a client's report finds its line.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Unlikely to repeat between processes, never within one.
 fn request_id() -> String {
@@ -104,6 +107,7 @@ pub async fn observe(State(observer): State<Observer>, request: Request, next: N
     let named = HeaderValue::try_from(&id).expect("digits are header text");
     response.headers_mut().insert(REQUEST_ID, named);
     let ended = expected == Some(0) || response.body().is_end_stream();
+    let keep = response.extensions_mut().remove::<Keep>();
     let event = Event {
         id,
         started,
@@ -118,6 +122,10 @@ pub async fn observe(State(observer): State<Observer>, request: Request, next: N
         expected,
         ended,
     };
+    if let Some(mut keep) = keep {
+        keep.template = Some(event.template());
+        response.extensions_mut().insert(keep);
+    }
     response.map(|body| Body::new(Observed { body, event }))
 }
 
@@ -147,9 +155,11 @@ impl Drop for Event {
         let line = self.line(outcome, elapsed);
         match &self.observer.lines {
             Some(lines) => lines.add(|buffer| {
-                // Into memory, and all of it has a spelling in JSON.
-                let _ = serde_json::to_writer(&mut *buffer, &line);
-                buffer.push(b'\n');
+                write_line(
+                    buffer,
+                    &line.timing,
+                    &serde_json::to_vec(&line).unwrap_or_default(),
+                );
             }),
             None => line.log(),
         }
@@ -175,13 +185,42 @@ impl Event {
         }
     }
 
+    /// What is logged and counted when the same answer is given again, whole.
+    fn template(&self) -> Template {
+        let outcome = Metrics::outcome(self.account.outcome);
+        let metrics = &self.observer.metrics;
+        let labels = RequestLabels {
+            endpoint: self.account.endpoint,
+            outcome,
+            status: status_class(self.status),
+        };
+        let mut line = self.line(outcome, Duration::ZERO);
+        line.bytes = self.expected.unwrap_or(0);
+        line.complete = true;
+        Template {
+            line: serde_json::to_vec(&line).unwrap_or_default(),
+            lines: self.observer.lines.clone(),
+            requests: metrics.requests.get_or_create(&labels).clone(),
+            sent: metrics
+                .bytes
+                .get_or_create(&OutcomeLabels { outcome })
+                .clone(),
+            durations: metrics.durations.clone(),
+            bytes: line.bytes,
+        }
+    }
+
     fn line(&self, outcome: &'static str, elapsed: Duration) -> Line<'_> {
         let account = &self.account;
         Line {
-            timestamp: humantime::format_rfc3339_micros(SystemTime::now()),
+            timing: Timing {
+                timestamp: humantime::format_rfc3339_micros(SystemTime::now()),
+                id: &self.id,
+                first_byte: self.to_first_byte,
+                duration: elapsed,
+            },
             level: "INFO",
             message: "request",
-            id: &self.id,
             method: self.method.as_str(),
             path: &self.path,
             status: self.status.as_u16(),
@@ -193,8 +232,6 @@ impl Event {
             platform_source: account.platform_source,
             bytes: self.bytes,
             complete: self.ended,
-            first_byte_ms: milliseconds(self.to_first_byte),
-            duration_ms: milliseconds(elapsed),
             user_agent: &self.user_agent,
             error: account.error.as_deref(),
             target: "access",
@@ -205,11 +242,10 @@ impl Event {
 /// A request's line. The fields stand as in every other line of the log.
 #[derive(Serialize)]
 struct Line<'a> {
-    #[serde(serialize_with = "as_text")]
-    timestamp: humantime::Rfc3339Timestamp,
+    #[serde(skip)]
+    timing: Timing<'a>,
     level: &'static str,
     message: &'static str,
-    id: &'a str,
     method: &'a str,
     path: &'a str,
     status: u16,
@@ -226,8 +262,6 @@ struct Line<'a> {
     platform_source: Option<&'static str>,
     bytes: u64,
     complete: bool,
-    first_byte_ms: f64,
-    duration_ms: f64,
     user_agent: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
@@ -238,7 +272,7 @@ impl Line<'_> {
     fn log(&self) {
         info!(
             target: "access",
-            id = self.id,
+            id = self.timing.id,
             method = self.method,
             path = self.path,
             status = self.status,
@@ -250,8 +284,8 @@ impl Line<'_> {
             platform_source = self.platform_source,
             bytes = self.bytes,
             complete = self.complete,
-            first_byte_ms = self.first_byte_ms,
-            duration_ms = self.duration_ms,
+            first_byte_ms = %Milliseconds(self.timing.first_byte),
+            duration_ms = %Milliseconds(self.timing.duration),
             user_agent = self.user_agent,
             error = self.error,
             "request"
@@ -259,15 +293,77 @@ impl Line<'_> {
     }
 }
 
-fn as_text<S: serde::Serializer>(
-    value: &impl std::fmt::Display,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
+/// What differs between two lines for the same request and answer.
+struct Timing<'a> {
+    timestamp: humantime::Rfc3339Timestamp,
+    id: &'a str,
+    first_byte: Duration,
+    duration: Duration,
 }
 
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
+/// A line: what differs first, then `rest`, a JSON object.
+fn write_line(buffer: &mut Vec<u8>, timing: &Timing<'_>, rest: &[u8]) {
+    // Into memory, and each of these has a spelling in JSON without more ado.
+    let _ = write!(
+        buffer,
+        "{{\"timestamp\":\"{}\",\"id\":\"{}\",\"first_byte_ms\":{},\"duration_ms\":{},",
+        timing.timestamp,
+        timing.id,
+        Milliseconds(timing.first_byte),
+        Milliseconds(timing.duration)
+    );
+    buffer.extend_from_slice(rest.get(1..).unwrap_or(b"}"));
+    buffer.push(b'\n');
+}
+
+/// What is logged and counted each time an answer is given that was kept ready.
+#[derive(Clone, Debug)]
+pub(crate) struct Template {
+    line: Vec<u8>,
+    lines: Option<Lines>,
+    requests: Counter,
+    sent: Counter,
+    durations: Histogram,
+    bytes: u64,
+}
+
+/// What a request is called, and when it was answered.
+pub(crate) struct Logged {
+    pub(crate) id: String,
+    pub(crate) at: SystemTime,
+}
+
+impl Template {
+    /// Logs and counts one more such answer, as whole: it is handed to the connection in one piece.
+    pub(crate) fn log(&self, started: Instant) -> Logged {
+        let elapsed = started.elapsed();
+        let (id, at) = (request_id(), SystemTime::now());
+        self.requests.inc();
+        self.sent.inc_by(self.bytes);
+        self.durations.observe(elapsed.as_secs_f64());
+        if let Some(lines) = &self.lines
+            && tracing::enabled!(target: "access", tracing::Level::INFO)
+        {
+            let timing = Timing {
+                timestamp: humantime::format_rfc3339_micros(at),
+                id: &id,
+                first_byte: elapsed,
+                duration: elapsed,
+            };
+            lines.add(|buffer| write_line(buffer, &timing, &self.line));
+        }
+        Logged { id, at }
+    }
+}
+
+/// With three digits behind the point: printed from whole numbers, since a line is printed for every request.
+struct Milliseconds(Duration);
+
+impl fmt::Display for Milliseconds {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.0.as_micros();
+        write!(formatter, "{}.{:03}", micros / 1000, micros % 1000)
+    }
 }
 
 fn status_class(status: StatusCode) -> &'static str {

@@ -1,0 +1,195 @@
+//! Requests that came before, byte for byte, answered as they were, byte for byte.
+//!
+//! A cluster asks for the same few manifests and configs thousands of times, in the same words. The first such request goes
+//! through hyper and the routes, and the answer is kept with the request's bytes. Below hyper, [`Replaying`] looks at what
+//! comes in while nothing else is going on: bytes that equal a kept request are answered here and never seen above. Nothing of
+//! a request is left out of the comparison, so nothing that a route looks at can be missed.
+//!
+//! What is kept is small, stored, and holds: a digest always, a tag for as long as it need not be confirmed and no tag has been
+//! written. [`LONGEST`] bounds it further, so that uses are noted and files taken out from under us are missed soon enough.
+//!
+//! A connection leaves this path for good with its first byte that is not part of one whole request at a time: pipelining,
+//! request bodies and HTTP/2 are hyper's alone.
+
+mod connection;
+mod turn;
+
+use std::{
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use cache::Cache;
+use http::{HeaderMap, Response, StatusCode, header};
+use tokio_util::sync::CancellationToken;
+
+pub(super) use self::{
+    connection::Replaying,
+    turn::{Busy, Turn},
+};
+use crate::{
+    config::Listener,
+    routes::Keep,
+    telemetry::access::{REQUEST_ID, Template},
+};
+
+/// The longest time an answer is kept.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// What all answers may take together. A body that several answers share is counted for each.
+const MAX_BYTES: u64 = 32 * 1024 * 1024;
+
+/// What an answer costs beside its body: the request, the headers, the log line, the map.
+const OVERHEAD: u32 = 2048;
+
+/// The answers kept, of all listeners. Cheap to clone; all clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Replays {
+    answers: moka::sync::Cache<u64, Arc<Answer>>,
+    hasher: RandomState,
+    cache: Cache,
+    /// From here on every request is hyper's, which ends connections in an orderly way.
+    stop: CancellationToken,
+}
+
+/// Who asks, and where: part of what an answer may depend on.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    pub(super) listener: Arc<Listener>,
+    pub(super) client: IpAddr,
+}
+
+#[derive(Debug)]
+struct Answer {
+    asker: Asker,
+    request: Bytes,
+    until: Instant,
+    tag_writes: Option<u64>,
+    /// The status line and the headers that are always the same.
+    head: Bytes,
+    body: Bytes,
+    template: Template,
+}
+
+/// An answer on its way out.
+#[derive(Debug, Default)]
+struct Output {
+    head: BytesMut,
+    body: Bytes,
+}
+
+impl Replays {
+    pub(crate) fn new(cache: Cache, stop: CancellationToken) -> Self {
+        let weigh = |_: &u64, answer: &Arc<Answer>| {
+            u32::try_from(answer.body.len())
+                .unwrap_or(u32::MAX)
+                .saturating_add(OVERHEAD)
+        };
+        let answers = moka::sync::Cache::builder()
+            .max_capacity(MAX_BYTES)
+            .time_to_live(LONGEST)
+            .weigher(weigh);
+        Self {
+            answers: answers.build(),
+            hasher: RandomState::new(),
+            cache,
+            stop,
+        }
+    }
+
+    /// The answer to a request that came just now, if it is kept and holds; logged and counted.
+    fn find(&self, asker: &Asker, request: &[u8]) -> Option<Output> {
+        let answer = self.answers.get(&self.hash(asker, request))?;
+        let started = Instant::now();
+        let holds = answer.until > started
+            && answer.request == request
+            && answer.asker.is(asker)
+            && answer
+                .tag_writes
+                .is_none_or(|then| then == self.cache.tag_writes())
+            && !self.stop.is_cancelled();
+        holds.then(|| answer.output(started))
+    }
+
+    /// Keeps the answer to `request`, of which a route has said that it may be kept.
+    pub(super) fn keep<B>(
+        &self,
+        asker: &Asker,
+        request: Bytes,
+        response: &Response<B>,
+        keep: Keep,
+    ) {
+        let Some(template) = keep.template else {
+            return;
+        };
+        let answer = Answer {
+            asker: asker.clone(),
+            until: Instant::now() + keep.holds_for.min(LONGEST),
+            tag_writes: keep.tag_writes,
+            head: head(response.status(), response.headers()),
+            body: keep.body,
+            template,
+            request,
+        };
+        let hash = self.hash(asker, &answer.request);
+        self.answers.insert(hash, Arc::new(answer));
+    }
+
+    fn hash(&self, asker: &Asker, request: &[u8]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        asker.client.hash(&mut hasher);
+        hasher.write(request);
+        hasher.finish()
+    }
+}
+
+impl Asker {
+    fn is(&self, other: &Self) -> bool {
+        // Listeners live as long as the process.
+        Arc::ptr_eq(&self.listener, &other.listener) && self.client == other.client
+    }
+}
+
+impl Answer {
+    fn output(&self, started: Instant) -> Output {
+        let mut head = BytesMut::with_capacity(self.head.len() + 128);
+        head.put_slice(&self.head);
+        let log = self.template.log(started);
+        for (name, value) in [
+            (REQUEST_ID.as_str(), log.id.as_str()),
+            (header::DATE.as_str(), &httpdate::fmt_http_date(log.at)),
+        ] {
+            head.put_slice(name.as_bytes());
+            head.put_slice(b": ");
+            head.put_slice(value.as_bytes());
+            head.put_slice(b"\r\n");
+        }
+        head.put_slice(b"\r\n");
+        Output {
+            head,
+            body: self.body.clone(),
+        }
+    }
+}
+
+/// The status line and those headers that are the same each time.
+fn head(status: StatusCode, headers: &HeaderMap) -> Bytes {
+    let mut head = BytesMut::new();
+    head.put_slice(b"HTTP/1.1 ");
+    head.put_slice(status.as_str().as_bytes());
+    head.put_slice(b" ");
+    head.put_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    head.put_slice(b"\r\n");
+    for (name, value) in headers {
+        if *name != REQUEST_ID && *name != header::DATE {
+            head.put_slice(name.as_str().as_bytes());
+            head.put_slice(b": ");
+            head.put_slice(value.as_bytes());
+            head.put_slice(b"\r\n");
+        }
+    }
+    head.freeze()
+}

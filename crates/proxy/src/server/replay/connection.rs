@@ -1,0 +1,205 @@
+//! The connection below hyper that answers what it knows.
+
+use std::{
+    io::{self, IoSlice},
+    mem::MaybeUninit,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{Asker, Output, Replays, Turn};
+
+/// The longest request that is looked at.
+const LONGEST_REQUEST: usize = 4096;
+
+/// hyper measures how long it waits for a request, and does not know of those it never sees: it sees one this often.
+const SEEN_EVERY: Duration = Duration::from_secs(2);
+
+/// The end of a request's head.
+const END: &[u8] = b"\r\n\r\n";
+
+/// A connection of which hyper sees only what cannot be answered here.
+#[derive(Debug)]
+pub(in crate::server) struct Replaying<S> {
+    stream: S,
+    replays: Replays,
+    asker: Asker,
+    turn: Arc<Turn>,
+    output: Output,
+    /// What hyper has still to read.
+    handed_up: Bytes,
+    /// Whether all that hyper has written is flushed.
+    flushed: bool,
+    /// Whether requests have come one at a time so far.
+    orderly: bool,
+    seen: Instant,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Replaying<S> {
+    pub(in crate::server) fn new(
+        stream: S,
+        replays: Replays,
+        asker: Asker,
+        turn: Arc<Turn>,
+    ) -> Self {
+        Self {
+            stream,
+            replays,
+            asker,
+            turn,
+            output: Output::default(),
+            handed_up: Bytes::new(),
+            flushed: true,
+            orderly: true,
+            seen: Instant::now(),
+        }
+    }
+
+    fn poll_output(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.output.head.has_remaining() || self.output.body.has_remaining() {
+            let slices = [
+                IoSlice::new(&self.output.head),
+                IoSlice::new(&self.output.body),
+            ];
+            let stream = Pin::new(&mut self.stream);
+            let mut written = ready!(stream.poll_write_vectored(context, &slices))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            let of_head = written.min(self.output.head.len());
+            self.output.head.advance(of_head);
+            written -= of_head;
+            self.output.body.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Answers requests until one comes that hyper has to see. `space` is where it then is.
+    fn poll_replay(
+        &mut self,
+        context: &mut Context<'_>,
+        input: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_output(context))?;
+            input.clear();
+            ready!(Pin::new(&mut self.stream).poll_read(context, input))?;
+            let request = input.filled();
+            let known = if self.seen.elapsed() < SEEN_EVERY {
+                self.replays.find(&self.asker, request)
+            } else {
+                None
+            };
+            let Some(output) = known else {
+                return Poll::Ready(Ok(()));
+            };
+            self.output = output;
+        }
+    }
+
+    fn hand_up(&mut self, request: &[u8]) {
+        self.handed_up = Bytes::copy_from_slice(request);
+        self.seen = Instant::now();
+        // The end of the stream is no request, and nothing comes after it.
+        self.orderly = is_one_head(request);
+        if self.orderly {
+            self.turn.begin(self.handed_up.clone());
+        }
+    }
+}
+
+/// Whether these bytes are the whole head of one request and nothing else.
+fn is_one_head(bytes: &[u8]) -> bool {
+    let end = bytes.windows(END.len()).position(|window| window == END);
+    end.is_some_and(|end| end + END.len() == bytes.len())
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Replaying<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.handed_up.is_empty() {
+            if !this.orderly {
+                return Pin::new(&mut this.stream).poll_read(context, buffer);
+            }
+            if this.turn.is_busy() || !this.flushed {
+                let before = buffer.filled().len();
+                ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+                // Something came before the last answer was out.
+                this.orderly = buffer.filled().len() == before;
+                return Poll::Ready(Ok(()));
+            }
+            let mut space = [MaybeUninit::uninit(); LONGEST_REQUEST];
+            let mut input = ReadBuf::uninit(&mut space);
+            ready!(this.poll_replay(context, &mut input))?;
+            this.hand_up(input.filled());
+        }
+        let length = this.handed_up.len().min(buffer.remaining());
+        buffer.put_slice(&this.handed_up.split_to(length));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Replaying<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_output(context))?;
+        self.flushed = false;
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_output(context))?;
+        self.flushed = false;
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_output(context))?;
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        self.flushed = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_output(context))?;
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_whole_head_is_one() {
+        assert!(is_one_head(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"));
+        for other in [
+            &b""[..],
+            b"GET / HTTP/1.1\r\n",
+            b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            b"GET / HTTP/1.1\r\n\r\nG",
+        ] {
+            assert!(!is_one_head(other));
+        }
+    }
+}
