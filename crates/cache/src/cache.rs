@@ -153,6 +153,11 @@ impl Cache {
             .await
     }
 
+    /// Remembers that `repo` contains `digest`, until it is noted by [`Self::link`] or forgotten. No disk is asked.
+    pub fn link_seen(&self, repo: &RepoKey, digest: &Digest) {
+        self.inner.hot.link(repo, digest);
+    }
+
     /// A stored manifest. The caller checks the link first.
     pub async fn manifest(&self, digest: &Digest) -> Result<Option<StoredManifest>, CacheError> {
         let digest = *digest;

@@ -51,6 +51,10 @@ impl Hot {
         linked
     }
 
+    pub(crate) fn link(&self, repo: &RepoKey, digest: &Digest) {
+        self.links.insert((repo.clone(), *digest), ());
+    }
+
     /// The tag's entry, as remembered or as `look` finds it.
     pub(crate) fn tag(
         &self,

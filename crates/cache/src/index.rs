@@ -161,7 +161,11 @@ impl Index {
             .and_then(|name| name.value().parse().ok()))
     }
 
+    /// Nothing is written where the link is known.
     pub(crate) fn link(&self, repo: &RepoKey, digest: &Digest) -> Outcome<()> {
+        if self.is_linked(repo, digest)? {
+            return Ok(());
+        }
         self.write(Durability::Immediate, |transaction| {
             transaction
                 .open_table(LINKS)?

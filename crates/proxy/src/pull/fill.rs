@@ -68,11 +68,15 @@ async fn bring(pull: Pull, repository: Repository, mut fill: Fill) {
             return;
         }
     };
-    pull.note_link(&repository, &fill.digest()).await;
+    // Who follows this fill need not ask for its own repository again. On the disk it is noted later: that may take as long as
+    // everything so far.
+    let digest = fill.digest();
+    pull.inner.cache.link_seen(&repository.key, &digest);
     if partial {
         info!("going on with a download that was cut off");
     }
     let fed = feed(&pull, &repository, &mut fill, source, first).await;
+    pull.note_link(&repository, &digest).await;
     let outcome = match fed {
         Ok(()) => fill.commit().await,
         Err(Feed::Source(error)) => Err(fill.fail(Arc::new(error)).await),

@@ -12,10 +12,12 @@
 //! request bodies and HTTP/2 are hyper's alone.
 
 mod connection;
+mod date;
+mod shelf;
 mod turn;
 
 use std::{
-    hash::{BuildHasher, Hash, Hasher, RandomState},
+    hash::{BuildHasher, Hash, Hasher},
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -23,9 +25,11 @@ use std::{
 
 use bytes::{BufMut, Bytes, BytesMut};
 use cache::Cache;
+use foldhash::fast::RandomState;
 use http::{HeaderMap, Response, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 
+use self::shelf::Shelf;
 pub(super) use self::{
     connection::Replaying,
     turn::{Busy, Turn},
@@ -40,15 +44,15 @@ use crate::{
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// What all answers may take together. A body that several answers share is counted for each.
-const MAX_BYTES: u64 = 32 * 1024 * 1024;
+const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// What an answer costs beside its body: the request, the headers, the log line, the map.
-const OVERHEAD: u32 = 2048;
+const OVERHEAD: usize = 2048;
 
 /// The answers kept, of all listeners. Cheap to clone; all clones are the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Replays {
-    answers: moka::sync::Cache<u64, Arc<Answer>>,
+    answers: Arc<Shelf<Answer>>,
     hasher: RandomState,
     cache: Cache,
     /// From here on every request is hyper's, which ends connections in an orderly way.
@@ -83,27 +87,17 @@ struct Output {
 
 impl Replays {
     pub(crate) fn new(cache: Cache, stop: CancellationToken) -> Self {
-        let weigh = |_: &u64, answer: &Arc<Answer>| {
-            u32::try_from(answer.body.len())
-                .unwrap_or(u32::MAX)
-                .saturating_add(OVERHEAD)
-        };
-        let answers = moka::sync::Cache::builder()
-            .max_capacity(MAX_BYTES)
-            .time_to_live(LONGEST)
-            .weigher(weigh);
         Self {
-            answers: answers.build(),
-            hasher: RandomState::new(),
+            answers: Arc::new(Shelf::new(MAX_BYTES)),
+            hasher: RandomState::default(),
             cache,
             stop,
         }
     }
 
-    /// The answer to a request that came just now, if it is kept and holds; logged and counted.
-    fn find(&self, asker: &Asker, request: &[u8]) -> Option<Output> {
-        let answer = self.answers.get(&self.hash(asker, request))?;
-        let started = Instant::now();
+    /// The answer to a request that came at `started`, if it is kept and holds; logged and counted.
+    fn find(&self, asker: &Asker, request: &[u8], started: Instant) -> Option<Output> {
+        let answer = self.answers.get(self.hash(asker, request))?;
         let holds = answer.until > started
             && answer.request == request
             && answer.asker.is(asker)
@@ -135,7 +129,8 @@ impl Replays {
             request,
         };
         let hash = self.hash(asker, &answer.request);
-        self.answers.insert(hash, Arc::new(answer));
+        let (weight, until) = (answer.body.len() + OVERHEAD, answer.until);
+        self.answers.put(hash, answer, weight, until);
     }
 
     fn hash(&self, asker: &Asker, request: &[u8]) -> u64 {
@@ -158,9 +153,10 @@ impl Answer {
         let mut head = BytesMut::with_capacity(self.head.len() + 128);
         head.put_slice(&self.head);
         let log = self.template.log(started);
+        let date = date::of(log.at);
         for (name, value) in [
             (REQUEST_ID.as_str(), log.id.as_str()),
-            (header::DATE.as_str(), &httpdate::fmt_http_date(log.at)),
+            (header::DATE.as_str(), date.as_str()),
         ] {
             head.put_slice(name.as_bytes());
             head.put_slice(b": ");

@@ -18,6 +18,9 @@ const STRETCH: Duration = Duration::from_millis(250);
 /// More connections are not worth their while for a rest that takes one no longer than this.
 const WORTH_IT: Duration = Duration::from_secs(1);
 
+/// A connection that brings so many bytes a second is not what holds the download up.
+const FAST: u64 = 256 * 1024 * 1024;
+
 /// Connections from the moment more than one is worth it.
 const FIRST_STEP: usize = 4;
 
@@ -67,7 +70,7 @@ impl Pace {
         self.rate = bytes.saturating_mul(1_000_000) / micros;
         let seconds_left = missing / self.rate.max(1);
         if self.wanted == 1 {
-            if seconds_left >= WORTH_IT.as_secs() {
+            if self.rate < FAST && seconds_left >= WORTH_IT.as_secs() {
                 self.before = self.rate;
                 self.wanted = FIRST_STEP.min(self.most);
             }
@@ -112,6 +115,13 @@ mod tests {
         assert_eq!(pace.wanted(), 5, "the last one has brought nothing");
         pace.look(10 * MIB, Duration::from_millis(100), GIB);
         assert_eq!(pace.wanted(), 4);
+    }
+
+    #[test]
+    fn what_is_fast_already_is_left_alone_however_much_is_left() {
+        let mut pace = Pace::new(6);
+        pace.look(400 * MIB, Duration::from_secs(1), 100 * GIB);
+        assert_eq!(pace.wanted(), 1);
     }
 
     #[test]

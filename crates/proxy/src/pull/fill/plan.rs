@@ -79,15 +79,24 @@ impl Plan {
         self.size.saturating_sub(self.there.total() + fetched)
     }
 
-    /// The next stretch to fetch, of `length` bytes at most: where somebody waits, else the first that nobody has.
+    /// The next stretch to fetch, of `length` bytes at most: the one that some reader comes to first. Readers are where the
+    /// bytes in order end, and where there is a wish.
     pub(super) fn next(&mut self, wishes: &[u64], length: u64) -> Option<Segment> {
-        wishes
-            .iter()
-            .find_map(|wish| self.at_wish(*wish, length))
-            .or_else(|| {
-                let gap = self.taken().gap(0, self.size)?;
-                Some(self.assign(gap, length))
-            })
+        if let Some(segment) = wishes.iter().find_map(|wish| self.at_wish(*wish, length)) {
+            return Some(segment);
+        }
+        let taken = self.taken();
+        let in_order = [self.there.prefix()];
+        let readers = wishes.iter().chain(&in_order);
+        let gaps = readers.filter_map(|reader| {
+            let gap = taken.gap(*reader, self.size)?;
+            Some((gap.start - reader, gap))
+        });
+        let (_, gap) = gaps
+            .min_by_key(|(distance, gap)| (*distance, gap.start))
+            // What lies before all readers comes last.
+            .or_else(|| taken.gap(0, self.size).map(|gap| (0, gap)))?;
+        Some(self.assign(gap, length))
     }
 
     /// A stretch at `position`, unless its bytes are there or will be soon.
@@ -158,6 +167,17 @@ mod tests {
         let next = plan.next(&[50 * MIB], 100 * MIB).unwrap();
         assert_eq!((next.start, next.end()), (8 * MIB, 50 * MIB));
         assert_eq!(first.end(), 8 * MIB);
+    }
+
+    #[test]
+    fn readers_far_apart_have_their_bytes_fetched_by_turns() {
+        let mut plan = Plan::new(100 * MIB, Spans::default());
+        let wishes = [50 * MIB];
+        let starts: Vec<_> = (0..6)
+            .map_while(|_| plan.next(&wishes, 8 * MIB))
+            .map(|segment| segment.start / MIB)
+            .collect();
+        assert_eq!(starts, [50, 0, 8, 58, 16, 66]);
     }
 
     #[test]

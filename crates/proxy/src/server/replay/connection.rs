@@ -79,7 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Replaying<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Answers requests until one comes that hyper has to see. `space` is where it then is.
+    /// Answers requests until one comes that hyper has to see; it is then what `input` holds.
     fn poll_replay(
         &mut self,
         context: &mut Context<'_>,
@@ -90,8 +90,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Replaying<S> {
             input.clear();
             ready!(Pin::new(&mut self.stream).poll_read(context, input))?;
             let request = input.filled();
-            let known = if self.seen.elapsed() < SEEN_EVERY {
-                self.replays.find(&self.asker, request)
+            let now = Instant::now();
+            let known = if now.duration_since(self.seen) < SEEN_EVERY {
+                self.replays.find(&self.asker, request, now)
             } else {
                 None
             };
