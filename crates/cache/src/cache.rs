@@ -255,6 +255,11 @@ impl Cache {
         self.blocking(Self::write_uses).await
     }
 
+    /// Evicts what could not go when it should have: it was being read. Called now and then.
+    pub async fn trim(&self) -> Result<(), CacheError> {
+        self.blocking(Self::after_growth).await
+    }
+
     /// What the cache holds at this moment.
     pub fn usage(&self) -> Usage {
         Usage {

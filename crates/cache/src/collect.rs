@@ -58,6 +58,7 @@ impl Cache {
     pub async fn collect(&self) -> Result<Collected, CacheError> {
         self.blocking(|cache| {
             let is_running = |digest: &Digest| cache.blobs().is_running(digest);
+            cache.blobs().disk().drop_old_partials(is_running)?;
             let company = Company::Serving(&is_running);
             let collected = collect(cache.index(), cache.blobs().disk(), &company)?;
             cache.after_growth()?;

@@ -95,24 +95,31 @@ impl Disk {
         Ok(())
     }
 
-    /// Deletes what is left of downloads that were cut off, but for those `is_running` names. The answer is the number of bytes
-    /// given back.
+    /// Deletes what is left of downloads that were cut off, but for those `is_running` names: the disk is needed.
     pub(crate) fn drop_partials(
         &self,
         is_running: impl Fn(&Digest) -> bool,
-    ) -> Result<u64, CacheError> {
-        let mut freed = 0;
+    ) -> Result<(), CacheError> {
+        self.drop_partials_if(|_, digest| !is_running(digest))
+    }
+
+    /// The same for those nobody has gone on with in a long time.
+    pub(crate) fn drop_old_partials(
+        &self,
+        is_running: impl Fn(&Digest) -> bool,
+    ) -> Result<(), CacheError> {
+        self.drop_partials_if(|path, digest| {
+            !is_running(digest) && !is_young(&path.with_extension(staged::JOURNAL))
+        })
+    }
+
+    fn drop_partials_if(&self, goes: impl Fn(&Path, &Digest) -> bool) -> Result<(), CacheError> {
         let entries = fs::read_dir(&self.ingest).map_err(CacheError::io("list", &self.ingest))?;
         for entry in entries {
-            let entry = entry.map_err(CacheError::io("list", &self.ingest))?;
-            let path = entry.path();
-            let Some(digest) = staged::digest_of(&path) else {
-                continue;
-            };
-            if is_running(&digest) {
+            let path = entry.map_err(CacheError::io("list", &self.ingest))?.path();
+            if !staged::digest_of(&path).is_some_and(|digest| goes(&path, &digest)) {
                 continue;
             }
-            freed += entry.metadata().map_or(0, |metadata| metadata.len());
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(CacheError::io("delete", path)(error));
@@ -120,7 +127,7 @@ impl Disk {
                 _ => {}
             }
         }
-        Ok(freed)
+        Ok(())
     }
 
     /// What can be built on of a download of `digest` that was cut off: the blob's size and the bytes that are there.

@@ -14,6 +14,7 @@ use cache::{Cache, CacheError, Options};
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinSet,
+    time::interval_at,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -33,6 +34,9 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long the last lines of the access log may take.
 const LAST_LINES: Duration = Duration::from_secs(1);
+/// How often rows of the index that lead nowhere are dropped, and downloads nobody has gone on with.
+const COLLECT_INTERVAL: Duration = Duration::from_hours(6);
+
 /// How often the images are counted: it looks at every file of the cache, so not at each scrape.
 const COUNT_INTERVAL: Duration = Duration::from_mins(5);
 
@@ -158,6 +162,10 @@ impl App {
         let refresh = config.prefetch.refresh.max(Duration::from_millis(1));
         let mut refresh = tokio::time::interval(refresh);
         let mut count = tokio::time::interval(COUNT_INTERVAL);
+        let mut collect = interval_at(
+            tokio::time::Instant::now() + COLLECT_INTERVAL,
+            COLLECT_INTERVAL,
+        );
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
@@ -167,11 +175,8 @@ impl App {
                     pull.forget_learned().await;
                 }
                 _ = refresh.tick(), if !config.prefetch.refresh.is_zero() => pull.refresh_tags(),
-                _ = flush.tick() => {
-                    if let Err(error) = pull.cache().flush_uses().await {
-                        warn!(error = %Chain(&error), "the last uses could not be written");
-                    }
-                }
+                _ = flush.tick() => tidy(pull.cache()).await,
+                _ = collect.tick() => pull.collect(),
             }
         }
         info!(grace = ?config.server.shutdown_grace, "shutting down");
@@ -192,6 +197,16 @@ impl App {
         }
         info!("stopped");
         Ok(())
+    }
+}
+
+/// Writes down what is remembered in memory, and evicts what was being read when it should have gone.
+async fn tidy(cache: &Cache) {
+    if let Err(error) = cache.flush_uses().await {
+        warn!(error = %Chain(&error), "the last uses could not be written");
+    }
+    if let Err(error) = cache.trim().await {
+        warn!(error = %Chain(&error), "the cache could not be brought under its size");
     }
 }
 

@@ -146,6 +146,19 @@ impl Pull {
             });
     }
 
+    /// Drops what the index holds for nothing, on a task of its own.
+    pub fn collect(&self) {
+        let cache = self.inner.cache.clone();
+        self.inner.tasks.spawn(async move {
+            match cache.collect().await {
+                Ok(collected) => tracing::info!(?collected, "the cache index was collected"),
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), "the cache index could not be collected");
+                }
+            }
+        });
+    }
+
     /// Gives running fetches and fills `grace` to reach the disk, then cuts them. To be called when no client is left.
     pub async fn drain(&self, grace: Duration) {
         let Inner {

@@ -238,8 +238,9 @@ impl Download<'_> {
             return;
         }
         let received = self.line.received.load(Ordering::Relaxed);
+        let running = self.connections.len();
         self.pace
-            .look(received - looked.1, time, self.plan.missing());
+            .look(received - looked.1, time, self.plan.missing(), running);
         *looked = (Instant::now(), received);
     }
 
@@ -249,7 +250,7 @@ impl Download<'_> {
         loop {
             let running = self.connections.len();
             let wishes = self.wishes.positions();
-            let length = self.pace.length();
+            let length = self.pace.length(!wishes.is_empty());
             let segment = if running < self.pace.wanted() {
                 self.plan.next(&wishes, length)
             } else if running < self.pace.wanted() + self.side {
