@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::cell::output;
 use crate::matrix::Route;
 use crate::setup::Setup;
 use crate::standin::ECR_HOST;
@@ -15,7 +16,7 @@ use crate::tools;
 
 /// Which containerd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Release {
+pub(crate) enum Release {
     /// Debian's.
     V1_6,
     /// The one `tests/tools/install.sh` builds.
@@ -36,14 +37,14 @@ enum Form {
 }
 
 /// A running containerd.
-struct Node {
+pub(crate) struct Node {
     release: Release,
     socket: PathBuf,
 }
 
 impl Node {
     /// Starts containerd in the setup's cell.
-    fn start(setup: &Setup, release: Release) -> Self {
+    pub(crate) fn start(setup: &Setup, release: Release) -> Self {
         let socket = setup.cell.path("containerd.sock");
         let config = setup
             .cell
@@ -58,6 +59,21 @@ impl Node {
             UnixStream::connect(&socket).is_ok()
         });
         Self { release, socket }
+    }
+
+    /// Pulls one image for this machine's platform, and removes it again.
+    pub(crate) fn pull_and_remove(&self, setup: &Setup, reference: &str) {
+        let hosts = hosts_folder(setup);
+        output(
+            self.ctr(setup)
+                .args(["images", "pull", "--hosts-dir"])
+                .arg(hosts)
+                .arg(reference),
+        );
+        output(
+            self.ctr(setup)
+                .args(["images", "remove", "--sync", reference]),
+        );
     }
 
     /// `ctr` of the same release, connected to this node.
@@ -127,6 +143,26 @@ fn lead(setup: &Setup, route: Route, form: Form) {
     };
     let hosts = format!(
         "server = \"http://127.0.0.1:1\"\n[host.\"{host}\"]\ncapabilities = [\"pull\", \"resolve\"]\n{setting}\n"
+    );
+    setup
+        .cell
+        .write(&format!("certs.d/{ECR_HOST}/hosts.toml"), &hosts);
+}
+
+/// Leads pulls of ECR's name to Archway.
+pub(crate) fn lead_here(setup: &Setup) {
+    lead(setup, Route::Archway, Form::Namespace);
+}
+
+/// The same, and on to the upstream itself where Archway does not serve.
+pub(crate) fn lead_here_then_upstream(setup: &Setup) {
+    let credentials = format!("Basic {}", setup.standin.basic_credentials());
+    let hosts = format!(
+        "server = \"http://127.0.0.1:1\"\n[host.\"{}\"]\ncapabilities = [\"pull\", \"resolve\"]\n\
+         [host.\"http://{}\"]\ncapabilities = [\"pull\", \"resolve\"]\n{}\n",
+        setup.archway.url(),
+        setup.standin.registry,
+        header("Authorization", &credentials),
     );
     setup
         .cell

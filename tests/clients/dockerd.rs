@@ -41,12 +41,12 @@ fn dockerd_pulls_ecr_by_path_by_all_names_and_platforms_and_again_with_ecr_stopp
 }
 
 /// A running dockerd whose only mirror is the setup's Archway.
-struct Daemon {
+pub(crate) struct Daemon {
     socket: PathBuf,
 }
 
 impl Daemon {
-    fn start(setup: &Setup) -> Self {
+    pub(crate) fn start(setup: &Setup) -> Self {
         let socket = setup.cell.path("docker.sock");
         let config = json!({
             "registry-mirrors": [setup.archway.url()],
@@ -74,7 +74,7 @@ impl Daemon {
         Self { socket }
     }
 
-    fn docker(&self, setup: &Setup) -> Command {
+    pub(crate) fn docker(&self, setup: &Setup) -> Command {
         let mut command = setup.cell.command(tools::system("docker"));
         command
             .arg("--host")
@@ -96,7 +96,8 @@ impl Daemon {
         Recorded::inspected(&inspected[0]).without_names()
     }
 
-    fn wipe(&self, setup: &Setup) {
+    /// Removes all images.
+    pub(crate) fn wipe(&self, setup: &Setup) {
         let list = || {
             output(
                 self.docker(setup)

@@ -60,7 +60,7 @@ fn pulls_all(program: &str) {
 }
 
 /// From now on ECR's repositories come from `mirror`; there is nothing to fall back on.
-fn lead(setup: &Setup, mirror: &str) {
+pub(crate) fn lead(setup: &Setup, mirror: &str) {
     let registries = format!(
         r#"
 [[registry]]
@@ -80,14 +80,10 @@ fn pull(program: &str, setup: &Setup, want: &Want, options: &[&str]) -> Recorded
     let store = setup.folder();
     let reference = want.reference(&format!("{ECR_HOST}/{TEAM}"));
     output(
-        on_store(program, setup, store.path())
+        through_mirror(&mut on_store(program, setup, store.path()), setup)
             .args(["pull", "--quiet"])
             .args(options)
             .arg(&reference)
-            .env(
-                "CONTAINERS_REGISTRIES_CONF",
-                setup.cell.path("registries.conf"),
-            )
             .env("REGISTRY_AUTH_FILE", setup.cell.path("docker/config.json")),
     );
     // buildah does not tell what it recorded; podman reads the same store.
@@ -97,7 +93,14 @@ fn pull(program: &str, setup: &Setup, want: &Want, options: &[&str]) -> Recorded
     Recorded::inspected(&inspected[0])
 }
 
-fn on_store(program: &str, setup: &Setup, store: &Path) -> Command {
+/// The command, led by what [`lead`] has written.
+pub(crate) fn through_mirror<'a>(command: &'a mut Command, setup: &Setup) -> &'a mut Command {
+    let registries = setup.cell.path("registries.conf");
+    command.env("CONTAINERS_REGISTRIES_CONF", registries)
+}
+
+/// The program on a store of its own.
+pub(crate) fn on_store(program: &str, setup: &Setup, store: &Path) -> Command {
     let mut command = setup.cell.command(tools::system(program));
     command.arg("--root").arg(store.join("root"));
     command.arg("--runroot").arg(store.join("run"));

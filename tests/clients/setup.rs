@@ -43,14 +43,19 @@ impl Setup {
         }
     }
 
+    /// From now on neither the registry nor ECR's API can be reached by this test's Archway.
+    pub(crate) fn stop_upstream(&mut self) {
+        self.registry.shut();
+        self.ecr_api.shut();
+    }
+
     /// Does the same with the upstream running, and once more after it was stopped: from then on neither the
     /// registry nor ECR's API can be reached by this test's Archway.
     ///
     /// Whatever the clients asked for, Archway must never have asked for credentials, and never have failed.
     pub(crate) fn with_upstream_running_then_stopped(&mut self, pulls: impl Fn(&Self, &str)) {
         pulls(self, "upstream running");
-        self.registry.shut();
-        self.ecr_api.shut();
+        self.stop_upstream();
         pulls(self, "upstream stopped");
         for request in self.archway.log().requests() {
             let status = request["status"].as_u64().expect("a status");
