@@ -1,10 +1,11 @@
 //! One event per request, written when its body has ended: only then are bytes and duration known, and whether the client
 //! stayed.
 
+mod line;
+mod template;
+
 use std::{
-    fmt,
     hash::{BuildHasher, RandomState},
-    io::Write,
     pin::Pin,
     sync::{
         Arc, LazyLock,
@@ -23,10 +24,9 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
-use serde::Serialize;
-use tracing::info;
 
+use self::line::{Line, Timing, write_line};
+pub(crate) use self::template::Template;
 use super::{
     lines::Lines,
     metrics::{Metrics, OutcomeLabels, RequestLabels},
@@ -236,133 +236,6 @@ impl Event {
             error: account.error.as_deref(),
             target: "access",
         }
-    }
-}
-
-/// A request's line. The fields stand as in every other line of the log.
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(skip)]
-    timing: Timing<'a>,
-    level: &'static str,
-    message: &'static str,
-    method: &'a str,
-    path: &'a str,
-    status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    repository: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reference: Option<&'a str>,
-    outcome: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    platform: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    platform_source: Option<&'static str>,
-    bytes: u64,
-    complete: bool,
-    user_agent: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-    target: &'static str,
-}
-
-impl Line<'_> {
-    fn log(&self) {
-        info!(
-            target: "access",
-            id = self.timing.id,
-            method = self.method,
-            path = self.path,
-            status = self.status,
-            upstream = self.upstream,
-            repository = self.repository,
-            reference = self.reference,
-            outcome = self.outcome,
-            platform = self.platform,
-            platform_source = self.platform_source,
-            bytes = self.bytes,
-            complete = self.complete,
-            first_byte_ms = %Milliseconds(self.timing.first_byte),
-            duration_ms = %Milliseconds(self.timing.duration),
-            user_agent = self.user_agent,
-            error = self.error,
-            "request"
-        );
-    }
-}
-
-/// What differs between two lines for the same request and answer.
-struct Timing<'a> {
-    timestamp: humantime::Rfc3339Timestamp,
-    id: &'a str,
-    first_byte: Duration,
-    duration: Duration,
-}
-
-/// A line: what differs first, then `rest`, a JSON object.
-fn write_line(buffer: &mut Vec<u8>, timing: &Timing<'_>, rest: &[u8]) {
-    // Into memory, and each of these has a spelling in JSON without more ado.
-    let _ = write!(
-        buffer,
-        "{{\"timestamp\":\"{}\",\"id\":\"{}\",\"first_byte_ms\":{},\"duration_ms\":{},",
-        timing.timestamp,
-        timing.id,
-        Milliseconds(timing.first_byte),
-        Milliseconds(timing.duration)
-    );
-    buffer.extend_from_slice(rest.get(1..).unwrap_or(b"}"));
-    buffer.push(b'\n');
-}
-
-/// What is logged and counted each time an answer is given that was kept ready.
-#[derive(Clone, Debug)]
-pub(crate) struct Template {
-    line: Vec<u8>,
-    lines: Option<Lines>,
-    requests: Counter,
-    sent: Counter,
-    durations: Histogram,
-    bytes: u64,
-}
-
-/// What a request is called, and when it was answered.
-pub(crate) struct Logged {
-    pub(crate) id: String,
-    pub(crate) at: SystemTime,
-}
-
-impl Template {
-    /// Logs and counts one more such answer, as whole: it is handed to the connection in one piece.
-    pub(crate) fn log(&self, started: Instant) -> Logged {
-        let elapsed = started.elapsed();
-        let (id, at) = (request_id(), SystemTime::now());
-        self.requests.inc();
-        self.sent.inc_by(self.bytes);
-        self.durations.observe(elapsed.as_secs_f64());
-        if let Some(lines) = &self.lines
-            && tracing::enabled!(target: "access", tracing::Level::INFO)
-        {
-            let timing = Timing {
-                timestamp: humantime::format_rfc3339_micros(at),
-                id: &id,
-                first_byte: elapsed,
-                duration: elapsed,
-            };
-            lines.add(|buffer| write_line(buffer, &timing, &self.line));
-        }
-        Logged { id, at }
-    }
-}
-
-/// With three digits behind the point: printed from whole numbers, since a line is printed for every request.
-struct Milliseconds(Duration);
-
-impl fmt::Display for Milliseconds {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.0.as_micros();
-        write!(formatter, "{}.{:03}", micros / 1000, micros % 1000)
     }
 }
 
