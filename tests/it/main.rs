@@ -33,6 +33,7 @@ mod prefetch;
 mod pull;
 mod push;
 mod ranges;
+mod replays;
 mod restart;
 mod routing;
 mod shutdown;

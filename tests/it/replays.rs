@@ -1,0 +1,78 @@
+//! Requests that are the same byte for byte are answered the same, whatever comes before, between and after them.
+
+use integration_tests::images;
+use integration_tests::proxy::Setup;
+use integration_tests::registry::FakeRegistry;
+use integration_tests::wait::{eventually, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Reads until what came since ends with `body`.
+async fn read_to(stream: &mut TcpStream, body: &[u8]) -> Vec<u8> {
+    let mut answer = Vec::new();
+    while !answer.ends_with(body) {
+        let read = within("more of the answer", stream.read_buf(&mut answer)).await;
+        assert_ne!(read.expect("a connection that holds"), 0, "it ended early");
+    }
+    answer
+}
+
+/// The headers of an answer but for those that name the time and the request.
+fn head(answer: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(answer);
+    let (head, _) = text.split_once("\r\n\r\n").expect("a head");
+    let mut lines: Vec<_> = head
+        .lines()
+        .filter(|line| !line.starts_with("date:") && !line.starts_with("x-request-id:"))
+        .map(str::to_owned)
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[tokio::test]
+async fn an_answer_given_again_is_the_same_and_pipelined_requests_keep_their_order() {
+    let content = images::multi_platform("app");
+    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let pulled = archway.client().pull("team/app", "v1").await;
+    for part in &pulled.parts {
+        archway.stores(part).await;
+    }
+    let body = &content.root().bytes;
+    let get = |path: &str, more: &str| {
+        format!("GET {path} HTTP/1.1\r\nhost: a\r\naccept: */*\r\n{more}\r\n").into_bytes()
+    };
+    let manifest = get("/v2/team/app/manifests/v1", "");
+    let mut stream = TcpStream::connect(archway.address())
+        .await
+        .expect("it listens");
+    let mut heads = Vec::new();
+    for _ in 0..5 {
+        stream.write_all(&manifest).await.expect("a connection");
+        heads.push(head(&read_to(&mut stream, body).await));
+    }
+    assert!(heads.iter().all(|head| *head == heads[0]), "{heads:?}");
+
+    let ping = get("/v2/", "connection: close\r\n");
+    let pipelined = [&manifest[..], &manifest, &ping].concat();
+    stream.write_all(&pipelined).await.expect("a connection");
+    let mut rest = Vec::new();
+    let read = within("the rest", stream.read_to_end(&mut rest)).await;
+    read.expect("an orderly end");
+    let text = String::from_utf8_lossy(&rest);
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 3, "{text}");
+    assert!(
+        text.ends_with("{}"),
+        "the last asked is the last answered: {text}"
+    );
+
+    eventually("every one of them is logged", async || {
+        let requests = archway.log().requests();
+        let same = requests.iter().filter(|request| {
+            request["path"] == "/v2/team/app/manifests/v1" && request["method"] == "GET"
+        });
+        (same.count() >= 7).then_some(())
+    })
+    .await;
+}
