@@ -163,20 +163,11 @@ impl Cache {
     pub async fn manifest(&self, digest: &Digest) -> Result<Option<StoredManifest>, CacheError> {
         let digest = *digest;
         self.blocking(move |cache| {
-            let Some(media_type) = cache.index().media_type(&digest)? else {
-                return Ok(None);
-            };
-            let Some((mut file, size)) = cache.blobs().disk().find(&digest)? else {
-                return Ok(None);
-            };
-            let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-            std::io::Read::read_to_end(&mut file, &mut bytes)
-                .map_err(CacheError::io("read manifest", digest.to_string()))?;
-            cache.used(&digest);
-            Ok(Some(StoredManifest {
-                bytes: bytes.into(),
-                media_type,
-            }))
+            let found = cache.peek_manifest(&digest)?;
+            if found.is_some() {
+                cache.used(&digest);
+            }
+            Ok(found)
         })
         .await
     }

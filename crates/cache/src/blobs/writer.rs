@@ -246,7 +246,8 @@ impl Notes {
             journal: Arc::new(Mutex::new((journal, record))),
             noted: there.total(),
             syncing: None,
-            synced: there.total(),
+            // What an earlier process has synced is not known to be: it is done again with the first step.
+            synced: 0,
         }
     }
 

@@ -27,7 +27,7 @@ use super::{Pull, Repository};
 use crate::upstream::{BlobBody, BlobSource, Chain, FetchError, Part};
 
 /// How long a fill waits for a slot.
-const SLOT_PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const SLOT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Connections beside the wanted ones, for readers that wait far ahead of the rest.
 const SIDE_CONNECTIONS: usize = 2;

@@ -7,9 +7,12 @@ use bytes::Bytes;
 use cache::HOLD_BACK;
 use futures_util::{Stream, StreamExt, stream};
 use manifest_model::{Digest, Hasher};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
-use super::Repository;
+use super::{Repository, fill::SLOT_PATIENCE};
 use crate::upstream::{BlobBody, BlobSource, FetchError, Part, Trouble};
 
 /// How often in a row the blob may be asked for again without a byte gained in between.
@@ -63,7 +66,12 @@ struct Through {
 impl Through {
     async fn step(mut self) -> Result<Option<(Bytes, Self)>, FetchError> {
         if self.slot.is_none() {
-            self.slot = Arc::clone(&self.slots).acquire_owned().await.ok();
+            let slot = Arc::clone(&self.slots).acquire_owned();
+            let slot = timeout(SLOT_PATIENCE, slot).await.map_err(|_| {
+                let reason = "too many downloads pass the cache by; make room for it, or raise cache.max_fills";
+                self.source.broken(Trouble::Local(reason.to_owned()))
+            })?;
+            self.slot = slot.ok();
         }
         loop {
             let keep = if self.hasher.is_some() { HOLD_BACK } else { 0 };

@@ -135,6 +135,7 @@ impl Replays {
 
     fn hash(&self, asker: &Asker, request: &[u8]) -> u64 {
         let mut hasher = self.hasher.build_hasher();
+        Arc::as_ptr(&asker.listener).hash(&mut hasher);
         asker.client.hash(&mut hasher);
         hasher.write(request);
         hasher.finish()

@@ -67,10 +67,10 @@ pub(crate) struct ZeroCopy {
 enum Cold {
     #[default]
     Unknown,
-    /// These bytes of the current file are in memory, as far as samples tell.
-    Not(Range<u64>),
+    /// These bytes of this file are in memory, as far as samples tell.
+    Not(Weak<OpenFile>, Range<u64>),
     /// They are being read on another thread.
-    Warming(Range<u64>, JoinHandle<io::Result<()>>),
+    Warming(Weak<OpenFile>, Range<u64>, JoinHandle<io::Result<()>>),
 }
 
 impl ZeroCopy {
@@ -92,21 +92,26 @@ impl ZeroCopy {
     ) -> Poll<io::Result<()>> {
         loop {
             match &mut self.cold {
-                Cold::Not(warm) if warm.start <= range.start && range.end <= warm.end => {
+                Cold::Not(of, warm)
+                    if std::ptr::eq(of.as_ptr(), Arc::as_ptr(file))
+                        && warm.start <= range.start
+                        && range.end <= warm.end =>
+                {
                     return Poll::Ready(Ok(()));
                 }
-                Cold::Warming(warming, job) => {
+                Cold::Warming(of, warming, job) => {
                     let read = ready!(Pin::new(job).poll(context));
-                    self.cold = Cold::Not(warming.clone());
+                    self.cold = Cold::Not(of.clone(), warming.clone());
                     read.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()))?;
                 }
-                Cold::Unknown | Cold::Not(_) if file.is_in_memory(range.clone()) => {
-                    self.cold = Cold::Not(range.clone());
+                Cold::Unknown | Cold::Not(..) if file.is_in_memory(range.clone()) => {
+                    self.cold = Cold::Not(Arc::downgrade(file), range.clone());
                 }
-                Cold::Unknown | Cold::Not(_) => {
+                Cold::Unknown | Cold::Not(..) => {
+                    let of = Arc::downgrade(file);
                     let (file, wanted) = (Arc::clone(file), range.clone());
                     let job = tokio::task::spawn_blocking(move || file.warm(wanted));
-                    self.cold = Cold::Warming(range.clone(), job);
+                    self.cold = Cold::Warming(of, range.clone(), job);
                 }
             }
         }
