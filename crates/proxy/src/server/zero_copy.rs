@@ -17,10 +17,7 @@ use std::{
 
 use cache::OpenFile;
 use prometheus_client::metrics::counter::Counter;
-use rustix::{
-    io::Errno,
-    net::{SendAncillaryBuffer, SendFlags, sendmsg},
-};
+use rustix::{io::Errno, net::sockopt};
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
@@ -60,6 +57,8 @@ pub(crate) struct ZeroCopy {
     /// Bytes sent from files.
     sent: Counter,
     cold: Cold,
+    /// Whether less than a full packet is held back.
+    corked: bool,
 }
 
 /// What is known of a piece's presence in memory: `sendfile` would hold up the worker for as long as the disk takes.
@@ -80,6 +79,7 @@ impl ZeroCopy {
             slot,
             sent,
             cold: Cold::Unknown,
+            corked: false,
         }
     }
 
@@ -129,6 +129,7 @@ impl ZeroCopy {
             file.condemn(&error);
             return Poll::Ready(Err(error));
         }
+        self.cork();
         loop {
             ready!(self.stream.poll_write_ready(context))?;
             let sent = self.stream.try_io(Interest::WRITABLE, || {
@@ -161,26 +162,19 @@ impl ZeroCopy {
         }
     }
 
-    /// Sends what stands before a piece of a file, so that both leave in the same packets.
-    fn poll_send_before(
-        &mut self,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.stream.poll_write_ready(context))?;
-            let sent = self.stream.try_io(Interest::WRITABLE, || {
-                Ok(sendmsg(
-                    &self.stream,
-                    slices,
-                    &mut SendAncillaryBuffer::default(),
-                    SendFlags::MORE | SendFlags::NOSIGNAL,
-                )?)
-            });
-            match sent {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                sent => return Poll::Ready(sent),
-            }
+    /// From here to the next flush only full packets leave: what stands before a piece of a file goes out with it, and the pieces
+    /// follow each other without seams. Without it a connection at full speed costs a tenth more.
+    fn cork(&mut self) {
+        if !self.corked {
+            self.corked = sockopt::set_tcp_cork(&self.stream, true).is_ok();
+        }
+    }
+
+    fn uncork(&mut self) {
+        if self.corked {
+            // Where this failed the rest would leave a moment later.
+            let _ = sockopt::set_tcp_cork(&self.stream, false);
+            self.corked = false;
         }
     }
 }
@@ -219,7 +213,10 @@ impl AsyncWrite for ZeroCopy {
         match piece {
             None => Pin::new(&mut self.stream).poll_write_vectored(context, slices),
             Some((0, file, offset)) => self.poll_send_file(context, &file, offset, slices[0].len()),
-            Some((place, ..)) => self.poll_send_before(context, &slices[..place]),
+            Some((place, ..)) => {
+                self.cork();
+                Pin::new(&mut self.stream).poll_write_vectored(context, &slices[..place])
+            }
         }
     }
 
@@ -228,6 +225,7 @@ impl AsyncWrite for ZeroCopy {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.uncork();
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
