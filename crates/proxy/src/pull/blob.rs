@@ -55,6 +55,14 @@ impl BlobBytes {
         }
     }
 
+    /// Up to where a reader has nothing to wait for but its client; 0 of a blob that is still arriving.
+    pub fn there(&self) -> u64 {
+        match &self.kind {
+            Kind::Stored(blob) => blob.size(),
+            Kind::Following(_) | Kind::Through => 0,
+        }
+    }
+
     /// The bytes from `start` to `end`, or to the end of the blob. The range must lie within the blob.
     pub fn read(self, start: u64, end: Option<u64>, by: ReadBy) -> Body {
         let Self {

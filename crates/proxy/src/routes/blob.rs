@@ -51,15 +51,18 @@ pub(super) async fn answer(
     if is_known(request, digest) {
         return Ok(not_modified(digest));
     }
-    let by = way_to_read(parts, &blob);
     // Without a size no `Content-Range` can be given; the whole body is a right answer to any range.
     if let (Some(range), Some(size)) = (requested(request, digest), blob.size) {
         return Ok(match range.of(size) {
-            Ok(range) => part(digest, blob, range, size, by),
+            Ok(range) => {
+                let by = way_to_read(parts, &blob, Some(range.end));
+                part(digest, blob, range, size, by)
+            }
             Err(Unsatisfiable) => unsatisfiable(digest, size),
         });
     }
     let (size, outcome) = (blob.size, blob.outcome);
+    let by = way_to_read(parts, &blob, size);
     let body = blob.bytes.read(0, size, by);
     let is_small = size.is_some_and(|size| size <= keep::LARGEST);
     if outcome == Outcome::Hit && is_small {
@@ -91,7 +94,9 @@ async fn small(digest: &Digest, size: Option<u64>, body: BlobBody) -> Result<Res
 }
 
 /// Only HTTP/1 leaves a body's bytes alone on their way to the connection, and only some connections send from files.
-fn way_to_read(request: &Parts, blob: &BlobAnswer) -> ReadBy {
+///
+/// `end` is where the answer ends, where that is known.
+fn way_to_read(request: &Parts, blob: &BlobAnswer, end: Option<u64>) -> ReadBy {
     let slot = request
         .extensions
         .get::<Arrival>()
@@ -99,7 +104,8 @@ fn way_to_read(request: &Parts, blob: &BlobAnswer) -> ReadBy {
         .filter(|_| request.version <= Version::HTTP_11);
     match slot {
         Some(slot) => {
-            slot.set(blob.bytes.file());
+            let there = end.map_or(0, |end| end.min(blob.bytes.there()));
+            slot.set(blob.bytes.file(), there);
             ReadBy::Map
         }
         None => ReadBy::Copy,

@@ -11,7 +11,7 @@ use std::{
     io::{self, IoSlice},
     ops::Range,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, ready},
 };
 
@@ -27,25 +27,41 @@ use tokio::{
 /// The most bytes one system call sends: more would keep a worker from its other connections, less costs more calls.
 const PER_CALL: usize = 2 * 1024 * 1024;
 
+/// What a connection sends before the others of its worker have their turn.
+const PER_TURN: usize = PER_CALL;
+
 /// The file a connection's current answer is sent from. One per connection, shared by it and its requests.
 #[derive(Debug, Default)]
-pub(crate) struct Slot(Mutex<Weak<OpenFile>>);
+pub(crate) struct Slot(Mutex<Sending>);
+
+/// What an answer is sent from.
+#[derive(Debug, Default)]
+struct Sending {
+    file: Weak<OpenFile>,
+    /// Up to here in the file nothing has to be waited for.
+    there: u64,
+}
 
 impl Slot {
-    /// From now on pieces of `file` are sent from the file.
-    pub(crate) fn set(&self, file: Weak<OpenFile>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = file;
+    /// From now on pieces of `file` are sent from the file. Those before `there` follow each other without a wait.
+    pub(crate) fn set(&self, file: Weak<OpenFile>, there: u64) {
+        *self.lock() = Sending { file, there };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sending> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The file `slice` is a piece of, and where in it.
     fn find(&self, slice: &[u8]) -> Option<(Arc<OpenFile>, u64)> {
-        let file = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .upgrade()?;
+        let file = self.lock().file.upgrade()?;
         let offset = file.offset_of(slice)?;
         Some((file, offset))
+    }
+
+    /// Whether the next piece is there as soon as the one that ends at `offset` has been sent.
+    fn goes_on_at(&self, offset: u64) -> bool {
+        offset < self.lock().there
     }
 }
 
@@ -59,6 +75,10 @@ pub(crate) struct ZeroCopy {
     cold: Cold,
     /// Whether less than a full packet is held back.
     corked: bool,
+    /// Where in the file the next piece begins.
+    position: u64,
+    /// Bytes sent since other connections of this worker had their turn.
+    since_turn: usize,
 }
 
 /// What is known of a piece's presence in memory: `sendfile` would hold up the worker for as long as the disk takes.
@@ -80,6 +100,8 @@ impl ZeroCopy {
             sent,
             cold: Cold::Unknown,
             corked: false,
+            position: 0,
+            since_turn: 0,
         }
     }
 
@@ -124,6 +146,11 @@ impl ZeroCopy {
         offset: u64,
         length: usize,
     ) -> Poll<io::Result<usize>> {
+        if self.since_turn >= PER_TURN {
+            self.since_turn = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let length = length.min(PER_CALL);
         if let Err(error) = ready!(self.poll_warm(context, file, offset..offset + length as u64)) {
             file.condemn(&error);
@@ -156,6 +183,8 @@ impl ZeroCopy {
                 }
                 Ok(sent) => {
                     self.sent.inc_by(sent as u64);
+                    self.since_turn += sent;
+                    self.position = offset + sent as u64;
                     return Poll::Ready(Ok(sent));
                 }
             }
@@ -225,7 +254,9 @@ impl AsyncWrite for ZeroCopy {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.uncork();
+        if !self.slot.goes_on_at(self.position) {
+            self.uncork();
+        }
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
