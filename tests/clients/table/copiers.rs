@@ -100,8 +100,8 @@ fn credentials(setup: &Setup) -> String {
 fn copy(copier: Copier, setup: &Setup, source: &str, pull: &Pull) -> Result<Recorded, Failed> {
     let target = setup.folder();
     attempt(&mut copier.copy(setup, source, pull.platform, target.path()))?;
-    let copied = layout::blobs(target.path());
-    let architectures = pull.image.architectures_in(&copied).join(" and ");
+    let blobs = layout::blobs(target.path());
+    let architectures = pull.image.architectures_in(&blobs).join(" and ");
     let root = layout::root(target.path());
     Ok(Recorded::of([root], &architectures))
 }

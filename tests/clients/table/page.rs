@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
@@ -36,7 +37,7 @@ impl Snippet {
     }
 
     /// For an Archway at this address.
-    pub(super) fn at(self, address: impl ToString) -> Self {
+    pub(super) fn at(self, address: SocketAddr) -> Self {
         assert!(self.0.contains(ADDRESS), "no {ADDRESS} in\n{}", self.0);
         Self(self.0.replace(ADDRESS, &address.to_string()))
     }
