@@ -9,7 +9,8 @@ hide_docker() {
   [ ! -d /etc/docker ] || mount -t tmpfs none /etc/docker
 }
 
-# Starts it; $1 are more lines for its daemon.json.
+# Starts it; $1, where there is one, is more for its daemon.json.
+# shellcheck disable=SC2120 # most need no more
 start_docker() {
   mkdir -p "$DOCKER_CONFIG"
   cat >"$WORK/docker/daemon.json" <<JSON
