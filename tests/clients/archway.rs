@@ -12,8 +12,17 @@ use crate::standin::{ECR_HOST, MADE_OF, Standin};
 /// The tag Archway makes an index for, of what is in ECR under a tag for each architecture.
 pub(crate) const MADE: &str = "made";
 
-/// Starts one whose only ways to the stand-in lead through these two gates, with these lines for its listener.
-pub(crate) fn start(standin: &Standin, registry: &Gate, ecr_api: &Gate, listener: &str) -> Archway {
+/// What a test adds to its configuration.
+#[derive(Default)]
+pub(crate) struct More<'a> {
+    /// Lines for its listener.
+    pub(crate) listener: &'a str,
+    /// Whole tables.
+    pub(crate) tables: &'a str,
+}
+
+/// Starts one whose only ways to the stand-in lead through these two gates.
+pub(crate) fn start(standin: &Standin, registry: &Gate, ecr_api: &Gate, more: &More) -> Archway {
     let ecr = format!(
         r#"{{ ecr = {{ endpoint = "{}", region = "us-east-1" }} }}"#,
         ecr_api.url()
@@ -27,12 +36,13 @@ pub(crate) fn start(standin: &Standin, registry: &Gate, ecr_api: &Gate, listener
         MADE_OF.map(|architecture| format!("{TEAM}/*:{TAG}-{architecture}"))
     );
     let mut setup = proxy::Setup::new()
-        .listener("127.0.0.1", listener)
+        .listener("127.0.0.1", more.listener)
         // As by default: real clients must not be able to tell.
         .prefetch("mode = \"learned\"")
         .table(&upstream(ECR_HOST, registry, &ecr))
         .table(&made)
-        .table(&upstream("docker.io", registry, &hub));
+        .table(&upstream("docker.io", registry, &hub))
+        .table(more.tables);
     for (name, value) in &standin.credentials {
         setup = setup.env(name, value);
     }

@@ -8,6 +8,7 @@
 //! the folder.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -167,19 +168,35 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// A command that failed: which one it was, how it ended, and all it printed.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Failed(pub(crate) String);
+
+impl fmt::Debug for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Runs a command to its end and gives its standard output. Fails with all it printed.
 pub(crate) fn output(command: &mut Command) -> String {
+    attempt(command).unwrap_or_else(|failed| panic!("{failed:?}"))
+}
+
+/// The same where failing is an answer.
+pub(crate) fn attempt(command: &mut Command) -> Result<String, Failed> {
     let done = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
-    let stdout = String::from_utf8_lossy(&done.stdout);
-    assert!(
-        done.status.success(),
+    let stdout = String::from_utf8_lossy(&done.stdout).into_owned();
+    if done.status.success() {
+        return Ok(stdout);
+    }
+    Err(Failed(format!(
         "{command:?} failed with {}:\n{stdout}{}",
         done.status,
         String::from_utf8_lossy(&done.stderr)
-    );
-    stdout.into_owned()
+    )))
 }
 
 /// Writes a file, with the folders it lies in.

@@ -1,7 +1,7 @@
 //! containerd, in the two releases nodes run: Debian's 1.6 and the current 2.x.
 
-mod cri;
-mod ctr;
+pub(crate) mod cri;
+pub(crate) mod ctr;
 
 use std::ffi::OsStr;
 use std::os::unix::net::UnixStream;
@@ -93,6 +93,30 @@ impl Release {
     }
 }
 
+/// Removes what a pull that failed has left: the image's name, and all that no name needs.
+fn collect(node: &Node, setup: &Setup, namespace: &str) {
+    let images = || {
+        let mut images = node.ctr(setup);
+        images.args(["--namespace", namespace, "images"]);
+        images
+    };
+    let names = output(images().args(["list", "--quiet"]));
+    if !names.is_empty() {
+        output(images().arg("remove").args(names.lines()));
+    }
+    // The end of a lease is what one can wait for.
+    for lease in [
+        &["create", "--id", "collect"][..],
+        &["delete", "--sync", "collect"],
+    ] {
+        output(
+            node.ctr(setup)
+                .args(["--namespace", namespace, "leases"])
+                .args(lease),
+        );
+    }
+}
+
 fn config(setup: &Setup, release: Release, socket: &std::path::Path) -> String {
     let (version, registry) = match release {
         Release::V1_6 => (2, "io.containerd.grpc.v1.cri"),
@@ -144,9 +168,19 @@ fn lead(setup: &Setup, route: Route, form: Form) {
     let hosts = format!(
         "server = \"http://127.0.0.1:1\"\n[host.\"{host}\"]\ncapabilities = [\"pull\", \"resolve\"]\n{setting}\n"
     );
+    lead_by(setup, &hosts);
+}
+
+/// Leads pulls of ECR's name by this `hosts.toml`.
+pub(crate) fn lead_by(setup: &Setup, hosts: &str) {
     setup
         .cell
-        .write(&format!("certs.d/{ECR_HOST}/hosts.toml"), &hosts);
+        .write(&format!("certs.d/{ECR_HOST}/hosts.toml"), hosts);
+}
+
+/// Leads pulls of ECR's name straight to the upstream, with its credentials.
+pub(crate) fn lead_upstream(setup: &Setup) {
+    lead(setup, Route::Upstream, Form::Namespace);
 }
 
 /// Leads pulls of ECR's name to Archway.
@@ -164,9 +198,7 @@ pub(crate) fn lead_here_then_upstream(setup: &Setup) {
         setup.standin.registry,
         header("Authorization", &credentials),
     );
-    setup
-        .cell
-        .write(&format!("certs.d/{ECR_HOST}/hosts.toml"), &hosts);
+    lead_by(setup, &hosts);
 }
 
 fn header(name: &str, value: &str) -> String {

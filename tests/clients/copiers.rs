@@ -53,8 +53,11 @@ fn regctl_with_a_mirror_for_docker_hub_copies_by_all_names_and_platforms_and_aga
 /// The name of Docker Hub in image names.
 const HUB: &str = "docker.io";
 
+/// regctl's configuration, in the cell's folder.
+pub(crate) const REGCTL: &str = "regctl.json";
+
 #[derive(Debug, Clone, Copy)]
-enum Copier {
+pub(crate) enum Copier {
     Crane,
     Oras,
     /// With the registry that Archway is the mirror of, and the images' namespace there.
@@ -66,7 +69,8 @@ fn copies_platforms(copier: Copier) {
     let wants = wants(&setup.standin.images);
     check(&mut setup, &wants, |setup, route, want| {
         let target = setup.folder();
-        output(&mut copier.copy(setup, route, want, Some(want.platform), target.path()));
+        let source = copier.source(setup, route, want);
+        output(&mut copier.copy(setup, &source, Some(want.platform), target.path()));
         layout::recorded(target.path())
     });
 }
@@ -78,7 +82,8 @@ fn copies_everything(copier: Copier) {
         let whole = |want: &&Want| want.is_native() && want.by != By::ChildDigest;
         for want in wants.iter().filter(whole) {
             let target = setup.folder();
-            output(&mut copier.copy(setup, Route::Archway, want, None, target.path()));
+            let source = copier.source(setup, Route::Archway, want);
+            output(&mut copier.copy(setup, &source, None, target.path()));
             let root = layout::root(target.path());
             assert_eq!(root, want.image.index.to_string(), "{want:?}, {upstream}");
             let blobs = layout::blobs(target.path());
@@ -101,24 +106,27 @@ fn set_up(copier: Copier) -> Setup {
             &archway: {"tls": "disabled", "pathPrefix": mirrored},
             mirrored: {"mirrors": [&archway]},
         }});
-        setup.cell.write("regctl.json", &hosts.to_string());
+        setup.cell.write(REGCTL, &hosts.to_string());
     }
     setup
 }
 
 impl Copier {
-    fn copy(
+    fn source(self, setup: &Setup, route: Route, want: &Want) -> String {
+        want.reference(&match (self, route) {
+            (Self::Regctl(host, namespace), Route::Archway) => format!("{host}/{namespace}"),
+            _ => setup.by_path(route),
+        })
+    }
+
+    /// Copies one platform, or everything, into an OCI layout.
+    pub(crate) fn copy(
         self,
         setup: &Setup,
-        route: Route,
-        want: &Want,
+        source: &str,
         platform: Option<&str>,
         target: &Path,
     ) -> Command {
-        let source = want.reference(&match (self, route) {
-            (Self::Regctl(host, namespace), Route::Archway) => format!("{host}/{namespace}"),
-            _ => setup.by_path(route),
-        });
         let target = target.display();
         let mut command = setup.cell.command(tools::built(self.program()));
         match self {
@@ -128,7 +136,7 @@ impl Copier {
             }
             Self::Regctl(..) => command
                 .args(["image", "copy"])
-                .env("REGCTL_CONFIG", setup.cell.path("regctl.json")),
+                .env("REGCTL_CONFIG", setup.cell.path(REGCTL)),
         };
         if let Some(platform) = platform {
             command.args(["--platform", platform]);

@@ -10,8 +10,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::cell::output;
-use crate::matrix::{Recorded, Route, Want, check, wants};
+use crate::cell::{Failed, attempt, output};
+use crate::images::TAG;
+use crate::matrix::{Recorded, Route, check, foreign, native, wants};
 use crate::setup::{LIBRARY, Setup};
 use crate::tools;
 
@@ -26,7 +27,9 @@ fn dockerd_with_a_registry_mirror_pulls_docker_io_by_all_names_and_platforms_and
             Route::Upstream => format!("{}/{LIBRARY}", setup.standin.registry),
             Route::Archway => LIBRARY.to_owned(),
         };
-        daemon.pull(setup, &want.reference(&repositories), want)
+        let platform = Some(want.platform);
+        let pulled = daemon.pull(setup, &want.reference(&repositories), platform);
+        pulled.expect("pulled")
     });
 }
 
@@ -36,7 +39,32 @@ fn dockerd_pulls_ecr_by_path_by_all_names_and_platforms_and_again_with_ecr_stopp
     let daemon = Daemon::start(&setup);
     let wants = wants(&setup.standin.images);
     check(&mut setup, &wants, |setup, route, want| {
-        daemon.pull(setup, &want.reference(&setup.by_path(route)), want)
+        let reference = want.reference(&setup.by_path(route));
+        let pulled = daemon.pull(setup, &reference, Some(want.platform));
+        pulled.expect("pulled")
+    });
+}
+
+#[test]
+fn dockerd_gets_its_daemons_platform_where_tags_are_always_resolved_even_when_it_asks_for_another()
+{
+    let repository = format!("[upstream.\"docker.io\".repositories.\"{LIBRARY}/*\"]");
+    let mut setup = Setup::with_tables(&format!("{repository}\nresolve = \"always\""));
+    let daemon = Daemon::start(&setup);
+    setup.with_upstream_running_then_stopped(|setup, upstream| {
+        for image in &setup.standin.images {
+            let reference = format!("{LIBRARY}/{}:{TAG}", image.name);
+            for platform in [None, Some(native()), Some(foreign())] {
+                let pulled = daemon.pull(setup, &reference, platform).expect("pulled");
+                let own = native().rsplit('/').next().unwrap_or_default();
+                let child = image.children[own].manifest.to_string();
+                assert_eq!(
+                    pulled,
+                    Recorded::of([child], own),
+                    "{reference} told {platform:?}, {upstream}"
+                );
+            }
+        }
     });
 }
 
@@ -47,9 +75,13 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn start(setup: &Setup) -> Self {
+        Self::start_with(setup, json!({ "registry-mirrors": [setup.archway.url()] }))
+    }
+
+    /// One with these settings, which say nothing of where it lives.
+    pub(crate) fn start_with(setup: &Setup, mut config: Value) -> Self {
         let socket = setup.cell.path("docker.sock");
-        let config = json!({
-            "registry-mirrors": [setup.archway.url()],
+        let place = json!({
             "data-root": setup.cell.path("docker-data"),
             "exec-root": setup.cell.path("docker-exec"),
             "pidfile": setup.cell.path("docker.pid"),
@@ -58,6 +90,8 @@ impl Daemon {
             "iptables": false,
             "max-download-attempts": 1,
         });
+        let config_keys = config.as_object_mut().expect("an object");
+        config_keys.extend(place.as_object().expect("an object").clone());
         let config = setup.cell.write("daemon.json", &config.to_string());
         // Credentials for the way straight to the upstream; Archway is asked without any.
         let credentials = setup.standin.docker_config();
@@ -82,18 +116,23 @@ impl Daemon {
         command
     }
 
-    fn pull(&self, setup: &Setup, reference: &str, want: &Want) -> Recorded {
-        output(self.docker(setup).args([
-            "pull",
-            "--quiet",
-            "--platform",
-            want.platform,
-            reference,
-        ]));
+    /// Pulls one image and removes it again.
+    pub(crate) fn pull(
+        &self,
+        setup: &Setup,
+        reference: &str,
+        platform: Option<&str>,
+    ) -> Result<Recorded, Failed> {
+        let mut pull = self.docker(setup);
+        pull.args(["pull", "--quiet"]);
+        if let Some(platform) = platform {
+            pull.args(["--platform", platform]);
+        }
+        attempt(pull.arg(reference))?;
         let inspected = output(self.docker(setup).args(["image", "inspect", reference]));
         self.wipe(setup);
         let inspected: Value = serde_json::from_str(&inspected).expect("JSON of docker inspect");
-        Recorded::inspected(&inspected[0]).without_names()
+        Ok(Recorded::inspected(&inspected[0]).without_names())
     }
 
     /// Removes all images.

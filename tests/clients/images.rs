@@ -31,7 +31,7 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Image {
     pub(crate) kind: Kind,
-    /// Its last path component, `oci` or `docker`.
+    /// Its last path component.
     pub(crate) name: &'static str,
     pub(crate) index: Digest,
     /// By architecture.
@@ -76,11 +76,17 @@ impl Kind {
 }
 
 impl Image {
+    /// One for all platforms, `oci` or `docker`.
     pub(crate) fn new(kind: Kind) -> Self {
         let name = match kind {
             Kind::Oci => "oci",
             Kind::Docker => "docker",
         };
+        Self::of(kind, name, &["amd64", "arm64", "arm"])
+    }
+
+    /// One whose index lists these architectures and no others.
+    pub(crate) fn of(kind: Kind, name: &'static str, architectures: &[&'static str]) -> Self {
         let mut image = Self {
             kind,
             name,
@@ -88,7 +94,12 @@ impl Image {
             children: BTreeMap::new(),
             blobs: BTreeMap::new(),
         };
-        for (architecture, variant) in [("amd64", ""), ("arm64", "v8"), ("arm", "v7")] {
+        for &architecture in architectures {
+            let variant = match architecture {
+                "arm64" => "v8",
+                "arm" => "v7",
+                _ => "",
+            };
             let child = image.add_child(architecture, variant);
             image.children.insert(architecture, child);
         }

@@ -22,5 +22,6 @@ mod rotation;
 mod setup;
 mod skopeo;
 mod standin;
+mod table;
 mod tls;
 mod tools;

@@ -118,7 +118,7 @@ impl Recorded {
 }
 
 /// The platform of this machine.
-fn native() -> &'static str {
+pub(crate) fn native() -> &'static str {
     match consts::ARCH {
         "x86_64" => "linux/amd64",
         "aarch64" => "linux/arm64",
@@ -127,7 +127,7 @@ fn native() -> &'static str {
 }
 
 /// One that is not this machine's.
-fn foreign() -> &'static str {
+pub(crate) fn foreign() -> &'static str {
     if native() == "linux/arm64" {
         "linux/amd64"
     } else {

@@ -48,6 +48,7 @@ fn podman_pulls_100_cached_images_by_tag_and_digest_while_ecr_is_gone_for_a_minu
     podman::lead(
         &setup,
         &format!("{}/{ECR_HOST}/team", setup.archway.address()),
+        podman::REGISTRIES,
     );
     outlives(&mut setup, |setup, suffix| {
         let store = setup.folder();

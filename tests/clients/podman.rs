@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::cell::output;
+use crate::cell::{Failed, attempt, output};
 use crate::matrix::{By, Recorded, Want, check, wants};
 use crate::setup::{Setup, TEAM};
 use crate::standin::ECR_HOST;
@@ -33,9 +33,10 @@ fn podman_with_a_platform_in_its_mirrors_path_gets_that_platform_for_a_tag_and_a
             lead(
                 setup,
                 &format!("{address}/platform/{platform}/{ECR_HOST}/{TEAM}"),
+                REGISTRIES,
             );
             // It does not ask for a platform itself: what it gets is what the path names.
-            let recorded = pull("podman", setup, want, &[]);
+            let recorded = pull("podman", setup, &reference(want), &[]).expect("pulled");
             let child = format!("{ECR_HOST}/{TEAM}/{}@{}", want.image.name, want.child());
             assert_eq!(
                 recorded,
@@ -54,13 +55,15 @@ fn pulls_all(program: &str) {
         .write("docker/config.json", &setup.standin.docker_config());
     let wants = wants(&setup.standin.images);
     check(&mut setup, &wants, |setup, route, want| {
-        lead(setup, &setup.by_path(route));
-        pull(program, setup, want, &["--platform", want.platform])
+        lead(setup, &setup.by_path(route), REGISTRIES);
+        let platform = ["--platform", want.platform];
+        pull(program, setup, &reference(want), &platform).expect("pulled")
     });
 }
 
-/// From now on ECR's repositories come from `mirror`; there is nothing to fall back on.
-pub(crate) fn lead(setup: &Setup, mirror: &str) {
+/// From now on ECR's repositories come from `mirror`; there is nothing to fall back on. `file` is the one that the program
+/// reads, in the cell's folder.
+pub(crate) fn lead(setup: &Setup, mirror: &str, file: &str) {
     let registries = format!(
         r#"
 [[registry]]
@@ -72,30 +75,41 @@ location = "{mirror}"
 insecure = true
 "#
     );
-    setup.cell.write("registries.conf", &registries);
+    setup.cell.write(file, &registries);
+}
+
+/// Where podman and buildah are told to look for registries and mirrors.
+pub(crate) const REGISTRIES: &str = "registries.conf";
+
+fn reference(want: &Want) -> String {
+    want.reference(&format!("{ECR_HOST}/{TEAM}"))
 }
 
 /// Pulls into a new store.
-fn pull(program: &str, setup: &Setup, want: &Want, options: &[&str]) -> Recorded {
+pub(crate) fn pull(
+    program: &str,
+    setup: &Setup,
+    reference: &str,
+    options: &[&str],
+) -> Result<Recorded, Failed> {
     let store = setup.folder();
-    let reference = want.reference(&format!("{ECR_HOST}/{TEAM}"));
-    output(
+    attempt(
         through_mirror(&mut on_store(program, setup, store.path()), setup)
             .args(["pull", "--quiet"])
             .args(options)
-            .arg(&reference)
+            .arg(reference)
             .env("REGISTRY_AUTH_FILE", setup.cell.path("docker/config.json")),
-    );
+    )?;
     // buildah does not tell what it recorded; podman reads the same store.
     let inspected =
-        output(on_store("podman", setup, store.path()).args(["image", "inspect", &reference]));
+        output(on_store("podman", setup, store.path()).args(["image", "inspect", reference]));
     let inspected: Value = serde_json::from_str(&inspected).expect("JSON of podman inspect");
-    Recorded::inspected(&inspected[0])
+    Ok(Recorded::inspected(&inspected[0]))
 }
 
 /// The command, led by what [`lead`] has written.
 pub(crate) fn through_mirror<'a>(command: &'a mut Command, setup: &Setup) -> &'a mut Command {
-    let registries = setup.cell.path("registries.conf");
+    let registries = setup.cell.path(REGISTRIES);
     command.env("CONTAINERS_REGISTRIES_CONF", registries)
 }
 

@@ -9,7 +9,7 @@ use integration_tests::images::{Blob, Content, noise, of_blobs};
 use serde_json::json;
 use tokio::runtime;
 
-use crate::archway;
+use crate::archway::{self, More};
 use crate::cell::{output, write};
 use crate::gate::Gate;
 use crate::standin::{ECR_HOST, Standin};
@@ -29,7 +29,7 @@ fn a_token_rotated_within_a_pull_of_20_layers_is_renewed_once_and_nobody_notices
         Gate::before(standin.registry),
         Gate::before(standin.ecr_api),
     );
-    let archway = archway::start(&standin, &registry, &ecr_api, "");
+    let archway = archway::start(&standin, &registry, &ecr_api, &More::default());
     let client = Client::new(&format!("{}/{ECR_HOST}", archway.url()));
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()

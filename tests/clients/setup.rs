@@ -3,7 +3,7 @@
 use integration_tests::proxy::Archway;
 use tempfile::TempDir;
 
-use crate::archway;
+use crate::archway::{self, More};
 use crate::cell::Cell;
 use crate::gate::Gate;
 use crate::matrix::Route;
@@ -26,16 +26,31 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn new() -> Self {
-        Self::with_listener("")
+        Self::with(&More::default())
     }
 
     /// The same with more lines for the table of Archway's listener.
     pub(crate) fn with_listener(lines: &str) -> Self {
+        Self::with(&More {
+            listener: lines,
+            ..More::default()
+        })
+    }
+
+    /// The same with more tables in Archway's configuration.
+    pub(crate) fn with_tables(tables: &str) -> Self {
+        Self::with(&More {
+            tables,
+            ..More::default()
+        })
+    }
+
+    fn with(more: &More) -> Self {
         let standin = standin::shared();
         let registry = Gate::before(standin.registry);
         let ecr_api = Gate::before(standin.ecr_api);
         Self {
-            archway: archway::start(standin, &registry, &ecr_api, lines),
+            archway: archway::start(standin, &registry, &ecr_api, more),
             cell: Cell::new(),
             standin,
             registry,

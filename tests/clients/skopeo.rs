@@ -142,7 +142,7 @@ fn source(setup: &Setup, route: Route, want: &Want) -> String {
     format!("docker://{}", want.reference(&setup.by_path(route)))
 }
 
-fn skopeo(setup: &Setup) -> Command {
+pub(crate) fn skopeo(setup: &Setup) -> Command {
     let mut skopeo = setup.cell.command(tools::system("skopeo"));
     skopeo.arg("--insecure-policy");
     skopeo

@@ -36,6 +36,8 @@ pub(crate) struct Standin {
     pub(crate) credentials: Vec<(String, String)>,
     /// The same ones in every namespace.
     pub(crate) images: [Image; 2],
+    /// Indexes that list one platform alone, of each of [`MADE_OF`] one; in every namespace too.
+    pub(crate) single: [Image; 2],
     cell: Cell,
 }
 
@@ -78,6 +80,7 @@ impl Standin {
                 .to_owned(),
             credentials: owned(settings.iter().filter(|(name, _)| name.starts_with("AWS_"))),
             images: [Image::new(Kind::Oci), Image::new(Kind::Docker)],
+            single: MADE_OF.map(|only| Image::of(Kind::Oci, only, &[only])),
             cell,
         };
         standin.preload();
@@ -118,28 +121,37 @@ impl Standin {
 
     fn preload(&self) {
         for image in &self.images {
-            let source = image.store(&self.cell.path(image.name));
-            for namespace in [LIBRARY, TEAM] {
-                let target = format!(
-                    "docker://{}/{namespace}/{}:{TAG}",
-                    self.registry, image.name
-                );
-                output(
-                    self.skopeo()
-                        .args([
-                            "copy",
-                            "--quiet",
-                            "--all",
-                            "--preserve-digests",
-                            "--dest-tls-verify=false",
-                        ])
-                        .args(["--dest-creds", &self.user_and_token(), &source, &target]),
-                );
-            }
+            let source = self.push(image);
             for architecture in MADE_OF {
                 self.push_part(image, &source, architecture);
             }
         }
+        for image in &self.single {
+            self.push(image);
+        }
+    }
+
+    /// Pushes an image into every namespace; gives skopeo's name for what it was pushed from.
+    fn push(&self, image: &Image) -> String {
+        let source = image.store(&self.cell.path(image.name));
+        for namespace in [LIBRARY, TEAM] {
+            let target = format!(
+                "docker://{}/{namespace}/{}:{TAG}",
+                self.registry, image.name
+            );
+            output(
+                self.skopeo()
+                    .args([
+                        "copy",
+                        "--quiet",
+                        "--all",
+                        "--preserve-digests",
+                        "--dest-tls-verify=false",
+                    ])
+                    .args(["--dest-creds", &self.user_and_token(), &source, &target]),
+            );
+        }
+        source
     }
 
     /// One architecture's image under a tag of its own.

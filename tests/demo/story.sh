@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The story of `make demo`, told step by step; started by demo.sh as the first process of namespaces of its own.
 # The parts: team.sh (what the team does with docker and ECR), node.sh (the two nodes), greeting.sh (tags alone),
-# report.py (the table at the end).
+# report.py (the table of what it took), matrix.sh and matrix.py (every client, every answer).
 set -euo pipefail
 
 REGION=us-east-1
@@ -26,6 +26,8 @@ export ARCHWAY_TOOLS=$TOOLS
 . "$DEMO/node.sh"
 # shellcheck source=tests/demo/greeting.sh
 . "$DEMO/greeting.sh"
+# shellcheck source=tests/demo/matrix.sh
+. "$DEMO/matrix.sh"
 
 # The names that this demo knows, and no others.
 make_private() {
@@ -171,6 +173,7 @@ prologue() {
   good "https://$REGISTRY/v2/ answers; \$ECR below"
 
   step "The team builds hello for two architectures" "Static C; GET /hello says which machine it runs on."
+  start_docker
   build_hello
   step "The team pushes them to ECR" "As ECR's users do: the token comes from the aws command."
   push_hello
@@ -234,6 +237,7 @@ main() {
   outage
   step "What it took"
   python3 "$DEMO/report.py" "$WORK" || fail "the figures are not what they must be"
+  matrix
   printf '\n%sDone in %d seconds.%s\n' "$BOLD" $SECONDS "$PLAIN"
 }
 

@@ -6,7 +6,6 @@ declare -A COMPILER=([amd64]=gcc [arm64]=aarch64-linux-gnu-gcc)
 
 build_hello() {
   local arch dir
-  start_docker
   for arch in "${ARCHITECTURES[@]}"; do
     dir=$WORK/hello/$arch
     mkdir -p "$dir"

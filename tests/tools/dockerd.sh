@@ -9,12 +9,15 @@ hide_docker() {
   [ ! -d /etc/docker ] || mount -t tmpfs none /etc/docker
 }
 
+# Starts it; $1, where there is one, is more for its daemon.json.
+# shellcheck disable=SC2120 # most need no more
 start_docker() {
   mkdir -p "$DOCKER_CONFIG"
   cat >"$WORK/docker/daemon.json" <<JSON
 {
   "data-root": "$WORK/docker/data", "exec-root": "$WORK/docker/exec", "pidfile": "$WORK/docker/pid",
   "hosts": ["$DOCKER_HOST"], "storage-driver": "vfs", "bridge": "none", "iptables": false,
+  ${1:+$1,}
   "cgroup-parent": "/$CGROUP"
 }
 JSON

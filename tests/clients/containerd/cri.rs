@@ -4,8 +4,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::{Form, Node, Release, lead};
-use crate::cell::{eventually, output};
+use super::{Form, Node, Release, collect, lead};
+use crate::cell::{Failed, attempt, eventually, output};
 use crate::matrix::{By, Recorded, Route, Want, check, wants};
 use crate::setup::{Setup, TEAM};
 use crate::standin::ECR_HOST;
@@ -41,7 +41,7 @@ fn pulls_all(release: Release) {
     wants.retain(|want| want.is_native() || want.by == By::ChildDigest);
     check(&mut setup, &wants, |setup, route, want| {
         lead(setup, route, Form::Namespace);
-        pull(&node, setup, want)
+        pull_wanted(&node, setup, want)
     });
 }
 
@@ -53,7 +53,7 @@ fn the_header_decides(release: Release) {
         let wants = wants(&setup.standin.images);
         for want in wants.iter().filter(|want| want.by == By::Tag) {
             lead(setup, Route::Archway, Form::Header(want.platform));
-            let recorded = pull(&node, setup, want);
+            let recorded = pull_wanted(&node, setup, want);
             let child = format!("{ECR_HOST}/{TEAM}/{}@{}", want.image.name, want.child());
             assert_eq!(
                 recorded,
@@ -65,7 +65,7 @@ fn the_header_decides(release: Release) {
 }
 
 /// A containerd whose CRI plugin answers, which is a moment after its socket is there.
-fn start(setup: &Setup, release: Release) -> Node {
+pub(crate) fn start(setup: &Setup, release: Release) -> Node {
     let node = Node::start(setup, release);
     eventually("the CRI plugin answers", || {
         wipe(&node, setup)
@@ -75,9 +75,19 @@ fn start(setup: &Setup, release: Release) -> Node {
     node
 }
 
-fn pull(node: &Node, setup: &Setup, want: &Want) -> Recorded {
-    let reference = want.reference(&format!("{ECR_HOST}/{TEAM}"));
-    let pulled = output(cri(node, setup).args(["pull", &reference]));
+fn pull_wanted(node: &Node, setup: &Setup, want: &Want) -> Recorded {
+    pull(node, setup, &want.reference(&format!("{ECR_HOST}/{TEAM}"))).expect("pulled")
+}
+
+/// Pulls one image for the node's own platform.
+pub(crate) fn pull(node: &Node, setup: &Setup, reference: &str) -> Result<Recorded, Failed> {
+    let pulled = match attempt(cri(node, setup).args(["pull", reference])) {
+        Ok(pulled) => pulled,
+        Err(failed) => {
+            collect(node, setup, "k8s.io");
+            return Err(failed);
+        }
+    };
     let pulled: Value = serde_json::from_str(&pulled).expect("JSON of cri-pull");
     let digests = pulled["repoDigests"].as_array().expect("a list");
     let recorded = Recorded {
@@ -94,7 +104,7 @@ fn pull(node: &Node, setup: &Setup, want: &Want) -> Recorded {
                 .args(["--namespace", "k8s.io", "content", "list", "--quiet"]),
         );
     assert_eq!(left, "", "content is left after all images were removed");
-    recorded
+    Ok(recorded)
 }
 
 fn cri(node: &Node, setup: &Setup) -> Command {

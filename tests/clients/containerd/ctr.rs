@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use manifest_model::Digest;
 
-use super::{Form, Node, Release, hosts_folder, lead};
-use crate::cell::output;
+use super::{Form, Node, Release, collect, hosts_folder, lead};
+use crate::cell::{Failed, attempt, output};
+use crate::images::Image;
 use crate::matrix::{By, Recorded, Route, Want, check, wants};
 use crate::setup::{Setup, TEAM};
 use crate::standin::ECR_HOST;
@@ -56,7 +57,7 @@ fn pulls_all(release: Release, form: Form) {
     let wants = wants(&setup.standin.images);
     check(&mut setup, &wants, |setup, route, want| {
         lead(setup, route, form);
-        pull(&node, setup, want)
+        pull_wanted(&node, setup, want)
     });
 }
 
@@ -66,7 +67,7 @@ fn the_header_decides_tags_only(release: Release) {
     setup.with_upstream_running_then_stopped(|setup, upstream| {
         for want in wants(&setup.standin.images) {
             lead(setup, Route::Archway, Form::Header(want.platform));
-            let recorded = pull(&node, setup, &want);
+            let recorded = pull_wanted(&node, setup, &want);
             let expected = match want.by {
                 By::IndexDigest => want.image.index,
                 By::Tag | By::ChildDigest => want.child(),
@@ -80,31 +81,42 @@ fn the_header_decides_tags_only(release: Release) {
     });
 }
 
-/// Pulls one image; its architecture is the one whose layers are there.
-fn pull(node: &Node, setup: &Setup, want: &Want) -> Recorded {
+fn pull_wanted(node: &Node, setup: &Setup, want: &Want) -> Recorded {
     let reference = want.reference(&format!("{ECR_HOST}/{TEAM}"));
-    output(
-        node.ctr(setup)
-            .args(["images", "pull", "--hosts-dir"])
-            .arg(hosts_folder(setup))
-            .args(["--platform", want.platform, &reference]),
-    );
+    pull(node, setup, want.image, &reference, Some(want.platform)).expect("pulled")
+}
+
+/// Pulls one image; its architecture is the one whose layers are there.
+pub(crate) fn pull(
+    node: &Node,
+    setup: &Setup,
+    image: &Image,
+    reference: &str,
+    platform: Option<&str>,
+) -> Result<Recorded, Failed> {
+    let mut pull = node.ctr(setup);
+    pull.args(["images", "pull", "--hosts-dir"])
+        .arg(hosts_folder(setup));
+    if let Some(platform) = platform {
+        pull.args(["--platform", platform]);
+    }
+    if let Err(failed) = attempt(pull.arg(reference)) {
+        collect(node, setup, "default");
+        return Err(failed);
+    }
     let listed = output(node.ctr(setup).args(["images", "list"]));
     let digest = listed
         .lines()
-        .find(|line| line.starts_with(&reference))
+        .find(|line| line.starts_with(reference))
         .and_then(|line| {
             line.split_whitespace()
                 .find(|word| word.starts_with("sha256:"))
         })
         .unwrap_or_else(|| panic!("{reference} is not in {listed}"))
         .to_owned();
-    let architecture = want
-        .image
-        .architectures_in(&content(node, setup))
-        .join(" and ");
+    let architecture = image.architectures_in(&content(node, setup)).join(" and ");
     wipe(node, setup);
-    Recorded::of([digest], &architecture)
+    Ok(Recorded::of([digest], &architecture))
 }
 
 fn content(node: &Node, setup: &Setup) -> BTreeSet<Digest> {
