@@ -16,6 +16,7 @@ mod docker_login;
 mod doctor;
 mod errors;
 mod eviction;
+mod eviction_platforms;
 mod explain;
 mod fault_table;
 mod freshness;

@@ -15,7 +15,8 @@
 //! - **Collecting** makes the index follow the files ([`Cache::collect`]), and [`inspect`] is how a directory is looked at and
 //!   cleaned up from outside.
 //! - **Eviction** keeps the sum of all blobs and running fills under [`Options::max_size`] and leaves
-//!   [`Options::min_free`] of the file system to others: least recently used first, manifests last, never what is being read.
+//!   [`Options::min_free`] of the file system to others: first what the caller said nobody wants ([`Cache::set_unwanted`]), then
+//!   the least recently used, manifests last, never what is being read. The blobs of an image count as used with its manifest.
 
 mod blobs;
 mod cache;
@@ -28,6 +29,7 @@ mod index;
 pub mod inspect;
 mod learned;
 mod open_file;
+mod ranking;
 mod read;
 mod repository;
 mod sniff;

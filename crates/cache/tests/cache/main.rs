@@ -14,5 +14,6 @@ mod followers;
 mod inspect;
 mod learned;
 mod manifests;
+mod ranking;
 mod restart;
 mod survey;

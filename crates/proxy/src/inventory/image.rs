@@ -157,7 +157,8 @@ fn seconds(time: SystemTime) -> u64 {
         .as_secs()
 }
 
-pub(super) fn stored(cache: &Cache, digest: &Digest) -> Result<Option<Manifest>, CacheError> {
+/// A stored manifest that is what its digest says. Blocks.
+pub(crate) fn stored(cache: &Cache, digest: &Digest) -> Result<Option<Manifest>, CacheError> {
     let Some(found) = cache.peek_manifest(digest)? else {
         return Ok(None);
     };

@@ -6,6 +6,7 @@
 //!
 //! Nothing here holds a client up: learning and downloading happen on tasks of their own, and downloads wait for clients'.
 
+mod rank;
 mod refresh;
 mod warm;
 
@@ -21,6 +22,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use self::rank::Ranking;
 use super::{Pull, Repository};
 use crate::{
     config::{Config, Prefetch, PrefetchConfig},
@@ -78,6 +80,7 @@ pub struct Prefetcher {
     /// Running fills of clients from which on nothing is started.
     busy: usize,
     largest: u64,
+    ranking: Ranking,
     stop: CancellationToken,
 }
 
@@ -114,6 +117,7 @@ impl Prefetcher {
             refreshing: Arc::new(Semaphore::new(1)),
             busy: (config.cache.max_fills / 2).max(1),
             largest: config.cache.max_size / LARGEST_SHARE,
+            ranking: Ranking::new(config.cache.low_water),
             stop: CancellationToken::new(),
             config: config.prefetch.clone(),
         }
@@ -170,6 +174,8 @@ pub struct ServedManifest<'a> {
 impl Pull {
     /// Takes note of a manifest that goes out, and starts on what will be asked for next. Returns at once.
     pub fn served_manifest(&self, repository: &Repository, served: ServedManifest<'_>) {
+        // It may have come from memory, and the cache has not seen it go.
+        self.inner.cache.used(&served.manifest.digest());
         let prefetch = &self.inner.prefetch;
         if !prefetch.is_on() {
             return;
@@ -239,9 +245,13 @@ impl Pull {
 
     /// The kinds pulled from a repository; of one nothing is known of, those of its upstream.
     fn learned(&self, repository: &Repository) -> Vec<String> {
-        let known = self.learned_at(repository.key.as_str());
+        self.learned_for(&repository.key)
+    }
+
+    fn learned_for(&self, repository: &RepoKey) -> Vec<String> {
+        let known = self.learned_at(repository.as_str());
         if known.is_empty() {
-            self.learned_at(repository.upstream.host().as_str())
+            self.learned_at(repository.upstream())
         } else {
             known
         }
