@@ -32,6 +32,7 @@ mod platform_vectors;
 mod platforms;
 mod prefetch;
 mod pull;
+mod pulled_and_pushed;
 mod push;
 mod ranges;
 mod replays;

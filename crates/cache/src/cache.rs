@@ -20,6 +20,7 @@ use self::uses::Uses;
 use crate::{
     Blob, Follower, Joined, RepoKey,
     blobs::Blobs,
+    clients::Pulls,
     disk::{Disk, Staged},
     error::CacheError,
     hot::Hot,
@@ -81,6 +82,7 @@ struct Inner {
     bytes: AtomicU64,
     evicted_bytes: AtomicU64,
     uses: Uses,
+    pulls: Pulls,
     /// One eviction at a time; a second one would only look at the same rows.
     evicting: Mutex<()>,
 }
@@ -99,6 +101,7 @@ impl Cache {
             bytes,
             evicted_bytes: AtomicU64::new(0),
             uses: Uses::default(),
+            pulls: Pulls::default(),
             evicting: Mutex::default(),
         };
         Ok(Self {
@@ -112,6 +115,10 @@ impl Cache {
 
     pub(crate) fn index(&self) -> &Index {
         &self.inner.index
+    }
+
+    pub(crate) fn pulls(&self) -> &Pulls {
+        &self.inner.pulls
     }
 
     /// The stored blob `digest`, if it is stored.

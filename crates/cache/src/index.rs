@@ -4,6 +4,7 @@
 //! may name a file that is gone (see the crate's head). All calls block for as long as the disk takes; writes are queued by the
 //! store itself, one at a time.
 
+mod clients;
 mod keys;
 mod learned;
 mod order;
@@ -23,7 +24,7 @@ use redb::{Durability, ReadableTable, StorageError, TableDefinition, WriteTransa
 use tracing::warn;
 
 pub(crate) use self::order::{Class, Cold};
-pub use self::{learned::Learned, survey::TagRow};
+pub use self::{clients::Clients, learned::Learned, survey::TagRow};
 use crate::{RepoKey, disk::Disk, error::CacheError};
 use keys::{DigestKey, decode_digest, link_key, tag_key};
 use store::Store;
@@ -45,7 +46,7 @@ const TOTALS: TableDefinition<'_, &str, u64> = TableDefinition::new("totals");
 const BYTES: &str = "bytes";
 
 /// How many tables there are.
-const TABLES: usize = 7;
+const TABLES: usize = 8;
 
 /// Where a tag pointed when the upstream was last asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,6 +229,7 @@ fn open_store(path: &Path) -> Outcome<Store> {
     // Reading a table that was never written is an error, so all of them are made here.
     transaction.open_table(BLOBS)?;
     transaction.open_table(BY_USE)?;
+    transaction.open_table(clients::CLIENTS)?;
     transaction.open_table(learned::LEARNED)?;
     transaction.open_table(LINKS)?;
     transaction.open_table(MEDIA_TYPES)?;

@@ -20,6 +20,7 @@
 
 mod blobs;
 mod cache;
+mod clients;
 mod collect;
 mod disk;
 mod error;
@@ -41,6 +42,6 @@ pub use blobs::{
 pub use cache::{Cache, Options, StoredManifest, Usage};
 pub use collect::Collected;
 pub use error::{CacheError, FillError, ReadError, SourceError};
-pub use index::{Learned, TagEntry, TagRow};
+pub use index::{Clients, Learned, TagEntry, TagRow};
 pub use open_file::OpenFile;
 pub use repository::RepoKey;

@@ -53,9 +53,13 @@ impl Cache {
         }
     }
 
-    /// Writes remembered uses to the index, so that they survive a restart. Called now and then, and at shutdown.
+    /// Writes remembered uses and pulls to the index, so that they survive a restart. Called now and then, and at shutdown.
     pub async fn flush_uses(&self) -> Result<(), CacheError> {
-        self.blocking(Self::write_uses).await
+        self.blocking(|cache| {
+            cache.write_uses()?;
+            cache.write_pulls()
+        })
+        .await
     }
 
     pub(super) fn write_uses(&self) -> Result<(), CacheError> {

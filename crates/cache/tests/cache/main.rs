@@ -8,6 +8,7 @@
 
 mod support;
 
+mod clients;
 mod collect;
 mod eviction;
 mod followers;

@@ -11,6 +11,7 @@ mod refresh;
 mod warm;
 
 use std::{
+    net::IpAddr,
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use self::rank::Ranking;
-use super::{Pull, Repository};
+use super::{Inner, Pull, Repository};
 use crate::{
     config::{Config, Prefetch, PrefetchConfig},
     telemetry::metrics::Metrics,
@@ -169,14 +170,25 @@ pub struct ServedManifest<'a> {
     pub hint: Option<&'a Platform>,
     /// Whether the client wants the body. A HEAD only tells that the tag matters.
     pub is_read: bool,
+    /// Who asks, as seen behind trusted proxies.
+    pub client: IpAddr,
 }
 
 impl Pull {
     /// Takes note of a manifest that goes out, and starts on what will be asked for next. Returns at once.
     pub fn served_manifest(&self, repository: &Repository, served: ServedManifest<'_>) {
+        let digest = served.manifest.digest();
+        let Inner {
+            cache,
+            clients,
+            prefetch,
+            ..
+        } = &*self.inner;
         // It may have come from memory, and the cache has not seen it go.
-        self.inner.cache.used(&served.manifest.digest());
-        let prefetch = &self.inner.prefetch;
+        cache.used(&digest);
+        if served.is_read {
+            clients.note(cache, &repository.key, &digest, served.client);
+        }
         if !prefetch.is_on() {
             return;
         }
@@ -194,7 +206,7 @@ impl Pull {
         if let Some(kind) = &hinted {
             self.learn_pull(repository, kind);
         }
-        if prefetch.is_news(repository, served.manifest.digest()) {
+        if prefetch.is_news(repository, digest) {
             for (entry, kind) in kinds(served.manifest) {
                 prefetch.remember(repository, entry, &kind);
             }
