@@ -1,9 +1,11 @@
-"""The one call of the ECR API that a registry client needs: GetAuthorizationToken.
+"""The calls of the ECR API that Archway makes: GetAuthorizationToken, and DescribeImages for listings.
 
 Hands out the token that stands in the file TOKEN at that moment, so that a rotation of the stand-in is seen
 here at once; ministack's ECR always gives the same fixed token, which is why this exists. A call signed with
 another access key than the stand-in's is refused as AWS refuses it (the signature itself is not checked).
-Every call appends one line to the file CALLS.
+Every call for a token appends one line to the file CALLS.
+
+DescribeImages knows nothing of the registry: whatever is asked about was pushed when the stand-in was started.
 """
 
 import argparse
@@ -15,7 +17,10 @@ import re
 import ssl
 import time
 
-TARGET = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken"
+SERVICE = "AmazonEC2ContainerRegistry_V20150921"
+TOKEN = f"{SERVICE}.GetAuthorizationToken"
+IMAGES = f"{SERVICE}.DescribeImages"
+STARTED = time.time()
 LIFETIME_SECONDS = 12 * 3600
 
 
@@ -40,16 +45,19 @@ def handler(options):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             signed_by = re.search(r"Credential=([^/]+)/", self.headers.get("Authorization", ""))
-            if self.headers.get("X-Amz-Target") != TARGET:
-                self.refuse("UnknownOperationException", "only GetAuthorizationToken is answered here")
+            target = self.headers.get("X-Amz-Target")
+            if target not in (TOKEN, IMAGES):
+                self.refuse("UnknownOperationException", f"only {TOKEN} and {IMAGES} are answered here")
             elif not signed_by:
                 self.refuse("MissingAuthenticationTokenException", "Missing Authentication Token")
             elif signed_by.group(1) != options.access_key:
                 self.refuse("UnrecognizedClientException", "The security token included in the request is invalid.")
-            else:
+            elif target == TOKEN:
                 self.give_token()
+            else:
+                self.describe(json.loads(body))
 
         def do_GET(self):
             self.answer(200, {"status": "ok"})
@@ -63,6 +71,12 @@ def handler(options):
                 "expiresAt": time.time() + LIFETIME_SECONDS,
                 "proxyEndpoint": f"https://{options.registry}",
             }]})
+
+        def describe(self, question):
+            self.answer(200, {"imageDetails": [
+                {"imageDigest": image["imageDigest"], "imagePushedAt": STARTED}
+                for image in question.get("imageIds", []) if "imageDigest" in image
+            ]})
 
         def refuse(self, kind, message):
             self.answer(400, {"__type": kind, "message": message})

@@ -1,8 +1,9 @@
-//! The AWS API double: answers ECR's and ECR Public's `GetAuthorizationToken`, and nothing else.
+//! The AWS API double: answers ECR's and ECR Public's `GetAuthorizationToken`, ECR's `DescribeImages`, and nothing else.
 //!
 //! It checks what a real endpoint would refuse (method, target, a `SigV4` signature for the service
 //! by the expected key), but not the signature itself.
 
+mod describe;
 pub mod identity;
 
 use std::sync::{Arc, Mutex};
@@ -10,10 +11,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use http::{HeaderMap, Method, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use manifest_model::Digest;
 use serde_json::json;
 
+use self::describe::Images;
+
 use crate::auth::EcrToken;
-use crate::registry::log::RequestLog;
+use crate::registry::log::{Entry, RequestLog};
 use crate::server::{Body, Server, full};
 
 /// The key id that Archway gets by its environment in these tests.
@@ -38,10 +43,10 @@ impl Service {
         }
     }
 
-    fn scope(self) -> &'static str {
+    fn scope(self, region: &str) -> String {
         match self {
-            Self::Ecr => "/us-east-1/ecr/aws4_request",
-            Self::Public => "/us-east-1/ecr-public/aws4_request",
+            Self::Ecr => format!("/{region}/ecr/aws4_request"),
+            Self::Public => "/us-east-1/ecr-public/aws4_request".to_owned(),
         }
     }
 }
@@ -69,6 +74,8 @@ struct State {
     mood: Mood,
     service: Service,
     principal: String,
+    region: String,
+    images: Images,
 }
 
 enum Mood {
@@ -101,15 +108,23 @@ impl EcrApi {
             mood: Mood::Good,
             service,
             principal: ACCESS_KEY_ID.to_owned(),
+            region: "us-east-1".to_owned(),
+            images: Images::default(),
         }));
         let log = RequestLog::default();
         let (for_requests, entries) = (Arc::clone(&state), log.clone());
         let server = Server::start(move |request, _| {
             let entry = entries.record("ecr", &request);
-            let state = for_requests.lock().expect("no panic under it");
-            let response = state.answer(request.method(), request.headers());
-            entry.answered(response.status());
-            std::future::ready(response).boxed()
+            let state = Arc::clone(&for_requests);
+            let answer = async move {
+                let (request, body) = request.into_parts();
+                let body = body.collect().await.expect("a whole body").to_bytes();
+                let state = state.lock().expect("no panic under it");
+                let response = state.answer(&request.method, &request.headers, &body);
+                entry.answered(response.status());
+                response
+            };
+            answer.boxed()
         })
         .await;
         Self { server, log, state }
@@ -122,7 +137,32 @@ impl EcrApi {
 
     /// How many tokens were asked for.
     pub fn calls(&self) -> usize {
-        self.log.all().len()
+        self.log.all().len() - self.descriptions()
+    }
+
+    /// How often it was asked about images.
+    pub fn descriptions(&self) -> usize {
+        let all = self.log.all();
+        let is_meant = |entry: &&Arc<Entry>| entry.header("x-amz-target") == describe::TARGET;
+        all.iter().filter(is_meant).count()
+    }
+
+    /// It has this image from now on, pushed at `at` (seconds since 1970).
+    pub fn has(&self, account: &str, repository: &str, digest: Digest, at: u64) {
+        let key = (account.into(), repository.into(), digest.to_string());
+        let mut state = self.state.lock().expect("no panic under it");
+        state.images.pushed.insert(key, at);
+    }
+
+    /// From here on the identity may not ask about images.
+    pub fn deny_descriptions(&self) {
+        let mut state = self.state.lock().expect("no panic under it");
+        state.images.is_denied = true;
+    }
+
+    /// From here on it is the API of another region.
+    pub fn move_to(&self, region: &str) {
+        region.clone_into(&mut self.state.lock().expect("no panic under it").region);
     }
 
     /// From here on tokens are said to expire then.
@@ -152,7 +192,7 @@ impl EcrApi {
 }
 
 impl State {
-    fn answer(&self, method: &Method, headers: &HeaderMap) -> Response<Body> {
+    fn answer(&self, method: &Method, headers: &HeaderMap, body: &[u8]) -> Response<Body> {
         let header = |name: &str| {
             let value = headers.get(name).and_then(|value| value.to_str().ok());
             value.unwrap_or_default().to_owned()
@@ -162,14 +202,20 @@ impl State {
             Mood::Down => return answer(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure"),
             Mood::Denying => return answer(StatusCode::BAD_REQUEST, "AccessDeniedException"),
         }
-        if method != Method::POST || header("x-amz-target") != self.service.target() {
+        let target = header("x-amz-target");
+        let is_description = self.service == Service::Ecr && target == describe::TARGET;
+        if method != Method::POST || !(is_description || target == self.service.target()) {
             return answer(StatusCode::BAD_REQUEST, "UnknownOperationException");
         }
         let authorization = header(header::AUTHORIZATION.as_str());
         let credential = format!("AWS4-HMAC-SHA256 Credential={}/", self.principal);
-        if !authorization.starts_with(&credential) || !authorization.contains(self.service.scope())
+        if !authorization.starts_with(&credential)
+            || !authorization.contains(&self.service.scope(&self.region))
         {
             return answer(StatusCode::BAD_REQUEST, "UnrecognizedClientException");
+        }
+        if is_description {
+            return self.images.answer(body);
         }
         let expires = match self.lifetime {
             Lifetime::Of(lifetime) => SystemTime::now() + lifetime,

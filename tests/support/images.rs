@@ -269,6 +269,18 @@ pub fn of_blobs(blobs: &[Blob]) -> Content {
     }
 }
 
+/// An OCI index of [`of_blobs`] for each platform: images of any size.
+pub fn index_of_blobs(images: &[(&str, &[Blob])]) -> Content {
+    let mut content = Content::default();
+    for (platform, blobs) in images {
+        let mut image = of_blobs(blobs);
+        (*platform).clone_into(&mut image.manifests[0].platform);
+        content.absorb(image);
+    }
+    let root = index(OCI_INDEX, &content.manifests);
+    content.with_root(root)
+}
+
 /// `os/arch[/variant]` as the object of the image specification.
 pub fn platform_object(platform: &str) -> Value {
     let mut parts = platform.split('/');

@@ -1,15 +1,14 @@
 //! [`Cache`]: the crate's one handle.
 
 mod room;
+mod uses;
 
 use std::{
-    collections::HashMap,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -17,17 +16,16 @@ use manifest_model::{Digest, Manifest, MediaType, Tag};
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
+use self::uses::Uses;
 use crate::{
     Blob, Follower, Joined, RepoKey,
     blobs::Blobs,
+    clients::Pulls,
     disk::{Disk, Staged},
     error::CacheError,
     hot::Hot,
     index::{Index, TagEntry},
 };
-
-/// Uses remembered in memory before they are written to the index.
-const MAX_PENDING_USES: usize = 8192;
 
 /// Where a cache lives and how much it may take.
 #[derive(Clone, Debug)]
@@ -83,7 +81,8 @@ struct Inner {
     options: Options,
     bytes: AtomicU64,
     evicted_bytes: AtomicU64,
-    uses: Mutex<HashMap<Digest, SystemTime>>,
+    uses: Uses,
+    pulls: Pulls,
     /// One eviction at a time; a second one would only look at the same rows.
     evicting: Mutex<()>,
 }
@@ -101,7 +100,8 @@ impl Cache {
             options: options.clone(),
             bytes,
             evicted_bytes: AtomicU64::new(0),
-            uses: Mutex::default(),
+            uses: Uses::default(),
+            pulls: Pulls::default(),
             evicting: Mutex::default(),
         };
         Ok(Self {
@@ -115,6 +115,10 @@ impl Cache {
 
     pub(crate) fn index(&self) -> &Index {
         &self.inner.index
+    }
+
+    pub(crate) fn pulls(&self) -> &Pulls {
+        &self.inner.pulls
     }
 
     /// The stored blob `digest`, if it is stored.
@@ -242,11 +246,6 @@ impl Cache {
         .await
     }
 
-    /// Writes remembered uses to the index, so that they survive a restart. Called now and then, and at shutdown.
-    pub async fn flush_uses(&self) -> Result<(), CacheError> {
-        self.blocking(Self::write_uses).await
-    }
-
     /// What the cache holds at this moment.
     pub fn usage(&self) -> Usage {
         Usage {
@@ -268,32 +267,6 @@ impl Cache {
         self.inner.blobs.disk().publish(&staged, digest)?;
         drop(staged);
         self.after_growth()
-    }
-
-    fn used(&self, digest: &Digest) {
-        let mut uses = self
-            .inner
-            .uses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        // Beyond the bound a use goes unnoticed until the next flush: eviction gets a little worse, memory does not grow.
-        if uses.len() < MAX_PENDING_USES || uses.contains_key(digest) {
-            uses.insert(*digest, SystemTime::now());
-        }
-    }
-
-    pub(super) fn write_uses(&self) -> Result<(), CacheError> {
-        let uses = std::mem::take(
-            &mut *self
-                .inner
-                .uses
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        if uses.is_empty() {
-            return Ok(());
-        }
-        Ok(self.inner.index.touch(uses)?)
     }
 
     pub(crate) async fn blocking<T: Send + 'static>(

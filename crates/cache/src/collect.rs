@@ -1,7 +1,7 @@
 //! Collecting what is left over in the index.
 //!
 //! Files are the truth, so the index is made to follow them: rows without a file go, files without a row get one, and then links
-//! and tags that lead to no row go. A link that went and is needed again costs one question to the upstream, and only where
+//! and tags that lead to no row go, and who has pulled them is forgotten. A link that went and is needed again costs one question to the upstream, and only where
 //! another repository has brought the blob meanwhile; a blob that is not stored has to be asked for in any case. So whatever a
 //! repository held is forgotten when the last of its content has left the disk.
 
@@ -74,12 +74,14 @@ pub(crate) fn collect(
     disk: &Disk,
     company: &Company<'_>,
 ) -> Result<Collected, CacheError> {
-    Ok(Collected {
+    let collected = Collected {
         rows: rows(index, disk, company)?,
         adopted: index.adopt(disk)?,
         tags: tags(index)?,
         links: links(index, company)?,
-    })
+    };
+    index.sweep_clients()?;
+    Ok(collected)
 }
 
 fn rows(index: &Index, disk: &Disk, company: &Company<'_>) -> Result<u64, CacheError> {

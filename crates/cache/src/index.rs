@@ -4,8 +4,10 @@
 //! may name a file that is gone (see the crate's head). All calls block for as long as the disk takes; writes are queued by the
 //! store itself, one at a time.
 
+mod clients;
 mod keys;
 mod learned;
+mod order;
 mod rebuild;
 mod store;
 mod survey;
@@ -21,7 +23,8 @@ use manifest_model::{Digest, Manifest, MediaType, Tag};
 use redb::{Durability, ReadableTable, StorageError, TableDefinition, WriteTransaction};
 use tracing::warn;
 
-pub use self::{learned::Learned, survey::TagRow};
+pub(crate) use self::order::{Class, Cold};
+pub use self::{clients::Clients, learned::Learned, survey::TagRow};
 use crate::{RepoKey, disk::Disk, error::CacheError};
 use keys::{DigestKey, decode_digest, link_key, tag_key};
 use store::Store;
@@ -29,7 +32,7 @@ pub(crate) use tables::Row;
 
 /// digest -> (size, last use in ms, class)
 const BLOBS: TableDefinition<'_, &[u8], (u64, u64, u8)> = TableDefinition::new("blobs");
-/// (class, last use in ms, digest) -> size: its order is the order of eviction
+/// (class, last use in ms, digest) -> size: within a class its order is the order of eviction
 const BY_USE: TableDefinition<'_, (u8, u64, &[u8]), u64> = TableDefinition::new("by_use");
 /// repository, digest -> nothing
 const LINKS: TableDefinition<'_, &[u8], ()> = TableDefinition::new("links");
@@ -43,16 +46,7 @@ const TOTALS: TableDefinition<'_, &str, u64> = TableDefinition::new("totals");
 const BYTES: &str = "bytes";
 
 /// How many tables there are.
-const TABLES: usize = 7;
-
-/// What is evicted first. The order of the variants is the order of eviction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// Layers and configs.
-    Blob = 0,
-    /// Manifests and indexes: small, and everything hangs on them.
-    Manifest = 1,
-}
+const TABLES: usize = 8;
 
 /// Where a tag pointed when the upstream was last asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,14 +55,6 @@ pub struct TagEntry {
     pub digest: Digest,
     /// When the upstream last confirmed it.
     pub confirmed: SystemTime,
-}
-
-/// A candidate for eviction.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cold {
-    pub(crate) digest: Digest,
-    pub(crate) size: u64,
-    used: u64,
 }
 
 /// The open store.
@@ -218,66 +204,6 @@ impl Index {
         Ok(row.map(|row| row.value().0))
     }
 
-    /// Moves blobs to the young end of the order. Losing this in a crash costs a better choice of what to evict.
-    pub(crate) fn touch(
-        &self,
-        uses: impl IntoIterator<Item = (Digest, SystemTime)>,
-    ) -> Outcome<()> {
-        self.write(Durability::None, |transaction| {
-            for (digest, used) in uses {
-                let row = transaction
-                    .open_table(BLOBS)?
-                    .get(DigestKey::of(&digest).as_slice())?
-                    .map(|row| row.value());
-                if let Some((size, _, class)) = row {
-                    let class = if class == Class::Manifest as u8 {
-                        Class::Manifest
-                    } else {
-                        Class::Blob
-                    };
-                    record(transaction, &digest, size, class, to_ms(used))?;
-                }
-            }
-            Ok(())
-        })
-    }
-
-    /// The next `limit` blobs in the order of eviction, after the first `skip`.
-    pub(crate) fn coldest(&self, skip: usize, limit: usize) -> Outcome<Vec<Cold>> {
-        let table = self.store.begin_read()?.open_table(BY_USE)?;
-        let mut cold = Vec::with_capacity(limit);
-        for row in table.iter()?.skip(skip).take(limit) {
-            let (key, size) = row?;
-            let (_, used, digest) = key.value();
-            cold.extend(decode_digest(digest).map(|digest| Cold {
-                digest,
-                size: size.value(),
-                used,
-            }));
-        }
-        Ok(cold)
-    }
-
-    /// Drops the rows of files that are gone, unless they were used or stored again since they were listed.
-    pub(crate) fn forget(&self, gone: &[Cold]) -> Outcome<()> {
-        self.write(Durability::Immediate, |transaction| {
-            for Cold { digest, used, .. } in gone {
-                let key = DigestKey::of(digest);
-                let seen = transaction
-                    .open_table(BLOBS)?
-                    .get(key.as_slice())?
-                    .map(|row| row.value().1);
-                if seen == Some(*used) {
-                    erase(transaction, digest)?;
-                    transaction
-                        .open_table(MEDIA_TYPES)?
-                        .remove(key.as_slice())?;
-                }
-            }
-            Ok(())
-        })
-    }
-
     fn write(
         &self,
         durability: Durability,
@@ -303,6 +229,7 @@ fn open_store(path: &Path) -> Outcome<Store> {
     // Reading a table that was never written is an error, so all of them are made here.
     transaction.open_table(BLOBS)?;
     transaction.open_table(BY_USE)?;
+    transaction.open_table(clients::CLIENTS)?;
     transaction.open_table(learned::LEARNED)?;
     transaction.open_table(LINKS)?;
     transaction.open_table(MEDIA_TYPES)?;

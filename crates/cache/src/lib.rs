@@ -15,10 +15,12 @@
 //! - **Collecting** makes the index follow the files ([`Cache::collect`]), and [`inspect`] is how a directory is looked at and
 //!   cleaned up from outside.
 //! - **Eviction** keeps the sum of all blobs and running fills under [`Options::max_size`] and leaves
-//!   [`Options::min_free`] of the file system to others: least recently used first, manifests last, never what is being read.
+//!   [`Options::min_free`] of the file system to others: first what the caller said nobody wants ([`Cache::set_unwanted`]), then
+//!   the least recently used, manifests last, never what is being read. The blobs of an image count as used with its manifest.
 
 mod blobs;
 mod cache;
+mod clients;
 mod collect;
 mod disk;
 mod error;
@@ -28,6 +30,7 @@ mod index;
 pub mod inspect;
 mod learned;
 mod open_file;
+mod ranking;
 mod read;
 mod repository;
 mod sniff;
@@ -39,6 +42,6 @@ pub use blobs::{
 pub use cache::{Cache, Options, StoredManifest, Usage};
 pub use collect::Collected;
 pub use error::{CacheError, FillError, ReadError, SourceError};
-pub use index::{Learned, TagEntry, TagRow};
+pub use index::{Clients, Learned, TagEntry, TagRow};
 pub use open_file::OpenFile;
 pub use repository::RepoKey;

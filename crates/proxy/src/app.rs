@@ -175,7 +175,10 @@ impl App {
                     pull.forget_learned().await;
                 }
                 _ = refresh.tick(), if !config.prefetch.refresh.is_zero() => pull.refresh_tags(),
-                _ = flush.tick() => tidy(pull.cache()).await,
+                _ = flush.tick() => {
+                    tidy(pull.cache()).await;
+                    pull.rank_blobs();
+                }
                 _ = collect.tick() => pull.collect(),
             }
         }

@@ -8,6 +8,7 @@ mod image;
 mod listing;
 mod totals;
 
+pub(crate) use self::image::{seconds, stored};
 pub use self::{
     attached::Attached,
     image::{Completeness, Image, Part},

@@ -6,6 +6,7 @@
 
 mod alias;
 mod blob;
+mod clients;
 mod error;
 mod fill;
 mod flight;
@@ -15,6 +16,7 @@ mod manifest;
 mod memory;
 mod platform;
 mod prefetch;
+mod pushed;
 mod repository;
 mod rules;
 mod through;
@@ -35,7 +37,9 @@ pub use self::{
     prefetch::{Prefetcher, ServedManifest},
     repository::{Repository, official_name, repository_key},
 };
-use self::{flight::Flights, freshness::Freshness, memory::Memory};
+use self::{
+    clients::Clients, flight::Flights, freshness::Freshness, memory::Memory, pushed::PushTimes,
+};
 use crate::{
     config::CacheConfig,
     inventory,
@@ -86,6 +90,8 @@ struct Inner {
     ruled: Flights<(RepoKey, Reference), Result<ManifestAnswer, PullError>>,
     freshness: Freshness,
     prefetch: Prefetcher,
+    clients: Clients,
+    pushed: PushTimes,
     metrics: Arc<Metrics>,
     /// Connections that downloads may have beside their first, over all upstreams.
     extra_connections: Arc<Semaphore>,
@@ -112,6 +118,8 @@ impl Pull {
             ruled: Flights::new(),
             freshness: Freshness::new(),
             prefetch,
+            clients: Clients::new(),
+            pushed: PushTimes::new(),
             metrics,
             extra_connections: Arc::new(Semaphore::new(config.max_extra_connections)),
             through: Arc::new(Semaphore::new(config.max_fills)),
@@ -165,6 +173,7 @@ impl Pull {
             tasks, stop, cache, ..
         } = &*self.inner;
         self.inner.prefetch.stop();
+        self.inner.pushed.stop();
         tasks.close();
         if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
             tracing::warn!(unfinished = tasks.len(), "abandoning unfinished downloads");

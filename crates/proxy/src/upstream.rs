@@ -16,6 +16,7 @@ mod manifest;
 mod passthrough;
 mod patience;
 mod probe;
+mod pushed;
 mod redirect;
 mod registry;
 mod resolver;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::auth::ecr::{Pushed, Unsaid};
 use self::{
     auth::Authenticator,
     budget::Budget,

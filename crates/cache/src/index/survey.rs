@@ -1,10 +1,13 @@
-//! Walking over the tags.
+//! Walking over the tags, and over the repositories.
 
 use std::{ops::Bound, time::SystemTime};
 
 use manifest_model::{Digest, Tag};
 
-use super::{BLOBS, DigestKey, Index, Outcome, TAGS, TagEntry, decode_digest, from_ms};
+use super::{
+    BLOBS, DigestKey, Index, LINKS, MEDIA_TYPES, Outcome, TAGS, TagEntry, decode_digest, from_ms,
+    keys::split_link,
+};
 use crate::RepoKey;
 
 /// A tag, the repository it is in and where it points.
@@ -51,6 +54,34 @@ impl Index {
             rows.extend(TagRow::read(key.value(), value.value()));
         }
         Ok(rows)
+    }
+
+    /// The first repository behind `after`, and the manifests it links that are stored.
+    pub(crate) fn next_repository(
+        &self,
+        after: Option<&RepoKey>,
+    ) -> Outcome<Option<(RepoKey, Vec<Digest>)>> {
+        let transaction = self.store.begin_read()?;
+        let links = transaction.open_table(LINKS)?;
+        let media_types = transaction.open_table(MEDIA_TYPES)?;
+        // In a link a zero byte follows the repository, and in no name of one is a byte below those of printed text.
+        let behind = after.map_or(Vec::new(), |repo| [repo.as_str().as_bytes(), &[1]].concat());
+        let (mut repo, mut manifests) = (None::<RepoKey>, Vec::new());
+        for link in links.range::<&[u8]>(behind.as_slice()..)? {
+            let (key, _) = link?;
+            let Some((name, digest)) = split_link(key.value()) else {
+                continue;
+            };
+            match &repo {
+                Some(repo) if repo.as_str().as_bytes() == name => {}
+                Some(_) => break,
+                None => repo = std::str::from_utf8(name).ok().map(RepoKey::from_text),
+            }
+            if media_types.get(digest)?.is_some() {
+                manifests.extend(decode_digest(digest));
+            }
+        }
+        Ok(repo.map(|repo| (repo, manifests)))
     }
 
     pub(crate) fn last_used(&self, digest: &Digest) -> Outcome<Option<SystemTime>> {

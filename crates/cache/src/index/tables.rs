@@ -262,11 +262,7 @@ fn row_of(digest: Digest, (size, used, class): (u64, u64, u8)) -> Row {
         digest,
         size,
         used: from_ms(used),
-        class: if class == Class::Manifest as u8 {
-            Class::Manifest
-        } else {
-            Class::Blob
-        },
+        class: Class::read(class),
     }
 }
 

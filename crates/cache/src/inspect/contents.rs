@@ -163,7 +163,7 @@ impl Contents {
 
 /// The file as a manifest, unless the index knows it to be none.
 fn manifest(directory: &Directory, file: &StoredFile, row: Option<&Row>) -> Option<Manifest> {
-    if row.is_some_and(|row| row.class == Class::Blob) || file.size > sniff::LARGEST_MANIFEST {
+    if row.is_some_and(|row| row.class != Class::Manifest) || file.size > sniff::LARGEST_MANIFEST {
         return None;
     }
     // One that cannot be read is a blob here; `verify` says what is wrong with it.

@@ -8,11 +8,13 @@
 
 mod support;
 
+mod clients;
 mod collect;
 mod eviction;
 mod followers;
 mod inspect;
 mod learned;
 mod manifests;
+mod ranking;
 mod restart;
 mod survey;

@@ -29,9 +29,15 @@ pub(super) async fn answer(State(admin): State<Admin>, RawQuery(query): RawQuery
         Ok(question) => question,
         Err(mistake) => return (StatusCode::BAD_REQUEST, mistake + "\n").into_response(),
     };
+    // So that what was pulled a moment ago shows.
+    if let Err(error) = admin.pull.cache().flush_uses().await {
+        tracing::warn!(error = %Chain(&error), "the last uses could not be written");
+    }
+    let pull = admin.pull.clone();
     let looked = tokio::task::spawn_blocking(move || question.look(&admin)).await;
     match looked {
-        Ok(Ok(listing)) => {
+        Ok(Ok(mut listing)) => {
+            pull.tell_pushed(&mut listing).await;
             let body = serde_json::to_vec(&listing).expect("plain data always serialises");
             ([(header::CONTENT_TYPE, "application/json")], body).into_response()
         }

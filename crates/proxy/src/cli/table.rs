@@ -1,6 +1,9 @@
 //! Columns of text.
 
-use std::fmt::Write;
+use std::{
+    fmt::Write,
+    time::{Duration, UNIX_EPOCH},
+};
 
 /// Rows below their heads, each column as wide as its widest cell.
 pub(super) fn text(heads: &[&str], rows: &[Vec<String>]) -> String {
@@ -39,9 +42,24 @@ pub(super) fn size(bytes: u64) -> String {
     bytesize::ByteSize::b(bytes).display().iec().to_string()
 }
 
+/// The last second of a year with four digits.
+const LATEST: u64 = 253_402_300_799;
+
+/// Seconds since 1970 for people, in UTC.
+pub(super) fn time(seconds: u64) -> String {
+    let since = Duration::from_secs(seconds.min(LATEST));
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_in_utc_and_none_is_too_late_to_be_written() {
+        assert_eq!(time(1_700_000_000), "2023-11-14T22:13:20Z");
+        assert_eq!(time(u64::MAX), "9999-12-31T23:59:59Z");
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

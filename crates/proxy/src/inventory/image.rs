@@ -31,9 +31,18 @@ pub struct Image {
     /// When the upstream last confirmed the tag, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<u64>,
-    /// When it was last asked for, in seconds since 1970, to within a minute.
+    /// When the upstream got it, in seconds since 1970; unknown unless it is asked (`pushed_at`) and says so.
+    #[serde(default)]
+    pub pushed: Option<u64>,
+    /// When it was last asked for, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used: Option<u64>,
+    /// How many clients have pulled it in the last 30 days; each address is one.
+    #[serde(default)]
+    pub clients: usize,
+    /// Whether there may be more: that many are told apart at most.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub clients_or_more: bool,
     /// Its images and their attestations, as the index lists them.
     pub parts: Vec<Part>,
     /// Signatures and the like that are kept under tags of their own.
@@ -137,6 +146,7 @@ impl Image {
         } else {
             parts.push(part_of(cache, &manifest, None)?);
         }
+        let clients = cache.clients(repository, digest)?;
         Ok(Some(Self {
             upstream: repository.upstream().to_owned(),
             repository: repository.name().to_owned(),
@@ -144,20 +154,25 @@ impl Image {
             digest: digest.to_string(),
             index: manifest.is_index(),
             confirmed: tag.map(|(_, confirmed)| seconds(confirmed)),
+            pushed: None,
             used: cache.last_used(digest)?.map(seconds),
+            clients: clients.count,
+            clients_or_more: clients.or_more,
             parts,
             attached: Attached::survey(cache, repository, digest)?,
         }))
     }
 }
 
-fn seconds(time: SystemTime) -> u64 {
+/// Since 1970.
+pub(crate) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs()
 }
 
-pub(super) fn stored(cache: &Cache, digest: &Digest) -> Result<Option<Manifest>, CacheError> {
+/// A stored manifest that is what its digest says. Blocks.
+pub(crate) fn stored(cache: &Cache, digest: &Digest) -> Result<Option<Manifest>, CacheError> {
     let Some(found) = cache.peek_manifest(digest)? else {
         return Ok(None);
     };

@@ -6,10 +6,12 @@
 //!
 //! Nothing here holds a client up: learning and downloading happen on tasks of their own, and downloads wait for clients'.
 
+mod rank;
 mod refresh;
 mod warm;
 
 use std::{
+    net::IpAddr,
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
@@ -21,7 +23,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{Pull, Repository};
+use self::rank::Ranking;
+use super::{Inner, Pull, Repository};
 use crate::{
     config::{Config, Prefetch, PrefetchConfig},
     telemetry::metrics::Metrics,
@@ -78,6 +81,7 @@ pub struct Prefetcher {
     /// Running fills of clients from which on nothing is started.
     busy: usize,
     largest: u64,
+    ranking: Ranking,
     stop: CancellationToken,
 }
 
@@ -114,6 +118,7 @@ impl Prefetcher {
             refreshing: Arc::new(Semaphore::new(1)),
             busy: (config.cache.max_fills / 2).max(1),
             largest: config.cache.max_size / LARGEST_SHARE,
+            ranking: Ranking::new(config.cache.low_water),
             stop: CancellationToken::new(),
             config: config.prefetch.clone(),
         }
@@ -165,12 +170,25 @@ pub struct ServedManifest<'a> {
     pub hint: Option<&'a Platform>,
     /// Whether the client wants the body. A HEAD only tells that the tag matters.
     pub is_read: bool,
+    /// Who asks, as seen behind trusted proxies.
+    pub client: IpAddr,
 }
 
 impl Pull {
     /// Takes note of a manifest that goes out, and starts on what will be asked for next. Returns at once.
     pub fn served_manifest(&self, repository: &Repository, served: ServedManifest<'_>) {
-        let prefetch = &self.inner.prefetch;
+        let digest = served.manifest.digest();
+        let Inner {
+            cache,
+            clients,
+            prefetch,
+            ..
+        } = &*self.inner;
+        // It may have come from memory, and the cache has not seen it go.
+        cache.used(&digest);
+        if served.is_read {
+            clients.note(cache, &repository.key, &digest, served.client);
+        }
         if !prefetch.is_on() {
             return;
         }
@@ -188,7 +206,7 @@ impl Pull {
         if let Some(kind) = &hinted {
             self.learn_pull(repository, kind);
         }
-        if prefetch.is_news(repository, served.manifest.digest()) {
+        if prefetch.is_news(repository, digest) {
             for (entry, kind) in kinds(served.manifest) {
                 prefetch.remember(repository, entry, &kind);
             }
@@ -239,9 +257,13 @@ impl Pull {
 
     /// The kinds pulled from a repository; of one nothing is known of, those of its upstream.
     fn learned(&self, repository: &Repository) -> Vec<String> {
-        let known = self.learned_at(repository.key.as_str());
+        self.learned_for(&repository.key)
+    }
+
+    fn learned_for(&self, repository: &RepoKey) -> Vec<String> {
+        let known = self.learned_at(repository.as_str());
         if known.is_empty() {
-            self.learned_at(repository.upstream.host().as_str())
+            self.learned_at(repository.upstream())
         } else {
             known
         }

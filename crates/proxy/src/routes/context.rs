@@ -1,5 +1,7 @@
 //! What a request means: which upstream, which target, which platform.
 
+use std::net::IpAddr;
+
 use http::{HeaderMap, HeaderValue, Method, Uri, header, request::Parts};
 use manifest_model::RepoName;
 use percent_encoding::percent_decode_str;
@@ -23,6 +25,8 @@ pub(super) struct Context {
     pub(super) upstream: Host,
     /// The upstream's name as a header value; none for the ping, which means no upstream in particular.
     pub(super) upstream_header: Option<HeaderValue>,
+    /// Who asks, as seen behind trusted proxies.
+    pub(super) client: IpAddr,
     pub(super) target: Target,
     /// What all sources of platform hints said, the most trusted first.
     pub(super) hints: Vec<Hint>,
@@ -48,17 +52,18 @@ impl Context {
             .map_err(|_| ApiError::bad_path("the path is no text"))?;
         let address = target::parse(&decoded, namespace.as_ref())?;
         let called = called_host(&request.uri, &request.headers);
+        let client = forwarded::client(
+            arrival.peer,
+            &request.headers,
+            &service.config.server.trusted_proxies,
+        );
         let hints = hints::hints(&Clues {
             query: &query.platform,
             headers: &request.headers,
             path: address.platform.as_deref(),
             listener: arrival.listener.platform.as_ref(),
             host: called.as_ref(),
-            peer: forwarded::client(
-                arrival.peer,
-                &request.headers,
-                &service.config.server.trusted_proxies,
-            ),
+            peer: client,
             config: &service.config.platform,
         })?;
         let upstream = choose_upstream(
@@ -75,6 +80,7 @@ impl Context {
         Ok(Self {
             upstream,
             upstream_header,
+            client,
             target: address.target,
             hints,
             query,

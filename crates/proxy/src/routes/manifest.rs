@@ -104,7 +104,7 @@ fn allow_again(response: &mut Response, manifest: &Manifest, word: Keep) {
     response.extensions_mut().insert(Keep { body, ..word });
 }
 
-/// Tells prefetching what went out: the index with the hint, and the image itself.
+/// Tells who keeps count what went out: the index with the hint, and the image itself.
 fn note(
     service: &Service,
     context: &Context,
@@ -119,6 +119,7 @@ fn note(
         manifest: &answer.manifest,
         hint,
         is_read: context.is_read,
+        client: context.client,
     };
     service.pull.served_manifest(repository, noted);
     if served.substituted.is_some() {

@@ -103,6 +103,7 @@ pub struct Metrics {
     pub upstream: UpstreamMetrics,
     fills_running: Gauge,
     cache_bytes: Gauge,
+    unwanted_bytes: Gauge,
     evicted: Counter,
 }
 
@@ -132,6 +133,7 @@ impl Default for Metrics {
             upstream: UpstreamMetrics::default(),
             fills_running: Gauge::default(),
             cache_bytes: Gauge::default(),
+            unwanted_bytes: Gauge::default(),
             evicted: Counter::default(),
         };
         metrics.register_requests();
@@ -193,6 +195,9 @@ impl Metrics {
         registry.register("images", help, self.images.clone());
         let bytes = self.cache_bytes.clone();
         registry.register_with_unit("cache", "Bytes of stored blobs", Unit::Bytes, bytes);
+        let help = "Bytes of blobs for platforms nobody pulls, as of the last look";
+        let unwanted = self.unwanted_bytes.clone();
+        registry.register_with_unit("cache_unwanted", help, Unit::Bytes, unwanted);
         let evicted = self.evicted.clone();
         registry.register_with_unit("evicted", "Bytes evicted", Unit::Bytes, evicted);
     }
@@ -202,6 +207,12 @@ impl Metrics {
         self.prefetched
             .get_or_create(&PrefetchLabels { result })
             .clone()
+    }
+
+    /// Replaces the number of bytes that go first when room is needed.
+    pub fn count_unwanted(&self, bytes: u64) {
+        self.unwanted_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// Replaces the numbers of images.

@@ -105,6 +105,12 @@ impl Authenticator {
         }
     }
 
+    /// The ECR tokens it has, and which of them are its own.
+    pub(super) fn ecr(&self) -> Option<(&EcrTokens, &EcrKey)> {
+        let (key, tokens) = self.ecr.as_ref()?;
+        Some((tokens, key))
+    }
+
     /// The header to send before anything was refused, if there is one. Without a repository the registry itself is meant.
     pub(super) async fn credential(
         &self,

@@ -63,9 +63,13 @@ impl Images {
                 ),
             }
         }
-        table::text(&["IMAGE", "PLATFORM", "CACHED", "STORED", "SIZE"], &rows)
+        table::text(&HEADS, &rows)
     }
 }
+
+const HEADS: [&str; 9] = [
+    "IMAGE", "PLATFORM", "CACHED", "STORED", "SIZE", "PUSHED", "USED", "CLIENTS", "DIGEST",
+];
 
 fn name(part: &Part) -> String {
     match (&part.attests, &part.platform) {
@@ -87,5 +91,19 @@ fn row(image: &Image, platform: &str, part: Option<&Part>) -> Vec<String> {
         state.to_owned(),
         or_dash(part.map(|part| table::size(part.stored))),
         or_dash(part.and_then(|part| part.size).map(table::size)),
+        or_dash(image.pushed.map(table::time)),
+        or_dash(image.used.map(table::time)),
+        clients(image),
+        short(&image.digest),
     ]
+}
+
+fn clients(image: &Image) -> String {
+    let more = if image.clients_or_more { "+" } else { "" };
+    format!("{}{more}", image.clients)
+}
+
+/// What people tell digests apart by; JSON has the whole.
+fn short(digest: &str) -> String {
+    digest.chars().take("sha256:".len() + 12).collect()
 }

@@ -89,6 +89,7 @@ resolve = "needed"
 
 [upstream."*.dkr.ecr.*.amazonaws.com"]
 auth = "ecr"
+pushed_at = true
 
 [upstream."registry.example"]
 auth = { ecr = { endpoint = "http://127.0.0.1:22100", region = "eu-west-1" } }

@@ -148,6 +148,30 @@ impl AuthSetting {
         setting
     }
 
+    /// The value of `pushed_at` beside it: no registry but private ECR has an API that says it.
+    pub(super) fn pushed_at(
+        &self,
+        field: Option<Spanned<bool>>,
+        pattern: &HostPattern,
+        problems: &mut Problems,
+    ) -> bool {
+        let is_ecr = match self {
+            AuthSetting::Inferred => pattern.may_be_ecr(),
+            AuthSetting::Ecr { .. } => true,
+            _ => false,
+        };
+        match field {
+            Some(field) if *field.get_ref() && !is_ecr => {
+                let problem = Problem::new(field.span(), "`pushed_at` is for private ECR")
+                    .label("this upstream cannot say when an image was pushed");
+                problems.add(problem.help("leave it out here, or set `auth` to \"ecr\""));
+                false
+            }
+            Some(field) => field.into_inner(),
+            None => false,
+        }
+    }
+
     /// TOML that reads back to this; `None` for what no key says.
     pub(super) fn toml(&self) -> Option<String> {
         let word = match self {

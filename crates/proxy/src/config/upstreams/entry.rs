@@ -78,6 +78,8 @@ pub struct UpstreamConfig {
     pub limits: Limits,
     /// What Archway shows when the upstream asks for a certificate.
     pub client_certificate: Option<ClientCertificate>,
+    /// Whether ECR's API is asked when listed images were pushed.
+    pub pushed_at: bool,
 }
 
 impl UpstreamConfig {
@@ -120,6 +122,7 @@ pub(super) struct Entry {
     private_hosts: Vec<Host>,
     limits: Limits,
     client_certificate: Option<ClientCertificate>,
+    pushed_at: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -157,6 +160,7 @@ pub(in super::super) struct RawUpstream {
     hedge_after: Option<Field<Timeout>>,
     client_cert_file: Option<Field<PathBuf>>,
     client_key_file: Option<Field<PathBuf>>,
+    pushed_at: Option<Spanned<bool>>,
 }
 
 impl Entry {
@@ -171,9 +175,7 @@ impl Entry {
         problems: &mut Problems,
     ) -> (Entry, Vec<Field<Host>>) {
         let (limits, client_certificate) = (raw.limits(), raw.client_certificate(problems));
-        let auth = raw
-            .auth
-            .map(|auth| AuthSetting::resolve(auth, &pattern, problems));
+        let (auth, pushed_at) = raw.auth(&pattern, problems);
         let platform = raw
             .platform
             .and_then(|field| field.take("platform", problems));
@@ -182,7 +184,8 @@ impl Entry {
             endpoints: raw
                 .endpoints
                 .map_or_else(Vec::new, |list| endpoints(list, problems)),
-            auth: auth.unwrap_or_default(),
+            auth,
+            pushed_at,
             platform: platform.map(|PlatformValue(platform)| platform),
             resolve: or(raw.resolve, "resolve", Resolve::Explicit, problems),
             repositories: raw.repositories.resolve(problems),
@@ -260,6 +263,7 @@ impl Entry {
             private_hosts: self.private_hosts.clone(),
             limits: self.limits.clone(),
             client_certificate: self.client_certificate.clone(),
+            pushed_at: self.pushed_at,
         })
     }
 
@@ -282,6 +286,7 @@ impl Entry {
                 page.comment("auth: by the name of the host, \"ecr\" for ECR, else \"anonymous\"");
             }
         }
+        page.raw("pushed_at", self.pushed_at);
         page.list("hosts", virtual_hosts);
         if let Some(platform) = &self.platform {
             page.string("platform", &platform.to_string());
@@ -330,6 +335,14 @@ impl RawUpstream {
     fn client_certificate(&mut self, problems: &mut Problems) -> Option<ClientCertificate> {
         let (chain, key) = (self.client_cert_file.take(), self.client_key_file.take());
         ClientCertificate::resolve(chain, key, problems)
+    }
+
+    fn auth(&mut self, pattern: &HostPattern, problems: &mut Problems) -> (AuthSetting, bool) {
+        let auth = self.auth.take();
+        let auth = auth.map(|auth| AuthSetting::resolve(auth, pattern, problems));
+        let auth = auth.unwrap_or_default();
+        let pushed_at = auth.pushed_at(self.pushed_at.take(), pattern, problems);
+        (auth, pushed_at)
     }
 
     fn limits(&mut self) -> RawLimits {

@@ -161,6 +161,6 @@ impl Drop for Running<'_> {
 }
 
 /// The platform a kind means; none for images of any.
-fn platform_of(kind: &str) -> Option<Platform> {
+pub(super) fn platform_of(kind: &str) -> Option<Platform> {
     (kind != ANY).then(|| kind.parse().ok()).flatten()
 }

@@ -5,6 +5,7 @@
 
 mod api;
 mod chain;
+mod images;
 
 use std::{
     collections::HashMap,
@@ -13,10 +14,12 @@ use std::{
 };
 
 use http::HeaderValue;
+use manifest_model::Digest;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use self::api::Api;
+pub(crate) use self::images::{Place, Pushed, Unsaid};
 use super::slot::{Slot, Standing, Token, TokenError, Turn};
 use crate::config::{EcrAuth, EcrPublicAuth, Role};
 
@@ -25,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What a token is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct EcrKey {
+pub(in crate::upstream) struct EcrKey {
     service: Service,
     endpoint: Option<String>,
     role: Option<Role>,
@@ -69,13 +72,14 @@ impl EcrKey {
 /// All ECR tokens of this process.
 #[derive(Debug, Default)]
 pub struct EcrTokens {
-    places: Mutex<HashMap<EcrKey, Arc<Place>>>,
+    places: Mutex<HashMap<EcrKey, Arc<Identity>>>,
     /// Renewals behind a request. They are bounded in time, and shutdown need not wait for them.
     renewals: TaskTracker,
 }
 
+/// Somebody somewhere: the token, and the API behind it.
 #[derive(Debug)]
-struct Place {
+struct Identity {
     slot: Slot,
     api: Api,
 }
@@ -113,10 +117,21 @@ impl EcrTokens {
         place.slot.force(refused, place.fetch()).await
     }
 
-    fn place(&self, key: &EcrKey) -> Arc<Place> {
+    /// When images were pushed, as far as ECR says so to this identity.
+    pub(in crate::upstream) async fn pushed(
+        &self,
+        key: &EcrKey,
+        place: Place<'_>,
+        digests: &[Digest],
+    ) -> Pushed {
+        let identity = self.place(key);
+        identity.api.pushed(place, digests).await
+    }
+
+    fn place(&self, key: &EcrKey) -> Arc<Identity> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let place = places.entry(key.clone()).or_insert_with(|| {
-            Arc::new(Place {
+            Arc::new(Identity {
                 slot: Slot::default(),
                 api: Api::new(key.clone()),
             })
@@ -125,7 +140,7 @@ impl EcrTokens {
     }
 }
 
-impl Place {
+impl Identity {
     async fn renew_behind(&self, turn: Turn) {
         // The failure is logged where it happens, and the old token is used on.
         let _ = self.slot.settle(turn, self.fetch()).await;

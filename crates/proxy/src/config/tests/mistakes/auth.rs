@@ -1,6 +1,7 @@
 //! Credentials, and files named in the configuration.
 
 use super::assert_picture;
+use crate::config::Config;
 
 #[test]
 fn a_missing_password_file_is_refused_at_load() {
@@ -185,4 +186,28 @@ error: `external_id` needs a role
   |
   = help: an external id is what a role in another account asks for"#,
     );
+}
+
+#[test]
+fn only_private_ecr_says_when_an_image_was_pushed() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+pushed_at = true"#,
+        r#"
+error: `pushed_at` is for private ECR
+ --> archway.toml:2:13
+  |
+2 | pushed_at = true
+  |             ^^^^ this upstream cannot say when an image was pushed
+  |
+  = help: leave it out here, or set `auth` to "ecr""#,
+    );
+    for table in [
+        "[upstream.\"docker.io\"]\npushed_at = false",
+        "[upstream.\"*.dkr.ecr.*.amazonaws.com\"]\npushed_at = true",
+        "[upstream.\"ecr.internal\"]\nauth = { ecr = { region = \"eu-west-1\" } }\npushed_at = true",
+    ] {
+        assert!(Config::parse("archway.toml", table).is_ok(), "{table}");
+    }
 }

@@ -74,6 +74,14 @@ impl Api {
             .ok_or_else(|| format!("{self} gave no token"))
     }
 
+    /// The client of private ECR's API.
+    pub(super) async fn private(&self) -> Option<&aws_sdk_ecr::Client> {
+        match self.client.get_or_init(|| client(&self.key)).await {
+            Client::Private(client) => Some(client),
+            Client::Public(_) => None,
+        }
+    }
+
     fn explain<E>(&self, error: &SdkError<E>) -> String
     where
         E: ProvideErrorMetadata + Error + 'static,

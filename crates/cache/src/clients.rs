@@ -1,0 +1,56 @@
+//! How many clients have pulled what: noted in memory, written down in batches with the uses.
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use manifest_model::Digest;
+
+use crate::{Cache, Clients, RepoKey, error::CacheError};
+
+/// Pulls remembered in memory before they are written to the index; about 150 bytes each.
+const MAX_PENDING: usize = 65_536;
+
+/// Pulls written by one transaction.
+const BATCH: usize = 1024;
+
+/// Pulls not written down yet.
+#[derive(Debug, Default)]
+pub(crate) struct Pulls(Mutex<HashSet<(RepoKey, Digest, u32)>>);
+
+impl Pulls {
+    fn pending(&self) -> MutexGuard<'_, HashSet<(RepoKey, Digest, u32)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cache {
+    /// Notes that `client` has pulled the manifest `digest` from `repo`. No disk is asked. The answer is false where too much
+    /// waits to be written down: then this pull does not count.
+    pub fn pulled_by(&self, repo: &RepoKey, digest: &Digest, client: u32) -> bool {
+        let mut pending = self.pulls().pending();
+        let has_room = pending.len() < MAX_PENDING;
+        if has_room {
+            pending.insert((repo.clone(), *digest, client));
+        }
+        has_room
+    }
+
+    /// How many clients have pulled the manifest `digest` from `repo` of late, as far as that was written down. Blocks.
+    pub fn clients(&self, repo: &RepoKey, digest: &Digest) -> Result<Clients, CacheError> {
+        Ok(self.index().clients(repo, digest)?)
+    }
+
+    pub(crate) fn write_pulls(&self) -> Result<(), CacheError> {
+        let mut pulls: Vec<_> = std::mem::take(&mut *self.pulls().pending())
+            .into_iter()
+            .collect();
+        // The pulls of one manifest in a row share its row.
+        pulls.sort_unstable();
+        for batch in pulls.chunks(BATCH) {
+            self.index().add_clients(batch)?;
+        }
+        Ok(())
+    }
+}

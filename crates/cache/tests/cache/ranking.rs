@@ -1,0 +1,199 @@
+//! What is evicted before all others, and what keeps up with the manifest that names it.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use cache::{Cache, RepoKey};
+use manifest_model::{Algorithm, Digest, Manifest};
+use tempfile::TempDir;
+
+use crate::support::{body, open, store};
+
+const KIB: usize = 1024;
+/// Room for ten blobs; the eleventh makes room for itself and one more.
+const CAP: u64 = 1000 * KIB as u64;
+
+/// A blob of 100 KiB that differs by its first byte.
+fn blob(number: u8) -> Bytes {
+    let mut bytes = body(100 * KIB).to_vec();
+    bytes[0] = number;
+    bytes.into()
+}
+
+async fn store_all(cache: &Cache, numbers: std::ops::Range<u8>) -> Vec<Digest> {
+    let mut digests = Vec::new();
+    for number in numbers {
+        digests.push(store(cache, &blob(number)).await);
+    }
+    // What asks for a blob to store it counts as a use, and is written down before anybody marks it.
+    cache.flush_uses().await.unwrap();
+    digests
+}
+
+fn is_stored(cache: &Cache, digest: &Digest) -> bool {
+    cache.peek_size(digest).unwrap().is_some()
+}
+
+fn later() -> SystemTime {
+    SystemTime::now() + Duration::from_mins(1)
+}
+
+fn image(blobs: &[Digest]) -> Manifest {
+    let layer = |digest: &Digest| {
+        format!(
+            r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{digest}","size":102400}}"#
+        )
+    };
+    let layers = blobs.iter().map(layer).collect::<Vec<_>>().join(",");
+    let config = layer(&blobs[0]);
+    let text = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layers}]}}"#);
+    Manifest::parse(text.into(), None, Algorithm::Sha256).unwrap()
+}
+
+fn repo(name: &str) -> RepoKey {
+    RepoKey::new("registry.example:5000", &name.parse().unwrap())
+}
+
+#[tokio::test]
+async fn unwanted_blobs_go_first_however_lately_they_were_used() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, CAP);
+    let digests = store_all(&cache, 0..9).await;
+    cache.set_unwanted(&digests[7..], later()).unwrap();
+    store_all(&cache, 9..11).await;
+    assert!(!is_stored(&cache, &digests[7]));
+    assert!(!is_stored(&cache, &digests[8]));
+    assert!(is_stored(&cache, &digests[0]), "the oldest, but wanted");
+    store_all(&cache, 11..13).await;
+    assert!(
+        !is_stored(&cache, &digests[0]),
+        "with nothing unwanted left, the oldest goes"
+    );
+}
+
+#[tokio::test]
+async fn what_is_unwanted_stays_so_over_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, CAP);
+    let digests = store_all(&cache, 0..9).await;
+    cache.set_unwanted(&digests[7..], later()).unwrap();
+    // The mark alone is not synced: a clean end writes it with what comes after.
+    cache.link(&repo("app"), &digests[0]).await.unwrap();
+    drop(cache);
+    let cache = open(&folder, CAP);
+    store_all(&cache, 9..11).await;
+    assert!(!is_stored(&cache, &digests[7]));
+    assert!(!is_stored(&cache, &digests[8]));
+    assert!(is_stored(&cache, &digests[0]));
+}
+
+#[tokio::test]
+async fn a_blob_that_is_asked_for_is_unwanted_no_more() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, CAP);
+    let digests = store_all(&cache, 0..9).await;
+    cache.set_unwanted(&digests[7..], later()).unwrap();
+    drop(cache.stored(&digests[8]).unwrap());
+    store_all(&cache, 9..11).await;
+    assert!(!is_stored(&cache, &digests[7]));
+    assert!(is_stored(&cache, &digests[8]));
+    assert!(!is_stored(&cache, &digests[0]), "the oldest came next");
+}
+
+#[tokio::test]
+async fn what_was_used_since_the_look_is_not_unwanted() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, CAP);
+    let before = SystemTime::now() - Duration::from_mins(1);
+    let digests = store_all(&cache, 0..9).await;
+    cache.set_unwanted(&digests, before).unwrap();
+    assert_eq!(cache.review_unwanted(|_| true).unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_review_counts_what_is_unwanted_and_takes_back_the_rest() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, CAP);
+    let digests = store_all(&cache, 0..9).await;
+    cache.set_unwanted(&digests[5..], later()).unwrap();
+    let size = 100 * KIB as u64;
+    assert_eq!(cache.review_unwanted(|_| true).unwrap(), 4 * size);
+    let only_last = |digest: &Digest| *digest == digests[8];
+    assert_eq!(cache.review_unwanted(only_last).unwrap(), size);
+    store_all(&cache, 9..11).await;
+    assert!(!is_stored(&cache, &digests[8]));
+    assert!(!is_stored(&cache, &digests[0]), "in its old place again");
+    assert!(is_stored(&cache, &digests[5]));
+}
+
+#[tokio::test]
+async fn manifests_are_never_unwanted() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, CAP);
+    let digests = store_all(&cache, 0..2).await;
+    let image = image(&digests);
+    cache
+        .store_manifest(&repo("app"), &image, None)
+        .await
+        .unwrap();
+    cache.set_unwanted(&[image.digest()], later()).unwrap();
+    assert_eq!(cache.review_unwanted(|_| true).unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_blobs_of_an_image_in_use_outlive_what_was_used_before_it() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, CAP);
+    let digests = store_all(&cache, 0..9).await;
+    let image = image(&digests[..2]);
+    cache
+        .store_manifest(&repo("app"), &image, None)
+        .await
+        .unwrap();
+    // A client that has these layers from elsewhere asks for the manifest alone.
+    cache.used(&image.digest());
+    store_all(&cache, 9..11).await;
+    assert!(is_stored(&cache, &digests[0]));
+    assert!(is_stored(&cache, &digests[1]));
+    assert!(!is_stored(&cache, &digests[2]));
+}
+
+#[tokio::test]
+async fn the_use_of_a_manifest_makes_its_blobs_no_less_unwanted() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, CAP);
+    let digests = store_all(&cache, 0..9).await;
+    let image = image(&digests[7..]);
+    cache
+        .store_manifest(&repo("app"), &image, None)
+        .await
+        .unwrap();
+    cache.set_unwanted(&digests[7..], later()).unwrap();
+    cache.used(&image.digest());
+    store_all(&cache, 9..11).await;
+    assert!(!is_stored(&cache, &digests[7]));
+    assert!(is_stored(&cache, &digests[0]));
+}
+
+#[tokio::test]
+async fn repositories_come_one_by_one_with_the_manifests_they_have() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, u64::MAX);
+    let digests = store_all(&cache, 0..3).await;
+    let (one, two) = (image(&digests[..2]), image(&digests[1..]));
+    for (name, image) in [("a", &one), ("a", &two), ("a/b", &two), ("a-b", &one)] {
+        cache
+            .store_manifest(&repo(name), image, None)
+            .await
+            .unwrap();
+    }
+    cache.link(&repo("b"), &digests[0]).await.unwrap();
+    let mut seen = Vec::new();
+    let mut after = None;
+    while let Some((repo, manifests)) = cache.next_repository(after.as_ref()).unwrap() {
+        seen.push((repo.name().to_owned(), manifests.len()));
+        after = Some(repo);
+    }
+    let expected = [("a", 2), ("a-b", 1), ("a/b", 1), ("b", 0)];
+    assert_eq!(seen, expected.map(|(name, count)| (name.to_owned(), count)));
+}
