@@ -89,6 +89,27 @@ async fn many_answers_on_one_connection_are_each_right() {
     }
 }
 
+/// The end of the blob is too short to be sent from the file. Held back by the kernel for its 200 ms, it and each answer after
+/// it would make this last beyond any deadline.
+#[tokio::test]
+async fn a_short_end_and_what_follows_it_are_not_held_back() {
+    let blob = Blob::from(BigBlob::new("end", 2 * MIB + 1024));
+    let (_registry, archway, path) = stored(&blob).await;
+    let client = archway.client();
+    let all = async {
+        for _ in 0..20 {
+            assert_eq!(
+                client.get(&path).await.expect(200).body.len() as u64,
+                blob.size()
+            );
+            for _ in 0..20 {
+                client.head(&path).await.expect(200);
+            }
+        }
+    };
+    within("420 answers on one connection", all).await;
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_in_the_middle_harms_nobody() {
     let blob = Blob::from(BigBlob::new("left", 30 * MIB));
