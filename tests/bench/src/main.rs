@@ -41,6 +41,7 @@ fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let place = Place::new(&options)?;
     let mut report = machine::facts(&options, &place)?;
+    machine::touch_memory(&place)?;
     println!("{report}");
     for measure in measure::ALL {
         if !options.wants(measure.name) {

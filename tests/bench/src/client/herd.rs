@@ -1,12 +1,13 @@
 //! Many clients at once, each with a thread and a connection of its own.
 
 use std::net::SocketAddr;
+use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
-use super::pull::{self, Pulled};
+use super::pull::{self, Gulp, Pulled};
 use crate::content::Object;
 use crate::stats::percentile;
 
@@ -25,10 +26,14 @@ pub(crate) fn pull(
     object: &Object,
     clients: usize,
 ) -> anyhow::Result<Herd> {
+    let ready = Barrier::new(clients);
+    let client = || {
+        let mut gulp = Gulp::new();
+        ready.wait();
+        pull::pull_into(&mut gulp, address, path, object)
+    };
     let pulled = thread::scope(|scope| {
-        let running: Vec<_> = (0..clients)
-            .map(|_| scope.spawn(|| pull::pull(address, path, object)))
-            .collect();
+        let running: Vec<_> = (0..clients).map(|_| scope.spawn(client)).collect();
         let ended = running.into_iter().map(|client| match client.join() {
             Ok(pulled) => pulled,
             Err(_) => Err(anyhow!("a client panicked")),

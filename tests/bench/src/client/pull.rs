@@ -40,11 +40,31 @@ pub(crate) fn status(address: SocketAddr, path: &str) -> anyhow::Result<u16> {
     Ok(Answer::get(address, path, None)?.status)
 }
 
+/// Where bodies are thrown away: only its length counts, nothing is written to it. Making it takes a millisecond, which is not to
+/// be counted as the server's.
+pub(crate) struct Gulp(Vec<u8>);
+
+impl Gulp {
+    pub(crate) fn new() -> Self {
+        Self(vec![0; 4 << 20])
+    }
+}
+
 /// Pulls `object` and throws it away; checks its length.
 pub(crate) fn pull(address: SocketAddr, path: &str, object: &Object) -> anyhow::Result<Pulled> {
+    pull_into(&mut Gulp::new(), address, path, object)
+}
+
+/// The same with a place to throw it that is there already.
+pub(crate) fn pull_into(
+    gulp: &mut Gulp,
+    address: SocketAddr,
+    path: &str,
+    object: &Object,
+) -> anyhow::Result<Pulled> {
     let answer = Answer::get(address, path, None)?;
     answer.expect(200, object.len())?;
-    answer.discard(object.len())
+    answer.discard(object.len(), gulp)
 }
 
 /// Pulls `object` and checks its digest.
@@ -109,8 +129,8 @@ impl Answer {
     }
 
     /// Throws away `length` bytes of the body in the kernel, then closes.
-    pub(crate) fn discard(mut self, length: u64) -> anyhow::Result<Pulled> {
-        let mut gulp = vec![0; 4 << 20];
+    pub(crate) fn discard(mut self, length: u64, gulp: &mut Gulp) -> anyhow::Result<Pulled> {
+        let Gulp(gulp) = gulp;
         let mut wanted = length.saturating_sub(self.early.len() as u64);
         let mut first = (!self.early.is_empty()).then(|| self.begun.elapsed());
         while wanted > 0 {

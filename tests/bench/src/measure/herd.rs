@@ -55,7 +55,8 @@ fn measure(
 ) -> anyhow::Result<()> {
     let large = &place.content.large;
     let path = large.blob_path();
-    let direct = pull::Answer::get(origin.address, &path, None)?.discard(1)?;
+    let direct =
+        pull::Answer::get(origin.address, &path, None)?.discard(1, &mut pull::Gulp::new())?;
     figures.direct_first.push(direct.first.as_secs_f64() * 1e3);
     let archway = setup.start_with_manifest(place)?;
     let alone = pull::pull(archway.address, &path, large)?;

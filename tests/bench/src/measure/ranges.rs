@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::anyhow;
 
-use crate::client::pull::{self, Answer};
+use crate::client::pull::{self, Answer, Gulp};
 use crate::content::Object;
 use crate::origin::{Origin, Shape};
 use crate::peers::archway::Setup;
@@ -69,10 +69,10 @@ fn quarters(address: SocketAddr, large: &Object) -> anyhow::Result<()> {
             .map(|number| {
                 let (from, path) = (number * part, &path);
                 scope.spawn(move || -> anyhow::Result<()> {
-                    let range = format!("bytes={from}-");
+                    let (range, mut gulp) = (format!("bytes={from}-"), Gulp::new());
                     let answer = Answer::get(address, path, Some(&range))?;
                     answer.expect(206, large.len() - from)?;
-                    answer.discard(part)?;
+                    answer.discard(part, &mut gulp)?;
                     Ok(())
                 })
             })

@@ -61,7 +61,7 @@ impl Pace {
     /// come to soon.
     pub(super) fn length(&self, far_apart: bool) -> u64 {
         if far_apart {
-            return 2 * FIRST;
+            return 4 * FIRST;
         }
         if self.wanted == 1 {
             return u64::MAX;
