@@ -110,14 +110,16 @@ impl Pull {
                 ..
             } = &*pull.inner;
             let _run = prefetch.ranking.run();
+            let stop = &prefetch.stop;
             let told = if prefetch.is_on() {
-                Walk::new(SystemTime::now(), prefetch.stop.clone()).run(&pull)
+                Walk::new(SystemTime::now(), stop.clone()).run(&pull)
             } else {
                 // What was said before it was turned off holds no longer.
-                cache.review_unwanted(|_| false).map_err(End::Failed)
+                review(cache, stop, |_| false)
             };
             match told {
                 Ok(unwanted) => metrics.count_unwanted(unwanted),
+                // The latter was dealt with.
                 Err(End::Stopped | End::TooMuch) => {}
                 Err(End::Failed(error)) => {
                     warn!(error = %Chain(&error), "what is unwanted cannot be told");
@@ -180,11 +182,8 @@ impl Walk {
                 end => Err(end),
             });
         let unwanted = told?;
-        // Once it is to stop, nothing is changed any more.
-        let holds =
-            |digest: &Digest| self.stop.is_cancelled() || unwanted.contains(&beginning(digest));
-        let bytes = cache.review_unwanted(holds)?;
-        self.go_on(0)?;
+        let is_unwanted = |digest: &Digest| unwanted.contains(&beginning(digest));
+        let bytes = review(cache, &self.stop, is_unwanted)?;
         debug!(images = self.images.len(), bytes, "told what is unwanted");
         Ok(bytes)
     }
@@ -268,6 +267,19 @@ impl Walk {
     }
 }
 
+/// As the cache does it; once it is to stop, nothing is changed any more.
+fn review(
+    cache: &Cache,
+    stop: &CancellationToken,
+    is_unwanted: impl Fn(&Digest) -> bool,
+) -> Result<u64, End> {
+    let bytes = cache.review_unwanted(|digest| stop.is_cancelled() || is_unwanted(digest))?;
+    if stop.is_cancelled() {
+        return Err(End::Stopped);
+    }
+    Ok(bytes)
+}
+
 /// What the indexes of a repository say about an image.
 #[derive(Debug, Default)]
 struct Entry {
@@ -277,8 +289,8 @@ struct Entry {
 }
 
 impl Entry {
-    /// Whether somebody has asked for the image itself since `lately`, and not on the way from an index: that would have been asked
-    /// for within the time for which a pull's parts are remembered, and what was pulled is learned.
+    /// Whether somebody has asked for the image itself since `lately`, and not on the way from an index: that would have been
+    /// asked for within the time for which a pull's parts are remembered, and what was pulled is learned.
     fn is_asked_for_alone(&self, used: Option<SystemTime>, lately: SystemTime) -> bool {
         let by_index = |used: SystemTime| {
             let index = self.index_used.map(|index| index + PARTS_HOLD);
