@@ -221,3 +221,15 @@ async fn without_the_key_nobody_is_asked_and_without_the_permission_it_is_unknow
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_api_that_is_asked_too_much_has_failed_and_has_not_refused() {
+    let front = Front::new(ECR, "us-east-1", "pushed_at = true", 1).await;
+    front.api.throttle_descriptions();
+    assert_eq!(front.pushed().await, [None]);
+    eventually("the reason is logged", async || {
+        let log = front.archway.log().text();
+        log.contains("ecr:DescribeImages failed").then_some(())
+    })
+    .await;
+}

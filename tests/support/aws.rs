@@ -160,6 +160,12 @@ impl EcrApi {
         state.images.is_denied = true;
     }
 
+    /// From here on it is asked too much about images.
+    pub fn throttle_descriptions(&self) {
+        let mut state = self.state.lock().expect("no panic under it");
+        state.images.is_throttling = true;
+    }
+
     /// From here on it is the API of another region.
     pub fn move_to(&self, region: &str) {
         region.clone_into(&mut self.state.lock().expect("no panic under it").region);

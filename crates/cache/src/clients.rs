@@ -48,9 +48,41 @@ impl Cache {
             .collect();
         // The pulls of one manifest in a row share its row.
         pulls.sort_unstable();
-        for batch in pulls.chunks(BATCH) {
-            self.index().add_clients(batch)?;
+        let add = |batch: &[_]| self.index().add_clients(batch);
+        let Err((unwritten, error)) = in_batches(&pulls, add) else {
+            return Ok(());
+        };
+        let mut pending = self.pulls().pending();
+        for pull in unwritten {
+            if pending.len() >= MAX_PENDING {
+                break;
+            }
+            pending.insert(pull.clone());
         }
-        Ok(())
+        Err(error.into())
+    }
+}
+
+/// The first failure ends it, and comes with what is left.
+fn in_batches<T, E>(
+    items: &[T],
+    mut write: impl FnMut(&[T]) -> Result<(), E>,
+) -> Result<(), (&[T], E)> {
+    for (number, batch) in items.chunks(BATCH).enumerate() {
+        write(batch).map_err(|error| (&items[number * BATCH..], error))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_written_is_left() {
+        let items: Vec<usize> = (0..3 * BATCH).collect();
+        let until_second = |batch: &[usize]| if batch[0] == BATCH { Err(()) } else { Ok(()) };
+        assert_eq!(in_batches(&items, until_second), Err((&items[BATCH..], ())));
+        assert_eq!(in_batches(&items, |_| Ok::<_, ()>(())), Ok(()));
     }
 }

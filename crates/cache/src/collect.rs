@@ -8,6 +8,7 @@
 use std::time::{Duration, SystemTime};
 
 use manifest_model::Digest;
+use tracing::warn;
 
 use crate::{Cache, disk::Disk, error::CacheError, index::Index};
 
@@ -80,7 +81,10 @@ pub(crate) fn collect(
         tags: tags(index)?,
         links: links(index, company)?,
     };
-    index.sweep_clients()?;
+    // What it counts hangs on nothing, and it is tried again with the next collection.
+    if let Err(error) = index.sweep_clients() {
+        warn!(%error, "who has pulled what is gone could not be forgotten");
+    }
     Ok(collected)
 }
 

@@ -23,7 +23,7 @@ use manifest_model::{Digest, Manifest, MediaType, Tag};
 use redb::{Durability, ReadableTable, StorageError, TableDefinition, WriteTransaction};
 use tracing::warn;
 
-pub(crate) use self::order::{Class, Cold};
+pub(crate) use self::order::{Class, Cold, Followed};
 pub use self::{clients::Clients, learned::Learned, survey::TagRow};
 use crate::{RepoKey, disk::Disk, error::CacheError};
 use keys::{DigestKey, decode_digest, link_key, tag_key};

@@ -21,6 +21,8 @@ pub(super) struct Images {
     pub(super) pushed: HashMap<(String, String, String), u64>,
     /// Whether the identity lacks the permission.
     pub(super) is_denied: bool,
+    /// Whether it is asked too much.
+    pub(super) is_throttling: bool,
 }
 
 impl Images {
@@ -28,6 +30,9 @@ impl Images {
         let refused = |kind| answer(StatusCode::BAD_REQUEST, kind);
         if self.is_denied {
             return refused("AccessDeniedException");
+        }
+        if self.is_throttling {
+            return refused("ThrottlingException");
         }
         let Ok(question) = serde_json::from_slice::<Value>(body) else {
             return refused("SerializationException");

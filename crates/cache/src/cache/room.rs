@@ -7,7 +7,27 @@ use manifest_model::Digest;
 use super::{Cache, Options};
 use crate::{error::CacheError, eviction};
 
+/// The share of what may be stored below which no eviction is near, as numerator and denominator.
+const NEAR: (u64, u64) = (3, 4);
+
 impl Cache {
+    /// Whether an eviction may come before long, be it for the cache's own bounds or for what is to stay free on the file
+    /// system. One look at the file system.
+    pub fn eviction_is_near(&self) -> bool {
+        let Options {
+            max_size,
+            low_water,
+            min_free,
+            ..
+        } = self.inner.options;
+        let bytes = self.inner.bytes.load(Ordering::Relaxed);
+        // While the file system does not answer, its other bound does.
+        let growth = self.inner.blobs.disk().free();
+        let growth = growth.map_or(u64::MAX, |free| free.saturating_sub(min_free));
+        let most = low_water.min(max_size).min(bytes.saturating_add(growth));
+        bytes >= most / NEAR.1 * NEAR.0
+    }
+
     /// Evicts what could not go when it should have: it was being read. Called now and then.
     pub async fn trim(&self) -> Result<(), CacheError> {
         self.blocking(Self::after_growth).await

@@ -50,41 +50,50 @@ pub(crate) struct Cold {
     pub(super) used: u64,
 }
 
+/// An image in use.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    pub(crate) manifest: Digest,
+    pub(crate) blobs: Vec<Digest>,
+    pub(crate) used: SystemTime,
+}
+
 impl Index {
-    /// Moves blobs to the young end of the order: each was asked for. Losing this in a crash costs a better choice of what to
-    /// evict.
+    /// Moves blobs to the young end of the order: each was asked for. Then moves the blobs of `images` up to the use of the
+    /// manifest that names them, and none of them back; nobody has asked for those, so each stays in its class. The answer is
+    /// those uses that were a manifest's. Losing this in a crash costs a better choice of what to evict.
     pub(crate) fn touch(
         &self,
-        uses: impl IntoIterator<Item = (Digest, SystemTime)>,
-    ) -> Outcome<()> {
+        asked: &[(Digest, SystemTime)],
+        images: &[Followed],
+    ) -> Outcome<Vec<(Digest, SystemTime)>> {
+        let mut manifests = Vec::new();
         self.write(Durability::None, |transaction| {
-            for (digest, used) in uses {
-                if let Some((size, _, class)) = row(transaction, &digest)? {
+            for (digest, used) in asked {
+                if let Some((size, _, class)) = row(transaction, digest)? {
                     let class = match class {
-                        Class::Manifest => Class::Manifest,
+                        Class::Manifest => {
+                            manifests.push((*digest, *used));
+                            Class::Manifest
+                        }
                         Class::Blob | Class::Unwanted => Class::Blob,
                     };
-                    record(transaction, &digest, size, class, to_ms(used))?;
+                    record(transaction, digest, size, class, to_ms(*used))?;
+                }
+            }
+            for image in images {
+                let used = to_ms(image.used);
+                for digest in &image.blobs {
+                    if let Some((size, before, class)) = row(transaction, digest)?
+                        && before < used
+                    {
+                        record(transaction, digest, size, class, used)?;
+                    }
                 }
             }
             Ok(())
-        })
-    }
-
-    /// Moves blobs up to the use of a manifest that names them, and none of them back. Nobody has asked for them, so each stays
-    /// in its class.
-    pub(crate) fn keep_up(&self, blobs: &[Digest], used: SystemTime) -> Outcome<()> {
-        let used = to_ms(used);
-        self.write(Durability::None, |transaction| {
-            for digest in blobs {
-                if let Some((size, before, class)) = row(transaction, digest)?
-                    && before < used
-                {
-                    record(transaction, digest, size, class, used)?;
-                }
-            }
-            Ok(())
-        })
+        })?;
+        Ok(manifests)
     }
 
     /// Puts blobs before all others, but for those used at `since` or later, and manifests.

@@ -133,6 +133,23 @@ async fn no_download_takes_what_is_to_stay_free() {
 }
 
 #[tokio::test]
+async fn an_eviction_is_near_where_either_bound_is() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, 1000 * KIB as u64);
+    for number in 0..7 {
+        store(&cache, &blob(number)).await;
+    }
+    assert!(!cache.eviction_is_near());
+    store(&cache, &blob(7)).await;
+    assert!(cache.eviction_is_near());
+    drop(cache);
+    assert!(!open(&folder, u64::MAX).eviction_is_near());
+    let mut options = options(&folder, u64::MAX);
+    options.min_free = 1 << 60;
+    assert!(Cache::open(&options).unwrap().eviction_is_near());
+}
+
+#[tokio::test]
 async fn a_blob_that_was_cut_short_on_the_disk_is_taken_out() {
     for by in crate::support::WAYS {
         let folder = TempDir::new().unwrap();

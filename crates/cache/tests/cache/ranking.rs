@@ -152,10 +152,56 @@ async fn the_blobs_of_an_image_in_use_outlive_what_was_used_before_it() {
         .unwrap();
     // A client that has these layers from elsewhere asks for the manifest alone.
     cache.used(&image.digest());
+    cache.flush_uses().await.unwrap();
     store_all(&cache, 9..11).await;
     assert!(is_stored(&cache, &digests[0]));
     assert!(is_stored(&cache, &digests[1]));
     assert!(!is_stored(&cache, &digests[2]));
+}
+
+#[tokio::test]
+async fn an_image_follows_a_use_that_an_eviction_has_written_down() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, CAP);
+    let digests = store_all(&cache, 0..9).await;
+    let image = image(&digests[2..4]);
+    cache
+        .store_manifest(&repo("app"), &image, None)
+        .await
+        .unwrap();
+    cache.used(&image.digest());
+    cache.write_down().await.unwrap();
+    cache.flush_uses().await.unwrap();
+    store_all(&cache, 9..11).await;
+    store_all(&cache, 11..13).await;
+    assert!(is_stored(&cache, &digests[2]));
+    assert!(is_stored(&cache, &digests[3]));
+    assert!(!is_stored(&cache, &digests[4]));
+}
+
+#[tokio::test]
+async fn a_manifest_that_cannot_be_read_hinders_no_eviction_and_loses_no_use() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, CAP);
+    let digests = store_all(&cache, 0..9).await;
+    let image = image(&digests[..2]);
+    cache
+        .store_manifest(&repo("app"), &image, None)
+        .await
+        .unwrap();
+    let file = folder
+        .path()
+        .join("blobs/sha256")
+        .join(image.digest().hex());
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    assert!(cache.peek_manifest(&image.digest()).is_err());
+    cache.used(&image.digest());
+    drop(cache.stored(&digests[0]).unwrap());
+    cache.flush_uses().await.unwrap();
+    store_all(&cache, 9..11).await;
+    assert!(is_stored(&cache, &digests[0]), "its own use counts");
+    assert!(!is_stored(&cache, &digests[1]));
 }
 
 #[tokio::test]
@@ -170,6 +216,7 @@ async fn the_use_of_a_manifest_makes_its_blobs_no_less_unwanted() {
         .unwrap();
     cache.set_unwanted(&digests[7..], later()).unwrap();
     cache.used(&image.digest());
+    cache.flush_uses().await.unwrap();
     store_all(&cache, 9..11).await;
     assert!(!is_stored(&cache, &digests[7]));
     assert!(is_stored(&cache, &digests[0]));

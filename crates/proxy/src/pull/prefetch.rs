@@ -118,7 +118,7 @@ impl Prefetcher {
             refreshing: Arc::new(Semaphore::new(1)),
             busy: (config.cache.max_fills / 2).max(1),
             largest: config.cache.max_size / LARGEST_SHARE,
-            ranking: Ranking::new(config.cache.low_water),
+            ranking: Ranking::new(),
             stop: CancellationToken::new(),
             config: config.prefetch.clone(),
         }

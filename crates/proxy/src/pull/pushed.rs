@@ -35,7 +35,7 @@ const MOST_ASKING: usize = 4;
 /// Images whose time is kept: about 200 bytes each.
 const MOST_KNOWN: u64 = 100_000;
 
-/// How long a time is kept: an image that is deleted and pushed again has another.
+/// How long a time is kept, or that there is none: an image that is deleted and pushed again has another.
 const KNOWN_FOR: Duration = Duration::from_hours(24);
 
 /// How long it is not asked again for what could not be found out.
@@ -46,7 +46,8 @@ type Key = (RepoKey, Digest);
 /// What was found out.
 #[derive(Debug)]
 pub(super) struct PushTimes {
-    known: Cache<Key, SystemTime>,
+    /// None is for what the upstream does not have.
+    known: Cache<Key, Option<SystemTime>>,
     unknown: Cache<Key, ()>,
     asking: Arc<Semaphore>,
     stop: CancellationToken,
@@ -93,7 +94,7 @@ impl Pull {
         let times = &self.inner.pushed;
         for image in &mut listing.images {
             if let Some((_, _, key)) = parts(image) {
-                image.pushed = times.known.get(&key).map(seconds);
+                image.pushed = times.known.get(&key).flatten().map(seconds);
             }
         }
     }
@@ -166,7 +167,12 @@ impl Pull {
             debug!(repository = %key, %reason, "when its images were pushed is unknown");
         }
         let times = &self.inner.pushed;
-        let found: HashMap<_, _> = pushed.times.into_iter().collect();
+        let lacking = pushed.lacking.into_iter().map(|digest| (digest, None));
+        let had = pushed.times.into_iter();
+        let found: HashMap<_, _> = had
+            .map(|(digest, time)| (digest, Some(time)))
+            .chain(lacking)
+            .collect();
         for digest in digests {
             let key = (key.clone(), digest);
             match found.get(&digest) {

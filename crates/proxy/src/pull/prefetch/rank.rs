@@ -4,8 +4,11 @@
 //! the learned ones, and to nothing else that is stored. An image without an index says no platform, and what nothing is learned
 //! for is judged by its use alone. The cache keeps manifests longest in any case.
 //!
-//! A walk reads every stored manifest, on a blocking thread. It holds eight bytes per blob, and the pause behind it is as much
-//! longer as it took; near the bound of the cache only.
+//! Nothing is learned from a client that asks for the manifest of a platform alone and has its layers already. Such an image is
+//! in use all the same, and is told by its index: nobody has asked for that as lately.
+//!
+//! A walk reads every stored manifest, on a blocking thread. It holds some tens of bytes per blob, rests 200 times as long as it
+//! took, and is made only while an eviction is near.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,28 +17,30 @@ use std::{
 
 use cache::{Cache, CacheError};
 use manifest_model::{Digest, Manifest};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{super::Pull, ANY, kind_for, kinds, warm::platform_of};
+use super::{
+    super::{Inner, Pull},
+    ANY, PARTS_HOLD, kind_for, kinds,
+    warm::platform_of,
+};
 use crate::{inventory, upstream::Chain};
-
-/// The share of the cache's bound below which no eviction is near, as numerator and denominator.
-const NEAR: (u64, u64) = (3, 4);
 
 /// A walk that took a second is followed by a pause of so many seconds.
 const PAUSES: u32 = 200;
 
-/// Blobs that can be told apart: above that, nothing is said about any.
+/// Blobs and images that are held at once: above that, nothing is said about any.
 const MOST_BLOBS: usize = 4_000_000;
 
-/// Where images are pulled by their own digests, nobody says what they are for: what was used so lately stays where it is.
+/// Where images are pulled by their own digests, nobody says what they are for: what was used so lately stays where it is. And
+/// an image that was asked for alone so lately is wanted.
 const PINNED_HOLDS: Duration = Duration::from_hours(24);
 
 /// When the next walk may begin.
 #[derive(Debug)]
 pub(super) struct Ranking {
     next: std::sync::Mutex<Next>,
-    near: u64,
 }
 
 #[derive(Debug)]
@@ -44,26 +49,41 @@ enum Next {
     Running,
 }
 
+/// A walk that is under way. It ends with this, however it ends.
+#[derive(Debug)]
+struct Run<'a> {
+    ranking: &'a Ranking,
+    started: Instant,
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        *self.ranking.next() = Next::At(Instant::now() + self.started.elapsed() * PAUSES);
+    }
+}
+
 impl Ranking {
-    pub(super) fn new(low_water: u64) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             next: std::sync::Mutex::new(Next::At(Instant::now())),
-            near: low_water / NEAR.1 * NEAR.0,
         }
     }
 
-    /// Whether a walk is due. Who is told so ends it with [`Self::ended`].
-    fn begin(&self, bytes: u64) -> bool {
+    /// Whether a walk is due. Who is told so makes it within [`Self::run`].
+    fn begin(&self, is_near: impl FnOnce() -> bool) -> bool {
         let mut next = self.next();
-        let is_due = bytes >= self.near && matches!(*next, Next::At(at) if at <= Instant::now());
+        let is_due = matches!(*next, Next::At(at) if at <= Instant::now()) && is_near();
         if is_due {
             *next = Next::Running;
         }
         is_due
     }
 
-    fn ended(&self, took: Duration) {
-        *self.next() = Next::At(Instant::now() + took * PAUSES);
+    fn run(&self) -> Run<'_> {
+        Run {
+            ranking: self,
+            started: Instant::now(),
+        }
     }
 
     fn next(&self) -> std::sync::MutexGuard<'_, Next> {
@@ -75,33 +95,60 @@ impl Ranking {
 impl Pull {
     /// Starts a walk where one is due. To be called often; returns at once.
     pub fn rank_blobs(&self) {
-        let (prefetch, usage) = (&self.inner.prefetch, self.inner.cache.usage());
-        if !prefetch.ranking.begin(usage.bytes) {
+        let Inner {
+            cache, prefetch, ..
+        } = &*self.inner;
+        if !prefetch.ranking.begin(|| cache.eviction_is_near()) {
             return;
         }
         let pull = self.clone();
         self.inner.tasks.spawn_blocking(move || {
-            let started = Instant::now();
-            let told = if pull.inner.prefetch.is_on() {
-                Walk::new(SystemTime::now()).run(&pull)
+            let Inner {
+                cache,
+                prefetch,
+                metrics,
+                ..
+            } = &*pull.inner;
+            let _run = prefetch.ranking.run();
+            let stop = &prefetch.stop;
+            let told = if prefetch.is_on() {
+                Walk::new(SystemTime::now(), stop.clone()).run(&pull)
             } else {
                 // What was said before it was turned off holds no longer.
-                pull.inner.cache.review_unwanted(|_| false)
+                review(cache, stop, |_| false)
             };
             match told {
-                Ok(unwanted) => pull.inner.metrics.count_unwanted(unwanted),
-                Err(error) => {
+                Ok(unwanted) => metrics.count_unwanted(unwanted),
+                // The latter was dealt with.
+                Err(End::Stopped | End::TooMuch) => {}
+                Err(End::Failed(error)) => {
                     warn!(error = %Chain(&error), "what is unwanted cannot be told");
                 }
             }
-            pull.inner.prefetch.ranking.ended(started.elapsed());
         });
+    }
+}
+
+/// Why a walk ends early.
+#[derive(Debug)]
+enum End {
+    /// The process is shutting down.
+    Stopped,
+    /// There is more than can be held.
+    TooMuch,
+    Failed(CacheError),
+}
+
+impl From<CacheError> for End {
+    fn from(error: CacheError) -> Self {
+        Self::Failed(error)
     }
 }
 
 /// What is known at one point of a walk.
 struct Walk {
     started: SystemTime,
+    stop: CancellationToken,
     /// Beginnings of the digests of blobs that belong to something wanted. Two that are alike cost a blob its place in the order.
     wanted: HashSet<u64>,
     /// Images for platforms nobody pulls, and since when one of their blobs must not have been used.
@@ -109,68 +156,91 @@ struct Walk {
 }
 
 impl Walk {
-    fn new(started: SystemTime) -> Self {
+    fn new(started: SystemTime, stop: CancellationToken) -> Self {
         Self {
             started,
+            stop,
             wanted: HashSet::new(),
             images: Vec::new(),
         }
     }
 
     /// The answer is the number of bytes that nobody is expected to ask for.
-    fn run(mut self, pull: &Pull) -> Result<u64, CacheError> {
+    fn run(mut self, pull: &Pull) -> Result<u64, End> {
         let cache = &pull.inner.cache;
-        let stop = &pull.inner.prefetch.stop;
-        let mut after = None;
-        while let Some((repository, manifests)) = cache.next_repository(after.as_ref())? {
-            if stop.is_cancelled() {
-                return Ok(0);
-            }
-            let kinds = pull.learned_for(&repository);
-            self.look(cache, &kinds, &manifests)?;
-            if self.wanted.len() > MOST_BLOBS {
-                warn!(
-                    most = MOST_BLOBS,
-                    "too many blobs to tell which are unwanted"
-                );
-                return cache.review_unwanted(|_| false);
-            }
-            after = Some(repository);
-        }
-        let unwanted = self.tell(cache)?;
-        let bytes = cache.review_unwanted(|digest| unwanted.contains(&beginning(digest)))?;
+        let told = self
+            .look_at_all(pull)
+            .and_then(|()| self.tell(cache))
+            .or_else(|end| match end {
+                End::TooMuch => {
+                    warn!(
+                        most = MOST_BLOBS,
+                        "too many blobs to tell which are unwanted"
+                    );
+                    Ok(HashSet::new())
+                }
+                end => Err(end),
+            });
+        let unwanted = told?;
+        let is_unwanted = |digest: &Digest| unwanted.contains(&beginning(digest));
+        let bytes = review(cache, &self.stop, is_unwanted)?;
         debug!(images = self.images.len(), bytes, "told what is unwanted");
         Ok(bytes)
     }
 
+    /// Asked for every manifest; `more` is held beside what is held here.
+    fn go_on(&self, more: usize) -> Result<(), End> {
+        if self.stop.is_cancelled() {
+            return Err(End::Stopped);
+        }
+        let held = self.wanted.len() + self.images.len() + more;
+        if held > MOST_BLOBS {
+            return Err(End::TooMuch);
+        }
+        Ok(())
+    }
+
+    fn look_at_all(&mut self, pull: &Pull) -> Result<(), End> {
+        let cache = &pull.inner.cache;
+        let mut after = None;
+        while let Some((repository, manifests)) = cache.next_repository(after.as_ref())? {
+            self.go_on(0)?;
+            let kinds = pull.learned_for(&repository);
+            self.look(cache, &kinds, &manifests)?;
+            after = Some(repository);
+        }
+        Ok(())
+    }
+
     /// Sorts the images of a repository from which `learned` is pulled.
-    fn look(
-        &mut self,
-        cache: &Cache,
-        learned: &[String],
-        manifests: &[Digest],
-    ) -> Result<(), CacheError> {
-        let mut is_wanted = HashMap::new();
-        let mut images = Vec::new();
+    fn look(&mut self, cache: &Cache, learned: &[String], manifests: &[Digest]) -> Result<(), End> {
+        let mut entries = HashMap::new();
+        let (mut images, mut held) = (Vec::new(), 0);
         for digest in manifests {
+            self.go_on(held + entries.len())?;
             let Some(manifest) = inventory::stored(cache, digest)? else {
                 continue;
             };
             if manifest.is_index() {
-                judge(&manifest, learned, &mut is_wanted);
+                let used = cache.last_used(digest)?;
+                judge(&manifest, used, learned, &mut entries);
             } else {
                 let blobs: Vec<u64> = links(&manifest).map(|blob| beginning(&blob)).collect();
+                held += 1 + blobs.len();
                 images.push((*digest, blobs));
             }
         }
+        let lately = self.started - PINNED_HOLDS;
         let is_pinned = learned.iter().any(|kind| kind == ANY);
-        let since = if is_pinned {
-            self.started - PINNED_HOLDS
-        } else {
-            self.started
-        };
+        let since = if is_pinned { lately } else { self.started };
         for (digest, blobs) in images {
-            if is_wanted.get(&digest) == Some(&false) {
+            let is_unwanted = match entries.get(&digest) {
+                Some(entry) if !entry.is_wanted => {
+                    !entry.is_asked_for_alone(cache.last_used(&digest)?, lately)
+                }
+                Some(_) | None => false,
+            };
+            if is_unwanted {
                 self.images.push((digest, since));
             } else {
                 self.wanted.extend(blobs);
@@ -180,9 +250,10 @@ impl Walk {
     }
 
     /// Hands the unwanted blobs to the cache. The answer is the beginnings of their digests.
-    fn tell(&self, cache: &Cache) -> Result<HashSet<u64>, CacheError> {
+    fn tell(&self, cache: &Cache) -> Result<HashSet<u64>, End> {
         let mut unwanted = HashSet::new();
         for (digest, since) in &self.images {
+            self.go_on(unwanted.len())?;
             let Some(image) = inventory::stored(cache, digest)? else {
                 continue;
             };
@@ -196,9 +267,47 @@ impl Walk {
     }
 }
 
+/// As the cache does it; once it is to stop, nothing is changed any more.
+fn review(
+    cache: &Cache,
+    stop: &CancellationToken,
+    is_unwanted: impl Fn(&Digest) -> bool,
+) -> Result<u64, End> {
+    let bytes = cache.review_unwanted(|digest| stop.is_cancelled() || is_unwanted(digest))?;
+    if stop.is_cancelled() {
+        return Err(End::Stopped);
+    }
+    Ok(bytes)
+}
+
+/// What the indexes of a repository say about an image.
+#[derive(Debug, Default)]
+struct Entry {
+    is_wanted: bool,
+    /// When one of them was last asked for.
+    index_used: Option<SystemTime>,
+}
+
+impl Entry {
+    /// Whether somebody has asked for the image itself since `lately`, and not on the way from an index: that would have been
+    /// asked for within the time for which a pull's parts are remembered, and what was pulled is learned.
+    fn is_asked_for_alone(&self, used: Option<SystemTime>, lately: SystemTime) -> bool {
+        let by_index = |used: SystemTime| {
+            let index = self.index_used.map(|index| index + PARTS_HOLD);
+            index.is_some_and(|until| used <= until)
+        };
+        used.is_some_and(|used| used >= lately && !by_index(used))
+    }
+}
+
 /// Notes which entries of an index are for somebody here. One that several indexes list is wanted if one of them says so; one
 /// that says no platform is not judged.
-fn judge(index: &Manifest, learned: &[String], is_wanted: &mut HashMap<Digest, bool>) {
+fn judge(
+    index: &Manifest,
+    used: Option<SystemTime>,
+    learned: &[String],
+    seen: &mut HashMap<Digest, Entry>,
+) {
     let platforms: Vec<_> = learned
         .iter()
         .filter_map(|kind| platform_of(kind))
@@ -207,10 +316,12 @@ fn judge(index: &Manifest, learned: &[String], is_wanted: &mut HashMap<Digest, b
         .iter()
         .filter_map(|platform| kind_for(index, platform))
         .collect();
-    for (entry, kind) in kinds(index) {
+    for (digest, kind) in kinds(index) {
         let fits =
             platforms.is_empty() || chosen.iter().chain(learned).any(|wanted| **wanted == *kind);
-        *is_wanted.entry(entry).or_default() |= fits;
+        let entry: &mut Entry = seen.entry(digest).or_default();
+        entry.is_wanted |= fits;
+        entry.index_used = entry.index_used.max(used);
     }
 }
 
@@ -252,12 +363,12 @@ mod tests {
 
     fn judged(indexes: &[Manifest], learned: &[&str], name: &str) -> Option<bool> {
         let learned: Vec<String> = learned.iter().map(ToString::to_string).collect();
-        let mut is_wanted = HashMap::new();
+        let mut seen = HashMap::new();
         for index in indexes {
-            judge(index, &learned, &mut is_wanted);
+            judge(index, None, &learned, &mut seen);
         }
         let digest = Digest::of(Algorithm::Sha256, name.as_bytes());
-        is_wanted.get(&digest).copied()
+        seen.get(&digest).map(|entry| entry.is_wanted)
     }
 
     #[test]
@@ -290,14 +401,70 @@ mod tests {
     }
 
     #[test]
+    fn an_image_is_asked_for_alone_if_nobody_has_asked_for_its_index_as_lately() {
+        let start = SystemTime::now();
+        let at = |hours| start + Duration::from_hours(hours);
+        let lately = at(10);
+        for (index, image, expected) in [
+            (Some(8), Some(12), true),
+            (Some(12), Some(12), false),
+            (Some(12), Some(13), false),
+            (Some(13), Some(12), false),
+            (Some(7), Some(9), false),
+            (None, Some(12), true),
+            (Some(8), None, false),
+        ] {
+            let entry = Entry {
+                is_wanted: false,
+                index_used: index.map(at),
+            };
+            let is_alone = entry.is_asked_for_alone(image.map(at), lately);
+            assert_eq!(is_alone, expected, "{index:?} {image:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_use_of_any_of_its_indexes_counts() {
+        let (early, late) = (SystemTime::UNIX_EPOCH, SystemTime::now());
+        let index = index(&[("x", "amd64")]);
+        let mut seen = HashMap::new();
+        for used in [Some(early), Some(late), None] {
+            judge(&index, used, &[], &mut seen);
+        }
+        let entry = seen.into_values().next().unwrap();
+        assert_eq!(entry.index_used, Some(late));
+    }
+
+    #[test]
+    fn a_walk_ends_at_shutdown_and_where_too_much_is_held() {
+        let walk = Walk::new(SystemTime::now(), CancellationToken::new());
+        assert!(walk.go_on(MOST_BLOBS).is_ok());
+        assert!(matches!(walk.go_on(MOST_BLOBS + 1), Err(End::TooMuch)));
+        walk.stop.cancel();
+        assert!(matches!(walk.go_on(0), Err(End::Stopped)));
+    }
+
+    #[test]
     fn a_walk_is_followed_by_a_pause_that_its_length_decides() {
-        let ranking = Ranking::new(100);
-        assert!(!ranking.begin(74), "no eviction is near");
-        assert!(ranking.begin(75));
-        assert!(!ranking.begin(100), "one is under way");
-        ranking.ended(Duration::ZERO);
-        assert!(ranking.begin(100));
-        ranking.ended(Duration::from_mins(1));
-        assert!(!ranking.begin(100));
+        let ranking = Ranking::new();
+        assert!(!ranking.begin(|| false), "no eviction is near");
+        assert!(ranking.begin(|| true));
+        assert!(!ranking.begin(|| true), "one is under way");
+        let run = ranking.run();
+        std::thread::sleep(Duration::from_millis(50));
+        drop(run);
+        assert!(!ranking.begin(|| true), "it rests for ten seconds");
+    }
+
+    #[test]
+    fn a_walk_that_panics_is_over() {
+        let ranking = Ranking::new();
+        assert!(ranking.begin(|| true));
+        let walk = std::panic::AssertUnwindSafe(|| {
+            let _run = ranking.run();
+            panic!("a walk fails");
+        });
+        std::panic::catch_unwind(walk).unwrap_err();
+        assert!(matches!(*ranking.next(), Next::At(_)));
     }
 }

@@ -72,7 +72,7 @@ impl EcrKey {
 /// All ECR tokens of this process.
 #[derive(Debug, Default)]
 pub struct EcrTokens {
-    places: Mutex<HashMap<EcrKey, Arc<Identity>>>,
+    identities: Mutex<HashMap<EcrKey, Arc<Identity>>>,
     /// Renewals behind a request. They are bounded in time, and shutdown need not wait for them.
     renewals: TaskTracker,
 }
@@ -88,16 +88,16 @@ impl EcrTokens {
     /// The token to send. While renewal fails the old one is given: it may be good for hours yet, and the registry says when
     /// it is not.
     pub(super) async fn current(&self, key: &EcrKey) -> Result<HeaderValue, TokenError> {
-        let place = self.place(key);
-        match place.slot.standing() {
+        let identity = self.identity(key);
+        match identity.slot.standing() {
             Standing::Good(header) => Ok(header),
             Standing::Due(header, turn) => {
                 self.renewals
-                    .spawn(async move { place.renew_behind(turn).await });
+                    .spawn(async move { identity.renew_behind(turn).await });
                 Ok(header)
             }
             Standing::Lapsed(old) => {
-                let renewed = place.slot.renew(old.as_ref(), place.fetch()).await;
+                let renewed = identity.slot.renew(old.as_ref(), identity.fetch()).await;
                 match (renewed, old) {
                     (Err(_), Some(old)) => Ok(old),
                     (renewed, _) => renewed,
@@ -113,8 +113,8 @@ impl EcrTokens {
         key: &EcrKey,
         refused: Option<&HeaderValue>,
     ) -> Result<Option<HeaderValue>, TokenError> {
-        let place = self.place(key);
-        place.slot.force(refused, place.fetch()).await
+        let identity = self.identity(key);
+        identity.slot.force(refused, identity.fetch()).await
     }
 
     /// When images were pushed, as far as ECR says so to this identity.
@@ -124,19 +124,22 @@ impl EcrTokens {
         place: Place<'_>,
         digests: &[Digest],
     ) -> Pushed {
-        let identity = self.place(key);
+        let identity = self.identity(key);
         identity.api.pushed(place, digests).await
     }
 
-    fn place(&self, key: &EcrKey) -> Arc<Identity> {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = places.entry(key.clone()).or_insert_with(|| {
+    fn identity(&self, key: &EcrKey) -> Arc<Identity> {
+        let mut identities = self
+            .identities
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let identity = identities.entry(key.clone()).or_insert_with(|| {
             Arc::new(Identity {
                 slot: Slot::default(),
                 api: Api::new(key.clone()),
             })
         });
-        Arc::clone(place)
+        Arc::clone(identity)
     }
 }
 
@@ -187,8 +190,8 @@ mod tests {
     #[test]
     fn a_token_is_for_one_principal_in_one_region() {
         let tokens = EcrTokens::default();
-        let own = tokens.place(&key("eu-west-1", None));
-        assert!(Arc::ptr_eq(&own, &tokens.place(&key("eu-west-1", None))));
+        let own = tokens.identity(&key("eu-west-1", None));
+        assert!(Arc::ptr_eq(&own, &tokens.identity(&key("eu-west-1", None))));
         for other in [
             key("cn-north-1", None),
             key("eu-west-1", Some("arn:aws:iam::123456789012:role/pull")),
@@ -197,7 +200,7 @@ mod tests {
                 role: None,
             }),
         ] {
-            assert!(!Arc::ptr_eq(&own, &tokens.place(&other)), "{other:?}");
+            assert!(!Arc::ptr_eq(&own, &tokens.identity(&other)), "{other:?}");
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::SystemTime;
 
-use aws_sdk_ecr::types::ImageIdentifier;
+use aws_sdk_ecr::{error::ProvideErrorMetadata, types::ImageIdentifier};
 use manifest_model::{Digest, RepoName};
 
 use super::api::Api;
@@ -16,6 +16,17 @@ const BATCH: usize = 100;
 
 /// Calls for one repository at a time.
 const MOST_CALLS: usize = 32;
+
+/// What AWS APIs answer to who asks too much.
+const THROTTLED: [&str; 7] = [
+    "LimitExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+];
 
 /// Where images are.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +42,8 @@ pub(crate) struct Place<'a> {
 pub(crate) struct Pushed {
     /// When ECR got these.
     pub(crate) times: Vec<(Digest, SystemTime)>,
+    /// ECR does not have these.
+    pub(crate) lacking: Vec<Digest>,
     /// Why the others are unknown, where that is not ECR's lack of them.
     pub(crate) trouble: Option<Unsaid>,
 }
@@ -41,7 +54,7 @@ pub(crate) enum Unsaid {
     /// It has answered: about another repository it may say more.
     #[error("ecr:DescribeImages was refused: {0}")]
     Refused(String),
-    /// It has not: there is no use in asking on.
+    /// It has not, or asks for a rest: there is no use in asking on.
     #[error("ecr:DescribeImages failed: {0}")]
     Failed(String),
 }
@@ -64,7 +77,7 @@ impl Api {
             };
             match self.describe(place, batch).await {
                 Answer::Times(times) => pushed.times.extend(times),
-                Answer::Lacking if batch.len() == 1 => {}
+                Answer::Lacking if batch.len() == 1 => pushed.lacking.extend(batch),
                 Answer::Lacking => {
                     let (first, second) = batch.split_at(batch.len() / 2);
                     batches.extend([first, second]);
@@ -111,9 +124,16 @@ impl Api {
             }
             Err(error) => match error.as_service_error() {
                 Some(refusal) if refusal.is_image_not_found_exception() => Answer::Lacking,
+                Some(refusal) if is_throttled(refusal.code()) => {
+                    Answer::Nothing(Unsaid::Failed(Chain(&error).to_string()))
+                }
                 Some(_) => Answer::Nothing(Unsaid::Refused(Chain(&error).to_string())),
                 None => Answer::Nothing(Unsaid::Failed(Chain(&error).to_string())),
             },
         }
     }
+}
+
+fn is_throttled(code: Option<&str>) -> bool {
+    code.is_some_and(|code| THROTTLED.contains(&code))
 }
