@@ -50,6 +50,19 @@ fn image(blobs: &[Digest]) -> Manifest {
     Manifest::parse(text.into(), None, Algorithm::Sha256).unwrap()
 }
 
+/// A cache with nine blobs, some of which make an image.
+async fn nine_and_an_image(of: std::ops::Range<usize>) -> (TempDir, Cache, Vec<Digest>, Manifest) {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, CAP);
+    let digests = store_all(&cache, 0..9).await;
+    let image = image(&digests[of]);
+    cache
+        .store_manifest(&repo("app"), &image, None)
+        .await
+        .unwrap();
+    (folder, cache, digests, image)
+}
+
 fn repo(name: &str) -> RepoKey {
     RepoKey::new("registry.example:5000", &name.parse().unwrap())
 }
@@ -142,14 +155,7 @@ async fn manifests_are_never_unwanted() {
 
 #[tokio::test]
 async fn the_blobs_of_an_image_in_use_outlive_what_was_used_before_it() {
-    let folder = TempDir::new().unwrap();
-    let cache = open(&folder, CAP);
-    let digests = store_all(&cache, 0..9).await;
-    let image = image(&digests[..2]);
-    cache
-        .store_manifest(&repo("app"), &image, None)
-        .await
-        .unwrap();
+    let (_folder, cache, digests, image) = nine_and_an_image(0..2).await;
     // A client that has these layers from elsewhere asks for the manifest alone.
     cache.used(&image.digest());
     cache.flush_uses().await.unwrap();
@@ -161,14 +167,7 @@ async fn the_blobs_of_an_image_in_use_outlive_what_was_used_before_it() {
 
 #[tokio::test]
 async fn an_image_follows_a_use_that_an_eviction_has_written_down() {
-    let folder = TempDir::new().unwrap();
-    let cache = open(&folder, CAP);
-    let digests = store_all(&cache, 0..9).await;
-    let image = image(&digests[2..4]);
-    cache
-        .store_manifest(&repo("app"), &image, None)
-        .await
-        .unwrap();
+    let (_folder, cache, digests, image) = nine_and_an_image(2..4).await;
     cache.used(&image.digest());
     cache.write_down().await.unwrap();
     cache.flush_uses().await.unwrap();
@@ -181,14 +180,7 @@ async fn an_image_follows_a_use_that_an_eviction_has_written_down() {
 
 #[tokio::test]
 async fn a_manifest_that_cannot_be_read_hinders_no_eviction_and_loses_no_use() {
-    let folder = TempDir::new().unwrap();
-    let cache = open(&folder, CAP);
-    let digests = store_all(&cache, 0..9).await;
-    let image = image(&digests[..2]);
-    cache
-        .store_manifest(&repo("app"), &image, None)
-        .await
-        .unwrap();
+    let (folder, cache, digests, image) = nine_and_an_image(0..2).await;
     let file = folder
         .path()
         .join("blobs/sha256")
@@ -206,14 +198,7 @@ async fn a_manifest_that_cannot_be_read_hinders_no_eviction_and_loses_no_use() {
 
 #[tokio::test]
 async fn the_use_of_a_manifest_makes_its_blobs_no_less_unwanted() {
-    let folder = TempDir::new().unwrap();
-    let cache = open(&folder, CAP);
-    let digests = store_all(&cache, 0..9).await;
-    let image = image(&digests[7..]);
-    cache
-        .store_manifest(&repo("app"), &image, None)
-        .await
-        .unwrap();
+    let (_folder, cache, digests, image) = nine_and_an_image(7..9).await;
     cache.set_unwanted(&digests[7..], later()).unwrap();
     cache.used(&image.digest());
     cache.flush_uses().await.unwrap();
