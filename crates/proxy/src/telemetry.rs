@@ -3,6 +3,7 @@
 pub mod access;
 pub mod lines;
 pub mod metrics;
+pub(crate) mod second;
 
 use std::io::{self, IsTerminal};
 

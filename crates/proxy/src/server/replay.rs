@@ -12,7 +12,7 @@
 //! request bodies and HTTP/2 are hyper's alone.
 
 mod connection;
-mod date;
+mod output;
 mod shelf;
 mod turn;
 
@@ -20,7 +20,7 @@ use std::{
     hash::{BuildHasher, Hash, Hasher},
     net::IpAddr,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -37,7 +37,10 @@ pub(super) use self::{
 use crate::{
     config::Listener,
     routes::Keep,
-    telemetry::access::{REQUEST_ID, Template},
+    telemetry::{
+        access::{REQUEST_ID, RequestId, Template},
+        second,
+    },
 };
 
 /// The longest time an answer is kept.
@@ -45,6 +48,9 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// What all answers may take together. A body that several answers share is counted for each.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// A body up to here is copied behind its headers: one buffer takes the shorter way into the socket.
+const COPIED: usize = 8 * 1024;
 
 /// What an answer costs beside its body: the request, the headers, the log line, the map.
 const OVERHEAD: usize = 2048;
@@ -78,13 +84,6 @@ struct Answer {
     template: Template,
 }
 
-/// An answer on its way out.
-#[derive(Debug, Default)]
-struct Output {
-    head: BytesMut,
-    body: Bytes,
-}
-
 impl Replays {
     pub(crate) fn new(cache: Cache, stop: CancellationToken) -> Self {
         Self {
@@ -95,8 +94,8 @@ impl Replays {
         }
     }
 
-    /// The answer to a request that came at `started`, if it is kept and holds; logged and counted.
-    fn find(&self, asker: &Asker, request: &[u8], started: Instant) -> Option<Output> {
+    /// The answer to a request that came at `started`, if it is kept and holds.
+    fn find(&self, asker: &Asker, request: &[u8], started: Instant) -> Option<Arc<Answer>> {
         let answer = self.answers.get(self.hash(asker, request))?;
         let holds = answer.until > started
             && answer.request == request
@@ -105,7 +104,7 @@ impl Replays {
                 .tag_writes
                 .is_none_or(|then| then == self.cache.tag_writes())
             && !self.stop.is_cancelled();
-        holds.then(|| answer.output(started))
+        holds.then_some(answer)
     }
 
     /// Keeps the answer to `request`, of which a route has said that it may be kept.
@@ -150,25 +149,22 @@ impl Asker {
 }
 
 impl Answer {
-    fn output(&self, started: Instant) -> Output {
-        let mut head = BytesMut::with_capacity(self.head.len() + 128);
-        head.put_slice(&self.head);
-        let log = self.template.log(started);
-        let date = date::of(log.at);
-        for (name, value) in [
-            (REQUEST_ID.as_str(), log.id.as_str()),
-            (header::DATE.as_str(), date.as_str()),
-        ] {
-            head.put_slice(name.as_bytes());
-            head.put_slice(b": ");
-            head.put_slice(value.as_bytes());
-            head.put_slice(b"\r\n");
+    /// Appends what is sent first, and returns what follows it: one more such answer, logged and counted.
+    fn write(&self, out: &mut Vec<u8>, started: Instant) -> Bytes {
+        let (id, at) = (RequestId::next(), SystemTime::now());
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(REQUEST_ID.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        id.write(out);
+        out.extend_from_slice(b"\r\ndate: ");
+        second::write_http(out, at);
+        out.extend_from_slice(b"\r\n\r\n");
+        self.template.log(id, at, started.elapsed());
+        if self.body.len() > COPIED {
+            return self.body.clone();
         }
-        head.put_slice(b"\r\n");
-        Output {
-            head,
-            body: self.body.clone(),
-        }
+        out.extend_from_slice(&self.body);
+        Bytes::new()
     }
 }
 

@@ -2,15 +2,12 @@
 //! stayed.
 
 mod line;
+mod request_id;
 mod template;
 
 use std::{
-    hash::{BuildHasher, RandomState},
     pin::Pin,
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant, SystemTime},
 };
@@ -22,31 +19,19 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use self::line::{Line, Timing, write_line};
-pub(crate) use self::template::Template;
+pub(crate) use self::{
+    request_id::{REQUEST_ID, RequestId},
+    template::Template,
+};
 use super::{
     lines::Lines,
     metrics::{Metrics, OutcomeLabels, RequestLabels},
 };
 use crate::{pull::Outcome, routes::Keep};
-
-/// Names a request in its answer and in the log, so that a client's report finds its line.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Unlikely to repeat between processes, never within one.
-fn request_id() -> String {
-    static PROCESS: LazyLock<u32> =
-        LazyLock::new(|| u32::try_from(RandomState::new().hash_one("process") >> 32).unwrap_or(0));
-    static SERIAL: AtomicU64 = AtomicU64::new(0);
-    format!(
-        "{:08x}-{:x}",
-        *PROCESS,
-        SERIAL.fetch_add(1, Ordering::Relaxed)
-    )
-}
 
 /// What a route found out about its request. It travels in the response's extensions.
 #[derive(Clone, Debug, Default)]
@@ -103,8 +88,8 @@ pub async fn observe(State(observer): State<Observer>, request: Request, next: N
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .or_else(|| response.body().size_hint().exact()),
     };
-    let id = request_id();
-    let named = HeaderValue::try_from(&id).expect("digits are header text");
+    let id = RequestId::next();
+    let named = HeaderValue::try_from(id.text()).expect("digits are header text");
     response.headers_mut().insert(REQUEST_ID, named);
     let ended = expected == Some(0) || response.body().is_end_stream();
     let keep = response.extensions_mut().remove::<Keep>();
@@ -123,14 +108,14 @@ pub async fn observe(State(observer): State<Observer>, request: Request, next: N
         ended,
     };
     if let Some(mut keep) = keep {
-        keep.template = Some(event.template());
+        keep.template = event.template();
         response.extensions_mut().insert(keep);
     }
     response.map(|body| Body::new(Observed { body, event }))
 }
 
 struct Event {
-    id: String,
+    id: RequestId,
     started: Instant,
     to_first_byte: Duration,
     method: Method,
@@ -149,7 +134,7 @@ impl Drop for Event {
         let elapsed = self.started.elapsed();
         let outcome = Metrics::outcome(self.account.outcome);
         self.count(outcome, elapsed);
-        if !tracing::enabled!(target: "access", tracing::Level::INFO) {
+        if !is_logged() {
             return;
         }
         let line = self.line(outcome, elapsed);
@@ -185,8 +170,12 @@ impl Event {
         }
     }
 
-    /// What is logged and counted when the same answer is given again, whole.
-    fn template(&self) -> Template {
+    /// What is logged and counted when the same answer is given again, whole. None where its line would be a log event.
+    fn template(&self) -> Option<Template> {
+        let lines = match &self.observer.lines {
+            None if is_logged() => return None,
+            lines => lines.clone().filter(|_| is_logged()),
+        };
         let outcome = Metrics::outcome(self.account.outcome);
         let metrics = &self.observer.metrics;
         let labels = RequestLabels {
@@ -197,9 +186,9 @@ impl Event {
         let mut line = self.line(outcome, Duration::ZERO);
         line.bytes = self.expected.unwrap_or(0);
         line.complete = true;
-        Template {
+        Some(Template {
+            lines,
             line: serde_json::to_vec(&line).unwrap_or_default(),
-            lines: self.observer.lines.clone(),
             requests: metrics.requests.get_or_create(&labels).clone(),
             sent: metrics
                 .bytes
@@ -207,15 +196,15 @@ impl Event {
                 .clone(),
             durations: metrics.durations.clone(),
             bytes: line.bytes,
-        }
+        })
     }
 
     fn line(&self, outcome: &'static str, elapsed: Duration) -> Line<'_> {
         let account = &self.account;
         Line {
             timing: Timing {
-                timestamp: humantime::format_rfc3339_micros(SystemTime::now()),
-                id: &self.id,
+                at: SystemTime::now(),
+                id: self.id,
                 first_byte: self.to_first_byte,
                 duration: elapsed,
             },
@@ -237,6 +226,11 @@ impl Event {
             target: "access",
         }
     }
+}
+
+/// Whether requests are logged at all.
+fn is_logged() -> bool {
+    tracing::enabled!(target: "access", tracing::Level::INFO)
 }
 
 fn status_class(status: StatusCode) -> &'static str {

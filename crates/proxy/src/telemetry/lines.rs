@@ -18,6 +18,9 @@ const BOUND: usize = 4 * 1024 * 1024;
 /// How long a line waits for company.
 const GATHER: Duration = Duration::from_millis(20);
 
+/// Bytes of lines that are company enough: more would leave the processor's cache before they are written.
+const BATCH: usize = 64 * 1024;
+
 /// Where lines are handed in. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Lines(Arc<Shared>);
@@ -58,10 +61,11 @@ impl Lines {
             self.0.dropped.inc();
             return;
         }
-        let was_empty = state.waiting.is_empty();
+        let before = state.waiting.len();
         write(&mut state.waiting);
+        let after = state.waiting.len();
         drop(state);
-        if was_empty {
+        if before == 0 || (before < BATCH && after >= BATCH) {
             self.0.changed.notify_all();
         }
     }
@@ -81,22 +85,25 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits for lines, and a little for more of them. `batch` is empty before.
+    fn gather(&self, batch: &mut Vec<u8>) {
+        let some = self
+            .changed
+            .wait_while(self.lock(), |state| state.waiting.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        let (mut state, _) = self
+            .changed
+            .wait_timeout_while(some, GATHER, |state| state.waiting.len() < BATCH)
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut state.waiting, batch);
+        state.writing = true;
+    }
+
     /// Runs for as long as the process.
     fn write_to(&self, mut out: impl Write) {
         let mut batch = Vec::new();
         loop {
-            let state = self.lock();
-            drop(
-                self.changed
-                    .wait_while(state, |state| state.waiting.is_empty())
-                    .unwrap_or_else(PoisonError::into_inner),
-            );
-            thread::sleep(GATHER);
-            {
-                let mut state = self.lock();
-                std::mem::swap(&mut state.waiting, &mut batch);
-                state.writing = true;
-            }
+            self.gather(&mut batch);
             // Nobody could be told of an error here but the one who does not read.
             let _ = out.write_all(&batch).and_then(|()| out.flush());
             batch.clear();

@@ -1,6 +1,7 @@
 //! The connection below hyper that answers what it knows.
 
 use std::{
+    cell::RefCell,
     io::{self, IoSlice},
     mem::MaybeUninit,
     pin::Pin,
@@ -9,10 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Asker, Output, Replays, Turn};
+use super::{Asker, Replays, Turn, output::Output};
 
 /// The longest request that is looked at.
 const LONGEST_REQUEST: usize = 4096;
@@ -22,6 +23,11 @@ const SEEN_EVERY: Duration = Duration::from_secs(2);
 
 /// The end of a request's head.
 const END: &[u8] = b"\r\n\r\n";
+
+thread_local! {
+    /// Where answers are put together: none is longer than its headers and [`super::COPIED`].
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A connection of which hyper sees only what cannot be answered here.
 #[derive(Debug)]
@@ -61,22 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Replaying<S> {
     }
 
     fn poll_output(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.output.head.has_remaining() || self.output.body.has_remaining() {
-            let slices = [
-                IoSlice::new(&self.output.head),
-                IoSlice::new(&self.output.body),
-            ];
-            let stream = Pin::new(&mut self.stream);
-            let mut written = ready!(stream.poll_write_vectored(context, &slices))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            let of_head = written.min(self.output.head.len());
-            self.output.head.advance(of_head);
-            written -= of_head;
-            self.output.body.advance(written);
-        }
-        Poll::Ready(Ok(()))
+        self.output.poll_send(&mut self.stream, context)
     }
 
     /// Answers requests until one comes that hyper has to see; it is then what `input` holds.
@@ -96,10 +87,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Replaying<S> {
             } else {
                 None
             };
-            let Some(output) = known else {
+            let Some(answer) = known else {
                 return Poll::Ready(Ok(()));
             };
-            self.output = output;
+            SCRATCH.with_borrow_mut(|scratch| {
+                scratch.clear();
+                let body = answer.write(scratch, now);
+                self.output.begin(&mut self.stream, context, scratch, body)
+            })?;
         }
     }
 

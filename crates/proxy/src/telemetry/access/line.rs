@@ -1,15 +1,18 @@
 //! A request's line, in JSON and as a log event.
 
-use std::{fmt, io::Write, time::Duration};
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use tracing::info;
+
+use super::RequestId;
+use crate::telemetry::second;
 
 /// A request's line. The fields stand as in every other line of the log.
 #[derive(Serialize)]
 pub(super) struct Line<'a> {
     #[serde(skip)]
-    pub(super) timing: Timing<'a>,
+    pub(super) timing: Timing,
     pub(super) level: &'static str,
     pub(super) message: &'static str,
     pub(super) method: &'a str,
@@ -39,7 +42,7 @@ impl Line<'_> {
     pub(super) fn log(&self) {
         info!(
             target: "access",
-            id = self.timing.id,
+            id = self.timing.id.text(),
             method = self.method,
             path = self.path,
             status = self.status,
@@ -51,8 +54,8 @@ impl Line<'_> {
             platform_source = self.platform_source,
             bytes = self.bytes,
             complete = self.complete,
-            first_byte_ms = %Milliseconds(self.timing.first_byte),
-            duration_ms = %Milliseconds(self.timing.duration),
+            first_byte_ms = %milliseconds(self.timing.first_byte),
+            duration_ms = %milliseconds(self.timing.duration),
             user_agent = self.user_agent,
             error = self.error,
             "request"
@@ -61,34 +64,75 @@ impl Line<'_> {
 }
 
 /// What differs between two lines for the same request and answer.
-pub(super) struct Timing<'a> {
-    pub(super) timestamp: humantime::Rfc3339Timestamp,
-    pub(super) id: &'a str,
+pub(super) struct Timing {
+    pub(super) at: SystemTime,
+    pub(super) id: RequestId,
     pub(super) first_byte: Duration,
     pub(super) duration: Duration,
 }
 
 /// A line: what differs first, then `rest`, a JSON object.
-pub(super) fn write_line(buffer: &mut Vec<u8>, timing: &Timing<'_>, rest: &[u8]) {
-    // Into memory, and each of these has a spelling in JSON without more ado.
-    let _ = write!(
-        buffer,
-        "{{\"timestamp\":\"{}\",\"id\":\"{}\",\"first_byte_ms\":{},\"duration_ms\":{},",
-        timing.timestamp,
-        timing.id,
-        Milliseconds(timing.first_byte),
-        Milliseconds(timing.duration)
-    );
-    buffer.extend_from_slice(rest.get(1..).unwrap_or(b"}"));
-    buffer.push(b'\n');
+pub(super) fn write_line(out: &mut Vec<u8>, timing: &Timing, rest: &[u8]) {
+    out.extend_from_slice(b"{\"timestamp\":\"");
+    second::write_rfc3339(out, timing.at);
+    out.extend_from_slice(b"\",\"id\":\"");
+    timing.id.write(out);
+    out.extend_from_slice(b"\",\"first_byte_ms\":");
+    write_milliseconds(out, timing.first_byte);
+    out.extend_from_slice(b",\"duration_ms\":");
+    write_milliseconds(out, timing.duration);
+    out.push(b',');
+    out.extend_from_slice(rest.get(1..).unwrap_or(b"}"));
+    out.push(b'\n');
 }
 
-/// With three digits behind the point: printed from whole numbers, since a line is printed for every request.
-struct Milliseconds(Duration);
+/// With three digits behind the point: made of whole numbers, since every request's line has two of them.
+fn write_milliseconds(out: &mut Vec<u8>, duration: Duration) {
+    let micros = duration.as_micros();
+    let mut digits = itoa::Buffer::new();
+    out.extend_from_slice(digits.format(micros / 1000).as_bytes());
+    out.push(b'.');
+    // The leading one keeps the zeros after it.
+    out.extend_from_slice(&digits.format(1000 + micros % 1000).as_bytes()[1..]);
+}
 
-impl fmt::Display for Milliseconds {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.0.as_micros();
-        write!(formatter, "{}.{:03}", micros / 1000, micros % 1000)
+fn milliseconds(duration: Duration) -> String {
+    let mut text = Vec::new();
+    write_milliseconds(&mut text, duration);
+    String::from_utf8(text).expect("digits and a point")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_have_three_digits_behind_the_point() {
+        for (micros, text) in [(0, "0.000"), (7, "0.007"), (1000, "1.000"), (1_234_567, "1234.567")] {
+            assert_eq!(milliseconds(Duration::from_micros(micros)), text);
+        }
+    }
+
+    #[test]
+    fn a_line_is_one_json_object_and_ends() {
+        let id = RequestId::next();
+        let timing = Timing {
+            at: SystemTime::UNIX_EPOCH,
+            id,
+            first_byte: Duration::from_millis(3),
+            duration: Duration::from_micros(4500),
+        };
+        let mut line = Vec::new();
+        write_line(&mut line, &timing, br#"{"level":"INFO"}"#);
+        assert_eq!(line.pop(), Some(b'\n'));
+        let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        let expected = serde_json::json!({
+            "timestamp": "1970-01-01T00:00:00.000000Z",
+            "id": id.text(),
+            "first_byte_ms": 3.0,
+            "duration_ms": 4.5,
+            "level": "INFO",
+        });
+        assert_eq!(line, expected);
     }
 }

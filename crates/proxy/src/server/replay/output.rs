@@ -1,0 +1,81 @@
+//! The way of an answer into the socket.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::io::AsyncWrite;
+
+/// What is still to be sent of an answer.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    head: Bytes,
+    body: Bytes,
+    /// Whether the stream may hold back some of what it took, as TLS does.
+    unflushed: bool,
+}
+
+impl Output {
+    /// Sends what `stream` takes at once. The rest is for [`Output::poll_send`]; there must be nothing left of an earlier answer.
+    pub(super) fn begin<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        context: &mut Context<'_>,
+        head: &[u8],
+        mut body: Bytes,
+    ) -> io::Result<()> {
+        self.unflushed = true;
+        let taken = match poll_write(stream, context, head, &body) {
+            Poll::Ready(taken) => taken?,
+            Poll::Pending => 0,
+        };
+        let of_head = taken.min(head.len());
+        body.advance(taken - of_head);
+        if of_head < head.len() {
+            self.head = Bytes::copy_from_slice(&head[of_head..]);
+        }
+        self.body = body;
+        Ok(())
+    }
+
+    /// Sends the rest, to the last byte that the stream holds back.
+    pub(super) fn poll_send<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.head.has_remaining() || self.body.has_remaining() {
+            let taken = ready!(poll_write(stream, context, &self.head, &self.body))?;
+            let of_head = taken.min(self.head.len());
+            self.head.advance(of_head);
+            self.body.advance(taken - of_head);
+        }
+        if self.unflushed {
+            ready!(Pin::new(stream).poll_flush(context))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Never zero: a stream that takes nothing is an error.
+fn poll_write<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    context: &mut Context<'_>,
+    head: &[u8],
+    body: &[u8],
+) -> Poll<io::Result<usize>> {
+    let stream = Pin::new(stream);
+    let taken = if body.is_empty() {
+        ready!(stream.poll_write(context, head))?
+    } else {
+        ready!(stream.poll_write_vectored(context, &[IoSlice::new(head), IoSlice::new(body)]))?
+    };
+    if taken == 0 {
+        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+    }
+    Poll::Ready(Ok(taken))
+}
