@@ -4,9 +4,11 @@ mod cell;
 mod page;
 mod rows;
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 
 use cell::{Outcome, Situation, play};
 use rows::Row;
@@ -25,7 +27,7 @@ async fn no_fault_of_an_upstream_is_worse_for_a_client_than_the_table_says() {
     let rows = rows::all();
     let cells = rows.iter().enumerate().flat_map(|(at, row)| {
         Situation::ALL.map(move |situation| async move {
-            (at, situation, Box::pin(play(row, situation)).await)
+            (at, situation, Box::pin(named(row, situation)).await)
         })
     });
     let mut played: Vec<_> = stream::iter(cells)
@@ -50,6 +52,18 @@ async fn no_fault_of_an_upstream_is_worse_for_a_client_than_the_table_says() {
         lines[at].1.push(outcomes);
     }
     assert_is_written(&page::page(&lines));
+}
+
+/// Plays a cell; a panic in what it shares with other cells and other tests is told with the cell's name.
+async fn named(row: &Row, situation: Situation) -> Vec<Outcome> {
+    let played = AssertUnwindSafe(play(row, situation)).catch_unwind().await;
+    played.unwrap_or_else(|panic| panic!("{}, {situation:?}: {}", row.name, said(&*panic)))
+}
+
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a text")
 }
 
 fn assert_rules(row: &Row, situation: Situation, outcome: &Outcome) {

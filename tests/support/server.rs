@@ -20,8 +20,9 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use rustix::net::{Shutdown, shutdown};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -39,9 +40,14 @@ type Handler =
     Arc<dyn Fn(Request<Incoming>, Connection) -> BoxFuture<'static, Response<Body>> + Send + Sync>;
 
 /// A listening server; clones are handles to the same one. It ends with the test's runtime.
+///
+/// While there is a handle, its port is nobody else's, closed or not.
 #[derive(Clone)]
 pub struct Server {
     address: SocketAddr,
+    /// Bound, and never listening: the kernel gives the port to nobody who asks for a free one, refuses who
+    /// connects, and lets those listen here who name the port.
+    _port: Arc<TcpSocket>,
     handler: Handler,
     running: Arc<Mutex<CancellationToken>>,
     tasks: TaskTracker,
@@ -67,13 +73,14 @@ impl Server {
             + Sync
             + 'static,
     {
+        let port = hold(address);
+        let address = port.local_addr().expect("a bound socket has an address");
         let listener = TcpListener::bind(address)
             .await
-            .expect("a free loopback port");
+            .expect("the port that is held");
         let server = Self {
-            address: listener
-                .local_addr()
-                .expect("a bound socket has an address"),
+            address,
+            _port: Arc::new(port),
             handler: Arc::new(handler),
             running: Arc::default(),
             tasks: TaskTracker::new(),
@@ -120,8 +127,23 @@ impl Server {
                     stop.run_until_cancelled(serving).await;
                 });
             }
+            // A process that another thread is starting has a copy of every descriptor until its exec, and with the copy
+            // a socket that is merely dropped would go on listening.
+            shutdown(&listener, Shutdown::Both).expect("a listening socket");
         });
     }
+}
+
+fn hold(address: SocketAddr) -> TcpSocket {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    };
+    let socket = socket.expect("a socket");
+    // Without this on every socket of the port, no second one could be bound to it.
+    socket.set_reuseaddr(true).expect("a fresh socket");
+    socket.bind(address).expect("a free loopback port");
+    socket
 }
 
 async fn serve(stream: TcpStream, handler: Handler) {
