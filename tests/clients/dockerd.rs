@@ -93,9 +93,7 @@ impl Daemon {
         let config_keys = config.as_object_mut().expect("an object");
         config_keys.extend(place.as_object().expect("an object").clone());
         let config = setup.cell.write("daemon.json", &config.to_string());
-        // Credentials for the way straight to the upstream; Archway is asked without any.
-        let credentials = setup.standin.docker_config();
-        setup.cell.write("docker/config.json", &credentials);
+        setup.sign_in();
         let daemon = tools::system("dockerd");
         let command = [
             daemon.as_os_str(),

@@ -48,11 +48,7 @@ fn podman_with_a_platform_in_its_mirrors_path_gets_that_platform_for_a_tag_and_a
 }
 
 fn pulls_all(program: &str) {
-    let mut setup = Setup::new();
-    // Credentials for the way straight to the upstream; Archway is asked without any.
-    setup
-        .cell
-        .write("docker/config.json", &setup.standin.docker_config());
+    let mut setup = Setup::signed_in();
     let wants = wants(&setup.standin.images);
     check(&mut setup, &wants, |setup, route, want| {
         lead(setup, &setup.by_path(route), REGISTRIES);

@@ -45,6 +45,19 @@ impl Setup {
         })
     }
 
+    /// As [`Setup::new`], with credentials in the cell for the way straight to the upstream; Archway is asked without any.
+    pub(crate) fn signed_in() -> Self {
+        let setup = Self::new();
+        setup.sign_in();
+        setup
+    }
+
+    /// Puts those credentials where a client finds them.
+    pub(crate) fn sign_in(&self) {
+        let credentials = self.standin.docker_config();
+        self.cell.write("docker/config.json", &credentials);
+    }
+
     fn with(more: &More) -> Self {
         let standin = standin::shared();
         let registry = Gate::before(standin.registry);

@@ -15,8 +15,10 @@ mod podman;
 use crate::cell::Failed;
 use crate::images::{Image, Kind, TAG};
 use crate::matrix::{Recorded, foreign, native};
+use crate::setup::Setup;
 use crate::standin::{self, Standin};
 use end::End;
+use page::Snippet;
 
 /// How a client names the platform it wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +81,24 @@ struct Pull {
     tag: String,
     way: Way,
     platform: Option<&'static str>,
+}
+
+impl Pull {
+    /// The image as it is called below these repositories.
+    fn below(&self, repositories: &str) -> String {
+        format!("{repositories}/{}:{}", self.image.name, self.tag)
+    }
+
+    /// What the page shows under this name, and beside it for a hint, with this Archway's address; nothing where the pull goes
+    /// straight to the upstream.
+    fn shown(&self, name: &str, setup: &Setup) -> Option<String> {
+        let snippet = match self.way {
+            Way::Upstream => return None,
+            Way::Archway => Snippet::named(name),
+            Way::Hinted(platform) => Snippet::named(&format!("{name}, hint")).hinting(platform),
+        };
+        Some(snippet.at(setup.archway.address()).text())
+    }
 }
 
 /// A client in a cell of its own, in front of its own Archway.

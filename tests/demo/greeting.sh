@@ -5,7 +5,7 @@
 GREETING=$REGISTRY/greeting
 GREETING_IMAGE=$GREETING:1.0
 GREETING_PORT=8081
-REPLICA_URL=http://$GATEWAY:5001
+REPLICA_HOST=$GATEWAY:5001
 OCI_INDEX_TYPE=application/vnd.oci.image.index.v1+json
 
 # The same program as hello, under another path, so that no node has its layer yet.
@@ -32,38 +32,17 @@ sources = ["greeting:*-amd64", "greeting:*-arm64"]     # ... these make an index
 TOML
 }
 
-# Another Archway with a cache of its own, which knows nothing of the first.
-start_replica() {
-  sed -e "s|$GATEWAY:5000|$GATEWAY:5001|" -e "s|$WORK/cache|$WORK/replica-cache|" "$WORK/archway.toml" >"$WORK/replica.toml"
-  printf '\n[admin]\naddress = "off"\n' >>"$WORK/replica.toml"
-  "$ARCHWAY" serve --config "$WORK/replica.toml" >"$WORK/log/replica.out" 2>"$WORK/log/replica.log" &
-  until_true 20 "the second Archway to start" curl -sf "$REPLICA_URL/v2/"
-}
-
 # What a manifest of greeting hashes to, asked of an Archway at URL $1 by name $2.
 greeting_digest() {
   curl -sf -H "Accept: $OCI_INDEX_TYPE" -H "Accept: $MANIFEST_TYPE" "$1/v2/greeting/manifests/$2?ns=$REGISTRY" | digest_of
 }
 
-run_greeting() {
-  local node=$1
-  shown "[$node] ctr run --detach --net-host --platform ${PLATFORM[$node]} $GREETING_IMAGE greeting"
-  quietly node_ctr "$node" run --detach --net-host --snapshotter native --platform "${PLATFORM[$node]}" \
-    --cgroup "/$CGROUP/$node-greeting" "$GREETING_IMAGE" greeting
-  until_true 10 "greeting on $node" curl -sf "http://${ADDRESS[$node]}:$GREETING_PORT/hello"
-}
-
 # Stops it and takes the image off the node again.
 remove_greeting() {
   local node=$1
-  quietly node_ctr "$node" task kill --signal KILL greeting
-  until_true 10 "the end of greeting on $node" greeting_stopped "$node"
-  quietly node_ctr "$node" task delete greeting
-  quietly node_ctr "$node" container delete greeting
+  stop_on "$node" greeting
   quietly node_ctr "$node" images rm --sync "$GREETING_IMAGE"
 }
-
-greeting_stopped() { node_ctr "$1" task ls | grep -q '^greeting .*STOPPED'; }
 
 greeting_everywhere() {
   local node
@@ -71,7 +50,7 @@ greeting_everywhere() {
   wanted=([x86]=$(greeting_digest "$ARCHWAY_URL" 1.0) [arm]=$(greeting_digest "$ARCHWAY_URL" 1.0-arm64))
   for node in x86 arm; do
     IMAGE=$GREETING_IMAGE pull "$node"
-    run_greeting "$node"
+    IMAGE=$GREETING_IMAGE run_on "$node" greeting "$GREETING_PORT"
     expect "$node runs its own architecture" "${machine[$node]}" \
       "$(curl -sf "http://${ADDRESS[$node]}:$GREETING_PORT/hello" | jq -r .arch)"
   done
@@ -93,8 +72,8 @@ per_architecture_tags() {
     "$WORK/greeting.json" | indent
   expect "its architectures" "${ARCHITECTURES[*]}" \
     "$(jq -r '[.manifests[].platform.architecture] | join(" ")' "$WORK/greeting.json")"
-  start_replica
+  start_another replica "$REPLICA_HOST"
   expect "a second Archway with an empty cache makes the same digest" "$(digest_of <"$WORK/greeting.json")" \
-    "$(greeting_digest "$REPLICA_URL" 1.0)"
+    "$(greeting_digest "http://$REPLICA_HOST" 1.0)"
   greeting_everywhere
 }

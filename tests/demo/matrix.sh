@@ -33,13 +33,6 @@ ecr_digest() {
   curl -sf -u "AWS:$(cat "$WORK/ecr/token")" -H "Accept: $INDEX_TYPE" "https://$REGISTRY/v2/hello/manifests/$1" | digest_of
 }
 
-start_matrix_archway() {
-  sed -e "s|$GATEWAY:5000|$MATRIX_HOST|" -e "s|$WORK/cache|$MATRIX/cache|" "$WORK/archway.toml" >"$MATRIX/archway.toml"
-  printf '\n[admin]\naddress = "off"\n' >>"$MATRIX/archway.toml"
-  "$ARCHWAY" serve --config "$MATRIX/archway.toml" >"$WORK/log/matrix-archway.out" 2>"$WORK/log/matrix-archway.log" &
-  until_true 20 "Archway to start" curl -sf "http://$MATRIX_HOST/v2/"
-}
-
 # hosts.toml for each way that a containerd is led: without a hint, and with one for each architecture.
 write_matrix_hosts() {
   local way header dir
@@ -56,21 +49,7 @@ write_matrix_hosts() {
 # containerd of release $1, on this side of the bridge: it can reach ECR, too.
 start_engine() {
   local release=$1 dir=$MATRIX/containerd-$1
-  mkdir "$dir"
-  cat >"$dir/containerd.toml" <<TOML
-version = 2
-root = "$dir/root"
-state = "$dir/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"]
-[grpc]
-address = "$dir/containerd.sock"
-[plugins."io.containerd.internal.v1.opt"]
-path = "$dir/opt"
-[[plugins."io.containerd.transfer.v1.local".unpack_config]]
-platform = "linux/amd64"
-snapshotter = "native"
-differ = "walking"
-TOML
+  write_containerd_toml "$dir" linux/amd64
   "${ENGINE[$release]}/containerd" --config "$dir/containerd.toml" >"$WORK/log/matrix-containerd-$release.log" 2>&1 &
   until_true 20 "containerd $release" engine_ctr "$release" version
 }
@@ -156,7 +135,7 @@ matrix() {
     "Told nothing it wants amd64, as this machine is. The hint is a header in hosts.toml, for dockerd a path in the name." \
     "A cell says of which architecture it has the layers then, and whether it recorded the index or a child."
   ecr_is_back
-  start_matrix_archway
+  start_another matrix-archway "$MATRIX_HOST"
   write_matrix_hosts
   start_engine 1.6
   start_engine 2.4

@@ -52,28 +52,33 @@ ${2:-}
 TOML
 }
 
-# A node has a host name, a /run, an empty /etc/hosts and a containerd to itself.
-start_node() {
-  local node=$1 dir=$WORK/$1
-  mkdir -p "$dir"
-  cat >"$dir/containerd.toml" <<TOML
-version = 3
-root = "$dir/root"
-state = "$dir/state"
+# write_containerd_toml DIR PLATFORM: the configuration of a containerd that keeps all it has in DIR. Both releases read it.
+write_containerd_toml() {
+  mkdir -p "$1"
+  cat >"$1/containerd.toml" <<TOML
+version = 2
+root = "$1/root"
+state = "$1/state"
 disabled_plugins = ["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri"]
 
 [grpc]
-  address = "$dir/containerd.sock"
+  address = "$1/containerd.sock"
 
 [plugins."io.containerd.internal.v1.opt"]
-  path = "$dir/opt"
+  path = "$1/opt"
 
-# What a machine of the node's kind unpacks without being told.
+# What a machine of this platform unpacks without being told.
 [[plugins."io.containerd.transfer.v1.local".unpack_config]]
-  platform = "${PLATFORM[$node]}"
+  platform = "$2"
   snapshotter = "native"
   differ = "walking"
 TOML
+}
+
+# A node has a host name, a /run, an empty /etc/hosts and a containerd to itself.
+start_node() {
+  local node=$1 dir=$WORK/$1
+  write_containerd_toml "$dir" "${PLATFORM[$node]}"
   # shellcheck disable=SC2016 # expanded by the inner bash
   PATH=$TOOLS/bin:$PATH nsenter --net="/run/netns/$node" unshare --mount --uts --propagation private bash -c '
     hostname "$1"
@@ -106,25 +111,31 @@ content() { node_ctr "$1" content ls -q 2>/dev/null | sort; }
 # The digest that the tag stands for on a node.
 target_digest() { node_ctr "$1" images ls "name==$IMAGE" 2>/dev/null | awk 'NR == 2 { print $3 }'; }
 
-# Starts the pulled image and waits until it answers.
-run_hello() {
-  local node=$1
-  shown "[$node] ctr run --detach --net-host --platform ${PLATFORM[$node]} $IMAGE hello"
+# run_on NODE NAME PORT: starts the pulled image under that name and waits until it answers at that port.
+run_on() {
+  local node=$1 name=$2 port=$3
+  shown "[$node] ctr run --detach --net-host --platform ${PLATFORM[$node]} $IMAGE $name"
   quietly node_ctr "$node" run --detach --net-host --snapshotter native --platform "${PLATFORM[$node]}" \
-    --cgroup "/$CGROUP/$node" "$IMAGE" hello
-  until_true 10 "hello on $node" curl -sf "http://${ADDRESS[$node]}:8080/hello"
+    --cgroup "/$CGROUP/$node-$name" "$IMAGE" "$name"
+  until_true 10 "$name on $node" curl -sf "http://${ADDRESS[$node]}:$port/hello"
 }
+
+# stop_on NODE NAME: the end of what was started so.
+stop_on() {
+  local node=$1 name=$2
+  quietly node_ctr "$node" task kill --signal KILL "$name"
+  until_true 10 "the end of $name on $node" has_stopped "$node" "$name"
+  quietly node_ctr "$node" task delete "$name"
+  quietly node_ctr "$node" container delete "$name"
+}
+
+has_stopped() { node_ctr "$1" task ls | grep -q "^$2 .*STOPPED"; }
 
 # Stops hello and takes everything of the image off the node.
 remove_hello() {
   local node=$1
-  quietly node_ctr "$node" task kill --signal KILL hello
-  until_true 10 "the end of hello on $node" hello_stopped "$node"
-  quietly node_ctr "$node" task delete hello
-  quietly node_ctr "$node" container delete hello
+  stop_on "$node" hello
   shown "[$node] ctr images rm --sync $IMAGE"
   quietly node_ctr "$node" images rm --sync "$IMAGE"
   expect "pieces of content left on $node" 0 "$(content "$node" | wc -l)"
 }
-
-hello_stopped() { node_ctr "$1" task ls | grep -q '^hello .*STOPPED'; }

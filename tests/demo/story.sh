@@ -112,6 +112,16 @@ TOML
   }
 }
 
+# start_another NAME ADDRESS: one more Archway of the same configuration, with a cache of its own, which knows nothing of the
+# first.
+start_another() {
+  local name=$1 address=$2
+  sed -e "s|$GATEWAY:5000|$address|" -e "s|$WORK/cache|$WORK/$name-cache|" "$WORK/archway.toml" >"$WORK/$name.toml"
+  printf '\n[admin]\naddress = "off"\n' >>"$WORK/$name.toml"
+  "$ARCHWAY" serve --config "$WORK/$name.toml" >"$WORK/log/$name.out" 2>"$WORK/log/$name.log" &
+  until_true 20 "$name to start" curl -sf "http://$address/v2/"
+}
+
 archway_settled() { archway_listens || ! kill -0 "$ARCHWAY_PID"; }
 
 archway_listens() {
@@ -156,7 +166,7 @@ pull_and_run_everywhere() {
   local node
   for node in x86 arm; do
     pull "$node"
-    run_hello "$node"
+    run_on "$node" hello 8080
   done
   round_robin
 }

@@ -1,6 +1,5 @@
 //! `/livez`, `/readyz` and `/metrics`: on the admin listener, there alone, and bounded.
 
-use integration_tests::images;
 use integration_tests::proxy::Setup;
 use integration_tests::registry::FakeRegistry;
 
@@ -19,8 +18,7 @@ async fn the_admin_routes_are_on_the_admin_listener_alone() {
 
 #[tokio::test]
 async fn it_is_alive_and_ready_while_an_upstream_is_down() {
-    let content = images::multi_platform("app");
-    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    let (registry, _) = FakeRegistry::with_app().await;
     let archway = Setup::in_front_of(&registry).start().await;
     registry.close().await;
     let answer = archway.client().manifest("team/app", "v1").await;
@@ -32,13 +30,10 @@ async fn it_is_alive_and_ready_while_an_upstream_is_down() {
 
 #[tokio::test]
 async fn the_metrics_count_requests_by_outcome() {
-    let content = images::multi_platform("app");
-    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    let (registry, _) = FakeRegistry::with_app().await;
     let archway = Setup::in_front_of(&registry).start().await;
     let pulled = archway.client().pull("team/app", "v1").await;
-    for part in &pulled.parts {
-        archway.stores(part).await;
-    }
+    archway.stores_all(&pulled).await;
     archway.client().pull("team/app", "v1").await;
     let answer = archway.admin().get("/metrics").await.expect(200);
     let text = answer.text();
@@ -91,8 +86,7 @@ async fn no_client_can_make_the_metrics_grow() {
 
 #[tokio::test]
 async fn every_request_has_one_line_in_the_access_log() {
-    let content = images::multi_platform("app");
-    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    let (registry, content) = FakeRegistry::with_app().await;
     let archway = Setup::in_front_of(&registry).start().await;
     let client = archway.client().with("user-agent", "the-test/1");
     let blob = content.blobs[1].digest();

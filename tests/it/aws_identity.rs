@@ -3,12 +3,11 @@
 
 use integration_tests::auth::{Auth, EcrToken, Expired, Login, TokenService};
 use integration_tests::aws::identity::{Identity, Key, Proof};
-use integration_tests::aws::{self, EcrApi, Service};
-use integration_tests::images::{self, Content};
+use integration_tests::aws::{self, ECR_HOST, EcrApi, Service};
+use integration_tests::images::Content;
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
 
-const ECR: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
 const ROLE: &str = "arn:aws:iam::123456789012:role/pull";
 const KEY: Key = Key {
     id: "ASIAGIVENKEY00000000",
@@ -25,10 +24,8 @@ struct Front {
 
 impl Front {
     async fn expecting(key: &str) -> Self {
-        let content = images::multi_platform("app");
-        let registry = FakeRegistry::with("team/app", "v1", &content).await;
         let token = EcrToken::new(Expired::Forbidden);
-        registry.require(Auth::Ecr(token.clone()));
+        let (registry, content) = FakeRegistry::with_app_for(Auth::Ecr(token.clone())).await;
         let api = EcrApi::start(token).await;
         api.expect_key(key);
         Self {
@@ -40,12 +37,21 @@ impl Front {
 
     /// The config, with more keys for ECR.
     fn setup(&self, keys: &str) -> Setup {
-        let endpoint = self.api.url();
-        let lines = format!("auth = {{ ecr = {{ endpoint = \"{endpoint}\"{keys} }} }}");
-        Setup::new()
-            .top(&format!("default_upstream = \"{ECR}\""))
-            .upstream_with(ECR, &self.registry, &lines)
-            .log_level("trace")
+        Setup::in_front_of_as(ECR_HOST, &self.registry, &self.api.auth(keys)).log_level("trace")
+    }
+
+    /// An STS that gives [`ROLE`] to whoever brings the id that is `wanted`, and an Archway that brings `brought`.
+    async fn with_role(&self, wanted: &'static str, brought: &str) -> (Identity, Archway) {
+        let proof = Proof::Signed(aws::ACCESS_KEY_ID, wanted);
+        let sts = Identity::sts(ROLE, proof, KEY).await;
+        let keys = format!(", role_arn = \"{ROLE}\", external_id = \"{brought}\"");
+        let archway = self
+            .setup(&keys)
+            .aws_credentials()
+            .env("AWS_ENDPOINT_URL_STS", sts.url())
+            .start()
+            .await;
+        (sts, archway)
     }
 
     async fn pulls(&self, archway: &Archway) {
@@ -69,15 +75,10 @@ impl Front {
     }
 }
 
-fn with_environment(setup: Setup) -> Setup {
-    let pairs = aws::environment().into_iter();
-    pairs.fold(setup, |setup, (key, value)| setup.env(key, value))
-}
-
 #[tokio::test]
 async fn the_environment_names_the_identity() {
     let front = Front::expecting(aws::ACCESS_KEY_ID).await;
-    let archway = with_environment(front.setup("")).start().await;
+    let archway = front.setup("").aws_credentials().start().await;
     front.pulls(&archway).await;
 }
 
@@ -161,13 +162,7 @@ async fn an_instances_role_comes_from_its_metadata_service() {
 #[tokio::test]
 async fn a_role_is_taken_with_its_external_id_on_top_of_the_identity() {
     let front = Front::expecting(KEY.id).await;
-    let proof = Proof::Signed(aws::ACCESS_KEY_ID, "archway-4711");
-    let sts = Identity::sts(ROLE, proof, KEY).await;
-    let keys = format!(", role_arn = \"{ROLE}\", external_id = \"archway-4711\"");
-    let archway = with_environment(front.setup(&keys))
-        .env("AWS_ENDPOINT_URL_STS", sts.url())
-        .start()
-        .await;
+    let (_sts, archway) = front.with_role("archway-4711", "archway-4711").await;
     front.pulls(&archway).await;
     front.saw_the_session();
 }
@@ -175,13 +170,7 @@ async fn a_role_is_taken_with_its_external_id_on_top_of_the_identity() {
 #[tokio::test]
 async fn a_role_that_is_refused_is_named_in_the_error() {
     let front = Front::expecting(KEY.id).await;
-    let proof = Proof::Signed(aws::ACCESS_KEY_ID, "another");
-    let sts = Identity::sts(ROLE, proof, KEY).await;
-    let keys = format!(", role_arn = \"{ROLE}\", external_id = \"archway-4711\"");
-    let archway = with_environment(front.setup(&keys))
-        .env("AWS_ENDPOINT_URL_STS", sts.url())
-        .start()
-        .await;
+    let (_sts, archway) = front.with_role("another", "archway-4711").await;
     archway
         .client()
         .manifest("team/app", "v1")
@@ -253,7 +242,7 @@ async fn a_metadata_service_out_of_reach_brings_the_hint_about_hops() {
 async fn a_missing_permission_is_told_by_the_action_that_lacks() {
     let front = Front::expecting(aws::ACCESS_KEY_ID).await;
     front.api.deny();
-    let archway = with_environment(front.setup("")).start().await;
+    let archway = front.setup("").aws_credentials().start().await;
     archway
         .client()
         .manifest("team/app", "v1")
@@ -265,13 +254,13 @@ async fn a_missing_permission_is_told_by_the_action_that_lacks() {
 #[tokio::test]
 async fn one_token_serves_all_accounts_of_a_region() {
     let front = Front::expecting(aws::ACCESS_KEY_ID).await;
-    let endpoint = front.api.url();
-    let lines = format!("auth = {{ ecr = {{ endpoint = \"{endpoint}\" }} }}");
-    let other = ECR.replace("123456789012", "210987654321");
-    let setup = front
+    let other = ECR_HOST.replace("123456789012", "210987654321");
+    let archway = front
         .setup("")
-        .upstream_with(&other, &front.registry, &lines);
-    let archway = with_environment(setup).start().await;
+        .upstream_with(&other, &front.registry, &front.api.auth(""))
+        .aws_credentials()
+        .start()
+        .await;
     front.pulls(&archway).await;
     let path = format!("/v2/{other}/team/app/manifests/v1");
     archway.client().get(&path).await.expect(200);
@@ -284,12 +273,12 @@ async fn signed_in_ecr_public_takes_its_token_to_the_realm() {
     let api = EcrApi::start_as(Service::Public, token.clone()).await;
     let login = Login::new("AWS", &token.password());
     let tokens = TokenService::start(Some(login)).await;
-    let content = images::multi_platform("app");
-    let registry = FakeRegistry::with("team/app", "v1", &content).await;
-    registry.require(Auth::Bearer(tokens.clone()));
-    let setup = Setup::in_front_of_with(&registry, "auth = \"ecr-public\"")
-        .env("AWS_ENDPOINT_URL_ECR_PUBLIC", api.url());
-    let archway = with_environment(setup).start().await;
+    let (registry, _) = FakeRegistry::with_app_for(Auth::Bearer(tokens.clone())).await;
+    let archway = Setup::in_front_of_with(&registry, "auth = \"ecr-public\"")
+        .env("AWS_ENDPOINT_URL_ECR_PUBLIC", api.url())
+        .aws_credentials()
+        .start()
+        .await;
     archway.client().pull("team/app", "v1").await;
     assert_eq!((api.calls(), tokens.log().all().len()), (1, 1));
     assert!(

@@ -45,6 +45,14 @@ impl Stage {
         stage
     }
 
+    /// The same after a restart of the server, whether or not it ran.
+    async fn restarted(self) -> Self {
+        Self {
+            archway: self.archway.restart().await,
+            ..self
+        }
+    }
+
     async fn stop(&mut self) {
         self.archway.terminate();
         self.archway.ended().await;
@@ -62,9 +70,7 @@ impl Stage {
 
 async fn pull(archway: &Archway, repository: &str, tag: &str) -> Pulled {
     let pulled = archway.client().pull(repository, tag).await;
-    for part in &pulled.parts {
-        archway.stores(part).await;
-    }
+    archway.stores_all(&pulled).await;
     pulled
 }
 
@@ -87,6 +93,12 @@ fn said(output: &Output, code: i32) -> String {
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{out}{err}");
     out
+}
+
+/// What becomes of `archway cache WORDS -o json`.
+async fn asked(archway: &Archway, words: &[&str]) -> Output {
+    let words = [words, &["-o", "json"]].concat();
+    archway.cache_command(&words).await
 }
 
 #[track_caller]
@@ -124,7 +136,7 @@ async fn an_empty_cache_has_nothing_wrong_and_nothing_in_it() {
     let mut archway = Setup::in_front_of(&registry).start().await;
     archway.terminate();
     archway.ended().await;
-    let verified = json(&archway.cache_command(&["verify", "-o", "json"]).await, 0);
+    let verified = json(&asked(&archway, &["verify"]).await, 0);
     assert_eq!(
         (
             verified["files"].as_u64(),
@@ -132,11 +144,11 @@ async fn an_empty_cache_has_nothing_wrong_and_nothing_in_it() {
         ),
         (Some(0), Some(0))
     );
-    let listed = json(&archway.cache_command(&["ls", "-o", "json"]).await, 0);
+    let listed = json(&asked(&archway, &["ls"]).await, 0);
     assert_eq!(listed["blobs"].as_array().map(Vec::len), Some(0));
-    let used = json(&archway.cache_command(&["du", "-o", "json"]).await, 0);
+    let used = json(&asked(&archway, &["du"]).await, 0);
     assert_eq!(used["bytes"], 0);
-    let cleaned = json(&archway.cache_command(&["gc", "-o", "json"]).await, 0);
+    let cleaned = json(&asked(&archway, &["gc"]).await, 0);
     assert_eq!(cleaned["rows_dropped"], 0);
     assert_eq!(cleaned["index_rebuilt"], false);
 }

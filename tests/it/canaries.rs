@@ -6,7 +6,7 @@ use std::fmt::Write;
 use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use integration_tests::auth::{Auth, EcrToken, Expired, Login, TokenService};
-use integration_tests::aws::{self, EcrApi};
+use integration_tests::aws::{self, ECR_HOST, EcrApi};
 use integration_tests::faults::{Fault, On};
 use integration_tests::images::{self, Content};
 use integration_tests::proxy::{Archway, Setup};
@@ -15,7 +15,6 @@ use integration_tests::registry::{Blobs, FakeRegistry};
 use integration_tests::server::{Server, full};
 use tempfile::TempDir;
 
-const ECR: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
 const TALKATIVE: &str = "trace,aws_config=trace,aws_smithy_runtime=trace,aws_sdk_ecr=trace,hyper=trace,\
                          hyper_util=trace,h2=trace,reqwest=trace,rustls=trace,proxy::upstream=trace";
 
@@ -100,19 +99,15 @@ impl Aviary {
             "auth = {{ username = \"me\", password_file = \"{}\" }}",
             file.display()
         );
-        let ecr = format!("auth = {{ ecr = {{ endpoint = \"{}\" }} }}", self.api.url());
-        let setup = Setup::new()
-            .top(&format!("default_upstream = \"{ECR}\""))
-            .upstream_with(ECR, &self.ecr, &ecr)
+        Setup::in_front_of_as(ECR_HOST, &self.ecr, &self.api.auth(""))
+            .aws_credentials()
             .upstream_with("bearer.test", &self.bearer, &login)
             .upstream_with("identity.test", &self.identity, "auth = \"docker-config\"")
             .upstream_with("hostile.test", &self.hostile, &login)
             .upstream_at("echo.test", &[echo.url()], &login)
             .log_level(TALKATIVE)
             .env("AWS_SESSION_TOKEN", SESSION)
-            .env("DOCKER_CONFIG", self.folder.path().display());
-        let environment = aws::environment().into_iter();
-        environment.fold(setup, |setup, (key, value)| setup.env(key, value))
+            .env("DOCKER_CONFIG", self.folder.path().display())
     }
 
     /// What every path of every upstream answers, present and absent, GET, HEAD and PUT.
@@ -126,7 +121,7 @@ impl Aviary {
         let root = self.content.root().digest;
         let blob = self.content.blobs[0].digest();
         for host in [
-            ECR,
+            ECR_HOST,
             "bearer.test",
             "identity.test",
             "hostile.test",

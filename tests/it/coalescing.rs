@@ -18,12 +18,7 @@ async fn with_blob(blob: &Blob) -> (FakeRegistry, Archway, String) {
 }
 
 async fn with_blob_and(blob: &Blob, lines: &str) -> (FakeRegistry, Archway, String) {
-    let registry = FakeRegistry::start().await;
-    registry.push(
-        "team/app",
-        "v1",
-        &images::of_blobs(std::slice::from_ref(blob)),
-    );
+    let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(blob)).await;
     let archway = Setup::in_front_of_with(&registry, lines).start().await;
     (registry, archway, blob_path("team/app", blob.digest()))
 }
@@ -69,9 +64,7 @@ async fn fifty_clients_on_a_cold_blob_cost_one_download_whoever_leaves_or_crawls
 async fn every_client_reads_what_the_fill_has_written_so_far() {
     let blob = Blob::from(BigBlob::new("growing", 8 * MIB));
     let (registry, archway, path) = with_blob(&blob).await;
-    let gate = Gate::new();
-    let fault = Fault::HoldBody(4 * MIB, gate.clone());
-    registry.faults().add(On::path("/blobs/"), fault);
+    let gate = registry.faults().hold_body(On::path("/blobs/"), 4 * MIB);
 
     let mut first = archway.client().open(Method::GET, &path).await;
     first.read_to(3 * MIB, &blob, 0).await;
@@ -89,9 +82,7 @@ async fn every_client_reads_what_the_fill_has_written_so_far() {
 async fn the_download_goes_on_when_every_client_has_left() {
     let blob = Blob::from(BigBlob::new("left alone", 8 * MIB));
     let (registry, archway, path) = with_blob(&blob).await;
-    let gate = Gate::new();
-    let fault = Fault::HoldBody(2 * MIB, gate.clone());
-    registry.faults().add(On::path("/blobs/"), fault);
+    let gate = registry.faults().hold_body(On::path("/blobs/"), 2 * MIB);
 
     let mut only = archway.client().open(Method::GET, &path).await;
     only.read_to(MIB, &blob, 0).await;
@@ -117,9 +108,7 @@ async fn the_download_goes_on_when_every_client_has_left() {
 async fn a_follower_of_a_client_that_left_gets_everything() {
     let blob = Blob::from(BigBlob::new("first leaves", 8 * MIB));
     let (registry, archway, path) = with_blob(&blob).await;
-    let gate = Gate::new();
-    let fault = Fault::HoldBody(2 * MIB, gate.clone());
-    registry.faults().add(On::path("/blobs/"), fault);
+    let gate = registry.faults().hold_body(On::path("/blobs/"), 2 * MIB);
 
     let mut first = archway.client().open(Method::GET, &path).await;
     first.read_to(MIB, &blob, 0).await;
@@ -161,9 +150,9 @@ async fn two_blobs_fill_side_by_side() {
     let registry = FakeRegistry::start().await;
     let blobs = ["one", "two"].map(|name| Blob::from(noise(name, 500_000)));
     registry.push("team/app", "v1", &images::of_blobs(&blobs));
-    let gate = Gate::new();
-    let hold = Fault::HoldBody(100_000, gate.clone());
-    registry.faults().add(On::path(blobs[0].digest()), hold);
+    let gate = registry
+        .faults()
+        .hold_body(On::path(blobs[0].digest()), 100_000);
     let archway = Setup::in_front_of(&registry).start().await;
     let waiting = archway
         .client()

@@ -10,12 +10,7 @@ use integration_tests::wait::within;
 const MIB: u64 = 1 << 20;
 
 async fn stored(blob: &Blob) -> (FakeRegistry, Archway, String) {
-    let registry = FakeRegistry::start().await;
-    registry.push(
-        "team/app",
-        "v1",
-        &images::of_blobs(std::slice::from_ref(blob)),
-    );
+    let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(blob)).await;
     let archway = Setup::in_front_of(&registry).start().await;
     let path = blob_path("team/app", blob.digest());
     pull(&archway, &path, blob).await;

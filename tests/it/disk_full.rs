@@ -10,7 +10,7 @@ use std::process::Command;
 use futures_util::future::join_all;
 use http::Method;
 use integration_tests::client::{End, blob_path};
-use integration_tests::faults::{Fault, Gate, On};
+use integration_tests::faults::On;
 use integration_tests::images::{self, BigBlob, Blob};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
@@ -58,12 +58,7 @@ impl Drop for Small {
 }
 
 async fn site(blob: &Blob) -> (FakeRegistry, Archway, Small) {
-    let registry = FakeRegistry::start().await;
-    registry.push(
-        "team/app",
-        "v1",
-        &images::of_blobs(std::slice::from_ref(blob)),
-    );
+    let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(blob)).await;
     let mut archway = Setup::in_front_of(&registry)
         .cache("min_free = \"1MiB\"")
         .start()
@@ -90,9 +85,7 @@ async fn stores_again(archway: &Archway, blob: &Blob, filler: &Path) {
 async fn a_disk_that_fills_up_in_mid_fill_costs_no_client_its_bytes() {
     let blob = Blob::from(BigBlob::new("to the brim", SIZE));
     let (registry, archway, small) = site(&blob).await;
-    let gate = Gate::new();
-    let hold = Fault::HoldBody(SIZE / 4, gate.clone());
-    registry.faults().add(On::path("/blobs/"), hold);
+    let gate = registry.faults().hold_body(On::path("/blobs/"), SIZE / 4);
     let clients = join_all((0..3).map(|_| pull(&archway, &blob)));
     let disk = async {
         gate.arrived().await;

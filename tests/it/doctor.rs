@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue};
 use integration_tests::auth::{Auth, EcrToken, Expired, Login, TokenService};
-use integration_tests::aws::{self, EcrApi};
+use integration_tests::aws::{ECR_HOST, EcrApi};
 use integration_tests::faults::{Fault, On};
 use integration_tests::images;
 use integration_tests::proxy::Setup;
@@ -14,8 +14,6 @@ use integration_tests::registry::{Blobs, FakeRegistry};
 use integration_tests::server::{Server, full};
 use integration_tests::tls_front::{Authority, Clients, TlsFront};
 use serde_json::Value;
-
-const ECR: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
 
 async fn registry() -> FakeRegistry {
     FakeRegistry::with("team/app", "v1", &images::multi_platform("app")).await
@@ -73,12 +71,7 @@ async fn a_good_upstream_is_found_good_in_every_respect() {
     budget("ratelimit-limit", "100;w=21600");
     budget("ratelimit-remaining", "76;w=21600");
     let api = EcrApi::start(token).await;
-    let lines = format!("auth = {{ ecr = {{ endpoint = \"{}\" }} }}", api.url());
-    let setup = Setup::new()
-        .top(&format!("default_upstream = \"{ECR}\""))
-        .upstream_with(ECR, &registry, &lines);
-    let environment = aws::environment().into_iter();
-    let setup = environment.fold(setup, |setup, (key, value)| setup.env(key, value));
+    let setup = Setup::in_front_of_as(ECR_HOST, &registry, &api.auth("")).aws_credentials();
     let (code, checks) = checks(setup, &["--image", "team/app:v1"]).await;
     let statuses: Vec<_> = checks.iter().map(|check| (&*check.0, &*check.1)).collect();
     let expected = [
@@ -166,9 +159,7 @@ async fn a_realm_that_hands_out_tokens_lets_in_and_one_that_is_gone_fails() {
 #[tokio::test]
 async fn without_an_aws_identity_the_check_says_what_was_tried() {
     let registry = registry().await;
-    let setup = Setup::new()
-        .top(&format!("default_upstream = \"{ECR}\""))
-        .upstream(ECR, &registry);
+    let setup = Setup::in_front_of_as(ECR_HOST, &registry, "");
     let (code, checks) = checks(setup, &[]).await;
     let (status, detail) = found(&checks, "auth");
     assert_eq!((code, status), (Some(1), "failed"));

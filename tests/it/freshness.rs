@@ -287,9 +287,7 @@ async fn a_cached_digest_needs_no_upstream_however_old() {
     let lines = format!("{SHORT}\nstale_if_error = \"50ms\"");
     let (registry, archway) = with(&lines).await;
     let pulled = archway.client().pull("team/app", "v1").await;
-    for part in &pulled.parts {
-        archway.stores(part).await;
-    }
+    archway.stores_all(&pulled).await;
     registry.close().await;
     until(
         &archway,

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use integration_tests::client::{Client, IMAGES_ONLY, raw};
-use integration_tests::images::{self, Content};
+use integration_tests::images;
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
 
@@ -39,20 +39,6 @@ const CLIENTS: [(&str, &str, bool); 12] = [
     ("regclient", "regclient/regctl (v0.9.2)", false),
 ];
 
-async fn registry() -> (FakeRegistry, Content) {
-    let content = images::multi_platform("app");
-    (
-        FakeRegistry::with("team/app", "v1", &content).await,
-        content,
-    )
-}
-
-/// What the answer says about platform and source; empty where the index came.
-async fn said(client: &Client, path: &str) -> String {
-    let answer = client.get(path).await.expect(200);
-    answer.header("archway-platform").to_owned()
-}
-
 /// Believes proxies at 127.0.0.2 and takes clients of 192.0.2.0/24 for arm/v7 and those of 198.51.100.0/24 for nothing.
 async fn behind_proxies(registry: &FakeRegistry, listener: &str) -> Archway {
     Setup::in_front_of_with(registry, "resolve = \"always\"")
@@ -67,7 +53,7 @@ async fn behind_proxies(registry: &FakeRegistry, listener: &str) -> Archway {
 
 #[tokio::test]
 async fn of_twelve_clients_three_tell_their_platform_and_the_others_get_the_index() {
-    let (registry, content) = registry().await;
+    let (registry, content) = FakeRegistry::with_app().await;
     let lines = "resolve = \"always\"\nplatform = \"linux/arm/v7\"";
     let archway = Setup::in_front_of_with(&registry, lines).start().await;
     for (name, agent, tells) in CLIENTS {
@@ -85,30 +71,30 @@ async fn of_twelve_clients_three_tell_their_platform_and_the_others_get_the_inde
         } else {
             "linux/arm/v7; source=default"
         };
-        assert_eq!(said(&old, TAG).await, source, "{name}");
+        assert_eq!(old.platform_said(TAG).await, source, "{name}");
     }
 }
 
 #[tokio::test]
 async fn a_forwarded_address_counts_from_trusted_proxies_alone() {
-    let (registry, _) = registry().await;
+    let (registry, _) = FakeRegistry::with_app().await;
     let archway = behind_proxies(&registry, "").await;
     let from = |ip: &str, forwarded: &str| {
         let ip: IpAddr = ip.parse().expect("an address");
         Client::from_address(&archway.url(), ip).with("x-forwarded-for", forwarded)
     };
     assert_eq!(
-        said(&from("127.0.0.2", "192.0.2.7"), TAG).await,
+        from("127.0.0.2", "192.0.2.7").platform_said(TAG).await,
         "linux/arm/v7; source=address"
     );
-    assert_eq!(said(&from("127.0.0.3", "192.0.2.7"), TAG).await, "");
+    assert_eq!(from("127.0.0.3", "192.0.2.7").platform_said(TAG).await, "");
     let forged = from("127.0.0.2", "192.0.2.7, 203.0.113.5");
-    assert_eq!(said(&forged, TAG).await, "", "the last hop counts");
+    assert_eq!(forged.platform_said(TAG).await, "", "the last hop counts");
 }
 
 #[tokio::test]
 async fn all_in_the_address_table_is_the_index_for_a_client_that_takes_none_too() {
-    let (registry, content) = registry().await;
+    let (registry, content) = FakeRegistry::with_app().await;
     let archway = behind_proxies(&registry, "").await;
     let ip: IpAddr = "127.0.0.2".parse().expect("an address");
     let client = Client::from_address(&archway.url(), ip)
@@ -119,7 +105,7 @@ async fn all_in_the_address_table_is_the_index_for_a_client_that_takes_none_too(
 
 #[tokio::test]
 async fn the_proxy_protocol_tells_the_client_where_the_proxy_is_trusted() {
-    let (registry, _) = registry().await;
+    let (registry, _) = FakeRegistry::with_app().await;
     let setup = |trusted: &str| {
         Setup::in_front_of_with(&registry, "resolve = \"always\"")
             .listener("127.0.0.1", "proxy_protocol = true")
@@ -153,7 +139,7 @@ async fn the_proxy_protocol_tells_the_client_where_the_proxy_is_trusted() {
 
 #[tokio::test]
 async fn all_on_a_listener_is_an_explicit_wish_for_the_index() {
-    let (registry, content) = registry().await;
+    let (registry, content) = FakeRegistry::with_app().await;
     let archway = Setup::in_front_of(&registry)
         .listener("127.0.0.1", "platform = \"all\"")
         .start()
@@ -171,18 +157,24 @@ async fn all_on_a_listener_is_an_explicit_wish_for_the_index() {
 
 #[tokio::test]
 async fn a_repositorys_rule_goes_before_its_upstreams() {
-    let (registry, content) = registry().await;
+    let (registry, content) = FakeRegistry::with_app().await;
     registry.push("other/app", "v1", &content);
     let lines = "resolve = \"needed\"\nplatform = \"linux/amd64\"\n\
                  repositories.\"team/*\" = { resolve = \"always\", platform = \"linux/arm/v7\" }";
     let archway = Setup::in_front_of_with(&registry, lines).start().await;
     let dockerd = archway.client().with("user-agent", DOCKERD);
     let other = "/v2/other/app/manifests/v1";
-    assert_eq!(said(&dockerd, TAG).await, "linux/arm64; source=user-agent");
-    assert_eq!(said(&dockerd, other).await, "");
+    assert_eq!(
+        dockerd.platform_said(TAG).await,
+        "linux/arm64; source=user-agent"
+    );
+    assert_eq!(dockerd.platform_said(other).await, "");
     let old = archway.client().accepting(&IMAGES_ONLY);
-    assert_eq!(said(&old, TAG).await, "linux/arm/v7; source=default");
-    assert_eq!(said(&old, other).await, "linux/amd64; source=default");
+    assert_eq!(old.platform_said(TAG).await, "linux/arm/v7; source=default");
+    assert_eq!(
+        old.platform_said(other).await,
+        "linux/amd64; source=default"
+    );
 }
 
 #[tokio::test]
@@ -223,7 +215,7 @@ const SAID: [&str; 4] = ["", "linux/arm64", "all", "li nux//"];
 
 #[tokio::test]
 async fn whatever_hints_come_an_index_is_never_changed_by_a_byte() {
-    let (registry, content) = registry().await;
+    let (registry, content) = FakeRegistry::with_app().await;
     for mode in ["needed", "explicit", "always"] {
         let lines = format!("resolve = \"{mode}\"");
         let archway = Setup::in_front_of_with(&registry, &lines).start().await;

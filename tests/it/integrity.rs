@@ -17,12 +17,7 @@ fn blob_of(size: u64) -> Blob {
 }
 
 async fn with_blob(blob: &Blob) -> (FakeRegistry, Archway) {
-    let registry = FakeRegistry::start().await;
-    registry.push(
-        "team/app",
-        "v1",
-        &images::of_blobs(std::slice::from_ref(blob)),
-    );
+    let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(blob)).await;
     let archway = Setup::in_front_of(&registry).start().await;
     (registry, archway)
 }

@@ -25,6 +25,7 @@ mod index_properties;
 mod integrity;
 mod inventory;
 mod isolation;
+mod negotiation;
 mod outages;
 mod parallel;
 mod platform_hints;

@@ -13,12 +13,7 @@ const MIB: u64 = 1 << 20;
 const SIZE: u64 = 60 * MIB;
 
 async fn site(blob: &Blob, lines: &str) -> (FakeRegistry, Archway, String) {
-    let registry = FakeRegistry::start().await;
-    registry.push(
-        "team/app",
-        "v1",
-        &images::of_blobs(std::slice::from_ref(blob)),
-    );
+    let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(blob)).await;
     let archway = Setup::in_front_of_with(&registry, lines).start().await;
     (registry, archway, blob_path("team/app", blob.digest()))
 }

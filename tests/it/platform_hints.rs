@@ -3,27 +3,12 @@
 use std::net::IpAddr;
 
 use integration_tests::client::{Client, IMAGES_ONLY};
-use integration_tests::images::{self, Content};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
 use manifest_model::{Algorithm, Choice, Manifest, Matcher, Platform, choose};
 
 const TAG: &str = "/v2/team/app/manifests/v1";
 const CRIO_AMD64: &str = "cri-o/1.36.3 go/go1.26.1 os/linux arch/amd64";
-
-async fn registry() -> (FakeRegistry, Content) {
-    let content = images::multi_platform("app");
-    (
-        FakeRegistry::with("team/app", "v1", &content).await,
-        content,
-    )
-}
-
-/// What the answer says about platform and source; empty where the index came.
-async fn said(client: &Client, path: &str) -> String {
-    let answer = client.get(path).await.expect(200);
-    answer.header("archway-platform").to_owned()
-}
 
 async fn everything(registry: &FakeRegistry) -> Archway {
     Setup::in_front_of_with(
@@ -43,7 +28,7 @@ async fn everything(registry: &FakeRegistry) -> Archway {
 
 #[tokio::test]
 async fn every_source_of_the_table_is_heard() {
-    let (registry, _) = registry().await;
+    let (registry, _) = FakeRegistry::with_app().await;
     let archway = everything(&registry).await;
     let url = archway.url();
     let plain = Client::new(&url);
@@ -97,13 +82,13 @@ async fn every_source_of_the_table_is_heard() {
         (plain.clone(), TAG, ""),
     ];
     for (client, path, expected) in cases {
-        assert_eq!(said(&client, path).await, expected);
+        assert_eq!(client.platform_said(path).await, expected);
     }
 }
 
 #[tokio::test]
 async fn the_first_source_of_the_table_wins() {
-    let (registry, _) = registry().await;
+    let (registry, _) = FakeRegistry::with_app().await;
     let archway = everything(&registry).await;
     let url = archway.url();
     let address: IpAddr = "127.0.0.3".parse().expect("an address");
@@ -111,25 +96,31 @@ async fn the_first_source_of_the_table_wins() {
     let header = Client::from_address(&url, address)
         .with("user-agent", CRIO_AMD64)
         .with("archway-platform", "linux/arm64");
-    assert_eq!(said(&header, TAG).await, "linux/arm64; source=header");
+    assert_eq!(
+        header.platform_said(TAG).await,
+        "linux/arm64; source=header"
+    );
     let agent = Client::from_address(&url, address).with("user-agent", CRIO_AMD64);
-    assert_eq!(said(&agent, TAG).await, "linux/amd64; source=user-agent");
+    assert_eq!(
+        agent.platform_said(TAG).await,
+        "linux/amd64; source=user-agent"
+    );
 }
 
 #[tokio::test]
 async fn explicit_sources_that_agree_are_named_by_the_first() {
-    let (registry, _) = registry().await;
+    let (registry, _) = FakeRegistry::with_app().await;
     let archway = everything(&registry).await;
     let listener = archway.url_at("127.0.0.2");
     let both = Client::new(&listener).with("archway-platform", "linux/aarch64");
-    assert_eq!(said(&both, TAG).await, "linux/arm64; source=header");
+    assert_eq!(both.platform_said(TAG).await, "linux/arm64; source=header");
     let three = both.with_query("platform", "linux/arm64/v8");
-    assert_eq!(said(&three, TAG).await, "linux/arm64; source=query");
+    assert_eq!(three.platform_said(TAG).await, "linux/arm64; source=query");
 }
 
 #[tokio::test]
 async fn explicit_sources_that_disagree_are_a_400_that_names_both() {
-    let (registry, _) = registry().await;
+    let (registry, _) = FakeRegistry::with_app().await;
     let archway = everything(&registry).await;
     let (url, listener) = (archway.url(), archway.url_at("127.0.0.2"));
     let amd64 = |client: Client| client.with("archway-platform", "linux/amd64");
@@ -168,14 +159,14 @@ async fn explicit_sources_that_disagree_are_a_400_that_names_both() {
 
 #[tokio::test]
 async fn one_source_that_speaks_twice_has_to_agree_with_itself() {
-    let (registry, _) = registry().await;
+    let (registry, _) = FakeRegistry::with_app().await;
     let archway = everything(&registry).await;
     let twice = |second| {
         let first = archway.client().with("archway-platform", "linux/arm64");
         first.with("archway-platform", second)
     };
     assert_eq!(
-        said(&twice("linux/aarch64"), TAG).await,
+        twice("linux/aarch64").platform_said(TAG).await,
         "linux/arm64; source=header"
     );
     twice("linux/amd64").get(TAG).await.expect(400);
@@ -183,7 +174,7 @@ async fn one_source_that_speaks_twice_has_to_agree_with_itself() {
 
 #[tokio::test]
 async fn a_platform_that_cannot_be_parsed_is_a_400() {
-    let (registry, _) = registry().await;
+    let (registry, _) = FakeRegistry::with_app().await;
     let archway = everything(&registry).await;
     let plain = archway.client();
     let long = format!("linux/{}", "a".repeat(300));
@@ -207,7 +198,7 @@ async fn a_platform_that_cannot_be_parsed_is_a_400() {
 
 #[tokio::test]
 async fn an_unparsable_user_agent_is_no_hint_and_no_error() {
-    let (registry, content) = registry().await;
+    let (registry, content) = FakeRegistry::with_app().await;
     let archway = everything(&registry).await;
     for agent in [
         "buildkit/v0.23 os/linux arch/arm64",
@@ -221,7 +212,7 @@ async fn an_unparsable_user_agent_is_no_hint_and_no_error() {
 
 #[tokio::test]
 async fn host_on_a_listener_means_this_machines_platform() {
-    let (registry, content) = registry().await;
+    let (registry, content) = FakeRegistry::with_app().await;
     let archway = Setup::in_front_of(&registry)
         .listener("127.0.0.1", "platform = \"host\"")
         .start()
@@ -245,7 +236,7 @@ async fn host_on_a_listener_means_this_machines_platform() {
 
 #[tokio::test]
 async fn the_access_log_names_platform_and_source() {
-    let (registry, _) = registry().await;
+    let (registry, _) = FakeRegistry::with_app().await;
     let archway = everything(&registry).await;
     let client = archway.client().with("archway-platform", "linux/arm64");
     client.get(TAG).await.expect(200);

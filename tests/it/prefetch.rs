@@ -2,7 +2,7 @@
 
 use http::Method;
 use integration_tests::client::{End, blob_path};
-use integration_tests::faults::{Fault, Gate, On};
+use integration_tests::faults::On;
 use integration_tests::images::{self, Content, Flavor};
 use integration_tests::proxy::{self, Archway, Setup};
 use integration_tests::registry::FakeRegistry;
@@ -57,10 +57,10 @@ fn has_any(archway: &Archway, content: &Content, platform: &str) -> bool {
     blobs.iter().any(|digest| archway.has_stored(digest))
 }
 
-async fn metric(archway: &Archway, name: &str) -> u64 {
-    let text = archway.admin().get("/metrics").await.expect(200).text();
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    line.map_or(0, |value| value.trim().parse().expect("a number"))
+/// An Archway that learns from what is pulled.
+async fn learning(registry: &FakeRegistry) -> Archway {
+    let setup = Setup::in_front_of(registry).prefetch(LEARNED);
+    setup.start().await
 }
 
 /// Repositories `app00`, ... each with an image for three platforms; `version` makes them differ.
@@ -123,21 +123,18 @@ async fn layers_begin_to_arrive_when_their_manifest_is_asked_for() {
     let (one, two) = (single("one"), single("two"));
     registry.push("one", "v1", &one);
     registry.push("two", "v1", &two);
-    let archway = Setup::in_front_of(&registry)
-        .prefetch(LEARNED)
-        .start()
-        .await;
+    let archway = learning(&registry).await;
     pull(&archway, "one", &one, "linux/amd64").await;
     archway.client().manifest("two", "v1").await.expect(200);
     stores(&archway, &two, "linux/amd64").await;
     let warmed = r#"archway_prefetched_blobs_total{result="warmed"}"#;
     eventually("they are counted", async || {
-        (metric(&archway, warmed).await == 3).then_some(())
+        (archway.metric(warmed).await == Some(3)).then_some(())
     })
     .await;
     pull(&archway, "two", &two, "linux/amd64").await;
     let used = r#"archway_prefetched_blobs_total{result="used"}"#;
-    assert_eq!(metric(&archway, used).await, 3);
+    assert_eq!(archway.metric(used).await, Some(3));
     let (_, blobs) = image(&two, "linux/amd64");
     for digest in blobs {
         assert_eq!(registry.gets_of(&digest), 1, "downloaded once");
@@ -148,10 +145,7 @@ async fn layers_begin_to_arrive_when_their_manifest_is_asked_for() {
 async fn reading_manifests_teaches_nothing() {
     let registry = FakeRegistry::start().await;
     let all = push_all(&registry, 2, "one");
-    let archway = Setup::in_front_of(&registry)
-        .prefetch(LEARNED)
-        .start()
-        .await;
+    let archway = learning(&registry).await;
     let (name, content) = &all[0];
     let client = archway.client();
     client.manifest(name, "v1").await.expect(200);
@@ -176,10 +170,7 @@ async fn reading_manifests_teaches_nothing() {
 async fn a_hint_teaches_although_the_index_is_handed_out() {
     let registry = FakeRegistry::start().await;
     let all = push_all(&registry, 2, "one");
-    let archway = Setup::in_front_of(&registry)
-        .prefetch(LEARNED)
-        .start()
-        .await;
+    let archway = learning(&registry).await;
     let crio = archway.client().with("user-agent", CRIO_ARM64);
     let answer = crio.manifest(&all[0].0, "v1").await.expect(200);
     assert_eq!(answer.body, all[0].1.root().bytes);
@@ -223,11 +214,8 @@ async fn downloads_ahead_wait_while_clients_have_theirs() {
     pull(&archway, &all[0].0, &all[0].1, ARM64).await;
     // A client's download that does not end takes half of the slots.
     let (_, held) = image(&all[0].1, "linux/amd64");
-    let gate = Gate::new();
     let path = held[0].to_string();
-    registry
-        .faults()
-        .add(On::path(&path), Fault::HoldBody(100, gate.clone()));
+    let gate = registry.faults().hold_body(On::path(&path), 100);
     let slow = archway
         .client()
         .open(Method::GET, &blob_path(&all[0].0, &path))

@@ -1,7 +1,6 @@
 //! Promise 1, bytes, and the plain pull: cold, warm, by tag and by digest, HEAD as GET.
 
-use http::Method;
-use integration_tests::client::{Answer, Client, IMAGES_ONLY, blob_path, raw};
+use integration_tests::client::{Answer, blob_path};
 use integration_tests::faults::{Fault, On};
 use integration_tests::images::{self, Blob, Content, Flavor, noise};
 use integration_tests::proxy::Setup;
@@ -219,13 +218,8 @@ async fn sha512_names_manifests_and_blobs_too() {
 
 #[tokio::test]
 async fn an_empty_blob_is_a_blob() {
-    let registry = FakeRegistry::start().await;
     let empty = Blob::from(Vec::new());
-    registry.push(
-        "team/app",
-        "v1",
-        &images::of_blobs(std::slice::from_ref(&empty)),
-    );
+    let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(&empty)).await;
     let archway = Setup::in_front_of(&registry).start().await;
     for _ in ["cold", "warm"] {
         let answer = archway
@@ -239,71 +233,6 @@ async fn an_empty_blob_is_a_blob() {
         );
     }
     assert_eq!(registry.gets_of(&empty.digest()), 1);
-}
-
-#[tokio::test]
-async fn what_a_client_accepts_is_not_what_the_upstream_is_asked_for() {
-    let content = images::multi_platform("app");
-    let registry = FakeRegistry::with("team/app", "v1", &content).await;
-    let archway = Setup::in_front_of(&registry).start().await;
-    let picky = archway
-        .client()
-        .accepting(&IMAGES_ONLY)
-        .with("accept-encoding", "gzip, zstd");
-    let child = content.child("linux/amd64").digest;
-    picky.manifest("team/app", child).await.expect(200);
-    picky
-        .blob("team/app", content.blobs[1].digest())
-        .await
-        .expect(200);
-    let answer = archway
-        .client()
-        .manifest("team/app", "v1")
-        .await
-        .expect(200);
-    assert_eq!(answer.body, content.root().bytes);
-
-    for entry in registry.log().all() {
-        assert_eq!(
-            entry.header("accept-encoding"),
-            "identity",
-            "{}",
-            entry.path
-        );
-    }
-    let wanted = manifest_model::MediaType::MANIFESTS;
-    for entry in registry.log().of(&Method::GET, "/manifests/") {
-        let lines = entry.headers.get_all("accept").iter();
-        let lines: Vec<_> = lines.filter_map(|line| line.to_str().ok()).collect();
-        let accept = lines.join(",");
-        for one in &wanted {
-            assert!(accept.contains(one.as_str()), "{one} in {accept}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn no_body_is_content_encoded_whatever_the_client_offers() {
-    let content = images::multi_platform("app");
-    let registry = FakeRegistry::with("team/app", "v1", &content).await;
-    let archway = Setup::in_front_of(&registry).start().await;
-    let client = archway
-        .client()
-        .with("accept-encoding", "zstd;q=1.0, gzip;q=0.8, deflate;q=0.5");
-    let blob = &content.blobs[2];
-    for path in [
-        "/v2/team/app/manifests/v1",
-        &blob_path("team/app", blob.digest()),
-    ] {
-        for _ in ["cold", "warm"] {
-            let answer = client.get(path).await.expect(200);
-            assert!(!answer.headers.contains_key("content-encoding"), "{path}");
-            assert_eq!(
-                answer.header("content-length"),
-                answer.body.len().to_string()
-            );
-        }
-    }
 }
 
 #[tokio::test]
@@ -358,13 +287,8 @@ async fn the_digest_is_computed_and_not_believed() {
 
 #[tokio::test]
 async fn a_blob_of_unannounced_length_arrives_whole() {
-    let registry = FakeRegistry::start().await;
     let blob = Blob::from(noise("no length", 300_000));
-    registry.push(
-        "team/app",
-        "v1",
-        &images::of_blobs(std::slice::from_ref(&blob)),
-    );
+    let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(&blob)).await;
     registry.faults().add(On::path("/blobs/"), Fault::NoLength);
     let archway = Setup::in_front_of(&registry).start().await;
     for _ in ["cold", "warm"] {
@@ -377,39 +301,4 @@ async fn a_blob_of_unannounced_length_arrives_whole() {
         assert!(blob.holds_at(0, &answer.body));
     }
     assert_eq!(registry.gets_of(&blob.digest()), 1);
-}
-
-#[tokio::test]
-async fn a_known_etag_is_answered_without_a_body() {
-    let content = images::multi_platform("app");
-    let registry = FakeRegistry::with("team/app", "v1", &content).await;
-    let archway = Setup::in_front_of(&registry).start().await;
-    let root = content.root().digest;
-    let known = archway
-        .client()
-        .with("if-none-match", &format!("\"{root}\""));
-    for reference in ["v1".to_owned(), root.to_string()] {
-        let answer = known.manifest("team/app", &reference[..]).await.expect(304);
-        assert!(answer.body.is_empty());
-        assert_eq!(answer.header("etag"), format!("\"{root}\""));
-    }
-    let other = archway.client().with("if-none-match", "\"sha256:0\"");
-    other.manifest("team/app", "v1").await.expect(200);
-}
-
-#[tokio::test]
-async fn a_client_that_sends_no_accept_takes_everything() {
-    let content = images::multi_platform("app");
-    let registry = FakeRegistry::with("team/app", "v1", &content).await;
-    let archway = Setup::in_front_of(&registry).start().await;
-    let bare = "GET /v2/team/app/manifests/v1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    let answer = raw::exchange(archway.address(), bare.as_bytes()).await;
-    assert!(
-        answer.ends_with(&content.root().bytes),
-        "{}",
-        String::from_utf8_lossy(&answer)
-    );
-    let star = Client::new(&archway.url()).accepting(&["*/*"]);
-    let answer = star.manifest("team/app", "v1").await.expect(200);
-    assert_eq!(answer.body, content.root().bytes);
 }

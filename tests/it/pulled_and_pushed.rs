@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use integration_tests::auth::{Auth, EcrToken, Expired};
-use integration_tests::aws::{self, EcrApi};
+use integration_tests::aws::{ECR_HOST, EcrApi};
 use integration_tests::client::Client;
 use integration_tests::images::{self, Content, Flavor};
 use integration_tests::proxy::{self, Archway, Setup};
@@ -12,7 +12,6 @@ use integration_tests::wait::eventually;
 use serde_json::Value;
 
 const ACCOUNT: &str = "123456789012";
-const ECR: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
 const CHINA: &str = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn";
 /// 2023-11-14T22:13:20Z.
 const PUSHED: u64 = 1_700_000_000;
@@ -136,15 +135,12 @@ impl Front {
             registry.push("team/app", &format!("v{number:03}"), &content);
             contents.push(content);
         }
-        let endpoint = api.url();
-        let lines = format!("auth = {{ ecr = {{ endpoint = \"{endpoint}\" }} }}\n{keys}");
-        let setup = Setup::new()
-            .top(&format!("default_upstream = \"{host}\""))
-            .upstream_with(host, &registry, &lines)
-            .log_level("debug");
-        let environment = aws::environment().into_iter();
-        let setup = environment.fold(setup, |setup, (key, value)| setup.env(key, value));
-        let archway = setup.start().await;
+        let lines = format!("{}\n{keys}", api.auth(""));
+        let archway = Setup::in_front_of_as(host, &registry, &lines)
+            .aws_credentials()
+            .log_level("debug")
+            .start()
+            .await;
         for number in 0..images {
             let tag = format!("v{number:03}");
             let client = archway.client();
@@ -171,7 +167,7 @@ impl Front {
 
 #[tokio::test]
 async fn ecr_is_asked_once_when_images_were_pushed_also_in_china() {
-    for (host, region) in [(ECR, "us-east-1"), (CHINA, "cn-north-1")] {
+    for (host, region) in [(ECR_HOST, "us-east-1"), (CHINA, "cn-north-1")] {
         let front = Front::new(host, region, "pushed_at = true", 3).await;
         for number in 0..3 {
             front.has(number, PUSHED + number as u64);
@@ -189,7 +185,7 @@ async fn ecr_is_asked_once_when_images_were_pushed_also_in_china() {
 
 #[tokio::test]
 async fn an_image_that_ecr_lacks_hides_no_other() {
-    let front = Front::new(ECR, "us-east-1", "pushed_at = true", 130).await;
+    let front = Front::new(ECR_HOST, "us-east-1", "pushed_at = true", 130).await;
     let lacking = [17, 101];
     for number in 0..130 {
         if !lacking.contains(&number) {
@@ -207,11 +203,11 @@ async fn an_image_that_ecr_lacks_hides_no_other() {
 
 #[tokio::test]
 async fn without_the_key_nobody_is_asked_and_without_the_permission_it_is_unknown() {
-    let front = Front::new(ECR, "us-east-1", "", 1).await;
+    let front = Front::new(ECR_HOST, "us-east-1", "", 1).await;
     front.has(0, PUSHED);
     assert_eq!(front.pushed().await, [None]);
     assert_eq!(front.api.descriptions(), 0);
-    let front = Front::new(ECR, "us-east-1", "pushed_at = true", 1).await;
+    let front = Front::new(ECR_HOST, "us-east-1", "pushed_at = true", 1).await;
     front.api.deny_descriptions();
     assert_eq!(front.pushed().await, [None]);
     assert_eq!(front.api.descriptions(), 1);
@@ -224,7 +220,7 @@ async fn without_the_key_nobody_is_asked_and_without_the_permission_it_is_unknow
 
 #[tokio::test]
 async fn an_api_that_is_asked_too_much_has_failed_and_has_not_refused() {
-    let front = Front::new(ECR, "us-east-1", "pushed_at = true", 1).await;
+    let front = Front::new(ECR_HOST, "us-east-1", "pushed_at = true", 1).await;
     front.api.throttle_descriptions();
     assert_eq!(front.pushed().await, [None]);
     eventually("the reason is logged", async || {

@@ -2,7 +2,7 @@
 
 use http::Method;
 use integration_tests::client::{End, blob_path};
-use integration_tests::faults::{Fault, Gate, On};
+use integration_tests::faults::On;
 use integration_tests::images::{self, Blob, noise};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
@@ -12,12 +12,7 @@ const SIZE: usize = 1_000_000;
 
 async fn with_blob() -> (FakeRegistry, Archway, Blob) {
     let blob = Blob::from(noise("ranged", SIZE));
-    let registry = FakeRegistry::start().await;
-    registry.push(
-        "team/app",
-        "v1",
-        &images::of_blobs(std::slice::from_ref(&blob)),
-    );
+    let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(&blob)).await;
     let archway = Setup::in_front_of(&registry).start().await;
     (registry, archway, blob)
 }
@@ -72,9 +67,7 @@ async fn a_range_of_a_blob_nobody_has_yet_is_exact_and_fills_it_once() {
 #[tokio::test]
 async fn a_range_of_a_running_fill_comes_as_soon_as_its_bytes_are_there() {
     let (registry, archway, blob) = with_blob().await;
-    let gate = Gate::new();
-    let hold = Fault::HoldBody(600_000, gate.clone());
-    registry.faults().add(On::path("/blobs/"), hold);
+    let gate = registry.faults().hold_body(On::path("/blobs/"), 600_000);
     let path = blob_path("team/app", blob.digest());
     let mut whole = archway.client().open(Method::GET, &path).await;
     whole.read_to(500_000, &blob, 0).await;

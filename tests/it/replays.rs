@@ -1,6 +1,5 @@
 //! Requests that are the same byte for byte are answered the same, whatever comes before, between and after them.
 
-use integration_tests::images;
 use integration_tests::proxy::Setup;
 use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::{eventually, within};
@@ -32,13 +31,10 @@ fn head(answer: &[u8]) -> Vec<String> {
 
 #[tokio::test]
 async fn an_answer_given_again_is_the_same_and_pipelined_requests_keep_their_order() {
-    let content = images::multi_platform("app");
-    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    let (registry, content) = FakeRegistry::with_app().await;
     let archway = Setup::in_front_of(&registry).start().await;
     let pulled = archway.client().pull("team/app", "v1").await;
-    for part in &pulled.parts {
-        archway.stores(part).await;
-    }
+    archway.stores_all(&pulled).await;
     let body = &content.root().bytes;
     let get = |path: &str, more: &str| {
         format!("GET {path} HTTP/1.1\r\nhost: a\r\naccept: */*\r\n{more}\r\n").into_bytes()

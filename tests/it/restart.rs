@@ -2,7 +2,7 @@
 
 use http::Method;
 use integration_tests::client::{End, blob_path};
-use integration_tests::faults::{Fault, Gate, On};
+use integration_tests::faults::On;
 use integration_tests::images::{self, BigBlob, Blob};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
@@ -22,22 +22,14 @@ async fn a_kill_in_the_middle_of_a_fill_costs_that_fill_and_nothing_else() {
     let before = images::multi_platform("before");
     let blob = Blob::from(BigBlob::new("cut short", SIZE));
     let registry = FakeRegistry::with("team/before", "v1", &before).await;
-    registry.push(
-        "team/big",
-        "v1",
-        &images::of_blobs(std::slice::from_ref(&blob)),
-    );
+    registry.push("team/big", "v1", &images::of_blob(&blob));
     let mut archway = Setup::in_front_of(&registry).start().await;
     let pulled = archway.client().pull("team/before", "v1").await;
-    for part in &pulled.parts {
-        archway.stores(part).await;
-    }
+    archway.stores_all(&pulled).await;
     let path = blob_path("team/big", blob.digest());
 
     for reached in [1, 300_000, SIZE / 2, SIZE - 1] {
-        let gate = Gate::new();
-        let hold = Fault::HoldBody(reached, gate.clone());
-        registry.faults().add(On::path("/blobs/"), hold);
+        let gate = registry.faults().hold_body(On::path("/blobs/"), reached);
         let client = archway.client();
         let download = client.open(Method::GET, &path);
         let leftovers = async {
@@ -83,16 +75,8 @@ async fn a_kill_in_the_middle_of_a_fill_costs_that_fill_and_nothing_else() {
 #[tokio::test]
 async fn the_client_of_a_killed_archway_sees_a_broken_body() {
     let blob = Blob::from(BigBlob::new("broken off", SIZE));
-    let registry = FakeRegistry::start().await;
-    registry.push(
-        "team/big",
-        "v1",
-        &images::of_blobs(std::slice::from_ref(&blob)),
-    );
-    let gate = Gate::new();
-    registry
-        .faults()
-        .add(On::path("/blobs/"), Fault::HoldBody(SIZE / 2, gate.clone()));
+    let registry = FakeRegistry::with("team/big", "v1", &images::of_blob(&blob)).await;
+    let _gate = registry.faults().hold_body(On::path("/blobs/"), SIZE / 2);
     let mut archway = Setup::in_front_of(&registry).start().await;
     let path = blob_path("team/big", blob.digest());
     let mut download = archway.client().open(Method::GET, &path).await;
@@ -120,8 +104,8 @@ async fn a_restart_forgets_nothing() {
     }
     registry.close().await;
     // Clients have the last bytes when the digest has matched; the disk may take a moment longer.
-    for part in pulled.iter().flat_map(|pulled| &pulled.parts) {
-        archway.stores(part).await;
+    for pulled in &pulled {
+        archway.stores_all(pulled).await;
     }
     for _ in ["a kill", "another kill"] {
         archway = archway.restart().await;

@@ -2,7 +2,7 @@
 
 use http::Method;
 use integration_tests::client::{Client, End, blob_path};
-use integration_tests::faults::{Fault, Gate, On};
+use integration_tests::faults::{Gate, On};
 use integration_tests::images::{self, BigBlob, Blob};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
@@ -12,15 +12,8 @@ const SIZE: u64 = 4_000_000;
 
 async fn with(grace: &str) -> (FakeRegistry, Archway, Blob, Gate) {
     let blob = Blob::from(BigBlob::new("last one", SIZE));
-    let registry = FakeRegistry::start().await;
-    registry.push(
-        "team/app",
-        "v1",
-        &images::of_blobs(std::slice::from_ref(&blob)),
-    );
-    let gate = Gate::new();
-    let hold = Fault::HoldBody(SIZE / 2, gate.clone());
-    registry.faults().add(On::path("/blobs/"), hold);
+    let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(&blob)).await;
+    let gate = registry.faults().hold_body(On::path("/blobs/"), SIZE / 2);
     let table = format!("[server]\nshutdown_grace = \"{grace}\"");
     let archway = Setup::in_front_of(&registry).table(&table).start().await;
     (registry, archway, blob, gate)

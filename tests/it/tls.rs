@@ -24,9 +24,7 @@ struct Site {
 
 impl Site {
     async fn with(blob: &Blob, table: &str) -> Self {
-        let registry = FakeRegistry::start().await;
-        let content = images::of_blobs(std::slice::from_ref(blob));
-        registry.push("team/app", "v1", &content);
+        let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(blob)).await;
         let authority = Authority::new("authority.test");
         let mounted = Mounted::with(&authority.issue());
         let archway = Setup::in_front_of(&registry)

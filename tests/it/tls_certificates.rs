@@ -5,7 +5,7 @@ use std::path::Path;
 
 use http::Method;
 use integration_tests::client::{Client, Dialect, End, Http, Tls, blob_path};
-use integration_tests::faults::{Fault, Gate, On};
+use integration_tests::faults::On;
 use integration_tests::images::{self, BigBlob, Blob};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
@@ -35,16 +35,8 @@ async fn is_shown(archway: &Archway, authority: &Authority) -> bool {
 #[tokio::test]
 async fn a_new_certificate_is_for_new_connections_and_cuts_no_open_one() {
     let blob = Blob::from(BigBlob::new("on its way", SIZE));
-    let registry = FakeRegistry::start().await;
-    registry.push(
-        "team/app",
-        "v1",
-        &images::of_blobs(std::slice::from_ref(&blob)),
-    );
-    let gate = Gate::new();
-    registry
-        .faults()
-        .add(On::path("/blobs/"), Fault::HoldBody(SIZE / 2, gate.clone()));
+    let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(&blob)).await;
+    let gate = registry.faults().hold_body(On::path("/blobs/"), SIZE / 2);
     let (old, new) = (Authority::new("old.test"), Authority::new("new.test"));
     let mounted = Mounted::with(&old.issue());
     let setup = Setup::in_front_of(&registry).listener("127.0.0.1", &mounted.line());

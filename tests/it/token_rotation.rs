@@ -2,14 +2,13 @@
 
 use futures_util::future::join_all;
 use integration_tests::auth::{Auth, EcrToken, Expired};
-use integration_tests::aws::{self, EcrApi};
+use integration_tests::aws::{ECR_HOST, EcrApi};
 use integration_tests::client::Client;
 use integration_tests::faults::{Fault, Gate, On};
 use integration_tests::images::{self, Blob};
 use integration_tests::proxy::Setup;
 use integration_tests::registry::{Blobs, FakeRegistry};
 
-const ECR: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
 const LAYERS: usize = 20;
 
 async fn whole(client: &Client, blob: &Blob) {
@@ -30,12 +29,7 @@ async fn a_token_rotated_within_a_pull_of_20_layers_is_renewed_once_and_nobody_n
         let token = EcrToken::new(expired);
         registry.require(Auth::Ecr(token.clone()));
         let api = EcrApi::start(token.clone()).await;
-        let lines = format!("auth = {{ ecr = {{ endpoint = \"{}\" }} }}", api.url());
-        let setup = Setup::new()
-            .top(&format!("default_upstream = \"{ECR}\""))
-            .upstream_with(ECR, &registry, &lines);
-        let environment = aws::environment().into_iter();
-        let setup = environment.fold(setup, |setup, (key, value)| setup.env(key, value));
+        let setup = Setup::in_front_of_as(ECR_HOST, &registry, &api.auth("")).aws_credentials();
         let archway = setup.start().await;
         let client = archway.client();
         client.manifest("team/app", "v1").await.expect(200);

@@ -91,12 +91,7 @@ async fn a_url_that_expires_in_mid_blob_is_asked_for_again() {
     use integration_tests::images::{BigBlob, Blob};
 
     let blob = Blob::from(BigBlob::new("expires", 400_000));
-    let registry = FakeRegistry::start().await;
-    registry.push(
-        "team/app",
-        "v1",
-        &images::of_blobs(std::slice::from_ref(&blob)),
-    );
+    let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(&blob)).await;
     registry.quirks(|quirks| quirks.blobs = Blobs::Redirected);
     let archway = Setup::in_front_of(&registry).start().await;
     let gate = Gate::new();

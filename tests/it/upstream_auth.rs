@@ -4,21 +4,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use integration_tests::auth::{Auth, EcrToken, Expired, Login, TokenService};
-use integration_tests::aws::{self, EcrApi, Lifetime};
+use integration_tests::aws::{self, ECR_HOST, EcrApi, Lifetime};
 use integration_tests::client::Answer;
 use integration_tests::faults::{Fault, Gate, On};
 use integration_tests::images::{self, Content, Flavor};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::{Blobs, FakeRegistry};
-
-const ECR: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
-
-async fn registry(auth: Auth) -> (FakeRegistry, Content) {
-    let content = images::multi_platform("app");
-    let registry = FakeRegistry::with("team/app", "v1", &content).await;
-    registry.require(auth);
-    (registry, content)
-}
 
 fn refused_at(registry: &FakeRegistry, status: u16) -> usize {
     let all = registry.log().all();
@@ -33,7 +24,7 @@ async fn pulls(archway: &Archway, content: &Content) {
 #[tokio::test]
 async fn basic_credentials_come_from_the_config_with_the_password_in_a_file() {
     let login = Login::new("me", "s3cret-of-basic");
-    let (registry, content) = registry(Auth::Basic(login)).await;
+    let (registry, content) = FakeRegistry::with_app_for(Auth::Basic(login)).await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("password");
     std::fs::write(&file, "s3cret-of-basic\n").expect("a writable folder");
@@ -51,7 +42,8 @@ async fn a_password_may_stand_in_the_environment_or_be_a_credential_of_systemd()
         "password_env = \"HUB_PASSWORD\"",
         "password_credential = \"hub\"",
     ] {
-        let (registry, content) = registry(Auth::Basic(Login::new("me", "s3cret"))).await;
+        let (registry, content) =
+            FakeRegistry::with_app_for(Auth::Basic(Login::new("me", "s3cret"))).await;
         let lines = format!("auth = {{ username = \"me\", {password} }}");
         let archway = Setup::in_front_of_with(&registry, &lines)
             .env("HUB_PASSWORD", "s3cret")
@@ -64,7 +56,8 @@ async fn a_password_may_stand_in_the_environment_or_be_a_credential_of_systemd()
 
 #[tokio::test]
 async fn a_password_that_changes_in_its_file_is_used_without_a_restart() {
-    let (registry, content) = registry(Auth::Basic(Login::new("me", "first"))).await;
+    let (registry, content) =
+        FakeRegistry::with_app_for(Auth::Basic(Login::new("me", "first"))).await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("password");
     std::fs::write(&file, "first").expect("a writable folder");
@@ -80,7 +73,8 @@ async fn a_password_that_changes_in_its_file_is_used_without_a_restart() {
 
 #[tokio::test]
 async fn a_registry_that_wants_a_password_is_asked_without_one_only_once() {
-    let (registry, content) = registry(Auth::Basic(Login::new("me", "s3cret"))).await;
+    let (registry, content) =
+        FakeRegistry::with_app_for(Auth::Basic(Login::new("me", "s3cret"))).await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("password");
     std::fs::write(&file, "s3cret").expect("a writable folder");
@@ -109,7 +103,7 @@ async fn a_refusal_by_ecr_that_is_no_expiry_names_the_action_that_lacks_and_rene
 #[tokio::test]
 async fn an_anonymous_token_is_fetched_once_for_a_repository() {
     let tokens = TokenService::start(None).await;
-    let (registry, content) = registry(Auth::Bearer(tokens.clone())).await;
+    let (registry, content) = FakeRegistry::with_app_for(Auth::Bearer(tokens.clone())).await;
     let archway = Setup::in_front_of_with(&registry, "auth = \"anonymous\"")
         .start()
         .await;
@@ -124,7 +118,7 @@ async fn an_anonymous_token_is_fetched_once_for_a_repository() {
 async fn a_token_for_a_password_is_fetched_with_it_and_the_registry_never_sees_it() {
     let login = Login::new("me", "s3cret-of-bearer");
     let tokens = TokenService::start(Some(login.clone())).await;
-    let (registry, content) = registry(Auth::Bearer(tokens.clone())).await;
+    let (registry, content) = FakeRegistry::with_app_for(Auth::Bearer(tokens.clone())).await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("password");
     std::fs::write(&file, "s3cret-of-bearer").expect("a writable folder");
@@ -138,7 +132,7 @@ async fn a_token_for_a_password_is_fetched_with_it_and_the_registry_never_sees_i
 #[tokio::test]
 async fn a_realm_that_refuses_the_login_is_a_refusal_and_asked_once_for_many_requests() {
     let tokens = TokenService::start(Some(Login::new("me", "right"))).await;
-    let (registry, _) = registry(Auth::Bearer(tokens.clone())).await;
+    let (registry, _) = FakeRegistry::with_app_for(Auth::Bearer(tokens.clone())).await;
     let lines = "auth = { username = \"me\", password_env = \"PASSWORD\" }";
     let archway = Setup::in_front_of_with(&registry, lines)
         .env("PASSWORD", "wrong")
@@ -154,7 +148,7 @@ async fn a_realm_that_refuses_the_login_is_a_refusal_and_asked_once_for_many_req
 #[tokio::test]
 async fn many_requests_at_once_fetch_one_token() {
     let tokens = TokenService::start(None).await;
-    let (registry, content) = registry(Auth::Bearer(tokens.clone())).await;
+    let (registry, content) = FakeRegistry::with_app_for(Auth::Bearer(tokens.clone())).await;
     let archway = Setup::in_front_of(&registry).start().await;
     let client = archway.client();
     let answers = content
@@ -175,7 +169,7 @@ async fn a_dead_token_is_renewed_once_however_it_is_refused() {
     ] {
         let lifetime = Duration::from_mins(5);
         let tokens = TokenService::start_with(None, lifetime, expired).await;
-        let (registry, content) = registry(Auth::Bearer(tokens.clone())).await;
+        let (registry, content) = FakeRegistry::with_app_for(Auth::Bearer(tokens.clone())).await;
         let archway = Setup::in_front_of(&registry).start().await;
         let client = archway.client();
         client
@@ -196,7 +190,7 @@ async fn a_dead_token_is_renewed_once_however_it_is_refused() {
 
 #[tokio::test]
 async fn a_login_that_is_refused_is_not_tried_for_ever() {
-    let (registry, _) = registry(Auth::Nobody).await;
+    let (registry, _) = FakeRegistry::with_app_for(Auth::Nobody).await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("password");
     std::fs::write(&file, "wrong").expect("a writable folder");
@@ -215,20 +209,15 @@ async fn a_login_that_is_refused_is_not_tried_for_ever() {
 /// A registry like ECR, its API, and Archway with AWS credentials in its environment.
 async fn ecr(expired: Expired) -> (FakeRegistry, Content, EcrToken, EcrApi, Archway) {
     let token = EcrToken::new(expired);
-    let (registry, content) = registry(Auth::Ecr(token.clone())).await;
+    let (registry, content) = FakeRegistry::with_app_for(Auth::Ecr(token.clone())).await;
     registry.quirks(|quirks| quirks.blobs = Blobs::Redirected);
     let api = EcrApi::start(token.clone()).await;
-    let endpoint = api.url();
-    let lines =
-        format!("auth = {{ ecr = {{ endpoint = \"{endpoint}\", region = \"us-east-1\" }} }}");
-    let mut setup = Setup::new()
-        .top(&format!("default_upstream = \"{ECR}\""))
-        .upstream_with(ECR, &registry, &lines)
-        .log_level("trace");
-    for (key, value) in aws::environment() {
-        setup = setup.env(key, value);
-    }
-    let archway = setup.start().await;
+    let lines = api.auth(", region = \"us-east-1\"");
+    let archway = Setup::in_front_of_as(ECR_HOST, &registry, &lines)
+        .aws_credentials()
+        .log_level("trace")
+        .start()
+        .await;
     (registry, content, token, api, archway)
 }
 
@@ -350,7 +339,7 @@ async fn a_signed_url_that_expired_is_asked_for_again() {
 #[tokio::test]
 async fn one_repositorys_token_does_not_open_another() {
     let tokens = TokenService::start(None).await;
-    let (registry, content) = registry(Auth::Bearer(tokens.clone())).await;
+    let (registry, content) = FakeRegistry::with_app_for(Auth::Bearer(tokens.clone())).await;
     let other = images::single("other", "linux/amd64", Flavor::Oci);
     registry.push("team/other", "v1", &other);
     let archway = Setup::in_front_of(&registry).start().await;

@@ -12,12 +12,7 @@ const SIZE: u64 = 400_000;
 
 async fn with(lines: &str) -> (FakeRegistry, Archway, Blob) {
     let blob = Blob::from(BigBlob::new("troubled", SIZE));
-    let registry = FakeRegistry::start().await;
-    registry.push(
-        "team/app",
-        "v1",
-        &images::of_blobs(std::slice::from_ref(&blob)),
-    );
+    let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(&blob)).await;
     let archway = Setup::in_front_of_with(&registry, lines).start().await;
     (registry, archway, blob)
 }
@@ -41,9 +36,7 @@ async fn a_slow_body_is_not_a_stalled_one() {
 #[tokio::test]
 async fn a_stalled_body_is_given_up() {
     let (registry, archway, blob) = with("idle_timeout = \"200ms\"").await;
-    let never = Gate::new();
-    let hold = Fault::HoldBody(SIZE / 2, never.clone());
-    registry.faults().add(On::path("/blobs/"), hold);
+    let _never = registry.faults().hold_body(On::path("/blobs/"), SIZE / 2);
     let path = blob_path("team/app", blob.digest());
     let download = archway.client().open(Method::GET, &path).await;
     let end = within("the client is let go", download.finish(&blob)).await;

@@ -21,6 +21,8 @@ use crate::auth::EcrToken;
 use crate::registry::log::{Entry, RequestLog};
 use crate::server::{Body, Server, full};
 
+/// The name of an ECR registry, as clients know it.
+pub const ECR_HOST: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
 /// The key id that Archway gets by its environment in these tests.
 pub const ACCESS_KEY_ID: &str = "AKIAARCHWAYTEST00000";
 /// Its secret; it must never leave the process.
@@ -130,7 +132,15 @@ impl EcrApi {
         Self { server, log, state }
     }
 
-    /// What goes into `auth = { ecr = { endpoint = ... } }`.
+    /// The line of an upstream's table that makes Archway ask here for its tokens, with more keys for ECR.
+    pub fn auth(&self, keys: &str) -> String {
+        format!(
+            "auth = {{ ecr = {{ endpoint = \"{}\"{keys} }} }}",
+            self.url()
+        )
+    }
+
+    /// Where it listens.
     pub fn url(&self) -> String {
         self.server.url()
     }
@@ -231,7 +241,7 @@ impl State {
         let data = json!({
             "authorizationToken": self.token.token(),
             "expiresAt": expires.as_secs_f64(),
-            "proxyEndpoint": "https://123456789012.dkr.ecr.us-east-1.amazonaws.com",
+            "proxyEndpoint": format!("https://{ECR_HOST}"),
         });
         let body = match self.service {
             Service::Ecr => json!({ "authorizationData": [data] }),

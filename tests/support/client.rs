@@ -132,6 +132,12 @@ impl Client {
             .await
     }
 
+    /// What the answer to a GET says about platform and source; empty where the index came.
+    pub async fn platform_said(&self, path: &str) -> String {
+        let answer = self.get(path).await.expect(200);
+        answer.header("archway-platform").to_owned()
+    }
+
     /// GET of a blob.
     pub async fn blob(&self, repository: &str, digest: impl Display + Copy) -> Answer {
         self.get(&blob_path(repository, digest)).await

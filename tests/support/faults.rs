@@ -109,6 +109,13 @@ impl Faults {
         self.push(on, fault, Some(times));
     }
 
+    /// Lets the body of every answer to `on` stand still after so many bytes, until the gate is opened.
+    pub fn hold_body(&self, on: On, after: u64) -> Gate {
+        let gate = Gate::new();
+        self.add(on, Fault::HoldBody(after, gate.clone()));
+        gate
+    }
+
     /// From here on all goes well again. Bodies that are under way keep their faults.
     pub fn clear(&self) {
         self.rules.lock().expect("no panic under it").clear();

@@ -269,6 +269,11 @@ pub fn of_blobs(blobs: &[Blob]) -> Content {
     }
 }
 
+/// The same with a single blob.
+pub fn of_blob(blob: &Blob) -> Content {
+    of_blobs(std::slice::from_ref(blob))
+}
+
 /// An OCI index of [`of_blobs`] for each platform: images of any size.
 pub fn index_of_blobs(images: &[(&str, &[Blob])]) -> Content {
     let mut content = Content::default();

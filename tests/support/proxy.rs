@@ -16,7 +16,7 @@ use std::sync::Arc;
 use manifest_model::Digest;
 use tempfile::TempDir;
 
-use crate::client::Client;
+use crate::client::{Client, Pulled};
 use crate::wait::{eventually, within};
 
 pub use log::Log;
@@ -237,6 +237,13 @@ impl Archway {
     pub async fn stores(&self, digest: &Digest) {
         let what = format!("{digest} is stored");
         eventually(&what, async || self.has_stored(digest).then_some(())).await;
+    }
+
+    /// Waits until everything that came with a pull lies in the cache.
+    pub async fn stores_all(&self, pulled: &Pulled) {
+        for part in &pulled.parts {
+            self.stores(part).await;
+        }
     }
 
     /// Sends SIGTERM and does not wait.

@@ -23,7 +23,7 @@ use serde_json::json;
 
 use crate::auth::Auth;
 use crate::faults::Faults;
-use crate::images::{Blob, Content, Stored};
+use crate::images::{self, Blob, Content, Stored};
 use crate::server::{Body, Server, full};
 
 use content::Repositories;
@@ -161,6 +161,20 @@ impl FakeRegistry {
         let registry = Self::start().await;
         registry.push(repository, tag, content);
         registry
+    }
+
+    /// A registry that has an index for [`images::PLATFORMS`] under `team/app:v1`, and that index.
+    pub async fn with_app() -> (Self, Content) {
+        let content = images::multi_platform("app");
+        let registry = Self::with("team/app", "v1", &content).await;
+        (registry, content)
+    }
+
+    /// The same behind a login.
+    pub async fn with_app_for(auth: Auth) -> (Self, Content) {
+        let (registry, content) = Self::with_app().await;
+        registry.require(auth);
+        (registry, content)
     }
 
     /// `http://127.0.0.1:PORT`.

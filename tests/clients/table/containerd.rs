@@ -1,7 +1,6 @@
 //! containerd in both releases: as a kubelet asks it, and by `ctr`. Led and hinted by `hosts.toml`.
 
-use super::page::Snippet;
-use super::{About, Client, Flag, Pull, Untold, Way, check};
+use super::{About, Client, Flag, Pull, Untold, check};
 use crate::cell::Failed;
 use crate::containerd::{Node, Release, cri, ctr, lead_by, lead_upstream};
 use crate::matrix::Recorded;
@@ -77,14 +76,14 @@ impl Ctr {
 
 impl Client for Kubelet {
     fn pull(&self, pull: &Pull) -> Result<Recorded, Failed> {
-        lead(&self.setup, pull.way);
+        lead(&self.setup, pull);
         cri::pull(&self.node, &self.setup, &reference(pull))
     }
 }
 
 impl Client for Ctr {
     fn pull(&self, pull: &Pull) -> Result<Recorded, Failed> {
-        lead(&self.setup, pull.way);
+        lead(&self.setup, pull);
         let reference = reference(pull);
         ctr::pull(
             &self.node,
@@ -96,15 +95,13 @@ impl Client for Ctr {
     }
 }
 
-fn lead(setup: &Setup, way: Way) {
-    let snippet = match way {
-        Way::Upstream => return lead_upstream(setup),
-        Way::Archway => Snippet::named("hosts.toml"),
-        Way::Hinted(platform) => Snippet::named("hosts.toml, hint").hinting(platform),
-    };
-    lead_by(setup, &snippet.at(setup.archway.address()).text());
+fn lead(setup: &Setup, pull: &Pull) {
+    match pull.shown("hosts.toml", setup) {
+        Some(shown) => lead_by(setup, &shown),
+        None => lead_upstream(setup),
+    }
 }
 
 fn reference(pull: &Pull) -> String {
-    format!("{ECR_HOST}/{TEAM}/{}:{}", pull.image.name, pull.tag)
+    pull.below(&format!("{ECR_HOST}/{TEAM}"))
 }

@@ -2,8 +2,7 @@
 
 use serde_json::json;
 
-use super::page::Snippet;
-use super::{About, Client, Flag, Pull, Untold, Way, check};
+use super::{About, Client, Flag, Pull, Untold, check};
 use crate::cell::{Failed, attempt};
 use crate::copiers::{Copier, REGCTL};
 use crate::layout;
@@ -53,12 +52,8 @@ struct Regctl {
 }
 
 impl Named {
-    /// With credentials for the way straight to the upstream; Archway is asked without any.
     fn of(copier: Copier) -> Self {
-        let setup = Setup::new();
-        setup
-            .cell
-            .write("docker/config.json", &setup.standin.docker_config());
+        let setup = Setup::signed_in();
         Self { setup, copier }
     }
 }
@@ -72,20 +67,12 @@ impl Client for Named {
 impl Client for Regctl {
     fn pull(&self, pull: &Pull) -> Result<Recorded, Failed> {
         let setup = &self.setup;
-        let snippet = match pull.way {
-            Way::Upstream => None,
-            Way::Archway => Some(Snippet::named("regctl")),
-            Way::Hinted(platform) => Some(Snippet::named("regctl, hint").hinting(platform)),
-        };
-        let (config, repositories) = match snippet {
-            Some(snippet) => (
-                snippet.at(setup.archway.address()).text(),
-                format!("{ECR_HOST}/{TEAM}"),
-            ),
+        let (config, repositories) = match pull.shown("regctl", setup) {
+            Some(config) => (config, format!("{ECR_HOST}/{TEAM}")),
             None => (credentials(setup), setup.by_path(Route::Upstream)),
         };
         setup.cell.write(REGCTL, &config);
-        let source = format!("{repositories}/{}:{}", pull.image.name, pull.tag);
+        let source = pull.below(&repositories);
         copy(Copier::Regctl(ECR_HOST, TEAM), setup, &source, pull)
     }
 }
@@ -108,13 +95,10 @@ fn copy(copier: Copier, setup: &Setup, source: &str, pull: &Pull) -> Result<Reco
 
 /// The image as a client is told of it that knows no mirror of its registry.
 pub(super) fn name(setup: &Setup, pull: &Pull) -> String {
-    let image = format!("{TEAM}/{}:{}", pull.image.name, pull.tag);
-    let snippet = match pull.way {
-        Way::Upstream => return format!("{}/{image}", setup.standin.registry),
-        Way::Archway => Snippet::named("name"),
-        Way::Hinted(platform) => Snippet::named("name, hint").hinting(platform),
+    let image = pull.below(TEAM);
+    let Some(shown) = pull.shown("name", setup) else {
+        return format!("{}/{image}", setup.standin.registry);
     };
-    let shown = snippet.at(setup.archway.address()).text();
     let (way, _) = shown.split_once("/team/").expect("an image of the team's");
     format!("{way}/{image}")
 }

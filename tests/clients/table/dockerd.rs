@@ -83,7 +83,7 @@ impl Client for Mirrored {
         let image = match pull.way {
             // Docker Hub by another name: what would be pulled from there straight away.
             Way::Upstream => name(&led.setup, pull),
-            Way::Archway | Way::Hinted(_) => format!("{LIBRARY}/{}:{}", pull.image.name, pull.tag),
+            Way::Archway | Way::Hinted(_) => pull.below(LIBRARY),
         };
         led.daemon.pull(&led.setup, &image, pull.platform)
     }

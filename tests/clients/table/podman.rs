@@ -1,7 +1,6 @@
 //! podman, buildah and skopeo, which share a library: led and hinted by the mirror's location in `registries.conf`.
 
-use super::page::Snippet;
-use super::{About, Client, Flag, Pull, Untold, Way, architecture, check};
+use super::{About, Client, Flag, Pull, Untold, architecture, check};
 use crate::cell::{Failed, attempt};
 use crate::layout;
 use crate::matrix::{Recorded, Route};
@@ -33,7 +32,12 @@ fn buildah_ends_as_the_page_says_whatever_a_tag_is_answered_with() {
 
 #[test]
 fn skopeo_ends_as_the_page_says_whatever_a_tag_is_answered_with() {
-    check(&SKOPEO, &Skopeo { setup: set_up() });
+    check(
+        &SKOPEO,
+        &Skopeo {
+            setup: Setup::signed_in(),
+        },
+    );
 }
 
 const fn puller(name: &'static str) -> About {
@@ -57,7 +61,7 @@ struct Skopeo {
 impl Puller {
     fn of(program: &'static str) -> Self {
         Self {
-            setup: set_up(),
+            setup: Setup::signed_in(),
             program,
         }
     }
@@ -65,7 +69,7 @@ impl Puller {
 
 impl Client for Puller {
     fn pull(&self, pull: &Pull) -> Result<Recorded, Failed> {
-        lead(&self.setup, pull.way, podman::REGISTRIES);
+        lead(&self.setup, pull, podman::REGISTRIES);
         let options = match pull.platform {
             Some(platform) => vec!["--platform", platform],
             None => Vec::new(),
@@ -77,7 +81,7 @@ impl Client for Puller {
 impl Client for Skopeo {
     fn pull(&self, pull: &Pull) -> Result<Recorded, Failed> {
         let setup = &self.setup;
-        lead(setup, pull.way, SKOPEO_REGISTRIES);
+        lead(setup, pull, SKOPEO_REGISTRIES);
         let target = setup.folder();
         let mut copy = skopeo::skopeo(setup);
         if let Some(platform) = pull.platform {
@@ -92,25 +96,15 @@ impl Client for Skopeo {
     }
 }
 
-/// With credentials for the way straight to the upstream; Archway is asked without any.
-fn set_up() -> Setup {
-    let setup = Setup::new();
-    setup
-        .cell
-        .write("docker/config.json", &setup.standin.docker_config());
-    setup
-}
-
-fn lead(setup: &Setup, way: Way, file: &str) {
-    let snippet = match way {
-        Way::Upstream => return podman::lead(setup, &setup.by_path(Route::Upstream), file),
-        Way::Archway => Snippet::named("registries.conf"),
-        Way::Hinted(platform) => Snippet::named("registries.conf, hint").hinting(platform),
-    };
-    let text = snippet.at(setup.archway.address()).text();
-    setup.cell.write(file, &text);
+fn lead(setup: &Setup, pull: &Pull, file: &str) {
+    match pull.shown("registries.conf", setup) {
+        Some(shown) => {
+            setup.cell.write(file, &shown);
+        }
+        None => podman::lead(setup, &setup.by_path(Route::Upstream), file),
+    }
 }
 
 fn reference(pull: &Pull) -> String {
-    format!("{ECR_HOST}/{TEAM}/{}:{}", pull.image.name, pull.tag)
+    pull.below(&format!("{ECR_HOST}/{TEAM}"))
 }

@@ -4,7 +4,7 @@ use integration_tests::images::{self, Blob};
 use integration_tests::proxy::UPSTREAM;
 use manifest_model::{Algorithm, Digest};
 
-use super::{REPOSITORY, Stage, complaint, file, json, pull, said};
+use super::{REPOSITORY, Stage, asked, complaint, file, json, pull, said};
 
 #[tokio::test]
 async fn what_changes_a_cache_is_refused_while_a_server_runs() {
@@ -24,20 +24,14 @@ async fn what_changes_a_cache_is_refused_while_a_server_runs() {
 async fn a_removed_tag_takes_its_image_along_and_the_next_pull_brings_it_back() {
     let stage = Stage::stopped().await;
     let name = Stage::name("v1");
-    let removed = json(
-        &stage
-            .archway
-            .cache_command(&["rm", "-o", "json", &name])
-            .await,
-        0,
-    );
+    let removed = json(&asked(&stage.archway, &["rm", &name]).await, 0);
     assert_eq!(removed[0]["tags"][0], name);
     assert_eq!(
         removed[0]["blobs"].as_array().map(Vec::len),
         Some(stage.pulled.parts.len())
     );
     assert!(stage.archway.files("blobs").is_empty());
-    let used = json(&stage.archway.cache_command(&["du", "-o", "json"]).await, 0);
+    let used = json(&asked(&stage.archway, &["du"]).await, 0);
     assert_eq!(
         (
             &used["bytes"],
@@ -50,17 +44,12 @@ async fn a_removed_tag_takes_its_image_along_and_the_next_pull_brings_it_back() 
     said(&again, 1);
     assert!(complaint(&again).contains("not in the cache"));
 
-    let Stage {
-        registry,
-        archway,
-        pulled,
-        ..
-    } = stage;
-    let archway = archway.restart().await;
-    assert_eq!(pull(&archway, REPOSITORY, "v1").await, pulled);
-    assert_eq!(registry.log().gets("/manifests/v1"), 2, "the tag");
-    for part in &pulled.parts[1..] {
-        assert_eq!(registry.gets_of(part), 2, "{part}");
+    let stage = stage.restarted().await;
+    let again = pull(&stage.archway, REPOSITORY, "v1").await;
+    assert_eq!(again, stage.pulled);
+    assert_eq!(stage.registry.log().gets("/manifests/v1"), 2, "the tag");
+    for part in &stage.pulled.parts[1..] {
+        assert_eq!(stage.registry.gets_of(part), 2, "{part}");
     }
 }
 
@@ -117,13 +106,7 @@ async fn a_removed_digest_is_gone_from_everywhere_and_asked_for_again() {
     let stage = Stage::stopped().await;
     let (blob, root) = (stage.blob(), stage.content.root().digest);
     let (first, second) = (blob.to_string(), root.to_string());
-    let removed = json(
-        &stage
-            .archway
-            .cache_command(&["rm", "-o", "json", &first, &second])
-            .await,
-        0,
-    );
+    let removed = json(&asked(&stage.archway, &["rm", &first, &second]).await, 0);
     assert_eq!(removed[0]["blobs"][0], first);
     assert_eq!(
         removed[1]["tags"][0],
@@ -131,18 +114,13 @@ async fn a_removed_digest_is_gone_from_everywhere_and_asked_for_again() {
         "the tag that pointed at it"
     );
     assert!(!stage.archway.has_stored(&blob) && !stage.archway.has_stored(&root));
-    let Stage {
-        registry,
-        archway,
-        pulled,
-        ..
-    } = stage;
-    let archway = archway.restart().await;
-    assert_eq!(pull(&archway, REPOSITORY, "v1").await, pulled);
-    assert_eq!(registry.log().gets("/manifests/v1"), 2, "the tag");
-    for part in &pulled.parts[1..] {
+    let stage = stage.restarted().await;
+    let again = pull(&stage.archway, REPOSITORY, "v1").await;
+    assert_eq!(again, stage.pulled);
+    assert_eq!(stage.registry.log().gets("/manifests/v1"), 2, "the tag");
+    for part in &stage.pulled.parts[1..] {
         let expected = if *part == blob { 2 } else { 1 };
-        assert_eq!(registry.gets_of(part), expected, "{part}");
+        assert_eq!(stage.registry.gets_of(part), expected, "{part}");
     }
 }
 
@@ -160,7 +138,7 @@ async fn collecting_makes_the_index_follow_the_files() {
     let ingest = archway.cache_folder().join("ingest");
     std::fs::write(ingest.join("leftover.7.evicted"), [7; 5000]).expect("a writable cache");
 
-    let done = json(&archway.cache_command(&["gc", "-o", "json"]).await, 0);
+    let done = json(&asked(archway, &["gc"]).await, 0);
     assert_eq!(
         (&done["rows_dropped"], &done["files_recorded"]),
         (&2.into(), &1.into()),
@@ -180,14 +158,11 @@ async fn collecting_makes_the_index_follow_the_files() {
         text.contains("dropped 0 rows"),
         "nothing is left to do: {text}"
     );
-    let tags = json(
-        &archway.cache_command(&["ls", "--tags", "-o", "json"]).await,
-        0,
-    );
+    let tags = json(&asked(archway, &["ls", "--tags"]).await, 0);
     assert_eq!(tags["tags"].as_array().map(Vec::len), Some(0));
-    let used = json(&archway.cache_command(&["du", "-o", "json"]).await, 0);
+    let used = json(&asked(archway, &["du"]).await, 0);
     assert_eq!(used["unlinked_bytes"], unknown.len());
-    let clean = json(&archway.cache_command(&["verify", "-o", "json"]).await, 0);
+    let clean = json(&asked(archway, &["verify"]).await, 0);
     assert_eq!(clean["sizes_compared"], true);
 }
 
@@ -201,12 +176,10 @@ async fn collecting_takes_nothing_from_the_images_that_are_there() {
     stage.stop().await;
     said(&stage.archway.cache_command(&["gc"]).await, 0);
     stage.registry.close().await;
-    let Stage {
-        archway, pulled, ..
-    } = stage;
-    let archway = archway.restart().await;
-    assert_eq!(archway.client().pull(REPOSITORY, "v1").await, pulled);
-    assert_eq!(archway.client().pull("other/app", "v2").await, other);
+    let stage = stage.restarted().await;
+    let client = stage.archway.client();
+    assert_eq!(client.pull(REPOSITORY, "v1").await, stage.pulled);
+    assert_eq!(client.pull("other/app", "v2").await, other);
 }
 
 #[tokio::test]
@@ -225,13 +198,13 @@ async fn a_damaged_index_is_told_of_by_ls_and_built_anew_by_gc() {
             "{complaint}"
         );
 
-        let done = json(&archway.cache_command(&["gc", "-o", "json"]).await, 0);
+        let done = json(&asked(archway, &["gc"]).await, 0);
         assert_eq!(done["index_rebuilt"], true);
-        let listed = json(&archway.cache_command(&["ls", "-o", "json"]).await, 0);
+        let listed = json(&asked(archway, &["ls"]).await, 0);
         assert_eq!(listed["index_read"], true);
         let count = listed["blobs"].as_array().map(Vec::len);
         assert_eq!(count, Some(stage.pulled.parts.len()));
-        let used = json(&archway.cache_command(&["du", "-o", "json"]).await, 0);
+        let used = json(&asked(archway, &["du"]).await, 0);
         assert_eq!(
             used["unlinked_bytes"], used["bytes"],
             "no file says whose it is"

@@ -6,7 +6,7 @@ use integration_tests::images;
 use integration_tests::proxy::UPSTREAM;
 use serde_json::Value;
 
-use super::{REPOSITORY, Stage, complaint, json, pull, said};
+use super::{REPOSITORY, Stage, asked, complaint, json, pull, said};
 
 fn digests(listed: &Value) -> BTreeSet<String> {
     let blobs = listed["blobs"].as_array().expect("a list").iter();
@@ -18,7 +18,7 @@ fn digests(listed: &Value) -> BTreeSet<String> {
 #[tokio::test]
 async fn every_blob_is_listed_with_what_it_is_and_who_links_it() {
     let stage = Stage::stopped().await;
-    let listed = json(&stage.archway.cache_command(&["ls", "-o", "json"]).await, 0);
+    let listed = json(&asked(&stage.archway, &["ls"]).await, 0);
     let expected: BTreeSet<String> = stage.pulled.parts.iter().map(ToString::to_string).collect();
     assert_eq!(digests(&listed), expected);
     assert_eq!(listed["index_read"], true);
@@ -40,15 +40,9 @@ async fn every_blob_is_listed_with_what_it_is_and_who_links_it() {
 async fn the_index_is_read_after_a_kill_too() {
     let mut stage = Stage::set().await;
     stage.archway.kill();
-    let listed = json(&stage.archway.cache_command(&["ls", "-o", "json"]).await, 0);
+    let listed = json(&asked(&stage.archway, &["ls"]).await, 0);
     assert_eq!(listed["index_read"], true);
-    let tags = json(
-        &stage
-            .archway
-            .cache_command(&["ls", "--tags", "-o", "json"])
-            .await,
-        0,
-    );
+    let tags = json(&asked(&stage.archway, &["ls", "--tags"]).await, 0);
     assert_eq!(tags["tags"][0]["digest"], stage.pulled.root.to_string());
 }
 
@@ -82,8 +76,8 @@ async fn a_listing_is_narrowed_and_ordered_as_asked() {
     let other = pull(&stage.archway, "other/app", "v2").await;
     stage.stop().await;
     let list = async |words: &[&str]| {
-        let words = [&["ls", "-o", "json"], words].concat();
-        json(&stage.archway.cache_command(&words).await, 0)
+        let words = [&["ls"], words].concat();
+        json(&asked(&stage.archway, &words).await, 0)
     };
     let repository = format!("{UPSTREAM}/other");
     let expected: BTreeSet<String> = other.parts.iter().map(ToString::to_string).collect();
@@ -130,7 +124,7 @@ async fn usage_adds_up_and_shared_bytes_count_once() {
         .iter()
         .map(|(_, size)| size)
         .sum();
-    let used = json(&stage.archway.cache_command(&["du", "-o", "json"]).await, 0);
+    let used = json(&asked(&stage.archway, &["du"]).await, 0);
     assert_eq!(used["bytes"], stored);
     let kinds = used["kinds"].as_array().expect("a list");
     let sum: u64 = kinds.iter().filter_map(|kind| kind["bytes"].as_u64()).sum();
@@ -163,7 +157,7 @@ async fn usage_adds_up_and_shared_bytes_count_once() {
 #[tokio::test]
 async fn beside_a_running_server_usage_comes_without_repositories() {
     let stage = Stage::set().await;
-    let used = json(&stage.archway.cache_command(&["du", "-o", "json"]).await, 0);
+    let used = json(&asked(&stage.archway, &["du"]).await, 0);
     assert_eq!(used["index_read"], false);
     assert_eq!(used["blobs"], stage.pulled.parts.len());
     assert_eq!(used["repositories"].as_array().map(Vec::len), Some(0));

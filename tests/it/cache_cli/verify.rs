@@ -2,7 +2,7 @@
 
 use integration_tests::wait::eventually;
 
-use super::{Stage, complaint, file, flip_a_bit, json, said};
+use super::{REPOSITORY, Stage, asked, complaint, file, flip_a_bit, json, pull, said};
 
 #[tokio::test]
 async fn a_flipped_bit_is_found_taken_out_and_healed_while_the_server_runs() {
@@ -31,21 +31,13 @@ async fn a_flipped_bit_is_found_taken_out_and_healed_while_the_server_runs() {
     assert_eq!(stage.registry.gets_of(&blob), 1);
     // The server may hold the old file open for a moment.
     let body = eventually("the blob is fetched again", async || {
-        let answer = archway
-            .client()
-            .blob(super::REPOSITORY, blob)
-            .await
-            .expect(200);
+        let answer = archway.client().blob(REPOSITORY, blob).await.expect(200);
         (stage.registry.gets_of(&blob) == 2).then_some(answer.body)
     })
     .await;
     assert_eq!(body, good);
     archway.stores(&blob).await;
-    archway
-        .client()
-        .blob(super::REPOSITORY, blob)
-        .await
-        .expect(200);
+    archway.client().blob(REPOSITORY, blob).await.expect(200);
     assert_eq!(
         stage.registry.gets_of(&blob),
         2,
@@ -63,10 +55,7 @@ async fn a_flipped_bit_is_taken_out_and_healed_while_the_server_is_stopped() {
         flip_a_bit(&file(&stage.archway, digest));
     }
     let report = json(
-        &stage
-            .archway
-            .cache_command(&["verify", "--repair", "-o", "json", "--jobs", "3"])
-            .await,
+        &asked(&stage.archway, &["verify", "--repair", "--jobs", "3"]).await,
         1,
     );
     assert_eq!(
@@ -74,27 +63,19 @@ async fn a_flipped_bit_is_taken_out_and_healed_while_the_server_is_stopped() {
         (&2.into(), &2.into()),
         "{report}"
     );
-    let clean = json(
-        &stage.archway.cache_command(&["verify", "-o", "json"]).await,
-        0,
-    );
+    let clean = json(&asked(&stage.archway, &["verify"]).await, 0);
     assert_eq!(clean["sizes_compared"], true);
 
-    let Stage {
-        registry,
-        archway,
-        pulled,
-        ..
-    } = stage;
-    let archway = archway.restart().await;
-    assert_eq!(super::pull(&archway, super::REPOSITORY, "v1").await, pulled);
-    assert_eq!(registry.gets_of(&damaged[0]), 2, "the blob");
+    let stage = stage.restarted().await;
+    let again = pull(&stage.archway, REPOSITORY, "v1").await;
+    assert_eq!(again, stage.pulled);
+    assert_eq!(stage.registry.gets_of(&damaged[0]), 2, "the blob");
     assert_eq!(
-        registry.gets_of(&manifest),
+        stage.registry.gets_of(&manifest),
         1,
         "it came by its tag the first time"
     );
-    said(&archway.cache_command(&["verify"]).await, 0);
+    said(&stage.archway.cache_command(&["verify"]).await, 0);
 }
 
 #[tokio::test]
@@ -105,17 +86,11 @@ async fn a_file_of_the_wrong_length_is_found_with_the_index_and_without() {
     let whole = std::fs::read(&path).expect("it is stored");
     std::fs::write(&path, &whole[..whole.len() - 1]).expect("a writable cache");
 
-    let beside = json(
-        &stage.archway.cache_command(&["verify", "-o", "json"]).await,
-        1,
-    );
+    let beside = json(&asked(&stage.archway, &["verify"]).await, 1);
     assert_eq!(beside["sizes_compared"], false);
     assert_eq!(beside["findings"][0]["problem"], "corrupt");
     stage.stop().await;
-    let alone = json(
-        &stage.archway.cache_command(&["verify", "-o", "json"]).await,
-        1,
-    );
+    let alone = json(&asked(&stage.archway, &["verify"]).await, 1);
     let finding = &alone["findings"][0];
     assert_eq!(finding["problem"], "length", "{alone}");
     assert_eq!(finding["digest"], blob.to_string());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use integration_tests::auth::{Auth, EcrToken, Expired, TokenService};
-use integration_tests::aws::{self, EcrApi};
+use integration_tests::aws::EcrApi;
 use integration_tests::client::{Answer, Download, End, blob_path};
 use integration_tests::dead_end::DeadEnd;
 use integration_tests::faults::{Cut, Fault, Gate, On};
@@ -105,14 +105,10 @@ impl Account {
     /// What the registry asks for, and the line of the config that gives it.
     fn demand(&self) -> (Auth, String) {
         match self {
-            Self::Ecr(token, api) => {
-                let endpoint = api.url();
-                let auth = format!("endpoint = \"{endpoint}\", region = \"us-east-1\"");
-                (
-                    Auth::Ecr(token.clone()),
-                    format!("auth = {{ ecr = {{ {auth} }} }}"),
-                )
-            }
+            Self::Ecr(token, api) => (
+                Auth::Ecr(token.clone()),
+                api.auth(", region = \"us-east-1\""),
+            ),
             Self::EcrPublic(tokens) => (Auth::Bearer(tokens.clone()), String::new()),
         }
     }
@@ -155,7 +151,7 @@ pub(super) async fn play(row: &Row, situation: Situation) -> Vec<Outcome> {
 impl Scene {
     async fn set(strike: &Strike) -> Self {
         let blob = Blob::from(BigBlob::new("fault", SIZE));
-        let content = images::of_blobs(std::slice::from_ref(&blob));
+        let content = images::of_blob(&blob);
         let registry = FakeRegistry::with("team/app", "v1", &content).await;
         registry.push("team/app", "warm", &images::of_blobs(&[]));
         let authority = Authority::new();
@@ -171,11 +167,10 @@ impl Scene {
             registry.require(demand);
             lines = format!("{lines}\n{line}");
         }
-        let mut setup = Setup::in_front_of_with(&registry, &lines);
-        for (key, value) in aws::environment() {
-            setup = setup.env(key, value);
-        }
-        let archway = setup.start().await;
+        let archway = Setup::in_front_of_with(&registry, &lines)
+            .aws_credentials()
+            .start()
+            .await;
         // It has been asked before: tokens and connections are there.
         archway
             .client()

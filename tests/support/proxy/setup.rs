@@ -5,6 +5,7 @@ use std::fmt::{Display, Write};
 use std::process::Output;
 
 use super::{Archway, Place};
+use crate::aws;
 use crate::registry::FakeRegistry;
 
 /// The name of the upstream of [`Setup::in_front_of`].
@@ -36,9 +37,14 @@ impl Setup {
 
     /// The same, with more lines for the upstream's table.
     pub fn in_front_of_with(registry: &FakeRegistry, lines: &str) -> Self {
+        Self::in_front_of_as(UPSTREAM, registry, lines)
+    }
+
+    /// The same with another name for the upstream.
+    pub fn in_front_of_as(host: &str, registry: &FakeRegistry, lines: &str) -> Self {
         Self::new()
-            .top(&format!("default_upstream = \"{UPSTREAM}\""))
-            .upstream_with(UPSTREAM, registry, lines)
+            .top(&format!("default_upstream = \"{host}\""))
+            .upstream_with(host, registry, lines)
     }
 
     /// An upstream `host` whose only endpoint is `registry`.
@@ -113,6 +119,13 @@ impl Setup {
     pub fn env(mut self, key: &str, value: impl Display) -> Self {
         self.environment.push((key.to_owned(), value.to_string()));
         self
+    }
+
+    /// The process finds the AWS credentials of [`aws::environment`] in its environment.
+    #[must_use]
+    pub fn aws_credentials(self) -> Self {
+        let pairs = aws::environment().into_iter();
+        pairs.fold(self, |setup, (key, value)| setup.env(key, value))
     }
 
     /// Starts Archway with it, in a new folder.

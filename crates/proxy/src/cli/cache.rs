@@ -8,13 +8,11 @@ mod gc;
 mod ls;
 mod progress;
 mod rm;
-mod table;
 mod verify;
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use bytesize::ByteSize;
 use cache::CacheError;
 use cache::inspect::{Directory, Kind, Unread};
 use clap::{Args, Subcommand, ValueEnum};
@@ -134,10 +132,6 @@ fn note(unread: Option<&Unread>, missing: &str) -> String {
 fn json(value: &impl Serialize) -> String {
     let text = serde_json::to_string_pretty(value);
     text.expect("plain structures of strings and numbers") + "\n"
-}
-
-fn size(bytes: u64) -> String {
-    ByteSize(bytes).display().iec().to_string()
 }
 
 fn time(time: SystemTime) -> String {

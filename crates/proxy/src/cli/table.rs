@@ -1,40 +1,78 @@
-//! Columns of text.
+//! Tables for people: columns two spaces apart, no lines, so that `grep`, `sort` and `awk` take them, too. And what stands in
+//! their cells.
 
 use std::{
-    fmt::Write,
+    fmt::{self, Write as _},
     time::{Duration, UNIX_EPOCH},
 };
 
-/// Rows below their heads, each column as wide as its widest cell.
-pub(super) fn text(heads: &[&str], rows: &[Vec<String>]) -> String {
-    let mut widths: Vec<usize> = heads.iter().map(|head| head.len()).collect();
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let heads = heads.iter().map(|head| (*head).to_owned()).collect();
-    let mut page = String::new();
-    for row in std::iter::once(&heads).chain(rows) {
-        let mut line = String::new();
-        for (width, cell) in widths.iter().zip(row) {
-            let _ = write!(line, "{cell:<width$}  ");
-        }
-        let _ = writeln!(page, "{}", line.trim_end());
-    }
-    page
+/// Which side a column's cells stand on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Left,
+    Right,
 }
 
-/// The same as a table of Markdown.
-pub(super) fn markdown(heads: &[&str], rows: &[Vec<String>]) -> String {
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
-    let mut page = line(&heads);
-    page.push_str(&line(&vec!["---".to_owned(); heads.len()]));
-    for row in rows {
-        page.push_str(&line(row));
+/// Rows under titles. Displayed, each column is as wide as its widest cell.
+pub(super) struct Table<const N: usize> {
+    titles: [(&'static str, Side); N],
+    rows: Vec<[String; N]>,
+}
+
+impl<const N: usize> Table<N> {
+    pub(super) fn new(titles: [(&'static str, Side); N]) -> Self {
+        Self {
+            titles,
+            rows: Vec::new(),
+        }
     }
-    page
+
+    /// A table whose cells all stand on the left.
+    pub(super) fn left(titles: [&'static str; N]) -> Self {
+        Self::new(titles.map(|title| (title, Side::Left)))
+    }
+
+    pub(super) fn row(&mut self, cells: [String; N]) {
+        self.rows.push(cells);
+    }
+
+    /// Whether there is no row.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The same as a table of Markdown. There, sides do not matter.
+    pub(super) fn markdown(&self) -> String {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let mut page = line(&self.titles.map(|(title, _)| title.to_owned()));
+        page.push_str(&line(&["---"; N].map(str::to_owned)));
+        for row in &self.rows {
+            page.push_str(&line(row));
+        }
+        page
+    }
+}
+
+impl<const N: usize> fmt::Display for Table<N> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut widths = self.titles.map(|(title, _)| title.len());
+        for (width, cell) in self.rows.iter().flat_map(|row| std::iter::zip(0.., row)) {
+            widths[width] = widths[width].max(cell.chars().count());
+        }
+        let titles = self.titles.map(|(title, _)| title.to_owned());
+        for row in std::iter::once(&titles).chain(&self.rows) {
+            let mut line = String::new();
+            for (at, cell) in row.iter().enumerate() {
+                let width = widths[at];
+                match self.titles[at].1 {
+                    Side::Left => write!(line, "{cell:<width$}  ")?,
+                    Side::Right => write!(line, "{cell:>width$}  ")?,
+                }
+            }
+            writeln!(formatter, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
 }
 
 /// Bytes for people: three digits and a unit.
@@ -62,14 +100,22 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [["linux/amd64", "1"], ["x", "22"]].map(|row| row.map(str::to_owned).to_vec());
+    fn a_column_is_as_wide_as_its_widest_cell() {
+        let mut table = Table::new([("NAME", Side::Left), ("SIZE", Side::Right)]);
+        table.row(["a".into(), "1 GiB".into()]);
+        table.row(["longer".into(), "2 B".into()]);
         assert_eq!(
-            text(&["PLATFORM", "N"], &rows),
-            "PLATFORM     N\nlinux/amd64  1\nx            22\n"
+            table.to_string(),
+            "NAME     SIZE\na       1 GiB\nlonger    2 B\n"
         );
+    }
+
+    #[test]
+    fn markdown_has_a_line_below_the_titles() {
+        let mut table = Table::left(["P", "N"]);
+        table.row(["linux/amd64".into(), "1".into()]);
         assert_eq!(
-            markdown(&["P", "N"], &rows[..1]),
+            table.markdown(),
             "| P | N |\n| --- | --- |\n| linux/amd64 | 1 |\n"
         );
     }

@@ -8,8 +8,8 @@ use cache::inspect::{Contents, FileSystem, Kind};
 use clap::Args;
 use serde::Serialize;
 
-use super::table::{Side, Table};
-use super::{Answer, Form, Found, Place, json, kind, note, refused, size};
+use super::{Answer, Form, Found, Place, json, kind, note, refused};
+use crate::cli::table::{Side, Table, size};
 
 const HELP: &str = "\
 A blob that several repositories link is counted once in the total, and as shared with each of them.

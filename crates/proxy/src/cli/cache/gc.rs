@@ -3,7 +3,8 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{Answer, Form, Place, counted, json, not_ours, note, size};
+use super::{Answer, Form, Place, counted, json, not_ours, note};
+use crate::cli::table::size;
 
 const HELP: &str = "\
 The files are the truth: rows of the index without a file go, files without a row get one, tags and links that lead to

@@ -12,8 +12,8 @@ use clap::{Args, ValueEnum};
 use manifest_model::Digest;
 use serde::Serialize;
 
-use super::table::{Side, Table};
-use super::{Answer, Form, Place, json, kind, note, refused, size, time};
+use super::{Answer, Form, Place, json, kind, note, refused, time};
+use crate::cli::table::{Side, Table, size};
 
 const HELP: &str = "\
 While a server runs it has the index to itself: then blobs are listed from the files alone, without repositories and tags,
@@ -138,12 +138,7 @@ impl Ls {
                 tags: rows.collect(),
             })),
             Form::Table => {
-                let mut table = Table::new([
-                    ("TAG", Side::Left),
-                    ("DIGEST", Side::Left),
-                    ("CONFIRMED", Side::Left),
-                    ("STORED", Side::Left),
-                ]);
+                let mut table = Table::left(["TAG", "DIGEST", "CONFIRMED", "STORED"]);
                 for row in rows {
                     table.row([
                         format!("{}:{}", row.repository, row.tag),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::size;
+use crate::cli::table::size;
 
 /// Between two lines where there is no terminal.
 const EVERY: Duration = Duration::from_secs(10);

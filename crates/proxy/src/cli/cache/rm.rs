@@ -6,7 +6,8 @@ use cache::inspect::{Removal, Removed};
 use clap::Args;
 use serde::Serialize;
 
-use super::{Answer, FOUND, Form, Place, counted, json, not_ours, size};
+use super::{Answer, FOUND, Form, Place, counted, json, not_ours};
+use crate::cli::table::size;
 
 const HELP: &str = "\
 A digest goes from all repositories, with the tags that point at it. A tag goes with all of its image that no other tag,

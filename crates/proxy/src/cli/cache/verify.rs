@@ -13,7 +13,8 @@ use manifest_model::Digest;
 use serde::Serialize;
 
 use super::progress::Progress;
-use super::{Answer, FOUND, Form, Place, counted, json, note, refused, size};
+use super::{Answer, FOUND, Form, Place, counted, json, note, refused};
+use crate::cli::table::size;
 use crate::upstream::Chain;
 
 const HELP: &str = "\

@@ -9,12 +9,9 @@ use serde::Serialize;
 
 use super::{Format, Outcome, Place};
 use crate::{
-    cli::{Answer, table},
+    cli::{Answer, table::Table},
     client::{ImageName, Server, accepting},
-    protocol::{
-        explanation::{Entry, Explanation, Said},
-        headers::ARCHWAY_EXPLAIN,
-    },
+    protocol::{explanation::Explanation, headers::ARCHWAY_EXPLAIN},
 };
 
 /// Say why a running Archway answers a name as it does.
@@ -109,17 +106,11 @@ impl Explained {
         );
         let sources = sources(explanation);
         if !sources.is_empty() {
-            let heads = ["SOURCE", "SAYS", "EXPLICIT", ""];
-            let _ = write!(page, "\n{}", table::text(&heads, &sources));
+            let _ = write!(page, "\n{sources}");
         }
-        let entry = |entry: &Entry| {
-            let platform = super::or_dash(entry.platform.clone());
-            vec![platform, entry.digest.clone(), entry.verdict.clone()]
-        };
-        let entries: Vec<_> = explanation.entries.iter().map(entry).collect();
+        let entries = entries(explanation);
         if !entries.is_empty() {
-            let heads = ["PLATFORM", "DIGEST", "VERDICT"];
-            let _ = write!(page, "\n{}", table::text(&heads, &entries));
+            let _ = write!(page, "\n{entries}");
         }
         if explanation.more > 0 {
             let _ = writeln!(page, "and {} more", explanation.more);
@@ -129,24 +120,34 @@ impl Explained {
 }
 
 /// The sources that spoke, and the default where it was followed.
-fn sources(explanation: &Explanation) -> Vec<Vec<String>> {
+fn sources(explanation: &Explanation) -> Table<4> {
     let followed = explanation.followed.as_ref();
     let silent = followed.filter(|followed| !explanation.said.contains(followed));
-    let all = explanation.said.iter().chain(silent);
-    let row = |said: &Said| {
+    let mut table = Table::left(["SOURCE", "SAYS", "EXPLICIT", ""]);
+    for said in explanation.said.iter().chain(silent) {
         let mark = if Some(said) == followed {
             "followed"
         } else {
             ""
         };
-        vec![
+        table.row([
             said.source.clone(),
             said.platform.clone(),
             yes(said.explicit).to_owned(),
             mark.to_owned(),
-        ]
-    };
-    all.map(row).collect()
+        ]);
+    }
+    table
+}
+
+/// What became of each entry of the index.
+fn entries(explanation: &Explanation) -> Table<3> {
+    let mut table = Table::left(["PLATFORM", "DIGEST", "VERDICT"]);
+    for entry in &explanation.entries {
+        let platform = super::or_dash(entry.platform.clone());
+        table.row([platform, entry.digest.clone(), entry.verdict.clone()]);
+    }
+    table
 }
 
 fn yes(is: bool) -> &'static str {
@@ -164,6 +165,7 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::explanation::{Entry, Said};
 
     fn said(source: &str, platform: &str, explicit: bool) -> Said {
         Said {

@@ -6,7 +6,10 @@ use serde::Serialize;
 
 use super::{Format, Outcome, Place, or_dash};
 use crate::{
-    cli::{Answer, table},
+    cli::{
+        Answer,
+        table::{self, Table},
+    },
     client::{ClientError, Direct, ImageName, Server, accepting},
     config::Config,
     inventory::{Completeness, Image},
@@ -199,19 +202,19 @@ impl Inspected {
     }
 
     fn text(&self) -> String {
-        let rows: Vec<_> = self.entries.iter().map(Entry::row).collect();
+        let mut table = Table::left(["PLATFORM", "DIGEST", "SIZE", "CACHED"]);
+        for entry in &self.entries {
+            table.row(entry.row());
+        }
         format!(
-            "{}\n{}  {}\n\n{}",
-            self.name,
-            self.digest,
-            self.media_type,
-            table::text(&["PLATFORM", "DIGEST", "SIZE", "CACHED"], &rows)
+            "{}\n{}  {}\n\n{table}",
+            self.name, self.digest, self.media_type
         )
     }
 }
 
 impl Entry {
-    fn row(&self) -> Vec<String> {
+    fn row(&self) -> [String; 4] {
         let platform = match &self.attests {
             Some(about) => format!("attestation of {}", about.get(..19).unwrap_or(about)),
             None => or_dash(self.platform.clone()),
@@ -222,7 +225,7 @@ impl Entry {
             }
             (state, ..) => or_dash(state.map(|state| state.as_str().to_owned())),
         };
-        vec![
+        [
             platform,
             self.digest.clone(),
             or_dash(self.size.map(table::size)),

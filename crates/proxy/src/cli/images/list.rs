@@ -5,7 +5,10 @@ use manifest_model::Platform;
 
 use super::{Format, Outcome, Place, or_dash};
 use crate::{
-    cli::{Answer, table},
+    cli::{
+        Answer,
+        table::{self, Table},
+    },
     client::Server,
     inventory::{Completeness, Image, Listing, Part},
 };
@@ -49,25 +52,24 @@ impl Images {
     }
 
     fn text(&self, listing: &Listing) -> String {
-        let mut rows = Vec::new();
+        let mut table = Table::left(TITLES);
         for image in &listing.images {
             match &self.platform {
                 Some(platform) => {
-                    rows.push(row(image, &platform.to_string(), image.part(platform)));
+                    table.row(row(image, &platform.to_string(), image.part(platform)));
                 }
-                None => rows.extend(
-                    image
-                        .parts
-                        .iter()
-                        .map(|part| row(image, &name(part), Some(part))),
-                ),
+                None => {
+                    for part in &image.parts {
+                        table.row(row(image, &name(part), Some(part)));
+                    }
+                }
             }
         }
-        table::text(&HEADS, &rows)
+        table.to_string()
     }
 }
 
-const HEADS: [&str; 9] = [
+const TITLES: [&str; 9] = [
     "IMAGE", "PLATFORM", "CACHED", "STORED", "SIZE", "PUSHED", "USED", "CLIENTS", "DIGEST",
 ];
 
@@ -78,14 +80,14 @@ fn name(part: &Part) -> String {
     }
 }
 
-fn row(image: &Image, platform: &str, part: Option<&Part>) -> Vec<String> {
+fn row(image: &Image, platform: &str, part: Option<&Part>) -> [String; TITLES.len()] {
     let state = match part {
         Some(part) => part.state.as_str(),
         // The upstream may have it by another name; the index does not list it.
         None => "not offered",
     };
     let part = part.filter(|part| part.state != Completeness::Absent);
-    vec![
+    [
         image.name(),
         platform.to_owned(),
         state.to_owned(),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Outcome, Place};
 use crate::{
-    cli::{Answer, table},
+    cli::{Answer, table::Table},
     client::Server,
     inventory::{Image, Listing},
 };
@@ -68,8 +68,8 @@ impl Report {
         let reported = self.judge(&listing);
         let out = match self.output {
             Form::Json => super::json(&reported),
-            Form::Text => reported.text(table::text),
-            Form::Markdown => reported.text(table::markdown),
+            Form::Text => reported.text(Table::to_string),
+            Form::Markdown => reported.text(Table::markdown),
         };
         Ok(Answer::good(out))
     }
@@ -111,26 +111,23 @@ fn platforms(image: &Image) -> Vec<String> {
 }
 
 impl Reported {
-    fn text(&self, table: fn(&[&str], &[Vec<String>]) -> String) -> String {
-        let rows: Vec<_> = self
-            .lacking
-            .iter()
-            .map(|lacking| {
-                vec![
-                    lacking.image.clone(),
-                    lacking.lacks.join(", "),
-                    lacking.has.join(", "),
-                ]
-            })
-            .collect();
+    fn text(&self, written: fn(&Table<3>) -> String) -> String {
+        let mut table = Table::left(["IMAGE", "LACKS", "HAS"]);
+        for lacking in &self.lacking {
+            table.row([
+                lacking.image.clone(),
+                lacking.lacks.join(", "),
+                lacking.has.join(", "),
+            ]);
+        }
         let mut page = format!(
             "{} of {} images lack one of {}\n",
             self.lacking.len(),
             self.images,
             self.need.join(", ")
         );
-        if !rows.is_empty() {
-            page = format!("{page}\n{}", table(&["IMAGE", "LACKS", "HAS"], &rows));
+        if !table.is_empty() {
+            page = format!("{page}\n{}", written(&table));
         }
         if !self.unknown.is_empty() {
             page = format!(

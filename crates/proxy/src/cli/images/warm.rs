@@ -10,7 +10,10 @@ use serde::Serialize;
 
 use super::{Format, Place, resolve};
 use crate::{
-    cli::{Answer, table},
+    cli::{
+        Answer,
+        table::{self, Table},
+    },
     client::{ClientError, ImageName, Server, accepting},
     upstream::Chain,
 };
@@ -150,18 +153,18 @@ fn style() -> ProgressStyle {
 }
 
 fn text(warmed: &[Warmed]) -> String {
-    let row = |warmed: &Warmed| {
+    let mut table = Table::left(["IMAGE", "PLATFORM", "BYTES", ""]);
+    for warmed in warmed {
         let outcome = match &warmed.error {
             Some(error) => format!("failed: {error}"),
             None => "cached".to_owned(),
         };
-        vec![
+        table.row([
             warmed.image.clone(),
             warmed.platform.clone(),
             table::size(warmed.bytes),
             outcome,
-        ]
-    };
-    let rows: Vec<_> = warmed.iter().map(row).collect();
-    table::text(&["IMAGE", "PLATFORM", "BYTES", ""], &rows)
+        ]);
+    }
+    table.to_string()
 }

@@ -24,6 +24,7 @@ pub(super) struct Shelf<T> {
 #[derive(Debug)]
 struct Shard<T> {
     entries: HashMap<u64, Entry<T>, RandomState>,
+    /// What the entries weigh together.
     weight: usize,
 }
 
@@ -66,11 +67,10 @@ impl<T> Shelf<T> {
         let mut shard = shard.unwrap_or_else(PoisonError::into_inner);
         if shard.weight + weight > self.bound {
             let now = Instant::now();
-            shard.entries.retain(|_, entry| entry.until > now);
-            shard.weigh();
+            shard.drop_past(now);
         }
         if shard.weight + weight > self.bound {
-            shard.entries.clear();
+            shard.clear();
         }
         let value = Arc::new(value);
         let entry = Entry {
@@ -78,8 +78,7 @@ impl<T> Shelf<T> {
             weight,
             until,
         };
-        shard.entries.insert(key, entry);
-        shard.weigh();
+        shard.insert(key, entry);
     }
 
     fn shard(&self, key: u64) -> &RwLock<Shard<T>> {
@@ -89,8 +88,21 @@ impl<T> Shelf<T> {
 }
 
 impl<T> Shard<T> {
-    fn weigh(&mut self) {
-        self.weight = self.entries.values().map(|entry| entry.weight).sum();
+    fn insert(&mut self, key: u64, entry: Entry<T>) {
+        self.weight += entry.weight;
+        if let Some(old) = self.entries.insert(key, entry) {
+            self.weight -= old.weight;
+        }
+    }
+
+    fn drop_past(&mut self, now: Instant) {
+        let past = self.entries.extract_if(|_, entry| entry.until <= now);
+        self.weight -= past.map(|(_, entry)| entry.weight).sum::<usize>();
+    }
+
+    fn clear(&mut self) {
+        self.entries.clear();
+        self.weight = 0;
     }
 }
 
@@ -110,6 +122,21 @@ mod tests {
         }
         let there = (0..1000).filter(|number| shelf.get(*number).is_some());
         assert!(there.count() <= SHARDS * 3);
+    }
+
+    #[test]
+    fn what_was_replaced_or_dropped_weighs_nothing_any_more() {
+        let shelf = Shelf::new(SHARDS * 100);
+        let later = Instant::now() + Duration::from_mins(1);
+        shelf.put(1, "kept", 40, later);
+        for _ in 0..10 {
+            shelf.put(2, "replaced", 30, later);
+        }
+        assert!(shelf.get(1).is_some() && shelf.get(2).is_some());
+        shelf.put(3, "too much", 40, later);
+        assert!(shelf.get(1).is_none() && shelf.get(2).is_none());
+        shelf.put(4, "beside it", 60, later);
+        assert!(shelf.get(3).is_some() && shelf.get(4).is_some());
     }
 
     #[test]

@@ -1,0 +1,95 @@
+//! When a walk is due: one at a time, and none without a pause after the one before.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+/// A walk that took a second is followed by a pause of so many seconds.
+const PAUSES: u32 = 200;
+
+/// When the next walk may begin.
+#[derive(Debug)]
+pub(in super::super) struct Ranking {
+    next: Mutex<Next>,
+}
+
+#[derive(Debug)]
+enum Next {
+    At(Instant),
+    Running,
+}
+
+/// A walk that is under way. It ends with this, however it ends.
+#[derive(Debug)]
+pub(super) struct Run<'a> {
+    ranking: &'a Ranking,
+    started: Instant,
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        *self.ranking.next() = Next::At(Instant::now() + self.started.elapsed() * PAUSES);
+    }
+}
+
+impl Ranking {
+    pub(in super::super) fn new() -> Self {
+        Self {
+            next: Mutex::new(Next::At(Instant::now())),
+        }
+    }
+
+    /// Whether a walk is due. Who is told so makes it within [`Self::run`].
+    pub(super) fn begin(&self, is_near: impl FnOnce() -> bool) -> bool {
+        let mut next = self.next();
+        let is_due = matches!(*next, Next::At(at) if at <= Instant::now()) && is_near();
+        if is_due {
+            *next = Next::Running;
+        }
+        is_due
+    }
+
+    pub(super) fn run(&self) -> Run<'_> {
+        Run {
+            ranking: self,
+            started: Instant::now(),
+        }
+    }
+
+    fn next(&self) -> MutexGuard<'_, Next> {
+        let next = self.next.lock();
+        next.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_walk_is_followed_by_a_pause_that_its_length_decides() {
+        let ranking = Ranking::new();
+        assert!(!ranking.begin(|| false), "no eviction is near");
+        assert!(ranking.begin(|| true));
+        assert!(!ranking.begin(|| true), "one is under way");
+        let run = ranking.run();
+        std::thread::sleep(Duration::from_millis(50));
+        drop(run);
+        assert!(!ranking.begin(|| true), "it rests for ten seconds");
+    }
+
+    #[test]
+    fn a_walk_that_panics_is_over() {
+        let ranking = Ranking::new();
+        assert!(ranking.begin(|| true));
+        let walk = std::panic::AssertUnwindSafe(|| {
+            let _run = ranking.run();
+            panic!("a walk fails");
+        });
+        std::panic::catch_unwind(walk).unwrap_err();
+        assert!(matches!(*ranking.next(), Next::At(_)));
+    }
+}
