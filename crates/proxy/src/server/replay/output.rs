@@ -79,3 +79,47 @@ fn poll_write<S: AsyncWrite + Unpin>(
     }
     Poll::Ready(Ok(taken))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::FutureExt;
+    use tokio::io::{AsyncReadExt, BufWriter, duplex};
+
+    use super::*;
+
+    async fn send<S: AsyncWrite + Unpin>(stream: &mut S, head: &[u8], body: Bytes) {
+        let mut output = Output::default();
+        poll_fn(|context| Poll::Ready(output.begin(stream, context, head, body.clone())))
+            .await
+            .unwrap();
+        poll_fn(|context| output.poll_send(stream, context))
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_stream_holds_back_is_sent_too() {
+        let (near, mut far) = duplex(64);
+        let mut stream = BufWriter::new(near);
+        send(&mut stream, b"head ", Bytes::from_static(b"body")).await;
+        let mut sent = [0; 9];
+        let read = far.read_exact(&mut sent).now_or_never();
+        assert!(read.is_some(), "it is on its way without another write");
+        assert_eq!(&sent, b"head body");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_takes_little_at_a_time_gets_all_of_it() {
+        let (mut near, mut far) = duplex(7);
+        let body = Bytes::from(vec![b'b'; 1000]);
+        let mut sent = Vec::new();
+        let sending = async {
+            send(&mut near, b"a head longer than that", body.clone()).await;
+            drop(near);
+        };
+        tokio::join!(sending, far.read_to_end(&mut sent)).1.unwrap();
+        assert_eq!(sent, [b"a head longer than that", &body[..]].concat());
+    }
+}

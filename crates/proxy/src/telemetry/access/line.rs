@@ -108,7 +108,12 @@ mod tests {
 
     #[test]
     fn milliseconds_have_three_digits_behind_the_point() {
-        for (micros, text) in [(0, "0.000"), (7, "0.007"), (1000, "1.000"), (1_234_567, "1234.567")] {
+        for (micros, text) in [
+            (0, "0.000"),
+            (7, "0.007"),
+            (1000, "1.000"),
+            (1_234_567, "1234.567"),
+        ] {
             assert_eq!(milliseconds(Duration::from_micros(micros)), text);
         }
     }
