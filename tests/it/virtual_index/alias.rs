@@ -1,19 +1,25 @@
 //! The name of one architecture, answered from an index of several.
 
+use integration_tests::client::Answer;
 use integration_tests::images::{self, Flavor};
+use integration_tests::proxy::Archway;
 use integration_tests::registry::FakeRegistry;
 
 use super::{ALIAS, BY_TAG, entries, front, image, latest};
+
+/// What the name of the one architecture is answered with.
+async fn arm64(archway: &Archway) -> Answer {
+    archway.client().manifest("team/app", "arm64").await
+}
 
 #[tokio::test]
 async fn an_old_name_is_answered_from_the_multi_arch_tag() {
     let content = images::multi_platform("app");
     let registry = FakeRegistry::with("team/app", "latest", &content).await;
     let archway = front(&registry, ALIAS).await;
-    let client = archway.client();
-    let child = client.manifest("team/app", "arm64").await.expect(200);
+    let child = arm64(&archway).await.expect(200);
     assert_eq!(child.body, content.child("linux/arm64/v8").bytes);
-    let pulled = client.pull("team/app", "arm64").await;
+    let pulled = archway.client().pull("team/app", "arm64").await;
     assert_eq!(
         pulled.root.to_string(),
         child.header("docker-content-digest")
@@ -41,11 +47,7 @@ async fn an_alias_takes_exactly_its_platform_or_says_what_there_is() {
     let content = images::index_of("app", &["linux/arm/v7", "linux/amd64"], Flavor::Oci);
     let registry = FakeRegistry::with("team/app", "latest", &content).await;
     let archway = front(&registry, ALIAS).await;
-    let refused = archway
-        .client()
-        .manifest("team/app", "arm64")
-        .await
-        .expect(404);
+    let refused = arm64(&archway).await.expect(404);
     let available = &refused.json()["errors"][0]["detail"]["available"];
     assert_eq!(
         *available,
@@ -55,19 +57,11 @@ async fn an_alias_takes_exactly_its_platform_or_says_what_there_is() {
     let twice = images::index_of("twice", &["linux/arm64", "linux/arm64/v8"], Flavor::Oci);
     let registry = FakeRegistry::with("team/app", "latest", &twice).await;
     let archway = front(&registry, ALIAS).await;
-    archway
-        .client()
-        .manifest("team/app", "arm64")
-        .await
-        .expect(502);
+    arm64(&archway).await.expect(502);
 
     let registry = FakeRegistry::with("team/app", "v1", &twice).await;
     let archway = front(&registry, ALIAS).await;
-    let refused = archway
-        .client()
-        .manifest("team/app", "arm64")
-        .await
-        .expect(404);
+    let refused = arm64(&archway).await.expect(404);
     let tried = &refused.json()["errors"][0]["detail"]["tried"];
     assert_eq!(*tried, serde_json::json!(["team/app:latest"]));
 }
@@ -78,9 +72,5 @@ async fn a_rule_and_its_reverse_do_not_wait_for_each_other() {
     let registry = FakeRegistry::with("team/app", "amd64", &image("linux/amd64")).await;
     let archway = front(&registry, &both).await;
     assert_eq!(entries(&latest(&archway).await.expect(200)).len(), 1);
-    archway
-        .client()
-        .manifest("team/app", "arm64")
-        .await
-        .expect(404);
+    arm64(&archway).await.expect(404);
 }
