@@ -79,19 +79,22 @@ impl Plan {
         self.size.saturating_sub(self.there.total() + fetched)
     }
 
-    /// The next stretch to fetch, of `length` bytes at most: the one that some reader comes to first. Readers are where the
-    /// bytes in order end, and where there is a wish.
+    /// The next stretch to fetch, of `length` bytes at most: the one that some reader comes to first. Readers are where there is
+    /// a wish, and where the bytes in order end. That last one, by which the digest is made and every body ends, weighs as much
+    /// as all wishes together.
     pub(super) fn next(&mut self, wishes: &[u64], length: u64) -> Option<Segment> {
         if let Some(segment) = wishes.iter().find_map(|wish| self.at_wish(*wish, length)) {
             return Some(segment);
         }
         let taken = self.taken();
-        let in_order = [self.there.prefix()];
-        let readers = wishes.iter().chain(&in_order);
-        let gaps = readers.filter_map(|reader| {
-            let gap = taken.gap(*reader, self.size)?;
-            Some((gap.start - reader, gap))
-        });
+        let others = wishes.len() as u64;
+        let readers = wishes.iter().map(|wish| (*wish, others));
+        let gaps = readers
+            .chain([(self.in_order(), 1)])
+            .filter_map(|(reader, weight)| {
+                let gap = taken.gap(reader, self.size)?;
+                Some(((gap.start - reader).saturating_mul(weight), gap))
+            });
         let (_, gap) = gaps
             .min_by_key(|(distance, gap)| (*distance, gap.start))
             // What lies before all readers comes last.
@@ -127,6 +130,13 @@ impl Plan {
         let segment = Segment::new(gap.start..end);
         self.running.push(segment.clone());
         segment
+    }
+
+    /// Where the bytes in order end.
+    fn in_order(&self) -> u64 {
+        let prefix = self.there.prefix();
+        let next = self.running.iter().find(|segment| segment.start == prefix);
+        next.map_or(prefix, Segment::reached)
     }
 
     fn taken(&self) -> Spans {
@@ -178,6 +188,18 @@ mod tests {
             .map(|segment| segment.start / MIB)
             .collect();
         assert_eq!(starts, [50, 0, 8, 58, 16, 66]);
+    }
+
+    #[test]
+    fn the_bytes_in_order_get_as_much_as_all_readers_further_on() {
+        let mut plan = Plan::new(512 * MIB, Spans::default());
+        let wishes = [128 * MIB, 256 * MIB, 384 * MIB];
+        let starts: Vec<_> = (0..12)
+            .map_while(|_| plan.next(&wishes, 8 * MIB))
+            .map(|segment| segment.start / MIB)
+            .collect();
+        let in_order = starts.iter().filter(|start| **start < 128).count();
+        assert_eq!(in_order, 6, "{starts:?}");
     }
 
     #[test]
