@@ -6,11 +6,16 @@ use std::{
     io::{self, IoSlice},
     os::unix::fs::FileExt,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use manifest_model::{Digest, Hasher};
-use tokio::sync::mpsc;
+use tokio::{
+    runtime::Handle,
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
 use tracing::{debug, warn};
 
 use super::{
@@ -25,6 +30,10 @@ use crate::{
 
 /// Pieces taken from the queue, and written, together.
 const PIECES_PER_WRITE: usize = 16;
+
+/// How long written bytes may wait to be shown. To show them wakes every follower, and each sends what it sees on its own: many
+/// small steps cost more than the bytes.
+const SHOW_EVERY: Duration = Duration::from_millis(4);
 
 /// How much is read back for hashing at a time, where bytes came out of order.
 const CATCH_UP: usize = 1024 * 1024;
@@ -68,6 +77,10 @@ pub(super) struct WriteJob {
     hasher: Hasher,
     hashed: u64,
     notes: Option<Notes>,
+    /// When bytes may be shown again; `None` before the first.
+    show_from: Option<Instant>,
+    /// Whether bytes are written that are not shown.
+    is_behind: bool,
 }
 
 impl WriteJob {
@@ -92,15 +105,18 @@ impl WriteJob {
             hasher: Hasher::new(digest.algorithm()),
             hashed: 0,
             notes,
+            show_from: None,
+            is_behind: false,
         }
     }
 
     /// Writes until the queue is closed. What is not all of the blob then is kept for the next try; what is wrong is deleted.
     pub(super) fn run(mut self, mut pieces: mpsc::Receiver<Piece>) -> Result<Written, FillError> {
         let mut batch = Vec::with_capacity(PIECES_PER_WRITE);
-        while pieces.blocking_recv_many(&mut batch, PIECES_PER_WRITE) > 0 {
+        while self.receive(&mut pieces, &mut batch) > 0 {
             self.write(&batch)?;
-            self.show();
+            self.is_behind = true;
+            self.show_if_due();
             for piece in batch.drain(..) {
                 if piece.offset == self.hashed {
                     self.hasher.update(&piece.bytes);
@@ -112,6 +128,7 @@ impl WriteJob {
                 notes.take(&self.file, &self.written);
             }
         }
+        self.show();
         let received = self.written.total();
         match self.size {
             Some(announced) if received < announced => {
@@ -124,6 +141,18 @@ impl WriteJob {
             }
             _ => self.finish(received),
         }
+    }
+
+    /// Waits for the next pieces; none when the queue is closed. What is written is shown when that is due, whatever comes.
+    fn receive(&mut self, pieces: &mut mpsc::Receiver<Piece>, batch: &mut Vec<Piece>) -> usize {
+        if let (true, Some(due)) = (self.is_behind, self.show_from) {
+            let next = timeout_at(due, pieces.recv_many(batch, PIECES_PER_WRITE));
+            match Handle::current().block_on(next) {
+                Ok(count) => return count,
+                Err(_) => self.show(),
+            }
+        }
+        pieces.blocking_recv_many(batch, PIECES_PER_WRITE)
     }
 
     fn write(&mut self, batch: &[Piece]) -> Result<(), FillError> {
@@ -160,7 +189,15 @@ impl WriteJob {
         Ok(())
     }
 
-    fn show(&self) {
+    fn show_if_due(&mut self) {
+        if self.show_from.is_none_or(|from| from <= Instant::now()) {
+            self.show();
+        }
+    }
+
+    fn show(&mut self) {
+        self.is_behind = false;
+        self.show_from = Some(Instant::now() + SHOW_EVERY);
         self.running.progress.send_replace(Progress::Filling {
             file: Arc::clone(&self.file),
             size: self.size,

@@ -57,6 +57,27 @@ async fn a_follower_reads_what_is_there_while_the_rest_is_missing() {
 }
 
 #[tokio::test]
+async fn bytes_before_a_pause_are_shown_though_no_more_come() {
+    let (cache, _folder) = cache();
+    let bytes = body(LONG);
+    let (mut fill, follower) = lead(&cache, &digest(&bytes));
+    fill.start(Some(LONG as u64)).await.unwrap();
+    let mut stream = follower.read(0, None, ReadBy::Copy);
+    for (round, at) in (0..LONG / 2).step_by(LONG / 8).enumerate() {
+        for at in (at..at + LONG / 8).step_by(1000) {
+            let end = (at + 1000).min((round + 1) * LONG / 8);
+            write(&fill, at, &bytes.slice(at..end)).await;
+        }
+        let mut position = round * LONG / 8;
+        while position < (round + 1) * LONG / 8 {
+            let piece = stream.next().await.unwrap().unwrap();
+            assert!(piece == bytes[position..position + piece.len()]);
+            position += piece.len();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_late_follower_starts_where_it_wants() {
     let (cache, _folder) = cache();
     let bytes = body(LONG);
