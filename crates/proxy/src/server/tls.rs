@@ -5,8 +5,7 @@ mod reload;
 use std::{io, sync::Arc, time::Duration};
 
 use rustls::{
-    CipherSuite::TLS13_AES_128_GCM_SHA256,
-    ServerConfig, SupportedCipherSuite,
+    ServerConfig,
     crypto::aws_lc_rs,
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
@@ -81,16 +80,12 @@ pub(crate) struct Acceptor {
 impl Acceptor {
     /// One that shows `pair`, whatever it is at the time, and gives each handshake `timeout`.
     pub(crate) fn new(pair: KeyPair, timeout: Duration, metrics: Arc<Metrics>) -> Self {
-        let mut provider = aws_lc_rs::default_provider();
-        let costs_more = |suite: &SupportedCipherSuite| suite.suite() != TLS13_AES_128_GCM_SHA256;
-        provider.cipher_suites.sort_by_key(costs_more);
-        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13, &TLS12])
             .expect("aws-lc-rs has ciphers for both")
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(Current(pair.clone())));
-        // Most clients name AES-256 first though they take either; it has 14 rounds for 10, and nothing here needs them.
-        config.ignore_client_order = true;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
         Self {
             tls: Arc::new(config).into(),
