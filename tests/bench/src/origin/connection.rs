@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use rustix::net::sockopt;
 
 use super::State;
 use super::answer::{Answer, Ask, Part};
@@ -17,9 +18,15 @@ const SLICE: usize = 128 << 10;
 /// Unpaced bodies go out in pieces of this size.
 const PIECE: usize = 1 << 20;
 
+/// What the kernel may hold of a paced body: what it has not passed on counts as sent all the same.
+const HELD: usize = 256 << 10;
+
 /// Serves until the client leaves, or a cut is due.
 pub(super) fn serve(mut stream: TcpStream, state: &State) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
+    if state.shape.rate.is_some() {
+        sockopt::set_socket_send_buffer_size(&stream, HELD)?;
+    }
     let mut bytes = Vec::new();
     loop {
         let Some((answer, with_body, end)) = understand(&bytes, state)? else {
