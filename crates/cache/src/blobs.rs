@@ -4,22 +4,21 @@ mod fill;
 mod follow;
 mod open;
 mod progress;
+mod reserved;
 mod spans;
 mod writer;
 
 use std::{
     collections::HashMap,
     fs::File,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use manifest_model::Digest;
 use tokio::sync::Semaphore;
 use tracing::error;
 
+pub(crate) use self::reserved::{Reservations, Reserved};
 pub use self::{
     fill::{Closed, Fill, FillWriter},
     follow::{Blob, BlobStream, Follower, ReadBy},
@@ -51,8 +50,7 @@ pub(crate) struct Blobs {
     state: Mutex<State>,
     /// One permit per fill that may run at the same time.
     slots: Arc<Semaphore>,
-    /// Bytes that running fills will take.
-    reserved: AtomicU64,
+    reserved: Reservations,
 }
 
 #[derive(Debug)]
@@ -71,7 +69,7 @@ impl Blobs {
                 open: OpenFiles::new(max_open_files),
             }),
             slots: Arc::new(Semaphore::new(max_fills)),
-            reserved: AtomicU64::new(0),
+            reserved: Reservations::default(),
         }
     }
 
@@ -88,17 +86,8 @@ impl Blobs {
     }
 
     /// Bytes that running fills will take.
-    pub(crate) fn reserved(&self) -> u64 {
-        self.reserved.load(Ordering::Relaxed)
-    }
-
-    /// Counts `size` bytes as taken for as long as the answer lives.
-    fn reserve(self: &Arc<Self>, size: u64) -> Reserved {
-        self.reserved.fetch_add(size, Ordering::Relaxed);
-        Reserved {
-            blobs: Arc::clone(self),
-            size,
-        }
+    pub(crate) fn reserved(&self) -> &Reservations {
+        &self.reserved
     }
 
     /// The lock is held for map operations and an `open` at most; nobody panics under it.
@@ -225,17 +214,4 @@ pub(crate) enum Withdrawal {
     Absent,
     /// Out of sight; delete it.
     Done(Withdrawn),
-}
-
-/// Bytes a running fill will take, counted until it ends.
-#[derive(Debug)]
-struct Reserved {
-    blobs: Arc<Blobs>,
-    size: u64,
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        self.blobs.reserved.fetch_sub(self.size, Ordering::Relaxed);
-    }
 }

@@ -14,8 +14,9 @@ use std::{
 use bytes::Bytes;
 use manifest_model::{Digest, Manifest, MediaType, Tag};
 use tokio::task::spawn_blocking;
-use tracing::warn;
+use tracing::{error, warn};
 
+pub(crate) use self::room::Room;
 use self::uses::Uses;
 use crate::{
     Blob, Follower, Joined, RepoKey,
@@ -32,11 +33,12 @@ use crate::{
 pub struct Options {
     /// The directory; made if need be, and owned by one process at a time.
     pub path: PathBuf,
-    /// The sum of all blobs and running fills, in bytes, beyond which blobs are evicted.
+    /// The sum of all blobs and running fills, in bytes, beyond which blobs are evicted. A fill that does not fit beside the
+    /// other running ones ends with [`CacheError::Full`].
     pub max_size: u64,
     /// Where an eviction ends: not above `max_size`.
     pub low_water: u64,
-    /// Bytes of the file system that are left to others: no download starts that would take them.
+    /// Bytes of the file system that are left to others: no download starts, or grows, that would take them.
     pub min_free: u64,
     /// How many fills may run at the same time; further ones wait for a slot.
     pub max_fills: usize,
@@ -163,15 +165,20 @@ impl Cache {
         self.inner.hot.link(repo, digest);
     }
 
-    /// A stored manifest. The caller checks the link first.
+    /// A stored manifest. The caller checks the link first. One that is damaged is taken out, and no longer stored.
     pub async fn manifest(&self, digest: &Digest) -> Result<Option<StoredManifest>, CacheError> {
         let digest = *digest;
         self.blocking(move |cache| {
-            let found = cache.peek_manifest(&digest)?;
-            if found.is_some() {
-                cache.used(&digest);
+            let Some(found) = cache.peek_manifest(&digest)? else {
+                return Ok(None);
+            };
+            if Digest::of(digest.algorithm(), &found.bytes) != digest {
+                error!(%digest, "a stored manifest is damaged and is taken out");
+                cache.blobs().take_out(&digest)?;
+                return Ok(None);
             }
-            Ok(found)
+            cache.used(&digest);
+            Ok(Some(found))
         })
         .await
     }
@@ -188,10 +195,10 @@ impl Cache {
         self.blocking(move |cache| {
             let (digest, bytes) = (manifest.digest(), manifest.bytes());
             let disk = cache.blobs().disk();
-            let staged = if disk.find(&digest)?.is_none() {
-                Some(stage(disk, &digest, bytes)?)
-            } else {
+            let staged = if cache.holds(&digest, bytes) {
                 None
+            } else {
+                Some(stage(disk, &digest, bytes)?)
             };
             let record = || {
                 cache
@@ -203,11 +210,18 @@ impl Cache {
                 None => record()?,
             }
             if let Some(staged) = staged {
+                // What stands there, if anything does, is damaged; somebody may have it open.
+                cache.blobs().take_out(&digest)?;
                 disk.publish(&staged, &digest)?;
             }
             cache.after_growth()
         })
         .await
+    }
+
+    /// Whether these very bytes are stored. Others may stand there, or none that can be read: those are to be written anew.
+    fn holds(&self, digest: &Digest, bytes: &[u8]) -> bool {
+        matches!(self.peek_bytes(digest), Ok(Some(stored)) if stored == bytes)
     }
 
     /// Where `tag` pointed when the upstream was last asked. An index that cannot be read knows of none.

@@ -15,6 +15,7 @@ mod staged;
 use std::{
     fs::{self, File, TryLockError},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -31,6 +32,9 @@ use crate::{blobs::Spans, error::CacheError};
 
 /// How long a download that was cut off waits for somebody to ask for the blob again.
 const PARTIAL_KEPT_FOR: Duration = Duration::from_hours(24);
+
+/// The unit in which the system counts a file's space, whatever the file system (`man 2 stat`).
+const BLOCK: u64 = 512;
 
 /// The cache directory, owned by this process alone.
 #[derive(Debug)]
@@ -113,18 +117,48 @@ impl Disk {
         })
     }
 
+    /// The bytes [`Self::drop_partials`] would give back.
+    pub(crate) fn partials_size(
+        &self,
+        is_running: impl Fn(&Digest) -> bool,
+    ) -> Result<u64, CacheError> {
+        let mut size = 0;
+        self.each_partial(|path, digest| {
+            // One that goes meanwhile has given its space back.
+            if !is_running(digest)
+                && let Ok(metadata) = fs::metadata(path)
+            {
+                size += metadata.blocks() * BLOCK;
+            }
+            Ok(())
+        })?;
+        Ok(size)
+    }
+
     fn drop_partials_if(&self, goes: impl Fn(&Path, &Digest) -> bool) -> Result<(), CacheError> {
+        self.each_partial(|path, digest| {
+            if !goes(path, digest) {
+                return Ok(());
+            }
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(CacheError::io("delete", path)(error))
+                }
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// Visits each file of the downloads under way and cut off.
+    fn each_partial(
+        &self,
+        mut visit: impl FnMut(&Path, &Digest) -> Result<(), CacheError>,
+    ) -> Result<(), CacheError> {
         let entries = fs::read_dir(&self.ingest).map_err(CacheError::io("list", &self.ingest))?;
         for entry in entries {
             let path = entry.map_err(CacheError::io("list", &self.ingest))?.path();
-            if !staged::digest_of(&path).is_some_and(|digest| goes(&path, &digest)) {
-                continue;
-            }
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(CacheError::io("delete", path)(error));
-                }
-                _ => {}
+            if let Some(digest) = staged::digest_of(&path) {
+                visit(&path, &digest)?;
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! What can go wrong, one variant per decision the caller can take.
 
-use std::{error::Error, io, path::PathBuf, sync::Arc};
+use std::{error::Error, fmt, io, path::PathBuf, sync::Arc};
 
 use manifest_model::Digest;
 
@@ -25,19 +25,48 @@ pub enum CacheError {
         /// Why it failed.
         source: io::Error,
     },
-    /// The file system has less room than is to be left free, and nothing that could be evicted would change that.
-    #[error("the file system of {path} has {free} bytes left and {needed} are needed")]
+    /// There is no room for a download, and nothing that could be evicted would change that.
+    #[error("{bound} has {free} bytes left and {needed} are needed")]
     Full {
-        /// The cache directory.
-        path: PathBuf,
+        /// What leaves no room.
+        bound: Bound,
         /// What is left.
         free: u64,
-        /// What the download needs, with the part that is to stay free.
+        /// What the download needs; of the file system, with the part that is to stay free.
         needed: u64,
+    },
+    /// The index is there and could not be opened, though nothing says that it is damaged.
+    #[error(
+        "the cache index {path} cannot be opened and is left as it is; put right what hinders it, or move the file away to \
+         have it built anew, without its tags and links"
+    )]
+    IndexShut {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<redb::Error>,
     },
     /// The index could not be read or written.
     #[error("the cache index failed")]
     Index(#[source] Box<redb::Error>),
+}
+
+/// What bounds the room for downloads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// [`Options::max_size`](crate::Options::max_size), of which other running fills have their part.
+    MaxSize,
+    /// The file system of this directory.
+    FileSystem(PathBuf),
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MaxSize => formatter.write_str("cache.max_size, less the running downloads,"),
+            Self::FileSystem(path) => write!(formatter, "the file system of {}", path.display()),
+        }
+    }
 }
 
 impl CacheError {

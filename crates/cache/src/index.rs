@@ -14,7 +14,7 @@ mod survey;
 mod tables;
 
 use std::{
-    fs,
+    fs, io,
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -66,7 +66,8 @@ pub(crate) struct Index {
 type Outcome<T> = Result<T, redb::Error>;
 
 impl Index {
-    /// Opens the store, or builds it from the files where it is missing or damaged.
+    /// Opens the store, or builds it from the files where it is missing or damaged. One that cannot be opened for another
+    /// reason is an error and stays where it is: what no file says, its links and tags, is in there.
     pub(crate) fn open(disk: &Disk) -> Result<Self, CacheError> {
         let path = disk.index_path();
         // The store would take an empty file for a new one.
@@ -74,7 +75,7 @@ impl Index {
         match open_store(&path) {
             Ok(store) if existed => Ok(Self { store }),
             Ok(store) => rebuild::rebuild(Self { store }, disk),
-            Err(error) if existed => {
+            Err(error) if existed && is_damage(&error) => {
                 warn!(%error, "the cache index is damaged and is built anew from the files");
                 let aside = path.with_extension("damaged");
                 fs::rename(&path, &aside).map_err(CacheError::io("set aside", &path))?;
@@ -85,7 +86,10 @@ impl Index {
                     disk,
                 )
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(CacheError::IndexShut {
+                path,
+                source: Box::new(error),
+            }),
         }
     }
 
@@ -237,6 +241,24 @@ fn open_store(path: &Path) -> Outcome<Store> {
     transaction.open_table(TOTALS)?;
     transaction.commit()?;
     Ok(store)
+}
+
+/// Whether the file itself is at fault: it holds something else, another version's tables, or not all of what it should. Want
+/// of permission, of space, or of a disk that answers says nothing about it.
+fn is_damage(error: &redb::Error) -> bool {
+    use redb::Error;
+    match error {
+        Error::Corrupted(_)
+        | Error::UpgradeRequired(_)
+        | Error::TableTypeMismatch { .. }
+        | Error::TableIsMultimap(_)
+        | Error::TypeDefinitionChanged { .. } => true,
+        Error::Io(error) => matches!(
+            error.kind(),
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+        ),
+        _ => false,
+    }
 }
 
 /// Writes a blob's row, its place in the order and the total; replaces what was there.

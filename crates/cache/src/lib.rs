@@ -41,7 +41,7 @@ pub use blobs::{
 };
 pub use cache::{Cache, Options, StoredManifest, Usage};
 pub use collect::Collected;
-pub use error::{CacheError, FillError, ReadError, SourceError};
+pub use error::{Bound, CacheError, FillError, ReadError, SourceError};
 pub use index::{Clients, Learned, TagEntry, TagRow};
 pub use open_file::OpenFile;
 pub use repository::RepoKey;

@@ -132,9 +132,13 @@ impl OpenFile {
             .is_ok_and(|metadata| metadata.nlink() > 0)
     }
 
-    /// Takes the blob out of the cache: its bytes could not be read, or are fewer than they were. The next request fetches it
-    /// anew.
+    /// Takes the blob out of the cache if `reason` means that its bytes cannot be read, or are fewer than they were. The next
+    /// request fetches it anew. An error of another kind says nothing of the file, and a file that is out already has perhaps been
+    /// replaced by a good one.
     pub fn condemn(&self, reason: &io::Error) {
+        if !is_damage(reason) || !self.is_linked() {
+            return;
+        }
         tracing::error!(digest = %self.digest, %reason, "a stored blob cannot be read and is taken out");
         if let Some(home) = self.home.upgrade()
             && let Err(error) = home.take_out(&self.digest)
@@ -142,6 +146,15 @@ impl OpenFile {
             tracing::error!(digest = %self.digest, %error, "it could not be taken out");
         }
     }
+}
+
+/// Whether an error of a read is the disk's, the file system's or the file's.
+fn is_damage(error: &io::Error) -> bool {
+    let codes = [Errno::IO, Errno::UCLEAN, Errno::BADMSG];
+    error.kind() == io::ErrorKind::UnexpectedEof
+        || codes
+            .iter()
+            .any(|code| error.raw_os_error() == Some(code.raw_os_error()))
 }
 
 impl AsFd for OpenFile {

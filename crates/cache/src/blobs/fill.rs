@@ -20,7 +20,6 @@ use super::{
 };
 use crate::{
     Cache, OpenFile,
-    blobs::Reserved,
     error::{CacheError, FillError, SourceError},
 };
 
@@ -40,7 +39,6 @@ pub struct Fill {
     digest: Digest,
     running: Arc<Running>,
     slot: Option<OwnedSemaphorePermit>,
-    reserved: Option<Reserved>,
     writer: Option<Writer>,
     settled: bool,
 }
@@ -75,7 +73,6 @@ impl Fill {
             digest,
             running,
             slot: None,
-            reserved: None,
             writer: None,
             settled: false,
         }
@@ -110,18 +107,17 @@ impl Fill {
     /// are there already: those of [`Self::partial`] if the size is the same, else none.
     pub async fn start(&mut self, size: Option<u64>) -> Result<Spans, Arc<FillError>> {
         let (cache, digest) = (self.cache.clone(), self.digest);
-        self.reserved = Some(self.cache.blobs().reserve(size.unwrap_or(0)));
         let staged = blocking(digest, move || {
-            cache.make_room(&digest, size.unwrap_or(0))?;
+            let room = cache.make_room(&digest, size)?;
             let (staged, there) = cache.blobs().disk().stage_blob(&digest, size)?;
             let file = staged
                 .file()
                 .try_clone()
                 .map_err(CacheError::io("open", staged.path()))?;
             let file = OpenFile::new(digest, file, size, cache.blobs());
-            Ok((staged, there, Arc::new(file)))
+            Ok((staged, there, Arc::new(file), room))
         });
-        let (staged, there, file) = match staged.await {
+        let (staged, there, file, room) = match staged.await {
             Ok(opened) => opened,
             Err(error) => return Err(self.settle_failed(error)),
         };
@@ -132,7 +128,8 @@ impl Fill {
         });
         let (pieces, queue) = mpsc::channel(PIECES_IN_FLIGHT);
         let running = Arc::clone(&self.running);
-        let job = WriteJob::new(digest, (staged, there.clone()), file, size, running);
+        let staged = (staged, there.clone());
+        let job = WriteJob::new(digest, staged, file, size, running, room);
         self.writer = Some(Writer {
             pieces,
             outcome: tokio::task::spawn_blocking(move || job.run(queue)),
@@ -158,13 +155,13 @@ impl Fill {
             Ok(written) => written,
             Err(error) => return Err(self.settle_failed(error)),
         };
-        let Written { staged, file, size } = written;
+        let (file, size) = (Arc::clone(&written.file), written.size);
         self.settle(Progress::Complete {
             file: Arc::clone(&file),
             size,
         });
         let (cache, digest) = (self.cache.clone(), self.digest);
-        let stored = blocking(digest, move || cache.publish_blob(staged, &digest, size)).await;
+        let stored = blocking(digest, move || written.store(&cache, &digest)).await;
         // Only now: whoever joined in between followed the complete file.
         self.cache
             .blobs()
@@ -202,7 +199,6 @@ impl Fill {
 
     fn settle(&mut self, progress: Progress) {
         self.settled = true;
-        self.reserved = None;
         self.running.progress.send_replace(progress);
     }
 }

@@ -1,11 +1,13 @@
 //! The one who writes a download to its file: takes pieces in any order, writes them, shows how far it has come, hashes what is
 //! there without a gap, and notes it in the journal. Runs on a blocking thread.
 
+mod notes;
+
 use std::{
     fs::File,
     io::{self, IoSlice},
     os::unix::fs::FileExt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,15 +18,17 @@ use tokio::{
     sync::mpsc,
     time::{Instant, timeout_at},
 };
-use tracing::{debug, warn};
+use tracing::debug;
 
+use self::notes::{Notes, Syncing};
 use super::{
     Spans,
     progress::{Progress, Running},
 };
 use crate::{
-    OpenFile,
-    disk::{Journal, Record, Staged},
+    Cache, OpenFile,
+    cache::Room,
+    disk::Staged,
     error::{CacheError, FillError},
 };
 
@@ -41,13 +45,6 @@ const CATCH_UP: usize = 1024 * 1024;
 /// How much of what lies ready is hashed between two writes: enough to keep up, not so much that the network waits.
 const CATCH_UPS_PER_WRITE: usize = 8;
 
-/// How many bytes may be written before the journal notes them: what a `kill -9` costs at most.
-const JOURNAL_STEP: u64 = 1024 * 1024;
-
-/// How many bytes may be written before they are brought to the disk, beside the download: what a loss of power costs, and a
-/// bound on how much has to be synced when the download ends.
-const SYNC_STEP: u64 = 64 * 1024 * 1024;
-
 /// Downloads with less than this on the disk are not gone on with.
 const WORTH_KEEPING: u64 = 1024 * 1024;
 
@@ -61,9 +58,25 @@ pub(super) struct Piece {
 /// A blob whose bytes are all written and right, not yet synced.
 #[derive(Debug)]
 pub(super) struct Written {
-    pub(super) staged: Staged,
+    staged: Staged,
     pub(super) file: Arc<OpenFile>,
     pub(super) size: u64,
+    /// A sync that still runs.
+    syncing: Option<Syncing>,
+    room: Room,
+}
+
+impl Written {
+    /// Stores the blob. Blocks.
+    pub(super) fn store(self, cache: &Cache, digest: &Digest) -> Result<(), CacheError> {
+        if let Some(syncing) = self.syncing {
+            let synced = syncing.wait();
+            synced.map_err(CacheError::io("sync", self.staged.path()))?;
+        }
+        // What was reserved is about to be counted as stored.
+        drop(self.room);
+        cache.publish_blob(self.staged, digest, self.size)
+    }
 }
 
 /// What the writer owns.
@@ -73,6 +86,7 @@ pub(super) struct WriteJob {
     digest: Digest,
     size: Option<u64>,
     running: Arc<Running>,
+    room: Room,
     written: Spans,
     hasher: Hasher,
     hashed: u64,
@@ -91,6 +105,7 @@ impl WriteJob {
         file: Arc<OpenFile>,
         size: Option<u64>,
         running: Arc<Running>,
+        room: Room,
     ) -> Self {
         let notes = size
             .zip(staged.take_journal())
@@ -101,6 +116,7 @@ impl WriteJob {
             digest,
             size,
             running,
+            room,
             written: there,
             hasher: Hasher::new(digest.algorithm()),
             hashed: 0,
@@ -114,6 +130,7 @@ impl WriteJob {
     pub(super) fn run(mut self, mut pieces: mpsc::Receiver<Piece>) -> Result<Written, FillError> {
         let mut batch = Vec::with_capacity(PIECES_PER_WRITE);
         while self.receive(&mut pieces, &mut batch) > 0 {
+            self.make_room(&batch)?;
             self.write(&batch)?;
             self.is_behind = true;
             self.show_if_due();
@@ -125,14 +142,15 @@ impl WriteJob {
             }
             self.catch_up(CATCH_UPS_PER_WRITE)?;
             if let Some(notes) = &mut self.notes {
-                notes.take(&self.file, &self.written);
+                let taken = notes.take(&self.file, &self.written);
+                taken.map_err(|error| self.unsynced(error))?;
             }
         }
         self.show();
         let received = self.written.total();
         match self.size {
             Some(announced) if received < announced => {
-                self.give_up();
+                self.give_up()?;
                 Err(FillError::Length {
                     digest: self.digest,
                     announced,
@@ -153,6 +171,18 @@ impl WriteJob {
             }
         }
         pieces.blocking_recv_many(batch, PIECES_PER_WRITE)
+    }
+
+    /// A download of known size has its room from the start.
+    fn make_room(&mut self, batch: &[Piece]) -> Result<(), FillError> {
+        if self.size.is_some() {
+            return Ok(());
+        }
+        let ends = batch
+            .iter()
+            .map(|piece| piece.offset + piece.bytes.len() as u64);
+        let grown = self.room.grow_to(ends.max().unwrap_or(0));
+        grown.map_err(|source| self.storage(source))
     }
 
     fn write(&mut self, batch: &[Piece]) -> Result<(), FillError> {
@@ -198,10 +228,18 @@ impl WriteJob {
     fn show(&mut self) {
         self.is_behind = false;
         self.show_from = Some(Instant::now() + SHOW_EVERY);
-        self.running.progress.send_replace(Progress::Filling {
+        let progress = Progress::Filling {
             file: Arc::clone(&self.file),
             size: self.size,
             written: Arc::new(self.written.clone()),
+        };
+        self.running.progress.send_if_modified(|shown| {
+            // A fill that was dropped has told its followers so. Told otherwise now, they would wait for ever.
+            let is_open = !matches!(shown, Progress::Failed(_));
+            if is_open {
+                *shown = progress;
+            }
+            is_open
         });
     }
 
@@ -228,6 +266,8 @@ impl WriteJob {
 
     fn finish(mut self, size: u64) -> Result<Written, FillError> {
         self.catch_up(usize::MAX)?;
+        let syncing = self.notes.take().map_or(Ok(None), Notes::end);
+        let syncing = syncing.map_err(|error| self.unsynced(error))?;
         let actual = self.hasher.finish();
         if actual != self.digest {
             return Err(FillError::Corrupt {
@@ -239,21 +279,29 @@ impl WriteJob {
             staged: self.staged,
             file: self.file,
             size,
+            syncing,
+            room: self.room,
         })
     }
 
-    fn give_up(&mut self) {
+    fn give_up(&mut self) -> Result<(), FillError> {
         if self.written.total() < WORTH_KEEPING {
-            return;
+            return Ok(());
         }
         if let Some(notes) = self.notes.take() {
-            match notes.close(&self.written) {
+            let closed = notes.close(&self.written);
+            match closed.map_err(|error| self.unsynced(error))? {
                 Ok(()) => self.staged.keep(),
                 Err(error) => {
                     debug!(digest = %self.digest, %error, "a download that was cut off is not kept");
                 }
             }
         }
+        Ok(())
+    }
+
+    fn unsynced(&self, error: io::Error) -> FillError {
+        self.storage(CacheError::io("sync", self.staged.path())(error))
     }
 
     fn storage(&self, source: CacheError) -> FillError {
@@ -262,75 +310,6 @@ impl WriteJob {
             source,
         }
     }
-}
-
-/// The journal of a download and when it is next due.
-struct Notes {
-    journal: Arc<Mutex<(Journal, Record)>>,
-    noted: u64,
-    syncing: Option<tokio::task::JoinHandle<()>>,
-    synced: u64,
-}
-
-impl Notes {
-    fn new(journal: Journal, size: u64, there: &Spans) -> Self {
-        let record = Record {
-            size,
-            written: there.clone(),
-            synced: Spans::default(),
-        };
-        Self {
-            journal: Arc::new(Mutex::new((journal, record))),
-            noted: there.total(),
-            syncing: None,
-            // What an earlier process has synced is not known to be: it is done again with the first step.
-            synced: 0,
-        }
-    }
-
-    /// Notes what has been written, where that is due. A journal that cannot be written costs the next try, not this one.
-    fn take(&mut self, file: &Arc<OpenFile>, written: &Spans) {
-        let total = written.total();
-        if total - self.noted >= JOURNAL_STEP {
-            self.noted = total;
-            if let Err(error) = self.note(written) {
-                warn!(%error, "the journal of a download cannot be written");
-            }
-        }
-        let idle = self
-            .syncing
-            .as_ref()
-            .is_none_or(tokio::task::JoinHandle::is_finished);
-        if idle && total - self.synced >= SYNC_STEP {
-            self.synced = total;
-            let (file, journal, written) =
-                (Arc::clone(file), Arc::clone(&self.journal), written.clone());
-            self.syncing = Some(tokio::task::spawn_blocking(move || {
-                if let Err(error) = sync(&file, &journal, written) {
-                    warn!(%error, "a download cannot be synced");
-                }
-            }));
-        }
-    }
-
-    fn note(&self, written: &Spans) -> io::Result<()> {
-        let mut held = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        held.1.written.clone_from(written);
-        held.0.write(&held.1)
-    }
-
-    fn close(self, written: &Spans) -> io::Result<()> {
-        self.note(written)
-    }
-}
-
-/// First the bytes, then the word that they are there.
-fn sync(file: &OpenFile, journal: &Mutex<(Journal, Record)>, written: Spans) -> io::Result<()> {
-    file.file().sync_data()?;
-    let mut held = journal.lock().unwrap_or_else(PoisonError::into_inner);
-    held.1.synced = written;
-    held.0.write(&held.1)?;
-    held.0.sync()
 }
 
 fn pwrite_all(file: &File, pieces: &[Piece], mut offset: u64) -> io::Result<()> {
@@ -353,3 +332,6 @@ fn pwrite_all(file: &File, pieces: &[Piece], mut offset: u64) -> io::Result<()> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,29 @@
 //! The size bound, and what it spares.
 
 use bytes::Bytes;
-use cache::{Cache, CacheError, FillError, ReadBy};
+use cache::{
+    Bound::{self, FileSystem, MaxSize},
+    Cache, CacheError, FillError, ReadBy,
+};
+use futures_util::StreamExt;
 use manifest_model::{Algorithm, Digest, Manifest};
 use tempfile::TempDir;
 
-use crate::support::{body, collect, digest, lead, names, open, options, store};
+use crate::support::{body, collect, digest, lead, names, open, options, store, write};
 
 const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// What left no room.
+fn full(error: &FillError) -> Bound {
+    match error {
+        FillError::Storage {
+            source: CacheError::Full { bound, .. },
+            ..
+        } => bound.clone(),
+        other => panic!("expected no room, got {other}"),
+    }
+}
 
 /// A blob of 100 KiB that differs by its first byte.
 fn blob(number: u8) -> Bytes {
@@ -124,12 +140,126 @@ async fn no_download_takes_what_is_to_stay_free() {
     let mut options = options(&folder, u64::MAX);
     options.min_free = 1 << 60;
     let cache = Cache::open(&options).unwrap();
+    for size in [Some(1000), None] {
+        let (mut fill, _) = lead(&cache, &digest(b"x"));
+        let error = fill.start(size).await.unwrap_err();
+        let FileSystem(path) = full(&error) else {
+            panic!("{error}")
+        };
+        assert_eq!(path, folder.path());
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_fit_on_the_file_system_costs_no_download_that_was_cut_off() {
+    let folder = TempDir::new().unwrap();
+    let cut_off = digest(b"cut off");
+    let cache = open(&folder, u64::MAX);
+    let (mut fill, _) = lead(&cache, &cut_off);
+    fill.start(Some(4 * MIB as u64)).await.unwrap();
+    write(&fill, 0, &body(2 * MIB)).await;
+    fill.commit().await.unwrap_err();
+    drop(cache);
+
+    let mut options = options(&folder, u64::MAX);
+    options.min_free = 1 << 60;
+    let cache = Cache::open(&options).unwrap();
     let (mut fill, _) = lead(&cache, &digest(b"x"));
-    let error = fill.start(Some(1000)).await.unwrap_err();
-    let FillError::Storage { source, .. } = &*error else {
-        panic!("{error}")
-    };
-    assert!(matches!(source, CacheError::Full { .. }), "{source}");
+    fill.start(Some(1000)).await.unwrap_err();
+    let (fill, _) = lead(&cache, &cut_off);
+    assert!(fill.partial().await.is_some());
+}
+
+#[tokio::test]
+async fn a_blob_above_the_bound_is_refused_and_nothing_is_evicted_for_it() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, 500 * KIB as u64);
+    for number in 0..4 {
+        store(&cache, &blob(number)).await;
+    }
+    let (mut fill, _) = lead(&cache, &digest(b"too large"));
+    let error = fill.start(Some(500 * KIB as u64 + 1)).await.unwrap_err();
+    assert_eq!(full(&error), MaxSize);
+    assert_eq!(cache.usage().evicted_bytes, 0);
+}
+
+#[tokio::test]
+async fn fills_that_do_not_fit_beside_each_other_are_refused_until_they_do() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, 500 * KIB as u64);
+    let (mut first, _) = lead(&cache, &digest(b"first"));
+    first.start(Some(300 * KIB as u64)).await.unwrap();
+    let (mut second, _) = lead(&cache, &digest(b"second"));
+    let error = second.start(Some(300 * KIB as u64)).await.unwrap_err();
+    assert_eq!(full(&error), MaxSize);
+    first.commit().await.unwrap_err();
+    let (mut second, _) = lead(&cache, &digest(b"second"));
+    second.start(Some(300 * KIB as u64)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_large_fill_leaves_what_fits_beside_it() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, 500 * KIB as u64);
+    for number in 0..4 {
+        store(&cache, &blob(number)).await;
+    }
+    let (mut fill, _) = lead(&cache, &digest(b"on its way"));
+    fill.start(Some(390 * KIB as u64)).await.unwrap();
+    assert_eq!(cache.usage().bytes, 100 * KIB as u64);
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_that_outgrows_the_bound_ends() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, 20 * MIB as u64);
+    let (mut fill, _) = lead(&cache, &digest(b"x"));
+    fill.start(None).await.unwrap();
+    let piece = body(MIB);
+    let writer = fill.writer();
+    let mut at = 0;
+    while at < 40 && writer.write((at * MIB) as u64, piece.clone()).await.is_ok() {
+        at += 1;
+    }
+    drop(writer);
+    let error = fill.commit().await.unwrap_err();
+    assert_eq!(full(&error), MaxSize);
+    assert!(names(&folder, "ingest").is_empty());
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_evicts_while_it_grows() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, 20 * MIB as u64);
+    for number in 0..20 {
+        let mut bytes = body(MIB).to_vec();
+        bytes[0] = number;
+        store(&cache, &bytes.into()).await;
+    }
+    let before = cache.usage().bytes;
+    let bytes = body(10 * MIB);
+    let (mut fill, follower) = lead(&cache, &digest(&bytes));
+    fill.start(None).await.unwrap();
+    write(&fill, 0, &bytes).await;
+    let mut stream = follower.read(0, None, ReadBy::Copy);
+    stream.next().await.unwrap().unwrap();
+    // What is shown has been written, and what is written has its room.
+    assert!(cache.usage().bytes <= before - 10 * MIB as u64);
+    fill.commit().await.unwrap();
+    drop(stream);
+    assert!(cache.usage().bytes <= 20 * MIB as u64);
+    assert!(cache.stored(&digest(&bytes)).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_small_body_of_unknown_length_is_stored_in_a_small_cache() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, 500 * KIB as u64);
+    let (mut fill, _) = lead(&cache, &digest(&blob(0)));
+    fill.start(None).await.unwrap();
+    write(&fill, 0, &blob(0)).await;
+    fill.commit().await.unwrap();
+    assert_eq!(cache.usage().bytes, 100 * KIB as u64);
 }
 
 #[tokio::test]

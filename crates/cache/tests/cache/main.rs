@@ -10,6 +10,7 @@ mod support;
 
 mod clients;
 mod collect;
+mod condemned;
 mod eviction;
 mod followers;
 mod inspect;

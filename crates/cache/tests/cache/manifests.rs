@@ -3,10 +3,10 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use cache::{Cache, RepoKey};
+use cache::{Cache, ReadBy, RepoKey};
 use manifest_model::{Algorithm, Manifest, Tag};
 
-use crate::support::{cache, digest};
+use crate::support::{cache, collect, digest};
 
 fn repo(name: &str) -> RepoKey {
     RepoKey::new("registry.example", &name.parse().unwrap())
@@ -94,4 +94,41 @@ async fn storing_a_manifest_twice_counts_it_once() {
     let manifest = stored(&cache, None).await;
     stored(&cache, None).await;
     assert_eq!(cache.usage().bytes, manifest.bytes().len() as u64);
+}
+
+#[tokio::test]
+async fn a_damaged_manifest_is_not_served_and_the_next_store_heals_it() {
+    let (cache, folder) = cache();
+    let manifest = stored(&cache, None).await;
+    let digest = manifest.digest();
+    let opened = cache.stored(&digest).unwrap();
+    let path = folder.path().join("blobs/sha256").join(digest.hex());
+    let mut damaged = manifest.bytes().to_vec();
+    damaged[10] ^= 1;
+    std::fs::write(&path, damaged).unwrap();
+
+    assert!(cache.manifest(&digest).await.unwrap().is_none());
+    stored(&cache, None).await;
+    let found = cache.manifest(&digest).await.unwrap().unwrap();
+    assert_eq!(found.bytes, manifest.bytes());
+    drop(opened);
+}
+
+#[tokio::test]
+async fn a_manifest_whose_damage_nobody_has_read_is_healed_too() {
+    let (cache, folder) = cache();
+    let manifest = stored(&cache, None).await;
+    let (digest, size) = (manifest.digest(), manifest.bytes().len() as u64);
+    let opened = cache.stored(&digest).unwrap();
+    let path = folder.path().join("blobs/sha256").join(digest.hex());
+    std::fs::write(&path, vec![b' '; manifest.bytes().len()]).unwrap();
+
+    stored(&cache, None).await;
+    let found = cache.manifest(&digest).await.unwrap().unwrap();
+    assert_eq!(found.bytes, manifest.bytes());
+    // Nor is the damaged file kept open for those who ask for it as a blob.
+    let blob = cache.stored(&digest).unwrap().unwrap();
+    let read = collect(blob.read(0..size, ReadBy::Copy)).await.unwrap();
+    assert!(read == *manifest.bytes());
+    drop(opened);
 }

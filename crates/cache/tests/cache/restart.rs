@@ -99,6 +99,38 @@ async fn a_damaged_index_is_set_aside_and_built_anew() {
 }
 
 #[tokio::test]
+async fn an_index_that_was_cut_short_is_built_anew() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, u64::MAX);
+    let blob = store(&cache, &body(1000)).await;
+    drop(cache);
+    let index = folder.path().join("index.redb");
+    let file = fs::File::options().write(true).open(&index).unwrap();
+    file.set_len(100).unwrap();
+
+    let cache = open(&folder, u64::MAX);
+    assert!(cache.stored(&blob).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn an_index_that_cannot_be_opened_is_no_damaged_one_and_stays() {
+    let folder = TempDir::new().unwrap();
+    drop(open(&folder, u64::MAX));
+    let index = folder.path().join("index.redb");
+    fs::remove_file(&index).unwrap();
+    fs::create_dir(&index).unwrap();
+    fs::write(index.join("inside"), b"still here").unwrap();
+
+    let error = Cache::open(&options(&folder, u64::MAX)).unwrap_err();
+    assert!(
+        matches!(&error, CacheError::IndexShut { path, .. } if *path == index),
+        "{error}"
+    );
+    assert!(index.join("inside").exists());
+    assert!(!folder.path().join("index.damaged").exists());
+}
+
+#[tokio::test]
 async fn files_that_are_no_blobs_are_left_alone() {
     let folder = TempDir::new().unwrap();
     drop(open(&folder, u64::MAX));
