@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use http::Method;
-use integration_tests::client::{End, blob_path};
+use http::{Method, StatusCode};
+use integration_tests::client::{Client, End, blob_path};
 use integration_tests::faults::{Fault, Gate, On};
 use integration_tests::images::{self, BigBlob, Blob, noise};
 use integration_tests::proxy::{Archway, Setup};
@@ -12,6 +12,17 @@ use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::{eventually, within, within_for};
 
 const MIB: u64 = 1 << 20;
+
+/// Logs who follows a download, so that a test can wait for it.
+const TELLS_OF_FOLLOWERS: &str = "info,proxy::pull=debug";
+
+async fn has_followers(archway: &Archway, count: usize) {
+    let log = archway.log();
+    eventually("others follow the download", async || {
+        (log.text().matches("following a download").count() == count).then_some(())
+    })
+    .await;
+}
 
 async fn with_blob(blob: &Blob) -> (FakeRegistry, Archway, String) {
     with_blob_and(blob, "").await
@@ -166,4 +177,86 @@ async fn two_blobs_fill_side_by_side() {
     assert!(blobs[1].holds_at(0, &other.body));
     gate.open();
     assert_eq!(waiting.finish(&blobs[0]).await, End::Complete(500_000));
+}
+
+/// While `lacking` is asked for a blob it has not and takes its time to say `status`, two clients ask for it where it is. All
+/// three answers are checked.
+async fn ask_beside(lacking: &str, status: StatusCode) {
+    let blob = Blob::from(BigBlob::new("elsewhere", 2 * MIB));
+    let first = FakeRegistry::with("team/app", "v1", &images::of_blob(&blob)).await;
+    let second = FakeRegistry::start().await;
+    let gate = Gate::new();
+    for registry in [&first, &second] {
+        let empty = || On::path("/team/empty/blobs/");
+        let hold = Fault::HoldHeaders(gate.clone());
+        registry.faults().add(empty(), hold);
+        registry.faults().add(empty(), Fault::Status(status));
+    }
+    let archway = Setup::new()
+        .upstream("first.test", &first)
+        .upstream("second.test", &second)
+        .log_level(TELLS_OF_FOLLOWERS)
+        .start()
+        .await;
+    let has_not = blob_path(lacking, blob.digest());
+    let has = blob_path("first.test/team/app", blob.digest());
+    let client = archway.client();
+    let leader = client.open(Method::GET, &has_not);
+    let get = async {
+        gate.arrived().await;
+        client.open(Method::GET, &has).await
+    };
+    let head = async {
+        gate.arrived().await;
+        client.head(&has).await
+    };
+    let opener = async {
+        has_followers(&archway, 2).await;
+        gate.open();
+    };
+    let (leader, get, head, ()) = tokio::join!(leader, get, head, opener);
+    assert_eq!(leader.status(), status, "{lacking}");
+    let head = head.expect(200);
+    assert_eq!(head.header("content-length"), blob.size().to_string());
+    assert_eq!(get.status(), 200, "{lacking} said {status}");
+    let end = within("the blob arrives", get.finish(&blob)).await;
+    assert_eq!(end, End::Complete(blob.size()));
+}
+
+#[tokio::test]
+async fn who_follows_a_download_of_another_repository_does_not_inherit_its_failure() {
+    for lacking in ["first.test/team/empty", "second.test/team/empty"] {
+        for status in [StatusCode::NOT_FOUND, StatusCode::FORBIDDEN] {
+            ask_beside(lacking, status).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_follows_a_download_of_the_same_repository_shares_its_404() {
+    let blob = Blob::from(noise("nowhere", 1000));
+    let registry = FakeRegistry::start().await;
+    let archway = Setup::in_front_of(&registry)
+        .log_level(TELLS_OF_FOLLOWERS)
+        .start()
+        .await;
+    let gate = Gate::new();
+    let hold = Fault::HoldHeaders(gate.clone());
+    registry.faults().add(On::path("/blobs/"), hold);
+    let path = blob_path("team/app", blob.digest());
+    let ask = async |client: Client, method: Method| client.send(method, &path).await.status;
+    let leader = ask(archway.client(), Method::GET);
+    let followers = async {
+        gate.arrived().await;
+        let methods = [Method::GET, Method::GET, Method::HEAD, Method::HEAD];
+        join_all(methods.map(|method| ask(archway.client(), method))).await
+    };
+    let opener = async {
+        has_followers(&archway, 4).await;
+        gate.open();
+    };
+    let (leader, followers, ()) = tokio::join!(leader, followers, opener);
+    assert_eq!(leader, 404);
+    assert_eq!(followers, [404; 4]);
+    assert_eq!(registry.gets_of(&blob.digest()), 1);
 }

@@ -172,6 +172,42 @@ async fn a_blob_from_a_registry_with_a_rate_is_not_fetched_in_pieces() {
 }
 
 #[tokio::test]
+async fn ranges_that_end_early_in_good_order_are_given_up_and_not_asked_for_for_ever() {
+    let blob = Blob::from(BigBlob::new("short", SIZE));
+    let (registry, archway, path) = site(&blob, "").await;
+    let short = Fault::EndRangeAt(SIZE / 2);
+    registry.faults().add(On::path("/blobs/"), short);
+    let download = archway.client().open(Method::GET, &path).await;
+    let end = within("the client is let go", download.finish(&blob)).await;
+    assert!(
+        matches!(end, End::Broken(bytes) if bytes <= SIZE / 2),
+        "{end:?}"
+    );
+    let asked = registry.gets_of(&blob.digest());
+    assert!(asked < 50, "{asked} requests for a body that is not sent");
+    registry.faults().clear();
+    pull(&archway, &path, &blob).await;
+    assert!(registry.gets_of(&blob.digest()) > asked, "a new download");
+}
+
+#[tokio::test]
+async fn a_piece_of_a_blob_of_unknown_size_is_not_taken_for_the_whole() {
+    for size in [MIB, SIZE] {
+        for blobs in [Blobs::Direct, Blobs::Redirected] {
+            let blob = Blob::from(BigBlob::new("unsaid", size));
+            let (registry, archway, path) = site(&blob, "").await;
+            registry.quirks(|quirks| quirks.blobs = blobs);
+            registry.faults().add(On::all(), Fault::HideSize);
+            pull(&archway, &path, &blob).await;
+            archway.stores(&blob.digest()).await;
+            let gets = registry.log().gets(format_args!("/{}", blob.digest()));
+            let redirects = usize::from(blobs == Blobs::Redirected);
+            assert_eq!(gets, 2 + redirects, "a piece, then the whole");
+        }
+    }
+}
+
+#[tokio::test]
 async fn trouble_at_a_store_says_nothing_about_the_registry() {
     let blob = Blob::from(BigBlob::new("trouble", SIZE));
     let (registry, archway, path) = site(&blob, "").await;

@@ -40,6 +40,10 @@ pub enum Fault {
     NoLength,
     /// Answer a range with the whole.
     IgnoreRange,
+    /// Answer a range without the size of the whole.
+    HideSize,
+    /// Of a range send only what lies before this offset, and end in good order.
+    EndRangeAt(u64),
     /// Send no more than so many bytes a second.
     Throttle(u64),
 }

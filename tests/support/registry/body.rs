@@ -80,15 +80,16 @@ impl Exchange {
             Some(Some(range)) => range,
             None => (0, source.size),
         };
+        let said = range.map(|_| self.content_range(from, to, source.size));
+        let to = range.map_or(to, |_| self.range_end(from, to));
         let mut response = if self.entry.method == http::Method::HEAD {
             Response::new(full(Bytes::new()))
         } else {
-            Response::new(self.stream(source.clone(), from, to))
+            Response::new(self.stream(source, from, to))
         };
-        if range.is_some() {
+        if let Some(said) = said {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            let value = format!("bytes {from}-{}/{}", to - 1, source.size);
-            insert(&mut response, header::CONTENT_RANGE, &value);
+            insert(&mut response, header::CONTENT_RANGE, &said);
         }
         if !self
             .faults
@@ -99,6 +100,27 @@ impl Exchange {
             insert(&mut response, header::CONTENT_LENGTH, &length);
         }
         response
+    }
+
+    /// What the headers say of a range, whatever is sent of it.
+    fn content_range(&self, from: u64, to: u64, size: u64) -> String {
+        let hides = |fault: &Fault| matches!(fault, Fault::HideSize);
+        let size = if self.faults.iter().any(hides) {
+            "*".to_owned()
+        } else {
+            size.to_string()
+        };
+        format!("bytes {from}-{}/{size}", to - 1)
+    }
+
+    /// Where the body of a range ends.
+    fn range_end(&self, from: u64, to: u64) -> u64 {
+        let mut faults = self.faults.iter();
+        let early = faults.find_map(|fault| match fault {
+            Fault::EndRangeAt(at) => Some(*at),
+            _ => None,
+        });
+        early.map_or(to, |at| at.clamp(from, to))
     }
 
     fn stream(&self, source: Source, from: u64, to: u64) -> Body {
@@ -142,7 +164,6 @@ fn unsatisfiable(size: u64) -> Response<Body> {
 }
 
 /// The bytes to send, longer or shorter than the blob where a fault says so.
-#[derive(Clone)]
 struct Source {
     blob: Blob,
     size: u64,
@@ -224,7 +245,9 @@ impl Outgoing {
             | Fault::Truncate(_)
             | Fault::Extend(_)
             | Fault::NoLength
-            | Fault::IgnoreRange => {}
+            | Fault::IgnoreRange
+            | Fault::HideSize
+            | Fault::EndRangeAt(_) => {}
         }
     }
 

@@ -11,10 +11,17 @@ use cache::{Blob, BlobStream, FillError, Follower, Joined, OpenFile, ReadBy, Rea
 use futures_util::Stream;
 use manifest_model::Digest;
 use tokio::sync::Semaphore;
-use tracing::warn;
+use tracing::{debug, warn};
 
-use super::{Outcome, Pull, PullError, Repository, fill, through};
+use super::{
+    Outcome, Pull, PullError, Repository,
+    fill::{self, NoSlot, NotGiven},
+    through,
+};
 use crate::upstream::{Chain, FetchError};
+
+/// How many fills that other repositories have started may fail one after another for one who follows them.
+const MAX_JOINS: usize = 3;
 
 /// A blob and how it is had.
 #[derive(Debug)]
@@ -161,12 +168,30 @@ impl Stream for Body {
 impl Pull {
     /// The blob `digest`, if `repository` has it. Of all who ask for a blob that is not stored one starts its fill; the others
     /// follow. Returns when the size is known, before the bytes are there.
+    ///
+    /// A fill that fails in another repository before that is no answer for this one, which then asks for itself.
     pub async fn blob(
         &self,
         repository: &Repository,
         digest: &Digest,
     ) -> Result<BlobAnswer, PullError> {
         let repository = &*self.lender(repository, digest);
+        for _ in 0..MAX_JOINS {
+            match self.join_fill(repository, digest).await {
+                Err(PullError::Fill(error)) if is_of_another(&error, repository) => {
+                    debug!(%digest, "the download of another repository failed; joining anew");
+                }
+                answer => return answer,
+            }
+        }
+        self.passed_on(repository, digest, Outcome::Miss).await
+    }
+
+    async fn join_fill(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<BlobAnswer, PullError> {
         let linked = self.inner.cache.is_linked(&repository.key, digest);
         match self.inner.cache.join(digest)? {
             Joined::Leading(work, follower) => {
@@ -184,12 +209,9 @@ impl Pull {
                 })
             }
             Joined::Following(mut follower) => {
-                // A fill links what it has found before it tells how large that is: who follows one of its own repository need
-                // not ask again.
-                let linked = linked
-                    || (follower.size().await.is_ok()
-                        && self.inner.cache.is_linked(&repository.key, digest));
-                self.confirm_link(repository, digest, linked).await?;
+                if self.size(&mut follower, digest).await.is_ok() {
+                    self.confirm_followed(repository, digest, linked).await?;
+                }
                 let outcome = if follower.is_complete() {
                     Outcome::Hit
                 } else {
@@ -213,8 +235,15 @@ impl Pull {
             return Ok((Some(blob.size()), Outcome::Hit));
         }
         if let Some(mut follower) = self.inner.cache.follow(digest) {
-            self.confirm_link(repository, digest, linked).await?;
-            return Ok((follower.size().await?, Outcome::Follow));
+            match self.size(&mut follower, digest).await {
+                Ok(size) => {
+                    self.confirm_followed(repository, digest, linked).await?;
+                    return Ok((size, Outcome::Follow));
+                }
+                // Neither says anything about what the upstream has in this repository.
+                Err(error) if cannot_be_stored(&error) || is_of_another(&error, repository) => {}
+                Err(error) => return Err(plain(error)),
+            }
         }
         let size = repository
             .upstream
@@ -222,6 +251,28 @@ impl Pull {
             .await?;
         self.note_link(repository, digest).await;
         Ok((size, Outcome::Miss))
+    }
+
+    /// The size that a fill somebody else has started learns.
+    async fn size(
+        &self,
+        follower: &mut Follower,
+        digest: &Digest,
+    ) -> Result<Option<u64>, Arc<FillError>> {
+        debug!(%digest, "following a download");
+        follower.size().await
+    }
+
+    /// As [`Self::confirm_link`], when a fill has told the size. It links what it has found before that: who follows one of its
+    /// own repository need not ask again.
+    async fn confirm_followed(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        linked: bool,
+    ) -> Result<(), PullError> {
+        let linked = linked || self.inner.cache.is_linked(&repository.key, digest);
+        self.confirm_link(repository, digest, linked).await
     }
 
     /// Bytes that another repository has brought are readable through this one only once its upstream says it has them too.
@@ -255,22 +306,34 @@ impl Pull {
         mut follower: Follower,
         outcome: Outcome,
     ) -> Result<BlobAnswer, PullError> {
-        let (size, kind) = match follower.size().await {
-            Ok(size) => (size, Kind::Following(follower)),
+        match follower.size().await {
+            Ok(size) => Ok(BlobAnswer {
+                size,
+                outcome,
+                bytes: self.bytes(repository, digest, Kind::Following(follower)),
+            }),
             Err(error) if cannot_be_stored(&error) => {
                 warn!(%digest, "a blob that cannot be stored is passed on");
-                let size = repository
-                    .upstream
-                    .blob_size(&repository.name, digest)
-                    .await?;
-                (size, Kind::Through)
+                self.passed_on(repository, digest, outcome).await
             }
-            Err(error) => return Err(plain(error)),
-        };
+            Err(error) => Err(plain(error)),
+        }
+    }
+
+    async fn passed_on(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        outcome: Outcome,
+    ) -> Result<BlobAnswer, PullError> {
+        let size = repository
+            .upstream
+            .blob_size(&repository.name, digest)
+            .await?;
         Ok(BlobAnswer {
             size,
             outcome,
-            bytes: self.bytes(repository, digest, kind),
+            bytes: self.bytes(repository, digest, Kind::Through),
         })
     }
 
@@ -289,10 +352,15 @@ fn cannot_be_stored(error: &FillError) -> bool {
     matches!(error, FillError::Storage { .. })
 }
 
+/// Whether the fill failed for what an upstream answered to another repository's question.
+fn is_of_another(error: &FillError, repository: &Repository) -> bool {
+    NotGiven::of(error).is_some_and(|failure| failure.repository != repository.key)
+}
+
 /// The two failures of our own making that a client should hear of by their names.
 fn plain(error: Arc<FillError>) -> PullError {
     match &*error {
-        FillError::Source { source, .. } if source.is::<fill::NoSlot>() => PullError::Busy,
+        FillError::Source { source, .. } if source.is::<NoSlot>() => PullError::Busy,
         FillError::Abandoned { .. } => PullError::Interrupted,
         _ => PullError::Fill(error),
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cache::{CacheError, FillError};
 use manifest_model::Platform;
 
+use super::fill::NotGiven;
 use crate::upstream::FetchError;
 
 /// Cheap to clone: one failed fetch answers everyone who waited for it.
@@ -57,10 +58,7 @@ impl PullError {
     pub fn fetch_error(&self) -> Option<&FetchError> {
         match self {
             Self::Fetch(error) => Some(error),
-            Self::Fill(fill) => match &**fill {
-                FillError::Source { source, .. } => source.downcast_ref(),
-                _ => None,
-            },
+            Self::Fill(fill) => NotGiven::of(fill).map(|failure| &failure.source),
             _ => None,
         }
     }

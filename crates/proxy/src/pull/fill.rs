@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cache::{Fill, FillError, Wishes};
+use cache::{Fill, FillError, RepoKey, Wishes};
 use futures_util::StreamExt;
 use manifest_model::Digest;
 use tokio::{sync::OwnedSemaphorePermit, task::JoinSet};
@@ -37,6 +37,24 @@ const SIDE_CONNECTIONS: usize = 2;
 #[error("no fill slot came free within {SLOT_PATIENCE:?}")]
 pub(super) struct NoSlot;
 
+/// What an upstream answered instead of the blob, and in which repository: it says nothing about any other.
+#[derive(Debug, thiserror::Error)]
+#[error("asked for in {repository}")]
+pub(super) struct NotGiven {
+    pub(super) repository: RepoKey,
+    pub(super) source: FetchError,
+}
+
+impl NotGiven {
+    /// The one that `error` carries, if that is why the fill failed.
+    pub(super) fn of(error: &FillError) -> Option<&Self> {
+        match error {
+            FillError::Source { source, .. } => source.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
 /// Brings a blob to the cache, or its followers an error. Runs on a task of its own.
 pub(super) async fn run(pull: Pull, repository: Repository, fill: Fill) {
     let span = info_span!("fill", upstream = %repository.upstream.host(), repository = %repository.name, digest = %fill.digest());
@@ -55,6 +73,12 @@ async fn bring(pull: Pull, repository: Repository, mut fill: Fill) {
         fill.fail(Arc::new(NoSlot)).await;
         return;
     }
+    let not_given = |source| {
+        Arc::new(NotGiven {
+            repository: repository.key.clone(),
+            source,
+        })
+    };
     let source = BlobSource::new(
         Arc::clone(&repository.upstream),
         repository.name.clone(),
@@ -64,7 +88,7 @@ async fn bring(pull: Pull, repository: Repository, mut fill: Fill) {
         Ok(answer) => answer,
         Err(error) => {
             debug!(error = %error.chain(), "the upstream did not give the blob");
-            fill.fail(Arc::new(error)).await;
+            fill.fail(not_given(error)).await;
             return;
         }
     };
@@ -79,7 +103,7 @@ async fn bring(pull: Pull, repository: Repository, mut fill: Fill) {
     pull.note_link(&repository, &digest).await;
     let outcome = match fed {
         Ok(()) => fill.commit().await,
-        Err(Feed::Source(error)) => Err(fill.fail(Arc::new(error)).await),
+        Err(Feed::Source(error)) => Err(fill.fail(not_given(error)).await),
         Err(Feed::Start(error)) => Err(error),
     };
     settle(&pull, outcome);
@@ -123,7 +147,13 @@ async fn first_answer(
         // Whether the store answers ranges is learned on the way.
         Part::Bytes(0, Some(pace::FIRST))
     };
-    Ok((source.get(part).await?, false))
+    let mut body = source.get(part).await?;
+    if body.size.is_none() && body.end.is_some() {
+        // A piece of a blob of unknown size: whether it is all of it only the whole can tell.
+        drop(body);
+        body = source.get(Part::Whole).await?;
+    }
+    Ok((body, false))
 }
 
 enum Feed {

@@ -100,6 +100,9 @@ pub enum Trouble {
     /// A range that is not the one asked for.
     #[error("it answered another range than the one asked for")]
     Range,
+    /// A body that ends in good order before the bytes it is to bring.
+    #[error("its body ended too early")]
+    Short,
     /// An answer in the middle of a download that is about another blob.
     #[error("it said {before} bytes first and {now} later")]
     Resized {

@@ -50,7 +50,7 @@ impl From<Closed> for Broken {
     }
 }
 
-/// Fetches `segment`, beginning with `body` where that has been asked for already.
+/// Fetches all of `segment`, beginning with `body` where that has been asked for already.
 pub(super) async fn fetch(
     line: Line,
     segment: Segment,
@@ -76,8 +76,9 @@ pub(super) async fn fetch(
         resumes += 1;
         stalls += u32::from(broken.as_ref().is_some_and(FetchError::is_stall));
         if resumes > MAX_RESUMES || stalls >= MAX_STALLS {
-            // Ended early without an error: a cut that looks like an end. The fill says how many bytes it lacks.
-            return broken.map_or(Ok(()), |error| Err(Broken::Source(error)));
+            // Ended early without an error: a cut that looks like an end. Taken for one, the rest would be assigned for ever.
+            let error = broken.unwrap_or_else(|| line.source.broken(Trouble::Short));
+            return Err(Broken::Source(error));
         }
         debug!(reached = segment.reached(), resumes, "asking for the rest");
         tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(resumes - 1)).await;
