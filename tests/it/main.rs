@@ -7,6 +7,7 @@ mod canaries;
 mod coalescing;
 mod config;
 mod conformance;
+mod connections;
 mod crash_rounds;
 mod credentials;
 mod data_plane;

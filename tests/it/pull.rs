@@ -302,3 +302,14 @@ async fn a_blob_of_unannounced_length_arrives_whole() {
     }
     assert_eq!(registry.gets_of(&blob.digest()), 1);
 }
+
+#[tokio::test]
+async fn a_length_nobody_knows_is_not_said_to_be_zero() {
+    let blob = Blob::from(noise("no length", 300_000));
+    let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(&blob)).await;
+    registry.faults().add(On::path("/blobs/"), Fault::NoLength);
+    let archway = Setup::in_front_of(&registry).start().await;
+    let path = blob_path("team/app", blob.digest());
+    let answer = archway.client().head(&path).await.expect(200);
+    assert!(answer.headers.get("content-length").is_none());
+}

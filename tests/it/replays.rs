@@ -72,3 +72,35 @@ async fn an_answer_given_again_is_the_same_and_pipelined_requests_keep_their_ord
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_head_given_again_has_no_body() {
+    let (registry, content) = FakeRegistry::with_app().await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let pulled = archway.client().pull("team/app", "v1").await;
+    archway.stores_all(&pulled).await;
+    let ask = |method: &str| {
+        format!("{method} /v2/team/app/manifests/v1 HTTP/1.1\r\nhost: a\r\naccept: */*\r\n\r\n")
+    };
+    let mut stream = TcpStream::connect(archway.address())
+        .await
+        .expect("it listens");
+    let mut heads = Vec::new();
+    for _ in 0..4 {
+        let request = ask("HEAD");
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .expect("a connection");
+        heads.push(head(&read_to(&mut stream, b"\r\n\r\n").await));
+    }
+    assert!(heads.iter().all(|head| *head == heads[0]), "{heads:?}");
+    let request = ask("GET");
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .expect("a connection");
+    let answer = read_to(&mut stream, &content.root().bytes).await;
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    assert_eq!(head(&answer), heads[0]);
+}

@@ -77,6 +77,13 @@ async fn what_does_not_end_is_cut_after_the_grace() {
     let end = within("the download is cut", download.finish(&blob)).await;
     assert!(matches!(end, End::Broken(_)), "{end:?}");
     archway.ended().await;
+    let cut = archway
+        .log()
+        .request("the client that was cut", |line| {
+            line["path"] == path.as_str()
+        })
+        .await;
+    assert_eq!(cut["complete"], false);
 }
 
 #[tokio::test]

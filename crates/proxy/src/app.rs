@@ -32,8 +32,6 @@ use crate::{
 /// How often remembered uses are written down.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long the last lines of the access log may take.
-const LAST_LINES: Duration = Duration::from_secs(1);
 /// How often rows of the index that lead nowhere are dropped, and downloads nobody has gone on with.
 const COLLECT_INTERVAL: Duration = Duration::from_hours(6);
 
@@ -139,8 +137,9 @@ impl App {
     }
 
     /// Serves until SIGTERM or SIGINT, then: not ready, no new connections, running requests and downloads to their end within
-    /// the grace period, the rest cut.
-    pub async fn run(self) -> Result<(), StartError> {
+    /// the grace period. The rest is cut when the runtime is dropped; the lines of those clients are in the access log from then
+    /// on, and it is returned to be flushed, where there is one.
+    pub async fn run(self) -> Result<Option<Lines>, StartError> {
         let Self {
             config,
             pull,
@@ -195,11 +194,8 @@ impl App {
         }
         pull.drain(deadline.saturating_duration_since(Instant::now()))
             .await;
-        if let Some(lines) = lines {
-            lines.flush(LAST_LINES);
-        }
         info!("stopped");
-        Ok(())
+        Ok(lines)
     }
 }
 

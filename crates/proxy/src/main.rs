@@ -1,6 +1,6 @@
 //! The binary: arguments, configuration, telemetry, run, exit code.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use proxy::{
@@ -11,6 +11,12 @@ use proxy::{
     telemetry,
     upstream::Chain,
 };
+
+/// How long the last lines of the access log may take.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Threads for what blocks, beside the one that each running download holds to its end: as many as tokio has by default.
+const BLOCKING_THREADS: usize = 512;
 
 fn main() -> ExitCode {
     match Cli::parse().command {
@@ -57,8 +63,14 @@ fn serve(config: Config) -> ExitCode {
     let run = || -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS + config.cache.max_fills)
             .build()?;
-        runtime.block_on(async { App::start(config).await?.run().await })?;
+        let lines = runtime.block_on(async { App::start(config).await?.run().await })?;
+        // Clients that are still reading are cut here, and have a line each.
+        drop(runtime);
+        if let Some(lines) = lines {
+            lines.flush(LAST_LINES);
+        }
         Ok(())
     };
     match run() {

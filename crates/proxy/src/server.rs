@@ -1,4 +1,4 @@
-//! Listeners: accept, serve HTTP/1.1 and HTTP/2, and let go in an orderly way.
+//! Listeners: accept, serve HTTP/1.1 and, over TLS, HTTP/2, and let go in an orderly way.
 
 mod connection;
 mod proxy_protocol;
@@ -12,6 +12,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use axum::Router;
 use hyper_util::server::graceful::GracefulShutdown;
 use ipnet::IpNet;
+use rustix::net::sockopt;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -32,13 +33,23 @@ use crate::{
 /// The pause after a failed `accept`: out of file descriptors, mostly, which passes.
 const BREATHER: Duration = Duration::from_millis(100);
 
+/// Connections the admin listener may have, beside those of all others: health and metrics are asked for most when clients hold
+/// all of theirs.
+const ADMIN_CONNECTIONS: usize = 128;
+
+/// A client that has been silent for this long is asked whether it is still there, so often, and so many times.
+const PROBE_AFTER: Duration = Duration::from_mins(1);
+const PROBE_EVERY: Duration = Duration::from_secs(15);
+const PROBES: u32 = 4;
+
 /// What all listeners of a process share.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     metrics: Arc<Metrics>,
     replays: Replays,
-    /// One permit per open connection, over all listeners.
+    /// One permit per open connection of a client, over all listeners.
     slots: Arc<Semaphore>,
+    admin_slots: Arc<Semaphore>,
     header_timeout: Duration,
     trusted_proxies: Arc<[IpNet]>,
     connections: TaskTracker,
@@ -93,6 +104,9 @@ impl Bound {
 
     async fn at(address: SocketAddr, content: Content) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
+        if let Err(error) = probe_silent_clients(&socket) {
+            debug!(%address, %error, "clients that vanish will hold their connections");
+        }
         let address = socket.local_addr()?;
         Ok(Self {
             socket,
@@ -100,6 +114,16 @@ impl Bound {
             content,
         })
     }
+}
+
+/// Each connection has these settings from its listener (`socket(7)`, `tcp(7)`). Without them one whose client lost power would
+/// stay for as long as nothing is sent on it.
+fn probe_silent_clients(socket: &TcpListener) -> io::Result<()> {
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, PROBE_AFTER)?;
+    sockopt::set_tcp_keepintvl(socket, PROBE_EVERY)?;
+    sockopt::set_tcp_keepcnt(socket, PROBES)?;
+    Ok(())
 }
 
 impl Server {
@@ -114,6 +138,7 @@ impl Server {
             metrics,
             replays,
             slots,
+            admin_slots: Arc::new(Semaphore::new(ADMIN_CONNECTIONS)),
             header_timeout: limits.header_timeout,
             trusted_proxies: limits.trusted_proxies.as_slice().into(),
             connections: TaskTracker::new(),
@@ -126,11 +151,7 @@ impl Server {
         let tls = self.tls(&bound);
         info!(listener = bound.content.name(), address = %bound.address, tls = tls.is_some(), "listening");
         let graceful = GracefulShutdown::new();
-        while let Some(accepted) = self
-            .stop
-            .run_until_cancelled(self.accept(&bound.socket))
-            .await
-        {
+        while let Some(accepted) = self.stop.run_until_cancelled(self.accept(&bound)).await {
             match accepted {
                 Ok((stream, peer, slot)) => {
                     self.start(stream, peer, slot, &bound, tls.clone(), &graceful);
@@ -157,16 +178,21 @@ impl Server {
         Some(tls)
     }
 
-    /// At the bound, clients wait in the kernel's queue until a connection ends.
+    /// At the bound, clients wait until a connection ends: the first of each listener here, the others in the kernel's queue. A
+    /// listener that nobody connects to holds no permit.
     async fn accept(
         &self,
-        socket: &TcpListener,
+        bound: &Bound,
     ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-        let slot = Arc::clone(&self.slots)
+        let (stream, peer) = bound.socket.accept().await?;
+        let slots = match bound.content {
+            Content::Registry(..) => &self.slots,
+            Content::Admin(_) => &self.admin_slots,
+        };
+        let slot = Arc::clone(slots)
             .acquire_owned()
             .await
             .map_err(io::Error::other)?;
-        let (stream, peer) = socket.accept().await?;
         Ok((stream, peer, slot))
     }
 

@@ -23,7 +23,7 @@ pub struct Server {
     pub shutdown_grace: Duration,
     /// How long a client may take to send a request's headers; never zero.
     pub header_timeout: Duration,
-    /// Connections open at once, on all listeners together; never zero.
+    /// Connections of clients open at once, on all listeners together; never zero. The admin listener's do not count.
     pub max_connections: usize,
     /// Load balancers that may say who their client is, by `X-Forwarded-For` or the PROXY protocol.
     pub trusted_proxies: Vec<IpNet>,

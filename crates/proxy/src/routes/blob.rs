@@ -1,14 +1,14 @@
 //! GET and HEAD of blobs, whole or in part.
 
-use std::{ops::Range, time::Duration};
+use std::{convert::Infallible, ops::Range, time::Duration};
 
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use cache::ReadBy;
-use futures_util::TryStreamExt;
+use futures_util::{TryStreamExt, stream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts};
 use manifest_model::Digest;
 
@@ -27,6 +27,9 @@ use crate::{
 /// What a blob is said to be: its media type is the manifest's affair.
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
+/// What a stream without items has none of.
+type Nothing = Result<Bytes, Infallible>;
+
 pub(super) async fn answer(
     service: &Service,
     repository: &Repository,
@@ -42,7 +45,12 @@ pub(super) async fn answer(
         return Ok(if known {
             not_modified(digest)
         } else {
-            described(StatusCode::OK, digest, size, outcome, Body::empty())
+            // An empty body would be announced as one of no bytes.
+            let body = size.map_or_else(
+                || Body::from_stream(stream::empty::<Nothing>()),
+                |_| Body::empty(),
+            );
+            described(StatusCode::OK, digest, size, outcome, body)
         });
     }
     let blob = service.pull.blob(repository, digest).await?;

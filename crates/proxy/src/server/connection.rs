@@ -26,10 +26,13 @@ use super::{
     Content, Replays, proxy_protocol,
     replay::{Asker, Replaying, Turn},
     service::ApiService,
-    tls::Acceptor,
+    tls::{self, Acceptor, Protocol},
     zero_copy::{Slot, ZeroCopy},
 };
 use crate::{routes::Arrival, upstream::Chain};
+
+/// How long an HTTP/2 connection may be silent before the client is asked whether it is still there.
+const PING_AFTER: Duration = Duration::from_secs(30);
 
 /// An accepted connection and all it takes to serve it.
 pub(super) struct Connection {
@@ -79,10 +82,13 @@ impl Connection {
         let Some(tls) = tls else {
             let slot = Arc::new(Slot::default());
             let stream = ZeroCopy::new(stream, Arc::clone(&slot), sendfile_bytes);
-            return conversation.hold(stream, Some(slot)).await;
+            return conversation.hold(stream, Protocol::Http1, Some(slot)).await;
         };
         match stop.run_until_cancelled(tls.accept(stream)).await {
-            Some(Ok(stream)) => conversation.hold(stream, None).await,
+            Some(Ok(stream)) => {
+                let protocol = tls::protocol(&stream);
+                conversation.hold(stream, protocol, None).await;
+            }
             Some(Err(error)) => debug!(%peer, error = %Chain(&error), "no TLS connection"),
             None => {}
         }
@@ -109,15 +115,11 @@ impl Conversation {
     async fn hold(
         self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        protocol: Protocol,
         zero_copy: Option<Arc<Slot>>,
     ) {
         let peer = self.peer;
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.header_timeout);
-        builder.http2().timer(TokioTimer::new());
+        let builder = builder(protocol, self.header_timeout);
         let ended = match self.content {
             Content::Registry(listener, router) => {
                 let turn = Arc::new(Turn::default());
@@ -125,7 +127,13 @@ impl Conversation {
                     listener: Arc::clone(&listener),
                     client: self.client,
                 };
-                let stream = Replaying::new(stream, self.replays.clone(), asker, Arc::clone(&turn));
+                let stream = Replaying::new(
+                    stream,
+                    self.replays.clone(),
+                    asker,
+                    Arc::clone(&turn),
+                    self.header_timeout,
+                );
                 let service = ApiService {
                     router,
                     arrival: Arrival {
@@ -148,5 +156,23 @@ impl Conversation {
         if let Err(error) = ended {
             debug!(%peer, %error, "a connection broke");
         }
+    }
+}
+
+/// What serves a connection that speaks `protocol`. To find that out from its first bytes would be to wait for them without a
+/// deadline.
+fn builder(protocol: Protocol, header_timeout: Duration) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_AFTER);
+    match protocol {
+        Protocol::Http1 => builder.http1_only(),
+        Protocol::Http2 => builder.http2_only(),
     }
 }

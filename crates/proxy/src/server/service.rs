@@ -34,6 +34,7 @@ impl Service<Request<Incoming>> for ApiService {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let bytes = self.turn.take().filter(|_| is_replayable(&request));
+        let is_head = request.method() == Method::HEAD;
         let busy = Busy(Arc::clone(&self.turn));
         let replays = self.replays.clone();
         let asker = Asker {
@@ -44,7 +45,13 @@ impl Service<Request<Incoming>> for ApiService {
         let answering = self.router.clone().call(request);
         Box::pin(async move {
             let mut response = answering.await?;
-            if let (Some(keep), Some(bytes)) = (response.extensions_mut().remove::<Keep>(), bytes) {
+            if let (Some(mut keep), Some(bytes)) =
+                (response.extensions_mut().remove::<Keep>(), bytes)
+            {
+                if is_head {
+                    // Routes answer as to a GET; for hyper, and so here, the headers are all of it.
+                    keep.body = Bytes::new();
+                }
                 replays.keep(&asker, bytes, &response, keep);
             }
             Ok(response.map(|body| Answering { body, _busy: busy }))

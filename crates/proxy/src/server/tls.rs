@@ -24,7 +24,9 @@ use crate::{
 };
 
 /// In the order of preference: a client that takes both multiplexes.
-const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
+
+const HTTP2: &[u8] = b"h2";
 
 /// How much plain text is encrypted ahead of the socket: a piece of a stored blob (256 KiB) with the headers before it, so
 /// that each piece is one write to the socket. It also bounds what a slow client holds in memory.
@@ -66,6 +68,21 @@ impl HandshakeError {
             Self::PlainHttp => "plain_http",
             Self::Failed(_) => "failed",
         }
+    }
+}
+
+/// What is spoken on a connection: HTTP/2 only where both sides said so in the handshake (RFC 9113, section 3.2).
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// What the two have agreed to speak.
+pub(super) fn protocol(stream: &TlsStream<TcpStream>) -> Protocol {
+    match stream.get_ref().1.alpn_protocol() {
+        Some(HTTP2) => Protocol::Http2,
+        _ => Protocol::Http1,
     }
 }
 

@@ -17,7 +17,7 @@ use std::{
 
 use cache::OpenFile;
 use prometheus_client::metrics::counter::Counter;
-use rustix::{io::Errno, net::sockopt};
+use rustix::net::sockopt;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
@@ -184,9 +184,7 @@ impl ZeroCopy {
                     return Poll::Ready(Err(error));
                 }
                 Err(error) => {
-                    if error.raw_os_error() == Some(Errno::IO.raw_os_error()) {
-                        file.condemn(&error);
-                    }
+                    file.condemn(&error);
                     return Poll::Ready(Err(error));
                 }
                 Ok(sent) => {

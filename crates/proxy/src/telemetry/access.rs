@@ -73,14 +73,26 @@ pub async fn observe(State(observer): State<Observer>, request: Request, next: N
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
         .to_owned();
+    let mut event = Event {
+        id: RequestId::next(),
+        started,
+        to_first_byte: None,
+        method,
+        path,
+        user_agent,
+        status: client_left(),
+        account: Account::default(),
+        observer,
+        bytes: 0,
+        expected: None,
+        ended: false,
+    };
+    // Where the client leaves before there is an answer, this is where the event is dropped.
     let mut response = next.run(request).await;
-    let account = response
-        .extensions_mut()
-        .remove::<Account>()
-        .unwrap_or_default();
-    let status = response.status();
-    let to_first_byte = started.elapsed();
-    let expected = match method {
+    event.to_first_byte = Some(started.elapsed());
+    event.status = response.status();
+    event.account = response.extensions_mut().remove().unwrap_or_default();
+    event.expected = match event.method {
         Method::HEAD => Some(0),
         _ => response
             .headers()
@@ -88,36 +100,26 @@ pub async fn observe(State(observer): State<Observer>, request: Request, next: N
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .or_else(|| response.body().size_hint().exact()),
     };
-    let id = RequestId::next();
-    let named = HeaderValue::try_from(id.text()).expect("digits are header text");
+    event.ended = event.expected == Some(0) || response.body().is_end_stream();
+    let named = HeaderValue::try_from(event.id.text()).expect("digits are header text");
     response.headers_mut().insert(REQUEST_ID, named);
-    let ended = expected == Some(0) || response.body().is_end_stream();
-    let keep = response.extensions_mut().remove::<Keep>();
-    let event = Event {
-        id,
-        started,
-        to_first_byte,
-        method,
-        path,
-        user_agent,
-        status,
-        account,
-        observer,
-        bytes: 0,
-        expected,
-        ended,
-    };
-    if let Some(mut keep) = keep {
+    if let Some(mut keep) = response.extensions_mut().remove::<Keep>() {
         keep.template = event.template();
         response.extensions_mut().insert(keep);
     }
     response.map(|body| Body::new(Observed { body, event }))
 }
 
+/// What no client is ever told: it left before the answer. nginx's number for it.
+fn client_left() -> StatusCode {
+    StatusCode::from_u16(499).expect("three digits")
+}
+
 struct Event {
     id: RequestId,
     started: Instant,
-    to_first_byte: Duration,
+    /// None while there is no answer.
+    to_first_byte: Option<Duration>,
     method: Method,
     path: String,
     user_agent: String,
@@ -205,7 +207,7 @@ impl Event {
             timing: Timing {
                 at: SystemTime::now(),
                 id: self.id,
-                first_byte: self.to_first_byte,
+                first_byte: self.to_first_byte.unwrap_or(elapsed),
                 duration: elapsed,
             },
             level: "INFO",

@@ -18,11 +18,14 @@ use super::{Asker, Replays, Turn, output::Output};
 /// The longest request that is looked at.
 const LONGEST_REQUEST: usize = 4096;
 
-/// hyper measures how long it waits for a request, and does not know of those it never sees: it sees one this often.
+/// hyper measures how long it waits for a request, and does not know of those it never sees: it sees one this often, or twice
+/// within its patience.
 const SEEN_EVERY: Duration = Duration::from_secs(2);
 
-/// The end of a request's head.
-const END: &[u8] = b"\r\n\r\n";
+const END_OF_LINE: &[u8] = b"\r\n";
+
+/// A request that says one of these is followed by more than its head.
+const FRAMING: [&[u8]; 2] = [b"content-length:", b"transfer-encoding:"];
 
 thread_local! {
     /// Where answers are put together: none is longer than its headers and [`super::COPIED`].
@@ -44,14 +47,17 @@ pub(in crate::server) struct Replaying<S> {
     /// Whether requests have come one at a time so far.
     orderly: bool,
     seen: Instant,
+    seen_every: Duration,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Replaying<S> {
+    /// `patience` is how long hyper waits for a request.
     pub(in crate::server) fn new(
         stream: S,
         replays: Replays,
         asker: Asker,
         turn: Arc<Turn>,
+        patience: Duration,
     ) -> Self {
         Self {
             stream,
@@ -63,6 +69,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Replaying<S> {
             flushed: true,
             orderly: true,
             seen: Instant::now(),
+            seen_every: SEEN_EVERY.min(patience / 2),
         }
     }
 
@@ -82,7 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Replaying<S> {
             ready!(Pin::new(&mut self.stream).poll_read(context, input))?;
             let request = input.filled();
             let now = Instant::now();
-            let known = if now.duration_since(self.seen) < SEEN_EVERY {
+            let known = if now.duration_since(self.seen) < self.seen_every {
                 self.replays.find(&self.asker, request, now)
             } else {
                 None
@@ -109,10 +116,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Replaying<S> {
     }
 }
 
-/// Whether these bytes are the whole head of one request and nothing else.
+/// Whether these bytes are the whole head of one request that reads, and nothing else comes with it.
+///
+/// hyper must see the same in them. It skips empty lines before a request, and takes a lone line feed for the end of a line: what
+/// has either is not one head here.
 fn is_one_head(bytes: &[u8]) -> bool {
-    let end = bytes.windows(END.len()).position(|window| window == END);
-    end.is_some_and(|end| end + END.len() == bytes.len())
+    let is_read = bytes.starts_with(b"GET ") || bytes.starts_with(b"HEAD ");
+    let lines = bytes.strip_suffix(END_OF_LINE).filter(|_| is_read);
+    lines.is_some_and(|lines| {
+        lines
+            .split_inclusive(|byte| *byte == b'\n')
+            .all(is_line_of_a_head)
+    })
+}
+
+/// The last line of a head, which is empty, is none.
+fn is_line_of_a_head(line: &[u8]) -> bool {
+    let text = line.strip_suffix(END_OF_LINE).unwrap_or_default();
+    !text.is_empty() && !FRAMING.iter().any(|name| begins_with(text, name))
+}
+
+fn begins_with(line: &[u8], name: &[u8]) -> bool {
+    line.get(..name.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(name))
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Replaying<S> {
@@ -189,11 +215,20 @@ mod tests {
     #[test]
     fn only_one_whole_head_is_one() {
         assert!(is_one_head(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"));
+        assert!(is_one_head(b"HEAD / HTTP/1.1\r\n\r\n"));
         for other in [
             &b""[..],
             b"GET / HTTP/1.1\r\n",
             b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n",
             b"GET / HTTP/1.1\r\n\r\nG",
+            b"\r\n\r\n",
+            b"GET / HTTP/1.1\r\n\r\n\r\n",
+            b"\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n",
+            b"GET / HTTP/1.1\nhost: a\n\nGET / HTTP/1.1\r\nhost: a\r\n\r\n",
+            b"GET / HTTP/1.1\nhost: a\r\n\r\n",
+            b"POST / HTTP/1.1\r\nhost: a\r\n\r\n",
+            b"GET / HTTP/1.1\r\nContent-Length: 4\r\n\r\n",
+            b"GET / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n",
         ] {
             assert!(!is_one_head(other));
         }
