@@ -166,3 +166,32 @@ async fn a_404_of_the_first_endpoint_is_an_answer() {
         .expect(404);
     assert!(second.log().all().is_empty());
 }
+
+#[tokio::test]
+async fn a_download_of_a_blob_that_was_said_to_be_longer_begins_anew() {
+    const MIB: u64 = 1 << 20;
+    let blob = Blob::from(BigBlob::new("said to be longer", 2 * MIB));
+    let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(&blob)).await;
+    let archway = Setup::in_front_of_with(&registry, "idle_timeout = \"200ms\"")
+        .start()
+        .await;
+    let on = || On::path("/blobs/");
+    registry.faults().add(on(), Fault::Extend(2 * MIB));
+    let _never = registry.faults().hold_body(on(), 3 * MIB);
+    let path = blob_path("team/app", blob.digest());
+    let download = archway.client().open(Method::GET, &path).await;
+    let end = within("the client is let go", download.drain()).await;
+    assert!(matches!(end, End::Broken(_)), "{end:?}");
+
+    // What is kept ends behind the blob: a range from there is refused.
+    registry.faults().clear();
+    let answer = archway.client().get(&path).await.expect(200);
+    assert!(blob.holds_at(0, &answer.body) && answer.body.len() as u64 == 2 * MIB);
+    let statuses: Vec<_> = registry
+        .log()
+        .of(&Method::GET, "/blobs/")
+        .iter()
+        .map(|request| request.status())
+        .collect();
+    assert!(statuses.contains(&416), "{statuses:?}");
+}

@@ -135,9 +135,11 @@ async fn first_answer(
         && let Some(gap) = there.gap(0, size)
     {
         let end = Some(gap.end.min(gap.start + pace::FIRST));
-        let body = source.get(Part::Bytes(gap.start, end)).await?;
-        if body.size == Some(size) {
-            return Ok((body, true));
+        match source.get(Part::Bytes(gap.start, end)).await {
+            Ok(body) if body.size == Some(size) => return Ok((body, true)),
+            // It was said to be of another length then: what is there is no part of it.
+            Ok(_) | Err(FetchError::Refused { status: 416, .. }) => {}
+            Err(error) => return Err(error),
         }
     }
     let is_empty = Digest::of(fill.digest().algorithm(), b"") == fill.digest();
