@@ -352,3 +352,27 @@ async fn no_mode_of_a_client_changes_what_is_kept_for_others() {
     assert_eq!(answer.body, content.root().bytes);
     assert!(registry.log().gets(TAG) <= 1);
 }
+
+#[tokio::test]
+async fn a_fresh_tag_whose_manifest_is_gone_here_and_there_is_asked_for_anew() {
+    let first = images::single("first", "linux/amd64", Flavor::Oci);
+    let second = images::single("second", "linux/amd64", Flavor::Oci);
+    let registry = FakeRegistry::with("team/app", "v1", &first).await;
+    let archway = Setup::in_front_of_with(&registry, "tag_ttl = \"1h\"")
+        .start()
+        .await;
+    let pulled = archway.client().pull("team/app", "v1").await;
+    archway.stores_all(&pulled).await;
+
+    for (path, _) in archway.files("blobs") {
+        std::fs::remove_file(path).expect("the cache is ours");
+    }
+    registry.push("team/app", "v1", &second);
+    let gone = first.root().digest.to_string();
+    let gone = On::path(gone.as_str());
+    registry
+        .faults()
+        .add(gone, Fault::Status(StatusCode::NOT_FOUND));
+    let archway = archway.restart().await;
+    assert_eq!(get(&archway).await.expect(200).body, second.root().bytes);
+}

@@ -33,10 +33,15 @@ pub(super) fn tag_state(
     config: &UpstreamConfig,
     now: SystemTime,
 ) -> TagState {
-    // A clock that was set back makes an entry look young, never old.
-    let age = now.duration_since(entry.confirmed).unwrap_or_default();
+    if is_immutable {
+        return TagState::Fresh;
+    }
+    // Confirmed in what is the future since the clock was set back: how old it is nobody knows, so it is asked for.
+    let Ok(age) = now.duration_since(entry.confirmed) else {
+        return TagState::Stale(Duration::ZERO);
+    };
     let ttl = tag_ttl(tag, config);
-    if age < ttl || is_immutable {
+    if age < ttl {
         TagState::Fresh
     } else if age < ttl.saturating_add(config.stale_if_error) {
         TagState::Stale(age)
@@ -52,8 +57,10 @@ pub(super) fn time_left(
     config: &UpstreamConfig,
     now: SystemTime,
 ) -> Duration {
-    let age = now.duration_since(entry.confirmed).unwrap_or_default();
-    tag_ttl(tag, config).saturating_sub(age)
+    now.duration_since(entry.confirmed)
+        .map_or(Duration::ZERO, |age| {
+            tag_ttl(tag, config).saturating_sub(age)
+        })
 }
 
 fn tag_ttl(tag: &Tag, config: &UpstreamConfig) -> Duration {
@@ -98,19 +105,34 @@ mod tests {
     use crate::config::Config;
 
     fn state(tag: &str, age: u64) -> TagState {
+        let now = SystemTime::now();
+        state_at(tag, now - Duration::from_secs(age), now)
+    }
+
+    fn state_at(tag: &str, confirmed: SystemTime, now: SystemTime) -> TagState {
         let text = "[upstream.\"docker.io\"]\ntag_ttl = \"60s\"\nstale_if_error = \"60s\"\n\
                     tag_ttls = { \"nightly-*\" = \"1h\", \"night*\" = \"0s\" }\nimmutable_tags = [\"v*\"]";
         let config = Config::parse("archway.toml", text).unwrap().upstreams;
         let config = config.find(&"docker.io".parse().unwrap()).unwrap();
-        let now = SystemTime::now();
         let entry = TagEntry {
             digest: manifest_model::Digest::of(manifest_model::Algorithm::Sha256, b""),
-            confirmed: now - Duration::from_secs(age),
+            confirmed,
         };
         let tag: Tag = tag.parse().unwrap();
         let mut patterns = config.immutable_tags.iter();
         let is_immutable = patterns.any(|pattern| pattern.matches(&tag));
         tag_state(&entry, &tag, is_immutable, &config, now)
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_tag_fresh_until_it_has_caught_up() {
+        let now = SystemTime::now();
+        let future = now + Duration::from_hours(8);
+        assert_eq!(
+            state_at("latest", future, now),
+            TagState::Stale(Duration::ZERO)
+        );
+        assert_eq!(state_at("v1", future, now), TagState::Fresh);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use cache::{RepoKey, TagEntry};
 use manifest_model::{Digest, Manifest, Reference, Tag};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{
     Outcome, Pull, PullError, Repository,
@@ -104,10 +104,8 @@ impl Pull {
         let is_immutable = self.is_immutable(repository, tag, &entry.digest).await?;
         match tag_state(&entry, tag, is_immutable, config, SystemTime::now()) {
             TagState::Fresh => match self.by_digest(repository, &entry.digest).await {
-                // Made here and evicted: no upstream has it, but it can be made again.
-                Err(problem) if is_absent(&problem) && Self::is_ruled(repository, tag) => {
-                    self.ask(repository, tag, None).await
-                }
+                // It is not stored any more, and no upstream has it: what the tag was is gone, not the tag.
+                Err(problem) if is_absent(&problem) => self.ask(repository, tag, None).await,
                 answer => answer,
             },
             TagState::Stale(age) => self.confirm_or_stale(repository, tag, entry, age).await,
@@ -213,9 +211,10 @@ impl Pull {
             Some(Err(problem)) => Err(self.note(repository, &by_tag, problem).await),
             None => {
                 let cache = &self.inner.cache;
-                cache
-                    .confirm_tag(&repository.key, tag, &entry.digest)
-                    .await?;
+                let confirmed = cache.confirm_tag(&repository.key, tag, &entry.digest);
+                if let Err(trouble) = confirmed.await {
+                    warn!(error = %Chain(&trouble), %tag, "that a tag is unchanged cannot be noted; it will be asked again");
+                }
                 self.by_digest_now(repository, &entry.digest, tag).await
             }
         }
@@ -228,13 +227,15 @@ impl Pull {
         digest: &Digest,
         tag: &Tag,
     ) -> Result<ManifestAnswer, PullError> {
-        match self.stored_manifest(repository, digest).await? {
-            Some(manifest) => Ok(ManifestAnswer::new(manifest, Outcome::Hit)),
-            None => {
-                self.fetch(repository, &Reference::Digest(*digest), Some(tag))
-                    .await
+        match self.stored_manifest(repository, digest).await {
+            Ok(Some(manifest)) => return Ok(ManifestAnswer::new(manifest, Outcome::Hit)),
+            Ok(None) => {}
+            Err(trouble) => {
+                error!(error = %Chain(&trouble), %digest, "a stored manifest cannot be read; asking upstream");
             }
         }
+        self.fetch(repository, &Reference::Digest(*digest), Some(tag))
+            .await
     }
 
     pub(super) async fn fetch(

@@ -128,8 +128,8 @@ impl Slot {
         }
     }
 
-    /// As [`Self::renew`] for a token that was `refused`; `None` where the last one was forced a moment ago, so that a new one
-    /// would not help.
+    /// As [`Self::renew`] for a token that was `refused`; `None` where the one before was brought by force a moment ago, so that a
+    /// new one would not help. A failure of a moment ago is repeated.
     pub(super) async fn force(
         &self,
         refused: Option<&HeaderValue>,
@@ -140,10 +140,16 @@ impl Slot {
         if let Some(outcome) = self.since(came, refused) {
             return outcome.map(Some);
         }
-        if !self.may_force(came) {
+        if self.was_forced(came) {
             return Ok(None);
         }
-        self.settle(turn, fetch).await.map(Some)
+        if let Some(error) = self.failed_lately(came) {
+            return Err(error);
+        }
+        let brought = self.settle(turn, fetch).await?;
+        // Only now: what was tried in vain, or given up half-way, says nothing of the next token.
+        self.state().forced = Some(Instant::now());
+        Ok(Some(brought))
     }
 
     /// Runs `fetch` in one's turn and keeps what it brings.
@@ -181,14 +187,18 @@ impl Slot {
         }
     }
 
-    fn may_force(&self, now: Instant) -> bool {
-        let mut state = self.state();
+    fn was_forced(&self, now: Instant) -> bool {
+        let state = self.state();
         let recently = |at: Instant| now.saturating_duration_since(at) < FORCE_PAUSE;
-        if state.token.is_some() && state.forced.is_some_and(recently) {
-            return false;
-        }
-        state.forced = Some(now);
-        true
+        state.token.is_some() && state.forced.is_some_and(recently)
+    }
+
+    fn failed_lately(&self, now: Instant) -> Option<TokenError> {
+        let state = self.state();
+        let failure = state.failure.as_ref();
+        failure
+            .filter(|(at, _)| now.saturating_duration_since(*at) < FAILURE_HOLDS)
+            .map(|(_, error)| error.clone())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,5 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::FutureExt;
+
 use super::*;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -110,4 +112,19 @@ async fn without_a_token_a_failure_is_repeated_for_a_moment() {
 async fn a_token_past_its_time_is_renewed_before_it_is_sent() {
     let slot = slot_with("old", Duration::ZERO).await;
     assert!(matches!(slot.standing(), Standing::Lapsed(Some(old)) if old == header("old")));
+}
+
+#[tokio::test]
+async fn a_renewal_by_force_that_brought_nothing_can_be_forced_again() {
+    let slot = slot_with("old", HOUR).await;
+    let old = header("old");
+    let failed = slot.force(Some(&old), async { Err(failure()) });
+    assert_eq!(failed.await, Err(failure()));
+    let repeated = slot.force(Some(&old), async { panic!("asked again") });
+    assert_eq!(repeated.await, Err(failure()));
+    slot.state().failure.as_mut().unwrap().0 -= FAILURE_HOLDS;
+    let given_up = slot.force(Some(&old), std::future::pending());
+    assert_eq!(given_up.now_or_never(), None);
+    let renewed = slot.force(Some(&old), async { Ok(token("new", HOUR)) });
+    assert_eq!(renewed.await, Ok(Some(header("new"))));
 }
