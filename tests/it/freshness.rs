@@ -274,6 +274,35 @@ async fn only_the_upstream_can_say_that_something_is_not_there() {
 }
 
 #[tokio::test]
+async fn a_404_in_words_that_are_no_registrys_is_trouble_and_forgets_no_tag() {
+    let (registry, archway) = with(SHORT).await;
+    let pulled = archway.client().pull("team/app", "v1").await;
+    archway.stores_all(&pulled).await;
+    registry
+        .faults()
+        .add(On::all(), Fault::Page(StatusCode::NOT_FOUND));
+    until(&archway, "the tag is stale", is_stale, is_ok).await;
+    let unknown = archway.client().manifest("team/app", "v2").await;
+    assert_eq!(unknown.status, 502, "{}", unknown.text());
+    registry.close().await;
+    assert!(is_stale(&get(&archway).await));
+}
+
+#[tokio::test]
+async fn the_registry_that_a_manifest_is_redirected_to_may_say_that_it_is_not_there() {
+    let (registry, archway) = with(SHORT).await;
+    let (other, _) = FakeRegistry::with_app().await;
+    let path = "/v2/team/app/manifests/v2";
+    let to = format!("{}{path}", other.url());
+    registry
+        .faults()
+        .add(On::path("/manifests/v2"), Fault::Redirect(to));
+    let answer = archway.client().get(path).await.expect(404);
+    assert_eq!(answer.error_code(), "MANIFEST_UNKNOWN");
+    assert_eq!(other.log().gets("/manifests/v2"), 1);
+}
+
+#[tokio::test]
 async fn what_cannot_be_served_fails_fast_when_the_upstream_is_gone() {
     let (registry, archway) = with(SHORT).await;
     registry.close().await;

@@ -18,6 +18,8 @@ use crate::wait::within;
 pub enum Fault {
     /// Answer this instead, with the OCI error body that goes with it.
     Status(StatusCode),
+    /// Answer this instead, in plain words that are no registry's.
+    Page(StatusCode),
     /// Answer 200 with this type and body instead.
     Replace(&'static str, Bytes),
     /// Answer 307 to this place instead.

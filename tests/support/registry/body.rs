@@ -58,6 +58,12 @@ impl Exchange {
                 insert(&mut response, header::CONTENT_TYPE, kind);
                 Some(response)
             }
+            Fault::Page(status) => {
+                let mut response = Response::new(full(Bytes::from_static(b"no such page\n")));
+                *response.status_mut() = *status;
+                insert(&mut response, header::CONTENT_TYPE, "text/plain");
+                Some(response)
+            }
             Fault::Redirect(to) => {
                 let mut response = Response::new(full(Bytes::new()));
                 *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
@@ -238,6 +244,7 @@ impl Outgoing {
             Fault::FlipBit(at) => self.flips.push(*at),
             Fault::Throttle(rate) => self.rate = Some(*rate),
             Fault::Status(_)
+            | Fault::Page(_)
             | Fault::Replace(..)
             | Fault::Redirect(_)
             | Fault::Header(..)

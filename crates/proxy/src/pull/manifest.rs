@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config::UpstreamConfig,
-    upstream::{Chain, FetchError, Urgency},
+    upstream::{Chain, FetchError, Trouble, Urgency},
 };
 
 /// How long a client waits for a tag to be confirmed before it gets what is there. The confirmation goes on.
@@ -194,8 +194,14 @@ impl Pull {
         let by_tag = Reference::Tag(tag.clone());
         let current = match upstream.tag_digest(name, tag, urgency).await {
             Ok(digest) => digest,
-            // Some registries answer HEAD otherwise than GET.
-            Err(FetchError::Refused { .. }) => None,
+            // Some registries answer HEAD otherwise than GET, and none says in a HEAD what it means.
+            Err(
+                FetchError::Refused { .. }
+                | FetchError::Broken {
+                    source: Trouble::Status(404),
+                    ..
+                },
+            ) => None,
             Err(problem) => return Err(self.note(repository, &by_tag, problem).await),
         };
         let changed = match current {

@@ -19,7 +19,7 @@ use super::{
     redirect,
 };
 use crate::{
-    protocol::{error_body, host::Host},
+    protocol::{error_body, headers::DOCKER_DISTRIBUTION_API_VERSION, host::Host},
     telemetry::metrics::UpstreamTally,
 };
 
@@ -107,11 +107,14 @@ impl Endpoint {
         response: Response,
         absent: Absent,
     ) -> Result<Response, FetchError> {
-        if response.status().is_success() || response.status().is_redirection() {
+        let status = response.status();
+        // A store of blobs that lacks one is trouble; manifests and lists are redirected to other registries, whose word counts.
+        let is_word = status == StatusCode::NOT_FOUND && absent != Absent::Blob;
+        if status.is_success() || status.is_redirection() {
             Ok(response)
-        } else if self.is_elsewhere(&response) {
-            // The registry has just said that it has the thing and that we may: a store that lacks or refuses it is trouble.
-            Err(self.broken(Trouble::Status(response.status().as_u16())))
+        } else if self.is_elsewhere(&response) && !is_word {
+            // The registry has just said that it has the thing and that we may: a place that refuses it is trouble.
+            Err(self.broken(Trouble::Status(status.as_u16())))
         } else {
             Err(self.failure(response, absent).await)
         }
@@ -287,7 +290,16 @@ impl Endpoint {
         let status = response.status();
         match status {
             StatusCode::NOT_FOUND => {
-                let what = match self.error_body(response).await.code.as_str() {
+                let headers = response.headers();
+                // Registries need not know every list; those that do not say so as any server says it.
+                let is_believed = absent == Absent::Endpoint
+                    || headers.contains_key(DOCKER_DISTRIBUTION_API_VERSION);
+                let code = self.error_body(response).await.code;
+                if code.is_empty() && !is_believed {
+                    // What stands before a registry says this too, while there is no way to it.
+                    return self.broken(Trouble::Status(status.as_u16()));
+                }
+                let what = match code.as_str() {
                     "NAME_UNKNOWN" if absent != Absent::Endpoint => Absent::Repository,
                     _ => absent,
                 };
