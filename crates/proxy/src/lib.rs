@@ -8,6 +8,7 @@ pub mod app;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod crypto;
 pub mod doctor;
 pub mod hints;
 pub mod inventory;

@@ -7,6 +7,7 @@ use proxy::{
     app::App,
     cli::{Answer, Cli, Command, ImageCommand},
     config::Config,
+    crypto,
     doctor::{DoctorCommand, Upstreams},
     telemetry,
     upstream::Chain,
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
 }
 
 fn examine(upstreams: &Upstreams, config: &Config) -> ExitCode {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    crypto::install();
     match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime.block_on(upstreams.run(config)).deliver(),
         Err(error) => Answer::failed(&error).deliver(),
@@ -46,7 +47,7 @@ fn examine(upstreams: &Upstreams, config: &Config) -> ExitCode {
 
 /// A question is asked and answered on this thread.
 fn ask(command: &ImageCommand) -> ExitCode {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    crypto::install();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -58,8 +59,7 @@ fn ask(command: &ImageCommand) -> ExitCode {
 
 fn serve(config: Config) -> ExitCode {
     telemetry::init(&config.log);
-    // One TLS implementation for everything; an error would only mean that it is chosen already.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    crypto::install();
     let run = || -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()

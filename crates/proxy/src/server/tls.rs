@@ -6,7 +6,6 @@ use std::{io, sync::Arc, time::Duration};
 
 use rustls::{
     ServerConfig,
-    crypto::aws_lc_rs,
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
     version::{TLS12, TLS13},
@@ -20,6 +19,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
     config::KeyPair,
+    crypto,
     telemetry::metrics::{HandshakeLabels, Metrics},
 };
 
@@ -97,10 +97,10 @@ pub(crate) struct Acceptor {
 impl Acceptor {
     /// One that shows `pair`, whatever it is at the time, and gives each handshake `timeout`.
     pub(crate) fn new(pair: KeyPair, timeout: Duration, metrics: Arc<Metrics>) -> Self {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(crypto::provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13, &TLS12])
-            .expect("aws-lc-rs has ciphers for both")
+            .expect("the provider has ciphers for both")
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(Current(pair.clone())));
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
