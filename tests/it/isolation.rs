@@ -1,6 +1,8 @@
 //! Promise 8, nobody poisons anybody: what one repository, upstream or client did opens nothing to another.
 
+use http::Method;
 use integration_tests::client::blob_path;
+use integration_tests::faults::{Fault, On};
 use integration_tests::images::{self, Flavor};
 use integration_tests::proxy::Setup;
 use integration_tests::registry::FakeRegistry;
@@ -48,6 +50,37 @@ async fn a_blob_is_readable_through_another_repository_once_the_upstream_confirm
     );
     registry.close().await;
     archway.client().get(&path).await.expect(200);
+}
+
+/// Some redirect whatever they are asked for, as `registry.k8s.io` does with blobs, or to a page to log in.
+#[tokio::test]
+async fn a_redirect_alone_confirms_no_blob() {
+    let secret = images::single("secret", "linux/amd64", Flavor::Oci);
+    let registry = FakeRegistry::with("team/secret", "v1", &secret).await;
+    let elsewhere = FakeRegistry::with("team/public", "v1", &secret).await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    archway.client().pull("team/secret", "v1").await;
+    let blob = &secret.blobs[1];
+    let path = blob_path("team/public", blob.digest());
+    for target in [blob_path("team/none", blob.digest()), "/v2/".to_owned()] {
+        let redirect = Fault::Redirect(elsewhere.url() + &target);
+        registry.faults().clear();
+        registry
+            .faults()
+            .add(On::path("/v2/team/public/blobs/"), redirect);
+        for method in [Method::GET, Method::HEAD] {
+            let answer = archway.client().send(method, &path).await;
+            assert_eq!(answer.status, 502, "{target}");
+        }
+    }
+    let redirect = Fault::Redirect(elsewhere.url() + &path);
+    registry.faults().clear();
+    registry
+        .faults()
+        .add(On::path("/v2/team/public/blobs/"), redirect);
+    archway.client().get(&path).await.expect(200);
+    let asked = elsewhere.log().of(&Method::GET, &*path);
+    assert_eq!(asked[0].header("range"), "bytes=0-0");
 }
 
 #[tokio::test]

@@ -2,11 +2,12 @@
 
 use http::{HeaderValue, Method, StatusCode, header};
 use integration_tests::client::{End, blob_path};
+use integration_tests::dead_end::DeadEnd;
 use integration_tests::faults::{Cut, Fault, Gate, On};
 use integration_tests::images::{self, BigBlob, Blob, Content, Flavor};
 use integration_tests::proxy::{Archway, Setup, UPSTREAM};
 use integration_tests::registry::{Blobs, FakeRegistry};
-use integration_tests::wait::within;
+use integration_tests::wait::{eventually, within};
 
 const SIZE: u64 = 400_000;
 
@@ -168,14 +169,90 @@ async fn a_404_of_the_first_endpoint_is_an_answer() {
 }
 
 #[tokio::test]
+async fn a_404_of_the_second_endpoint_forgets_no_tag_while_the_first_is_in_trouble() {
+    let content = images::single("app", "linux/amd64", Flavor::Oci);
+    let first = FakeRegistry::with("team/app", "v1", &content).await;
+    let second = FakeRegistry::start().await;
+    let archway = Setup::new()
+        .top(&format!("default_upstream = \"{UPSTREAM}\""))
+        .upstream_at(
+            UPSTREAM,
+            &[first.url(), second.url()],
+            "tag_ttl = \"0s\"\nnot_found_ttl = \"0s\"",
+        )
+        .start()
+        .await;
+    archway.client().pull("team/app", "v1").await;
+    let failing = Fault::Status(StatusCode::SERVICE_UNAVAILABLE);
+    first.faults().add(On::all(), failing);
+    // The first is in trouble, and later known to be down.
+    for _ in 0..8 {
+        let answer = archway.client().manifest("team/app", "v1").await;
+        assert_eq!(answer.expect(200).header("archway-cache"), "stale");
+        archway
+            .client()
+            .manifest("team/app", "v2")
+            .await
+            .expect(404);
+    }
+    assert!(!second.log().all().is_empty());
+}
+
+#[tokio::test]
+async fn a_request_on_a_connection_that_ends_is_made_again() {
+    let content = images::single("app", "linux/amd64", Flavor::Oci);
+    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    let front = DeadEnd::resetting_first(registry.address());
+    let archway = Setup::new()
+        .top(&format!("default_upstream = \"{UPSTREAM}\""))
+        .upstream_at(UPSTREAM, &[format!("http://{}", front.address())], "")
+        .start()
+        .await;
+    archway.client().pull("team/app", "v1").await;
+}
+
+#[tokio::test]
+async fn the_idle_timeout_of_bodies_does_not_cut_the_wait_for_headers() {
+    let timeouts = "header_timeout = \"30s\"\nidle_timeout = \"1ms\"";
+    let (registry, archway, _) = with(timeouts).await;
+    let gate = Gate::new();
+    let held = On::path("/manifests/");
+    registry
+        .faults()
+        .add(held, Fault::HoldHeaders(gate.clone()));
+    let client = archway.client();
+    let pull = client.manifest("team/app", "v1");
+    let opened = async {
+        eventually("it is asked", async || {
+            (registry.log().gets("/manifests/") > 0).then_some(())
+        })
+        .await;
+        gate.open();
+    };
+    let (answer, ()) = tokio::join!(pull, opened);
+    answer.expect(200);
+}
+
+#[tokio::test]
 async fn a_download_of_a_blob_that_was_said_to_be_longer_begins_anew() {
+    for blobs in [Blobs::Direct, Blobs::Redirected] {
+        begins_anew(blobs).await;
+    }
+}
+
+async fn begins_anew(blobs: Blobs) {
     const MIB: u64 = 1 << 20;
     let blob = Blob::from(BigBlob::new("said to be longer", 2 * MIB));
     let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(&blob)).await;
+    registry.quirks(|quirks| quirks.blobs = blobs);
     let archway = Setup::in_front_of_with(&registry, "idle_timeout = \"200ms\"")
         .start()
         .await;
-    let on = || On::path("/blobs/");
+    let place = match blobs {
+        Blobs::Direct => "/blobs/",
+        Blobs::Redirected => "/layers/",
+    };
+    let on = || On::path(place);
     registry.faults().add(on(), Fault::Extend(2 * MIB));
     let _never = registry.faults().hold_body(on(), 3 * MIB);
     let path = blob_path("team/app", blob.digest());
@@ -189,7 +266,7 @@ async fn a_download_of_a_blob_that_was_said_to_be_longer_begins_anew() {
     assert!(blob.holds_at(0, &answer.body) && answer.body.len() as u64 == 2 * MIB);
     let statuses: Vec<_> = registry
         .log()
-        .of(&Method::GET, "/blobs/")
+        .of(&Method::GET, place)
         .iter()
         .map(|request| request.status())
         .collect();

@@ -1,8 +1,9 @@
-//! Addresses where something listens that is no server: it hangs up, or it never even accepts.
+//! Addresses where something listens that is no server: it hangs up, at first or always, or it never even accepts.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -15,6 +16,7 @@ const MOST: usize = 64;
 
 /// Something at an address, until it is dropped.
 pub struct DeadEnd {
+    address: SocketAddr,
     // Held open; the kernel does the rest.
     _listener: Option<tokio::net::TcpListener>,
     _fillers: Vec<TcpStream>,
@@ -29,6 +31,42 @@ fn listen(address: SocketAddr, backlog: u32) -> tokio::net::TcpListener {
 }
 
 impl DeadEnd {
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// As [`Self::resetting`], on a free port and with its first connection only; the others lead to `behind`.
+    pub fn resetting_first(behind: SocketAddr) -> Self {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)), 128);
+        let address = listener.local_addr().expect("it listens");
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let (stopped, connections) = (stop.clone(), tasks.clone());
+        tasks.spawn(async move {
+            let mut is_first = true;
+            while let Some(Ok((mut stream, _))) =
+                stopped.run_until_cancelled(listener.accept()).await
+            {
+                if std::mem::take(&mut is_first) {
+                    let _ = stream.read_u8().await;
+                    let _ = stream.set_zero_linger();
+                    continue;
+                }
+                connections.spawn(async move {
+                    let mut server = TcpStream::connect(behind).await.expect("it listens");
+                    let _ = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
+                });
+            }
+        });
+        Self {
+            address,
+            _listener: None,
+            _fillers: Vec::new(),
+            _accepting: Some(stop.drop_guard()),
+        }
+    }
+
     /// Accepts, and resets each connection once it has said something.
     pub fn resetting(address: SocketAddr) -> Self {
         let listener = listen(address, 128);
@@ -44,6 +82,7 @@ impl DeadEnd {
             }
         });
         Self {
+            address,
             _listener: None,
             _fillers: Vec::new(),
             _accepting: Some(stop.drop_guard()),
@@ -59,6 +98,7 @@ impl DeadEnd {
             assert!(fillers.len() < MOST, "the queue of {address} never fills");
         }
         Self {
+            address,
             _listener: Some(listener),
             _fillers: fillers,
             _accepting: None,

@@ -75,6 +75,7 @@ impl Upstream {
             client,
             budget: Budget::new(&config.limits),
             header_timeout: config.header_timeout,
+            idle_timeout: config.idle_timeout,
             private_hosts: config.private_hosts.clone(),
             tally,
             tasks,
@@ -109,7 +110,7 @@ impl Upstream {
     }
 
     /// Asks the endpoints in order, those that are down last. An answer is an answer, a 404 too; only trouble moves on to the
-    /// next.
+    /// next, whose 404 counts for less.
     async fn first_answer<'a, T, F>(
         &'a self,
         ask: impl Fn(&'a Endpoint) -> F,
@@ -160,6 +161,13 @@ impl Upstream {
                 Err(error) if error.is_trouble() => {
                     tracing::debug!(upstream = %self.host, endpoint = endpoint.name(), error = %error.chain(), "an endpoint failed");
                     first_trouble.get_or_insert(error);
+                }
+                Err(FetchError::Absent { upstream, what, .. }) => {
+                    return Err(FetchError::Absent {
+                        upstream,
+                        what,
+                        by_stand_in: !std::ptr::eq(*endpoint, &raw const self.endpoints[0]),
+                    });
                 }
                 answer => return answer,
             }

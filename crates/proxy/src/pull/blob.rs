@@ -201,16 +201,18 @@ impl Pull {
                     .await
             }
             Joined::Stored(blob) => {
-                self.confirm_link(repository, digest, linked).await?;
+                let size = Some(blob.size());
+                self.confirm_link(repository, digest, linked, size).await?;
                 Ok(BlobAnswer {
-                    size: Some(blob.size()),
+                    size,
                     outcome: Outcome::Hit,
                     bytes: self.bytes(repository, digest, Kind::Stored(blob)),
                 })
             }
             Joined::Following(mut follower) => {
-                if self.size(&mut follower, digest).await.is_ok() {
-                    self.confirm_followed(repository, digest, linked).await?;
+                if let Ok(size) = self.size(&mut follower, digest).await {
+                    self.confirm_followed(repository, digest, linked, size)
+                        .await?;
                 }
                 let outcome = if follower.is_complete() {
                     Outcome::Hit
@@ -231,13 +233,15 @@ impl Pull {
         let repository = &*self.lender(repository, digest);
         let linked = self.inner.cache.is_linked(&repository.key, digest);
         if let Some(blob) = self.inner.cache.stored(digest)? {
-            self.confirm_link(repository, digest, linked).await?;
-            return Ok((Some(blob.size()), Outcome::Hit));
+            let size = Some(blob.size());
+            self.confirm_link(repository, digest, linked, size).await?;
+            return Ok((size, Outcome::Hit));
         }
         if let Some(mut follower) = self.inner.cache.follow(digest) {
             match self.size(&mut follower, digest).await {
                 Ok(size) => {
-                    self.confirm_followed(repository, digest, linked).await?;
+                    self.confirm_followed(repository, digest, linked, size)
+                        .await?;
                     return Ok((size, Outcome::Follow));
                 }
                 // Neither says anything about what the upstream has in this repository.
@@ -270,9 +274,10 @@ impl Pull {
         repository: &Repository,
         digest: &Digest,
         linked: bool,
+        size: Option<u64>,
     ) -> Result<(), PullError> {
         let linked = linked || self.inner.cache.is_linked(&repository.key, digest);
-        self.confirm_link(repository, digest, linked).await
+        self.confirm_link(repository, digest, linked, size).await
     }
 
     /// Bytes that another repository has brought are readable through this one only once its upstream says it has them too.
@@ -281,11 +286,12 @@ impl Pull {
         repository: &Repository,
         digest: &Digest,
         linked: bool,
+        size: Option<u64>,
     ) -> Result<(), PullError> {
         if !linked {
             repository
                 .upstream
-                .confirm_blob(&repository.name, digest)
+                .confirm_blob(&repository.name, digest, size)
                 .await?;
             self.note_link(repository, digest).await;
         }

@@ -278,7 +278,12 @@ impl Pull {
         reference: &Reference,
         problem: FetchError,
     ) -> PullError {
-        if let FetchError::Absent { what, .. } = &problem {
+        if let FetchError::Absent {
+            what,
+            by_stand_in: false,
+            ..
+        } = &problem
+        {
             let config = repository.upstream.config();
             let key = (repository.key.clone(), reference.clone());
             let freshness = &self.inner.freshness;
@@ -336,6 +341,7 @@ impl Pull {
             return Err(FetchError::Absent {
                 upstream: repository.upstream.host().clone(),
                 what,
+                by_stand_in: false,
             }
             .into());
         }

@@ -220,7 +220,7 @@ impl From<&FetchError> for ApiError {
     fn from(error: &FetchError) -> Self {
         let message = error.to_string();
         match error {
-            FetchError::Absent { upstream, what } => {
+            FetchError::Absent { upstream, what, .. } => {
                 let (code, what) = match what {
                     Absent::Repository => (Code::NameUnknown, "repository"),
                     Absent::Manifest => (Code::ManifestUnknown, "manifest"),

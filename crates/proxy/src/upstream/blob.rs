@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, stream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use manifest_model::{Digest, RepoName};
 use reqwest::Response;
@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{
     Upstream,
-    endpoint::{Ask, Endpoint, Redirects},
+    endpoint::{Ask, Endpoint},
     error::{Absent, FetchError, Trouble},
 };
 
@@ -125,7 +125,7 @@ impl BlobSource {
     async fn ask_registry(&self, part: Part) -> Result<BlobBody, FetchError> {
         self.upstream
             .first_answer(|endpoint| async move {
-                let response = endpoint.ask(self.ask(part), Redirects::Follow).await?;
+                let response = endpoint.ask(self.ask(part)).await?;
                 if endpoint.is_elsewhere(&response) {
                     let same = |known: &Endpoint| std::ptr::eq(known, endpoint);
                     let place = self.upstream.endpoints.iter().position(same);
@@ -160,37 +160,44 @@ impl BlobSource {
 }
 
 impl Upstream {
-    /// Whether `repository` has the blob, asked by a GET whose body is not read: some registries answer every HEAD of a blob
-    /// with 401. The size, where the upstream tells it before it redirects.
+    /// Whether `repository` has the blob, of this size where it is known. Asked by a GET of its first byte: some registries answer
+    /// every HEAD of a blob with 401. A redirect is followed, since it proves nothing: `registry.k8s.io` redirects whatever it is
+    /// asked for, and so does what sends strangers to a page to log in.
     pub async fn confirm_blob(
         &self,
         repository: &RepoName,
         digest: &Digest,
-    ) -> Result<Option<u64>, FetchError> {
+        size: Option<u64>,
+    ) -> Result<(), FetchError> {
         self.first_answer(|endpoint| async move {
-            let response = endpoint
-                .ask(ask(repository, digest), Redirects::Stop)
-                .await?;
-            Ok(if response.status() == StatusCode::OK {
-                response.content_length()
-            } else {
-                None
-            })
+            let mut ask = ask(repository, digest);
+            ask.headers
+                .insert(header::RANGE, HeaderValue::from_static("bytes=0-0"));
+            let said = match endpoint.ask(ask).await {
+                Ok(response) => whole_size(&response),
+                // An empty blob has no first byte.
+                Err(FetchError::Refused { status: 416, .. }) => Some(0),
+                Err(error) => return Err(error),
+            };
+            match (size, said) {
+                (Some(here), Some(there)) if here != there => {
+                    Err(endpoint.broken(Trouble::OtherSize { here, there }))
+                }
+                _ => Ok(()),
+            }
         })
         .await
     }
 
-    /// The size of a blob, asked like [`Self::confirm_blob`] but through its redirects.
+    /// The size of a blob, asked by a GET like [`Self::confirm_blob`].
     pub async fn blob_size(
         &self,
         repository: &RepoName,
         digest: &Digest,
     ) -> Result<Option<u64>, FetchError> {
         self.first_answer(|endpoint| async move {
-            Ok(endpoint
-                .ask(ask(repository, digest), Redirects::Follow)
-                .await?
-                .content_length())
+            let response = endpoint.ask(ask(repository, digest)).await?;
+            Ok(response.content_length())
         })
         .await
     }
@@ -205,6 +212,16 @@ fn ask<'a>(repository: &'a RepoName, digest: &Digest) -> Ask<'a> {
         query: None,
         headers: HeaderMap::new(),
         absent: Absent::Blob,
+    }
+}
+
+/// The size of the blob that an answer brings all or a part of.
+fn whole_size(response: &Response) -> Option<u64> {
+    if response.status() == StatusCode::PARTIAL_CONTENT {
+        let range = response.headers().get(header::CONTENT_RANGE)?;
+        content_range(range.to_str().ok()?)?.2
+    } else {
+        response.content_length()
     }
 }
 
@@ -226,19 +243,31 @@ fn body(endpoint: &Endpoint, response: Response, part: Part) -> Result<BlobBody,
         let says = part == Part::Whole && text(header::ACCEPT_RANGES) == Some("bytes");
         (0, None, response.content_length(), says)
     };
-    let upstream = endpoint.host().clone();
-    let bytes = response.bytes_stream().map(move |chunk| {
-        chunk.map_err(|error| FetchError::Unreachable {
-            upstream: upstream.clone(),
-            source: Trouble::Http(error.without_url()),
-        })
-    });
     Ok(BlobBody {
         size,
         start,
         end,
         ranges,
-        bytes: Box::pin(bytes),
+        bytes: Box::pin(pieces(endpoint, response)),
+    })
+}
+
+/// The pieces of a body, each within the idle timeout. There is no total: a large blob may take an hour, a stalled one may not.
+fn pieces(
+    endpoint: &Endpoint,
+    response: Response,
+) -> impl Stream<Item = Result<Bytes, FetchError>> + use<> {
+    let (upstream, idle) = (endpoint.host().clone(), endpoint.shared.idle_timeout);
+    stream::try_unfold(response, move |mut response| {
+        let upstream = upstream.clone();
+        async move {
+            let source = match tokio::time::timeout(idle, response.chunk()).await {
+                Ok(Ok(chunk)) => return Ok(chunk.map(|chunk| (chunk, response))),
+                Ok(Err(error)) => Trouble::Http(error.without_url()),
+                Err(_) => Trouble::Stalled(idle),
+            };
+            Err(FetchError::Unreachable { upstream, source })
+        }
     })
 }
 

@@ -1,6 +1,6 @@
 //! One endpoint of an upstream: a request with its credentials, its redirects followed by hand, its failures named.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, io, iter, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use manifest_model::RepoName;
@@ -37,6 +37,7 @@ pub(super) struct Shared {
     pub(super) auth: Authenticator,
     pub(super) budget: Budget,
     pub(super) header_timeout: Duration,
+    pub(super) idle_timeout: Duration,
     pub(super) private_hosts: Vec<Host>,
     pub(super) tally: UpstreamTally,
     pub(super) tasks: TaskTracker,
@@ -75,14 +76,6 @@ impl Ask<'_> {
     }
 }
 
-/// What to do with a redirect.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Redirects {
-    Follow,
-    /// It is the answer: whoever redirects has the thing.
-    Stop,
-}
-
 impl Endpoint {
     pub(super) fn new(shared: Arc<Shared>, base: Url, is_last: bool) -> Self {
         Self {
@@ -109,7 +102,9 @@ impl Endpoint {
     ) -> Result<Response, FetchError> {
         let status = response.status();
         // A store of blobs that lacks one is trouble; manifests and lists are redirected to other registries, whose word counts.
-        let is_word = status == StatusCode::NOT_FOUND && absent != Absent::Blob;
+        // That a range lies beyond the end, only the store can know.
+        let is_word = status == StatusCode::RANGE_NOT_SATISFIABLE
+            || (status == StatusCode::NOT_FOUND && absent != Absent::Blob);
         if status.is_success() || status.is_redirection() {
             Ok(response)
         } else if self.is_elsewhere(&response) && !is_word {
@@ -138,12 +133,7 @@ impl Endpoint {
         !redirect::same_place(response.url(), &self.base)
     }
 
-    pub(super) async fn try_ask(
-        &self,
-        ask: &Ask<'_>,
-        redirects: Redirects,
-        turn: Turn,
-    ) -> Result<Response, FetchError> {
+    pub(super) async fn try_ask(&self, ask: &Ask<'_>, turn: Turn) -> Result<Response, FetchError> {
         let url = self.url(ask);
         let auth = &self.shared.auth;
         let mut credential = auth.credential(Some(ask.repository)).await?;
@@ -175,9 +165,6 @@ impl Endpoint {
             credential = Some(renewed);
         }
         if is_redirect(response.status()) {
-            if redirects == Redirects::Stop {
-                return Ok(response);
-            }
             response = self
                 .follow(ask, &url, response, credential.as_ref(), turn)
                 .await?;
@@ -234,16 +221,26 @@ impl Endpoint {
         credential: Option<&HeaderValue>,
     ) -> Result<Response, FetchError> {
         let shared = &self.shared;
-        let mut request = shared
-            .client
-            .request(ask.method.clone(), url.clone())
-            .headers(ask.headers.clone());
-        request = request.header(header::ACCEPT_ENCODING, "identity");
-        if let Some(credential) = credential {
-            request = request.header(header::AUTHORIZATION, credential);
-        }
+        let once = || {
+            let mut request = shared
+                .client
+                .request(ask.method.clone(), url.clone())
+                .headers(ask.headers.clone())
+                .header(header::ACCEPT_ENCODING, "identity");
+            if let Some(credential) = credential {
+                request = request.header(header::AUTHORIZATION, credential);
+            }
+            request.send()
+        };
         let asked = Instant::now();
-        let answer = match tokio::time::timeout(shared.header_timeout, request.send()).await {
+        let twice = async {
+            match once().await {
+                // Most likely a connection from the pool that the server was about to close.
+                Err(error) if has_hung_up(&error) => once().await,
+                answer => answer,
+            }
+        };
+        let answer = match tokio::time::timeout(shared.header_timeout, twice).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(Trouble::Http(error.without_url())),
             Err(_) => Err(Trouble::Timeout(shared.header_timeout)),
@@ -306,6 +303,7 @@ impl Endpoint {
                 FetchError::Absent {
                     upstream: self.host().clone(),
                     what,
+                    by_stand_in: false,
                 }
             }
             _ if status.is_client_error() => {
@@ -364,4 +362,16 @@ impl Endpoint {
             source,
         }
     }
+}
+
+/// Whether a connection that stood has ended before the answer began. All we ask may be asked again (RFC 9110, section 9.2.2).
+fn has_hung_up(error: &reqwest::Error) -> bool {
+    let mut causes = iter::successors(error.source(), |cause| (*cause).source());
+    let is_end = causes.any(|cause| {
+        let ended = cause.downcast_ref::<hyper::Error>();
+        let reset = cause.downcast_ref::<io::Error>();
+        ended.is_some_and(|error| error.is_incomplete_message() || error.is_canceled())
+            || reset.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionReset)
+    });
+    is_end && !error.is_connect()
 }

@@ -29,6 +29,9 @@ pub enum FetchError {
         upstream: Host,
         /// What is missing.
         what: Absent,
+        /// Only an endpoint said so that stands in for the first, and it may know less (a replica that lags, a mirror that
+        /// filters): enough for a client, nothing to forget for.
+        by_stand_in: bool,
     },
     /// It refuses us: credentials, permissions, a policy. Not the client's fault, and no proof of absence.
     #[error("{upstream} refused us with {status}: {reason}")]
@@ -77,6 +80,9 @@ pub enum Trouble {
     /// No header arrived in time.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
+    /// A body that began, and of which no byte arrived for so long.
+    #[error("its body stood still for {0:?}")]
+    Stalled(Duration),
     /// A server error.
     #[error("status {0}")]
     Status(u16),
@@ -111,6 +117,14 @@ pub enum Trouble {
         /// The size said now.
         now: u64,
     },
+    /// Something under the name of a blob that is not what is stored under it.
+    #[error("it has {there} bytes where the blob has {here}")]
+    OtherSize {
+        /// The size of the blob.
+        here: u64,
+        /// The size said.
+        there: u64,
+    },
     /// The token endpoint or the credentials.
     #[error("no token could be had: {0}")]
     Token(String),
@@ -135,7 +149,13 @@ impl FetchError {
 
     /// Whether what we have from before beats reporting this.
     pub fn allows_stale(&self) -> bool {
-        self.is_trouble()
+        !matches!(
+            self,
+            Self::Absent {
+                by_stand_in: false,
+                ..
+            }
+        )
     }
 
     /// Whether asking again from the byte reached may help: the connection or the server failed, not the request.
@@ -153,7 +173,7 @@ impl FetchError {
             return false;
         };
         match source {
-            Trouble::Timeout(_) => true,
+            Trouble::Timeout(_) | Trouble::Stalled(_) => true,
             Trouble::Http(error) => error.is_timeout(),
             _ => false,
         }

@@ -62,6 +62,7 @@ mod tests {
         Err(FetchError::Absent {
             upstream: "registry.example".parse().unwrap(),
             what: Absent::Manifest,
+            by_stand_in: false,
         })
     }
 

@@ -128,6 +128,7 @@ impl Inspector {
             404 => Err(FetchError::Absent {
                 upstream: self.host.clone(),
                 what: Absent::Manifest,
+                by_stand_in: false,
             }),
             429 => Err(FetchError::Throttled {
                 upstream: self.host.clone(),

@@ -8,7 +8,7 @@ use reqwest::Response;
 use super::{
     Upstream,
     budget::Urgency,
-    endpoint::{Ask, Endpoint, Redirects},
+    endpoint::{Ask, Endpoint},
     error::{Absent, FetchError, Trouble},
 };
 use crate::protocol::headers::DOCKER_CONTENT_DIGEST;
@@ -54,7 +54,7 @@ impl Upstream {
         self.first_answer(|endpoint| async move {
             let reference = Reference::Tag(tag.clone());
             let ask = ask(Method::HEAD, repository, &reference);
-            let response = endpoint.ask_as(urgency, ask, Redirects::Follow).await?;
+            let response = endpoint.ask_as(urgency, ask).await?;
             Ok(told_digest(&response))
         })
         .await
@@ -72,7 +72,7 @@ async fn fetch(
         let etag = HeaderValue::try_from(format!("\"{known}\"")).expect("digests are header text");
         ask.headers.insert(header::IF_NONE_MATCH, etag);
     }
-    let response = endpoint.ask(ask, Redirects::Follow).await?;
+    let response = endpoint.ask(ask).await?;
     if known.is_some() && response.status() == StatusCode::NOT_MODIFIED {
         return Ok(None);
     }

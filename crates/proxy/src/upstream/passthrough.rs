@@ -6,7 +6,7 @@ use manifest_model::{Digest, RepoName};
 
 use super::{
     Upstream,
-    endpoint::{Ask, Endpoint, Redirects},
+    endpoint::{Ask, Endpoint},
     error::{Absent, FetchError},
 };
 use crate::protocol::headers::OCI_FILTERS_APPLIED;
@@ -77,7 +77,7 @@ async fn fetch(
         headers,
         absent,
     };
-    let response = endpoint.ask(ask, Redirects::Follow).await?;
+    let response = endpoint.ask(ask).await?;
     let next = response
         .headers()
         .get_all(header::LINK)

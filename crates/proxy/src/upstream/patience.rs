@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{
     answer::{is_signature_refusal, retry_after},
     budget::{Kind, TooLong, Urgency},
-    endpoint::{Ask, Endpoint, Redirects},
+    endpoint::{Ask, Endpoint},
     error::FetchError,
 };
 
@@ -28,22 +28,17 @@ pub(super) struct Turn {
 
 impl Endpoint {
     /// [`Self::ask_as`] for a client that has nothing.
-    pub(super) async fn ask(
-        &self,
-        ask: Ask<'_>,
-        redirects: Redirects,
-    ) -> Result<Response, FetchError> {
-        self.ask_as(Urgency::Pull, ask, redirects).await
+    pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<Response, FetchError> {
+        self.ask_as(Urgency::Pull, ask).await
     }
 
-    /// The answer, if it is a good one: 2xx, 304, or a redirect where those are not followed.
+    /// The answer, if it is a good one: 2xx or 304.
     ///
     /// A 429 is waited out while that is shorter than the upstream's `patience`.
     pub(super) async fn ask_as(
         &self,
         urgency: Urgency,
         ask: Ask<'_>,
-        redirects: Redirects,
     ) -> Result<Response, FetchError> {
         let turn = Turn {
             kind: ask.kind(),
@@ -53,7 +48,7 @@ impl Endpoint {
         loop {
             let asked = Instant::now();
             // Boxed: what asks is deep already, and a call upstream is no hot path.
-            let response = Box::pin(self.ask_twice(&ask, redirects, turn)).await?;
+            let response = Box::pin(self.ask_twice(&ask, turn)).await?;
             if response.status() != StatusCode::TOO_MANY_REQUESTS {
                 return self.judge(response, ask.absent).await;
             }
@@ -70,15 +65,10 @@ impl Endpoint {
     }
 
     /// A store that refuses a signed URL gets a fresh one, once: the first may have expired on the way.
-    async fn ask_twice(
-        &self,
-        ask: &Ask<'_>,
-        redirects: Redirects,
-        turn: Turn,
-    ) -> Result<Response, FetchError> {
-        let response = self.try_ask(ask, redirects, turn).await?;
+    async fn ask_twice(&self, ask: &Ask<'_>, turn: Turn) -> Result<Response, FetchError> {
+        let response = self.try_ask(ask, turn).await?;
         if self.is_elsewhere(&response) && is_signature_refusal(response.status()) {
-            return self.try_ask(ask, redirects, turn).await;
+            return self.try_ask(ask, turn).await;
         }
         Ok(response)
     }

@@ -12,9 +12,6 @@ use super::{
     health::{Admission, Outage, Probe},
 };
 
-/// The longest a probe waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 impl Endpoint {
     /// Returns once the endpoint may be asked, which is at once while all is well; an error, within a moment, while it is down.
     pub(super) async fn awake(&self) -> Result<(), FetchError> {
@@ -44,7 +41,8 @@ impl Endpoint {
     fn start(&self, probe: Probe) {
         let mut url = self.base.clone();
         url.set_path("/v2/");
-        let patience = self.shared.header_timeout.min(PATIENCE);
+        // As long as any call: a probe with less would keep a slow upstream out for ever.
+        let patience = self.shared.header_timeout;
         let client = self.shared.client.clone();
         self.shared.tasks.spawn(async move {
             let outcome = ask(client, url, patience).await;

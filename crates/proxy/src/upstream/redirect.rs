@@ -27,10 +27,17 @@ pub(super) fn target(
         "http" => return Err("from https to http"),
         _ => return Err("it is neither http nor https"),
     }
-    let is_allowed = private.iter().any(|host| means(host, &target));
-    if !is_allowed {
-        check_host(&target, origin)?;
+    if private.iter().any(|host| means(host, &target)) {
+        return Ok(target);
     }
+    // The resolver, which sees no ports, lets the name pass.
+    if private
+        .iter()
+        .any(|host| Some(host.name()) == target.host_str())
+    {
+        return Err("a port that `private_hosts` does not name");
+    }
+    check_host(&target, origin)?;
     Ok(target)
 }
 
@@ -163,13 +170,16 @@ mod tests {
     #[test]
     fn what_the_operator_names_may_be_a_private_place() {
         let from = Url::parse("https://registry.example/v2/").unwrap();
-        let private = ["10.0.0.7", "localhost:9000"].map(|host| host.parse().unwrap());
+        let private = ["10.0.0.7", "localhost:9000", "minio.internal:9000"];
+        let private = private.map(|host| host.parse().unwrap());
         for (to, allowed) in [
             ("https://10.0.0.7/x", true),
             ("https://10.0.0.7:9000/x", true),
             ("https://10.0.0.8/x", false),
             ("https://localhost:9000/x", true),
             ("https://localhost/x", false),
+            ("https://minio.internal:9000/x", true),
+            ("https://minio.internal:22/x", false),
         ] {
             assert_eq!(target(&from, to, &from, &private).is_ok(), allowed, "{to}");
         }

@@ -102,7 +102,8 @@ impl Rules {
         let name = canonical(name);
         let is_local = |address: &SocketAddr| redirect::is_local(address.ip());
         if self.own.contains(&name) {
-            if found.iter().any(is_local) {
+            // One private address beside public ones would be a key that a stranger's DNS can make.
+            if found.iter().all(is_local) {
                 self.is_private.store(true, Ordering::Relaxed);
             }
             return Ok(found);

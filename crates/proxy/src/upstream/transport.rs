@@ -12,8 +12,9 @@ use super::{
 };
 use crate::{config::UpstreamConfig, protocol::host::Host};
 
-/// How long an unused connection is kept: after that a new one asks DNS again.
-const IDLE_CONNECTION: Duration = Duration::from_mins(1);
+/// How long an unused connection is kept: after that a new one asks DNS again. Load balancers close theirs after a minute, and a
+/// request that meets such an end is lost.
+const IDLE_CONNECTION: Duration = Duration::from_secs(50);
 
 /// How often a connection with requests on it is asked whether it is alive, and how long it may take to say so. Without it one
 /// dead HTTP/2 connection would be given to request after request.
@@ -47,8 +48,8 @@ pub(super) fn builder(host: &Host, config: &UpstreamConfig) -> Result<ClientBuil
         .redirect(Policy::none())
         .dns_resolver(Resolver::new(config))
         .connect_timeout(config.connect_timeout)
-        // Between two pieces of a body. There is no total: a large blob may take an hour, a stalled one may not.
-        .read_timeout(config.idle_timeout)
+        // It runs from the request on, before the first header too. Who reads a large body is stricter.
+        .read_timeout(config.idle_timeout.max(config.header_timeout))
         .pool_idle_timeout(IDLE_CONNECTION)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .http2_keep_alive_timeout(KEEP_ALIVE)
