@@ -221,7 +221,7 @@ impl Cache {
 
     /// Whether these very bytes are stored. Others may stand there, or none that can be read: those are to be written anew.
     fn holds(&self, digest: &Digest, bytes: &[u8]) -> bool {
-        matches!(self.peek_bytes(digest), Ok(Some(stored)) if stored == bytes)
+        matches!(self.peek_bytes(digest, bytes.len() as u64), Ok(Some(stored)) if stored == bytes)
     }
 
     /// Where `tag` pointed when the upstream was last asked. An index that cannot be read knows of none.

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use manifest_model::Digest;
 
-use crate::{Cache, StoredManifest, TagRow, error::CacheError};
+use crate::{Cache, StoredManifest, TagRow, error::CacheError, sniff};
 
 impl Cache {
     /// Up to `limit` tags, in the order of their keys, behind the key `after`. Blocks no longer than a look-up of each.
@@ -18,19 +18,20 @@ impl Cache {
         self.blobs().disk().size(digest)
     }
 
-    /// Like [`Cache::manifest`], without being noted. Blocks.
+    /// Like [`Cache::manifest`], without being noted. A file that is larger than manifests are is none. Blocks.
     pub fn peek_manifest(&self, digest: &Digest) -> Result<Option<StoredManifest>, CacheError> {
         let Some(media_type) = self.index().media_type(digest)? else {
             return Ok(None);
         };
         Ok(self
-            .peek_bytes(digest)?
+            .peek_bytes(digest, sniff::LARGEST_MANIFEST)?
             .map(|bytes| StoredManifest { bytes, media_type }))
     }
 
-    /// The whole content of a stored blob, for those that are small: the caller knows which. Blocks.
-    pub fn peek_bytes(&self, digest: &Digest) -> Result<Option<Bytes>, CacheError> {
-        let Some((mut file, size)) = self.blobs().disk().find(digest)? else {
+    /// The whole content of a stored blob that has at most `most` bytes; what a manifest says of its size proves nothing. Blocks.
+    pub fn peek_bytes(&self, digest: &Digest, most: u64) -> Result<Option<Bytes>, CacheError> {
+        let found = self.blobs().disk().find(digest)?;
+        let Some((mut file, size)) = found.filter(|(_, size)| *size <= most) else {
             return Ok(None);
         };
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));

@@ -65,3 +65,24 @@ async fn a_look_keeps_nothing_from_being_evicted() {
     store(&cache, &body(4_002)).await;
     assert!(cache.peek_size(&old).unwrap().is_none());
 }
+
+#[tokio::test]
+async fn a_blob_is_read_whole_only_if_it_is_as_small_as_it_should_be() {
+    let (cache, _folder) = cache();
+    let bytes = body(4_000);
+    let blob = store(&cache, &bytes).await;
+    assert_eq!(cache.peek_bytes(&blob, 4_000).unwrap(), Some(bytes));
+    assert_eq!(cache.peek_bytes(&blob, 3_999).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_file_larger_than_a_manifest_is_none() {
+    let (cache, folder) = cache();
+    let manifest = tagged(&cache, "a", "v1").await;
+    let path = folder.path().join("blobs/sha256");
+    let file = std::fs::File::options()
+        .write(true)
+        .open(path.join(manifest.digest().hex()));
+    file.unwrap().set_len(1 << 40).unwrap();
+    assert!(cache.peek_manifest(&manifest.digest()).unwrap().is_none());
+}

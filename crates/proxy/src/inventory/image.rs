@@ -251,10 +251,7 @@ fn platform_of_config(cache: &Cache, manifest: &Manifest) -> Result<Option<Strin
     let Some(config) = manifest.config() else {
         return Ok(None);
     };
-    if config.size > LARGEST_CONFIG {
-        return Ok(None);
-    }
-    let bytes = cache.peek_bytes(&config.digest)?;
+    let bytes = cache.peek_bytes(&config.digest, LARGEST_CONFIG)?;
     let platform = bytes.and_then(|bytes| Platform::of_config(&bytes).ok());
     // Not every config is an image's: an artifact's names no processor.
     let named = platform.filter(|platform| !platform.architecture.is_empty());
