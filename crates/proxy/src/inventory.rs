@@ -4,6 +4,7 @@
 //! was never pulled tells nothing about its layers, so its size is unknown and it counts as absent.
 
 mod attached;
+mod descent;
 mod image;
 mod listing;
 mod totals;

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use integration_tests::faults::{Fault, On};
-use integration_tests::images::{self, Flavor};
+use integration_tests::images::{self, Content, Flavor, OCI_INDEX, Stored};
 use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::eventually;
 
@@ -91,4 +91,30 @@ async fn what_is_no_image_is_refused() {
     );
     let archway = front(&registry, BY_TAG).await;
     latest(&archway).await.expect(502);
+}
+
+/// Indexes nested in one another, each listing the next one `width` times, and no image at the end.
+fn hollow(depth: usize, width: usize) -> Content {
+    let index = |entries: Vec<serde_json::Value>| {
+        let body = serde_json::json!({
+            "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries,
+        });
+        Stored::new(OCI_INDEX, body.to_string())
+    };
+    let mut content = Content::default();
+    content.manifests.push(index(Vec::new()));
+    for _ in 0..depth {
+        let entries = vec![content.root().descriptor(); width];
+        content.manifests.push(index(entries));
+    }
+    content
+}
+
+#[tokio::test]
+async fn indexes_that_nest_many_others_and_no_image_are_refused_before_all_are_opened() {
+    let registry = FakeRegistry::with("team/app", "amd64", &hollow(2, 60)).await;
+    let archway = front(&registry, BY_TAG).await;
+    let refused = latest(&archway).await.expect(502);
+    let text = refused.text();
+    assert!(text.contains("too many entries"), "{text}");
 }

@@ -3,16 +3,13 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cache::{Cache, CacheError, RepoKey};
-use manifest_model::{Descriptor, Digest, MAX_INDEX_DEPTH, Manifest, Matcher, Platform};
+use manifest_model::{Descriptor, Digest, Manifest, Matcher, Platform};
 use serde::{Deserialize, Serialize};
 
-use super::Attached;
+use super::{Attached, descent::parts_of_index};
 
 /// The largest image config read to learn its platform.
 const LARGEST_CONFIG: u64 = 8 * 1024 * 1024;
-
-/// Entries looked at in one index with all it nests: more is no image anybody runs.
-const MOST_PARTS: usize = 512;
 
 /// A tag or a digest of a repository and what is stored of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,12 +137,11 @@ impl Image {
         let Some(manifest) = stored(cache, digest)? else {
             return Ok(None);
         };
-        let mut parts = Vec::new();
-        if manifest.is_index() {
-            collect(cache, &manifest, MAX_INDEX_DEPTH, &mut parts)?;
+        let parts = if manifest.is_index() {
+            parts_of_index(cache, &manifest)?
         } else {
-            parts.push(part_of(cache, &manifest, None)?);
-        }
+            vec![part_of(cache, &manifest, None)?]
+        };
         let clients = cache.clients(repository, digest)?;
         Ok(Some(Self {
             upstream: repository.upstream().to_owned(),
@@ -178,34 +174,6 @@ pub(crate) fn stored(cache: &Cache, digest: &Digest) -> Result<Option<Manifest>,
     };
     let parsed = Manifest::parse(found.bytes, Some(&found.media_type), digest.algorithm());
     Ok(parsed.ok().filter(|manifest| manifest.digest() == *digest))
-}
-
-fn collect(
-    cache: &Cache,
-    index: &Manifest,
-    depth: usize,
-    parts: &mut Vec<Part>,
-) -> Result<(), CacheError> {
-    for entry in index.entries() {
-        if parts.len() == MOST_PARTS {
-            break;
-        }
-        match stored(cache, &entry.digest)? {
-            Some(nested) if nested.is_index() && depth > 0 => {
-                collect(cache, &nested, depth - 1, parts)?;
-            }
-            Some(manifest) => parts.push(part_of(cache, &manifest, Some(entry))?),
-            None => parts.push(Part {
-                platform: platform_of_entry(entry),
-                digest: entry.digest.to_string(),
-                attests: entry.attested().map(str::to_owned),
-                state: Completeness::Absent,
-                stored: 0,
-                size: None,
-            }),
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn part_of(
@@ -242,7 +210,7 @@ pub(super) fn part_of(
     })
 }
 
-fn platform_of_entry(entry: &Descriptor) -> Option<String> {
+pub(super) fn platform_of_entry(entry: &Descriptor) -> Option<String> {
     let platform = entry.platform.as_ref()?;
     Some(platform.to_string())
 }

@@ -15,7 +15,7 @@ use super::{
     rules::{Looked, Made},
 };
 
-/// The most images and attestations of one source.
+/// The most entries of one source, with those of the indexes it nests.
 const MAX_ENTRIES: usize = 256;
 
 impl Pull {
@@ -87,13 +87,14 @@ impl Pull {
         if !root.is_index() {
             return Ok(vec![self.described(repository, &root).await?]);
         }
-        let mut leaves = Vec::new();
+        let (mut leaves, mut entries_left) = (Vec::new(), MAX_ENTRIES);
         let mut waiting = vec![(root, 1)];
         while let Some((index, depth)) = waiting.pop() {
             for entry in index.entries() {
-                if leaves.len() + waiting.len() >= MAX_ENTRIES {
-                    return Err(PullError::Unresolvable("a source has too many entries"));
-                }
+                // Indexes count, too: those without an image would be opened for ever.
+                entries_left = entries_left
+                    .checked_sub(1)
+                    .ok_or(PullError::Unresolvable("a source has too many entries"))?;
                 let is_told = entry.media_type.is_image() && entry.platform.is_some();
                 if is_told || entry.is_attestation() {
                     leaves.push(entry.clone());
