@@ -119,6 +119,10 @@ impl Cache {
         &self.inner.index
     }
 
+    pub(crate) fn hot(&self) -> &Hot {
+        &self.inner.hot
+    }
+
     pub(crate) fn pulls(&self) -> &Pulls {
         &self.inner.pulls
     }

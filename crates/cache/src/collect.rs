@@ -10,7 +10,12 @@ use std::time::{Duration, SystemTime};
 use manifest_model::Digest;
 use tracing::warn;
 
-use crate::{Cache, disk::Disk, error::CacheError, index::Index};
+use crate::{
+    Cache,
+    disk::Disk,
+    error::CacheError,
+    index::{Index, Outcome, decode_tag},
+};
 
 /// How old a row without a file has to be: its file may be about to become visible.
 const SETTLED: Duration = Duration::from_mins(10);
@@ -32,15 +37,27 @@ pub struct Collected {
 pub(crate) enum Company<'a> {
     /// Nobody.
     Alone,
-    /// A serving process, which knows what is being filled.
-    Serving(&'a dyn Fn(&Digest) -> bool),
+    /// A serving process.
+    Serving(&'a Cache),
 }
 
 impl Company<'_> {
     fn is_running(&self, digest: &Digest) -> bool {
         match self {
             Self::Alone => false,
-            Self::Serving(is_running) => is_running(digest),
+            Self::Serving(cache) => cache.blobs().is_running(digest),
+        }
+    }
+
+    /// Drops the rows of tags; what is remembered of them goes with them.
+    fn drop_tags(&self, index: &Index, suspects: &[String]) -> Outcome<u64> {
+        let drop = || index.drop_tags(suspects);
+        match self {
+            Self::Alone => drop(),
+            Self::Serving(cache) => {
+                let tags = suspects.iter().filter_map(|key| decode_tag(key));
+                cache.hot().tags_change(tags, drop)
+            }
         }
     }
 
@@ -58,10 +75,10 @@ impl Cache {
     /// its transactions are small, and what is being filled or was stored just now is left alone.
     pub async fn collect(&self) -> Result<Collected, CacheError> {
         self.blocking(|cache| {
-            let is_running = |digest: &Digest| cache.blobs().is_running(digest);
-            cache.blobs().disk().drop_old_partials(is_running)?;
-            let company = Company::Serving(&is_running);
-            let collected = collect(cache.index(), cache.blobs().disk(), &company)?;
+            let company = Company::Serving(cache);
+            let disk = cache.blobs().disk();
+            disk.drop_old_partials(|digest| company.is_running(digest))?;
+            let collected = collect(cache.index(), disk, &company)?;
             cache.after_growth()?;
             Ok(collected)
         })
@@ -78,7 +95,7 @@ pub(crate) fn collect(
     let collected = Collected {
         rows: rows(index, disk, company)?,
         adopted: index.adopt(disk)?,
-        tags: tags(index)?,
+        tags: tags(index, company)?,
         links: links(index, company)?,
     };
     // What it counts hangs on nothing, and it is tried again with the next collection.
@@ -106,12 +123,12 @@ fn rows(index: &Index, disk: &Disk, company: &Company<'_>) -> Result<u64, CacheE
     }
 }
 
-fn tags(index: &Index) -> Result<u64, CacheError> {
+fn tags(index: &Index, company: &Company<'_>) -> Result<u64, CacheError> {
     let (mut dropped, mut after) = (0, String::new());
     loop {
         let step = index.step_tags(&after)?;
         if !step.suspects.is_empty() {
-            dropped += index.drop_tags(&step.suspects)?;
+            dropped += company.drop_tags(index, &step.suspects)?;
         }
         match step.reached {
             Some(key) => after = key,

@@ -85,9 +85,20 @@ impl Hot {
 
     /// Runs `write`, which changes the row of this tag.
     pub(crate) fn tag_changes<T>(&self, repo: &RepoKey, tag: &Tag, write: impl FnOnce() -> T) -> T {
+        self.tags_change([(repo.clone(), tag.clone())], write)
+    }
+
+    /// The same for several.
+    pub(crate) fn tags_change<T>(
+        &self,
+        tags: impl IntoIterator<Item = (RepoKey, Tag)>,
+        write: impl FnOnce() -> T,
+    ) -> T {
         let written = write();
         self.tag_writes.fetch_add(1, Ordering::SeqCst);
-        self.tags.invalidate(&(repo.clone(), tag.clone()));
+        for tag in tags {
+            self.tags.invalidate(&tag);
+        }
         written
     }
 }

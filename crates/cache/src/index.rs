@@ -26,6 +26,7 @@ use tracing::warn;
 pub(crate) use self::order::{Class, Cold, Followed};
 pub use self::{clients::Clients, learned::Learned, survey::TagRow};
 use crate::{RepoKey, disk::Disk, error::CacheError};
+pub(crate) use keys::decode_tag;
 use keys::{DigestKey, decode_digest, link_key, tag_key};
 use store::Store;
 pub(crate) use tables::Row;
@@ -63,7 +64,7 @@ pub(crate) struct Index {
     store: Store,
 }
 
-type Outcome<T> = Result<T, redb::Error>;
+pub(crate) type Outcome<T> = Result<T, redb::Error>;
 
 impl Index {
     /// Opens the store, or builds it from the files where it is missing or damaged. One that cannot be opened for another

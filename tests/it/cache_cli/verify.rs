@@ -47,6 +47,26 @@ async fn a_flipped_bit_is_found_taken_out_and_healed_while_the_server_runs() {
 }
 
 #[tokio::test]
+async fn a_manifest_in_memory_is_stored_again_when_its_file_was_taken_out() {
+    let stage = Stage::set().await;
+    let (archway, path) = (
+        &stage.archway,
+        file(&stage.archway, &stage.content.root().digest),
+    );
+    flip_a_bit(&path);
+    said(&archway.cache_command(&["verify", "--repair"]).await, 1);
+    assert!(!path.exists());
+    // For a moment the server does not look.
+    eventually("the manifest is stored again", async || {
+        let answer = archway.client().manifest(REPOSITORY, "v1").await;
+        assert_eq!(answer.expect(200).body, stage.content.root().bytes);
+        path.exists().then_some(())
+    })
+    .await;
+    said(&archway.cache_command(&["verify"]).await, 0);
+}
+
+#[tokio::test]
 async fn a_flipped_bit_is_taken_out_and_healed_while_the_server_is_stopped() {
     let stage = Stage::stopped().await;
     let manifest = stage.content.root().digest;

@@ -66,7 +66,7 @@ pub(super) fn tag_key(repo: &RepoKey, tag: &Tag) -> String {
 }
 
 /// `None` for what no version of this code has written.
-pub(super) fn decode_tag(key: &str) -> Option<(RepoKey, Tag)> {
+pub(crate) fn decode_tag(key: &str) -> Option<(RepoKey, Tag)> {
     let (repo, tag) = key.rsplit_once(':')?;
     Some((repo.parse().ok()?, tag.parse().ok()?))
 }

@@ -77,6 +77,17 @@ async fn what_was_recorded_just_now_is_left_to_its_writer_while_serving() {
 }
 
 #[tokio::test]
+async fn a_tag_that_was_dropped_is_not_remembered() {
+    let (cache, _folder) = cache();
+    let tag = "v1".parse().unwrap();
+    let gone = digest(b"a manifest that was evicted");
+    cache.confirm_tag(&repo(), &tag, &gone).await.unwrap();
+    assert!(cache.tag(&repo(), &tag).is_some());
+    assert_eq!(cache.collect().await.unwrap().tags, 1);
+    assert_eq!(cache.tag(&repo(), &tag), None);
+}
+
+#[tokio::test]
 async fn more_than_one_step_is_collected() {
     const LAYERS: usize = 10_000;
     let folder = TempDir::new().unwrap();

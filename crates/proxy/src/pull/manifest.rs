@@ -10,6 +10,7 @@ use super::{
     Outcome, Pull, PullError, Repository,
     flight::Flights,
     freshness::{TagState, tag_state, time_left},
+    memory::Remembered,
     rules::is_absent,
 };
 use crate::{
@@ -307,8 +308,16 @@ impl Pull {
         if !self.inner.cache.is_linked(&repository.key, digest) {
             return Ok(None);
         }
-        if let Some(manifest) = self.inner.manifests.get(digest) {
-            return Ok(Some(manifest));
+        match self.inner.manifests.get(digest) {
+            Some(Remembered::Trusted(manifest)) => return Ok(Some(manifest)),
+            Some(Remembered::Due(manifest)) => {
+                // Evicted, or taken out by `archway cache verify --repair`. Where it cannot be stored, memory has it all the same.
+                if self.inner.cache.peek_size(digest)?.is_none() {
+                    self.store(repository, &manifest, None).await;
+                }
+                return Ok(Some(manifest));
+            }
+            None => {}
         }
         let Some(stored) = self.inner.cache.manifest(digest).await? else {
             return Ok(None);
