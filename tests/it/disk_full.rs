@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use http::Method;
 use integration_tests::client::{End, blob_path};
 use integration_tests::faults::On;
-use integration_tests::images::{self, BigBlob, Blob};
+use integration_tests::images::{self, BigBlob, Blob, Flavor};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::{eventually, within};
@@ -128,4 +128,54 @@ async fn a_download_that_would_take_what_is_to_stay_free_is_passed_on() {
         .expect(206);
     assert!(blob.holds_at(1000, &range.body) && range.body.len() == 1001);
     stores_again(&archway, &blob, &filler).await;
+}
+
+#[tokio::test]
+async fn a_download_ahead_that_cannot_be_stored_is_given_up() {
+    let registry = FakeRegistry::start().await;
+    let image = |name| {
+        let content = images::single(name, "linux/amd64", Flavor::Oci);
+        registry.push(name, "v1", &content);
+        content
+    };
+    let (_, back, next) = (image("first"), image("back"), image("next"));
+    let blob = Blob::from(BigBlob::new("ahead", SIZE));
+    registry.push("large", "v1", &images::of_blob(&blob));
+    let mut archway = Setup::in_front_of(&registry)
+        .cache("min_free = \"1MiB\"")
+        .prefetch("mode = \"learned\"\nmax_running = 1")
+        .start()
+        .await;
+    archway.kill();
+    let small = Small::at(&archway.cache_folder());
+    let archway = archway.restart().await;
+    let pulled = archway.client().pull("first", "v1").await;
+    archway.stores_all(&pulled).await;
+
+    let gate = registry
+        .faults()
+        .hold_body(On::path(blob.digest()), SIZE / 4);
+    archway.client().manifest("large", "v1").await.expect(200);
+    gate.arrived().await;
+    let filler = small.brim();
+    registry.faults().clear();
+    gate.open();
+    eventually("the disk fails it", async || {
+        let unstored = archway.metric("archway_fills_unstored_total").await;
+        (unstored == Some(1)).then_some(())
+    })
+    .await;
+    std::fs::remove_file(filler).expect("the filler");
+    eventually("the index can be written again", async || {
+        archway.client().manifest("back", "v1").await.expect(200);
+        archway.has_stored(&back.root().digest).then_some(())
+    })
+    .await;
+    // The one slot is free when this has come.
+    archway.client().manifest("next", "v1").await.expect(200);
+    for blob in &next.blobs {
+        archway.stores(&blob.digest()).await;
+    }
+    let brought = registry.bytes_of(&blob.digest());
+    assert!(brought < SIZE, "{brought} bytes for nobody");
 }

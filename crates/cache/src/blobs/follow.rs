@@ -106,6 +106,25 @@ impl Follower {
         }
     }
 
+    /// Waits until all bytes are there and the digest has matched: the blob's size, or why there will be no blob. Reads nothing.
+    /// Cancel safe.
+    pub async fn complete(&mut self) -> Result<u64, Arc<FillError>> {
+        let digest = self.digest;
+        let ended = self
+            .progress
+            .wait_for(|progress| {
+                matches!(progress, Progress::Complete { .. } | Progress::Failed(_))
+            })
+            .await;
+        match ended.as_deref() {
+            Ok(Progress::Complete { size, .. }) => Ok(*size),
+            Ok(Progress::Failed(error)) => Err(Arc::clone(error)),
+            Ok(Progress::Waiting | Progress::Filling { .. }) | Err(_) => {
+                Err(Arc::new(FillError::Abandoned { digest }))
+            }
+        }
+    }
+
     /// Whether all bytes are there and the digest has matched: only the storing may not be done.
     pub fn is_complete(&self) -> bool {
         matches!(*self.progress.borrow(), Progress::Complete { .. })

@@ -70,6 +70,14 @@ impl BlobBytes {
         }
     }
 
+    /// The download that stores them; none of bytes that are stored, or cannot be.
+    pub(super) fn download(self) -> Option<Follower> {
+        match self.kind {
+            Kind::Following(follower) => Some(follower),
+            Kind::Stored(_) | Kind::Through => None,
+        }
+    }
+
     /// The bytes from `start` to `end`, or to the end of the blob. The range must lie within the blob.
     pub fn read(self, start: u64, end: Option<u64>, by: ReadBy) -> Body {
         let Self {

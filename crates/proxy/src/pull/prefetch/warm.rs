@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use cache::ReadBy;
 use futures_util::{StreamExt, stream};
 use manifest_model::{Digest, Manifest, Platform};
 use tracing::{Instrument, debug, info_span};
@@ -110,22 +109,20 @@ impl Pull {
         if answer.outcome != Outcome::Fill {
             return Ok(());
         }
+        // Where it cannot be stored it would come for nobody.
+        let Some(mut download) = answer.bytes.download() else {
+            return Ok(());
+        };
         // From now on: a client that follows the fill makes use of it too.
         prefetch.warmed.insert(*digest, ());
-        // The last byte is shown only when the digest has matched, so whoever has read it has waited for the whole.
-        let last = answer.size.map_or(0, |size| size.saturating_sub(1));
-        let mut rest = answer.bytes.read(last, answer.size, ReadBy::Copy);
-        let mut bytes = last;
-        while let Some(piece) = rest.next().await {
-            let Ok(piece) = piece else {
-                prefetch.warmed.remove(digest);
-                // The fill has told its own story.
-                return Ok(());
-            };
-            bytes += piece.len() as u64;
+        match download.complete().await {
+            Ok(size) => {
+                metrics.prefetched("warmed").inc();
+                metrics.prefetched_bytes.inc_by(size);
+            }
+            // The fill has told its own story.
+            Err(_) => prefetch.warmed.invalidate(digest),
         }
-        metrics.prefetched("warmed").inc();
-        metrics.prefetched_bytes.inc_by(bytes);
         Ok(())
     }
 
