@@ -37,15 +37,15 @@ pub struct Collected {
 pub(crate) enum Company<'a> {
     /// Nobody.
     Alone,
-    /// A serving process.
-    Serving(&'a Cache),
+    /// A serving process, until it is to stop.
+    Serving(&'a Cache, &'a dyn Fn() -> bool),
 }
 
 impl Company<'_> {
     fn is_running(&self, digest: &Digest) -> bool {
         match self {
             Self::Alone => false,
-            Self::Serving(cache) => cache.blobs().is_running(digest),
+            Self::Serving(cache, _) => cache.blobs().is_running(digest),
         }
     }
 
@@ -54,10 +54,17 @@ impl Company<'_> {
         let drop = || index.drop_tags(suspects);
         match self {
             Self::Alone => drop(),
-            Self::Serving(cache) => {
+            Self::Serving(cache, _) => {
                 let tags = suspects.iter().filter_map(|key| decode_tag(key));
                 cache.hot().tags_change(tags, drop)
             }
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        match self {
+            Self::Alone => false,
+            Self::Serving(_, is_stopped) => is_stopped(),
         }
     }
 
@@ -65,17 +72,21 @@ impl Company<'_> {
         match self {
             Self::Alone => true,
             // A time in the future is a clock that was set back, and no reason to hurry.
-            Self::Serving(_) => used.elapsed().is_ok_and(|age| age > SETTLED),
+            Self::Serving(..) => used.elapsed().is_ok_and(|age| age > SETTLED),
         }
     }
 }
 
 impl Cache {
     /// Brings the index in line with the files; see [`Collected`]. Takes a while on a large cache, and nobody waits for it:
-    /// its transactions are small, and what is being filled or was stored just now is left alone.
-    pub async fn collect(&self) -> Result<Collected, CacheError> {
-        self.blocking(|cache| {
-            let company = Company::Serving(cache);
+    /// its transactions are small, and what is being filled or was stored just now is left alone. Once `is_stopped`, it ends
+    /// soon, with what it has done by then.
+    pub async fn collect(
+        &self,
+        is_stopped: impl Fn() -> bool + Send + 'static,
+    ) -> Result<Collected, CacheError> {
+        self.blocking(move |cache| {
+            let company = Company::Serving(cache, &is_stopped);
             let disk = cache.blobs().disk();
             disk.drop_old_partials(|digest| company.is_running(digest))?;
             let collected = collect(cache.index(), disk, &company)?;
@@ -94,7 +105,7 @@ pub(crate) fn collect(
 ) -> Result<Collected, CacheError> {
     let collected = Collected {
         rows: rows(index, disk, company)?,
-        adopted: index.adopt(disk)?,
+        adopted: index.adopt(disk, || company.is_stopped())?,
         tags: tags(index, company)?,
         links: links(index, company)?,
     };
@@ -107,7 +118,7 @@ pub(crate) fn collect(
 
 fn rows(index: &Index, disk: &Disk, company: &Company<'_>) -> Result<u64, CacheError> {
     let (mut dropped, mut after) = (0, Vec::new());
-    loop {
+    while !company.is_stopped() {
         let step = index.step_rows(&after, |row| {
             let spared = company.is_running(&row.digest) || !company.settled(row.used);
             Ok(!spared && disk.find(&row.digest)?.is_none())
@@ -118,35 +129,38 @@ fn rows(index: &Index, disk: &Disk, company: &Company<'_>) -> Result<u64, CacheE
         }
         match step.reached {
             Some(key) => after = key,
-            None => return Ok(dropped),
+            None => break,
         }
     }
+    Ok(dropped)
 }
 
 fn tags(index: &Index, company: &Company<'_>) -> Result<u64, CacheError> {
     let (mut dropped, mut after) = (0, String::new());
-    loop {
+    while !company.is_stopped() {
         let step = index.step_tags(&after)?;
         if !step.suspects.is_empty() {
             dropped += company.drop_tags(index, &step.suspects)?;
         }
         match step.reached {
             Some(key) => after = key,
-            None => return Ok(dropped),
+            None => break,
         }
     }
+    Ok(dropped)
 }
 
 fn links(index: &Index, company: &Company<'_>) -> Result<u64, CacheError> {
     let (mut dropped, mut after) = (0, Vec::new());
-    loop {
+    while !company.is_stopped() {
         let step = index.step_links(&after)?;
         if !step.suspects.is_empty() {
             dropped += index.drop_links(&step.suspects, |digest| company.is_running(digest))?;
         }
         match step.reached {
             Some(key) => after = key,
-            None => return Ok(dropped),
+            None => break,
         }
     }
+    Ok(dropped)
 }

@@ -7,6 +7,8 @@ mod attached;
 mod descent;
 mod image;
 mod listing;
+#[cfg(test)]
+mod support;
 mod totals;
 
 pub(crate) use self::image::{seconds, stored};

@@ -97,6 +97,10 @@ struct Inner {
     extra_connections: Arc<Semaphore>,
     /// Downloads that pass the cache by, each for one client.
     through: Arc<Semaphore>,
+    /// One count of the images at a time.
+    counting: Arc<Semaphore>,
+    /// Ends at once, when the process begins to, what nobody waits for.
+    closing: CancellationToken,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -123,6 +127,8 @@ impl Pull {
             metrics,
             extra_connections: Arc::new(Semaphore::new(config.max_extra_connections)),
             through: Arc::new(Semaphore::new(config.max_fills)),
+            counting: Arc::new(Semaphore::new(1)),
+            closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
@@ -141,24 +147,35 @@ impl Pull {
         &self.inner.upstreams
     }
 
-    /// Counts the cached images for the metrics, on a task of its own.
+    /// Counts the cached images for the metrics, on a task of its own, unless the last count is still under way.
     pub fn count_images(&self) {
-        let (cache, metrics) = (self.inner.cache.clone(), Arc::clone(&self.inner.metrics));
-        self.inner
-            .tasks
-            .spawn_blocking(move || match inventory::totals(&cache) {
-                Ok(totals) => metrics.count_images(&totals),
+        let Inner {
+            cache,
+            metrics,
+            closing,
+            ..
+        } = &*self.inner;
+        let Ok(count) = Arc::clone(&self.inner.counting).try_acquire_owned() else {
+            return;
+        };
+        let (cache, metrics, closing) = (cache.clone(), Arc::clone(metrics), closing.clone());
+        self.inner.tasks.spawn_blocking(move || {
+            match inventory::totals(&cache, || closing.is_cancelled()) {
+                Ok(Some(totals)) => metrics.count_images(&totals),
+                Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(error = %Chain(&error), "the images cannot be counted");
                 }
-            });
+            }
+            drop(count);
+        });
     }
 
     /// Drops what the index holds for nothing, on a task of its own.
     pub fn collect(&self) {
-        let cache = self.inner.cache.clone();
+        let (cache, closing) = (self.inner.cache.clone(), self.inner.closing.clone());
         self.inner.tasks.spawn(async move {
-            match cache.collect().await {
+            match cache.collect(move || closing.is_cancelled()).await {
                 Ok(collected) => tracing::info!(?collected, "the cache index was collected"),
                 Err(error) => {
                     tracing::warn!(error = %Chain(&error), "the cache index could not be collected");
@@ -170,8 +187,13 @@ impl Pull {
     /// Gives running fetches and fills `grace` to reach the disk, then cuts them. To be called when no client is left.
     pub async fn drain(&self, grace: Duration) {
         let Inner {
-            tasks, stop, cache, ..
+            tasks,
+            closing,
+            stop,
+            cache,
+            ..
         } = &*self.inner;
+        closing.cancel();
         self.inner.prefetch.stop();
         self.inner.pushed.stop();
         tasks.close();

@@ -79,10 +79,15 @@ fn insert_one(transaction: &WriteTransaction, found: &Found) -> Outcome<()> {
 }
 
 impl Index {
-    /// Adds the files that have no row. The answer is their number. Others may use the index and the directory meanwhile.
-    pub(crate) fn adopt(&self, disk: &Disk) -> Result<u64, CacheError> {
+    /// Adds the files that have no row, or as many as are seen before `is_stopped`. The answer is their number. Others may use the
+    /// index and the directory meanwhile.
+    pub(crate) fn adopt(
+        &self,
+        disk: &Disk,
+        is_stopped: impl Fn() -> bool,
+    ) -> Result<u64, CacheError> {
         let (mut adopted, mut batch) = (0, Vec::new());
-        for file in disk.walk()? {
+        for file in disk.walk()?.take_while(|_| !is_stopped()) {
             let (digest, metadata) = file?;
             if self.size(&digest)?.is_some() {
                 continue;

@@ -82,46 +82,11 @@ fn absent(entry: &Descriptor) -> Part {
 #[cfg(test)]
 mod tests {
     use manifest_model::Algorithm;
-    use tempfile::TempDir;
 
-    use super::*;
-
-    const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-
-    /// An index of these entries; `name` makes it differ from others.
-    fn index(name: &str, entries: &[(Digest, &str)]) -> Manifest {
-        let entry = |(digest, architecture): &(Digest, &str)| {
-            format!(
-                r#"{{"mediaType":"{INDEX}","digest":"{digest}","size":1,"platform":{{"os":"linux","architecture":"{architecture}"}}}}"#
-            )
-        };
-        let entries: Vec<_> = entries.iter().map(entry).collect();
-        let text = format!(
-            r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{}],"annotations":{{"name":"{name}"}}}}"#,
-            entries.join(",")
-        );
-        Manifest::parse(text.into(), None, Algorithm::Sha256).unwrap()
-    }
-
-    async fn store(cache: &Cache, manifest: &Manifest) -> Digest {
-        let repository = "registry.example/app".parse().unwrap();
-        let stored = cache.store_manifest(&repository, manifest, None);
-        stored.await.unwrap();
-        manifest.digest()
-    }
-
-    fn cache() -> (Cache, TempDir) {
-        let folder = tempfile::tempdir().unwrap();
-        let options = cache::Options {
-            path: folder.path().into(),
-            max_size: 1 << 30,
-            low_water: 1 << 30,
-            min_free: 0,
-            max_fills: 1,
-            max_open_files: 1,
-        };
-        (Cache::open(&options).unwrap(), folder)
-    }
+    use super::{
+        super::support::{cache, index, store},
+        *,
+    };
 
     fn image() -> Digest {
         Digest::of(Algorithm::Sha256, b"an image that is not stored")
@@ -131,9 +96,9 @@ mod tests {
     async fn an_index_that_is_listed_again_is_not_opened_again() {
         let (cache, _folder) = cache();
         let twice = |digest| [(digest, "amd64"), (digest, "arm64")];
-        let mut listed = store(&cache, &index("", &[(image(), "amd64")])).await;
+        let mut listed = store(&cache, &index("", &[(image(), "amd64")]), None).await;
         for _ in 1..MAX_INDEX_DEPTH {
-            listed = store(&cache, &index("", &twice(listed))).await;
+            listed = store(&cache, &index("", &twice(listed)), None).await;
         }
         let parts = parts_of_index(&cache, &index("", &twice(listed))).unwrap();
         assert_eq!(parts.len(), 1, "{parts:?}");
@@ -145,7 +110,7 @@ mod tests {
         let mut entries = Vec::new();
         for number in 0..MOST_ENTRIES {
             let empty = index(&number.to_string(), &[]);
-            entries.push((store(&cache, &empty).await, "amd64"));
+            entries.push((store(&cache, &empty, None).await, "amd64"));
         }
         entries.push((image(), "amd64"));
         let parts = |entries| parts_of_index(&cache, &index("root", entries)).unwrap();

@@ -110,7 +110,7 @@ impl Listing {
     }
 }
 
-fn of_row(cache: &Cache, row: &TagRow) -> Result<Option<Image>, CacheError> {
+pub(super) fn of_row(cache: &Cache, row: &TagRow) -> Result<Option<Image>, CacheError> {
     let TagEntry { digest, confirmed } = row.entry;
     Image::survey(
         cache,
