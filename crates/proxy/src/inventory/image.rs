@@ -5,8 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cache::{Cache, CacheError, RepoKey};
 use manifest_model::{Descriptor, Digest, Manifest, Matcher, Platform};
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::{Attached, descent::parts_of_index};
+use crate::upstream::Chain;
 
 /// The largest image config read to learn its platform.
 const LARGEST_CONFIG: u64 = 8 * 1024 * 1024;
@@ -169,11 +171,22 @@ pub(crate) fn seconds(time: SystemTime) -> u64 {
 
 /// A stored manifest that is what its digest says. Blocks.
 pub(crate) fn stored(cache: &Cache, digest: &Digest) -> Result<Option<Manifest>, CacheError> {
-    let Some(found) = cache.peek_manifest(digest)? else {
+    let Some(found) = unless_unreadable(cache.peek_manifest(digest))? else {
         return Ok(None);
     };
     let parsed = Manifest::parse(found.bytes, Some(&found.media_type), digest.algorithm());
     Ok(parsed.ok().filter(|manifest| manifest.digest() == *digest))
+}
+
+/// A file that cannot be read is nothing to tell of: it must not keep from sight what others hold.
+fn unless_unreadable<T>(found: Result<Option<T>, CacheError>) -> Result<Option<T>, CacheError> {
+    match found {
+        Err(error @ CacheError::Io { .. }) => {
+            warn!(error = %Chain(&error), "a stored file is passed over");
+            Ok(None)
+        }
+        found => found,
+    }
 }
 
 pub(super) fn part_of(
@@ -219,9 +232,32 @@ fn platform_of_config(cache: &Cache, manifest: &Manifest) -> Result<Option<Strin
     let Some(config) = manifest.config() else {
         return Ok(None);
     };
-    let bytes = cache.peek_bytes(&config.digest, LARGEST_CONFIG)?;
+    let bytes = unless_unreadable(cache.peek_bytes(&config.digest, LARGEST_CONFIG))?;
     let platform = bytes.and_then(|bytes| Platform::of_config(&bytes).ok());
     // Not every config is an image's: an artifact's names no processor.
     let named = platform.filter(|platform| !platform.architecture.is_empty());
     Ok(named.map(|platform| platform.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{
+        super::support::{cache, index, store},
+        *,
+    };
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_is_passed_over() {
+        let (cache, folder) = cache();
+        let digest = store(&cache, &index("app", &[]), None).await;
+        let path = folder.path().join("blobs/sha256").join(digest.hex());
+        assert!(stored(&cache, &digest).unwrap().is_some());
+        // A folder can be opened and not read, whoever tries.
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(cache.peek_manifest(&digest).is_err());
+        assert!(stored(&cache, &digest).unwrap().is_none());
+    }
 }
