@@ -121,7 +121,7 @@ fn rows(index: &Index, disk: &Disk, company: &Company<'_>) -> Result<u64, CacheE
     while !company.is_stopped() {
         let step = index.step_rows(&after, |row| {
             let spared = company.is_running(&row.digest) || !company.settled(row.used);
-            Ok(!spared && disk.find(&row.digest)?.is_none())
+            Ok(!spared && disk.size(&row.digest)?.is_none())
         })?;
         if !step.suspects.is_empty() {
             index.forget(&step.suspects)?;

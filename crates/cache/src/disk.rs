@@ -3,6 +3,7 @@
 //! ```text
 //! lock                 held while a process owns the directory
 //! index.redb           see `index`
+//! index.new            the same while it is built from the files
 //! blobs/sha256/<hex>   whole and verified; never changed in place
 //! ingest/              files on their way in or out; what a start cannot build on is deleted then
 //!   sha256-<hex>.part      a download under way or cut off
@@ -140,12 +141,7 @@ impl Disk {
             if !goes(path, digest) {
                 return Ok(());
             }
-            match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    Err(CacheError::io("delete", path)(error))
-                }
-                _ => Ok(()),
-            }
+            remove_if_there(path)
         })
     }
 
@@ -200,6 +196,13 @@ impl Disk {
         self.root.join("index.redb")
     }
 
+    /// Puts an index that was built elsewhere into its place, for good once this returns.
+    pub(crate) fn publish_index(&self, built: &Path) -> Result<(), CacheError> {
+        let path = self.index_path();
+        fs::rename(built, &path).map_err(CacheError::io("publish", path))?;
+        sync_folder(&self.root)
+    }
+
     fn folder(&self, algorithm: Algorithm) -> PathBuf {
         self.root.join("blobs").join(algorithm.to_string())
     }
@@ -241,10 +244,7 @@ impl Disk {
     pub(crate) fn publish(&self, staged: &Staged, digest: &Digest) -> Result<(), CacheError> {
         let target = self.path(digest);
         fs::rename(staged.path(), &target).map_err(CacheError::io("publish", &target))?;
-        let folder = self.folder(digest.algorithm());
-        File::open(&folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(CacheError::io("sync", folder))
+        sync_folder(&self.folder(digest.algorithm()))
     }
 
     /// Takes a blob out of sight. The space is given back by [`Withdrawn::delete`], which may take a while for a large file.
@@ -291,6 +291,22 @@ impl Disk {
                     )
                 })
             }))
+    }
+}
+
+fn sync_folder(folder: &Path) -> Result<(), CacheError> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(CacheError::io("sync", folder))
+}
+
+/// Deletes a file; one that has gone already is no trouble.
+pub(crate) fn remove_if_there(path: &Path) -> Result<(), CacheError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(CacheError::io("delete", path)(error))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -15,7 +15,7 @@ mod tables;
 
 use std::{
     fs, io,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -72,25 +72,18 @@ impl Index {
     pub(crate) fn open(disk: &Disk) -> Result<Self, CacheError> {
         let path = disk.index_path();
         // The store would take an empty file for a new one.
-        let existed = fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0);
+        if !fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0) {
+            return rebuild::rebuild(disk);
+        }
         match open_store(&path) {
-            Ok(store) if existed => Ok(Self { store }),
-            Ok(store) => rebuild::rebuild(Self { store }, disk),
-            Err(error) if existed && is_damage(&error) => {
+            Ok(store) => Ok(Self { store }),
+            Err(error) if is_damage(&error) => {
                 warn!(%error, "the cache index is damaged and is built anew from the files");
                 let aside = path.with_extension("damaged");
                 fs::rename(&path, &aside).map_err(CacheError::io("set aside", &path))?;
-                rebuild::rebuild(
-                    Self {
-                        store: open_store(&path)?,
-                    },
-                    disk,
-                )
+                rebuild::rebuild(disk)
             }
-            Err(error) => Err(CacheError::IndexShut {
-                path,
-                source: Box::new(error),
-            }),
+            Err(error) => Err(shut(path, error)),
         }
     }
 
@@ -221,6 +214,13 @@ impl Index {
             Ok(transaction.commit()?)
         };
         write().inspect_err(|error| self.store.failed(error))
+    }
+}
+
+fn shut(path: PathBuf, error: redb::Error) -> CacheError {
+    CacheError::IndexShut {
+        path,
+        source: Box::new(error),
     }
 }
 

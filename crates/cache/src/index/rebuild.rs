@@ -3,14 +3,20 @@
 //! Sizes, last uses (the files' times) and the media types of manifests come back. Links and tags do not: no file says which
 //! repository it came from. They return as clients ask, at the price of one upstream request each; the bytes stay.
 
-use std::{fs::Metadata, time::SystemTime};
+use std::{error::Error, fs::Metadata, time::SystemTime};
 
 use manifest_model::{Digest, Manifest};
 use redb::{Durability, ReadableTable, WriteTransaction};
-use tracing::info;
+use tracing::{info, warn};
 
-use super::{BLOBS, Class, DigestKey, Index, MEDIA_TYPES, Outcome, record, to_ms};
-use crate::{disk::Disk, error::CacheError, sniff};
+use super::{
+    BLOBS, Class, DigestKey, Index, MEDIA_TYPES, Outcome, open_store, record, shut, to_ms,
+};
+use crate::{
+    disk::{Disk, remove_if_there},
+    error::CacheError,
+    sniff,
+};
 
 /// Rows per transaction, and between two lines of progress.
 const BATCH: usize = 20_000;
@@ -25,25 +31,37 @@ struct Found {
     manifest: Option<Manifest>,
 }
 
-pub(super) fn rebuild(index: Index, disk: &Disk) -> Result<Index, CacheError> {
+/// Builds the index beside its place and moves it there when it is whole: one that was cut off would be taken for all there is.
+pub(super) fn rebuild(disk: &Disk) -> Result<Index, CacheError> {
+    let path = disk.index_path();
+    let new = path.with_extension("new");
+    remove_if_there(&new)?;
+    let store = open_store(&new).map_err(|error| shut(new.clone(), error))?;
+    fill(&Index { store }, disk)?;
+    disk.publish_index(&new)?;
+    let store = open_store(&path).map_err(|error| shut(path, error))?;
+    Ok(Index { store })
+}
+
+fn fill(index: &Index, disk: &Disk) -> Result<(), CacheError> {
     let mut batch = Vec::new();
     let mut done = 0;
     for file in disk.walk()? {
         let (digest, metadata) = file?;
-        batch.push(found(disk, digest, &metadata)?);
+        batch.extend(found(disk, digest, &metadata));
         if batch.len() == BATCH {
             done += batch.len();
-            insert(&index, &batch)?;
+            insert(index, &batch)?;
             batch.clear();
             info!(files = done, "building the cache index");
         }
     }
     done += batch.len();
-    insert(&index, &batch)?;
+    insert(index, &batch)?;
     if done > 0 {
         info!(files = done, "the cache index was built from the files");
     }
-    Ok(index)
+    Ok(())
 }
 
 fn insert(index: &Index, batch: &[Found]) -> Outcome<()> {
@@ -92,7 +110,7 @@ impl Index {
             if self.size(&digest)?.is_some() {
                 continue;
             }
-            batch.push(found(disk, digest, &metadata)?);
+            batch.extend(found(disk, digest, &metadata));
             if batch.len() == SMALL_BATCH {
                 adopted += self.adopt_some(disk, &batch)?;
                 batch.clear();
@@ -125,16 +143,70 @@ impl Index {
     }
 }
 
-fn found(disk: &Disk, digest: Digest, metadata: &Metadata) -> Result<Found, CacheError> {
+/// What a file is; none where it has gone meanwhile, or cannot be opened: that says nothing of the others.
+fn found(disk: &Disk, digest: Digest, metadata: &Metadata) -> Option<Found> {
     let size = metadata.len();
-    let manifest = match disk.find(&digest)? {
-        Some((file, _)) => sniff::manifest(file, size, digest.algorithm()),
-        None => None,
-    };
-    Ok(Found {
+    let file = disk.find(&digest).unwrap_or_else(|error| {
+        warn!(
+            error = &error as &dyn Error,
+            "a blob is left out of the cache index until it can be opened"
+        );
+        None
+    });
+    let (file, _) = file?;
+    Some(Found {
         digest,
         size,
         used: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
-        manifest,
+        manifest: sniff::manifest(file, size, digest.algorithm()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use manifest_model::Algorithm;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn put(folder: &TempDir, bytes: &[u8]) -> Digest {
+        let digest = Digest::of(Algorithm::Sha256, bytes);
+        let path = folder.path().join("blobs/sha256").join(digest.hex());
+        fs::write(path, bytes).unwrap();
+        digest
+    }
+
+    #[test]
+    fn an_index_whose_building_was_cut_off_is_built_again() {
+        let folder = TempDir::new().unwrap();
+        let disk = Disk::open(folder.path()).unwrap();
+        let blob = put(&folder, b"a blob");
+        let other = folder.path().join("blobs/sha512");
+        fs::remove_dir(&other).unwrap();
+        assert!(Index::open(&disk).is_err(), "it cannot list all files");
+        fs::create_dir(&other).unwrap();
+        let index = Index::open(&disk).unwrap();
+        assert_eq!(index.size(&blob).unwrap(), Some(6));
+        assert!(!folder.path().join("index.new").exists());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_left_out_alone() {
+        let folder = TempDir::new().unwrap();
+        let disk = Disk::open(folder.path()).unwrap();
+        let blob = put(&folder, b"a blob");
+        // A link to itself cannot be opened, whoever tries.
+        let shut = Digest::of(Algorithm::Sha256, b"shut");
+        let path = folder.path().join("blobs/sha256").join(shut.hex());
+        symlink(&path, &path).unwrap();
+        let index = Index::open(&disk).unwrap();
+        assert_eq!(index.size(&blob).unwrap(), Some(6));
+        assert_eq!(index.size(&shut).unwrap(), None);
+        assert_eq!(index.adopt(&disk, || false).unwrap(), 0);
+        fs::remove_file(&path).unwrap();
+        put(&folder, b"shut");
+        assert_eq!(index.adopt(&disk, || false).unwrap(), 1);
+    }
 }
