@@ -92,7 +92,7 @@ impl Disk {
                 && part.exists()
                 && journal::read(&journal).is_some();
             if !kept {
-                fs::remove_file(&path).map_err(CacheError::io("delete", &path))?;
+                remove_if_there(&path)?;
             } else if path == part {
                 info!(path = %path.display(), "a download that was cut off can be gone on with");
             }
@@ -262,7 +262,7 @@ impl Disk {
         }
     }
 
-    /// Every stored blob, in no order. Files whose names are no digests are passed over.
+    /// Every stored blob, in no order. Files whose names are no digests are passed over, and those that go meanwhile.
     pub(crate) fn walk(
         &self,
     ) -> Result<impl Iterator<Item = Result<(Digest, fs::Metadata), CacheError>>, CacheError> {
@@ -283,12 +283,11 @@ impl Disk {
                     let digest = format!("{algorithm}:{}", entry.file_name().to_str()?)
                         .parse()
                         .ok()?;
-                    Some(
-                        entry
-                            .metadata()
-                            .map(|metadata| (digest, metadata))
-                            .map_err(CacheError::io("stat", entry.path())),
-                    )
+                    match entry.metadata() {
+                        Ok(metadata) => Some(Ok((digest, metadata))),
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                        Err(error) => Some(Err(CacheError::io("stat", entry.path())(error))),
+                    }
                 })
             }))
     }
@@ -323,5 +322,29 @@ pub(crate) struct Withdrawn(PathBuf);
 impl Withdrawn {
     pub(crate) fn delete(self) -> Result<(), CacheError> {
         fs::remove_file(&self.0).map_err(CacheError::io("delete", self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_goes_while_the_folder_is_read_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::open(folder.path()).unwrap();
+        let paths: Vec<PathBuf> = (0..3_u8)
+            .map(|number| disk.path(&Digest::of(Algorithm::Sha256, &[number])))
+            .collect();
+        for path in &paths {
+            fs::write(path, "").unwrap();
+        }
+        let mut walk = disk.walk().unwrap();
+        walk.next().unwrap().unwrap();
+        // The names that follow have been read with the first.
+        for path in &paths {
+            fs::remove_file(path).unwrap();
+        }
+        assert_eq!(walk.map(Result::unwrap).count(), 0);
     }
 }

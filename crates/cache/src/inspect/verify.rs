@@ -20,7 +20,7 @@ use rustix::{
 };
 
 use super::{Directory, StoredFile};
-use crate::error::CacheError;
+use crate::{disk::remove_if_there, error::CacheError};
 
 /// Bytes read at once by each worker.
 const PIECE: usize = 1024 * 1024;
@@ -203,11 +203,6 @@ fn take_out(
             .and_then(|folder| folder.sync_all())
             .map_err(CacheError::io("sync", folder))?;
     }
-    match fs::remove_file(&aside) {
-        // A starting server may sweep the folder first.
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(CacheError::io("delete", aside)(error))
-        }
-        _ => Ok(()),
-    }
+    // A starting server may sweep the folder first.
+    remove_if_there(&aside)
 }
