@@ -1,8 +1,8 @@
 //! Learned prefetch: what clients really pull is here before they ask for it again, and nothing else is.
 
-use http::Method;
+use http::{Method, StatusCode};
 use integration_tests::client::{End, blob_path};
-use integration_tests::faults::On;
+use integration_tests::faults::{Fault, On};
 use integration_tests::images::{self, Content, Flavor};
 use integration_tests::proxy::{self, Archway, Setup};
 use integration_tests::registry::FakeRegistry;
@@ -114,6 +114,75 @@ async fn a_moved_tag_is_here_for_the_platforms_that_are_pulled_before_anyone_ask
         stored * 100 < all * 68,
         "{stored} of {all} bytes: two platforms of three"
     );
+}
+
+#[tokio::test]
+async fn what_is_off_asks_for_no_tag_although_much_was_learned() {
+    let registry = FakeRegistry::start().await;
+    let all = push_all(&registry, 2, "one");
+    let lines = format!("{LEARNED}\nrefresh = \"200ms\"");
+    let mut archway = Setup::in_front_of_with(&registry, "tag_ttl = \"0s\"")
+        .prefetch(&lines)
+        .start()
+        .await;
+    pull(&archway, &all[0].0, &all[0].1, ARM64).await;
+    let path = format!("/{}/manifests/", all[0].0);
+    eventually("the tag is asked for again", async || {
+        (registry.log().heads(path.as_str()) > 0).then_some(())
+    })
+    .await;
+    archway.terminate();
+    archway.ended().await;
+    let archway = archway.restart_with(LEARNED, "mode = \"off\"").await;
+    let before = registry.log().heads(path.as_str());
+    pull(&archway, &all[1].0, &all[1].1, ARM64).await;
+    eventually("the images are counted", async || {
+        let metrics = archway.admin().get("/metrics").await.text();
+        metrics.contains("archway_images{").then_some(())
+    })
+    .await;
+    assert_eq!(registry.log().heads(path.as_str()), before);
+}
+
+#[tokio::test]
+async fn an_upstream_in_trouble_is_left_alone_for_the_rest_of_the_round() {
+    let (troubled, well) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    push_all(&troubled, 3, "one");
+    push_all(&well, 1, "one");
+    let mut archway = Setup::new()
+        .upstream_with("a.test", &troubled, "tag_ttl = \"0s\"")
+        .upstream_with("z.test", &well, "tag_ttl = \"0s\"")
+        .prefetch(&format!("{LEARNED}\nrefresh = \"200ms\""))
+        .start()
+        .await;
+    for name in [
+        "a.test/app00",
+        "a.test/app01",
+        "a.test/app02",
+        "z.test/app00",
+    ] {
+        archway.client().manifest(name, "v1").await.expect(200);
+    }
+    let heads = |name| troubled.log().heads(name);
+    let names = ["/app00/", "/app01/", "/app02/"];
+    eventually("all are asked for again", async || {
+        let all = names.iter().all(|name| heads(*name) > 0);
+        (all && well.log().heads("/app00/") > 0).then_some(())
+    })
+    .await;
+    archway.terminate();
+    archway.ended().await;
+    let down = Fault::Status(StatusCode::INTERNAL_SERVER_ERROR);
+    troubled.faults().add(On::all(), down);
+    let (before, last) = (names.map(heads), well.log().heads("/app00/"));
+    let _archway = archway.restart_with("\"200ms\"", "\"1h\"").await;
+    // It comes last.
+    eventually("the other upstream is asked", async || {
+        (well.log().heads("/app00/") > last).then_some(())
+    })
+    .await;
+    let asked = std::iter::zip(before, names.map(heads)).filter(|(before, now)| now > before);
+    assert_eq!(asked.count(), 1);
 }
 
 #[tokio::test]

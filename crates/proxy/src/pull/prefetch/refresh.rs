@@ -1,28 +1,33 @@
 //! Asking for tags without a client, so that one that has moved is here before the first client asks.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::SystemTime};
 
 use cache::{CacheError, TagRow};
-use manifest_model::Reference;
 use tracing::{debug, warn};
 
 use super::{
-    super::{Pull, PullError, Repository},
+    super::{
+        Pull, PullError, Repository,
+        freshness::{TagState, tag_state},
+    },
     ANY, place_of_tag,
 };
 use crate::{
     protocol::host::Host,
-    upstream::{Chain, FetchError},
+    upstream::{Chain, FetchError, Urgency},
 };
 
 /// Tags read from the index at once.
 const PAGE: usize = 256;
 
 impl Pull {
-    /// Starts a round over the tags that clients pull, unless the last one is still under way. A tag within its time to live is
-    /// not asked for again.
+    /// Starts a round over the tags that clients pull, unless the last one is still under way, or nothing is to be downloaded
+    /// ahead. A tag within its time to live is not asked for again.
     pub fn refresh_tags(&self) {
         let prefetch = &self.inner.prefetch;
+        if !prefetch.is_on() {
+            return;
+        }
         let Ok(round) = Arc::clone(&prefetch.refreshing).try_acquire_owned() else {
             return;
         };
@@ -65,9 +70,18 @@ impl Pull {
         let Some(repository) = self.repository_of(row)? else {
             return Ok(());
         };
-        let reference = Reference::Tag(row.tag.clone());
-        let manifest = self.manifest(&repository, &reference).await?.manifest;
-        if manifest.digest() == row.entry.digest {
+        let Some(known) = self.inner.cache.tag(&repository.key, &row.tag) else {
+            return Ok(());
+        };
+        let is_immutable = self.is_immutable(&repository, &row.tag, &known.digest);
+        let (is_immutable, config) = (is_immutable.await?, repository.upstream.config());
+        if tag_state(&known, &row.tag, is_immutable, config, SystemTime::now()) == TagState::Fresh {
+            return Ok(());
+        }
+        // A client would be given what the tag was; here trouble is to be seen.
+        let asked_as = Some((known, Urgency::Confirmation));
+        let manifest = self.ask(&repository, &row.tag, asked_as).await?.manifest;
+        if manifest.digest() == known.digest {
             return Ok(());
         }
         debug!(repository = %row.repository, tag = %row.tag, "a tag has moved");
