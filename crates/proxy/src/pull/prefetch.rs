@@ -70,7 +70,7 @@ pub struct Prefetcher {
     considered: Cache<(RepoKey, Digest), ()>,
     /// Blobs that were downloaded ahead and nobody has asked for yet.
     warmed: Cache<Digest, ()>,
-    /// One permit per download ahead.
+    /// One permit per download ahead; closed where there are to be none.
     slots: Semaphore,
     /// Downloads ahead that have begun.
     running: AtomicUsize,
@@ -112,7 +112,7 @@ impl Prefetcher {
                 .time_to_live(PATIENCE)
                 .eviction_listener(wasted)
                 .build(),
-            slots: Semaphore::new(config.prefetch.max_running),
+            slots: slots(config),
             running: AtomicUsize::new(0),
             waiting: Arc::new(Semaphore::new(MOST_WAITING)),
             refreshing: Arc::new(Semaphore::new(1)),
@@ -312,6 +312,16 @@ impl Pull {
     }
 }
 
+/// Downloads ahead take half of all at most, so that a client's need not wait for one. Where there is one in all, there are none.
+fn slots(config: &Config) -> Semaphore {
+    let most = config.prefetch.max_running.min(config.cache.max_fills / 2);
+    let slots = Semaphore::new(most);
+    if most == 0 {
+        slots.close();
+    }
+    slots
+}
+
 /// Where the pulls of a tag are counted.
 fn place_of_tag(repository: &RepoKey, tag: &Tag) -> String {
     format!("{repository}:{tag}")
@@ -335,5 +345,22 @@ fn kind_for(index: &Manifest, hint: &Platform) -> Option<String> {
     match choose(index.entries(), &Matcher::new(hint)) {
         Manifest(entry) | Index(entry) => entry.platform.as_ref().map(ToString::to_string),
         Unverified(_) | Nothing => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn downloads_ahead_leave_clients_half_of_all_and_the_only_one() {
+        for (max_fills, max_running, expected) in [(64, 4, 4), (4, 4, 2), (5, 4, 2), (1, 4, 0)] {
+            let text = format!(
+                "[cache]\nmax_fills = {max_fills}\n[prefetch]\nmax_running = {max_running}"
+            );
+            let slots = slots(&Config::parse("archway.toml", &text).unwrap());
+            assert_eq!(slots.available_permits(), expected, "{text}");
+            assert_eq!(slots.is_closed(), expected == 0, "{text}");
+        }
     }
 }
