@@ -6,6 +6,7 @@
 //!
 //! Nothing here holds a client up: learning and downloading happen on tasks of their own, and downloads wait for clients'.
 
+mod parts;
 mod rank;
 mod refresh;
 mod warm;
@@ -17,13 +18,16 @@ use std::{
 };
 
 use cache::RepoKey;
-use manifest_model::{Digest, Manifest, Matcher, Platform, Reference, Tag, choose};
+use manifest_model::{Digest, Manifest, Platform, Reference, Tag};
 use moka::{notification::RemovalCause, sync::Cache};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use self::rank::Ranking;
+use self::{
+    parts::{Part, Parts, kind_for},
+    rank::Ranking,
+};
 use super::{Inner, Pull, Repository};
 use crate::{
     config::{Config, Prefetch, PrefetchConfig},
@@ -37,14 +41,8 @@ const ANY: &str = "*";
 /// The kind under which the pulls of a tag are kept, at the place of that tag.
 const TAG: &str = "tag";
 
-/// Manifests and layers whose platform is remembered.
-const MOST_PARTS: u64 = 100_000;
-
-/// How long it is: a pull takes minutes, not hours.
-const PARTS_HOLD: Duration = Duration::from_hours(1);
-
-/// Layers and children remembered of one manifest.
-const MOST_LINKS: usize = 256;
+/// What is remembered of each kind of thing at most.
+const MOST: u64 = 100_000;
 
 /// One pull of one image is many requests: they count once.
 const ONE_PULL: Duration = Duration::from_mins(1);
@@ -63,7 +61,7 @@ const LARGEST_SHARE: u64 = 10;
 pub struct Prefetcher {
     config: PrefetchConfig,
     /// The platform each child and layer is for.
-    parts: Cache<(RepoKey, Digest), Arc<str>>,
+    parts: Parts,
     /// Pulls that were counted a moment ago.
     counted: Cache<String, ()>,
     /// Manifests that were looked at a moment ago: a hot one costs no more than this look-up.
@@ -95,20 +93,17 @@ impl Prefetcher {
             }
         };
         Self {
-            parts: Cache::builder()
-                .max_capacity(MOST_PARTS)
-                .time_to_live(PARTS_HOLD)
-                .build(),
+            parts: Parts::new(),
             counted: Cache::builder()
-                .max_capacity(MOST_PARTS)
+                .max_capacity(MOST)
                 .time_to_live(ONE_PULL)
                 .build(),
             considered: Cache::builder()
-                .max_capacity(MOST_PARTS)
+                .max_capacity(MOST)
                 .time_to_live(ONE_PULL)
                 .build(),
             warmed: Cache::builder()
-                .max_capacity(MOST_PARTS)
+                .max_capacity(MOST)
                 .time_to_live(PATIENCE)
                 .eviction_listener(wasted)
                 .build(),
@@ -131,21 +126,6 @@ impl Prefetcher {
     /// Ends what is under way; fills go on, since others may follow them.
     pub(super) fn stop(&self) {
         self.stop.cancel();
-    }
-
-    fn remember(&self, repository: &Repository, digest: Digest, kind: &Arc<str>) {
-        self.parts
-            .insert((repository.key.clone(), digest), Arc::clone(kind));
-    }
-
-    fn remember_layers(&self, repository: &Repository, image: &Manifest, kind: &Arc<str>) {
-        for layer in image.layers().iter().take(MOST_LINKS) {
-            self.remember(repository, layer.digest, kind);
-        }
-    }
-
-    fn kind(&self, repository: &Repository, digest: &Digest) -> Option<Arc<str>> {
-        self.parts.get(&(repository.key.clone(), *digest))
     }
 
     /// Whether `manifest` was not looked at a moment ago.
@@ -207,9 +187,9 @@ impl Pull {
             self.learn_pull(repository, kind);
         }
         if prefetch.is_news(repository, digest) {
-            for (entry, kind) in kinds(served.manifest) {
-                prefetch.remember(repository, entry, &kind);
-            }
+            prefetch
+                .parts
+                .note_children(&repository.key, served.manifest);
             let (repository, index) = (repository.clone(), served.manifest.clone());
             self.ahead(async move |pull| {
                 let mut kinds = pull.learned(&repository);
@@ -225,10 +205,12 @@ impl Pull {
         if !prefetch.is_news(repository, image.digest()) {
             return;
         }
-        let kind = prefetch
-            .kind(repository, &image.digest())
-            .unwrap_or_else(|| ANY.into());
-        prefetch.remember_layers(repository, image, &kind);
+        let kind = match prefetch.parts.get(&repository.key, &image.digest()) {
+            Some(Part::One(kind)) => kind,
+            Some(Part::Several) => return,
+            None => ANY.into(),
+        };
+        prefetch.parts.note_layers(&repository.key, image, &kind);
         let (repository, image) = (repository.clone(), image.clone());
         self.ahead(async move |pull| {
             if pull
@@ -250,7 +232,7 @@ impl Pull {
         if prefetch.warmed.remove(digest).is_some() {
             self.inner.metrics.prefetched("used").inc();
         }
-        if let Some(kind) = prefetch.kind(repository, digest) {
+        if let Some(Part::One(kind)) = prefetch.parts.get(&repository.key, digest) {
             self.learn_pull(repository, &kind);
         }
     }
@@ -325,27 +307,6 @@ fn slots(config: &Config) -> Semaphore {
 /// Where the pulls of a tag are counted.
 fn place_of_tag(repository: &RepoKey, tag: &Tag) -> String {
     format!("{repository}:{tag}")
-}
-
-/// The children of an index and their platforms, as the index spells them.
-fn kinds(index: &Manifest) -> impl Iterator<Item = (Digest, Arc<str>)> {
-    let images = index
-        .entries()
-        .iter()
-        .filter(|entry| !entry.is_attestation());
-    images.take(MOST_LINKS).filter_map(|entry| {
-        let kind = entry.platform.as_ref()?.to_string();
-        Some((entry.digest, kind.into()))
-    })
-}
-
-/// The platform, as the index spells it, that a client of platform `hint` would choose.
-fn kind_for(index: &Manifest, hint: &Platform) -> Option<String> {
-    use manifest_model::Choice::{Index, Manifest, None as Nothing, Unverified};
-    match choose(index.entries(), &Matcher::new(hint)) {
-        Manifest(entry) | Index(entry) => entry.platform.as_ref().map(ToString::to_string),
-        Unverified(_) | Nothing => None,
-    }
 }
 
 #[cfg(test)]

@@ -58,9 +58,8 @@ impl Pull {
             match self.child(repository, index, &platform).await {
                 Ok(image) => {
                     let kind: Arc<str> = kind.as_str().into();
-                    self.inner
-                        .prefetch
-                        .remember_layers(repository, &image, &kind);
+                    let parts = &self.inner.prefetch.parts;
+                    parts.note_layers(&repository.key, &image, &kind);
                     self.warm_image(repository, &image).await;
                 }
                 // The index has nothing for it, or the upstream is in trouble: a client will hear of it.

@@ -4,7 +4,10 @@ use std::{collections::HashMap, time::SystemTime};
 
 use manifest_model::{Digest, Manifest};
 
-use super::super::{PARTS_HOLD, kind_for, kinds, warm::platform_of};
+use super::super::{
+    parts::{PARTS_HOLD, kind_for, kinds},
+    warm::platform_of,
+};
 
 /// What the indexes of a repository say about an image.
 #[derive(Debug, Default)]
