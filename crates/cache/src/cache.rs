@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -81,6 +82,7 @@ struct Inner {
     index: Index,
     hot: Hot,
     options: Options,
+    opened: SystemTime,
     bytes: AtomicU64,
     evicted_bytes: AtomicU64,
     uses: Uses,
@@ -92,6 +94,7 @@ struct Inner {
 impl Cache {
     /// Opens the directory: takes its lock, sweeps what a crash has left half-written, opens or rebuilds the index. Blocks.
     pub fn open(options: &Options) -> Result<Self, CacheError> {
+        let opened = SystemTime::now();
         let disk = Disk::open(&options.path)?;
         let index = Index::open(&disk)?;
         let bytes = AtomicU64::new(index.bytes()?);
@@ -100,6 +103,7 @@ impl Cache {
             index,
             hot: Hot::new(),
             options: options.clone(),
+            opened,
             bytes,
             evicted_bytes: AtomicU64::new(0),
             uses: Uses::default(),

@@ -86,6 +86,7 @@ impl Cache {
         is_stopped: impl Fn() -> bool + Send + 'static,
     ) -> Result<Collected, CacheError> {
         self.blocking(move |cache| {
+            cache.set_back()?;
             let company = Company::Serving(cache, &is_stopped);
             let disk = cache.blobs().disk();
             disk.drop_old_partials(|digest| company.is_running(digest))?;

@@ -1,6 +1,9 @@
 //! Making room: under the cap, and on the file system.
 
-use std::sync::{Arc, PoisonError, Weak, atomic::Ordering};
+use std::{
+    sync::{Arc, PoisonError, Weak, atomic::Ordering},
+    time::SystemTime,
+};
 
 use manifest_model::Digest;
 
@@ -159,6 +162,14 @@ impl Cache {
         u64::try_from(share).map_or(room, |share| share.min(room))
     }
 
+    /// Where the clock was set back, what was used before stands behind what is used now, and would outlive it for as long as the
+    /// clock was ahead. When it was really used nobody knows: before this process was, most likely.
+    pub(crate) fn set_back(&self) -> Result<(), CacheError> {
+        let now = SystemTime::now();
+        let then = self.inner.opened.min(now);
+        Ok(self.inner.index.set_back(now, then)?)
+    }
+
     fn shrink(&self, goal: u64) -> Result<(), CacheError> {
         let _one_at_a_time = self
             .inner
@@ -166,6 +177,7 @@ impl Cache {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         self.write_uses()?;
+        self.set_back()?;
         let evicted = eviction::shrink(self, goal)?;
         self.inner
             .evicted_bytes

@@ -141,11 +141,39 @@ impl Index {
         let table = self.store.begin_read()?.open_table(BY_USE)?;
         let mut rows = Vec::with_capacity(Class::ORDER.len());
         for class in Class::ORDER {
-            let class = class as u8;
-            let (first, last): ((u8, u64, &[u8]), _) = ((class, 0, &[]), (class + 1, 0, &[][..]));
-            rows.push(table.range(first..last)?);
+            rows.push(table.range(from(class, 0)..end_of(class))?);
         }
         read(rows.into_iter().flatten().skip(skip).take(limit))
+    }
+
+    /// Takes uses after `now` for uses at `then`. Blocks, in steps.
+    pub(crate) fn set_back(&self, now: SystemTime, then: SystemTime) -> Outcome<()> {
+        let (now, then) = (to_ms(now), to_ms(then));
+        loop {
+            let ahead = self.used_after(now)?;
+            if ahead.is_empty() {
+                return Ok(());
+            }
+            self.write(Durability::None, |transaction| {
+                for Cold { digest, .. } in &ahead {
+                    if let Some((size, used, class)) = row(transaction, digest)?
+                        && used > now
+                    {
+                        record(transaction, digest, size, class, then)?;
+                    }
+                }
+                Ok(())
+            })?;
+        }
+    }
+
+    fn used_after(&self, now: u64) -> Outcome<Vec<Cold>> {
+        let table = self.store.begin_read()?.open_table(BY_USE)?;
+        let mut rows = Vec::with_capacity(Class::ORDER.len());
+        for class in Class::ORDER {
+            rows.push(table.range(from(class, now.saturating_add(1))..end_of(class))?);
+        }
+        read(rows.into_iter().flatten().take(STEP))
     }
 
     /// Drops the rows of files that are gone, unless they were used or stored again since they were listed.
@@ -163,6 +191,16 @@ impl Index {
             Ok(())
         })
     }
+}
+
+/// A key before all rows of a class that were used at `used` or later; it is no row's.
+fn from(class: Class, used: u64) -> (u8, u64, &'static [u8]) {
+    (class as u8, used, &[])
+}
+
+/// A key behind all rows of a class.
+fn end_of(class: Class) -> (u8, u64, &'static [u8]) {
+    (class as u8 + 1, 0, &[])
 }
 
 fn row(transaction: &WriteTransaction, digest: &Digest) -> Outcome<Option<(u64, u64, Class)>> {

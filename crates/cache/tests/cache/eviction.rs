@@ -1,5 +1,7 @@
 //! The size bound, and what it spares.
 
+use std::time::{Duration, SystemTime};
+
 use bytes::Bytes;
 use cache::{
     Bound::{self, FileSystem, MaxSize},
@@ -48,6 +50,40 @@ async fn the_sum_stays_under_the_bound_and_the_oldest_go_first() {
         names(&folder, "ingest").is_empty(),
         "evicted files must be deleted"
     );
+}
+
+#[tokio::test]
+async fn what_is_used_outlives_what_was_used_before_the_clock_was_set_back() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, 1000 * KIB as u64);
+    let mut digests = Vec::new();
+    for number in 0..9 {
+        digests.push(store(&cache, &blob(number)).await);
+    }
+    drop(cache);
+    // An index that is built anew has the last uses from the files.
+    std::fs::remove_file(folder.path().join("index.redb")).unwrap();
+    let (ahead, used) = digests.split_at(4);
+    let tomorrow = SystemTime::now() + Duration::from_hours(24);
+    for digest in ahead {
+        let path = folder.path().join("blobs/sha256").join(digest.hex());
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(tomorrow).unwrap();
+    }
+    let cache = open(&folder, 1000 * KIB as u64);
+    for digest in used {
+        assert!(cache.stored(digest).unwrap().is_some());
+    }
+    for number in 10..13 {
+        store(&cache, &blob(number)).await;
+    }
+    for digest in used {
+        assert!(cache.stored(digest).unwrap().is_some());
+    }
+    let left = ahead
+        .iter()
+        .filter(|digest| cache.stored(digest).unwrap().is_some());
+    assert!(left.count() < ahead.len());
 }
 
 #[tokio::test]
