@@ -96,7 +96,7 @@ impl Cache {
     pub fn open(options: &Options) -> Result<Self, CacheError> {
         let opened = SystemTime::now();
         let disk = Disk::open(&options.path)?;
-        let index = Index::open(&disk)?;
+        let (index, _) = Index::open(&disk)?;
         let bytes = AtomicU64::new(index.bytes()?);
         let inner = Inner {
             blobs: Arc::new(Blobs::new(disk, options.max_fills, options.max_open_files)),

@@ -1,7 +1,7 @@
 //! The directory: where a digest's file stands, how a file comes to stand there, and how it goes.
 //!
 //! ```text
-//! lock                 held while a process owns the directory
+//! lock                 held while a process owns the directory; shared by those who look at its index
 //! index.redb           see `index`
 //! index.new            the same while it is built from the files
 //! blobs/sha256/<hex>   whole and verified; never changed in place
@@ -11,10 +11,11 @@
 //! ```
 
 mod journal;
+pub(crate) mod lock;
 mod staged;
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -60,15 +61,7 @@ impl Disk {
         ] {
             fs::create_dir_all(&folder).map_err(CacheError::io("create", &folder))?;
         }
-        let lock_path = root.join("lock");
-        let lock = File::create(&lock_path).map_err(CacheError::io("create", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(CacheError::Locked { path: root.into() }),
-            Err(TryLockError::Error(source)) => {
-                return Err(CacheError::io("lock", lock_path)(source));
-            }
-        }
+        let lock = lock::own(root)?;
         let disk = Self {
             root: root.into(),
             ingest,

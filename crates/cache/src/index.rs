@@ -66,22 +66,31 @@ pub(crate) struct Index {
 
 pub(crate) type Outcome<T> = Result<T, redb::Error>;
 
+/// How an index was had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// It was there.
+    Found,
+    /// It was missing or damaged.
+    Built,
+}
+
 impl Index {
     /// Opens the store, or builds it from the files where it is missing or damaged. One that cannot be opened for another
     /// reason is an error and stays where it is: what no file says, its links and tags, is in there.
-    pub(crate) fn open(disk: &Disk) -> Result<Self, CacheError> {
+    pub(crate) fn open(disk: &Disk) -> Result<(Self, Origin), CacheError> {
         let path = disk.index_path();
         // The store would take an empty file for a new one.
         if !fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0) {
-            return rebuild::rebuild(disk);
+            return Ok((rebuild::rebuild(disk)?, Origin::Built));
         }
         match open_store(&path) {
-            Ok(store) => Ok(Self { store }),
+            Ok(store) => Ok((Self { store }, Origin::Found)),
             Err(error) if is_damage(&error) => {
                 warn!(%error, "the cache index is damaged and is built anew from the files");
                 let aside = path.with_extension("damaged");
                 fs::rename(&path, &aside).map_err(CacheError::io("set aside", &path))?;
-                rebuild::rebuild(disk)
+                Ok((rebuild::rebuild(disk)?, Origin::Built))
             }
             Err(error) => Err(shut(path, error)),
         }

@@ -18,7 +18,7 @@ use std::{
 
 use manifest_model::Digest;
 
-use crate::{error::CacheError, index::Index};
+use crate::{disk::lock::patiently, error::CacheError, index::Index};
 
 pub use self::{
     contents::{Content, Contents, Kind, TaggedManifest, Unread},
@@ -104,11 +104,6 @@ impl Directory {
         })
     }
 
-    /// Whether the index can be read now.
-    pub fn try_index(&self) -> Result<(), Unread> {
-        self.with_index(|_| Ok(()))
-    }
-
     /// The size of the index's file.
     pub fn index_size(&self) -> u64 {
         fs::metadata(self.index_path()).map_or(0, |metadata| metadata.len())
@@ -139,14 +134,14 @@ impl Directory {
         self.root.join("index.redb")
     }
 
-    /// Reads from the index while nobody owns the directory: a process that starts meanwhile is told that it is in use, so this
-    /// is held no longer than the reading takes. Nothing is built or repaired.
+    /// Reads from the index while nobody owns the directory. A process that would own it waits meanwhile, so this is held no longer
+    /// than the reading takes. Nothing is built or repaired.
     fn with_index<T>(
         &self,
         read: impl FnOnce(&Index) -> Result<T, redb::Error>,
     ) -> Result<T, Unread> {
         let _lock = match File::open(self.root.join("lock")) {
-            Ok(lock) => match lock.try_lock() {
+            Ok(lock) => match lock.try_lock_shared() {
                 Ok(()) => Some(lock),
                 Err(TryLockError::WouldBlock) => return Err(Unread::InUse),
                 Err(TryLockError::Error(error)) => return Err(self.unreadable(error)),
@@ -162,7 +157,13 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unread::Missing),
             Err(error) => return Err(self.unreadable(error)),
         }
-        Index::open_as_it_is(&path)
+        // The store is one process's at a time. As the lock is shared, that is somebody who looks as well.
+        let opened = patiently(|| match Index::open_as_it_is(&path) {
+            Err(redb::Error::DatabaseAlreadyOpen) => None,
+            opened => Some(opened),
+        });
+        opened
+            .ok_or(Unread::InUse)?
             .and_then(|index| read(&index))
             .map_err(|error| Unread::Damaged(error.into()))
     }

@@ -187,7 +187,7 @@ mod tests {
         fs::remove_dir(&other).unwrap();
         assert!(Index::open(&disk).is_err(), "it cannot list all files");
         fs::create_dir(&other).unwrap();
-        let index = Index::open(&disk).unwrap();
+        let (index, _) = Index::open(&disk).unwrap();
         assert_eq!(index.size(&blob).unwrap(), Some(6));
         assert!(!folder.path().join("index.new").exists());
     }
@@ -201,7 +201,7 @@ mod tests {
         let shut = Digest::of(Algorithm::Sha256, b"shut");
         let path = folder.path().join("blobs/sha256").join(shut.hex());
         symlink(&path, &path).unwrap();
-        let index = Index::open(&disk).unwrap();
+        let (index, _) = Index::open(&disk).unwrap();
         assert_eq!(index.size(&blob).unwrap(), Some(6));
         assert_eq!(index.size(&shut).unwrap(), None);
         assert_eq!(index.adopt(&disk, || false).unwrap(), 0);

@@ -13,7 +13,7 @@ use crate::{
     collect::{self, Company},
     disk::Disk,
     error::CacheError,
-    index::Index,
+    index::{Index, Origin},
 };
 
 /// A cache directory whose lock this process holds.
@@ -22,6 +22,7 @@ pub struct Owned {
     directory: Directory,
     disk: Disk,
     index: Index,
+    origin: Origin,
 }
 
 /// What is to be removed.
@@ -52,12 +53,18 @@ impl Removed {
 impl Owned {
     pub(super) fn open(directory: &Directory) -> Result<Self, CacheError> {
         let disk = Disk::open(directory.path())?;
-        let index = Index::open(&disk)?;
+        let (index, origin) = Index::open(&disk)?;
         Ok(Self {
             directory: directory.clone(),
             disk,
             index,
+            origin,
         })
+    }
+
+    /// Whether the index was lost or damaged, and was built from the files.
+    pub fn index_was_rebuilt(&self) -> bool {
+        self.origin == Origin::Built
     }
 
     /// Brings the index in line with the files, and gives back what its own file does not need any more.

@@ -134,6 +134,17 @@ async fn the_index_is_read_only_while_nobody_owns_it() {
 }
 
 #[tokio::test]
+async fn who_looks_at_the_index_does_not_shut_out_another_who_looks() {
+    let (cache, folder) = cache();
+    let blob = store(&cache, &body(1000)).await;
+    drop(cache);
+    let looking = fs::File::open(folder.path().join("lock")).unwrap();
+    looking.lock_shared().unwrap();
+    let directory = Directory::at(folder.path()).unwrap();
+    assert_eq!(directory.recorded_sizes().unwrap()[&blob], 1000);
+}
+
+#[tokio::test]
 async fn names_that_are_no_digests_are_listed_apart() {
     let (cache, folder) = cache();
     let blob = store(&cache, &body(1000)).await;

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{Answer, Form, Place, counted, json, not_ours, note};
+use super::{Answer, Form, Place, counted, json, not_ours};
 use crate::cli::table::size;
 
 const HELP: &str = "\
@@ -37,13 +37,13 @@ struct Done {
 impl Gc {
     pub(super) fn run(&self) -> Result<Answer, Answer> {
         let directory = self.place.find()?.directory;
-        let unread = directory.try_index().err();
         let (staged, index) = (directory.staged_bytes(), directory.index_size());
         let mut owned = directory.own().map_err(|error| not_ours(&error))?;
         let collected = owned.collect().map_err(|error| not_ours(&error))?;
+        let index_rebuilt = owned.index_was_rebuilt();
         drop(owned);
         let done = Done {
-            index_rebuilt: unread.is_some(),
+            index_rebuilt,
             rows_dropped: collected.rows,
             files_recorded: collected.adopted,
             tags_dropped: collected.tags,
@@ -54,7 +54,11 @@ impl Gc {
         Ok(match self.place.output {
             Form::Json => Answer::good(json(&done)),
             Form::Table => Answer {
-                err: note(unread.as_ref(), "it was built from the files"),
+                err: if index_rebuilt {
+                    "note: the index was lost or damaged, and was built from the files\n".into()
+                } else {
+                    String::new()
+                },
                 ..Answer::good(done.text())
             },
         })
