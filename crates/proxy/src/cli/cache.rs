@@ -19,7 +19,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::{Answer, ConfigFile, UNUSABLE};
-use crate::upstream::Chain;
+use crate::{cli::table, inventory::seconds, upstream::Chain};
 
 /// Something was found, or was not: the answer says what.
 const FOUND: u8 = 1;
@@ -134,8 +134,9 @@ fn json(value: &impl Serialize) -> String {
     text.expect("plain structures of strings and numbers") + "\n"
 }
 
+/// A file may claim to be from before 1970.
 fn time(time: SystemTime) -> String {
-    humantime::format_rfc3339_seconds(time).to_string()
+    table::time(seconds(time))
 }
 
 fn kind(kind: Kind) -> &'static str {
@@ -149,4 +150,17 @@ fn kind(kind: Kind) -> &'static str {
 fn counted(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn a_file_from_before_1970_has_a_time_too() {
+        let early = UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(time(early), "1970-01-01T00:00:00Z");
+    }
 }

@@ -33,7 +33,7 @@ impl<const N: usize> Table<N> {
     }
 
     pub(super) fn row(&mut self, cells: [String; N]) {
-        self.rows.push(cells);
+        self.rows.push(cells.map(printable));
     }
 
     /// Whether there is no row.
@@ -75,6 +75,22 @@ impl<const N: usize> fmt::Display for Table<N> {
     }
 }
 
+/// Cells hold what manifests say, too: what would steer the reader's terminal is spelled out.
+fn printable(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut spelled = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() {
+            spelled.extend(char.escape_default());
+        } else {
+            spelled.push(char);
+        }
+    }
+    spelled
+}
+
 /// Bytes for people: three digits and a unit.
 pub(super) fn size(bytes: u64) -> String {
     bytesize::ByteSize::b(bytes).display().iec().to_string()
@@ -97,6 +113,16 @@ mod tests {
     fn times_are_in_utc_and_none_is_too_late_to_be_written() {
         assert_eq!(time(1_700_000_000), "2023-11-14T22:13:20Z");
         assert_eq!(time(u64::MAX), "9999-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn a_cell_does_not_steer_the_terminal() {
+        let mut table = Table::left(["PLATFORM"]);
+        table.row(["linux/\u{1b}[2Jamd64\n\u{9b}1m\u{e9}".into()]);
+        assert_eq!(
+            table.to_string(),
+            "PLATFORM\nlinux/\\u{1b}[2Jamd64\\n\\u{9b}1m\u{e9}\n"
+        );
     }
 
     #[test]
