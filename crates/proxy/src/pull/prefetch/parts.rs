@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use cache::RepoKey;
-use manifest_model::{Digest, Manifest, Matcher, Platform, choose};
+use manifest_model::{Descriptor, Digest, Manifest, Matcher, Platform, choose};
 use moka::sync::Cache;
 
 use super::{ANY, MOST};
@@ -13,6 +13,9 @@ pub(super) const PARTS_HOLD: Duration = Duration::from_hours(1);
 
 /// Layers and children remembered of one manifest.
 const MOST_LINKS: usize = 256;
+
+/// Bytes of a platform's name. Real ones have a tenth of it, and whoever pushes an index writes what they like.
+const LONGEST_KIND: usize = 256;
 
 /// The part each child and layer is.
 #[derive(Debug)]
@@ -78,24 +81,45 @@ pub(super) fn kinds(index: &Manifest) -> impl Iterator<Item = (Digest, Arc<str>)
         .entries()
         .iter()
         .filter(|entry| !entry.is_attestation());
-    images.take(MOST_LINKS).filter_map(|entry| {
-        let kind = entry.platform.as_ref()?.to_string();
-        Some((entry.digest, kind.into()))
-    })
+    images
+        .take(MOST_LINKS)
+        .filter_map(|entry| Some((entry.digest, kind(entry)?.into())))
 }
 
 /// The platform, as the index spells it, that a client of platform `hint` would choose.
 pub(super) fn kind_for(index: &Manifest, hint: &Platform) -> Option<String> {
     use manifest_model::Choice::{Index, Manifest, None as Nothing, Unverified};
     match choose(index.entries(), &Matcher::new(hint)) {
-        Manifest(entry) | Index(entry) => entry.platform.as_ref().map(ToString::to_string),
+        Manifest(entry) | Index(entry) => kind(entry),
         Unverified(_) | Nothing => None,
     }
 }
 
+/// What an index says an entry is for, unless that is too long to be remembered.
+fn kind(entry: &Descriptor) -> Option<String> {
+    let kind = entry.platform.as_ref()?.to_string();
+    (kind.len() <= LONGEST_KIND).then_some(kind)
+}
+
 #[cfg(test)]
 mod tests {
+    use manifest_model::Algorithm;
+
     use super::*;
+
+    #[test]
+    fn a_platform_whose_name_is_no_name_is_not_remembered() {
+        let kinds_of = |architecture: &str| {
+            let digest = Digest::of(Algorithm::Sha256, b"image");
+            let text = format!(
+                r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{digest}","size":1,"platform":{{"os":"linux","architecture":"{architecture}"}}}}]}}"#
+            );
+            let index = Manifest::parse(text.into(), None, Algorithm::Sha256).unwrap();
+            kinds(&index).count()
+        };
+        assert_eq!(kinds_of("amd64"), 1);
+        assert_eq!(kinds_of(&"a".repeat(LONGEST_KIND)), 0);
+    }
 
     #[test]
     fn a_part_of_images_for_several_platforms_says_nothing_of_any() {
