@@ -312,7 +312,8 @@ impl Pull {
             Some(Remembered::Trusted(manifest)) => return Ok(Some(manifest)),
             Some(Remembered::Due(manifest)) => {
                 // Evicted, or taken out by `archway cache verify --repair`. Where it cannot be stored, memory has it all the same.
-                if self.inner.cache.peek_size(digest)?.is_none() {
+                // A disk in trouble is no reason to withhold what memory has.
+                if let Ok(None) = self.inner.cache.peek_size(digest) {
                     self.store(repository, &manifest, None).await;
                 }
                 return Ok(Some(manifest));
