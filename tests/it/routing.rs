@@ -332,3 +332,23 @@ async fn a_platform_path_combines_with_every_way_and_every_endpoint() {
         archway.client().get(ping).await.expect(200);
     }
 }
+
+#[tokio::test]
+async fn repositories_called_platform_are_pulled_like_others() {
+    let name = "platform/arm64/web";
+    let content = images::multi_platform("called so");
+    let registry = FakeRegistry::with(name, "v1", &content).await;
+    registry.push("web", "v1", &images::multi_platform("another"));
+    registry.push("platform/go-api", "v1", &content);
+    let elsewhere = FakeRegistry::start().await;
+    let archway = start(&registry, &elsewhere).await;
+    for way in &ways(&archway)[..3] {
+        let pulled = way.client.pull(&way.repository(name), "v1").await;
+        assert_eq!(pulled.root, content.root().digest, "{}", way.name);
+    }
+    for way in ways(&archway) {
+        let repository = way.repository("platform/go-api");
+        let pulled = way.client.pull(&repository, "v1").await;
+        assert_eq!(pulled.root, content.root().digest, "{}", way.name);
+    }
+}

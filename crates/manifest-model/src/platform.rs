@@ -89,6 +89,11 @@ impl Platform {
         unknown(&self.os) && unknown(&self.architecture)
     }
 
+    /// Whether its architecture is one that containerd knows, as written in its normalised form.
+    pub fn has_known_architecture(&self) -> bool {
+        parse::is_architecture(&self.normalized().architecture)
+    }
+
     /// The platform of the machine this program runs on, an x86-64 with the level of its processor: `linux/amd64/v3`.
     pub fn host() -> Self {
         host::host()

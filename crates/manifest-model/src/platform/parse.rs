@@ -127,13 +127,18 @@ fn alone(word: &str, os: &str) -> Result<Platform, &'static str> {
     }
     .normalized()
     .os;
-    if ARCHITECTURES.contains(&architecture.architecture.as_str()) {
+    if is_architecture(&architecture.architecture) {
         Ok(architecture)
     } else if SYSTEMS.contains(&os.as_str()) {
         Err("an operating system without an architecture")
     } else {
         Err("neither os/architecture nor a known architecture")
     }
+}
+
+/// Whether containerd knows the architecture of this name, which is a normalised one.
+pub(super) fn is_architecture(name: &str) -> bool {
+    ARCHITECTURES.contains(&name)
 }
 
 /// Splits `os` or `os(version)`; the version may be empty.

@@ -4,13 +4,20 @@
 //! `/v2` (containerd) or after it (everything else), and repository names hold slashes. One pure function reads all of it:
 //!
 //! ```text
-//! [/platform/P][/HOST]/v2/[platform/P/][HOST/]NAME/(manifests|blobs|referrers)/REFERENCE
-//! [/platform/P][/HOST]/v2/[platform/P/][HOST/]NAME/tags/list
+//! [/platform/P][/HOST]/v2/[HOST/]NAME/(manifests|blobs|referrers)/REFERENCE
+//! [/platform/P][/HOST]/v2/[HOST/]NAME/tags/list
+//!                     /v2/[platform/P/][HOST/]NAME/...
 //! ```
+//!
+//! Repositories are called `platform/...` too. So after `/v2/` it is a hint only where it can hardly be a name: see
+//! [`inner_platform`].
 
-use manifest_model::{Digest, ParseError, Reference, RepoName};
+use manifest_model::{Digest, ParseError, Platform, Reference, RepoName};
 
-use super::host::{Host, HostError, looks_like_host};
+use super::{
+    host::{Host, HostError, looks_like_host},
+    wish::Wish,
+};
 
 /// The endpoint meant, without the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,8 +67,8 @@ pub enum PathError {
     /// It is no path of the registry API.
     #[error("no such endpoint")]
     Unknown,
-    /// The platform is named twice, or not at all where the path announces it.
-    #[error("the path must name one platform after `/platform/`, as in /platform/linux-arm64/v2/")]
+    /// No platform is named where the path announces it.
+    #[error("the path must name a platform after `/platform/`, as in /platform/linux-arm64/v2/")]
     Platform,
     /// The part where an upstream is expected is no host name.
     #[error("the path names no valid upstream host")]
@@ -82,21 +89,15 @@ pub fn parse(path: &str, namespace: Option<&Host>) -> Result<Address, PathError>
     let rest = path.strip_prefix('/').ok_or(PathError::Unknown)?;
     let (before, after) = split_at_version(rest)?;
     let (outer_platform, outer_host) = outer_parts(before)?;
-    let (inner_platform, after) = inner_platform(after)?;
-    if outer_platform.is_some() && inner_platform.is_some() {
-        return Err(PathError::Platform);
-    }
+    // A client whose configuration says something before `/v2` says it there: what follows is the repository's own.
+    let (inner_platform, after) = match before {
+        "" => inner_platform(after, namespace),
+        _ => (None, after),
+    };
     let (inner_host, after) = match (&outer_host, leading_host(after)) {
-        // Already named before `/v2`: what follows is the repository's own.
         (Some(_), _) | (None, None) => (None, after),
         (None, Some((host, name))) => match namespace {
-            Some(namespace)
-                if !host
-                    .parse::<Host>()
-                    .is_ok_and(|host| host.canonical() == *namespace) =>
-            {
-                (None, after)
-            }
+            Some(namespace) if !is_named(namespace, host) => (None, after),
             _ => (Some(host.parse().map_err(PathError::Host)?), name),
         },
     };
@@ -144,15 +145,35 @@ fn outer_parts(before: &str) -> Result<(Option<&str>, Option<Host>), PathError> 
     Ok((platform, host))
 }
 
-/// `[platform/P/]REST`. A repository called `platform/x` of the default upstream is reached through its host.
-fn inner_platform(after: &str) -> Result<(Option<&str>, &str), PathError> {
+/// `[platform/P/]REST`, where `P` is `all` or of a known architecture and the rest is an endpoint of its own. With `ns` the rest
+/// repeats the upstream, too: who names it in the query writes nothing into the path but what its configuration put there.
+///
+/// `/v2/platform/arm64/web/...` alone could be either, and is a hint. A repository called so is reached through its upstream's name.
+fn inner_platform<'a>(after: &'a str, namespace: Option<&Host>) -> (Option<&'a str>, &'a str) {
     let Some(rest) = after.strip_prefix("platform/") else {
-        return Ok((None, after));
+        return (None, after);
     };
-    match rest.split_once('/').unwrap_or((rest, "")) {
-        ("", _) => Err(PathError::Platform),
-        (platform, rest) => Ok((Some(platform), rest)),
+    let (platform, rest) = rest.split_once('/').unwrap_or((rest, ""));
+    let (host, name) = leading_host(rest).map_or((None, rest), |(host, name)| (Some(host), name));
+    let is_meant = namespace.is_none_or(|meant| host.is_some_and(|host| is_named(meant, host)))
+        && target(name) != Err(PathError::Unknown);
+    if is_meant && is_platform(platform) {
+        (Some(platform), rest)
+    } else {
+        (None, after)
     }
+}
+
+/// Whether this is a platform rather than a piece of a repository's name.
+fn is_platform(part: &str) -> bool {
+    Wish::from_path_form(part)
+        .is_ok_and(|wish| wish.platform().is_none_or(Platform::has_known_architecture))
+}
+
+/// Whether `part` of a path is the name of `host`, or one of its names.
+fn is_named(host: &Host, part: &str) -> bool {
+    part.parse::<Host>()
+        .is_ok_and(|named| named.canonical() == *host)
 }
 
 /// `HOST/NAME...`, where the first part looks like a host by Docker's rule.
@@ -266,7 +287,6 @@ mod tests {
             "/platform/linux-arm64/quay.io/v2/app/manifests/1",
             "/v2/platform/linux-arm64/quay.io/app/manifests/1",
             "/platform/linux-arm64/v2/quay.io/app/manifests/1",
-            "/quay.io/v2/platform/linux-arm64/app/manifests/1",
         ] {
             let expected = (
                 Some("linux-arm64".into()),
@@ -279,7 +299,59 @@ mod tests {
             named("/platform/linux-arm64/v2/").0.as_deref(),
             Some("linux-arm64")
         );
-        assert_eq!(named("/v2/platform/linux-arm64/").2, Target::Ping);
+        for path in ["/v2/platform/linux-arm64/", "/v2/platform/linux-arm64"] {
+            assert_eq!(
+                named(path),
+                (Some("linux-arm64".into()), None, Target::Ping)
+            );
+        }
+        let docker = "docker.io".parse().unwrap();
+        let path = "/v2/platform/all/registry-1.docker.io/library/app/manifests/1";
+        let repeated = parse(path, Some(&docker)).unwrap();
+        assert_eq!(repeated.platform.as_deref(), Some("all"));
+        assert_eq!(repeated.target, manifest("library/app", "1"));
+    }
+
+    #[test]
+    fn a_repository_may_be_called_platform() {
+        for name in [
+            "platform",
+            "platform/arm64",
+            "platform/go-api",
+            "platform/linux/web",
+            "platform/android-app/web",
+        ] {
+            let path = format!("/v2/{name}/manifests/1");
+            assert_eq!(named(&path), (None, None, manifest(name, "1")));
+            let tags = Target::Tags(name.parse().unwrap());
+            assert_eq!(named(&format!("/v2/{name}/tags/list")).2, tags);
+        }
+    }
+
+    #[test]
+    fn a_repository_called_like_a_hint_is_reached_by_its_upstreams_name() {
+        let (name, path) = ("platform/arm64/web", "/v2/platform/arm64/web/manifests/1");
+        assert_eq!(
+            named(path).0.as_deref(),
+            Some("arm64"),
+            "it could be either"
+        );
+        let by_query = parse(path, Some(&"quay.io".parse().unwrap())).unwrap();
+        assert_eq!(
+            (by_query.platform, by_query.target),
+            (None, manifest(name, "1"))
+        );
+        for path in [
+            "/quay.io/v2/platform/arm64/web/manifests/1",
+            "/v2/quay.io/platform/arm64/web/manifests/1",
+        ] {
+            let expected = (None, Some("quay.io".into()), manifest(name, "1"));
+            assert_eq!(named(path), expected, "{path}");
+        }
+        assert_eq!(
+            named("/platform/all/v2/platform/arm64/web/manifests/1"),
+            (Some("all".into()), None, manifest(name, "1"))
+        );
     }
 
     #[test]
@@ -314,10 +386,6 @@ mod tests {
         assert_eq!(parse("/v2/_catalog", None), Err(PathError::Unknown));
         assert_eq!(
             parse("/platform/v2/x/manifests/1", None),
-            Err(PathError::Platform)
-        );
-        assert_eq!(
-            parse("/platform/a/v2/platform/b/x/manifests/1", None),
             Err(PathError::Platform)
         );
         assert!(matches!(
