@@ -1,7 +1,8 @@
 //! All ways to name an upstream, their order, and that nothing else can be reached.
 
-use http::header;
+use http::{HeaderValue, header};
 use integration_tests::client::{Answer, Client, blob_path};
+use integration_tests::faults::{Fault, On};
 use integration_tests::images::{self, Flavor};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::{FakeRegistry, TagsLast};
@@ -250,7 +251,7 @@ async fn the_next_page_of_tags_is_named_in_the_clients_own_form() {
     }
     let elsewhere = FakeRegistry::start().await;
     let archway = start(&registry, &elsewhere).await;
-    for last in [TagsLast::Tag, TagsLast::Opaque] {
+    for last in [TagsLast::Tag, TagsLast::Opaque, TagsLast::Cursor] {
         registry.quirks(|quirks| quirks.tags_last = last);
         for way in ways(&archway) {
             let base = match way.name {
@@ -270,6 +271,7 @@ async fn the_next_page_of_tags_is_named_in_the_clients_own_form() {
                 let names = body["tags"].as_array().expect("a list").clone();
                 assert!(names.len() <= 2, "{}: {body}", way.name);
                 tags.extend(names);
+                assert!(tags.len() <= 5, "{} {last:?}: {tags:?}", way.name);
                 let Some(path) = next_page(&base, &page) else {
                     break;
                 };
@@ -284,6 +286,23 @@ async fn the_next_page_of_tags_is_named_in_the_clients_own_form() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_next_page_that_is_the_page_asked_for_is_the_upstreams_mistake() {
+    let (registry, _) = FakeRegistry::with_app().await;
+    let link = HeaderValue::from_static("</v2/team/app/tags/list?last=a&x=1>; rel=\"next\"");
+    registry
+        .faults()
+        .add(On::path("/tags/list"), Fault::Header(header::LINK, link));
+    let archway = Setup::in_front_of(&registry).start().await;
+    let page = "/v2/team/app/tags/list";
+    let first = archway.client().get(page).await.expect(200);
+    let again = next_page(&archway.url(), &first).expect("a next page");
+    archway.client().get(&again).await.expect(502);
+    let long = format!("{page}?last={}", "a".repeat(5000));
+    let answer = archway.client().get(&long).await.expect(400);
+    assert_eq!(answer.error_code(), "UNSUPPORTED");
 }
 
 #[tokio::test]

@@ -100,6 +100,8 @@ pub enum TagsLast {
     Tag,
     /// By an opaque token, as at ECR.
     Opaque,
+    /// By a cursor of its own, as at Quay.
+    Cursor,
 }
 
 /// A registry on a loopback port; clones are handles to the same one.

@@ -8,6 +8,7 @@ pub mod explanation;
 pub mod forwarded;
 pub mod headers;
 pub mod host;
+pub mod link;
 pub mod range;
 pub mod target;
 pub mod wish;

@@ -115,19 +115,12 @@ async fn dispatch(
         }
         Target::Tags(name) => {
             account.endpoint = "tags";
-            let repository = context.repository(service, name)?;
-            lists::answer(service, context, &repository, ListingKind::Tags).await
+            list_answer(service, context, request, name, ListingKind::Tags).await
         }
         Target::Referrers(name, digest) => {
             account.endpoint = "referrers";
-            let repository = context.repository(service, name)?;
-            lists::answer(
-                service,
-                context,
-                &repository,
-                ListingKind::Referrers(*digest),
-            )
-            .await
+            let kind = ListingKind::Referrers(*digest);
+            list_answer(service, context, request, name, kind).await
         }
         Target::Uploads(_) => Err(push::refusal(context)),
     }
@@ -161,6 +154,17 @@ async fn blob_answer(
 ) -> Result<Response, ApiError> {
     let repository = context.repository(service, name)?;
     blob::answer(service, &repository, digest, request, account).await
+}
+
+async fn list_answer(
+    service: &Service,
+    context: &Context,
+    request: &Parts,
+    name: &RepoName,
+    kind: ListingKind,
+) -> Result<Response, ApiError> {
+    let repository = context.repository(service, name)?;
+    lists::answer(service, context, &repository, kind, request.uri.query()).await
 }
 
 /// Whether the client has it already (RFC 9110, section 13.1.2): entity tags here are the quoted digest.

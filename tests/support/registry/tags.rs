@@ -9,6 +9,7 @@ use super::{Shared, TagsLast, error_response};
 use crate::server::{Body, full};
 
 const OPAQUE: &str = "opaque+token/";
+const CURSOR: &str = "gAAA==";
 
 pub(super) fn list(shared: &Shared, entry: &Entry, host: &str, repository: &str) -> Response<Body> {
     let content = shared.content.lock().expect("no panic under it");
@@ -21,7 +22,8 @@ pub(super) fn list(shared: &Shared, entry: &Entry, host: &str, repository: &str)
         let found = query.iter().find(|(name, _)| name == key);
         found.map(|(_, value)| value.as_str())
     };
-    let last = one("last").map(|last| last.strip_prefix(OPAQUE).unwrap_or(last));
+    let cursor = one("next_page").and_then(|cursor| cursor.strip_prefix(CURSOR));
+    let last = cursor.or(one("last").map(|last| last.strip_prefix(OPAQUE).unwrap_or(last)));
     let asked = one("n").and_then(|n| n.parse::<usize>().ok());
     let most = match (asked, quirks.tags_page) {
         (Some(asked), Some(page)) => asked.min(page),
@@ -34,15 +36,15 @@ pub(super) fn list(shared: &Shared, entry: &Entry, host: &str, repository: &str)
     let mut response = Response::new(full(body.to_string()));
     insert(&mut response, header::CONTENT_TYPE, "application/json");
     if let Some(end) = page.last().filter(|_| page.len() < rest.len()) {
-        let last = match quirks.tags_last {
-            TagsLast::Tag => end.clone(),
-            TagsLast::Opaque => format!("{OPAQUE}{end}")
+        let next = match quirks.tags_last {
+            TagsLast::Tag => format!("last={end}"),
+            TagsLast::Opaque => format!("last={OPAQUE}{end}")
                 .replace('+', "%2B")
                 .replace('/', "%2F"),
+            TagsLast::Cursor => format!("next_page={}{end}", CURSOR.replace('=', "%3D")),
         };
         let n = asked.map_or_else(String::new, |n| format!("&n={n}"));
-        let link =
-            format!("<http://{host}/v2/{repository}/tags/list?last={last}{n}>; rel=\"next\"");
+        let link = format!("<http://{host}/v2/{repository}/tags/list?{next}{n}>; rel=\"next\"");
         insert(&mut response, header::LINK, &link);
     }
     response

@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 
-use super::{Service, context::Context, error::ApiError};
+use super::{Service, context::Context, error::ApiError, query};
 use crate::{protocol::headers, pull::Repository, upstream::ListingKind};
 
 pub(super) async fn answer(
@@ -11,10 +11,12 @@ pub(super) async fn answer(
     context: &Context,
     repository: &Repository,
     kind: ListingKind,
+    asked: Option<&str>,
 ) -> Result<Response, ApiError> {
+    let asked = query::listing(asked)?;
     let listing = service
         .pull
-        .list(repository, kind, context.query.listing.as_deref())
+        .list(repository, kind, asked.as_deref())
         .await?;
     let mut response = listing.body.into_response();
     response

@@ -125,6 +125,9 @@ pub enum Trouble {
         /// The size said.
         there: u64,
     },
+    /// A list whose next page is the page that was asked for.
+    #[error("the next page it names is this page")]
+    SamePage,
     /// The token endpoint or the credentials.
     #[error("no token could be had: {0}")]
     Token(String),

@@ -7,9 +7,9 @@ use manifest_model::{Digest, RepoName};
 use super::{
     Upstream,
     endpoint::{Ask, Endpoint},
-    error::{Absent, FetchError},
+    error::{Absent, FetchError, Trouble},
 };
-use crate::protocol::headers::OCI_FILTERS_APPLIED;
+use crate::protocol::{headers::OCI_FILTERS_APPLIED, link};
 
 /// The largest list taken: ECR pages tags by up to 1,000 names of up to 300 characters.
 const LARGEST_LIST: usize = 8 * 1024 * 1024;
@@ -37,7 +37,7 @@ pub enum ListingKind {
 }
 
 impl Upstream {
-    /// One page of a list, with the client's paging parameters (`n`, `last`, `artifactType`) as they are.
+    /// One page of a list. The query is what the client may say to the upstream, as it is.
     pub async fn list(
         &self,
         repository: &RepoName,
@@ -82,7 +82,11 @@ async fn fetch(
         .headers()
         .get_all(header::LINK)
         .iter()
-        .find_map(|link| next_query(link.to_str().ok()?));
+        .find_map(|line| query_of(link::next(line.to_str().ok()?)?));
+    if next.is_some() && next.as_deref() == query {
+        // Handed on, it would lead clients round and round.
+        return Err(endpoint.broken(Trouble::SamePage));
+    }
     let filters = response.headers().get(OCI_FILTERS_APPLIED).cloned();
     let body = endpoint.bytes(response, LARGEST_LIST).await?;
     Ok(Listing {
@@ -93,15 +97,12 @@ async fn fetch(
     })
 }
 
-/// The query of `<URL>; rel="next"` (RFC 8288). The URL may be absolute, as ECR's is; its parameters are opaque.
-fn next_query(link: &str) -> Option<String> {
-    let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
-    let is_next = parameters.split(';').any(|parameter| {
-        let parameter = parameter.trim();
-        parameter.eq_ignore_ascii_case("rel=next") || parameter.eq_ignore_ascii_case("rel=\"next\"")
-    });
-    let (_, query) = target.split_once('?')?;
-    is_next.then(|| query.to_owned())
+/// The query of a link, which is opaque. The link may be absolute, as ECR's is.
+fn query_of(target: &str) -> Option<String> {
+    let address = target
+        .split_once('#')
+        .map_or(target, |(address, _)| address);
+    address.split_once('?').map(|(_, query)| query.to_owned())
 }
 
 #[cfg(test)]
@@ -110,16 +111,16 @@ mod tests {
 
     #[test]
     fn the_query_of_the_next_page_is_kept_as_it_is() {
-        let relative = r#"</v2/a/tags/list?n=2&last=b%3D%3D>; rel="next""#;
-        assert_eq!(next_query(relative).as_deref(), Some("n=2&last=b%3D%3D"));
-        let absolute = r#"<https://1.dkr.ecr.us-east-1.amazonaws.com/v2/a/tags/list?last=x&n=100>; rel="next""#;
-        assert_eq!(next_query(absolute).as_deref(), Some("last=x&n=100"));
-    }
-
-    #[test]
-    fn other_links_are_no_next_page() {
-        assert_eq!(next_query(r#"</v2/a?n=1>; rel="prev""#), None);
-        assert_eq!(next_query("/v2/a?n=1; rel=next"), None);
-        assert_eq!(next_query(r#"</v2/a>; rel="next""#), None);
+        for (target, query) in [
+            ("/v2/a/tags/list?n=2&last=b%3D%3D", Some("n=2&last=b%3D%3D")),
+            (
+                "https://1.dkr.ecr.us-east-1.amazonaws.com/v2/a/tags/list?last=x&n=100",
+                Some("last=x&n=100"),
+            ),
+            ("/v2/a?n=1#there", Some("n=1")),
+            ("/v2/a", None),
+        ] {
+            assert_eq!(query_of(target).as_deref(), query, "{target}");
+        }
     }
 }
