@@ -217,6 +217,23 @@ async fn sha512_names_manifests_and_blobs_too() {
 }
 
 #[tokio::test]
+async fn a_tag_is_announced_in_the_algorithm_its_upstream_names_it_by() {
+    let registry = FakeRegistry::start().await;
+    let content = images::single("strong", "linux/amd64", Flavor::Oci);
+    registry.push_as(Algorithm::Sha512, "team/app", "v1", &content);
+    let archway = Setup::in_front_of_with(&registry, "tag_ttl = \"0s\"")
+        .start()
+        .await;
+    let digest = Digest::of(Algorithm::Sha512, &content.root().bytes);
+    for _ in ["cold", "asked about again"] {
+        let answer = archway.client().manifest("team/app", "v1").await;
+        let answer = answer.expect(200);
+        assert_eq!(answer.header("docker-content-digest"), digest.to_string());
+    }
+    assert_eq!(registry.log().gets("/manifests/"), 1, "a HEAD confirms it");
+}
+
+#[tokio::test]
 async fn an_empty_blob_is_a_blob() {
     let empty = Blob::from(Vec::new());
     let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(&empty)).await;

@@ -17,8 +17,8 @@ use crate::protocol::headers::DOCKER_CONTENT_DIGEST;
 const LARGEST_MANIFEST: usize = 4 * 1024 * 1024;
 
 impl Upstream {
-    /// The manifest, its bytes verified: by digest against the digest asked for; by tag the digest is what the bytes hash to,
-    /// whatever a header says.
+    /// The manifest, its bytes verified: by digest against the digest asked for; by tag the digest is what the bytes hash to
+    /// in the algorithm that the upstream names it by.
     pub async fn manifest(
         &self,
         repository: &RepoName,
@@ -84,12 +84,13 @@ async fn fetch(
     let told = told_digest(&response);
     let bytes = endpoint.bytes(response, LARGEST_MANIFEST).await?;
     let algorithm = match reference {
-        Reference::Tag(_) => {
-            if let Some(told) = told.filter(|told| Digest::of(told.algorithm(), &bytes) != *told) {
+        Reference::Tag(_) => match told {
+            Some(told) if Digest::of(told.algorithm(), &bytes) != told => {
                 return settle(endpoint, repository, told, bytes, content_type).await;
             }
-            Algorithm::Sha256
-        }
+            // Under the name the upstream has for it: another would be confirmed by no HEAD and known to nobody else.
+            told => told.map_or(Algorithm::Sha256, |told| told.algorithm()),
+        },
         Reference::Digest(expected) => {
             let actual = Digest::of(expected.algorithm(), &bytes);
             if actual != *expected {
