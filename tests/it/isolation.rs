@@ -3,7 +3,7 @@
 use http::Method;
 use integration_tests::client::blob_path;
 use integration_tests::faults::{Fault, On};
-use integration_tests::images::{self, Flavor};
+use integration_tests::images::{self, Content, DOCKER_LIST, Flavor, OCI_INDEX, Stored};
 use integration_tests::proxy::Setup;
 use integration_tests::registry::FakeRegistry;
 
@@ -119,6 +119,32 @@ async fn two_upstreams_with_the_same_repository_do_not_mix() {
     archway.client().get(&path).await.expect(404);
     let path = format!("/v2/second.test/team/app/manifests/{}", here.root().digest);
     archway.client().get(&path).await.expect(404);
+}
+
+#[tokio::test]
+async fn the_type_an_upstream_gives_to_bytes_does_not_change_anothers_answer() {
+    let typed = |media_type| Content {
+        manifests: vec![Stored::new(media_type, r#"{"manifests":[]}"#)],
+        blobs: Vec::new(),
+    };
+    let first = FakeRegistry::with("team/app", "v1", &typed(OCI_INDEX)).await;
+    let second = FakeRegistry::with("team/app", "v1", &typed(DOCKER_LIST)).await;
+    let archway = Setup::new()
+        .upstream("first.test", &first)
+        .upstream("second.test", &second)
+        .start()
+        .await;
+    let client = archway.client();
+    client
+        .manifest("first.test/team/app", "v1")
+        .await
+        .expect(200);
+    client
+        .manifest("second.test/team/app", "v1")
+        .await
+        .expect(200);
+    let again = client.manifest("first.test/team/app", "v1").await;
+    assert_eq!(again.expect(200).header("content-type"), OCI_INDEX);
 }
 
 #[tokio::test]

@@ -126,10 +126,11 @@ impl Index {
                 now,
             )?;
             let mut media_types = transaction.open_table(MEDIA_TYPES)?;
-            media_types.insert(
-                DigestKey::of(&digest).as_slice(),
-                manifest.media_type().as_str(),
-            )?;
+            let key = DigestKey::of(&digest);
+            // The first word stands: bytes without a type of their own must not change because another upstream types them so.
+            if media_types.get(key.as_slice())?.is_none() {
+                media_types.insert(key.as_slice(), manifest.media_type().as_str())?;
+            }
             let mut links = transaction.open_table(LINKS)?;
             links.insert(link_key(repo, &digest).as_slice(), ())?;
             for linked in manifest.links() {

@@ -29,8 +29,9 @@ struct Inner {
 impl Manifest {
     /// Takes a body for a manifest and computes its digest with `algorithm`.
     ///
-    /// Its media type is the body's own `mediaType`; without one `content_type`, unless that names no format
-    /// (`application/json`); without either it is guessed from the fields there are.
+    /// Its media type is the body's own `mediaType`; without one `content_type`, if that is a kind of index or image; else it
+    /// is guessed from the fields there are. Where those tell nothing, `content_type` counts if it names a format at all, as
+    /// `application/json` does not.
     ///
     /// The view is lenient: unknown fields are ignored, `null` is as good as absent. Refused is what a client could not
     /// use, or what two clients could read as two different things:

@@ -78,16 +78,23 @@ pub(super) fn read(
 }
 
 impl Raw<'_> {
-    /// The body's own media type, else the one it came with, else a guess.
+    /// The body's own media type. Without one the type it came with, if that is a kind of manifest such fields make; what it
+    /// came with else is no more than a server's word about bytes that others serve too, and counts where there is no guess.
     fn media_type(&self, content_type: Option<&MediaType>) -> Result<MediaType, ManifestError> {
         let own: String = string(self.media_type, "mediaType")?;
         if !own.is_empty() {
             let Ok(own) = own.parse();
             return Ok(own);
         }
-        match content_type {
-            Some(given) if given.names_a_format() => Ok(given.clone()),
-            _ => self.guess().ok_or(ManifestError::Unrecognised),
+        match (content_type, self.guess()) {
+            // `check_shape` holds these against the fields.
+            (Some(given), _) if given.is_index() || given.is_image() => Ok(given.clone()),
+            (Some(given), Some(guess)) if given.is_schema1() && guess.is_schema1() => {
+                Ok(given.clone())
+            }
+            (_, Some(guess)) => Ok(guess),
+            (Some(given), None) if given.names_a_format() => Ok(given.clone()),
+            (_, None) => Err(ManifestError::Unrecognised),
         }
     }
 

@@ -80,6 +80,21 @@ fn without_one_the_content_type_counts_if_it_names_a_format() {
 }
 
 #[test]
+fn a_content_type_of_another_kind_does_not_stand_against_the_fields() {
+    let (evil, schema1) = (
+        "application/vnd.evil+json",
+        MediaType::DockerSchema1.as_str(),
+    );
+    for given in [evil, schema1] {
+        assert_eq!(kind(r#"{"manifests":[]}"#, given), MediaType::OciIndex);
+        assert_eq!(kind(r#"{"layers":[]}"#, given), MediaType::OciManifest);
+    }
+    assert_eq!(kind(r#"{"schemaVersion":2}"#, evil).as_str(), evil);
+    let signed = MediaType::DockerSchema1Signed;
+    assert_eq!(kind(r#"{"fsLayers":[]}"#, signed.as_str()), signed);
+}
+
+#[test]
 fn without_either_the_fields_tell() {
     let guess = |body| parse(body).unwrap().media_type().clone();
     assert_eq!(guess(r#"{"manifests":null}"#), MediaType::OciIndex);

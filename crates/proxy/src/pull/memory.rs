@@ -68,12 +68,15 @@ impl Memory {
         Some(Remembered::Due(manifest))
     }
 
+    /// The first of a digest stays: of the same bytes, another may have come with another type.
     pub(super) fn put(&self, manifest: &Manifest) {
-        let held = Held {
-            manifest: manifest.clone(),
-            looked: Mutex::new(Instant::now()),
+        let held = || {
+            Arc::new(Held {
+                manifest: manifest.clone(),
+                looked: Mutex::new(Instant::now()),
+            })
         };
-        self.0.insert(manifest.digest(), Arc::new(held));
+        self.0.entry(manifest.digest()).or_insert_with(held);
     }
 }
 
