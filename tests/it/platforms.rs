@@ -228,6 +228,7 @@ async fn attestations_are_never_chosen_and_never_listed() {
 async fn a_nested_index_is_descended_into() {
     let content = images::nested("app");
     let (_registry, archway) = with(&content, "").await;
+    asking(&archway, "linux/s390x").get(TAG).await.expect(404);
     let answer = asking(&archway, "linux/arm/v7").get(TAG).await.expect(200);
     assert_eq!(answer.body, content.child("linux/arm/v7").bytes);
     assert_eq!(
@@ -249,6 +250,22 @@ async fn an_entry_without_a_platform_is_judged_by_its_config() {
     );
     let other = asking(&archway, "linux/s390x").get(TAG).await.expect(404);
     assert_eq!(other.error_code(), "MANIFEST_UNKNOWN");
+}
+
+#[tokio::test]
+async fn an_index_of_artifacts_is_for_no_platform_and_stays_as_it_is() {
+    let content = images::artifacts("sbom");
+    let (registry, archway) = with(&content, "").await;
+    let answer = asking(&archway, "linux/arm64").get(TAG).await;
+    assert_untouched(&answer, &content);
+    let images_only = archway.client().accepting(&IMAGES_ONLY);
+    images_only.get(TAG).await.expect(404);
+    let image = images::multi_platform("app");
+    let referrers = image.root().digest.to_string().replace(':', "-");
+    registry.push("team/app", &referrers, &image);
+    let client = asking(&archway, "linux/arm64");
+    let answer = client.manifest("team/app", &referrers).await;
+    assert_untouched(&answer, &image);
 }
 
 #[tokio::test]

@@ -242,6 +242,13 @@ pub fn artifact(name: &str, kind: &str, subject: Option<&Stored>) -> Content {
     }
 }
 
+/// An index with one artifact in it, as registries without the referrers API have it under a tag.
+pub fn artifacts(name: &str) -> Content {
+    let content = artifact(name, "application/vnd.example.sbom", None);
+    let root = index(OCI_INDEX, &content.manifests);
+    content.with_root(root)
+}
+
 /// A manifest no serialiser would give back: tabs, CRLF, escapes, unknown fields, a trailing newline.
 pub fn odd(name: &str) -> Content {
     let mut content = single(name, "linux/amd64", Flavor::Oci);

@@ -59,43 +59,57 @@ pub fn resolve_mode_substitutes(
 impl Pull {
     /// The child of `index` for `wanted`, as containerd would choose it. Nested indexes are followed; an entry that does not say
     /// its platform is judged by its image's config.
+    ///
+    /// Nothing where the index is for no platform at all, as one of artifacts: it has no child for anybody.
     pub async fn child(
         &self,
         repository: &Repository,
         index: &Manifest,
         wanted: &Platform,
-    ) -> Result<Manifest, PullError> {
+    ) -> Result<Option<Manifest>, PullError> {
         let matcher = Matcher::new(wanted);
-        let nothing = || PullError::NothingFits {
+        let nothing_fits = |offered| PullError::NothingFits {
             wanted: wanted.clone(),
-            offered: offered(index.entries()),
+            offered,
+        };
+        let nothing_in = |current: &Manifest| {
+            let all = [index, current].map(|index| offered(index.entries()));
+            match all.into_iter().find(|offered| !offered.is_empty()) {
+                Some(offered) => Err(nothing_fits(offered)),
+                None => Ok(None),
+            }
         };
         let mut current = index.clone();
         for _ in 0..MAX_DEPTH {
             match choose(current.entries(), &matcher) {
                 Choice::Manifest(entry) => {
-                    return Ok(self.by_digest(repository, &entry.digest).await?.manifest);
+                    let child = self.by_digest(repository, &entry.digest).await?.manifest;
+                    return Ok(Some(child));
                 }
                 Choice::Unverified(entry) => {
                     let manifest = self.by_digest(repository, &entry.digest).await?.manifest;
-                    let config = manifest.config().ok_or_else(nothing)?;
+                    let Some(config) = manifest.config() else {
+                        return nothing_in(&current);
+                    };
                     let platform = self.config_platform(repository, config).await?;
                     return if matcher.matches(&platform) {
-                        Ok(manifest)
+                        Ok(Some(manifest))
+                    } else if platform.architecture.is_empty() {
+                        nothing_in(&current)
                     } else {
-                        Err(nothing())
+                        Err(nothing_fits(offered(index.entries())))
                     };
                 }
                 Choice::Index(entry) => {
                     current = self.by_digest(repository, &entry.digest).await?.manifest;
                 }
-                Choice::None => return Err(nothing()),
+                Choice::None => return nothing_in(&current),
             }
         }
         Err(PullError::Unresolvable("its indexes are nested too deep"))
     }
 
-    /// The platform an image's config names.
+    /// The platform an image's config names; an empty one where it names none, as that of an artifact.
     pub(super) async fn config_platform(
         &self,
         repository: &Repository,
@@ -111,8 +125,7 @@ impl Pull {
             }
             bytes.extend_from_slice(&piece);
         }
-        Platform::of_config(&bytes)
-            .map_err(|_| PullError::Unresolvable("an image's config names no platform"))
+        Ok(Platform::of_config(&bytes).unwrap_or_default())
     }
 }
 

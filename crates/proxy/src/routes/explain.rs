@@ -41,6 +41,8 @@ pub(super) struct Case<'a> {
     pub(super) mode: Resolve,
     pub(super) takes_index: bool,
     pub(super) substitution: Option<&'a Substitution>,
+    /// Whether the answer is a child, or would have been.
+    pub(super) is_child: bool,
 }
 
 impl Case<'_> {
@@ -88,6 +90,10 @@ impl Case<'_> {
         }
     }
 
+    fn is_of_referrers(&self) -> bool {
+        matches!(self.reference, Reference::Tag(tag) if tag.is_of_referrers())
+    }
+
     /// What the answer is, and why.
     fn verdict(&self) -> (&'static str, &'static str) {
         let by_digest = matches!(self.reference, Reference::Digest(_));
@@ -95,6 +101,8 @@ impl Case<'_> {
             (true, _) if by_digest => ("index", "a digest is answered with its own bytes"),
             (false, _) if by_digest => ("manifest", "a digest is answered with its own bytes"),
             (false, _) => ("manifest", "the tag is a single manifest"),
+            _ if self.is_of_referrers() => ("index", "the tag lists what refers to a manifest"),
+            (true, Some(_)) if !self.is_child => ("index", "none of its entries is for a platform"),
             (true, Some(_)) if !self.takes_index => ("child", "the client takes no index"),
             (true, Some(_)) => ("child", "the mode lets this source decide"),
             (true, None) => match self.context.hint() {

@@ -40,13 +40,15 @@ pub(super) async fn answer(
         accept::takes_index(request),
     );
     let substitution = match reference {
-        // A digest is a digest: only a tag may be answered by a child.
-        Reference::Tag(_) if answer.manifest.is_index() => {
+        // A digest is a digest: only a tag may be answered by a child. What refers to a manifest is for no machine.
+        Reference::Tag(tag) if answer.manifest.is_index() && !tag.is_of_referrers() => {
             let default = default_platform(service, repository);
             resolve_mode_substitutes(mode, context.hint(), takes_index, default)
         }
         _ => None,
     };
+    let chosen = substitution.as_ref();
+    let served = serve(service, repository, &answer.manifest, chosen, takes_index).await;
     let case = explain::Case {
         context,
         repository,
@@ -54,12 +56,11 @@ pub(super) async fn answer(
         manifest: &answer.manifest,
         mode,
         takes_index,
-        substitution: substitution.as_ref(),
+        substitution: chosen,
+        is_child: !matches!(&served, Ok(served) if served.substituted.is_none()),
     };
     let explanation = explain::is_wanted(request).then(|| case.explain());
-    let served = serve(service, repository, &answer.manifest, substitution)
-        .await
-        .map_err(|error| ApiError::from(error).explained(explanation.clone()))?;
+    let served = served.map_err(|error| ApiError::from(error).explained(explanation.clone()))?;
     if let Some((chosen, _)) = &served.substituted {
         account.platform = Some(chosen.platform.to_string());
         account.platform_source = Some(chosen.source.as_str());
@@ -141,26 +142,34 @@ fn default_platform<'a>(service: &'a Service, repository: &'a Repository) -> &'a
         .unwrap_or(&service.config.platform.default)
 }
 
+/// The child that answers for an index, else the manifest itself. An index that is for no platform, as one of artifacts, goes
+/// untouched to whoever takes it.
 async fn serve(
     service: &Service,
     repository: &Repository,
     manifest: &Manifest,
-    substitution: Option<Substitution>,
+    substitution: Option<&Substitution>,
+    takes_index: bool,
 ) -> Result<Served, PullError> {
-    let Some(chosen) = substitution else {
-        return Ok(Served {
-            manifest: manifest.clone(),
-            substituted: None,
-        });
+    let itself = Served {
+        manifest: manifest.clone(),
+        substituted: None,
     };
-    let child = service
-        .pull
-        .child(repository, manifest, &chosen.platform)
-        .await?;
-    Ok(Served {
-        manifest: child,
-        substituted: Some((chosen, manifest.digest())),
-    })
+    let Some(chosen) = substitution else {
+        return Ok(itself);
+    };
+    let wanted = &chosen.platform;
+    match service.pull.child(repository, manifest, wanted).await? {
+        Some(child) => Ok(Served {
+            manifest: child,
+            substituted: Some((chosen.clone(), manifest.digest())),
+        }),
+        None if takes_index => Ok(itself),
+        None => Err(PullError::NothingFits {
+            wanted: wanted.clone(),
+            offered: Vec::new(),
+        }),
+    }
 }
 
 fn whole(manifest: &Manifest) -> Response {

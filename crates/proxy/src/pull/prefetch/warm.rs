@@ -56,12 +56,14 @@ impl Pull {
                 continue;
             };
             match self.child(repository, index, &platform).await {
-                Ok(image) => {
+                Ok(Some(image)) => {
                     let kind: Arc<str> = kind.as_str().into();
                     let parts = &self.inner.prefetch.parts;
                     parts.note_layers(&repository.key, &image, &kind);
                     self.warm_image(repository, &image).await;
                 }
+                // No index of images.
+                Ok(None) => return,
                 // The index has nothing for it, or the upstream is in trouble: a client will hear of it.
                 Err(error) => debug!(error = %Chain(&error), %platform, "not downloaded ahead"),
             }
