@@ -3,6 +3,7 @@
 mod verdict;
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 pub use self::verdict::{Verdict, verdicts};
 use crate::{Descriptor, Matcher, Platform};
@@ -43,18 +44,15 @@ pub fn choose<'a>(entries: &'a [Descriptor], matcher: &Matcher) -> Choice<'a> {
 /// The platforms an index offers, for whoever found nothing in it: normalised, each once, in the order of the index,
 /// without attestations.
 pub fn offered(entries: &[Descriptor]) -> Vec<Platform> {
-    let mut offered: Vec<Platform> = Vec::new();
-    for platform in entries
+    // An index of 4 MiB has room for tens of thousands.
+    let mut seen = HashSet::new();
+    entries
         .iter()
         .filter(|entry| !entry.is_attestation())
         .filter_map(|entry| entry.platform.as_ref())
-    {
-        let platform = platform.normalized();
-        if !platform.is_unknown() && !offered.contains(&platform) {
-            offered.push(platform);
-        }
-    }
-    offered
+        .map(Platform::normalized)
+        .filter(|platform| !platform.is_unknown() && seen.insert(platform.clone()))
+        .collect()
 }
 
 fn fits(entry: &Descriptor, matcher: &Matcher) -> bool {

@@ -8,9 +8,10 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use cache::FillError;
 use http::{HeaderValue, StatusCode, header};
-use manifest_model::Word;
+use manifest_model::{Platform, Word};
 use serde_json::{Value, json};
 
+use super::explain;
 use crate::{
     hints::HintError,
     protocol::{
@@ -22,6 +23,9 @@ use crate::{
     pull::{BodyError, PullError},
     upstream::{Absent, Chain, FetchError, Trouble},
 };
+
+/// Platforms listed to whom none fits.
+const MOST_PLATFORMS: usize = 64;
 
 /// When a client may come again after a failure that should pass.
 const COME_AGAIN: Duration = Duration::from_secs(5);
@@ -160,15 +164,7 @@ impl From<PullError> for ApiError {
     fn from(error: PullError) -> Self {
         let log = Some(Chain(&error).to_string());
         let answer = match &error {
-            PullError::NothingFits { wanted, offered } => {
-                let available: Vec<_> = offered.iter().map(ToString::to_string).collect();
-                let message = format!("no manifest for {wanted}; there is {}", list(&available));
-                let detail = json!({ "platform": wanted.to_string(), "available": available });
-                Self {
-                    detail: Some(detail),
-                    ..Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, message)
-                }
-            }
+            PullError::NothingFits { wanted, offered } => nothing_fits(wanted, offered),
             PullError::NoSource { tried } => Self {
                 detail: Some(json!({ "tried": tried })),
                 ..Self::new(
@@ -279,10 +275,37 @@ impl From<&FillError> for ApiError {
     }
 }
 
-fn list(available: &[String]) -> String {
-    if available.is_empty() {
-        "none at all".into()
-    } else {
-        available.join(", ")
+/// Lists what there is, as far as it is of use to read: an index may hold anything.
+fn nothing_fits(wanted: &Platform, offered: &[Platform]) -> ApiError {
+    let shown = offered.iter().take(MOST_PLATFORMS);
+    let available: Vec<_> = shown.map(explain::shortened).collect();
+    let there = match offered.len() - available.len() {
+        _ if available.is_empty() => "none at all".to_owned(),
+        0 => available.join(", "),
+        more => format!("{} and {more} more", available.join(", ")),
+    };
+    let message = format!("no manifest for {wanted}; there is {there}");
+    let detail = json!({ "platform": wanted.to_string(), "available": available });
+    ApiError {
+        detail: Some(detail),
+        ..ApiError::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_of_thousands_makes_no_error_of_thousands() {
+        let platform = |n: usize| Platform {
+            os: format!("{n}{}", "o".repeat(1000)),
+            ..Platform::default()
+        };
+        let offered: Vec<_> = (0..5000).map(platform).collect();
+        let error = nothing_fits(&"linux/arm64".parse().unwrap(), &offered);
+        let said = format!("{}{}", error.message, error.detail.unwrap());
+        assert!(error.message.ends_with(" and 4936 more"), "{said}");
+        assert!(said.len() < 16 * 1024, "{}", said.len());
     }
 }

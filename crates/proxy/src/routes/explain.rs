@@ -22,7 +22,7 @@ const LONGEST: usize = 6 * 1024;
 /// Entries explained at most.
 const MOST_ENTRIES: usize = 40;
 
-/// The longest spelling of a platform shown; an index may hold any.
+/// The longest spelling of a platform shown.
 const LONGEST_PLATFORM: usize = 80;
 
 /// Whether the client asks for an explanation.
@@ -124,7 +124,8 @@ fn said(hint: &Hint) -> Said {
     }
 }
 
-fn shortened(platform: &Platform) -> String {
+/// The platform as it is shown; its real name may be as long as an index.
+pub(super) fn shortened(platform: &Platform) -> String {
     platform
         .to_string()
         .chars()
