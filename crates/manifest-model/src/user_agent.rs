@@ -16,8 +16,8 @@ const QUOTED: &str = "UpstreamClient(";
 
 /// The platform of a dockerd or CRI-O: `docker/28.5.2 go/go1.25 ... os/linux arch/arm64 UpstreamClient(...)`.
 ///
-/// `None` for all other clients, above all for builders. Also `None` for `arch/arm`: it may be any of the variants v5 to
-/// v7, and to guess too high would be to hand out what does not run.
+/// `None` for all other clients, above all for builders. Also `None` for `arch/arm`, which may be any of the variants v5 to
+/// v7, and for a Windows without its build: to guess too high would be to hand out what does not run.
 pub fn platform(user_agent: &str) -> Option<Platform> {
     let lower = user_agent.to_ascii_lowercase();
     if !DAEMONS.iter().any(|daemon| user_agent.starts_with(daemon))
@@ -25,17 +25,29 @@ pub fn platform(user_agent: &str) -> Option<Platform> {
     {
         return None;
     }
-    let words = || {
-        user_agent
-            .split(QUOTED)
-            .next()
-            .unwrap_or_default()
-            .split(' ')
-    };
-    let os = words().find_map(|word| word.strip_prefix("os/"))?;
-    let architecture = words().find_map(|word| word.strip_prefix("arch/"))?;
-    let platform: Platform = format!("{os}/{architecture}").parse().ok()?;
+    let own = user_agent.split(QUOTED).next().unwrap_or_default();
+    let word = |key| own.split(' ').find_map(|word| word.strip_prefix(key));
+    let (os, architecture) = (word("os/")?, word("arch/")?);
+    let platform: Platform = match os {
+        "windows" => format!("{os}({})/{architecture}", windows_version(own)?),
+        _ => format!("{os}/{architecture}"),
+    }
+    .parse()
+    .ok()?;
     (platform.architecture != "arm").then_some(platform)
+}
+
+/// `10.0.20348` of `kernel/10.0 20348 (20348.1.amd64fre.fe_release.210507-1500)`, as a dockerd on Windows has it.
+fn windows_version(own: &str) -> Option<String> {
+    let (_, kernel) = own.split_once(" kernel/")?;
+    let mut words = kernel.split(' ');
+    let (version, build) = (words.next()?, words.next()?);
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let (major, minor) = version.split_once('.')?;
+    [major, minor, build]
+        .into_iter()
+        .all(is_number)
+        .then(|| format!("{version}.{build}"))
 }
 
 #[cfg(test)]
@@ -130,6 +142,24 @@ mod tests {
         ] {
             assert_eq!(found(&format!("docker/28.5.2 {rest}")), None, "{rest}");
         }
+    }
+
+    #[test]
+    fn a_windows_says_its_build_or_nothing() {
+        let windows = "docker/28.5.2 go/go1.25.3 git-commit/89c5e8f \
+                       kernel/10.0 20348 (20348.1.amd64fre.fe_release.210507-1500) os/windows arch/amd64 \
+                       UpstreamClient(Docker-Client/28.5.2 \\(windows\\))";
+        assert_eq!(found(windows).as_deref(), Some("windows(10.0.20348)/amd64"));
+        for kernel in [
+            "kernel/6.1.0",
+            "kernel/10.0",
+            "kernel/10.0 (20348)",
+            "kernel/ 1",
+        ] {
+            let without = windows.replace("kernel/10.0 20348", kernel);
+            assert_eq!(found(&without), None, "{without}");
+        }
+        assert_eq!(found("docker/28.5.2 os/windows arch/amd64"), None);
     }
 
     #[test]
