@@ -74,12 +74,15 @@ impl Descriptor {
             Some(raw) => Some(json::object(raw.get()).map_err(|()| wrong("platform"))?),
             None => None,
         };
+        let annotations: BTreeMap<String, Option<String>> =
+            json::field(raw.annotations, "annotations").map_err(wrong)?;
+        let said = |(key, value): (String, Option<String>)| value.map(|value| (key, value));
         Ok(Self {
             media_type,
             digest: digest.parse()?,
             size: size.try_into().map_err(|_| wrong("size"))?,
             platform,
-            annotations: json::field(raw.annotations, "annotations").map_err(wrong)?,
+            annotations: annotations.into_iter().filter_map(said).collect(),
         })
     }
 }
@@ -102,6 +105,14 @@ mod tests {
         assert_eq!((&bare.platform, bare.annotations.len()), (&None, 0));
         let nulls = r#","mediaType":null,"size":null,"platform":null,"annotations":null"#;
         assert_eq!(read(nulls).unwrap(), bare);
+    }
+
+    #[test]
+    fn a_null_among_annotations_or_features_is_as_good_as_absent() {
+        let json = r#","annotations":{"a":null,"b":"c"},"platform":{"os.features":[null,"f"]}"#;
+        let read = read(json).unwrap();
+        assert_eq!(read.annotations, [("b".into(), "c".into())].into());
+        assert_eq!(read.platform.unwrap().os_features, ["f"]);
     }
 
     #[test]

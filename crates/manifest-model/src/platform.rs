@@ -54,7 +54,7 @@ pub struct Platform {
     /// What the operating system has to have: `win32k`.
     #[serde(
         default,
-        deserialize_with = "or_default",
+        deserialize_with = "without_nulls",
         rename = "os.features",
         skip_serializing_if = "Vec::is_empty"
     )]
@@ -105,6 +105,12 @@ fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// The same for the elements of a list.
+fn without_nulls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let features: Vec<Option<String>> = or_default(deserializer)?;
+    Ok(features.into_iter().flatten().collect())
 }
 
 /// containerd's form of the normalised platform, without its features: `linux/arm/v7`, `windows(10.0.20348)/amd64`.
