@@ -106,3 +106,26 @@ async fn a_client_that_sends_no_accept_takes_everything() {
     let answer = star.manifest("team/app", "v1").await.expect(200);
     assert_eq!(answer.body, content.root().bytes);
 }
+
+#[tokio::test]
+async fn every_answer_for_a_tag_that_is_an_index_says_what_it_depends_on() {
+    let content = images::multi_platform("app");
+    for (mode, depends_on) in [
+        ("needed", "Accept, Archway-Platform"),
+        ("always", "Accept, Archway-Platform, User-Agent"),
+    ] {
+        let registry = FakeRegistry::with("team/app", "v1", &content).await;
+        let archway = Setup::in_front_of_with(&registry, &format!("resolve = \"{mode}\""))
+            .start()
+            .await;
+        let images_only = archway.client().accepting(&IMAGES_ONLY);
+        let nothing = images_only.clone().with("archway-platform", "linux/s390x");
+        for (client, status) in [(archway.client(), 200), (images_only, 200), (nothing, 404)] {
+            let answer = client.manifest("team/app", "v1").await.expect(status);
+            assert_eq!(answer.header("vary"), depends_on, "{mode} {status}");
+        }
+        let digest = content.root().digest;
+        let answer = archway.client().manifest("team/app", digest).await;
+        assert_eq!(answer.header("vary"), "", "a digest is the same for all");
+    }
+}

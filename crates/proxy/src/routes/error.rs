@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use cache::FillError;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use manifest_model::{Platform, Word};
 use serde_json::{Value, json};
 
@@ -16,7 +16,6 @@ use crate::{
     hints::HintError,
     protocol::{
         error_body::{self, Code},
-        headers,
         host::Host,
         target::PathError,
     },
@@ -38,7 +37,8 @@ pub(super) struct ApiError {
     message: String,
     detail: Option<Value>,
     retry_after: Option<Duration>,
-    explanation: Option<HeaderValue>,
+    /// Beside those that follow from the rest.
+    headers: HeaderMap,
     /// The whole chain of causes, for the access log alone.
     pub(super) log: Option<String>,
 }
@@ -51,7 +51,7 @@ impl ApiError {
             message: message.into(),
             detail: None,
             retry_after: None,
-            explanation: None,
+            headers: HeaderMap::new(),
             log: None,
         }
     }
@@ -75,12 +75,11 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, Code::NameUnknown, message)
     }
 
-    /// The same error, with the explanation the client has asked for.
-    pub(super) fn explained(self, explanation: Option<HeaderValue>) -> Self {
-        Self {
-            explanation,
-            ..self
-        }
+    /// The same error with one more header, where there is a value for it.
+    pub(super) fn with(mut self, name: HeaderName, value: Option<&HeaderValue>) -> Self {
+        self.headers
+            .extend(value.map(|value| (name, value.clone())));
+        self
     }
 
     /// A stored body that cannot be read. It has been taken out: the next request fetches it anew.
@@ -117,11 +116,7 @@ impl IntoResponse for ApiError {
                 HeaderValue::from((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)),
             );
         }
-        if let Some(explanation) = self.explanation {
-            response
-                .headers_mut()
-                .insert(headers::ARCHWAY_EXPLAIN, explanation);
-        }
+        response.headers_mut().extend(self.headers);
         if self.status == StatusCode::METHOD_NOT_ALLOWED {
             response
                 .headers_mut()

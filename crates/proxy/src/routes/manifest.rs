@@ -10,6 +10,7 @@ use super::{
     not_modified,
 };
 use crate::{
+    config::Resolve,
     protocol::{accept, headers},
     pull::{
         ManifestAnswer, Outcome, PullError, Repository, ServedManifest, Substitution,
@@ -60,7 +61,12 @@ pub(super) async fn answer(
         is_child: !matches!(&served, Ok(served) if served.substituted.is_none()),
     };
     let explanation = explain::is_wanted(request).then(|| case.explain());
-    let served = served.map_err(|error| ApiError::from(error).explained(explanation.clone()))?;
+    let vary = vary(reference, &answer.manifest, mode);
+    let served = served.map_err(|error| {
+        ApiError::from(error)
+            .with(headers::ARCHWAY_EXPLAIN, explanation.as_ref())
+            .with(header::VARY, vary.as_ref())
+    })?;
     if let Some((chosen, _)) = &served.substituted {
         account.platform = Some(chosen.platform.to_string());
         account.platform_source = Some(chosen.source.as_str());
@@ -73,6 +79,9 @@ pub(super) async fn answer(
         whole(&served.manifest)
     };
     describe(&mut response, &answer, &served, context);
+    response
+        .headers_mut()
+        .extend(vary.map(|vary| (header::VARY, vary)));
     if let Some(explanation) = explanation {
         response
             .headers_mut()
@@ -142,6 +151,16 @@ fn default_platform<'a>(service: &'a Service, repository: &'a Repository) -> &'a
         .unwrap_or(&service.config.platform.default)
 }
 
+/// What of a request decides how a tag that is an index is answered, whether by a child or not: a cache between us and the client
+/// would hand one client's answer to another.
+fn vary(reference: &Reference, manifest: &Manifest, mode: Resolve) -> Option<HeaderValue> {
+    let is_decided = matches!(reference, Reference::Tag(_)) && manifest.is_index();
+    is_decided.then_some(HeaderValue::from_static(match mode {
+        Resolve::Always => "Accept, Archway-Platform, User-Agent",
+        Resolve::Needed | Resolve::Explicit => "Accept, Archway-Platform",
+    }))
+}
+
 /// The child that answers for an index, else the manifest itself. An index that is for no platform, as one of artifacts, goes
 /// untouched to whoever takes it.
 async fn serve(
@@ -205,10 +224,6 @@ fn describe(response: &mut Response, answer: &ManifestAnswer, served: &Served, c
         let platform = format!("{}; source={}", chosen.platform, chosen.source);
         out.insert(headers::ARCHWAY_PLATFORM, text(platform));
         out.insert(headers::ARCHWAY_INDEX, text(index.to_string()));
-        out.insert(
-            header::VARY,
-            HeaderValue::from_static("Accept, Archway-Platform"),
-        );
         let parent = context
             .path
             .rsplit_once('/')
