@@ -104,3 +104,29 @@ async fn a_head_given_again_has_no_body() {
     assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
     assert_eq!(head(&answer), heads[0]);
 }
+
+#[tokio::test]
+async fn a_304_given_again_is_the_same() {
+    let (registry, content) = FakeRegistry::with_app().await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let pulled = archway.client().pull("team/app", "v1").await;
+    archway.stores_all(&pulled).await;
+    let known = content.root().digest;
+    let request = format!(
+        "GET /v2/team/app/manifests/v1 HTTP/1.1\r\nhost: a\r\nif-none-match: \"{known}\"\r\n\r\n"
+    );
+    let mut stream = TcpStream::connect(archway.address())
+        .await
+        .expect("it listens");
+    let mut heads = Vec::new();
+    for _ in 0..4 {
+        let sent = stream.write_all(request.as_bytes()).await;
+        sent.expect("a connection");
+        heads.push(head(&read_to(&mut stream, b"\r\n\r\n").await));
+    }
+    assert_eq!(
+        heads[0].first().map(String::as_str),
+        Some("HTTP/1.1 304 Not Modified")
+    );
+    assert!(heads.iter().all(|head| *head == heads[0]), "{heads:?}");
+}

@@ -26,7 +26,7 @@ use std::{
 use bytes::{BufMut, Bytes, BytesMut};
 use cache::Cache;
 use foldhash::fast::RandomState;
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, Response, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 
 use self::shelf::Shelf;
@@ -176,8 +176,14 @@ fn head(status: StatusCode, headers: &HeaderMap) -> Bytes {
     head.put_slice(b" ");
     head.put_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     head.put_slice(b"\r\n");
+    // The length of a 304 would be that of the body it spares, and it is none: hyper leaves it out as well.
+    let is_left_out = |name: &HeaderName| {
+        *name == REQUEST_ID
+            || *name == header::DATE
+            || (*name == header::CONTENT_LENGTH && status == StatusCode::NOT_MODIFIED)
+    };
     for (name, value) in headers {
-        if *name != REQUEST_ID && *name != header::DATE {
+        if !is_left_out(name) {
             head.put_slice(name.as_str().as_bytes());
             head.put_slice(b": ");
             head.put_slice(value.as_bytes());
