@@ -2,10 +2,11 @@
 
 use http::Method;
 use integration_tests::client::{Client, IMAGES_ONLY, blob_path, raw};
-use integration_tests::images;
+use integration_tests::images::{self, OCI_INDEX, OCI_MANIFEST, Stored};
 use integration_tests::proxy::Setup;
 use integration_tests::registry::FakeRegistry;
 use manifest_model::MediaType;
+use serde_json::json;
 
 #[tokio::test]
 async fn what_a_client_accepts_is_not_what_the_upstream_is_asked_for() {
@@ -128,4 +129,24 @@ async fn every_answer_for_a_tag_that_is_an_index_says_what_it_depends_on() {
         let answer = archway.client().manifest("team/app", digest).await;
         assert_eq!(answer.header("vary"), "", "a digest is the same for all");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_index_gets_none_whatever_an_entry_says_it_is() {
+    let inner = images::multi_platform("app");
+    let mut entry = inner.root().descriptor();
+    entry["mediaType"] = json!(OCI_MANIFEST);
+    entry["platform"] = images::platform_object("linux/arm64");
+    let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry] });
+    let mut content = inner.clone();
+    content
+        .manifests
+        .push(Stored::new(OCI_INDEX, index.to_string()));
+    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let client = archway.client().accepting(&IMAGES_ONLY);
+    let client = client.with("archway-platform", "linux/arm64");
+    let answer = client.manifest("team/app", "v1").await.expect(200);
+    assert_eq!(answer.body, inner.child("linux/arm64/v8").bytes);
+    assert_eq!(answer.header("content-type"), OCI_MANIFEST);
 }

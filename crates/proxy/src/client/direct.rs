@@ -56,18 +56,22 @@ impl Direct {
             wanted: wanted.clone(),
             offered: listed(index),
         };
-        for _ in 0..MAX_INDEX_DEPTH {
+        for _ in 0..=MAX_INDEX_DEPTH {
             if !current.is_index() {
                 return Ok(current.digest());
             }
             match choose(current.entries(), &matcher) {
-                Choice::Manifest(entry) => return Ok(entry.digest),
-                Choice::Index(entry) => {
+                // What it is, its bytes say; the entry may say something else.
+                Choice::Manifest(entry) | Choice::Index(entry) => {
                     current = self.manifest(&Reference::Digest(entry.digest)).await?;
                 }
                 Choice::Unverified(entry) => {
                     let digest = entry.digest;
                     let image = self.manifest(&Reference::Digest(digest)).await?;
+                    if image.is_index() {
+                        current = image;
+                        continue;
+                    }
                     let platform = self.platform(&image).await?;
                     return if platform.is_some_and(|platform| matcher.matches(&platform)) {
                         Ok(digest)

@@ -81,30 +81,32 @@ impl Pull {
         };
         let mut current = index.clone();
         for _ in 0..MAX_DEPTH {
-            match choose(current.entries(), &matcher) {
-                Choice::Manifest(entry) => {
-                    let child = self.by_digest(repository, &entry.digest).await?.manifest;
-                    return Ok(Some(child));
-                }
-                Choice::Unverified(entry) => {
-                    let manifest = self.by_digest(repository, &entry.digest).await?.manifest;
-                    let Some(config) = manifest.config() else {
-                        return nothing_in(&current);
-                    };
-                    let platform = self.config_platform(repository, config).await?;
-                    return if matcher.matches(&platform) {
-                        Ok(Some(manifest))
-                    } else if platform.architecture.is_empty() {
-                        nothing_in(&current)
-                    } else {
-                        Err(nothing_fits(offered(index.entries())))
-                    };
-                }
-                Choice::Index(entry) => {
-                    current = self.by_digest(repository, &entry.digest).await?.manifest;
-                }
+            let (entry, is_named) = match choose(current.entries(), &matcher) {
+                Choice::Manifest(entry) => (entry, true),
+                Choice::Unverified(entry) | Choice::Index(entry) => (entry, false),
                 Choice::None => return nothing_in(&current),
+            };
+            // What it is, its bytes say; the entry may say something else.
+            let manifest = self.by_digest(repository, &entry.digest).await?.manifest;
+            if manifest.is_index() {
+                current = manifest;
+                continue;
             }
+            let is_image = manifest.media_type().is_image();
+            if is_image && is_named {
+                return Ok(Some(manifest));
+            }
+            let Some(config) = manifest.config().filter(|_| is_image) else {
+                return nothing_in(&current);
+            };
+            let platform = self.config_platform(repository, config).await?;
+            return if matcher.matches(&platform) {
+                Ok(Some(manifest))
+            } else if platform.architecture.is_empty() {
+                nothing_in(&current)
+            } else {
+                Err(nothing_fits(offered(index.entries())))
+            };
         }
         Err(PullError::Unresolvable("its indexes are nested too deep"))
     }
