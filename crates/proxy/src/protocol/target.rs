@@ -191,9 +191,6 @@ fn target(after: &str) -> Result<Target, PathError> {
         return Ok(Target::Tags(name.parse().map_err(PathError::Name)?));
     }
     let (rest, last) = after.rsplit_once('/').ok_or(PathError::Unknown)?;
-    if let Some((name, _)) = after.split_once("/blobs/uploads") {
-        return Ok(Target::Uploads(name.parse().map_err(PathError::Name)?));
-    }
     let (name, endpoint) = rest.rsplit_once('/').ok_or(PathError::Unknown)?;
     match endpoint {
         "manifests" => {
@@ -202,6 +199,12 @@ fn target(after: &str) -> Result<Target, PathError> {
                 name,
                 last.parse().map_err(PathError::Reference)?,
             ))
+        }
+        "blobs" if last == "uploads" => Ok(Target::Uploads(name.parse().map_err(PathError::Name)?)),
+        // The endpoint with a slash behind it, or one session there.
+        "uploads" => {
+            let name = name.strip_suffix("/blobs").ok_or(PathError::Unknown)?;
+            Ok(Target::Uploads(name.parse().map_err(PathError::Name)?))
         }
         "blobs" => {
             let name = name.parse().map_err(PathError::Name)?;
@@ -364,6 +367,19 @@ mod tests {
             named("/v2/tags/list/manifests/c").2,
             manifest("tags/list", "c")
         );
+    }
+
+    #[test]
+    fn an_upload_is_what_ends_like_one() {
+        for path in ["blobs/uploads", "blobs/uploads/", "blobs/uploads/1f-0"] {
+            let uploads = Target::Uploads("a".parse().unwrap());
+            assert_eq!(named(&format!("/v2/a/{path}")).2, uploads, "{path}");
+        }
+        for name in ["a/blobs/uploads", "a/blobs/uploads-api", "blobs/uploads/x"] {
+            let path = format!("/v2/{name}/manifests/1");
+            assert_eq!(named(&path).2, manifest(name, "1"));
+        }
+        assert_eq!(parse("/v2/a/uploads/1", None), Err(PathError::Unknown));
     }
 
     #[test]
