@@ -132,13 +132,16 @@ async fn the_child_and_its_index_are_both_to_be_had_by_digest_afterwards() {
 #[tokio::test]
 async fn content_location_leads_to_the_same_bytes() {
     let content = images::multi_platform("app");
-    let (_registry, archway) = with(&content, "").await;
-    let bases = [archway.url(), format!("{}/registry.test", archway.url())];
-    for base in bases {
-        let answer = Client::new(&base)
-            .with("archway-platform", "linux/arm64")
-            .get(TAG)
-            .await;
+    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    let archway = Setup::new().upstream("registry.test", &registry);
+    let archway = archway.start().await;
+    let clients = [
+        Client::new(&format!("{}/registry.test", archway.url())),
+        archway.client().with_query("ns", "registry.test"),
+    ];
+    for client in clients {
+        let client = client.with("archway-platform", "linux/arm64");
+        let answer = client.get(TAG).await.expect(200);
         let location = answer.header("content-location").to_owned();
         let again = archway.client().get(&location).await.expect(200);
         assert_eq!(again.body, answer.body, "{location}");

@@ -224,13 +224,12 @@ fn describe(response: &mut Response, answer: &ManifestAnswer, served: &Served, c
         let platform = format!("{}; source={}", chosen.platform, chosen.source);
         out.insert(headers::ARCHWAY_PLATFORM, text(platform));
         out.insert(headers::ARCHWAY_INDEX, text(index.to_string()));
-        let parent = context
-            .path
-            .rsplit_once('/')
-            .map_or("", |(parent, _)| parent);
+        let (parent, _) = context.path.rsplit_once('/').unwrap_or_default();
+        let namespace = context.query.namespace_pair();
+        let query = namespace.map_or_else(String::new, |pair| format!("?{pair}"));
         out.insert(
             header::CONTENT_LOCATION,
-            text(format!("{parent}/{}", served.manifest.digest())),
+            text(format!("{parent}/{}{query}", served.manifest.digest())),
         );
     }
 }

@@ -38,19 +38,22 @@ impl Query {
         parsed
     }
 
+    /// `ns=HOST`, where the client has named its upstream so: it belongs into every address we send it to.
+    pub(super) fn namespace_pair(&self) -> Option<String> {
+        self.namespace.as_ref().map(|host| pair("ns", host))
+    }
+
     /// The query of the next page of a list, as the client has to ask us for it; [`listing`] makes `next` of it again.
     pub(super) fn for_next_page(&self, next: &str) -> String {
         let theirs = pairs(next).map(|pair| match key(pair) {
             key if LISTING.contains(&key) => pair.to_owned(),
             _ => format!("{UPSTREAMS}{pair}"),
         });
-        let namespace = self.namespace.iter().map(|ns| ("ns", ns));
-        let platform = self.platform.iter().map(|platform| ("platform", platform));
-        let ours = namespace.chain(platform).map(|(key, value)| {
-            form_urlencoded::Serializer::new(String::new())
-                .append_pair(key, value)
-                .finish()
-        });
+        let platform = self
+            .platform
+            .iter()
+            .map(|platform| pair("platform", platform));
+        let ours = self.namespace_pair().into_iter().chain(platform);
         theirs.chain(ours).collect::<Vec<_>>().join("&")
     }
 }
@@ -76,6 +79,12 @@ pub(super) fn listing(query: Option<&str>) -> Result<Option<String>, ApiError> {
         ));
     }
     Ok(Some(listing).filter(|listing| !listing.is_empty()))
+}
+
+fn pair(key: &str, value: &str) -> String {
+    form_urlencoded::Serializer::new(String::new())
+        .append_pair(key, value)
+        .finish()
 }
 
 fn pairs(query: &str) -> impl Iterator<Item = &str> {
