@@ -1,7 +1,7 @@
 //! Connections: none stays for good without a word, and clients that hold all of theirs do not hold the operator's.
 
 use integration_tests::client::raw;
-use integration_tests::faults::{Fault, Gate, On};
+use integration_tests::faults::On;
 use integration_tests::proxy::Setup;
 use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::within;
@@ -48,10 +48,7 @@ async fn a_proxy_protocol_header_with_nothing_behind_it_is_cut() {
 #[tokio::test]
 async fn at_the_bound_clients_wait_and_health_is_still_told() {
     let registry = FakeRegistry::start().await;
-    let gate = Gate::new();
-    registry
-        .faults()
-        .add(On::path("/manifests/"), Fault::HoldHeaders(gate.clone()));
+    let gate = registry.faults().hold_headers(On::path("/manifests/"));
     let archway = Setup::in_front_of(&registry)
         .table("[server]\nmax_connections = 1")
         .start()
@@ -89,10 +86,7 @@ async fn at_the_bound_clients_wait_and_health_is_still_told() {
 #[tokio::test]
 async fn a_client_that_leaves_before_its_answer_is_in_the_log_and_counted() {
     let (registry, _content) = FakeRegistry::with_app().await;
-    let gate = Gate::new();
-    registry
-        .faults()
-        .add(On::path("/manifests/"), Fault::HoldHeaders(gate.clone()));
+    let gate = registry.faults().hold_headers(On::path("/manifests/"));
     let archway = Setup::in_front_of(&registry).start().await;
     let mut client = TcpStream::connect(archway.address())
         .await

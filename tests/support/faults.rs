@@ -122,6 +122,13 @@ impl Faults {
         gate
     }
 
+    /// Lets every request of `on` go unanswered until the gate is opened.
+    pub fn hold_headers(&self, on: On) -> Gate {
+        let gate = Gate::new();
+        self.add(on, Fault::HoldHeaders(gate.clone()));
+        gate
+    }
+
     /// From here on all goes well again. Bodies that are under way keep their faults.
     pub fn clear(&self) {
         self.rules.lock().expect("no panic under it").clear();
