@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// Memory in bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Memory {
@@ -31,6 +33,12 @@ pub(crate) fn tree(pid: u32) -> Vec<u32> {
 pub(crate) fn cpu(pids: &[u32]) -> f64 {
     let ticks: u64 = pids.iter().filter_map(|pid| ticks(*pid)).sum();
     ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+/// The same of the thread that asks, to the nanosecond.
+pub(crate) fn cpu_of_this_thread() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 fn ticks(pid: u32) -> Option<u64> {
