@@ -3,6 +3,8 @@
 //! Dual-stack names (IPv4 and IPv6) write `dkr-ecr` and have suffixes of their own. ECR Public is another service
 //! with one fixed name and is none of these.
 
+use std::iter;
+
 use super::HostPattern;
 
 /// What follows `dkr.ecr.REGION.`: commercial and US government, China, EU sovereign, and the isolated partitions.
@@ -34,8 +36,18 @@ pub struct EcrHost {
 }
 
 impl EcrHost {
-    /// Reads a lower-case host name; one with a port is not ECR's.
+    /// Reads a lower-case host name; one with a port is not ECR's, nor is one of what cannot be a region: clients write these
+    /// names, and each region has a token of its own.
     pub(super) fn parse(host: &str) -> Option<EcrHost> {
+        Self::split(host).filter(|ecr| is_region(&ecr.region))
+    }
+
+    /// Whether a name can be ECR's that may have stars in its region.
+    pub(super) fn may_be(name: &str) -> bool {
+        Self::split(name).is_some_and(|ecr| ecr.region.contains('*') || is_region(&ecr.region))
+    }
+
+    fn split(host: &str) -> Option<EcrHost> {
         let (account, rest) = host.split_once('.')?;
         let (rest, suffixes, dual_stack) = match rest.strip_prefix("dkr-ecr") {
             Some(rest) => (rest, DUAL_STACK_SUFFIXES.as_slice(), true),
@@ -56,6 +68,20 @@ impl EcrHost {
             dual_stack,
         })
     }
+}
+
+/// Whether a label has the shape of a region's name: `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`.
+fn is_region(label: &str) -> bool {
+    let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
+    let words: Vec<_> = label.split('-').collect();
+    let [area, place @ .., number] = &words[..] else {
+        return false;
+    };
+    (2..=5).contains(&area.len())
+        && !place.is_empty()
+        && iter::once(area).chain(place).all(is_word)
+        && (1..=2).contains(&number.len())
+        && number.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Patterns that together cover every private ECR registry.

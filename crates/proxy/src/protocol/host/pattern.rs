@@ -7,7 +7,7 @@ use std::cmp::{Ordering, Reverse};
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Host, HostError, glob};
+use super::{EcrHost, Host, HostError, glob};
 
 /// A host, or a pattern such as `*.dkr.ecr.*.amazonaws.com`.
 ///
@@ -72,10 +72,7 @@ impl HostPattern {
         } else {
             account
         };
-        let sample = format!("{account}.{}", rest.replace('*', "x"));
-        sample
-            .parse::<Host>()
-            .is_ok_and(|host| host.ecr().is_some())
+        EcrHost::may_be(&format!("{account}.{rest}"))
     }
 
     fn specificity(&self) -> (bool, Reverse<usize>, &str) {

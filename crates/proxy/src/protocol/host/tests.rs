@@ -143,6 +143,13 @@ fn what_only_resembles_an_ecr_host_is_none() {
         "123456789012.dkr.ecr.eu-west-1.on.aws",
         "123456789012.dkr-ecr.eu-west-1.amazonaws.com",
         "123456789012.dkr.ecr.eu-west-1.amazonaws.com:443",
+        "123456789012.dkr.ecr.random.amazonaws.com",
+        "123456789012.dkr.ecr.random-1.amazonaws.com",
+        "123456789012.dkr.ecr.eu-west.amazonaws.com",
+        "123456789012.dkr.ecr.eu--1.amazonaws.com",
+        "123456789012.dkr.ecr.eu-w3st-1.amazonaws.com",
+        "123456789012.dkr.ecr.eu-west-123.amazonaws.com",
+        "123456789012.dkr.ecr.europe-west-1.amazonaws.com",
     ] {
         assert_eq!(host(text).ecr(), None, "{text}");
     }
@@ -164,6 +171,22 @@ fn a_star_is_one_or_more_characters_of_one_label() {
     assert!(part.matches(&host("team-a.registry.example:5000")));
     assert!(!part.matches(&host("team.registry.example:5000")));
     assert!(!part.matches(&host("team-a.registry.example")));
+}
+
+#[test]
+fn a_pattern_may_be_ecrs_where_a_star_can_stand_for_a_region() {
+    for (text, expected) in [
+        ("*.dkr.ecr.*.amazonaws.com", true),
+        ("*.dkr.ecr.us-*.amazonaws.com", true),
+        ("123456789012.dkr.ecr.*-1.amazonaws.com", true),
+        ("*.dkr.ecr.cn-north-1.amazonaws.com.cn", true),
+        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", true),
+        ("*.dkr.ecr.random.amazonaws.com", false),
+        ("*.registry.example", false),
+        ("docker.io", false),
+    ] {
+        assert_eq!(pattern(text).may_be_ecr(), expected, "{text}");
+    }
 }
 
 #[test]

@@ -7,14 +7,11 @@ mod api;
 mod chain;
 mod images;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use manifest_model::Digest;
+use moka::sync::Cache;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
@@ -25,6 +22,13 @@ use crate::config::{EcrAuth, EcrPublicAuth, Role};
 
 /// How long the API, and the chain of credentials behind it, may take.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Identities kept at the same time: every region there is, a few times over. Clients write the regions, so there is a bound; where
+/// they write many, those that are used most are kept.
+const MAX_IDENTITIES: u64 = 256;
+
+/// How long an identity is kept that nobody uses: its token is over by then.
+const IDLE: Duration = Duration::from_hours(12);
 
 /// What a token is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,9 +74,9 @@ impl EcrKey {
 }
 
 /// All ECR tokens of this process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct EcrTokens {
-    identities: Mutex<HashMap<EcrKey, Arc<Identity>>>,
+    identities: Cache<EcrKey, Arc<Identity>>,
     /// Renewals behind a request. They are bounded in time, and shutdown need not wait for them.
     renewals: TaskTracker,
 }
@@ -129,17 +133,24 @@ impl EcrTokens {
     }
 
     fn identity(&self, key: &EcrKey) -> Arc<Identity> {
-        let mut identities = self
-            .identities
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let identity = identities.entry(key.clone()).or_insert_with(|| {
+        self.identities.get_with_by_ref(key, || {
             Arc::new(Identity {
                 slot: Slot::default(),
                 api: Api::new(key.clone()),
             })
-        });
-        Arc::clone(identity)
+        })
+    }
+}
+
+impl Default for EcrTokens {
+    fn default() -> Self {
+        let identities = Cache::builder()
+            .max_capacity(MAX_IDENTITIES)
+            .time_to_idle(IDLE);
+        Self {
+            identities: identities.build(),
+            renewals: TaskTracker::new(),
+        }
     }
 }
 
@@ -202,5 +213,18 @@ mod tests {
         ] {
             assert!(!Arc::ptr_eq(&own, &tokens.identity(&other)), "{other:?}");
         }
+    }
+
+    #[test]
+    fn regions_that_are_merely_named_take_bounded_room_and_drive_no_token_out() {
+        let tokens = EcrTokens::default();
+        let own = tokens.identity(&key("eu-west-1", None));
+        for number in 0..10 * MAX_IDENTITIES {
+            tokens.identity(&key(&format!("eu-west-{number}"), None));
+            let found = tokens.identity(&key("eu-west-1", None));
+            assert!(Arc::ptr_eq(&own, &found), "after {number} regions");
+        }
+        tokens.identities.run_pending_tasks();
+        assert!(tokens.identities.entry_count() <= MAX_IDENTITIES);
     }
 }

@@ -6,11 +6,18 @@
 use std::time::Duration;
 
 use aws_config::{
-    BehaviorVersion, Region, SdkConfig, ecs::EcsCredentialsProvider,
-    environment::EnvironmentVariableCredentialsProvider, imds,
-    imds::credentials::ImdsCredentialsProvider, profile::ProfileFileCredentialsProvider,
-    provider_config::ProviderConfig, retry::RetryConfig, sts::AssumeRoleProvider,
-    timeout::TimeoutConfig, web_identity_token::WebIdentityTokenCredentialsProvider,
+    BehaviorVersion, Region, SdkConfig,
+    ecs::EcsCredentialsProvider,
+    environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider},
+    imds,
+    imds::credentials::ImdsCredentialsProvider,
+    meta::region::ProvideRegion,
+    profile::ProfileFileCredentialsProvider,
+    provider_config::ProviderConfig,
+    retry::RetryConfig,
+    sts::AssumeRoleProvider,
+    timeout::TimeoutConfig,
+    web_identity_token::WebIdentityTokenCredentialsProvider,
 };
 use aws_credential_types::provider::{
     self, ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future,
@@ -40,12 +47,14 @@ const SESSION: &str = "archway";
 /// Settings for calls in `region` as whom the chain finds, or as `role` by way of that.
 pub(super) async fn config(region: &str, role: Option<&Role>) -> SdkConfig {
     let region = Region::new(region.to_owned());
-    let chain = SharedCredentialsProvider::new(Chain::new(&region));
+    let ours = EnvironmentVariableRegionProvider::new().region().await;
+    let home = home(ours, &region);
+    let chain = SharedCredentialsProvider::new(Chain::new(&home));
     let timeouts = TimeoutConfig::builder()
         .operation_attempt_timeout(ATTEMPT)
         .build();
     let own = aws_config::defaults(BehaviorVersion::latest())
-        .region(region.clone())
+        .region(region)
         .credentials_provider(chain.clone())
         .identity_cache(IdentityCache::lazy().load_timeout(CHAIN_PATIENCE).build())
         .timeout_config(timeouts)
@@ -56,7 +65,7 @@ pub(super) async fn config(region: &str, role: Option<&Role>) -> SdkConfig {
     };
     let mut taken = AssumeRoleProvider::builder(&role.arn)
         .session_name(SESSION)
-        .region(region)
+        .region(home)
         .configure(&own);
     if let Some(id) = &role.external_id {
         taken = taken.external_id(id);
@@ -65,6 +74,24 @@ pub(super) async fn config(region: &str, role: Option<&Role>) -> SdkConfig {
     own.into_builder()
         .credentials_provider(SharedCredentialsProvider::new(taken))
         .build()
+}
+
+/// The region whose STS is asked who we are: `ours`, as `AWS_REGION` has it, since the other is named by whoever pulls. STS knows
+/// nothing of other partitions, so there it is the registry's.
+fn home(ours: Option<Region>, registrys: &Region) -> Region {
+    ours.filter(|ours| partition(ours) == partition(registrys))
+        .unwrap_or_else(|| registrys.clone())
+}
+
+/// What the names of a partition's regions begin with.
+const PARTITIONS: [&str; 7] = [
+    "cn-", "us-gov-", "eusc-", "us-iso-", "us-isob-", "eu-isoe-", "us-isof-",
+];
+
+/// The partition of a region; `None` is the commercial one.
+fn partition(region: &Region) -> Option<&'static str> {
+    let is_its = |prefix: &&str| region.as_ref().starts_with(*prefix);
+    PARTITIONS.into_iter().find(is_its)
 }
 
 /// The parts, asked in order. One that is not set up is passed over; one that is set up and fails is an error, so that a broken
@@ -159,5 +186,27 @@ impl ProvideCredentials for Chain {
         Self: 'a,
     {
         future::ProvideCredentials::new(self.credentials())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sts_is_asked_in_our_own_region_unless_the_registry_is_in_another_partition() {
+        let region = Region::from_static;
+        for (ours, registrys, asked) in [
+            (Some("eu-west-1"), "us-east-1", "eu-west-1"),
+            (Some("eu-west-1"), "ap-south-2", "eu-west-1"),
+            (Some("cn-north-1"), "cn-northwest-1", "cn-north-1"),
+            (Some("eu-west-1"), "cn-north-1", "cn-north-1"),
+            (Some("us-east-1"), "us-gov-west-1", "us-gov-west-1"),
+            (Some("us-iso-east-1"), "us-isob-east-1", "us-isob-east-1"),
+            (None, "us-east-1", "us-east-1"),
+        ] {
+            let found = home(ours.map(region), &region(registrys));
+            assert_eq!(found, region(asked), "{ours:?}, {registrys}");
+        }
     }
 }
