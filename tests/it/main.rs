@@ -15,6 +15,7 @@ mod discovery;
 mod disk_full;
 mod docker_login;
 mod doctor;
+mod endpoint_auth;
 mod errors;
 mod eviction;
 mod eviction_platforms;

@@ -40,8 +40,8 @@ pub use secret::{Secret, SecretError};
 pub use server::Server;
 pub use tag_pattern::TagPattern;
 pub use upstreams::{
-    Auth, ClientCertificate, EcrAuth, EcrPublicAuth, Limits, NamePattern, Prefer, Rate,
-    Repositories, RepositoryRule, Resolve, Role, Rule, RuleAnswer, Rules, UpstreamConfig,
+    Auth, ClientCertificate, EcrAuth, EcrPublicAuth, EndpointConfig, Limits, NamePattern, Prefer,
+    Rate, Repositories, RepositoryRule, Resolve, Role, Rule, RuleAnswer, Rules, UpstreamConfig,
     Upstreams,
 };
 

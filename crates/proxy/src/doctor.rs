@@ -145,7 +145,7 @@ impl Patient {
         let mut report = UpstreamReport::new(&self.host);
         for endpoint in &self.config.endpoints {
             let checks = upstream::examine(self, endpoint, ecr).await;
-            report.add(endpoint, checks);
+            report.add(&endpoint.url, checks);
         }
         report
     }

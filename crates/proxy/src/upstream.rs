@@ -71,7 +71,6 @@ impl Upstream {
         let client = transport::client(&host, &config)?;
         let shared = Arc::new(Shared {
             host: host.clone(),
-            auth: Authenticator::new(&host, &config, client.clone(), ecr),
             client,
             budget: Budget::new(&config.limits),
             header_timeout: config.header_timeout,
@@ -83,7 +82,10 @@ impl Upstream {
         let last = config.endpoints.len() - 1;
         let endpoints = config.endpoints.iter().enumerate();
         let endpoints = endpoints
-            .map(|(at, url)| Endpoint::new(Arc::clone(&shared), url.clone(), at == last))
+            .map(|(at, endpoint)| {
+                let auth = Authenticator::new(&host, &config, endpoint, shared.client.clone(), ecr);
+                Endpoint::new(Arc::clone(&shared), endpoint.url.clone(), auth, at == last)
+            })
             .collect();
         let extra = config.parallel.saturating_sub(1) * PARALLEL_DOWNLOADS;
         Ok(Self {

@@ -61,6 +61,10 @@ pub(super) struct Field<T> {
 }
 
 impl<T: Meaning> Field<T> {
+    pub(super) fn new(span: Range<usize>, value: Result<T, Wrong>) -> Self {
+        Field { span, value }
+    }
+
     /// The value; when there is none, the problem is noted.
     pub(super) fn take(self, key: &str, problems: &mut Problems) -> Option<T> {
         match self.value {

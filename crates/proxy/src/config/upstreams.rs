@@ -6,6 +6,7 @@
 mod auth;
 mod client_certificate;
 mod endpoint;
+mod endpoints;
 mod entry;
 mod limits;
 mod repositories;
@@ -26,6 +27,7 @@ use super::suggest;
 
 pub use auth::{Auth, EcrAuth, EcrPublicAuth, Role};
 pub use client_certificate::ClientCertificate;
+pub use endpoints::EndpointConfig;
 use entry::Entry;
 pub(super) use entry::RawUpstream;
 pub use entry::UpstreamConfig;

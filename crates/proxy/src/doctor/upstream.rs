@@ -17,7 +17,7 @@ use super::{
     report::{Check, Finding, Status},
 };
 use crate::{
-    config::{Auth, UpstreamConfig},
+    config::{Auth, EndpointConfig, UpstreamConfig},
     protocol::headers::DOCKER_CONTENT_DIGEST,
     telemetry::metrics::UpstreamMetrics,
     upstream::{BlobSource, EcrTokens, FetchError, Inspector, Part, Upstream},
@@ -60,10 +60,14 @@ impl Checks {
 }
 
 /// Looks at one endpoint. Takes less than [`PATIENCE`] for each check.
-pub(super) async fn examine(patient: &Patient, endpoint: &Url, ecr: &Arc<EcrTokens>) -> Vec<Check> {
+pub(super) async fn examine(
+    patient: &Patient,
+    endpoint: &EndpointConfig,
+    ecr: &Arc<EcrTokens>,
+) -> Vec<Check> {
     let mut checks = Checks::default();
     let later = ["clock", "auth", "tag", "range", "budget"];
-    if !checks.run("dns", dns(endpoint)).await {
+    if !checks.run("dns", dns(&endpoint.url)).await {
         checks.add("tls", Finding::skipped(NOT_REACHED));
         return checks.skip(&later, NOT_REACHED);
     }
@@ -80,7 +84,7 @@ pub(super) async fn examine(patient: &Patient, endpoint: &Url, ecr: &Arc<EcrToke
     }
     checks.add("clock", clock::judge(date, SystemTime::now()));
     let repository = patient.image.as_ref().map(|image| &image.repository);
-    let auth = auth(&inspector, &patient.config, repository);
+    let auth = auth(&inspector, &endpoint.auth, repository);
     if !checks.run("auth", auth).await {
         return checks.skip(&later[2..], NOT_LET_IN);
     }
@@ -129,12 +133,8 @@ async fn dns(endpoint: &Url) -> Finding {
     }
 }
 
-async fn auth(
-    inspector: &Inspector,
-    config: &UpstreamConfig,
-    repository: Option<&RepoName>,
-) -> Finding {
-    let (who, is_nobody) = identity(&config.auth);
+async fn auth(inspector: &Inspector, auth: &Auth, repository: Option<&RepoName>) -> Finding {
+    let (who, is_nobody) = identity(auth);
     match inspector.sign_in(repository).await {
         Ok(()) => Finding::ok(format!("let in as {who}")),
         // Some registries give everyone a token for what is public, and none of them opens `/v2/`.
@@ -187,7 +187,12 @@ async fn tag(inspector: &Inspector, image: &Image, headers: &mut HeaderMap) -> F
 }
 
 /// Whether a download that broke can go on: the second byte of a blob is asked for.
-async fn range(patient: &Patient, endpoint: &Url, ecr: &Arc<EcrTokens>, image: &Image) -> Finding {
+async fn range(
+    patient: &Patient,
+    endpoint: &EndpointConfig,
+    ecr: &Arc<EcrTokens>,
+    image: &Image,
+) -> Finding {
     let config = UpstreamConfig {
         endpoints: vec![endpoint.clone()],
         ..patient.config.clone()

@@ -30,7 +30,7 @@ use self::{
 };
 use super::error::{FetchError, Trouble};
 use crate::{
-    config::{Auth, UpstreamConfig},
+    config::{Auth, EndpointConfig, UpstreamConfig},
     protocol::{error_body, host::Host},
 };
 
@@ -73,10 +73,11 @@ impl Refusal {
 /// How long a registry that wants a password is sent it without asking first; then the login is read anew.
 const BASIC_HOLDS: Duration = Duration::from_mins(1);
 
-/// The credentials of one upstream.
+/// Who we are at one endpoint of an upstream. Nothing that one endpoint brought out of us, or out of a realm, is known at another.
 #[derive(Debug)]
 pub(super) struct Authenticator {
     host: Host,
+    endpoint: Url,
     /// Hosts in private networks that may be realms all the same.
     private_hosts: Vec<Host>,
     ecr: Option<(EcrKey, Arc<EcrTokens>)>,
@@ -89,14 +90,16 @@ impl Authenticator {
     pub(super) fn new(
         host: &Host,
         config: &UpstreamConfig,
+        endpoint: &EndpointConfig,
         client: Client,
         ecr: &Arc<EcrTokens>,
     ) -> Self {
-        let source = Source::of(&config.auth, ecr);
+        let source = Source::of(&endpoint.auth, ecr);
         Self {
             host: host.clone(),
+            endpoint: endpoint.url.clone(),
             private_hosts: config.private_hosts.clone(),
-            ecr: match &config.auth {
+            ecr: match &endpoint.auth {
                 Auth::Ecr(auth) => Some((EcrKey::of(auth), Arc::clone(ecr))),
                 _ => None,
             },
@@ -128,7 +131,6 @@ impl Authenticator {
     pub(super) async fn renew(
         &self,
         repository: Option<&RepoName>,
-        endpoint: &Url,
         refusal: &Refusal,
         body: &error_body::Read,
         refused: Option<&HeaderValue>,
@@ -138,7 +140,7 @@ impl Authenticator {
         }
         let renewed = match &self.ecr {
             Some((key, tokens)) => tokens.renew(key, refused).await,
-            None => self.answer(repository, endpoint, refusal, refused).await,
+            None => self.answer(repository, refusal, refused).await,
         };
         renewed
             .map(|renewed| renewed.filter(|renewed| Some(renewed) != refused))
@@ -159,13 +161,12 @@ impl Authenticator {
     async fn answer(
         &self,
         repository: Option<&RepoName>,
-        endpoint: &Url,
         refusal: &Refusal,
         refused: Option<&HeaderValue>,
     ) -> Result<Option<HeaderValue>, TokenError> {
         let wanted = match &refusal.challenge {
             Some(Challenge::Bearer(demand)) => {
-                let wanted = Wanted::of(demand, endpoint, repository, &self.private_hosts);
+                let wanted = Wanted::of(demand, &self.endpoint, repository, &self.private_hosts);
                 Some(wanted.map_err(TokenError::Failed)?)
             }
             Some(Challenge::Basic) => return self.password().await,

@@ -34,7 +34,6 @@ const LONGEST_BODY: Duration = Duration::from_mins(1);
 pub(super) struct Shared {
     pub(super) host: Host,
     pub(super) client: Client,
-    pub(super) auth: Authenticator,
     pub(super) budget: Budget,
     pub(super) header_timeout: Duration,
     pub(super) idle_timeout: Duration,
@@ -48,6 +47,7 @@ pub(super) struct Shared {
 pub(super) struct Endpoint {
     pub(super) shared: Arc<Shared>,
     pub(super) base: Url,
+    pub(super) auth: Authenticator,
     pub(super) health: Arc<Health>,
     pub(super) throttle: Throttle,
     /// The last in the list waits out its 429s; before it there is another to turn to.
@@ -77,10 +77,11 @@ impl Ask<'_> {
 }
 
 impl Endpoint {
-    pub(super) fn new(shared: Arc<Shared>, base: Url, is_last: bool) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, base: Url, auth: Authenticator, is_last: bool) -> Self {
         Self {
             shared,
             base,
+            auth,
             health: Health::new(),
             throttle: Throttle::default(),
             is_last,
@@ -135,20 +136,14 @@ impl Endpoint {
 
     pub(super) async fn try_ask(&self, ask: &Ask<'_>, turn: Turn) -> Result<Response, FetchError> {
         let url = self.url(ask);
-        let auth = &self.shared.auth;
+        let auth = &self.auth;
         let mut credential = auth.credential(Some(ask.repository)).await?;
         self.turn(turn).await?;
         let mut response = self.send(ask, &url, credential.as_ref()).await?;
         if let Some(refusal) = Refusal::of(response.status(), response.headers()) {
             let body = self.error_body(response).await;
             let renewed = auth
-                .renew(
-                    Some(ask.repository),
-                    &self.base,
-                    &refusal,
-                    &body,
-                    credential.as_ref(),
-                )
+                .renew(Some(ask.repository), &refusal, &body, credential.as_ref())
                 .await?;
             let Some(renewed) = renewed else {
                 let reason = auth.reason(refusal.status, &body, &ask.path, credential.as_ref());

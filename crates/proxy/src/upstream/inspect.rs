@@ -16,7 +16,7 @@ use super::{
     manifest, transport,
 };
 use crate::{
-    config::UpstreamConfig,
+    config::{EndpointConfig, UpstreamConfig},
     protocol::{error_body, host::Host},
 };
 
@@ -49,15 +49,15 @@ impl Inspector {
     pub fn new(
         host: &Host,
         config: &UpstreamConfig,
-        base: &Url,
+        endpoint: &EndpointConfig,
         ecr: &Arc<EcrTokens>,
     ) -> Result<Self, FetchError> {
         let builder = transport::builder(host, config)?.tls_info(true);
         let client = transport::build(host, builder)?;
         Ok(Self {
-            auth: Authenticator::new(host, config, client.clone(), ecr),
+            auth: Authenticator::new(host, config, endpoint, client.clone(), ecr),
             host: host.clone(),
-            base: base.clone(),
+            base: endpoint.url.clone(),
             client,
             config: config.clone(),
         })
@@ -113,9 +113,9 @@ impl Inspector {
             .await?;
         if let Some(refusal) = Refusal::of(response.status(), response.headers()) {
             let body = error_body(response).await;
-            let renewed =
-                self.auth
-                    .renew(repository, &self.base, &refusal, &body, credential.as_ref());
+            let renewed = self
+                .auth
+                .renew(repository, &refusal, &body, credential.as_ref());
             let Some(renewed) = renewed.await? else {
                 return Err(self.refused(refusal.status, &body, path, credential.as_ref()));
             };

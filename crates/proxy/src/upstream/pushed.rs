@@ -17,8 +17,8 @@ impl Upstream {
     pub(crate) async fn pushed(&self, repository: &RepoName, digests: &[Digest]) -> Pushed {
         let Some((tokens, key)) = self
             .endpoints
-            .first()
-            .and_then(|first| first.shared.auth.ecr())
+            .iter()
+            .find_map(|endpoint| endpoint.auth.ecr())
         else {
             return Pushed::default();
         };

@@ -70,7 +70,11 @@ impl Resolver {
         Self {
             lookup: Box::new(system),
             rules: Arc::new(Rules {
-                own: config.endpoints.iter().filter_map(name_of).collect(),
+                own: config
+                    .endpoints
+                    .iter()
+                    .filter_map(|endpoint| name_of(&endpoint.url))
+                    .collect(),
                 trusted: private.chain(proxies).collect(),
                 is_private: AtomicBool::new(false),
             }),

@@ -60,7 +60,8 @@ fn the_ecr_example_authenticates_by_the_hosts_name() {
     let host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
         .parse()
         .unwrap();
-    let Auth::Ecr(ecr) = config.upstreams.find(&host).unwrap().auth else {
+    let upstream = config.upstreams.find(&host).unwrap();
+    let Auth::Ecr(ecr) = &upstream.endpoints[0].auth else {
         panic!("ECR is what the file is for");
     };
     assert_eq!(ecr.region, "eu-west-1");

@@ -84,6 +84,7 @@ resolve = "needed"
 platform = "linux/s390x"
 
 [upstream."quay.io:8443"]
+endpoints = [{ url = "http://10.0.0.7", auth = true }, { url = "https://peer.example", auth = false }, "https://quay.io:8443"]
 auth = "docker-config"
 resolve = "needed"
 

@@ -41,7 +41,7 @@ fn an_upstream_table_needs_no_key() {
         .upstreams
         .find(&host("docker.io"))
         .unwrap();
-    assert_eq!(upstream.auth, Auth::Anonymous);
+    assert_eq!(upstream.endpoints[0].auth, Auth::Anonymous);
     assert_eq!(upstream.platform, None);
     assert_eq!(upstream.resolve, Resolve::Explicit);
     assert_eq!(upstream.tag_ttl, Duration::from_mins(1));
@@ -60,7 +60,7 @@ fn without_a_table_the_public_registries_and_every_ecr_host_can_be_reached() {
     let endpoint = |name: &str| {
         upstreams
             .find(&host(name))
-            .map(|found| found.endpoints[0].to_string())
+            .map(|found| found.endpoints[0].url.to_string())
     };
     assert_eq!(
         endpoint("docker.io").as_deref(),
@@ -119,7 +119,8 @@ fn an_exact_name_goes_before_a_pattern_and_the_closer_pattern_before_the_wider()
     );
     let endpoints = |name: &str| -> Vec<String> {
         let found = config.upstreams.find(&host(name)).unwrap();
-        found.endpoints.iter().map(ToString::to_string).collect()
+        let urls = found.endpoints.iter();
+        urls.map(|endpoint| endpoint.url.to_string()).collect()
     };
     assert_eq!(
         endpoints("ab.registry.example"),
@@ -147,7 +148,10 @@ fn who_archway_is_follows_from_the_host_unless_it_is_said() {
         auth = "anonymous"
         "#,
     );
-    let auth = |name: &str| config.upstreams.find(&host(name)).map(|found| found.auth);
+    let auth = |name: &str| {
+        let found = config.upstreams.find(&host(name))?;
+        Some(found.endpoints[0].auth.clone())
+    };
     let ecr = |endpoint: Option<&str>, region: &str| {
         let endpoint = endpoint.map(|url| url.parse().unwrap());
         Some(Auth::Ecr(EcrAuth {
@@ -183,6 +187,31 @@ fn who_archway_is_follows_from_the_host_unless_it_is_said() {
 }
 
 #[test]
+fn an_endpoint_may_be_told_not_to_learn_who_archway_is() {
+    let config = parse(
+        r#"
+        [upstream."docker.io"]
+        auth = "docker-config"
+        endpoints = [{ url = "http://peer.example:5000", auth = false }, { url = "http://10.0.0.7", auth = true }, "https://hub.example"]
+        "#,
+    );
+    let found = config.upstreams.find(&host("docker.io")).unwrap();
+    let endpoints = found.endpoints.into_iter();
+    let endpoints: Vec<_> = endpoints
+        .map(|endpoint| (endpoint.url.to_string(), endpoint.auth))
+        .collect();
+    let expected = [
+        ("http://peer.example:5000/", Auth::Anonymous),
+        ("http://10.0.0.7/", Auth::DockerConfig),
+        ("https://hub.example/", Auth::DockerConfig),
+    ];
+    assert_eq!(
+        endpoints,
+        expected.map(|(url, auth)| (url.to_owned(), auth))
+    );
+}
+
+#[test]
 fn a_password_is_read_from_its_file_and_never_shown() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hub");
@@ -192,9 +221,8 @@ fn a_password_is_read_from_its_file_and_never_shown() {
         path.display()
     );
     let config = parse(&text);
-    let Auth::Password { username, password } =
-        config.upstreams.find(&host("docker.io")).unwrap().auth
-    else {
+    let upstream = config.upstreams.find(&host("docker.io")).unwrap();
+    let Auth::Password { username, password } = &upstream.endpoints[0].auth else {
         panic!("a login was configured");
     };
     assert_eq!((username.as_str(), &*password.reveal()), ("me", "hunter2"));

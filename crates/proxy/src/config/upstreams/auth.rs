@@ -148,6 +148,15 @@ impl AuthSetting {
         setting
     }
 
+    /// Whether it shows nothing of ours to any host of `pattern`.
+    pub(super) fn is_nobody(&self, pattern: &HostPattern) -> bool {
+        match self {
+            AuthSetting::Inferred => !pattern.may_be_ecr(),
+            AuthSetting::Anonymous => true,
+            _ => false,
+        }
+    }
+
     /// The value of `pushed_at` beside it: no registry but private ECR has an API that says it.
     pub(super) fn pushed_at(
         &self,

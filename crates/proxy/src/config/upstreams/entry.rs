@@ -6,18 +6,17 @@ use std::time::Duration;
 use manifest_model::{Platform, RepoName};
 use serde::Deserialize;
 use serde_spanned::Spanned;
-use url::Url;
 
 use crate::protocol::host::{Host, HostPattern};
 
-use super::auth::{Auth, AuthSetting, RawAuth};
+use super::auth::{AuthSetting, RawAuth};
 use super::client_certificate::{ClientCertificate, readable};
-use super::endpoint::{self, Endpoint};
+use super::endpoints::{EndpointConfig, Endpoints, RawEndpoint};
 use super::limits::{Limits, Rate, RawLimits};
 use super::repositories::{RawRepositories, Repositories};
 use super::resolve::Resolve;
 use super::rules::{RawAlias, RawVirtualIndex, Rules};
-use crate::config::error::{Problem, Problems};
+use crate::config::error::Problems;
 use crate::config::field::{Count, Entries, Field, Meaning, or};
 use crate::config::platform::PlatformValue;
 use crate::config::print::{Page, quoted};
@@ -38,10 +37,8 @@ const MOST_PARALLEL: usize = 64;
 pub struct UpstreamConfig {
     /// The key of its table: of these there are as many as the file has, so metrics may be labelled with it.
     pub pattern: HostPattern,
-    /// Base URLs without a path, tried in order; never empty.
-    pub endpoints: Vec<Url>,
-    /// Who Archway is there.
-    pub auth: Auth,
+    /// Where it is served, tried in order; never empty.
+    pub endpoints: Vec<EndpointConfig>,
     /// What a client of this upstream is taken for when nothing else speaks; `None` leaves it to the global default.
     pub platform: Option<Platform>,
     /// When a tag that is an index is answered by one of its children.
@@ -101,8 +98,7 @@ impl UpstreamConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry {
     pub(super) pattern: HostPattern,
-    /// Empty: at the host itself.
-    endpoints: Vec<Url>,
+    endpoints: Endpoints,
     auth: AuthSetting,
     platform: Option<Platform>,
     resolve: Resolve,
@@ -132,7 +128,7 @@ pub(super) struct Entry {
     expecting = "a table such as [upstream.\"docker.io\"]"
 )]
 pub(in super::super) struct RawUpstream {
-    endpoints: Option<Spanned<Vec<Field<Endpoint>>>>,
+    endpoints: Option<Spanned<Vec<Spanned<RawEndpoint>>>>,
     hosts: Vec<Field<Host>>,
     auth: Option<Spanned<RawAuth>>,
     platform: Option<Field<PlatformValue>>,
@@ -179,11 +175,12 @@ impl Entry {
         let platform = raw
             .platform
             .and_then(|field| field.take("platform", problems));
+        let has_secrets = !auth.is_nobody(&pattern);
         let entry = Entry {
             pattern,
-            endpoints: raw
-                .endpoints
-                .map_or_else(Vec::new, |list| endpoints(list, problems)),
+            endpoints: raw.endpoints.map_or_else(Endpoints::default, |list| {
+                Endpoints::resolve(list, has_secrets, problems)
+            }),
             auth,
             pushed_at,
             platform: platform.map(|PlatformValue(platform)| platform),
@@ -237,14 +234,10 @@ impl Entry {
 
     /// The table for one host of those its key means; `None` when its `auth` has no meaning for that host.
     pub(super) fn for_host(&self, host: &Host) -> Option<UpstreamConfig> {
-        let endpoints = match self.endpoints.as_slice() {
-            [] => vec![endpoint::default(host)],
-            listed => listed.to_vec(),
-        };
+        let auth = self.auth.for_host(host)?;
         Some(UpstreamConfig {
             pattern: self.pattern.clone(),
-            endpoints,
-            auth: self.auth.for_host(host)?,
+            endpoints: self.endpoints.for_host(host, &auth),
             platform: self.platform.clone(),
             resolve: self.resolve,
             repositories: self.repositories.clone(),
@@ -269,17 +262,7 @@ impl Entry {
 
     pub(super) fn print(&self, virtual_hosts: &[&Host], page: &mut Page) {
         page.header(&format!("[upstream.{}]", quoted(self.pattern.as_str())));
-        match (self.endpoints.as_slice(), self.pattern.exact()) {
-            ([], None) => page.comment("endpoints: https:// and the host"),
-            ([], Some(host)) => page.comment(&format!(
-                "endpoints: {}",
-                endpoint::text(&endpoint::default(host))
-            )),
-            (listed, _) => page.list(
-                "endpoints",
-                &listed.iter().map(endpoint::text).collect::<Vec<_>>(),
-            ),
-        }
+        self.endpoints.print(self.pattern.exact(), page);
         match self.auth.toml() {
             Some(auth) => page.raw("auth", auth),
             None => {
@@ -317,18 +300,6 @@ impl Entry {
         self.rules.print(&quoted(self.pattern.as_str()), page);
         self.repositories.print(self.pattern.as_str(), page);
     }
-}
-
-fn endpoints(list: Spanned<Vec<Field<Endpoint>>>, problems: &mut Problems) -> Vec<Url> {
-    if list.get_ref().is_empty() {
-        let problem = Problem::new(list.span(), "`endpoints` is empty").label("nothing to ask");
-        problems.add(problem.help("name one, or leave the key out for https:// and the host"));
-    }
-    let fields = list.into_inner().into_iter();
-    fields
-        .filter_map(|field| field.take("endpoints", problems))
-        .map(|Endpoint(url)| url)
-        .collect()
 }
 
 impl RawUpstream {

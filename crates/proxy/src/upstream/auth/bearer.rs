@@ -1,6 +1,6 @@
 //! Bearer tokens (Docker's token protocol): had from a realm, kept by realm, service and scope, one request at a time for each.
 //!
-//! They belong to one upstream and so to one identity: what another upstream is or asks never brings a token of this one out.
+//! They belong to one endpoint of one upstream and so to one identity: what another is or asks never brings a token of this one out.
 
 mod realm;
 
@@ -23,7 +23,7 @@ use crate::protocol::host::Host;
 /// Repositories whose demands, and scopes whose tokens, are kept.
 const MAX_TOKENS: u64 = 10_000;
 
-/// The tokens of one upstream. A clone is a handle to the same ones.
+/// The tokens of one endpoint. A clone is a handle to the same ones.
 #[derive(Clone, Debug)]
 pub(super) struct Bearer {
     asker: Arc<Asker>,

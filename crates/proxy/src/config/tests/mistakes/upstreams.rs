@@ -105,6 +105,40 @@ error: `endpoints` is empty
 }
 
 #[test]
+fn beside_https_an_endpoint_on_http_says_whether_it_may_have_the_credentials() {
+    assert_picture(
+        r#"
+[upstream."123456789012.dkr.ecr.eu-west-1.amazonaws.com"]
+endpoints = ["http://peer:5000", "https://123456789012.dkr.ecr.eu-west-1.amazonaws.com"]"#,
+        r#"
+error: `endpoints` does not say whether credentials may be sent in the clear
+ --> archway.toml:2:14
+  |
+2 | endpoints = ["http://peer:5000", "https://123456789012.dkr.ecr.eu-west-1.amazonaws.com"]
+  |              ^^^^^^^^^^^^^^^^^^ http beside https
+  |
+  = help: write { url = "http://peer:5000", auth = false } to send none there, or auth = true"#,
+    );
+}
+
+#[test]
+fn an_endpoint_in_a_table_is_a_url_too() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+endpoints = [{ url = "mirror.example", auth = false }]"#,
+        r#"
+error: `endpoints` must be the URL of a registry or an API
+ --> archway.toml:2:22
+  |
+2 | endpoints = [{ url = "mirror.example", auth = false }]
+  |                      ^^^^^^^^^^^^^^^^ the scheme is missing
+  |
+  = help: write "https://mirror.example""#,
+    );
+}
+
+#[test]
 fn a_key_is_a_host_rather_than_a_url() {
     assert_picture(
         r#"
