@@ -46,6 +46,7 @@ mod throttling;
 mod tls;
 mod tls_certificates;
 mod tls_hello;
+mod token_realms;
 mod token_rotation;
 mod transport;
 mod upstream_auth;

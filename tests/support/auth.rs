@@ -198,6 +198,8 @@ struct TokenState {
     lifetime: Duration,
     expired: Expired,
     issued: Mutex<HashMap<String, Grant>>,
+    /// The `Retry-After` of its 429s, while it throttles.
+    throttle: Mutex<Option<u64>>,
 }
 
 struct Grant {
@@ -221,6 +223,7 @@ impl TokenService {
             lifetime,
             expired,
             issued: Mutex::default(),
+            throttle: Mutex::default(),
         })
         .await
     }
@@ -233,6 +236,7 @@ impl TokenService {
             lifetime: Duration::from_mins(5),
             expired: Expired::default(),
             issued: Mutex::default(),
+            throttle: Mutex::default(),
         })
         .await
     }
@@ -258,6 +262,16 @@ impl TokenService {
     /// Stops listening.
     pub async fn close(&self) {
         self.server.close().await;
+    }
+
+    /// Listens again where it did before.
+    pub async fn reopen(&self) {
+        self.server.reopen().await;
+    }
+
+    /// From here on it answers 429, and wants to be left alone for so long.
+    pub fn throttle(&self, seconds: u64) {
+        *self.state.throttle.lock().expect("no panic under it") = Some(seconds);
     }
 
     /// What was asked of it.
@@ -301,6 +315,13 @@ impl TokenService {
 
 impl TokenState {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        if let Some(seconds) = *self.throttle.lock().expect("no panic under it") {
+            let status = StatusCode::TOO_MANY_REQUESTS;
+            let mut response = error_response(status, "TOOMANYREQUESTS", "slow down");
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, seconds.into());
+            return response;
+        }
         if let Some(login) = &self.login
             && !login.is_in(request.headers())
         {

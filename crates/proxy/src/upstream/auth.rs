@@ -206,17 +206,25 @@ impl Authenticator {
     }
 
     fn no_token(&self, error: &TokenError) -> FetchError {
-        match error {
-            TokenError::Refused(status) => FetchError::Refused {
-                upstream: self.host.clone(),
-                status: *status,
-                reason: error.to_string(),
-            },
-            TokenError::Failed(reason) => FetchError::Unreachable {
-                upstream: self.host.clone(),
-                source: Trouble::Token(reason.clone()),
-            },
-        }
+        let upstream = self.host.clone();
+        let source = match error {
+            TokenError::Refused(status) => {
+                return FetchError::Refused {
+                    upstream,
+                    status: *status,
+                    reason: error.to_string(),
+                };
+            }
+            TokenError::Throttled(wait) => {
+                return FetchError::Throttled {
+                    upstream,
+                    retry_after: Some(*wait),
+                };
+            }
+            TokenError::Resting(outage) => outage.trouble(),
+            TokenError::Failed(reason) => Trouble::Token(reason.clone()),
+        };
+        FetchError::Unreachable { upstream, source }
     }
 }
 

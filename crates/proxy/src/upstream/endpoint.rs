@@ -344,7 +344,7 @@ impl Endpoint {
         }
     }
 
-    fn unreachable(&self, source: Trouble) -> FetchError {
+    pub(super) fn unreachable(&self, source: Trouble) -> FetchError {
         FetchError::Unreachable {
             upstream: self.host().clone(),
             source,

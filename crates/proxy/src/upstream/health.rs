@@ -8,6 +8,8 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
 
+use super::error::Trouble;
+
 /// The first pause before a probe; it doubles with each that fails.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -39,6 +41,16 @@ pub struct Outage {
     /// The earliest time of the next probe.
     pub until: Instant,
     probe: Option<Instant>,
+}
+
+impl Outage {
+    /// What who would have asked is told.
+    pub(super) fn trouble(&self) -> Trouble {
+        Trouble::Resting {
+            reason: self.reason.clone(),
+            retry_in: self.until.saturating_duration_since(Instant::now()),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -106,8 +118,23 @@ impl Health {
         admission
     }
 
+    /// Returns once it may be asked, which is at once while all is well; the outage, within a moment, while it is down. A probe
+    /// that is due is handed to `start`, which does not wait for it.
+    pub(super) async fn awake(self: &Arc<Self>, start: impl FnOnce(Probe)) -> Result<(), Outage> {
+        let deadline = match self.admit(Instant::now()) {
+            Admission::Ask => return Ok(()),
+            Admission::Refuse(outage) => return Err(outage),
+            Admission::Wait(deadline) => deadline,
+            Admission::Probe(probe, deadline) => {
+                start(probe);
+                deadline
+            }
+        };
+        self.settled(deadline).await.map_or(Ok(()), Err)
+    }
+
     /// Waits for the probe that runs; the outage if it goes on, also when `deadline` comes first.
-    pub(super) async fn settled(&self, deadline: Instant) -> Option<Outage> {
+    async fn settled(&self, deadline: Instant) -> Option<Outage> {
         let mut state = self.state.subscribe();
         let settled = state.wait_for(|state| {
             let outage = state.outage.as_ref();

@@ -9,25 +9,14 @@ use url::Url;
 use super::{
     endpoint::Endpoint,
     error::{Chain, FetchError, Trouble},
-    health::{Admission, Outage, Probe},
+    health::{Admission, Probe},
 };
 
 impl Endpoint {
     /// Returns once the endpoint may be asked, which is at once while all is well; an error, within a moment, while it is down.
     pub(super) async fn awake(&self) -> Result<(), FetchError> {
-        let deadline = match self.health.admit(Instant::now()) {
-            Admission::Ask => return Ok(()),
-            Admission::Refuse(outage) => return Err(self.resting(&outage)),
-            Admission::Wait(deadline) => deadline,
-            Admission::Probe(probe, deadline) => {
-                self.start(probe);
-                deadline
-            }
-        };
-        match self.health.settled(deadline).await {
-            None => Ok(()),
-            Some(outage) => Err(self.resting(&outage)),
-        }
+        let awake = self.health.awake(|probe| self.start(probe)).await;
+        awake.map_err(|outage| self.unreachable(outage.trouble()))
     }
 
     /// Sets off a probe if it is time, and does not wait: somebody else is asked meanwhile.
@@ -44,21 +33,14 @@ impl Endpoint {
         // As long as any call: a probe with less would keep a slow upstream out for ever.
         let patience = self.shared.header_timeout;
         let client = self.shared.client.clone();
-        self.shared.tasks.spawn(async move {
-            let outcome = ask(client, url, patience).await;
-            probe.report(Instant::now(), outcome);
-        });
+        self.shared.tasks.spawn(run(probe, client, url, patience));
     }
+}
 
-    fn resting(&self, outage: &Outage) -> FetchError {
-        FetchError::Unreachable {
-            upstream: self.host().clone(),
-            source: Trouble::Resting {
-                reason: outage.reason.clone(),
-                retry_in: outage.until.saturating_duration_since(Instant::now()),
-            },
-        }
-    }
+/// Asks, and reports how it went.
+pub(super) async fn run(probe: Probe, client: Client, url: Url, patience: Duration) {
+    let outcome = ask(client, url, patience).await;
+    probe.report(Instant::now(), outcome);
 }
 
 /// Any answer but a server error will do: without credentials a 401 is what a healthy registry says.

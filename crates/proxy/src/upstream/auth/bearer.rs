@@ -2,6 +2,7 @@
 //!
 //! They belong to one endpoint of one upstream and so to one identity: what another is or asks never brings a token of this one out.
 
+mod known_realm;
 mod realm;
 
 use std::sync::Arc;
@@ -13,12 +14,16 @@ use reqwest::Client;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use self::known_realm::KnownRealm;
 pub(super) use self::realm::Wanted;
 use super::{
-    login::Source,
+    login::{Login, Source},
     slot::{Slot, Standing, Token, TokenError},
 };
 use crate::protocol::host::Host;
+
+/// Realms that are known. A registry names one, hardly ever two.
+const MAX_REALMS: u64 = 100;
 
 /// Repositories whose demands, and scopes whose tokens, are kept.
 const MAX_TOKENS: u64 = 10_000;
@@ -40,6 +45,10 @@ struct Asker {
     client: Client,
     host: Host,
     source: Source,
+    /// By origin.
+    realms: Cache<String, Arc<KnownRealm>>,
+    /// Nobody waits for these at the end: what they find out concerns nobody then.
+    probes: TaskTracker,
 }
 
 impl Bearer {
@@ -49,6 +58,8 @@ impl Bearer {
                 client,
                 host,
                 source,
+                realms: Cache::new(MAX_REALMS),
+                probes: TaskTracker::new(),
             }),
             tokens: Cache::new(MAX_TOKENS),
             demands: Cache::new(MAX_TOKENS),
@@ -123,12 +134,18 @@ impl Asker {
 
     async fn try_ask(&self, wanted: &Wanted) -> Result<Token, TokenError> {
         let login = self.source.login(&self.host).await?;
-        let outcome = wanted.ask(&self.client, login.as_ref()).await;
+        let outcome = self.ask_as(login.as_ref(), wanted).await;
         if let (Err(TokenError::Refused(_)), Some(login)) = (&outcome, &login)
             && let Some(another) = self.source.another(login).await?
         {
-            return wanted.ask(&self.client, Some(&another)).await;
+            return self.ask_as(Some(&another), wanted).await;
         }
         outcome
+    }
+
+    async fn ask_as(&self, login: Option<&Login>, wanted: &Wanted) -> Result<Token, TokenError> {
+        let origin = wanted.realm().origin().ascii_serialization();
+        let realm = self.realms.get_with(origin, || Arc::new(KnownRealm::new()));
+        realm.ask(wanted, &self.client, login, &self.probes).await
     }
 }

@@ -1,6 +1,6 @@
 //! The login of an upstream: what is shown to a registry that wants a password, or to the realm that gives its tokens.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use http::HeaderValue;
 
@@ -15,12 +15,22 @@ use crate::{
 };
 
 /// What proves who we are.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(super) enum Login {
     /// Name and password as `Authorization` has them.
     Basic(HeaderValue),
     /// docker's "identity token": an OAuth 2 refresh token, which only a realm takes.
     IdentityToken(Arc<str>),
+}
+
+/// Keeps the secret to itself.
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Basic(_) => "Basic",
+            Self::IdentityToken(_) => "IdentityToken",
+        })
+    }
 }
 
 /// Where the login comes from. It is read anew each time, so a changed one is used at once.

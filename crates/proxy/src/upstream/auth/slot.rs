@@ -10,6 +10,8 @@ use std::{
 use http::HeaderValue;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
+use crate::upstream::health::Outage;
+
 /// How soon after a forced renewal another one may be forced: where a token so renewed is refused too, the token is not
 /// what is wrong.
 const FORCE_PAUSE: Duration = Duration::from_mins(1);
@@ -30,9 +32,26 @@ pub(super) enum TokenError {
     /// Who gives tokens refused the login it was shown, with this status.
     #[error("the token realm does not take the login")]
     Refused(u16),
+    /// Who gives tokens is asked too often; how long it wants to be left alone.
+    #[error("the token realm is limiting our requests")]
+    Throttled(Duration),
+    /// Who gives tokens does not answer, and is not asked for now.
+    #[error("{}", .0.trouble())]
+    Resting(Outage),
     /// Anything else; a sentence for the log.
     #[error("{0}")]
     Failed(String),
+}
+
+impl TokenError {
+    /// How long it is repeated while there is no token at all; zero where others know better when it is worth asking again.
+    fn holds(&self) -> Duration {
+        match self {
+            Self::Refused(_) | Self::Failed(_) => FAILURE_HOLDS,
+            Self::Throttled(wait) => FAILURE_HOLDS.min(*wait),
+            Self::Resting(_) => Duration::ZERO,
+        }
+    }
 }
 
 /// A token as it is sent, and its life.
@@ -92,16 +111,14 @@ impl Slot {
     pub(super) fn standing(&self) -> Standing {
         let now = Instant::now();
         let state = self.state();
-        let failed_within = |pause| {
-            let failure = state.failure.as_ref();
-            failure.filter(|(at, _)| now.duration_since(*at) < pause)
-        };
         match &state.token {
-            None => match failed_within(FAILURE_HOLDS) {
-                Some((_, error)) => Standing::Failed(error.clone()),
+            None => match state.failed_lately(now, TokenError::holds) {
+                Some(error) => Standing::Failed(error.clone()),
                 None => Standing::Lapsed(None),
             },
-            Some(token) if now < token.renew || failed_within(RENEW_PAUSE).is_some() => {
+            Some(token)
+                if now < token.renew || state.failed_lately(now, |_| RENEW_PAUSE).is_some() =>
+            {
                 Standing::Good(token.header.clone())
             }
             Some(token) if now < token.expires => match Arc::clone(&self.turn).try_lock_owned() {
@@ -143,8 +160,8 @@ impl Slot {
         if self.was_forced(came) {
             return Ok(None);
         }
-        if let Some(error) = self.failed_lately(came) {
-            return Err(error);
+        if let Some(error) = self.state().failed_lately(came, TokenError::holds) {
+            return Err(error.clone());
         }
         let brought = self.settle(turn, fetch).await?;
         // Only now: what was tried in vain, or given up half-way, says nothing of the next token.
@@ -193,16 +210,20 @@ impl Slot {
         state.token.is_some() && state.forced.is_some_and(recently)
     }
 
-    fn failed_lately(&self, now: Instant) -> Option<TokenError> {
-        let state = self.state();
-        let failure = state.failure.as_ref();
-        failure
-            .filter(|(at, _)| now.saturating_duration_since(*at) < FAILURE_HOLDS)
-            .map(|(_, error)| error.clone())
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The last failure, for as long as `holds` says.
+    fn failed_lately(
+        &self,
+        now: Instant,
+        holds: impl FnOnce(&TokenError) -> Duration,
+    ) -> Option<&TokenError> {
+        let (at, error) = self.failure.as_ref()?;
+        (now.saturating_duration_since(*at) < holds(error)).then_some(error)
     }
 }
 

@@ -11,12 +11,8 @@ use url::Url;
 use crate::{
     protocol::host::Host,
     upstream::{
-        auth::{
-            challenge::Demand,
-            login::Login,
-            sensitive,
-            slot::{Token, TokenError},
-        },
+        answer::retry_after,
+        auth::{challenge::Demand, login::Login, sensitive, slot::Token},
         error::Chain,
         redirect,
     },
@@ -32,7 +28,7 @@ const LONGEST_LIFE: Duration = Duration::from_hours(12);
 const LARGEST_ANSWER: usize = 1024 * 1024;
 
 /// How long a realm may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How we are called where a refresh token is turned into an access token.
 const CLIENT_ID: &str = "archway";
@@ -43,6 +39,21 @@ pub(in crate::upstream::auth) struct Wanted {
     realm: Url,
     service: Option<String>,
     scope: Option<String>,
+}
+
+/// Why a realm gave no token.
+#[derive(Debug)]
+pub(super) enum NoToken {
+    /// It refuses us, with this status.
+    Refused(u16),
+    /// It is asked too often; how long it wants to be left alone.
+    Throttled(Option<Duration>),
+    /// It let us wait, or nothing listens there.
+    Outage(String),
+    /// It answered with an error or hung up.
+    Error(String),
+    /// It answered something else than a token.
+    Wrong(String),
 }
 
 #[derive(Deserialize)]
@@ -85,13 +96,18 @@ impl Wanted {
         })
     }
 
+    /// Where it is had; of one origin there is one realm to know about.
+    pub(super) fn realm(&self) -> &Url {
+        &self.realm
+    }
+
     /// Asks the realm: with a password or as nobody by GET, as registries have it since ever, with an identity token by POST
     /// (OAuth 2's `refresh_token` grant), which is the only way for those.
     pub(super) async fn ask(
         &self,
         client: &Client,
         login: Option<&Login>,
-    ) -> Result<Token, TokenError> {
+    ) -> Result<Token, NoToken> {
         let request = match login {
             None => client.get(self.url()),
             Some(Login::Basic(login)) => client
@@ -104,7 +120,7 @@ impl Wanted {
         };
         tokio::time::timeout(PATIENCE, answer(request))
             .await
-            .unwrap_or_else(|_| Err(failed("the token realm did not answer")))
+            .unwrap_or_else(|_| Err(NoToken::Outage("the token realm did not answer".to_owned())))
     }
 
     fn pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
@@ -132,42 +148,47 @@ impl Wanted {
     }
 }
 
-async fn answer(request: RequestBuilder) -> Result<Token, TokenError> {
+async fn answer(request: RequestBuilder) -> Result<Token, NoToken> {
     let request = request.header(header::ACCEPT, "application/json");
     let mut response = request.send().await.map_err(unreachable)?;
-    match response.status() {
-        status if status.is_success() => {}
-        status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST) => {
-            return Err(TokenError::Refused(status.as_u16()));
+    let status = response.status();
+    match status {
+        _ if status.is_success() => read(&body(&mut response).await?),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST => {
+            Err(NoToken::Refused(status.as_u16()))
         }
-        status => {
-            let status = status.as_u16();
-            return Err(failed(format!("the token realm answered {status}")));
+        StatusCode::TOO_MANY_REQUESTS => Err(NoToken::Throttled(retry_after(response.headers()))),
+        _ => {
+            let reason = format!("the token realm answered {}", status.as_u16());
+            Err(if status.is_server_error() {
+                NoToken::Error(reason)
+            } else {
+                NoToken::Wrong(reason)
+            })
         }
     }
-    read(&body(&mut response).await?)
 }
 
-async fn body(response: &mut Response) -> Result<Vec<u8>, TokenError> {
+async fn body(response: &mut Response) -> Result<Vec<u8>, NoToken> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
         if body.len() + chunk.len() > LARGEST_ANSWER {
-            return Err(failed("the token realm's answer is too large"));
+            return Err(wrong("the token realm's answer is too large"));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
-fn read(body: &[u8]) -> Result<Token, TokenError> {
+fn read(body: &[u8]) -> Result<Token, NoToken> {
     let answer: Answer =
-        serde_json::from_slice(body).map_err(|_| failed("the token realm's answer is no token"))?;
+        serde_json::from_slice(body).map_err(|_| wrong("the token realm's answer is no token"))?;
     let token = answer
         .token
         .or(answer.access_token)
         .filter(|token| !token.is_empty());
     let header = token.and_then(|token| sensitive(&format!("Bearer {token}")));
-    let header = header.ok_or_else(|| failed("the token realm's answer holds no token"))?;
+    let header = header.ok_or_else(|| wrong("the token realm's answer holds no token"))?;
     let life = answer
         .expires_in
         .map_or(DEFAULT_LIFE, Duration::from_secs)
@@ -176,16 +197,18 @@ fn read(body: &[u8]) -> Result<Token, TokenError> {
 }
 
 /// A realm's URL may hold what its owner would not have in a log.
-fn unreachable(error: reqwest::Error) -> TokenError {
+fn unreachable(error: reqwest::Error) -> NoToken {
     let error = error.without_url();
-    failed(format!(
-        "the token realm cannot be reached: {}",
-        Chain(&error)
-    ))
+    let reason = format!("the token realm cannot be reached: {}", Chain(&error));
+    if error.is_connect() || error.is_timeout() {
+        NoToken::Outage(reason)
+    } else {
+        NoToken::Error(reason)
+    }
 }
 
-fn failed(reason: impl Into<String>) -> TokenError {
-    TokenError::Failed(reason.into())
+fn wrong(reason: &str) -> NoToken {
+    NoToken::Wrong(reason.to_owned())
 }
 
 #[cfg(test)]

@@ -128,3 +128,13 @@ async fn a_renewal_by_force_that_brought_nothing_can_be_forced_again() {
     let renewed = slot.force(Some(&old), async { Ok(token("new", HOUR)) });
     assert_eq!(renewed.await, Ok(Some(header("new"))));
 }
+
+#[tokio::test]
+async fn a_failure_is_repeated_no_longer_than_the_pause_it_asks_for() {
+    let slot = Slot::default();
+    let pause = TokenError::Throttled(Duration::from_secs(1));
+    let _ = slot.renew(None, async { Err(pause.clone()) }).await;
+    assert!(matches!(slot.standing(), Standing::Failed(error) if error == pause));
+    slot.state().failure.as_mut().unwrap().0 -= Duration::from_secs(1);
+    assert!(matches!(slot.standing(), Standing::Lapsed(None)));
+}
