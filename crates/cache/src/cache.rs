@@ -12,8 +12,7 @@ use std::{
     time::SystemTime,
 };
 
-use bytes::Bytes;
-use manifest_model::{Digest, Manifest, MediaType, Tag};
+use manifest_model::{Digest, Manifest, Tag};
 use tokio::task::spawn_blocking;
 use tracing::{error, warn};
 
@@ -27,6 +26,7 @@ use crate::{
     error::CacheError,
     hot::Hot,
     index::{Index, TagEntry},
+    survey::ManifestFile,
 };
 
 /// Where a cache lives and how much it may take.
@@ -45,15 +45,6 @@ pub struct Options {
     pub max_fills: usize,
     /// How many files are kept open for the next reader; those being read come on top.
     pub max_open_files: usize,
-}
-
-/// A manifest's bytes with the media type its upstream gave it.
-#[derive(Clone, Debug)]
-pub struct StoredManifest {
-    /// Exactly as received.
-    pub bytes: Bytes,
-    /// As received, or as its body says.
-    pub media_type: MediaType,
 }
 
 /// What the cache holds at this moment.
@@ -174,19 +165,19 @@ impl Cache {
     }
 
     /// A stored manifest. The caller checks the link first. One that is damaged is taken out, and no longer stored.
-    pub async fn manifest(&self, digest: &Digest) -> Result<Option<StoredManifest>, CacheError> {
+    pub async fn manifest(&self, digest: &Digest) -> Result<Option<Manifest>, CacheError> {
         let digest = *digest;
-        self.blocking(move |cache| {
-            let Some(found) = cache.peek_manifest(&digest)? else {
-                return Ok(None);
-            };
-            if Digest::of(digest.algorithm(), &found.bytes) != digest {
+        self.blocking(move |cache| match cache.read_manifest(&digest)? {
+            ManifestFile::Whole(manifest) => {
+                cache.used(&digest);
+                Ok(Some(manifest))
+            }
+            ManifestFile::Damaged => {
                 error!(%digest, "a stored manifest is damaged and is taken out");
                 cache.blobs().take_out(&digest)?;
-                return Ok(None);
+                Ok(None)
             }
-            cache.used(&digest);
-            Ok(Some(found))
+            ManifestFile::Absent => Ok(None),
         })
         .await
     }

@@ -39,7 +39,7 @@ mod survey;
 pub use blobs::{
     Blob, BlobStream, Closed, Fill, FillWriter, Follower, HOLD_BACK, Joined, ReadBy, Spans, Wishes,
 };
-pub use cache::{Cache, Options, StoredManifest, Usage};
+pub use cache::{Cache, Options, Usage};
 pub use collect::Collected;
 pub use error::{Bound, CacheError, FillError, ReadError, SourceError};
 pub use index::{Clients, Learned, TagEntry, TagRow};

@@ -3,9 +3,17 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use manifest_model::Digest;
+use manifest_model::{Digest, Manifest};
 
-use crate::{Cache, StoredManifest, TagRow, error::CacheError, sniff};
+use crate::{Cache, TagRow, error::CacheError, sniff};
+
+/// What stands where a manifest is kept.
+pub(crate) enum ManifestFile {
+    Absent,
+    /// Not what its digest says.
+    Damaged,
+    Whole(Manifest),
+}
 
 impl Cache {
     /// Up to `limit` tags, in the order of their keys, behind the key `after`. Blocks no longer than a look-up of each.
@@ -18,14 +26,27 @@ impl Cache {
         self.blobs().disk().size(digest)
     }
 
-    /// Like [`Cache::manifest`], without being noted. A file that is larger than manifests are is none. Blocks.
-    pub fn peek_manifest(&self, digest: &Digest) -> Result<Option<StoredManifest>, CacheError> {
+    /// Like [`Cache::manifest`], without being noted, and what is damaged stays. Blocks.
+    pub fn peek_manifest(&self, digest: &Digest) -> Result<Option<Manifest>, CacheError> {
+        match self.read_manifest(digest)? {
+            ManifestFile::Whole(manifest) => Ok(Some(manifest)),
+            ManifestFile::Absent | ManifestFile::Damaged => Ok(None),
+        }
+    }
+
+    /// Blocks. A file that is larger than manifests are is none.
+    pub(crate) fn read_manifest(&self, digest: &Digest) -> Result<ManifestFile, CacheError> {
         let Some(media_type) = self.index().media_type(digest)? else {
-            return Ok(None);
+            return Ok(ManifestFile::Absent);
         };
-        Ok(self
-            .peek_bytes(digest, sniff::LARGEST_MANIFEST)?
-            .map(|bytes| StoredManifest { bytes, media_type }))
+        let Some(bytes) = self.peek_bytes(digest, sniff::LARGEST_MANIFEST)? else {
+            return Ok(ManifestFile::Absent);
+        };
+        let parsed = Manifest::parse(bytes, Some(&media_type), digest.algorithm());
+        Ok(match parsed {
+            Ok(manifest) if manifest.digest() == *digest => ManifestFile::Whole(manifest),
+            _ => ManifestFile::Damaged,
+        })
     }
 
     /// The whole content of a stored blob that has at most `most` bytes; what a manifest says of its size proves nothing. Blocks.

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use manifest_model::{Digest, Manifest};
+use manifest_model::Digest;
 use moka::sync::Cache as Recent;
 use tracing::debug;
 
@@ -152,13 +152,14 @@ impl Cache {
                 return None;
             }
         };
-        let parsed = Manifest::parse(stored.bytes, Some(&stored.media_type), digest.algorithm());
-        let image = parsed.ok().filter(|manifest| !manifest.is_index());
+        let blobs = if stored.is_index() {
+            Vec::new()
+        } else {
+            stored.links().map(|link| link.digest).collect()
+        };
         Some(Followed {
             manifest: *digest,
-            blobs: image.map_or_else(Vec::new, |image| {
-                image.links().map(|link| link.digest).collect()
-            }),
+            blobs,
             used,
         })
     }

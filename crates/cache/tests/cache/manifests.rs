@@ -35,8 +35,8 @@ async fn a_manifest_comes_back_with_its_bytes_and_its_type() {
     let (cache, _folder) = cache();
     let manifest = stored(&cache, None).await;
     let found = cache.manifest(&manifest.digest()).await.unwrap().unwrap();
-    assert_eq!(found.bytes, manifest.bytes());
-    assert_eq!(found.media_type, *manifest.media_type());
+    assert_eq!(found.bytes(), manifest.bytes());
+    assert_eq!(*found.media_type(), *manifest.media_type());
     assert!(cache.manifest(&digest(b"another")).await.unwrap().is_none());
 }
 
@@ -110,7 +110,7 @@ async fn a_damaged_manifest_is_not_served_and_the_next_store_heals_it() {
     assert!(cache.manifest(&digest).await.unwrap().is_none());
     stored(&cache, None).await;
     let found = cache.manifest(&digest).await.unwrap().unwrap();
-    assert_eq!(found.bytes, manifest.bytes());
+    assert_eq!(found.bytes(), manifest.bytes());
     drop(opened);
 }
 
@@ -125,7 +125,7 @@ async fn a_manifest_whose_damage_nobody_has_read_is_healed_too() {
 
     stored(&cache, None).await;
     let found = cache.manifest(&digest).await.unwrap().unwrap();
-    assert_eq!(found.bytes, manifest.bytes());
+    assert_eq!(found.bytes(), manifest.bytes());
     // Nor is the damaged file kept open for those who ask for it as a blob.
     let blob = cache.stored(&digest).unwrap().unwrap();
     let read = collect(blob.read(0..size, ReadBy::Copy)).await.unwrap();

@@ -78,7 +78,7 @@ async fn a_lost_index_is_built_from_the_files() {
     assert_eq!(cache.usage().bytes, before);
     assert!(cache.stored(&blob).unwrap().is_some());
     let found = cache.manifest(&manifest().digest()).await.unwrap().unwrap();
-    assert_eq!(found.media_type, *manifest().media_type());
+    assert_eq!(*found.media_type(), *manifest().media_type());
     assert!(
         !cache.is_linked(&repo(), &blob),
         "no file says which repository it is from"

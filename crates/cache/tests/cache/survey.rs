@@ -49,7 +49,7 @@ async fn what_is_looked_at_is_not_used() {
     let manifest = tagged(&cache, "a", "v1").await;
     let used = cache.last_used(&manifest.digest()).unwrap();
     let found = cache.peek_manifest(&manifest.digest()).unwrap().unwrap();
-    assert_eq!(found.bytes, manifest.bytes());
+    assert_eq!(found.bytes(), manifest.bytes());
     assert!(cache.peek_size(&manifest.digest()).unwrap().is_some());
     cache.flush_uses().await.unwrap();
     assert_eq!(cache.last_used(&manifest.digest()).unwrap(), used);

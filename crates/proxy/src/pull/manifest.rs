@@ -75,12 +75,8 @@ impl Pull {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<ManifestAnswer, PullError> {
-        match self.stored_manifest(repository, digest).await {
-            Ok(Some(manifest)) => return Ok(ManifestAnswer::new(manifest, Outcome::Hit)),
-            Ok(None) => {}
-            Err(trouble) => {
-                error!(error = %Chain(&trouble), %digest, "a stored manifest cannot be read; asking upstream");
-            }
+        if let Some(hit) = self.hit(repository, digest).await {
+            return Ok(hit);
         }
         let reference = Reference::Digest(*digest);
         let repository = &*self.lender(repository, digest);
@@ -90,6 +86,15 @@ impl Pull {
             move |pull, repository| async move { pull.fetch(&repository, &reference, None).await },
         )
         .await
+    }
+
+    async fn hit(&self, repository: &Repository, digest: &Digest) -> Option<ManifestAnswer> {
+        let stored = self.stored_manifest(repository, digest).await;
+        let stored = stored.unwrap_or_else(|trouble| {
+            error!(error = %Chain(&trouble), %digest, "a stored manifest cannot be read; asking upstream");
+            None
+        });
+        stored.map(|manifest| ManifestAnswer::new(manifest, Outcome::Hit))
     }
 
     async fn by_tag(
@@ -234,12 +239,8 @@ impl Pull {
         digest: &Digest,
         tag: &Tag,
     ) -> Result<ManifestAnswer, PullError> {
-        match self.stored_manifest(repository, digest).await {
-            Ok(Some(manifest)) => return Ok(ManifestAnswer::new(manifest, Outcome::Hit)),
-            Ok(None) => {}
-            Err(trouble) => {
-                error!(error = %Chain(&trouble), %digest, "a stored manifest cannot be read; asking upstream");
-            }
+        if let Some(hit) = self.hit(repository, digest).await {
+            return Ok(hit);
         }
         self.fetch(repository, &Reference::Digest(*digest), Some(tag))
             .await
@@ -320,20 +321,11 @@ impl Pull {
             }
             None => {}
         }
-        let Some(stored) = self.inner.cache.manifest(digest).await? else {
-            return Ok(None);
-        };
-        match Manifest::parse(stored.bytes, Some(&stored.media_type), digest.algorithm()) {
-            Ok(manifest) if manifest.digest() == *digest => {
-                self.inner.manifests.put(&manifest);
-                Ok(Some(manifest))
-            }
-            // Damaged on disk: the upstream has it whole.
-            _ => {
-                error!(%digest, "a stored manifest is damaged; asking upstream");
-                Ok(None)
-            }
+        let stored = self.inner.cache.manifest(digest).await?;
+        if let Some(manifest) = &stored {
+            self.inner.manifests.put(manifest);
         }
+        Ok(stored)
     }
 
     /// Runs `work` unless the same name is being asked for already or is known to be absent.
