@@ -1,6 +1,7 @@
 //! Archway as a running binary against real servers: a file per promise, and the names state the rules.
 
 mod admin;
+mod aws_endpoints;
 mod aws_identity;
 mod cache_cli;
 mod canaries;

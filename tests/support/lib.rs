@@ -10,6 +10,7 @@ pub mod aws;
 pub mod client;
 pub mod dead_end;
 pub mod faults;
+pub mod forward_proxy;
 pub mod images;
 pub mod proxy;
 pub mod registry;

@@ -11,8 +11,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-pub use ecr::EcrHost;
 pub(crate) use ecr::every_ecr_host;
+pub use ecr::{EcrHost, EcrVariant};
 pub use pattern::{HostPattern, HostPatternError};
 
 /// The longest name DNS allows.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::{Auth, Config, EcrAuth, EcrPublicAuth, LogFormat, Resolve};
-use crate::protocol::host::Host;
+use crate::protocol::host::{EcrVariant, Host};
 
 fn parse(text: &str) -> Config {
     Config::parse("archway.toml", text).unwrap()
@@ -157,6 +157,7 @@ fn who_archway_is_follows_from_the_host_unless_it_is_said() {
         Some(Auth::Ecr(EcrAuth {
             endpoint,
             region: region.to_owned(),
+            variant: EcrVariant::default(),
             role: None,
         }))
     };

@@ -5,7 +5,7 @@ mod raw;
 use serde_spanned::Spanned;
 use url::Url;
 
-use crate::protocol::host::{Host, HostPattern};
+use crate::protocol::host::{EcrVariant, Host, HostPattern};
 
 use super::endpoint;
 use crate::config::error::{Problem, Problems};
@@ -40,6 +40,8 @@ pub struct EcrAuth {
     pub endpoint: Option<Url>,
     /// The region whose API gives the token.
     pub region: String,
+    /// Which of the region's APIs that is.
+    pub variant: EcrVariant,
     /// Who to become before asking.
     pub role: Option<Role>,
 }
@@ -86,12 +88,15 @@ pub(super) enum AuthSetting {
 impl AuthSetting {
     /// Who Archway is towards `host`; `None` when the setting has no meaning for it, as ECR without a region.
     pub(super) fn for_host(&self, host: &Host) -> Option<Auth> {
-        let ecr_region = || host.ecr().map(|ecr| ecr.region);
+        let ecr = host.ecr();
+        let variant = ecr.as_ref().map(|ecr| ecr.variant).unwrap_or_default();
+        let ecr_region = ecr.map(|ecr| ecr.region);
         Some(match self {
-            AuthSetting::Inferred => match ecr_region() {
+            AuthSetting::Inferred => match ecr_region {
                 Some(region) => Auth::Ecr(EcrAuth {
                     endpoint: None,
                     region,
+                    variant,
                     role: None,
                 }),
                 None => Auth::Anonymous,
@@ -101,14 +106,12 @@ impl AuthSetting {
                 endpoint,
                 region,
                 role,
-            } => {
-                let region = region.clone().or_else(ecr_region)?;
-                Auth::Ecr(EcrAuth {
-                    endpoint: endpoint.clone(),
-                    region,
-                    role: role.clone(),
-                })
-            }
+            } => Auth::Ecr(EcrAuth {
+                endpoint: endpoint.clone(),
+                region: region.clone().or(ecr_region)?,
+                variant,
+                role: role.clone(),
+            }),
             AuthSetting::EcrPublic(auth) => Auth::EcrPublic(auth.clone()),
             AuthSetting::DockerConfig => Auth::DockerConfig,
             AuthSetting::Password { username, password } => Auth::Password {

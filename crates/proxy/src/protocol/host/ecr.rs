@@ -29,6 +29,13 @@ pub struct EcrHost {
     pub region: String,
     /// The partition's domain, for example `amazonaws.com.cn`.
     pub suffix: &'static str,
+    /// Which of the registry's names this is.
+    pub variant: EcrVariant,
+}
+
+/// What sets one name of a registry apart from another; its API has the same ones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct EcrVariant {
     /// Whether this is the FIPS 140 endpoint.
     pub fips: bool,
     /// Whether this is the name that has IPv6 addresses too.
@@ -64,8 +71,7 @@ impl EcrHost {
             account: account.into(),
             region: region.into(),
             suffix,
-            fips,
-            dual_stack,
+            variant: EcrVariant { fips, dual_stack },
         })
     }
 }

@@ -114,11 +114,15 @@ fn ecr_hosts_of_every_partition_are_recognised() {
             ("123456789012", region)
         );
         assert_eq!(
-            (ecr.suffix, ecr.fips),
+            (ecr.suffix, ecr.variant.fips),
             (suffix, service.ends_with("-fips")),
             "{host}"
         );
-        assert_eq!(ecr.dual_stack, service.starts_with("dkr-ecr"), "{host}");
+        assert_eq!(
+            ecr.variant.dual_stack,
+            service.starts_with("dkr-ecr"),
+            "{host}"
+        );
         assert!(
             every_ecr_host().any(|pattern| pattern.matches(&host)),
             "{host}"

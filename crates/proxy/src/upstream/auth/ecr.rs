@@ -18,7 +18,10 @@ use tracing::{info, warn};
 use self::api::Api;
 pub(crate) use self::images::{Place, Pushed, Unsaid};
 use super::slot::{Slot, Standing, Token, TokenError, Turn};
-use crate::config::{EcrAuth, EcrPublicAuth, Role};
+use crate::{
+    config::{EcrAuth, EcrPublicAuth, Role},
+    protocol::host::EcrVariant,
+};
 
 /// How long the API, and the chain of credentials behind it, may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -41,7 +44,7 @@ pub(in crate::upstream) struct EcrKey {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Service {
     /// Every private registry of a region.
-    Private { region: String },
+    Private { region: String, variant: EcrVariant },
     /// ECR Public, whose API is in one region alone.
     Public,
 }
@@ -51,6 +54,7 @@ impl EcrKey {
         Self {
             service: Service::Private {
                 region: auth.region.clone(),
+                variant: auth.variant,
             },
             endpoint: auth.endpoint.as_ref().map(|url| url.as_str().to_owned()),
             role: auth.role.clone(),
@@ -67,7 +71,7 @@ impl EcrKey {
 
     fn region(&self) -> &str {
         match &self.service {
-            Service::Private { region } => region,
+            Service::Private { region, .. } => region,
             Service::Public => "us-east-1",
         }
     }
@@ -191,6 +195,7 @@ mod tests {
         EcrKey::of(&EcrAuth {
             endpoint: None,
             region: region.to_owned(),
+            variant: EcrVariant::default(),
             role: role.map(|arn| Role {
                 arn: arn.to_owned(),
                 external_id: None,

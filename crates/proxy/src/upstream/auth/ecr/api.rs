@@ -117,7 +117,7 @@ impl Api {
 impl fmt::Display for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.key.service {
-            Service::Private { region } => write!(f, "ecr:GetAuthorizationToken in {region}"),
+            Service::Private { region, .. } => write!(f, "ecr:GetAuthorizationToken in {region}"),
             Service::Public => f.write_str("ecr-public:GetAuthorizationToken"),
         }?;
         match &self.key.role {
@@ -141,10 +141,18 @@ impl Granted {
 async fn client(key: &EcrKey) -> Client {
     let shared: SdkConfig = chain::config(key.region(), key.role.as_ref()).await;
     match key.service {
-        Service::Private { .. } => {
+        Service::Private { variant, .. } => {
             let mut config = aws_sdk_ecr::config::Builder::from(&shared);
             if let Some(endpoint) = &key.endpoint {
                 config = config.endpoint_url(endpoint);
+            } else {
+                // Where the name says nothing the environment may (`AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT`).
+                if variant.fips {
+                    config = config.use_fips(true);
+                }
+                if variant.dual_stack {
+                    config = config.use_dual_stack(true);
+                }
             }
             Client::Private(aws_sdk_ecr::Client::from_conf(config.build()))
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_config::{
     BehaviorVersion, Region, SdkConfig,
+    default_provider::{use_dual_stack::use_dual_stack_provider, use_fips::use_fips_provider},
     ecs::EcsCredentialsProvider,
     environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider},
     imds,
@@ -49,7 +50,7 @@ pub(super) async fn config(region: &str, role: Option<&Role>) -> SdkConfig {
     let region = Region::new(region.to_owned());
     let ours = EnvironmentVariableRegionProvider::new().region().await;
     let home = home(ours, &region);
-    let chain = SharedCredentialsProvider::new(Chain::new(&home));
+    let chain = SharedCredentialsProvider::new(Chain::new(&provider_config(&home).await));
     let timeouts = TimeoutConfig::builder()
         .operation_attempt_timeout(ATTEMPT)
         .build();
@@ -83,6 +84,18 @@ fn home(ours: Option<Region>, registrys: &Region) -> Region {
         .unwrap_or_else(|| registrys.clone())
 }
 
+/// How the parts of the chain ask STS in `region`: at the kind of endpoint that the environment or the profile wants.
+async fn provider_config(region: &Region) -> ProviderConfig {
+    let config = ProviderConfig::without_region();
+    let fips = use_fips_provider(&config).await;
+    let dual_stack = use_dual_stack_provider(&config).await;
+    config
+        .with_region(Some(region.clone()))
+        .with_use_fips(fips)
+        .with_use_dual_stack(dual_stack)
+        .with_retry_config(RetryConfig::standard().with_max_attempts(2))
+}
+
 /// What the names of a partition's regions begin with.
 const PARTITIONS: [&str; 7] = [
     "cn-", "us-gov-", "eusc-", "us-iso-", "us-isob-", "eu-isoe-", "us-isof-",
@@ -111,21 +124,18 @@ struct Part {
 const INSTANCE: &str = "instance metadata (IMDSv2)";
 
 impl Chain {
-    fn new(region: &Region) -> Self {
-        let config = ProviderConfig::without_region()
-            .with_region(Some(region.clone()))
-            .with_retry_config(RetryConfig::standard().with_max_attempts(2));
+    fn new(config: &ProviderConfig) -> Self {
         let metadata = imds::Client::builder()
-            .configure(&config)
+            .configure(config)
             .max_attempts(2)
             .connect_timeout(METADATA_PATIENCE)
             .read_timeout(METADATA_PATIENCE)
             .build();
-        let profile = ProfileFileCredentialsProvider::builder().configure(&config);
-        let web_identity = WebIdentityTokenCredentialsProvider::builder().configure(&config);
-        let container = EcsCredentialsProvider::builder().configure(&config);
+        let profile = ProfileFileCredentialsProvider::builder().configure(config);
+        let web_identity = WebIdentityTokenCredentialsProvider::builder().configure(config);
+        let container = EcsCredentialsProvider::builder().configure(config);
         let instance = ImdsCredentialsProvider::builder()
-            .configure(&config)
+            .configure(config)
             .imds_client(metadata);
         let parts = vec![
             Part::new("environment", EnvironmentVariableCredentialsProvider::new()),
