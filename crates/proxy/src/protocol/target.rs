@@ -9,8 +9,7 @@
 //!                     /v2/[platform/P/][HOST/]NAME/...
 //! ```
 //!
-//! Repositories are called `platform/...` too. So after `/v2/` it is a hint only where it can hardly be a name: see
-//! [`inner_platform`].
+//! Repositories are called `platform/...` too: after `/v2/` it is a hint only where it can hardly be a name.
 
 use manifest_model::{Digest, ParseError, Platform, Reference, RepoName};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use cache::FillError;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use manifest_model::{Platform, Word};
 use serde_json::{Value, json};
 
@@ -75,10 +75,9 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, Code::NameUnknown, message)
     }
 
-    /// The same error with one more header, where there is a value for it.
-    pub(super) fn with(mut self, name: HeaderName, value: Option<&HeaderValue>) -> Self {
-        self.headers
-            .extend(value.map(|value| (name, value.clone())));
+    /// The same error with these headers too.
+    pub(super) fn with(mut self, headers: HeaderMap) -> Self {
+        self.headers.extend(headers);
         self
     }
 

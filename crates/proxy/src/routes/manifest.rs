@@ -36,10 +36,8 @@ pub(super) async fn answer(
     let tag_writes = service.pull.cache().tag_writes();
     let answer = service.pull.manifest(repository, reference).await?;
     account.outcome = Some(answer.outcome);
-    let (mode, takes_index) = (
-        repository.upstream().config().resolve_of(repository.name()),
-        accept::takes_index(request),
-    );
+    let mode = repository.upstream().config().resolve_of(repository.name());
+    let takes_index = accept::takes_index(request);
     let substitution = match reference {
         // A digest is a digest: only a tag may be answered by a child. What refers to a manifest is for no machine.
         Reference::Tag(tag) if answer.manifest.is_index() && !tag.is_of_referrers() => {
@@ -60,13 +58,13 @@ pub(super) async fn answer(
         substitution: chosen,
         is_child: !matches!(&served, Ok(served) if served.substituted.is_none()),
     };
-    let explanation = explain::is_wanted(request).then(|| case.explain());
-    let vary = vary(reference, &answer.manifest, mode);
-    let served = served.map_err(|error| {
-        ApiError::from(error)
-            .with(headers::ARCHWAY_EXPLAIN, explanation.as_ref())
-            .with(header::VARY, vary.as_ref())
-    })?;
+    // What an error says as well.
+    let mut about = vary(reference, &answer.manifest, mode);
+    let is_explained = explain::is_wanted(request);
+    if is_explained {
+        about.insert(headers::ARCHWAY_EXPLAIN, case.explain());
+    }
+    let served = served.map_err(|error| ApiError::from(error).with(about.clone()))?;
     if let Some((chosen, _)) = &served.substituted {
         account.platform = Some(chosen.platform.to_string());
         account.platform_source = Some(chosen.source.as_str());
@@ -79,14 +77,8 @@ pub(super) async fn answer(
         whole(&served.manifest)
     };
     describe(&mut response, &answer, &served, context);
-    response
-        .headers_mut()
-        .extend(vary.map(|vary| (header::VARY, vary)));
-    if let Some(explanation) = explanation {
-        response
-            .headers_mut()
-            .insert(headers::ARCHWAY_EXPLAIN, explanation);
-    } else if answer.outcome == Outcome::Hit {
+    response.headers_mut().extend(about);
+    if !is_explained && answer.outcome == Outcome::Hit {
         allow_again(
             &mut response,
             &served.manifest,
@@ -153,12 +145,15 @@ fn default_platform<'a>(service: &'a Service, repository: &'a Repository) -> &'a
 
 /// What of a request decides how a tag that is an index is answered, whether by a child or not: a cache between us and the client
 /// would hand one client's answer to another.
-fn vary(reference: &Reference, manifest: &Manifest, mode: Resolve) -> Option<HeaderValue> {
-    let is_decided = matches!(reference, Reference::Tag(_)) && manifest.is_index();
-    is_decided.then_some(HeaderValue::from_static(match mode {
+fn vary(reference: &Reference, manifest: &Manifest, mode: Resolve) -> HeaderMap {
+    if !matches!(reference, Reference::Tag(_)) || !manifest.is_index() {
+        return HeaderMap::new();
+    }
+    let value = HeaderValue::from_static(match mode {
         Resolve::Always => "Accept, Archway-Platform, User-Agent",
         Resolve::Needed | Resolve::Explicit => "Accept, Archway-Platform",
-    }))
+    });
+    HeaderMap::from_iter([(header::VARY, value)])
 }
 
 /// The child that answers for an index, else the manifest itself. An index that is for no platform, as one of artifacts, goes
