@@ -1,10 +1,18 @@
-//! Where Archway goes to become somebody at AWS: to the API that goes with the registry's name. A forward proxy tells where it
-//! would have gone.
+//! Where Archway goes to become somebody at AWS: to the API that goes with the registry's name, and to no proxy for what is on
+//! this machine. A forward proxy tells where it would have gone.
 
-use integration_tests::aws::ECR_HOST;
+use integration_tests::auth::{Auth, EcrToken, Expired};
+use integration_tests::aws::identity::{Identity, Key};
+use integration_tests::aws::{ECR_HOST, EcrApi};
 use integration_tests::forward_proxy::ForwardProxy;
 use integration_tests::proxy::Setup;
 use integration_tests::registry::FakeRegistry;
+
+const KEY: Key = Key {
+    id: "ASIAGIVENKEY00000000",
+    secret: "given-secret-that-must-stay-home",
+    session: "given-session-token",
+};
 
 /// A tunnel to `host` was asked for, and none to any other.
 #[track_caller]
@@ -76,5 +84,37 @@ async fn sts_is_asked_where_the_environment_wants_it() {
             .await
             .expect(502);
         asked_for(&proxy, sts);
+    }
+}
+
+#[tokio::test]
+async fn who_hands_out_identities_on_this_machine_is_asked_without_a_proxy() {
+    let agent = Identity::pod("a-pods-token", KEY).await;
+    let metadata = Identity::instance(KEY).await;
+    // By name, since the doubles at 127.0.0.1 are to be reached without the proxy in any case.
+    let by_name = |url: String| url.replace("127.0.0.1", "localhost");
+    for (key, value) in [
+        (
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            format!("{}/v1/credentials", by_name(agent.url())),
+        ),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", by_name(metadata.url())),
+    ] {
+        let token = EcrToken::new(Expired::Forbidden);
+        let (registry, _) = FakeRegistry::with_app_for(Auth::Ecr(token.clone())).await;
+        let api = EcrApi::start(token).await;
+        api.expect_key(KEY.id);
+        let proxy = ForwardProxy::start().await;
+        let archway = Setup::in_front_of_as(ECR_HOST, &registry, &api.auth(""))
+            .env("AWS_CONTAINER_AUTHORIZATION_TOKEN", "a-pods-token")
+            .env("AWS_EC2_METADATA_DISABLED", "false")
+            .env(key, value)
+            .env("HTTP_PROXY", proxy.url())
+            .env("http_proxy", proxy.url())
+            .env("NO_PROXY", "127.0.0.1")
+            .start()
+            .await;
+        archway.client().pull("team/app", "v1").await;
+        assert!(proxy.log().all().is_empty(), "{:?}", proxy.log().all());
     }
 }

@@ -23,7 +23,11 @@ use aws_config::{
 use aws_credential_types::provider::{
     self, ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future,
 };
-use aws_sdk_ecr::config::IdentityCache;
+use aws_sdk_ecr::config::{IdentityCache, SharedHttpClient};
+use aws_smithy_http_client::{
+    Builder as HttpClient,
+    tls::{self, rustls_provider::CryptoMode},
+};
 
 use crate::{config::Role, upstream::error::Chain as Causes};
 
@@ -96,6 +100,14 @@ async fn provider_config(region: &Region) -> ProviderConfig {
         .with_retry_config(RetryConfig::standard().with_max_attempts(2))
 }
 
+/// A client for what hands out identities on this machine. It uses no proxy, whatever the environment says: a proxy cannot reach
+/// these addresses, and is not to see the token that goes there.
+fn direct() -> SharedHttpClient {
+    HttpClient::new()
+        .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
+        .build_https()
+}
+
 /// What the names of a partition's regions begin with.
 const PARTITIONS: [&str; 7] = [
     "cn-", "us-gov-", "eusc-", "us-iso-", "us-isob-", "eu-isoe-", "us-isof-",
@@ -125,17 +137,18 @@ const INSTANCE: &str = "instance metadata (IMDSv2)";
 
 impl Chain {
     fn new(config: &ProviderConfig) -> Self {
+        let nearby = config.clone().with_http_client(direct());
         let metadata = imds::Client::builder()
-            .configure(config)
+            .configure(&nearby)
             .max_attempts(2)
             .connect_timeout(METADATA_PATIENCE)
             .read_timeout(METADATA_PATIENCE)
             .build();
         let profile = ProfileFileCredentialsProvider::builder().configure(config);
         let web_identity = WebIdentityTokenCredentialsProvider::builder().configure(config);
-        let container = EcsCredentialsProvider::builder().configure(config);
+        let container = EcsCredentialsProvider::builder().configure(&nearby);
         let instance = ImdsCredentialsProvider::builder()
-            .configure(config)
+            .configure(&nearby)
             .imds_client(metadata);
         let parts = vec![
             Part::new("environment", EnvironmentVariableCredentialsProvider::new()),
