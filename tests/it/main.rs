@@ -12,6 +12,7 @@ mod connections;
 mod crash_rounds;
 mod credentials;
 mod data_plane;
+mod descriptors;
 mod discovery;
 mod disk_full;
 mod docker_login;

@@ -40,6 +40,8 @@ pub(crate) struct Place {
     environment: Vec<(String, String)>,
     /// How many listeners its config has, the admin one included.
     listeners: usize,
+    /// What the shell's `ulimit` is told before the binary takes its place.
+    limit: Option<&'static str>,
 }
 
 struct Listener {
@@ -54,7 +56,13 @@ impl Place {
             folder: Arc::new(folder),
             environment,
             listeners,
+            limit: None,
         }
+    }
+
+    pub(crate) fn with_limit(mut self, limit: Option<&'static str>) -> Self {
+        self.limit = limit;
+        self
     }
 
     pub(crate) fn config(&self) -> PathBuf {
@@ -66,7 +74,15 @@ impl Place {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = match self.limit {
+            None => Command::new(binary()),
+            Some(limit) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\"")]);
+                shell.arg(binary());
+                shell
+            }
+        };
         command
             .args(arguments)
             .env_clear()

@@ -105,7 +105,7 @@ impl Blobs {
         if let Some((file, size)) = state.open.get(digest) {
             return Ok(Some(Blob::new(file, size)));
         }
-        let Some((file, size)) = self.find(digest, known)? else {
+        let Some((file, size)) = self.find(&mut state.open, digest, known)? else {
             return Ok(None);
         };
         let file = Arc::new(OpenFile::new(*digest, file, Some(size), self));
@@ -113,13 +113,19 @@ impl Blobs {
         Ok(Some(Blob::new(file, size)))
     }
 
-    /// A stored file of the size the index knows; one of another size has been damaged, and is taken out.
+    /// A stored file of the size the index knows; one of another size has been damaged, and is taken out. Where the process may
+    /// open no more files, those nobody reads make way.
     fn find(
         &self,
+        open: &mut OpenFiles,
         digest: &Digest,
         known: impl FnOnce() -> Option<u64>,
     ) -> Result<Option<(File, u64)>, CacheError> {
-        let Some((file, size)) = self.disk.find(digest)? else {
+        let found = match self.disk.find(digest) {
+            Err(error) if error.is_out_of_files() && open.close_idle() => self.disk.find(digest),
+            found => found,
+        };
+        let Some((file, size)) = found? else {
             return Ok(None);
         };
         match known() {

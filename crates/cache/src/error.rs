@@ -3,6 +3,7 @@
 use std::{error::Error, fmt, io, path::PathBuf, sync::Arc};
 
 use manifest_model::Digest;
+use rustix::io::Errno;
 
 /// The cache itself is in trouble: its directory or its index. Never a reason to say "not found".
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +82,19 @@ impl CacheError {
             path,
             source,
         }
+    }
+}
+
+impl CacheError {
+    /// Whether the process, or the whole machine, may open no more files.
+    pub(crate) fn is_out_of_files(&self) -> bool {
+        let Self::Io { source, .. } = self else {
+            return false;
+        };
+        let code = source.raw_os_error();
+        [Errno::MFILE, Errno::NFILE]
+            .iter()
+            .any(|errno| code == Some(errno.raw_os_error()))
     }
 }
 

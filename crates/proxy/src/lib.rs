@@ -9,6 +9,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod crypto;
+pub mod descriptors;
 pub mod doctor;
 pub mod hints;
 pub mod inventory;

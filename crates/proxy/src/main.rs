@@ -8,6 +8,7 @@ use proxy::{
     cli::{Answer, Cli, Command, ImageCommand},
     config::Config,
     crypto,
+    descriptors,
     doctor::{DoctorCommand, Upstreams},
     telemetry,
     upstream::Chain,
@@ -57,9 +58,10 @@ fn ask(command: &ImageCommand) -> ExitCode {
     }
 }
 
-fn serve(config: Config) -> ExitCode {
+fn serve(mut config: Config) -> ExitCode {
     telemetry::init(&config.log);
     crypto::install();
+    descriptors::fit(&mut config);
     let run = || -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()

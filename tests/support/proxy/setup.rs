@@ -21,6 +21,7 @@ pub struct Setup {
     tables: String,
     level: Option<&'static str>,
     environment: Vec<(String, String)>,
+    limit: Option<&'static str>,
 }
 
 impl Setup {
@@ -121,6 +122,13 @@ impl Setup {
         self
     }
 
+    /// A limit the process starts with, as the shell's `ulimit` takes it: `-Sn 128`.
+    #[must_use]
+    pub fn limit(mut self, limit: &'static str) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
     /// The process finds the AWS credentials of [`aws::environment`] in its environment.
     #[must_use]
     pub fn aws_credentials(self) -> Self {
@@ -147,7 +155,7 @@ impl Setup {
 
     fn place(&self) -> Place {
         let listeners = self.listeners.len().max(1) + 1;
-        let place = Place::new(self.environment.clone(), listeners);
+        let place = Place::new(self.environment.clone(), listeners).with_limit(self.limit);
         std::fs::write(place.config(), self.text(&place)).expect("a writable folder");
         place
     }

@@ -72,6 +72,16 @@ impl OpenFiles {
         }
     }
 
+    /// Closes all files that nobody reads. The answer says whether there was one.
+    pub(super) fn close_idle(&mut self) -> bool {
+        let idle = self.files.iter().filter(|(_, entry)| !entry.is_in_use());
+        let idle: Vec<_> = idle.map(|(digest, _)| *digest).collect();
+        for digest in &idle {
+            self.files.pop(digest);
+        }
+        !idle.is_empty()
+    }
+
     /// Closes the file of `digest`, unless somebody reads it: then the answer is false.
     pub(super) fn close(&mut self, digest: &Digest) -> bool {
         if self.files.peek(digest).is_some_and(Entry::is_in_use) {
