@@ -176,11 +176,8 @@ async fn a_role_that_is_refused_is_named_in_the_error() {
         .manifest("team/app", "v1")
         .await
         .expect(502);
-    let log = archway.log().text();
-    assert!(
-        log.contains(ROLE) && log.contains("sts:AssumeRole"),
-        "{log}"
-    );
+    archway.log().says(ROLE).await;
+    archway.log().says("sts:AssumeRole").await;
 }
 
 #[tokio::test]

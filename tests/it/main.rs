@@ -29,6 +29,7 @@ mod index_properties;
 mod integrity;
 mod inventory;
 mod isolation;
+mod log;
 mod negotiation;
 mod outages;
 mod parallel;

@@ -141,11 +141,13 @@ async fn what_is_no_handshake_ends_and_harms_nobody() {
         raw::exchange(site.archway.address(), junk).await;
     }
     site.counts("failed").await;
-    let events = site.archway.log().events();
-    let said = events
-        .iter()
-        .find(|event| event["message"] == "no TLS connection");
-    assert_eq!(said.expect("a line")["level"], "DEBUG");
+    let level = eventually("it is in the log", async || {
+        let mut events = site.archway.log().events().into_iter();
+        let said = events.find(|event| event["message"] == "no TLS connection");
+        said.map(|said| said["level"].clone())
+    })
+    .await;
+    assert_eq!(level, "DEBUG");
     site.client(RECENT).pull("team/app", "v1").await;
 }
 

@@ -54,9 +54,6 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
-    /// The thread that writes the access log could not be started.
-    #[error("cannot start the access log")]
-    Log(#[source] io::Error),
     /// Signals could not be watched.
     #[error("cannot watch for signals")]
     Signals(#[source] io::Error),
@@ -71,12 +68,11 @@ pub struct App {
     server: Server,
     bound: Vec<Bound>,
     stop: CancellationToken,
-    lines: Option<Lines>,
 }
 
 impl App {
-    /// Opens the cache and binds the listeners. No upstream is contacted.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    /// Opens the cache and binds the listeners. No upstream is contacted. Lines of the access log go to `lines`.
+    pub async fn start(config: Config, lines: Lines) -> Result<Self, StartError> {
         let config = Arc::new(config);
         let options = Options {
             path: config.cache.path.clone(),
@@ -87,7 +83,9 @@ impl App {
             max_open_files: config.cache.max_open_files,
         };
         let cache = Cache::open(&options)?;
-        let metrics = Arc::new(Metrics::default());
+        let mut metrics = Metrics::default();
+        metrics.watch(&lines);
+        let metrics = Arc::new(metrics);
         let pull = Pull::new(
             cache,
             Registry::new(config.upstreams.clone(), metrics.upstream.clone()),
@@ -99,10 +97,10 @@ impl App {
             config: Arc::clone(&config),
             pull: pull.clone(),
         };
-        let lines = access_lines(&config, &metrics)?;
         let observer = Observer {
             metrics: Arc::clone(&metrics),
-            lines: lines.clone(),
+            // For people they are log events like all others.
+            lines: (!telemetry::is_human(&config.log)).then_some(lines),
         };
         let router = routes::router(service, observer);
         let ready = Arc::new(AtomicBool::new(true));
@@ -132,14 +130,12 @@ impl App {
             server,
             bound,
             stop,
-            lines,
         })
     }
 
     /// Serves until SIGTERM or SIGINT, then: not ready, no new connections, running requests and downloads to their end within
-    /// the grace period. The rest is cut when the runtime is dropped; the lines of those clients are in the access log from then
-    /// on, and it is returned to be flushed, where there is one.
-    pub async fn run(self) -> Result<Option<Lines>, StartError> {
+    /// the grace period. The rest is cut when the runtime ends; the lines of those clients are in the log from then on.
+    pub async fn run(self) -> Result<(), StartError> {
         let Self {
             config,
             pull,
@@ -147,7 +143,6 @@ impl App {
             server,
             bound,
             stop,
-            lines,
         } = self;
         let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
@@ -181,9 +176,9 @@ impl App {
                 _ = collect.tick() => pull.collect(),
             }
         }
-        info!(grace = ?config.server.shutdown_grace, "shutting down");
         ready.store(false, Ordering::Relaxed);
         stop.cancel();
+        info!(grace = ?config.server.shutdown_grace, "shutting down");
         let deadline = Instant::now() + config.server.shutdown_grace;
         let drained = async { while listeners.join_next().await.is_some() {} };
         if tokio::time::timeout(config.server.shutdown_grace, drained)
@@ -195,7 +190,7 @@ impl App {
         pull.drain(deadline.saturating_duration_since(Instant::now()))
             .await;
         info!("stopped");
-        Ok(lines)
+        Ok(())
     }
 }
 
@@ -207,15 +202,4 @@ async fn tidy(cache: &Cache) {
     if let Err(error) = cache.trim().await {
         warn!(error = %Chain(&error), "the cache could not be brought under its size");
     }
-}
-
-/// Where access lines go, if they are not log events like all others.
-fn access_lines(config: &Config, metrics: &Metrics) -> Result<Option<Lines>, StartError> {
-    if telemetry::is_human(&config.log) {
-        return Ok(None);
-    }
-    let dropped = metrics.access_lines_dropped.clone();
-    Lines::to(io::stderr(), dropped)
-        .map(Some)
-        .map_err(StartError::Log)
 }

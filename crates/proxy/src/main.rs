@@ -10,11 +10,11 @@ use proxy::{
     crypto,
     descriptors,
     doctor::{DoctorCommand, Upstreams},
-    telemetry,
+    telemetry::{self, lines::Lines},
     upstream::Chain,
 };
 
-/// How long the last lines of the access log may take.
+/// How long the last lines of the log may take: a reader that stands still must not keep the process.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Threads for what blocks, beside the one that each running download holds to its end: as many as tokio has by default.
@@ -59,27 +59,30 @@ fn ask(command: &ImageCommand) -> ExitCode {
 }
 
 fn serve(mut config: Config) -> ExitCode {
-    telemetry::init(&config.log);
-    crypto::install();
-    descriptors::fit(&mut config);
-    let run = || -> anyhow::Result<()> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .max_blocking_threads(BLOCKING_THREADS + config.cache.max_fills)
-            .build()?;
-        let lines = runtime.block_on(async { App::start(config).await?.run().await })?;
-        // Clients that are still reading are cut here, and have a line each.
-        drop(runtime);
-        if let Some(lines) = lines {
-            lines.flush(LAST_LINES);
-        }
-        Ok(())
+    let lines = match telemetry::init(&config.log) {
+        Ok(lines) => lines,
+        Err(error) => return Answer::failed(&format_args!("cannot start the log: {error}")).deliver(),
     };
-    match run() {
+    descriptors::fit(&mut config);
+    crypto::install();
+    let code = match run(config, lines.clone()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = %Chain(error.as_ref()), "archway cannot run");
             ExitCode::FAILURE
         }
-    }
+    };
+    lines.flush(LAST_LINES);
+    code
+}
+
+fn run(config: Config, lines: Lines) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS + config.cache.max_fills)
+        .build()?;
+    runtime.block_on(async { App::start(config, lines).await?.run().await })?;
+    // Clients that are still reading are cut here, and have a line each.
+    drop(runtime);
+    Ok(())
 }

@@ -15,6 +15,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+use self::lines::Lines;
 use crate::config::{Log, LogFormat};
 
 /// What these log below `info` are whole requests and answers, our tokens among them. A target begins with one of these.
@@ -29,28 +30,27 @@ pub(crate) fn is_human(log: &Log) -> bool {
     }
 }
 
-/// Sends log events to standard error in the configured format. To be called once, by the binary.
-pub fn init(log: &Log) {
+/// Sends log events to standard error in the configured format. To be called once, by the binary, which hands the lines on to
+/// those that write their own and flushes them at its end.
+pub fn init(log: &Log) -> io::Result<Lines> {
+    let lines = Lines::to(io::stderr())?;
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let filter = if log.access {
         filter
     } else {
         filter.add_directive("access=off".parse().expect("a valid directive"))
     };
-    let human = is_human(log);
     let registry = tracing_subscriber::registry().with(filter);
-    if human {
-        let layer = tracing_subscriber::fmt::layer()
-            .with_writer(io::stderr)
-            .with_ansi(io::stderr().is_terminal());
+    let out = lines.clone();
+    let layer = tracing_subscriber::fmt::layer().with_writer(move || out.clone());
+    if is_human(log) {
+        let layer = layer.with_ansi(io::stderr().is_terminal());
         registry.with(layer.with_filter(discreet())).init();
     } else {
-        let layer = tracing_subscriber::fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_writer(io::stderr);
+        let layer = layer.json().flatten_event(true);
         registry.with(layer.with_filter(discreet())).init();
     }
+    Ok(lines)
 }
 
 /// Keeps the talkative to `info`, whatever level was asked for, by a target of its own too.

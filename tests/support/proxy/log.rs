@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -12,19 +13,28 @@ use crate::wait::eventually;
 #[derive(Clone, Default)]
 pub struct Log {
     lines: Arc<Mutex<Vec<String>>>,
+    stalled: Arc<AtomicBool>,
 }
 
 impl Log {
     /// Reads `source` to its end, on a thread of its own.
     pub(crate) fn follow(source: impl Read + Send + 'static) -> Self {
         let log = Self::default();
-        let lines = Arc::clone(&log.lines);
+        let (lines, stalled) = (Arc::clone(&log.lines), Arc::clone(&log.stalled));
         std::thread::spawn(move || {
             for line in BufReader::new(source).lines().map_while(Result::ok) {
+                while stalled.load(Ordering::Relaxed) {
+                    std::thread::park();
+                }
                 lines.lock().expect("no panic under it").push(line);
             }
         });
         log
+    }
+
+    /// From now on nobody reads it, and the pipe stays open: it fills up.
+    pub fn stall(&self) {
+        self.stalled.store(true, Ordering::Relaxed);
     }
 
     /// All of it.

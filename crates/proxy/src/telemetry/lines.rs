@@ -1,10 +1,10 @@
-//! Log lines on their way out, so that no request waits for whoever reads the log.
+//! Log lines on their way out, so that nothing waits for whoever reads the log.
 //!
-//! Lines are collected in memory and written by a thread of their own, many at a time. A reader that is too slow costs lines,
-//! never an answer: beyond a bound they are dropped and counted.
+//! Lines, of requests and of events alike, are collected in memory and written by a thread of their own, many at a time. A
+//! reader that is too slow or stands still costs lines, never an answer: beyond a bound they are dropped and counted.
 
 use std::{
-    io::Write,
+    io::{self, Write},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
     time::Duration,
@@ -40,16 +40,16 @@ struct State {
 }
 
 impl Lines {
-    /// Starts the thread that writes to `out`. Lines that had to be dropped are counted in `dropped`.
-    pub fn to(out: impl Write + Send + 'static, dropped: Counter) -> std::io::Result<Self> {
+    /// Starts the thread that writes to `out`.
+    pub fn to(out: impl Write + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
-            dropped,
+            dropped: Counter::default(),
         });
         let writer = Arc::clone(&shared);
         thread::Builder::new()
-            .name("access-log".to_owned())
+            .name("log".to_owned())
             .spawn(move || writer.write_to(out))?;
         Ok(Self(shared))
     }
@@ -70,6 +70,11 @@ impl Lines {
         }
     }
 
+    /// How many lines had to be dropped, to be registered.
+    pub fn dropped(&self) -> Counter {
+        self.0.dropped.clone()
+    }
+
     /// Waits until all lines handed in so far are written, or for `patience`. For the end of the process.
     pub fn flush(&self, patience: Duration) {
         let state = self.0.lock();
@@ -77,6 +82,18 @@ impl Lines {
             !state.waiting.is_empty() || state.writing
         });
         drop(written);
+    }
+}
+
+/// An event comes as one text, with its end.
+impl Write for Lines {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        self.add(|buffer| buffer.extend_from_slice(event));
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -140,12 +157,12 @@ mod tests {
     fn a_reader_that_stands_still_costs_lines_and_no_waiting() {
         let (open, gate) = mpsc::channel();
         let written = Arc::default();
-        let dropped = Counter::default();
         let out = Slow {
             gate,
             written: Arc::clone(&written),
         };
-        let lines = Lines::to(out, dropped.clone()).unwrap();
+        let lines = Lines::to(out).unwrap();
+        let dropped = lines.dropped();
         let line = vec![b'x'; 64 * 1024];
         let handed_in = 2 * BOUND / line.len() + 1;
         for _ in 0..handed_in {

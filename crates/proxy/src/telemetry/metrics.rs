@@ -13,6 +13,7 @@ use prometheus_client::{
 use crate::{
     inventory::Totals,
     pull::{Outcome, Pull},
+    telemetry::lines::Lines,
 };
 
 pub use self::upstream::{UpstreamMetrics, UpstreamTally};
@@ -93,8 +94,6 @@ pub struct Metrics {
     pub fills_unstored: Counter,
     /// Body bytes that went from a file to a socket without passing through this process.
     pub sendfile_bytes: Counter,
-    /// Access lines that nobody took off our hands in time.
-    pub access_lines_dropped: Counter,
     prefetched: Family<PrefetchLabels, Counter>,
     /// Bytes downloaded ahead of clients.
     pub prefetched_bytes: Counter,
@@ -126,7 +125,6 @@ impl Default for Metrics {
             fills_failed: Counter::default(),
             fills_unstored: Counter::default(),
             sendfile_bytes: Counter::default(),
-            access_lines_dropped: Counter::default(),
             prefetched: Family::default(),
             prefetched_bytes: Counter::default(),
             images: Family::default(),
@@ -159,9 +157,6 @@ impl Metrics {
         let help = "Bodies that ended early";
         registry.register("bodies_aborted", help, self.aborted.clone());
         registry.register("connections", "Connections open", self.connections.clone());
-        let help = "Access log lines dropped because the log was not read fast enough";
-        let dropped = self.access_lines_dropped.clone();
-        registry.register("access_lines_dropped", help, dropped);
     }
 
     fn register_tls(&mut self) {
@@ -200,6 +195,13 @@ impl Metrics {
         registry.register_with_unit("cache_unwanted", help, Unit::Bytes, unwanted);
         let evicted = self.evicted.clone();
         registry.register_with_unit("evicted", "Bytes evicted", Unit::Bytes, evicted);
+    }
+
+    /// Shows how many lines of the log were dropped.
+    pub fn watch(&mut self, lines: &Lines) {
+        let help = "Log lines dropped because the log was not read fast enough";
+        self.registry
+            .register("log_lines_dropped", help, lines.dropped());
     }
 
     /// The count of blobs that were `warmed`, `used` or `wasted`.
