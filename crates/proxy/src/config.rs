@@ -10,6 +10,7 @@ mod field;
 mod key_pair;
 mod listeners;
 mod log;
+mod mask;
 mod platform;
 mod prefetch;
 mod print;
@@ -110,8 +111,10 @@ impl Config {
 
     /// Checks a text; `source_name` stands for the file in errors.
     pub fn parse(source_name: &str, text: &str) -> Result<Config, ConfigError> {
-        let raw: RawConfig = toml::from_str(text)
-            .map_err(|error| Report::new(source_name, text, vec![syntax::problem(&error)]))?;
+        let raw: RawConfig = toml::from_str(text).map_err(|error| {
+            let problem = syntax::problem(&error);
+            Report::new(source_name, &mask::values(text), vec![problem])
+        })?;
         let mut problems = Problems::default();
         let config = Config::resolve(raw, &mut problems);
         problems.into_result(source_name, text)?;

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+use super::mask;
+
 /// Why there is no `Config`.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -115,7 +117,7 @@ impl Report {
         problems.sort_by_key(|problem| problem.span.start);
         let mut text = text.to_owned();
         for problem in problems.iter().filter(|problem| problem.secret) {
-            mask(&mut text, &problem.span);
+            mask::mask(&mut text, &problem.span);
         }
         Report {
             source_name: source_name.to_owned(),
@@ -167,17 +169,6 @@ impl Report {
             .map_or(end, |at| start + at);
         start..line_end
     }
-}
-
-/// Draws over the span, byte by byte, so that all places after it stay where they are.
-fn mask(text: &mut String, span: &Range<usize>) {
-    let start = text.floor_char_boundary(span.start);
-    let end = text.ceil_char_boundary(span.end.max(start));
-    let masked: String = text[start..end]
-        .bytes()
-        .map(|byte| if byte == b'\n' { '\n' } else { '*' })
-        .collect();
-    text.replace_range(start..end, &masked);
 }
 
 impl From<Report> for ConfigError {

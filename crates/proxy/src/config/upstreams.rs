@@ -232,11 +232,19 @@ impl Meaning for HostPattern {
     }
 }
 
-/// Many write a URL where the host alone is meant.
+/// Many write a URL where the host alone is meant, some even one with a password, which is not shown.
 fn with_bare_host(text: &str, error: impl std::fmt::Display) -> Wrong {
-    let Some((_, rest)) = text.split_once("://") else {
-        return Wrong::new(error);
+    let wrong = match text.split_once("://") {
+        None => Wrong::new(error),
+        Some((_, rest)) => {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+            let host = authority.rsplit('@').next().unwrap_or(authority);
+            Wrong::new("this is a URL").help(format!("write the host alone: \"{host}\""))
+        }
     };
-    let host = rest.split('/').next().unwrap_or(rest);
-    Wrong::new("this is a URL").help(format!("write the host alone: \"{host}\""))
+    if text.contains('@') {
+        wrong.secret()
+    } else {
+        wrong
+    }
 }

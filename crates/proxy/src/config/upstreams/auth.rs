@@ -131,7 +131,9 @@ impl AuthSetting {
             RawAuth::Word(Ok(setting)) => setting,
             RawAuth::Word(Err(wrong)) => {
                 let problem = Problem::new(span, "`auth` is no known way to authenticate");
-                problems.add(problem.label(wrong.label).maybe_help(wrong.help));
+                // It may be a password: nobody knows what was meant.
+                let problem = problem.secret(true).label(wrong.label);
+                problems.add(problem.maybe_help(wrong.help));
                 return AuthSetting::Inferred;
             }
             RawAuth::Table(table) => table.resolve(span.clone(), problems),

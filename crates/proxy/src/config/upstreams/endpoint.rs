@@ -33,32 +33,43 @@ impl Meaning for Endpoint {
     const EXAMPLE: &'static str = "\"https://registry-1.docker.io\"";
 
     fn read(text: &str) -> Result<Self, Wrong> {
-        let has_scheme = text.contains("://");
-        let url: Url = match text.parse() {
-            Ok(url) if has_scheme => url,
-            _ if !has_scheme => {
-                return Err(
-                    Wrong::new("the scheme is missing").help(format!("write \"https://{text}\""))
-                );
+        read(text).map_err(|wrong| {
+            if may_hold_a_secret(text) {
+                wrong.secret()
+            } else {
+                wrong
             }
-            Ok(_) => return Err(Wrong::new("this is not a URL")),
-            Err(error) => return Err(Wrong::new(error)),
-        };
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(Wrong::new(format!("`{}` is not supported", url.scheme()))
-                .help("use https:// or http://"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            let wrong = Wrong::new("credentials do not belong into a URL: use `auth`").secret();
-            return Err(wrong.help(format!("write \"{}\"", self::text(&url))));
-        }
-        let wrong = if url.query().is_some() || url.fragment().is_some() {
-            "an endpoint has no query and no fragment"
-        } else if url.path() != "/" {
-            "an endpoint has no path: /v2/ is added"
-        } else {
-            return Ok(Endpoint(url));
-        };
-        Err(Wrong::new(wrong).help(format!("write \"{}\"", self::text(&url))))
+        })
     }
+}
+
+/// What stands before an `@` or behind a `?` is a password or a token, whatever else is wrong.
+fn may_hold_a_secret(text: &str) -> bool {
+    text.contains(['@', '?'])
+}
+
+fn read(text: &str) -> Result<Endpoint, Wrong> {
+    if !text.contains("://") {
+        let wrong = Wrong::new("the scheme is missing");
+        return Err(if may_hold_a_secret(text) {
+            wrong
+        } else {
+            wrong.help(format!("write \"https://{text}\""))
+        });
+    }
+    let url: Url = text.parse().map_err(Wrong::new)?;
+    if !matches!(url.scheme(), "http" | "https") {
+        let wrong = Wrong::new(format!("`{}` is not supported", url.scheme()));
+        return Err(wrong.help("use https:// or http://"));
+    }
+    let wrong = if !url.username().is_empty() || url.password().is_some() {
+        "credentials do not belong into a URL: use `auth`"
+    } else if url.query().is_some() || url.fragment().is_some() {
+        "an endpoint has no query and no fragment"
+    } else if url.path() != "/" {
+        "an endpoint has no path: /v2/ is added"
+    } else {
+        return Ok(Endpoint(url));
+    };
+    Err(Wrong::new(wrong).help(format!("write \"{}\"", self::text(&url))))
 }

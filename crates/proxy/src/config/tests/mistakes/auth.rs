@@ -1,7 +1,7 @@
 //! Credentials, and files named in the configuration.
 
 use super::assert_picture;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 
 #[test]
 fn a_missing_password_file_is_refused_at_load() {
@@ -60,14 +60,14 @@ fn an_unknown_way_to_authenticate_is_refused() {
         r#"
 [upstream."docker.io"]
 auth = "erc""#,
-        r#"
+        r"
 error: `auth` is no known way to authenticate
  --> archway.toml:2:8
   |
-2 | auth = "erc"
+2 | auth = *****
   |        ^^^^^ not one of the words possible here
   |
-  = help: did you mean `ecr`?"#,
+  = help: did you mean `ecr`?",
     );
 }
 
@@ -209,5 +209,36 @@ error: `pushed_at` is for private ECR
         "[upstream.\"ecr.internal\"]\nauth = { ecr = { region = \"eu-west-1\" } }\npushed_at = true",
     ] {
         assert!(Config::parse("archway.toml", table).is_ok(), "{table}");
+    }
+}
+
+/// Where a password can come to stand by mistake: in a picture it stands nowhere.
+#[test]
+fn no_picture_shows_a_password_whatever_the_mistake_is() {
+    for lines in [
+        r#"auth = { username = "me", pasword = "hunter2" }"#,
+        r#"auth = { username = "me", password = "hunter2", foo = 1 }"#,
+        r#"auth = { username = "me", password = "hunter2""#,
+        r#"auth = { user = "me", password = "hunter2" }"#,
+        r#"auth = { username = "me", password = hunter2 }"#,
+        r#"auth = { ecr = "hunter2" }"#,
+        r#"auth = "me:hunter2""#,
+        r#"password = "hunter2""#,
+        r#"endpoints = ["https://me:hunter2@registry.example:99999"]"#,
+        r#"endpoints = ["https://me:hunter2@registry.example"]"#,
+        r#"endpoints = ["https://me:hunter2@registry.example", 5]"#,
+        r#"endpoints = ["ftp://me:hunter2@registry.example"]"#,
+        r#"endpoints = ["me:hunter2@registry.example"]"#,
+        r#"endpoints = ["https://registry.example/?token=hunter2"]"#,
+        r#"hosts = ["https://me:hunter2@registry.example"]"#,
+        r#"hosts = ["me:hunter2@registry.example"]"#,
+    ] {
+        let text = format!("[upstream.\"docker.io\"]\n{lines}\n");
+        let Err(ConfigError::Invalid(report)) = Config::parse("archway.toml", &text) else {
+            panic!("this should be refused:\n{text}");
+        };
+        let picture = report.to_string();
+        assert!(!picture.contains("hunter"), "{picture}");
+        assert!(!picture.contains("did you mean `password`"), "{picture}");
     }
 }

@@ -12,7 +12,7 @@ max_size = "50GiB"#,
 error: invalid basic string, expected `"`
  --> archway.toml:2:18
   |
-2 | max_size = "50GiB
+2 | max_size = ******
   |                  ^"#,
     );
 }
@@ -23,14 +23,14 @@ fn an_unknown_key_is_refused_and_the_nearest_one_named() {
         r#"
 [upstream."docker.io"]
 tag_tll = "60s""#,
-        r#"
+        r"
 error: unknown key `tag_tll`
  --> archway.toml:2:1
   |
-2 | tag_tll = "60s"
+2 | tag_tll = *****
   | ^^^^^^^ no such key can stand here
   |
-  = help: did you mean `tag_ttl`?"#,
+  = help: did you mean `tag_ttl`?",
     );
 }
 
@@ -74,14 +74,14 @@ fn an_unknown_key_in_an_inline_table_is_refused() {
         r#"
 [upstream."registry.example"]
 auth = { ecr = { regoin = "eu-west-1" } }"#,
-        r#"
+        r"
 error: unknown key `regoin`
  --> archway.toml:2:18
   |
-2 | auth = { ecr = { regoin = "eu-west-1" } }
+2 | auth = { ecr = { regoin = *********** } }
   |                  ^^^^^^ no such key can stand here
   |
-  = help: did you mean `region`?"#,
+  = help: did you mean `region`?",
     );
 }
 
@@ -92,12 +92,12 @@ fn a_key_that_stands_there_twice_is_refused() {
 [log]
 level = "info"
 level = "debug""#,
-        r#"
+        r"
 error: a key is set twice
  --> archway.toml:3:1
   |
-3 | level = "debug"
-  | ^^^^^ this was set before"#,
+3 | level = *******
+  | ^^^^^ this was set before",
     );
 }
 
@@ -137,12 +137,12 @@ fn a_string_for_a_number_is_refused() {
         r#"
 [server]
 max_connections = "many""#,
-        r#"
+        r"
 error: a whole number without quotes is expected here
  --> archway.toml:2:19
   |
-2 | max_connections = "many"
-  |                   ^^^^^^ found string "many""#,
+2 | max_connections = ******
+  |                   ^^^^^^ found a string",
     );
 }
 

@@ -29,7 +29,7 @@ endpoints = ["https://registry-1.docker.io?ns=x"]"#,
 error: `endpoints` must be the URL of a registry or an API
  --> archway.toml:2:14
   |
-2 | endpoints = ["https://registry-1.docker.io?ns=x"]
+2 | endpoints = [***********************************]
   |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ an endpoint has no query and no fragment
   |
   = help: write "https://registry-1.docker.io""#,
