@@ -1,12 +1,16 @@
 //! SIGTERM: running downloads end well within the grace, nothing new is taken, and the exit is clean.
 
+use std::os::unix::fs::OpenOptionsExt;
+
 use http::Method;
+use integration_tests::auth::{Auth, Login};
 use integration_tests::client::{Client, End, blob_path};
 use integration_tests::faults::{Gate, On};
 use integration_tests::images::{self, BigBlob, Blob};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::{eventually, within};
+use rustix::fs::OFlags;
 
 const SIZE: u64 = 4_000_000;
 
@@ -93,4 +97,52 @@ async fn an_idle_archway_ends_at_once() {
     archway.client().get("/v2/").await.expect(200);
     archway.terminate();
     assert_eq!(archway.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let (_registry, mut archway, blob, _gate) = with("5m").await;
+    let path = blob_path("team/app", blob.digest());
+    let mut download = archway.client().open(Method::GET, &path).await;
+    download.read_to(SIZE / 4, &blob, 0).await;
+    archway.terminate();
+    refuses_new_clients(&archway).await;
+    assert!(archway.is_running());
+    archway.terminate();
+    assert_eq!(archway.ended().await.code(), Some(0));
+}
+
+/// A FIFO that nobody writes to stands for a file system that hangs.
+#[tokio::test]
+async fn work_that_cannot_be_cut_does_not_outlive_the_grace() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let password = folder.path().join("password");
+    std::fs::write(&password, "s3cret").expect("a writable folder");
+    let auth = Auth::Basic(Login::new("me", "s3cret"));
+    let (registry, _) = FakeRegistry::with_app_for(auth).await;
+    let lines = format!("auth = {{ username = \"me\", password_file = {password:?} }}");
+    let mut archway = Setup::in_front_of_with(&registry, &lines)
+        .table("[server]\nshutdown_grace = \"200ms\"")
+        .start()
+        .await;
+    std::fs::remove_file(&password).expect("its file");
+    let made = std::process::Command::new("mkfifo").arg(&password).status();
+    assert!(made.expect("mkfifo").success());
+    let client = archway.client();
+    let asking = client.try_open(Method::GET, "/v2/team/app/manifests/v1");
+    let ending = async {
+        // Can be opened once it is being read; nothing is ever written.
+        let _writer = eventually("the password is read", async || {
+            let mut options = std::fs::File::options();
+            let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+            options.write(true).custom_flags(nonblocking);
+            options.open(&password).ok()
+        })
+        .await;
+        archway.terminate();
+        archway.ended().await
+    };
+    let (answer, status) = tokio::join!(asking, ending);
+    assert!(answer.is_err());
+    assert_eq!(status.code(), Some(0));
 }

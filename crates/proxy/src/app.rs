@@ -7,14 +7,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use cache::{Cache, CacheError, Options};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     task::JoinSet,
-    time::interval_at,
+    time::{Instant, interval, interval_at, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -134,7 +134,8 @@ impl App {
     }
 
     /// Serves until SIGTERM or SIGINT, then: not ready, no new connections, running requests and downloads to their end within
-    /// the grace period. The rest is cut when the runtime ends; the lines of those clients are in the log from then on.
+    /// the grace period, or until a second signal. The rest is cut when the runtime ends; the lines of those clients are in the
+    /// log from then on.
     pub async fn run(self) -> Result<(), StartError> {
         let Self {
             config,
@@ -144,54 +145,81 @@ impl App {
             bound,
             stop,
         } = self;
-        let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
+        let mut signals = Signals::watch().map_err(StartError::Signals)?;
         let mut listeners = JoinSet::new();
         for bound in bound {
             let server = server.clone();
             listeners.spawn(async move { server.serve(bound).await });
         }
-        let mut flush = tokio::time::interval(FLUSH_INTERVAL);
-        // An interval cannot be zero; where there is none this one is never looked at.
-        let refresh = config.prefetch.refresh.max(Duration::from_millis(1));
-        let mut refresh = tokio::time::interval(refresh);
-        let mut count = tokio::time::interval(COUNT_INTERVAL);
-        let mut collect = interval_at(
-            tokio::time::Instant::now() + COLLECT_INTERVAL,
-            COLLECT_INTERVAL,
-        );
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = count.tick() => {
-                    pull.count_images();
-                    pull.forget_learned().await;
-                }
-                _ = refresh.tick(), if !config.prefetch.refresh.is_zero() => pull.refresh_tags(),
-                _ = flush.tick() => {
-                    tidy(pull.cache()).await;
-                    pull.rank_blobs();
-                }
-                _ = collect.tick() => pull.collect(),
-            }
+        tokio::select! {
+            () = signals.next() => {}
+            () = keep_house(&pull, config.prefetch.refresh) => {}
         }
         ready.store(false, Ordering::Relaxed);
         stop.cancel();
         info!(grace = ?config.server.shutdown_grace, "shutting down");
-        let deadline = Instant::now() + config.server.shutdown_grace;
-        let drained = async { while listeners.join_next().await.is_some() {} };
-        if tokio::time::timeout(config.server.shutdown_grace, drained)
-            .await
-            .is_err()
-        {
-            warn!("cutting clients that are still reading");
+        tokio::select! {
+            () = drain(listeners, &pull, config.server.shutdown_grace) => info!("stopped"),
+            () = signals.next() => warn!("told to stop again: cutting what still runs"),
         }
-        pull.drain(deadline.saturating_duration_since(Instant::now()))
-            .await;
-        info!("stopped");
         Ok(())
     }
+}
+
+/// What tells the process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn watch() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Does what is due now and then, for as long as it is polled. Dropped in between it leaves nothing half done.
+async fn keep_house(pull: &Pull, refresh: Duration) {
+    let mut flush = interval(FLUSH_INTERVAL);
+    // An interval cannot be zero; where there is none this one is never looked at.
+    let mut refreshing = interval(refresh.max(Duration::from_millis(1)));
+    let mut count = interval(COUNT_INTERVAL);
+    let mut collect = interval_at(Instant::now() + COLLECT_INTERVAL, COLLECT_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = count.tick() => {
+                pull.count_images();
+                pull.forget_learned().await;
+            }
+            _ = refreshing.tick(), if !refresh.is_zero() => pull.refresh_tags(),
+            _ = flush.tick() => {
+                tidy(pull.cache()).await;
+                pull.rank_blobs();
+            }
+            _ = collect.tick() => pull.collect(),
+        }
+    }
+}
+
+/// Lets requests and downloads come to their end, all within `grace`.
+async fn drain(mut listeners: JoinSet<()>, pull: &Pull, grace: Duration) {
+    let deadline = Instant::now() + grace;
+    let drained = async { while listeners.join_next().await.is_some() {} };
+    if timeout_at(deadline, drained).await.is_err() {
+        warn!("cutting clients that are still reading");
+    }
+    pull.drain(deadline.saturating_duration_since(Instant::now()))
+        .await;
 }
 
 /// Writes down what is remembered in memory, and evicts what was being read when it should have gone.

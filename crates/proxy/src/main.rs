@@ -14,6 +14,9 @@ use proxy::{
     upstream::Chain,
 };
 
+/// How long work may take that cannot be cut: a look-up of a name, a write to a disk that hangs.
+const LAST_WORK: Duration = Duration::from_secs(1);
+
 /// How long the last lines of the log may take: a reader that stands still must not keep the process.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -61,7 +64,9 @@ fn ask(command: &ImageCommand) -> ExitCode {
 fn serve(mut config: Config) -> ExitCode {
     let lines = match telemetry::init(&config.log) {
         Ok(lines) => lines,
-        Err(error) => return Answer::failed(&format_args!("cannot start the log: {error}")).deliver(),
+        Err(error) => {
+            return Answer::failed(&format_args!("cannot start the log: {error}")).deliver();
+        }
     };
     descriptors::fit(&mut config);
     crypto::install();
@@ -81,8 +86,8 @@ fn run(config: Config, lines: Lines) -> anyhow::Result<()> {
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS + config.cache.max_fills)
         .build()?;
-    runtime.block_on(async { App::start(config, lines).await?.run().await })?;
+    let outcome = runtime.block_on(async { App::start(config, lines).await?.run().await });
     // Clients that are still reading are cut here, and have a line each.
-    drop(runtime);
-    Ok(())
+    runtime.shutdown_timeout(LAST_WORK);
+    Ok(outcome?)
 }

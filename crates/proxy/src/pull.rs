@@ -47,6 +47,10 @@ use crate::{
     upstream::{Chain, Registry},
 };
 
+/// How long tasks that were told to stop may take: one that cannot, as in a look-up of a name or on a disk that hangs, must not
+/// keep the process.
+const CUT_WITHIN: Duration = Duration::from_secs(1);
+
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -200,7 +204,12 @@ impl Pull {
         if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
             tracing::warn!(unfinished = tasks.len(), "abandoning unfinished downloads");
             stop.cancel();
-            tasks.wait().await;
+            if tokio::time::timeout(CUT_WITHIN, tasks.wait())
+                .await
+                .is_err()
+            {
+                tracing::warn!(unfinished = tasks.len(), "some work does not stop");
+            }
         }
         if let Err(error) = cache.flush_uses().await {
             tracing::warn!(error = %Chain(&error), "the last uses could not be written");
