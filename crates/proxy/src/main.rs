@@ -72,10 +72,12 @@ fn serve(mut config: Config) -> ExitCode {
     crypto::install();
     let code = match run(config, lines.clone()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+        Err(error) if tracing::enabled!(tracing::Level::ERROR) => {
             tracing::error!(error = %Chain(error.as_ref()), "archway cannot run");
             ExitCode::FAILURE
         }
+        // Whatever is left out of the log: a process that ends says why.
+        Err(error) => Answer::failed(&Chain(error.as_ref())).deliver(),
     };
     lines.flush(LAST_LINES);
     code
