@@ -260,3 +260,32 @@ async fn a_name_that_is_not_configured_is_refused() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("[upstream.\"ghost.test\"]"));
 }
+
+#[tokio::test]
+async fn every_image_is_asked_for_at_the_host_it_names_though_that_host_is_one_of_a_pattern() {
+    let registry = registry().await;
+    let setup = Setup::new()
+        .top("default_upstream = \"one.test\"")
+        .upstream("one.test", &registry)
+        .upstream("*.pattern.test", &registry);
+    let images = [
+        "--image",
+        "some.pattern.test/team/app:v1",
+        "--image",
+        "some.pattern.test/team/app:v2",
+    ];
+    let output = examine(setup.clone(), &images).await;
+    let out = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{out}");
+    for line in [
+        "some.pattern.test at ",
+        "team/app:v1 is sha256:",
+        "there is no team/app:v2",
+        "1 of 2 upstreams are fine",
+    ] {
+        assert!(out.contains(line), "{line} in {out}");
+    }
+    let ghost = examine(setup, &["--image", "ghost.test/team/app:v1"]).await;
+    assert_eq!(ghost.status.code(), Some(2));
+    assert!(text(&ghost.stderr).contains("[upstream.\"ghost.test\"]"));
+}

@@ -36,8 +36,8 @@ pub enum DoctorCommand {
 }
 
 const HELP: &str = "\
-Without NAME every upstream of the configuration that is one host is checked; of a pattern, name the hosts.
-With --image its tag is asked for by HEAD; then its manifest is read, which counts as one pull where those are
+Without NAME every upstream of the configuration that is one host is checked; of a pattern, name the hosts, here or
+in --image. With --image its tag is asked for by HEAD; then its manifest is read, which counts as one pull where those are
 counted, and one blob from its second byte on.
 
 Examples:
@@ -72,7 +72,7 @@ enum Output {
 struct Patient {
     host: Host,
     config: UpstreamConfig,
-    image: Option<Image>,
+    images: Vec<Image>,
 }
 
 impl Upstreams {
@@ -116,7 +116,7 @@ impl Upstreams {
 
     /// What is to be looked at, or the name that means nothing.
     fn patients(&self, config: &Config) -> (Vec<Patient>, Option<Host>) {
-        let hosts: Vec<Host> = if self.names.is_empty() {
+        let mut hosts: Vec<Host> = if self.names.is_empty() {
             let exact = config.upstreams.patterns();
             exact
                 .filter_map(|pattern| pattern.exact().cloned())
@@ -125,13 +125,18 @@ impl Upstreams {
             let named = self.names.iter().cloned();
             named.map(Host::canonical).collect()
         };
+        for host in self.images.iter().filter_map(Image::host) {
+            if !hosts.contains(host) {
+                hosts.push(host.clone());
+            }
+        }
         let mut patients = Vec::new();
         for host in &hosts {
             let Some(config) = config.upstreams.find(host) else {
                 return (Vec::new(), Some(host.clone()));
             };
             patients.push(Patient {
-                image: image::for_host(&self.images, host),
+                images: image::for_host(&self.images, host),
                 host: host.clone(),
                 config,
             });

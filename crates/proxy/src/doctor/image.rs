@@ -38,14 +38,25 @@ impl FromStr for Image {
     }
 }
 
-/// The image to ask `host` for: the one that names it, else the one that names no host.
-pub(super) fn for_host(images: &[Image], host: &Host) -> Option<Image> {
-    let of = |wanted: Option<&Host>| images.iter().find(|image| image.host.as_ref() == wanted);
-    let image = of(Some(host)).or_else(|| of(None))?;
-    Some(Image {
-        repository: official_name(host, &image.repository),
-        ..image.clone()
-    })
+impl Image {
+    /// The upstream it names.
+    pub(super) fn host(&self) -> Option<&Host> {
+        self.host.as_ref()
+    }
+}
+
+/// The images to ask `host` for: those that name it, else those that name no host.
+pub(super) fn for_host(images: &[Image], host: &Host) -> Vec<Image> {
+    let of = |wanted: Option<&Host>| -> Vec<Image> {
+        let images = images.iter().filter(|image| image.host() == wanted);
+        let official = images.map(|image| Image {
+            repository: official_name(host, &image.repository),
+            ..image.clone()
+        });
+        official.collect()
+    };
+    let named = of(Some(host));
+    if named.is_empty() { of(None) } else { named }
 }
 
 #[cfg(test)]
@@ -53,21 +64,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_image_is_for_the_host_it_names_or_for_all() {
-        let images: Vec<Image> = ["localhost:5000/team/app:v1", "busybox:latest"]
-            .iter()
-            .map(|text| text.parse().unwrap())
-            .collect();
-        for (host, repository, tag) in [
-            ("localhost:5000", "team/app", "v1"),
-            ("docker.io", "library/busybox", "latest"),
-            ("ghcr.io", "busybox", "latest"),
+    fn each_image_is_for_the_host_it_names_or_for_all_that_none_names() {
+        let images: Vec<Image> = [
+            "localhost:5000/team/app:v1",
+            "localhost:5000/team/app:v2",
+            "busybox:latest",
+        ]
+        .iter()
+        .map(|text| text.parse().unwrap())
+        .collect();
+        for (host, expected) in [
+            ("localhost:5000", &["team/app:v1", "team/app:v2"][..]),
+            ("docker.io", &["library/busybox:latest"]),
+            ("ghcr.io", &["busybox:latest"]),
         ] {
-            let found = for_host(&images, &host.parse().unwrap()).unwrap();
-            assert_eq!(found.repository.as_str(), repository);
-            assert_eq!(found.tag.to_string(), tag);
+            let found = for_host(&images, &host.parse().unwrap());
+            let found = found
+                .iter()
+                .map(|image| format!("{}:{}", image.repository, image.tag));
+            assert_eq!(found.collect::<Vec<_>>(), expected, "{host}");
         }
-        assert_eq!(for_host(&images[..1], &"ghcr.io".parse().unwrap()), None);
+        assert_eq!(for_host(&images[..1], &"ghcr.io".parse().unwrap()), []);
     }
 
     #[test]

@@ -83,23 +83,25 @@ pub(super) async fn examine(
         return checks.skip(&later, NOT_REACHED);
     }
     checks.add("clock", clock::judge(date, SystemTime::now()));
-    let repository = patient.image.as_ref().map(|image| &image.repository);
+    let repository = patient.images.first().map(|image| &image.repository);
     let auth = auth(&inspector, &endpoint.auth, repository);
     if !checks.run("auth", auth).await {
         return checks.skip(&later[2..], NOT_LET_IN);
     }
-    let Some(image) = &patient.image else {
+    if patient.images.is_empty() {
         return checks.skip(&later[2..], NO_IMAGE);
-    };
+    }
     let mut headers = HeaderMap::new();
-    if checks
-        .run("tag", tag(&inspector, image, &mut headers))
-        .await
-    {
-        let range = Box::pin(range(patient, endpoint, ecr, image));
-        checks.run("range", range).await;
-    } else {
-        checks.add("range", Finding::skipped("not looked at: there is no tag"));
+    for image in &patient.images {
+        if checks
+            .run("tag", tag(&inspector, image, &mut headers))
+            .await
+        {
+            let range = Box::pin(range(patient, endpoint, ecr, image));
+            checks.run("range", range).await;
+        } else {
+            checks.add("range", Finding::skipped("not looked at: there is no tag"));
+        }
     }
     checks.add("budget", budget(&headers));
     checks.0
