@@ -15,6 +15,7 @@ mod rules;
 mod virtual_hosts;
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use serde_spanned::Spanned;
 
@@ -135,6 +136,13 @@ impl Upstreams {
             let Some(pattern) = key.take("upstream", problems) else {
                 continue;
             };
+            if let Some(known_as) = pattern.exact().and_then(other_name) {
+                let help = format!(
+                    "did you mean [upstream.\"{known_as}\"]? Where it is asked is told by its `endpoints`"
+                );
+                problems.add(misnamed("upstream", span, &known_as).help(help));
+                continue;
+            }
             if let Some(first) = places.insert(pattern.clone(), span.clone()) {
                 let problem = Problem::new(span, format!("two upstreams for `{pattern}`"))
                     .label("the second");
@@ -166,6 +174,11 @@ impl Upstreams {
     ) -> Option<Host> {
         let span = field.span.clone();
         let host = field.take(key, problems)?;
+        if let Some(known_as) = other_name(&host) {
+            let help = format!("did you mean `{known_as}`?");
+            problems.add(misnamed(key, span, &known_as).help(help));
+            return None;
+        }
         if self.find(&host).is_some() {
             return Some(host);
         }
@@ -211,6 +224,17 @@ impl Upstreams {
             .map(|(host, _)| host)
             .collect()
     }
+}
+
+/// The one name of a registry, where this is another of its names: no request would ever be for that.
+fn other_name(host: &Host) -> Option<Host> {
+    let canonical = host.clone().canonical();
+    (canonical != *host).then_some(canonical)
+}
+
+fn misnamed(key: &str, span: Range<usize>, known_as: &Host) -> Problem {
+    let title = format!("`{key}` must be the name a registry's images have");
+    Problem::new(span, title).label(format!("images from here are named {known_as}/..."))
 }
 
 impl Meaning for Host {

@@ -328,3 +328,33 @@ error: `hosts` needs one upstream, `*.registry.example` is many
   = help: move it to the table of one host"#,
     );
 }
+
+#[test]
+fn docker_hub_is_configured_under_the_name_its_images_have() {
+    assert_picture(
+        r#"
+[upstream."registry-1.docker.io"]
+tag_ttl = "5m""#,
+        r#"
+error: `upstream` must be the name a registry's images have
+ --> archway.toml:1:11
+  |
+1 | [upstream."registry-1.docker.io"]
+  |           ^^^^^^^^^^^^^^^^^^^^^^ images from here are named docker.io/...
+  |
+  = help: did you mean [upstream."docker.io"]? Where it is asked is told by its `endpoints`"#,
+    );
+    assert_picture(
+        r#"
+default_upstream = "index.docker.io"
+[upstream."docker.io"]"#,
+        r#"
+error: `default_upstream` must be the name a registry's images have
+ --> archway.toml:1:20
+  |
+1 | default_upstream = "index.docker.io"
+  |                    ^^^^^^^^^^^^^^^^^ images from here are named docker.io/...
+  |
+  = help: did you mean `docker.io`?"#,
+    );
+}
