@@ -21,6 +21,9 @@ use crate::config::{Log, LogFormat};
 /// What these log below `info` are whole requests and answers, our tokens among them. A target begins with one of these.
 const TALKATIVE: [&str; 6] = ["aws_", "h2", "hyper", "reqwest", "rustls", "tower"];
 
+/// The target of the events that tell of requests.
+const ACCESS: &str = "access";
+
 /// Whether log lines are for people rather than for programs.
 pub(crate) fn is_human(log: &Log) -> bool {
     match log.format {
@@ -34,13 +37,7 @@ pub(crate) fn is_human(log: &Log) -> bool {
 /// those that write their own and flushes them at its end.
 pub fn init(log: &Log) -> io::Result<Lines> {
     let lines = Lines::to(io::stderr())?;
-    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let filter = if log.access {
-        filter
-    } else {
-        filter.add_directive("access=off".parse().expect("a valid directive"))
-    };
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter(log));
     let out = lines.clone();
     let layer = tracing_subscriber::fmt::layer().with_writer(move || out.clone());
     if is_human(log) {
@@ -53,10 +50,67 @@ pub fn init(log: &Log) -> io::Result<Lines> {
     Ok(lines)
 }
 
+/// What is logged of what. Requests have a switch of their own, so the level of all the rest says nothing of them; a level for
+/// their target does.
+fn filter(log: &Log) -> EnvFilter {
+    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let names_access = || {
+        let directives = log.level.split(',').filter_map(|one| one.split_once('='));
+        directives
+            .map(|(target, _)| target)
+            .any(|target| target == ACCESS)
+    };
+    let level = match log.access {
+        true if names_access() => return filter,
+        true => "info",
+        false => "off",
+    };
+    let directive = format!("{ACCESS}={level}");
+    filter.add_directive(directive.parse().expect("a valid directive"))
+}
+
 /// Keeps the talkative to `info`, whatever level was asked for, by a target of its own too.
 fn discreet() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
     filter_fn(|metadata| {
         let target = metadata.target();
         *metadata.level() <= Level::INFO || !TALKATIVE.iter().any(|name| target.starts_with(name))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::{dispatcher, enabled};
+
+    use super::*;
+
+    /// Whether requests are logged, and whether a hint of the proxy is.
+    fn logged(level: &str, access: bool) -> (bool, bool) {
+        let log = Log {
+            format: LogFormat::Json,
+            level: level.to_owned(),
+            access,
+        };
+        let subscriber = tracing_subscriber::registry().with(filter(&log));
+        dispatcher::with_default(&subscriber.into(), || {
+            (
+                enabled!(target: "access", Level::INFO),
+                enabled!(target: "proxy::pull", Level::INFO),
+            )
+        })
+    }
+
+    #[test]
+    fn requests_are_logged_by_their_own_switch_whatever_the_level_of_the_rest_is() {
+        for (level, access, expected) in [
+            ("info", true, (true, true)),
+            ("info", false, (false, true)),
+            ("warn,proxy=debug", true, (true, true)),
+            ("error", true, (true, false)),
+            ("off", true, (true, false)),
+            ("info,access=off", true, (false, true)),
+            ("error,access=info", false, (false, false)),
+        ] {
+            assert_eq!(logged(level, access), expected, "{level} {access}");
+        }
+    }
 }

@@ -17,7 +17,7 @@ pub struct Log {
     pub format: LogFormat,
     /// Levels, one for all or one per target, separated by commas: `info`, `warn,proxy::pull=debug`.
     pub level: String,
-    /// Whether each request is logged.
+    /// Whether each request is logged, whatever the level of the rest is.
     pub access: bool,
 }
 
