@@ -289,3 +289,20 @@ async fn every_image_is_asked_for_at_the_host_it_names_though_that_host_is_one_o
     assert_eq!(ghost.status.code(), Some(2));
     assert!(text(&ghost.stderr).contains("[upstream.\"ghost.test\"]"));
 }
+
+/// The registry stands for the proxy too: what it is asked for through itself, it has.
+#[tokio::test]
+async fn a_name_that_only_the_proxy_can_look_up_is_no_failure() {
+    let registry = registry().await;
+    let urls = ["http://no-such-host.invalid:5000".to_owned()];
+    let setup = Setup::new()
+        .top("default_upstream = \"registry.test\"")
+        .upstream_at("registry.test", &urls, "")
+        .env("HTTP_PROXY", registry.url().replace("//", "//me:hunter2@"));
+    let (code, checks) = checks(setup, &["--image", "team/app:v1"]).await;
+    let (status, detail) = found(&checks, "dns");
+    assert_eq!((code, status), (Some(0), "skipped"), "{checks:#?}");
+    assert!(detail.contains(&registry.host()), "{detail}");
+    assert!(!detail.contains("hunter2"), "{detail}");
+    assert_eq!(found(&checks, "tag").0, "ok");
+}

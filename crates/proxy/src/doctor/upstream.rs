@@ -7,6 +7,7 @@ use std::{
 };
 
 use http::HeaderMap;
+use hyper_util::client::proxy::matcher::Matcher;
 use manifest_model::{Digest, Reference, RepoName};
 use tokio::net::lookup_host;
 use tokio_util::task::TaskTracker;
@@ -121,7 +122,11 @@ async fn tls(inspector: &Inspector, date: &mut Option<SystemTime>) -> Finding {
     }
 }
 
+/// A name that a proxy looks up need not mean anything here.
 async fn dns(endpoint: &Url) -> Finding {
+    if let Some(proxy) = proxy_for(endpoint) {
+        return Finding::skipped(format!("the proxy {proxy} is asked, and looks up the name"));
+    }
     let Some(url::Host::Domain(host)) = endpoint.host() else {
         return Finding::skipped("an address, not a name");
     };
@@ -133,6 +138,16 @@ async fn dns(endpoint: &Url) -> Finding {
         }
         Err(error) => Finding::failed(format!("{host} has no address: {error}")),
     }
+}
+
+/// The proxy that the environment names for this endpoint, as the HTTP client understands it; without its credentials.
+fn proxy_for(endpoint: &Url) -> Option<String> {
+    let intercept = Matcher::from_system().intercept(&endpoint.as_str().parse().ok()?)?;
+    let proxy = intercept.uri();
+    let port = proxy
+        .port()
+        .map_or_else(String::new, |port| format!(":{port}"));
+    Some(format!("{}{port}", proxy.host()?))
 }
 
 async fn auth(inspector: &Inspector, auth: &Auth, repository: Option<&RepoName>) -> Finding {
