@@ -1,6 +1,5 @@
 //! `[[listener]]` and `[admin]`: the addresses Archway answers on.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 
@@ -81,13 +80,9 @@ pub(super) fn resolve(
     server: &Server,
     problems: &mut Problems,
 ) -> Vec<Listener> {
-    let mut taken = HashMap::new();
-    if let Some(Admin {
-        address: Some(address),
-        span,
-    }) = admin
-    {
-        taken.insert(*address, span.clone());
+    let mut taken = taken_by_admin(admin);
+    if raw.is_empty() {
+        check_default(&taken, problems);
     }
     let mut listeners = Vec::new();
     for RawListener {
@@ -105,18 +100,21 @@ pub(super) fn resolve(
         let tls = tls.and_then(|raw| raw.resolve(problems));
         let proxy_protocol = proxy_protocol.is_some_and(|flag| trusted(&flag, server, problems));
         let Some(address) = address else { continue };
-        // Port 0 is a different port each time.
-        if address.port() != 0
-            && let Some(first) = taken.insert(address, span.clone())
-        {
-            let problem =
-                Problem::new(span, format!("two listeners on {address}")).label("already taken");
-            problems.add(
-                problem
-                    .other(first, "first used here")
+        if let Some((first, place)) = taken.iter().find(|(first, _)| clash(*first, address)) {
+            let problem = Problem::new(span.clone(), format!("two listeners on {address}"));
+            problems.add(match place {
+                Some(place) => problem
+                    .label("already taken")
+                    .other(place.clone(), "first used here")
                     .help("give one of them another port"),
-            );
+                None => problem
+                    .label(format!(
+                        "the admin routes are at {first} unless [admin] says otherwise"
+                    ))
+                    .help("give it another port, or set `address` in [admin]"),
+            });
         }
+        taken.push((address, Some(span)));
         listeners.push(Listener {
             address,
             platform: platform.map(|value| value.0),
@@ -135,6 +133,41 @@ pub(super) fn resolve(
         });
     }
     listeners
+}
+
+/// Addresses in use, and where the file says so.
+type Taken = Vec<(SocketAddr, Option<Range<usize>>)>;
+
+fn taken_by_admin(admin: Option<&Admin>) -> Taken {
+    let Some(Admin { address, span }) = admin else {
+        return vec![(DEFAULT_ADMIN, None)];
+    };
+    let named = address.map(|address| (address, Some(span.clone())));
+    named.into_iter().collect()
+}
+
+/// The listener that stands for none has a port too.
+fn check_default(taken: &Taken, problems: &mut Problems) {
+    for (address, place) in taken {
+        let Some(span) = place.clone().filter(|_| clash(*address, DEFAULT_LISTENER)) else {
+            continue;
+        };
+        let problem = Problem::new(span, format!("two listeners on {address}")).label(format!(
+            "clients pull from {DEFAULT_LISTENER} where there is no [[listener]]"
+        ));
+        problems.add(problem.help("give the admin routes another port, or add a [[listener]]"));
+    }
+}
+
+/// Whether the system would refuse the second of the two. An address that stands for all takes the port on each of them, that of
+/// IPv6 on those of IPv4 too. Port 0 is a different port each time.
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    let is_any_for = |all: SocketAddr, one: SocketAddr| {
+        all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4())
+    };
+    a.port() == b.port()
+        && a.port() != 0
+        && (a.ip() == b.ip() || is_any_for(a, b) || is_any_for(b, a))
 }
 
 /// The flag's value; without a peer to believe it would do nothing.

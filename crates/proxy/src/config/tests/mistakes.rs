@@ -2,6 +2,7 @@
 
 mod auth;
 mod limits;
+mod listeners;
 mod rules;
 mod syntax;
 mod tls;
