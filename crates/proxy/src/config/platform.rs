@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use manifest_model::Platform;
 use serde::Deserialize;
 
@@ -17,6 +17,8 @@ use super::field::{Entries, Field, Meaning, Wrong};
 use super::print::Page;
 
 const DEFAULT: &str = "linux/amd64";
+/// Bits before the IPv4 address in one of IPv6's (`::ffff:0:0/96`).
+const MAPPED_PREFIX: u8 = 96;
 /// The platform of the machine Archway runs on.
 const THIS_MACHINE: &str = "host";
 
@@ -159,7 +161,7 @@ impl Meaning for Network {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Network(IpNet::from(address)));
+            return Ok(Network(IpNet::from(address.to_canonical())));
         }
         let network: IpNet = text
             .parse()
@@ -168,6 +170,18 @@ impl Meaning for Network {
             let help = format!("the network is \"{}\"", network.trunc());
             return Err(Wrong::new("there are bits set behind the prefix").help(help));
         }
-        Ok(Network(network))
+        Ok(Network(canonical(network)))
+    }
+}
+
+/// A network of IPv4 addresses in IPv6's spelling as what it is: clients' addresses are compared in IPv4's.
+fn canonical(network: IpNet) -> IpNet {
+    let mapped = |network: Ipv6Net| {
+        let length = network.prefix_len().checked_sub(MAPPED_PREFIX)?;
+        Ipv4Net::new(network.addr().to_ipv4_mapped()?, length).ok()
+    };
+    match network {
+        IpNet::V6(v6) => mapped(v6).map_or(network, IpNet::V4),
+        IpNet::V4(_) => network,
     }
 }

@@ -298,3 +298,22 @@ fn two_listeners_may_take_any_free_port() {
 fn the_admin_listener_can_be_off() {
     assert_eq!(parse("[admin]\naddress = \"off\"").admin, None);
 }
+
+#[test]
+fn a_network_of_ipv4_addresses_is_one_however_it_is_spelt() {
+    let text = "[platform]\n\
+                addresses = { \"::ffff:10.0.0.0/104\" = \"linux/arm64\", \"::ffff:192.0.2.1\" = \"linux/s390x\" }\n\
+                [server]\n\
+                trusted_proxies = [\"::ffff:10.0.0.0/104\", \"2001:db8::/32\"]";
+    let config = Config::parse("archway.toml", text).unwrap();
+    let of = |address: &str| {
+        let wish = config.platform.of_address(address.parse().unwrap());
+        wish.map(ToString::to_string)
+    };
+    assert_eq!(of("10.1.2.3").as_deref(), Some("linux/arm64"));
+    assert_eq!(of("192.0.2.1").as_deref(), Some("linux/s390x"));
+    assert_eq!(of("11.0.0.1"), None);
+    let trusted = &config.server.trusted_proxies;
+    assert_eq!(trusted[0].to_string(), "10.0.0.0/8");
+    assert_eq!(trusted[1].to_string(), "2001:db8::/32");
+}
