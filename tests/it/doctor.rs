@@ -306,3 +306,14 @@ async fn a_name_that_only_the_proxy_can_look_up_is_no_failure() {
     assert!(!detail.contains("hunter2"), "{detail}");
     assert_eq!(found(&checks, "tag").0, "ok");
 }
+
+#[tokio::test]
+async fn a_password_that_nobody_asked_for_is_not_called_good() {
+    let registry = registry().await;
+    let lines = "auth = { username = \"me\", password_env = \"PASSWORD\" }";
+    let setup = Setup::in_front_of_with(&registry, lines).env("PASSWORD", "wrong");
+    let (code, checks) = checks(setup, &[]).await;
+    let (status, detail) = found(&checks, "auth");
+    assert_eq!((code, status), (Some(0), "ok"));
+    assert!(detail.contains("asked for no credentials"), "{detail}");
+}

@@ -21,7 +21,7 @@ use crate::{
     config::{Auth, EndpointConfig, UpstreamConfig},
     protocol::headers::DOCKER_CONTENT_DIGEST,
     telemetry::metrics::UpstreamMetrics,
-    upstream::{BlobSource, EcrTokens, FetchError, Inspector, Part, Upstream},
+    upstream::{BlobSource, EcrTokens, FetchError, Greeting, Inspector, Part, Upstream},
 };
 
 /// How long one check may take.
@@ -79,13 +79,14 @@ pub(super) async fn examine(
             return checks.skip(&later, NOT_REACHED);
         }
     };
-    let mut date = None;
-    if !checks.run("tls", tls(&inspector, &mut date)).await {
+    let mut met = None;
+    checks.run("tls", tls(&inspector, &mut met)).await;
+    let Some(met) = met else {
         return checks.skip(&later, NOT_REACHED);
-    }
-    checks.add("clock", clock::judge(date, SystemTime::now()));
+    };
+    checks.add("clock", clock::judge(met.date, SystemTime::now()));
     let repository = patient.images.first().map(|image| &image.repository);
-    let auth = auth(&inspector, &endpoint.auth, repository);
+    let auth = auth(&inspector, &endpoint.auth, repository, &met);
     if !checks.run("auth", auth).await {
         return checks.skip(&later[2..], NOT_LET_IN);
     }
@@ -108,15 +109,16 @@ pub(super) async fn examine(
     checks.0
 }
 
-/// Connects; leaves behind what the registry's clock says.
-async fn tls(inspector: &Inspector, date: &mut Option<SystemTime>) -> Finding {
+/// Connects; leaves behind what the registry said, where it is worth going on.
+async fn tls(inspector: &Inspector, met: &mut Option<Greeting>) -> Finding {
     match inspector.greet().await {
         Ok(greeting) => {
-            *date = greeting.date;
-            match greeting.certificate {
-                Some(der) => certificate::judge(&der, SystemTime::now()),
+            let finding = match &greeting.certificate {
+                Some(der) => certificate::judge(der, SystemTime::now()),
                 None => Finding::skipped("plain HTTP, as configured"),
-            }
+            };
+            *met = Some(greeting).filter(|_| finding.status != Status::Failed);
+            finding
         }
         Err(error) => Finding::failed(error.chain().to_string()),
     }
@@ -150,9 +152,17 @@ fn proxy_for(endpoint: &Url) -> Option<String> {
     Some(format!("{}{port}", proxy.host()?))
 }
 
-async fn auth(inspector: &Inspector, auth: &Auth, repository: Option<&RepoName>) -> Finding {
+async fn auth(
+    inspector: &Inspector,
+    auth: &Auth,
+    repository: Option<&RepoName>,
+    met: &Greeting,
+) -> Finding {
     let (who, is_nobody) = identity(auth);
     match inspector.sign_in(repository).await {
+        Ok(()) if met.lets_everybody_in() && !is_nobody => Finding::ok(format!(
+            "the registry asked for no credentials: whether those of {who} are good is not known"
+        )),
         Ok(()) => Finding::ok(format!("let in as {who}")),
         // Some registries give everyone a token for what is public, and none of them opens `/v2/`.
         Err(FetchError::Refused { status, .. }) if is_nobody && repository.is_none() => {

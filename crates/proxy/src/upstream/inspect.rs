@@ -44,6 +44,13 @@ pub struct Greeting {
     pub certificate: Option<Vec<u8>>,
 }
 
+impl Greeting {
+    /// Whether nobody has to say who they are.
+    pub fn lets_everybody_in(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
 impl Inspector {
     /// Contacts nothing yet.
     pub fn new(
