@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
 pub use pem::Flaw;
@@ -162,6 +163,11 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(bytes)
+}
+
+/// All certificates of a file; never none.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Flaw> {
+    pem::chain(&read(path).map_err(Flaw::Unreadable)?)
 }
 
 /// What a path leads to, through all symbolic links: device, inode, size, and the time of the last change, which no

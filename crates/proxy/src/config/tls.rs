@@ -1,4 +1,4 @@
-//! `tls` of a `[[listener]]`: the certificate it shows.
+//! `tls` of a `[[listener]]`: the certificate it shows; and what every pair of a certificate and a key is checked for.
 
 use std::path::PathBuf;
 
@@ -22,27 +22,37 @@ pub(super) struct RawTls {
 }
 
 impl RawTls {
-    /// The pair, when the files are one now: a bad one shows at start rather than at the first handshake.
     pub(super) fn resolve(self, problems: &mut Problems) -> Option<KeyPair> {
-        let spans = [self.cert.span.clone(), self.key.span.clone()];
-        let cert = self.cert.take("cert", problems);
-        let key = self.key.take("key", problems);
-        let error = match KeyPair::from_files(cert?, key?) {
-            Ok(pair) => return Some(pair),
-            Err(error) => error,
-        };
-        let [cert, key] = spans;
-        let problem = match error.file {
-            PairFile::Cert => Problem::new(cert, "`cert` is no certificate to serve with"),
-            PairFile::Key => Problem::new(key, "`key` is no key to serve with"),
-        };
-        problems.add(
-            problem
-                .label(Chain(&error).to_string())
-                .help(error.flaw.help()),
-        );
-        None
+        let files = [("cert", self.cert), ("key", self.key)];
+        pair(files, "to serve with", problems)
     }
+}
+
+/// The pair in a certificate's file and a key's, when they are one now: a bad one shows at start rather than at the first
+/// handshake.
+pub(super) fn pair(
+    [(cert_name, cert), (key_name, key)]: [(&str, Field<PathBuf>); 2],
+    purpose: &str,
+    problems: &mut Problems,
+) -> Option<KeyPair> {
+    let spans = [cert.span.clone(), key.span.clone()];
+    let cert = cert.take(cert_name, problems);
+    let key = key.take(key_name, problems);
+    let error = match KeyPair::from_files(cert?, key?) {
+        Ok(pair) => return Some(pair),
+        Err(error) => error,
+    };
+    let [cert, key] = spans;
+    let problem = match error.file {
+        PairFile::Cert => Problem::new(cert, format!("`{cert_name}` is no certificate {purpose}")),
+        PairFile::Key => Problem::new(key, format!("`{key_name}` is no key {purpose}")),
+    };
+    problems.add(
+        problem
+            .label(Chain(&error).to_string())
+            .help(error.flaw.help()),
+    );
+    None
 }
 
 pub(super) fn print(pair: &KeyPair, page: &mut Page) {

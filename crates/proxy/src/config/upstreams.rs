@@ -4,6 +4,7 @@
 //! it gets is concrete: the endpoints, the credentials and the times for that one host.
 
 mod auth;
+mod authorities;
 mod client_certificate;
 mod endpoint;
 mod endpoints;

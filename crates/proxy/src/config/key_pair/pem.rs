@@ -46,13 +46,13 @@ impl Flaw {
             Self::Unreadable(_) => "name a file in PEM form that the user Archway runs as may read",
             Self::NotPem(_) => "a section goes from -----BEGIN to -----END",
             Self::NoCertificate | Self::BadCertificate(_) => {
-                "it holds the server's certificate, then those that lead to its authority"
+                "it holds the certificate of the key, then those that lead to its authority"
             }
             Self::NoKey | Self::BadKey(_) => {
                 "it holds an RSA, ECDSA or Ed25519 key that begins with -----BEGIN PRIVATE KEY"
             }
             Self::Locked => "write it without one: openssl pkey -in LOCKED -out KEY",
-            Self::Mismatch => "the server's own certificate comes first in `cert`",
+            Self::Mismatch => "the certificate of the key comes first in its file",
         }
     }
 }

@@ -27,15 +27,17 @@ fn the_example_shows_every_key_there_is() {
     std::fs::write(&file, "hunter2").unwrap();
     let file = file.path().to_str().unwrap();
     let pair = PairOnDisk::new();
+    let [cert, key] = ["tls.crt", "tls.key"].map(|name| pair.path(name));
+    let [cert, key] = [&cert, &key].map(|path| path.to_str().unwrap());
     let text = switched_on(EXAMPLE)
         .replace(
             "{ cert = \"/etc/archway/tls.crt\", key = \"/etc/archway/tls.key\" }",
             &pair.toml(),
         )
         .replace("/run/secrets/hub", file)
-        .replace("/etc/archway/ca.pem", file)
-        .replace("/etc/archway/client.pem", file)
-        .replace("/etc/archway/client.key", file);
+        .replace("/etc/archway/ca.pem", cert)
+        .replace("/etc/archway/client.pem", cert)
+        .replace("/etc/archway/client.key", key);
     let config = Config::parse("archway.example.toml", &text).unwrap();
     let shown: Vec<_> = EXAMPLE
         .lines()

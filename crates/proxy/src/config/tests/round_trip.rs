@@ -53,15 +53,12 @@ serve_deleted_tags = true
 connect_timeout = "1ms"
 header_timeout = "1h 1s"
 idle_timeout = "2m"
-ca_file = "/dev/null"
 rate = "5/s"
 manifest_rate = "100/6h"
 blob_rate = "7/1500ms"
 burst = 3
 patience = "0s"
 hedge_after = "250ms"
-client_cert_file = "/dev/null"
-client_key_file = "/dev/null"
 private_hosts = ["minio.internal", "10.0.0.7:9000"]
 
 [[upstream."ghcr.io".virtual_index]]
@@ -160,6 +157,21 @@ fn a_tls_listener_reads_back_by_its_files() {
     assert_comes_back(&tls);
     let [tls, plain] = [&*tls, plain].map(|text| Config::parse("archway.toml", text).unwrap());
     assert_ne!(tls, plain);
+}
+
+#[test]
+fn trust_and_a_client_certificate_read_back_by_their_files() {
+    let table = "[upstream.\"ghcr.io\"]\n";
+    let pair = PairOnDisk::new();
+    let [cert, key] = ["tls.crt", "tls.key"].map(|name| pair.path(name));
+    let ca = format!("ca_file = {cert:?}\n");
+    let client = format!("client_cert_file = {cert:?}\nclient_key_file = {key:?}");
+    let plain = Config::parse("archway.toml", table).unwrap();
+    for lines in [&ca, &client, &format!("{ca}{client}")] {
+        let text = format!("{table}{lines}");
+        assert_comes_back(&text);
+        assert_ne!(Config::parse("archway.toml", &text).unwrap(), plain);
+    }
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use crate::config::error::{Problem, Problems};
 use crate::config::field::Field;
 use crate::config::print::Page;
+use crate::config::tls;
 
-/// Two PEM files; both were readable at start.
+/// Two PEM files, which belonged together at start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// The certificate, and those between it and its root.
@@ -39,36 +40,17 @@ impl ClientCertificate {
                     .help("a certificate and its key are two PEM files; name both"),
             );
         }
-        let chain = chain.and_then(|field| readable(field, "client_cert_file", problems));
-        let key = key.and_then(|field| readable(field, "client_key_file", problems));
         let (chain, key) = chain.zip(key)?;
-        Some(Self { chain, key })
+        let files = [("client_cert_file", chain), ("client_key_file", key)];
+        let pair = tls::pair(files, "to identify with", problems)?;
+        Some(Self {
+            chain: pair.cert().to_owned(),
+            key: pair.key().to_owned(),
+        })
     }
 
     pub(super) fn print(&self, page: &mut Page) {
         page.string("client_cert_file", &self.chain.to_string_lossy());
         page.string("client_key_file", &self.key.to_string_lossy());
-    }
-}
-
-/// The path, when the file can be opened: a missing one shows at start rather than at the first pull.
-pub(super) fn readable(
-    field: Field<PathBuf>,
-    key: &str,
-    problems: &mut Problems,
-) -> Option<PathBuf> {
-    let span = field.span.clone();
-    let path = field.take(key, problems)?;
-    match std::fs::read(&path) {
-        Ok(_) => Some(path),
-        Err(error) => {
-            let problem = Problem::new(span, format!("`{key}` cannot be read"));
-            problems.add(
-                problem
-                    .label(error.to_string())
-                    .help("name a file in PEM form"),
-            );
-            None
-        }
     }
 }

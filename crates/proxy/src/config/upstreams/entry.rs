@@ -10,7 +10,8 @@ use serde_spanned::Spanned;
 use crate::protocol::host::{Host, HostPattern};
 
 use super::auth::{AuthSetting, RawAuth};
-use super::client_certificate::{ClientCertificate, readable};
+use super::authorities;
+use super::client_certificate::ClientCertificate;
 use super::endpoints::{EndpointConfig, Endpoints, RawEndpoint};
 use super::limits::{Limits, Rate, RawLimits};
 use super::repositories::{RawRepositories, Repositories};
@@ -63,7 +64,7 @@ pub struct UpstreamConfig {
     pub header_timeout: Duration,
     /// The longest pause within a body; never zero. There is no limit to a whole body.
     pub idle_timeout: Duration,
-    /// Certificates (PEM) trusted beside the built-in ones; the file was readable at start.
+    /// Certificates (PEM) trusted beside the built-in ones; there was one in the file at start.
     pub ca_file: Option<PathBuf>,
     /// How many connections one large blob may be fetched over; 1 is one after another.
     pub parallel: usize,
@@ -222,7 +223,7 @@ impl Entry {
             ),
             ca_file: raw
                 .ca_file
-                .and_then(|field| readable(field, "ca_file", problems)),
+                .and_then(|field| authorities::resolve(field, problems)),
             private_hosts: list(raw.private_hosts, "private_hosts", problems),
             limits: limits.resolve(problems),
             client_certificate,

@@ -33,7 +33,7 @@ error: `ca_file` cannot be read
 2 | ca_file = "/nowhere/ca.pem"
   |           ^^^^^^^^^^^^^^^^^ No such file or directory (os error 2)
   |
-  = help: name a file in PEM form"#,
+  = help: name a file with certificates in PEM form; of one in DER: openssl x509 -inform der -in FILE"#,
     );
 }
 

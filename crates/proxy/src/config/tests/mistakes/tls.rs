@@ -1,4 +1,4 @@
-//! Certificates that nothing can be served with.
+//! Certificates and keys that nothing can be done with.
 
 use super::assert_picture;
 use crate::config::tests::PairOnDisk;
@@ -37,7 +37,7 @@ error: `cert` is no certificate to serve with
 4 | cert = "/dev/null"
   |        ^^^^^^^^^^^ cannot use /dev/null: there is no certificate in it
   |
-  = help: it holds the server's certificate, then those that lead to its authority"#,
+  = help: it holds the certificate of the key, then those that lead to its authority"#,
     );
 }
 
@@ -63,7 +63,7 @@ error: `key` is no key to serve with
 5 | key = "{key}"
   |       {marks} cannot use {key}: the key in it does not belong to the first certificate
   |
-  = help: the server's own certificate comes first in `cert`"#
+  = help: the certificate of the key comes first in its file"#
     );
     assert_picture(&text, &picture);
 }
@@ -98,4 +98,46 @@ error: a table such as { cert = "...", key = "..." } is expected here
 3 | tls = true
   |       ^^^^ found boolean `true`"#,
     );
+}
+
+#[test]
+fn a_file_without_authorities_is_refused_at_load() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+ca_file = "/dev/null""#,
+        r#"
+error: `ca_file` names no authority
+ --> archway.toml:2:11
+  |
+2 | ca_file = "/dev/null"
+  |           ^^^^^^^^^^^ there is no certificate in it
+  |
+  = help: name a file with certificates in PEM form; of one in DER: openssl x509 -inform der -in FILE"#,
+    );
+}
+
+#[test]
+fn a_client_certificate_and_the_key_of_another_are_refused_at_load() {
+    let (pair, other) = (PairOnDisk::new(), PairOnDisk::new());
+    let (cert, key) = (pair.path("tls.crt"), other.path("tls.key"));
+    let (cert, key) = (cert.display(), key.display());
+    let marks = "^".repeat(key.to_string().len() + 2);
+    let text = format!(
+        r#"
+[upstream."docker.io"]
+client_cert_file = "{cert}"
+client_key_file = "{key}""#
+    );
+    let picture = format!(
+        r#"
+error: `client_key_file` is no key to identify with
+ --> archway.toml:3:19
+  |
+3 | client_key_file = "{key}"
+  |                   {marks} cannot use {key}: the key in it does not belong to the first certificate
+  |
+  = help: the certificate of the key comes first in its file"#
+    );
+    assert_picture(&text, &picture);
 }

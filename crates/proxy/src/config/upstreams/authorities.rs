@@ -1,0 +1,42 @@
+//! `ca_file`: by whom an upstream may be certified, beside the system's authorities.
+
+use std::path::{Path, PathBuf};
+
+use rustls::RootCertStore;
+
+use crate::config::error::{Problem, Problems};
+use crate::config::field::Field;
+use crate::config::key_pair::{self, Flaw};
+use crate::upstream::Chain;
+
+const HELP: &str =
+    "name a file with certificates in PEM form; of one in DER: openssl x509 -inform der -in FILE";
+
+/// The path, when the file has authorities now: without them it shows at start rather than at the first pull.
+pub(super) fn resolve(field: Field<PathBuf>, problems: &mut Problems) -> Option<PathBuf> {
+    let span = field.span.clone();
+    let path = field.take("ca_file", problems)?;
+    let problem = match check(&path) {
+        Ok(()) => return Some(path),
+        Err(Flaw::Unreadable(error)) => {
+            Problem::new(span, "`ca_file` cannot be read").label(error.to_string())
+        }
+        Err(flaw) => {
+            Problem::new(span, "`ca_file` names no authority").label(Chain(&flaw).to_string())
+        }
+    };
+    problems.add(problem.help(HELP));
+    None
+}
+
+/// Bundles have certificates that nobody can use among the good ones; one that is good is enough.
+fn check(path: &Path) -> Result<(), Flaw> {
+    let mut roots = RootCertStore::empty();
+    let added = key_pair::certificates(path)?
+        .into_iter()
+        .map(|certificate| roots.add(certificate));
+    added
+        .reduce(Result::or)
+        .unwrap_or(Ok(()))
+        .map_err(Flaw::BadCertificate)
+}
