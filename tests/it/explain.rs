@@ -157,6 +157,25 @@ async fn resolve_prints_the_childs_digest_through_archway_and_straight() {
 }
 
 #[tokio::test]
+async fn of_an_index_named_by_its_digest_the_platform_is_chosen_too() {
+    let content = images::multi_platform("app");
+    let (_registry, archway) = with(&content).await;
+    let name = format!("registry.test/team/app@{}", content.root().digest);
+    let child = content.child("linux/arm64/v8");
+    let ask = ["resolve", &name, "--platform", "linux/arm64"];
+    let (code, out, err) = command(&archway, &ask).await;
+    assert_eq!((code, out.trim()), (0, &*child.digest.to_string()), "{err}");
+    let warmed = json(&archway, &["warm", &name, "--platform", "linux/arm64"]).await;
+    assert_eq!(warmed[0]["error"], Value::Null);
+    let (code, out, _) = command(&archway, &["ready", &name, "--platform", "linux/arm64"]).await;
+    assert_eq!(code, 0, "{out}");
+    let nothing = ["resolve", &name, "--platform", "linux/s390x"];
+    let (code, _, err) = command(&archway, &nothing).await;
+    assert_eq!(code, 1);
+    assert!(err.contains("linux/arm/v7"), "{err}");
+}
+
+#[tokio::test]
 async fn nobody_there_is_said_with_the_option_that_helps() {
     let nowhere = ["--server", "http://127.0.0.1:1"];
     let output = proxy::run(&[&["explain", NAME][..], &nowhere].concat()).await;

@@ -1,5 +1,6 @@
 //! The binary as a client: of a running Archway, or straight of an upstream. What the commands that look at images ask with.
 
+mod choice;
 mod direct;
 mod error;
 mod reference;

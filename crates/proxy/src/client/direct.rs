@@ -3,21 +3,18 @@
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
-use manifest_model::{
-    Choice, Digest, MAX_INDEX_DEPTH, Manifest, Matcher, Platform, Reference, RepoName, choose,
-    offered,
-};
+use manifest_model::{Digest, Manifest, Platform, Reference, RepoName};
 
-use super::{ClientError, ImageName};
+use super::{
+    ClientError, ImageName,
+    choice::{self, LARGEST_CONFIG, Source},
+};
 use crate::{
     config::Config,
     pull::official_name,
     telemetry::metrics::UpstreamMetrics,
     upstream::{BlobSource, Part, Registry, Upstream},
 };
-
-/// The largest image config read to learn its platform.
-const LARGEST_CONFIG: usize = 8 * 1024 * 1024;
 
 /// One repository at its upstream.
 #[derive(Debug)]
@@ -50,39 +47,7 @@ impl Direct {
         reference: &Reference,
         wanted: &Platform,
     ) -> Result<Digest, ClientError> {
-        let matcher = Matcher::new(wanted);
-        let mut current = self.manifest(reference).await?;
-        let nothing = |index: &Manifest| ClientError::NothingFits {
-            wanted: wanted.clone(),
-            offered: listed(index),
-        };
-        for _ in 0..=MAX_INDEX_DEPTH {
-            if !current.is_index() {
-                return Ok(current.digest());
-            }
-            match choose(current.entries(), &matcher) {
-                // What it is, its bytes say; the entry may say something else.
-                Choice::Manifest(entry) | Choice::Index(entry) => {
-                    current = self.manifest(&Reference::Digest(entry.digest)).await?;
-                }
-                Choice::Unverified(entry) => {
-                    let digest = entry.digest;
-                    let image = self.manifest(&Reference::Digest(digest)).await?;
-                    if image.is_index() {
-                        current = image;
-                        continue;
-                    }
-                    let platform = self.platform(&image).await?;
-                    return if platform.is_some_and(|platform| matcher.matches(&platform)) {
-                        Ok(digest)
-                    } else {
-                        Err(nothing(&current))
-                    };
-                }
-                Choice::None => return Err(nothing(&current)),
-            }
-        }
-        Err(nothing(&current))
+        choice::resolve(self, reference, wanted).await
     }
 
     /// What an image's config says it is for.
@@ -111,14 +76,12 @@ impl Direct {
     }
 }
 
-fn listed(index: &Manifest) -> String {
-    let offered: Vec<_> = offered(index.entries())
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    if offered.is_empty() {
-        "none at all".to_owned()
-    } else {
-        offered.join(", ")
+impl Source for Direct {
+    async fn fetch(&self, reference: &Reference) -> Result<Manifest, ClientError> {
+        self.manifest(reference).await
+    }
+
+    async fn platform_of(&self, image: &Manifest) -> Result<Option<Platform>, ClientError> {
+        self.platform(image).await
     }
 }

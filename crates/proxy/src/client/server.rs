@@ -113,13 +113,12 @@ impl Server {
         Answer::read(response, url).await
     }
 
-    /// Reads a blob to its end and tells of each piece how long it was. The bytes are dropped: Archway lets nobody see the end of
-    /// a blob that does not match its digest.
+    /// Reads a blob to its end, piece by piece. Archway lets nobody see the end of a blob that does not match its digest.
     pub async fn read_blob(
         &self,
         image: &ImageName,
         digest: &Digest,
-        read: impl Fn(u64),
+        mut read: impl FnMut(&[u8]),
     ) -> Result<(), ClientError> {
         let url = self.url(image, "blobs", digest)?;
         let response = sent(self.http.get(&url), &url, SERVER).await?;
@@ -133,7 +132,7 @@ impl Server {
         };
         let mut pieces = response.bytes_stream();
         while let Some(piece) = pieces.try_next().await.map_err(broken)? {
-            read(piece.len() as u64);
+            read(&piece);
         }
         Ok(())
     }
@@ -242,12 +241,15 @@ impl Answer {
         self.header(&headers::DOCKER_CONTENT_DIGEST)?.parse().ok()
     }
 
+    /// What it says its body is.
+    pub fn media_type(&self) -> Option<MediaType> {
+        self.header(&header::CONTENT_TYPE)?.parse().ok()
+    }
+
     /// Its body as a manifest.
     pub fn manifest(self) -> Result<Manifest, ClientError> {
         let answer = self.successful()?;
-        let media_type: Option<MediaType> = answer
-            .header(&header::CONTENT_TYPE)
-            .and_then(|value| value.parse().ok());
+        let media_type = answer.media_type();
         let algorithm = answer
             .digest()
             .map_or(Algorithm::Sha256, |digest| digest.algorithm());

@@ -56,21 +56,26 @@ impl Resolve {
     }
 }
 
-/// Asks as a client that takes no index: such a one gets its platform's image in every mode.
+/// Asks as a client that takes no index: such a one gets its platform's image in every mode, but for an index that it names by
+/// its digest.
 pub(super) async fn through(
     server: &Server,
     image: &ImageName,
-    platform: &Platform,
+    wanted: &Platform,
 ) -> Result<Digest, ClientError> {
     let mut headers = accepting([MediaType::OciManifest, MediaType::DockerManifest]);
-    let platform = HeaderValue::try_from(platform.to_string());
+    let platform = HeaderValue::try_from(wanted.to_string());
     headers.insert(
         ARCHWAY_PLATFORM,
         platform.expect("platforms are header text"),
     );
     let answer = server.look(image, &image.reference, headers).await?;
     let answer = answer.successful()?;
-    answer
+    let digest = answer
         .digest()
-        .ok_or_else(|| answer.unreadable("it names no digest"))
+        .ok_or_else(|| answer.unreadable("it names no digest"))?;
+    if answer.media_type().is_some_and(|kind| kind.is_index()) {
+        return server.choose(image, digest, wanted).await;
+    }
+    Ok(digest)
 }

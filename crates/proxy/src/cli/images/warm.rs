@@ -141,7 +141,7 @@ async fn bring(
     bar.set_length(links.iter().map(|link| link.size).sum());
     for link in links {
         server
-            .read_blob(image, &link.digest, |bytes| bar.inc(bytes))
+            .read_blob(image, &link.digest, |piece| bar.inc(piece.len() as u64))
             .await?;
     }
     Ok(())
