@@ -4,6 +4,7 @@ use integration_tests::client::IMAGES_ONLY;
 use integration_tests::images::{self, Content};
 use integration_tests::proxy::{self, Archway, Setup};
 use integration_tests::registry::FakeRegistry;
+use integration_tests::tls::{Authority, Mounted};
 use serde_json::Value;
 
 const TAG: &str = "/v2/team/app/manifests/v1";
@@ -173,6 +174,35 @@ async fn of_an_index_named_by_its_digest_the_platform_is_chosen_too() {
     let (code, _, err) = command(&archway, &nothing).await;
     assert_eq!(code, 1);
     assert!(err.contains("linux/arm/v7"), "{err}");
+}
+
+/// The port of a registry that is closed is free for whoever names it, and nobody else's.
+#[tokio::test]
+async fn where_all_listeners_have_tls_the_commands_trust_its_certificate_and_mean_one_upstream() {
+    let content = images::multi_platform("app");
+    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    let held = FakeRegistry::start().await;
+    held.close().await;
+    let mounted = Mounted::with(&Authority::new("authority.test").issue());
+    let listener = format!(
+        "[[listener]]\naddress = \"{}\"\nupstream = \"registry.test\"\n{}",
+        held.host(),
+        mounted.line()
+    );
+    let setup = Setup::new()
+        .top("default_upstream = \"other.test\"")
+        .upstream("registry.test", &registry)
+        .upstream("other.test", &held)
+        .table(&listener);
+    let archway = setup.clone().start().await;
+    let admin = archway.admin_url();
+    let place = ["--config", "CONFIG", "--admin", &admin];
+    for question in ["resolve", "warm", "ready"] {
+        let ask = [question, "team/app:v1", "--platform", "linux/arm64"];
+        let output = setup.clone().run(&[&ask[..], &place].concat()).await;
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{question}: {err}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 mod choice;
 mod direct;
 mod error;
+mod pinned;
+mod place;
 mod reference;
 mod server;
 

@@ -40,7 +40,8 @@ pub enum ImageCommand {
 /// Which Archway is asked.
 #[derive(Debug, Args)]
 pub(super) struct Place {
-    /// Its registry listener; by default the first of the configuration, on this machine
+    /// Its registry listener; by default one of the configuration, on this machine: plain, and without a platform of its
+    /// own, where there is such a one
     #[arg(long, value_name = "URL")]
     server: Option<Url>,
     /// Its admin listener; by default that of the configuration, on this machine

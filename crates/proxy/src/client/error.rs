@@ -15,8 +15,11 @@ pub enum ClientError {
         /// Why.
         source: reqwest::Error,
     },
-    /// The configuration puts the listener nowhere a client could find it.
-    #[error("the configuration does not tell where Archway listens; name the place with {option}")]
+    /// The configuration has no listener that a client on this machine could find and ask.
+    #[error(
+        "the configuration has no listener that this machine could ask, at a known port and without a load balancer before it; \
+         name the place with {option}"
+    )]
     Nowhere {
         /// The option that names the place.
         option: &'static str,

@@ -1,6 +1,6 @@
 //! Asking a running Archway: its registry API as any client, and its admin listener.
 
-use std::{fmt::Display, net::SocketAddr, time::Duration};
+use std::{fmt::Display, time::Duration};
 
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, Method, header};
@@ -8,11 +8,11 @@ use manifest_model::{Algorithm, Digest, Manifest, MediaType, Reference};
 use reqwest::{Client, Response, redirect::Policy};
 use url::Url;
 
-use super::{ClientError, ImageName};
+use super::{ClientError, ImageName, pinned, place};
 use crate::{
-    config::Config,
-    inventory::Listing,
-    protocol::{error_body, headers},
+    config::{Config, Listener},
+    inventory::{Image, Listing},
+    protocol::{error_body, headers, host::Host},
 };
 
 /// How long a connection may take: an Archway is near.
@@ -33,6 +33,8 @@ pub struct Server {
     http: Client,
     registry: Result<String, WhichOption>,
     admin: Result<String, WhichOption>,
+    /// The upstream of a name without one, where the configuration says it.
+    default_upstream: Option<Host>,
 }
 
 /// What it answered about a manifest.
@@ -50,27 +52,31 @@ pub struct Answer {
 impl Server {
     /// The Archway at these URLs; where one is missing, the one this configuration would start.
     pub fn new(config: &Config, registry: Option<&Url>, admin: Option<&Url>) -> Self {
-        let http = Client::builder()
-            // Archway is inside; a proxy for the way out would not find it.
-            .no_proxy()
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .user_agent(concat!("archway/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .expect("a client without special wishes");
         let given = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
-        let first = config.listeners.first().map(|listener| listener.address);
+        let listener = place::listener(config).filter(|_| registry.is_none());
+        let default_upstream = listener.and_then(|listener| listener.upstream.as_ref());
+        let default_upstream = default_upstream.unwrap_or(&config.default_upstream);
         Self {
-            http,
+            http: http(listener),
             registry: registry
                 .map(given)
-                .or_else(|| reachable(first))
+                .or_else(|| listener.map(place::registry))
                 .ok_or(SERVER),
             admin: admin
                 .map(given)
-                .or_else(|| reachable(config.admin))
+                .or_else(|| place::admin(config))
                 .ok_or(ADMIN),
+            default_upstream: registry.is_none().then(|| default_upstream.clone()),
+        }
+    }
+
+    /// The image with its upstream in its name, so that it is the same one for all who are asked about it. At another Archway
+    /// than that of the configuration, a name without an upstream means what it means there.
+    pub fn named(&self, image: &ImageName) -> ImageName {
+        let host = image.host.as_ref().or(self.default_upstream.as_ref());
+        ImageName {
+            host: host.cloned(),
+            ..image.clone()
         }
     }
 
@@ -145,7 +151,7 @@ impl Server {
     ) -> Result<String, ClientError> {
         let base = found(&self.registry)?;
         let mut url = format!("{base}/v2/{}/{endpoint}/{reference}", image.repository);
-        if let Some(host) = &image.host {
+        if let Some(host) = self.named(image).host {
             url.push_str("?ns=");
             url.push_str(host.as_str());
         }
@@ -165,6 +171,13 @@ impl Server {
         let response = sent(self.http.get(&url), &url, ADMIN).await?;
         let answer = Answer::read(response, url).await?.successful()?;
         serde_json::from_slice(&answer.body).map_err(|error| answer.unreadable(error))
+    }
+
+    /// One image as the admin listener knows it; `None` where it knows none of this name.
+    pub async fn known(&self, image: &ImageName) -> Result<Option<Image>, ClientError> {
+        let query = [("name", self.named(image).to_string())];
+        let listing = self.images(&query).await?;
+        Ok(listing.images.into_iter().next())
     }
 
     /// All pages of [`Self::images`].
@@ -277,16 +290,22 @@ fn found(place: &Result<String, WhichOption>) -> Result<&str, ClientError> {
         .map_err(|&option| ClientError::Nowhere { option })
 }
 
-/// The URL of a listener for a client on the same machine.
-fn reachable(address: Option<SocketAddr>) -> Option<String> {
-    let mut address = address.filter(|address| address.port() != 0)?;
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
+/// A client for everybody, or for one listener of the configuration.
+fn http(listener: Option<&Listener>) -> Client {
+    let mut builder = Client::builder()
+        // Archway is inside; a proxy for the way out would not find it.
+        .no_proxy()
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .user_agent(concat!("archway/", env!("CARGO_PKG_VERSION")));
+    let pair = listener.and_then(|listener| listener.tls.as_ref());
+    if let Some(tls) = pair.and_then(pinned::trusting) {
+        builder = builder.tls_backend_preconfigured(tls);
     }
-    Some(format!("http://{address}"))
+    builder
+        .build()
+        .expect("a client without wishes that could fail")
 }
 
 async fn sent(

@@ -64,7 +64,7 @@ impl Inspect {
     pub(super) async fn run(&self, config: &Config, server: &Server) -> Outcome {
         let mut note = String::new();
         let inspected = if self.direct {
-            let direct = Direct::new(config, &self.image)?;
+            let direct = Direct::new(config, &server.named(&self.image))?;
             self.direct(&direct).await?
         } else {
             let index = self.index(server).await?;
@@ -118,8 +118,7 @@ impl Inspect {
             reference: Reference::Digest(index.digest()),
             ..self.image.clone()
         };
-        let listing = server.images(&[("name", by_digest.to_string())]).await?;
-        Ok(listing.images.into_iter().next())
+        server.known(&by_digest).await
     }
 
     fn inspected(&self, manifest: &Manifest) -> Inspected {

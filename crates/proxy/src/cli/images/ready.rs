@@ -28,9 +28,8 @@ pub struct Ready {
 
 impl Ready {
     pub(super) async fn run(&self, server: &Server) -> Outcome {
-        let listing = server.images(&[("name", self.image.to_string())]).await?;
         let (name, platform) = (&self.image, &self.platform);
-        let Some(image) = listing.images.first() else {
+        let Some(image) = server.known(&self.image).await? else {
             return Ok(not(format!("{name} is not cached")));
         };
         let Some(part) = image.part(platform) else {

@@ -37,7 +37,7 @@ pub struct Resolve {
 impl Resolve {
     pub(super) async fn run(&self, config: &Config, server: &Server) -> Outcome {
         let digest = if self.direct {
-            let direct = Direct::new(config, &self.image)?;
+            let direct = Direct::new(config, &server.named(&self.image))?;
             direct
                 .resolve(&self.image.reference, &self.platform)
                 .await?
