@@ -17,7 +17,7 @@ forbid() {
 
 forbid manifest-model tokio axum hyper http reqwest rustls cache proxy
 forbid cache axum hyper http reqwest rustls proxy
-forbid proxy integration-tests openssl openssl-sys native-tls ring
+forbid proxy integration-tests openssl openssl-sys native-tls
 # Inside the proxy: what is asked of an upstream knows no client, and pulling knows no HTTP framework.
 if grep -rnE '\baxum\b' crates/proxy/src/pull crates/proxy/src/pull.rs crates/proxy/src/upstream crates/proxy/src/upstream.rs; then
   echo "arrows: pull and upstream must not use axum" >&2
