@@ -14,9 +14,15 @@ const KEY: Key = Key {
     session: "given-session-token",
 };
 
-/// A tunnel to `host` was asked for, and none to any other.
-#[track_caller]
-fn asked_for(proxy: &ForwardProxy, host: &str) {
+/// A pull asks the proxy for a tunnel to `host`, and for none to any other.
+async fn asks_for_a_tunnel_to(host: &str, setup: Setup) {
+    let proxy = ForwardProxy::start().await;
+    let archway = setup.env("HTTPS_PROXY", proxy.url()).start().await;
+    archway
+        .client()
+        .manifest("team/app", "v1")
+        .await
+        .expect(502);
     let asked = proxy.log().all();
     let asked: Vec<_> = asked.iter().map(|entry| entry.header("host")).collect();
     let expected = format!("{host}:443");
@@ -42,19 +48,9 @@ async fn the_token_comes_from_the_api_that_goes_with_the_registrys_name() {
             "ecr-fips.us-east-1.api.aws",
         ),
     ] {
-        let proxy = ForwardProxy::start().await;
         let host = format!("123456789012.{name}");
-        let archway = Setup::in_front_of_as(&host, &registry, "")
-            .aws_credentials()
-            .env("HTTPS_PROXY", proxy.url())
-            .start()
-            .await;
-        archway
-            .client()
-            .manifest("team/app", "v1")
-            .await
-            .expect(502);
-        asked_for(&proxy, api);
+        let setup = Setup::in_front_of_as(&host, &registry, "").aws_credentials();
+        asks_for_a_tunnel_to(api, setup).await;
     }
 }
 
@@ -69,21 +65,12 @@ async fn sts_is_asked_where_the_environment_wants_it() {
         ("AWS_USE_FIPS_ENDPOINT", "sts-fips.us-west-2.amazonaws.com"),
         ("AWS_USE_DUALSTACK_ENDPOINT", "sts.us-west-2.api.aws"),
     ] {
-        let proxy = ForwardProxy::start().await;
-        let archway = Setup::in_front_of_as(ECR_HOST, &registry, "")
+        let setup = Setup::in_front_of_as(ECR_HOST, &registry, "")
             .env("AWS_WEB_IDENTITY_TOKEN_FILE", file.display())
             .env("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/pull")
             .env("AWS_REGION", "us-west-2")
-            .env(setting, "true")
-            .env("HTTPS_PROXY", proxy.url())
-            .start()
-            .await;
-        archway
-            .client()
-            .manifest("team/app", "v1")
-            .await
-            .expect(502);
-        asked_for(&proxy, sts);
+            .env(setting, "true");
+        asks_for_a_tunnel_to(sts, setup).await;
     }
 }
 

@@ -4,7 +4,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use http::Method;
 use integration_tests::auth::{Auth, Login};
-use integration_tests::client::{Client, End, blob_path};
+use integration_tests::client::{Client, Download, End, blob_path};
 use integration_tests::faults::{Gate, On};
 use integration_tests::images::{self, BigBlob, Blob};
 use integration_tests::proxy::{Archway, Setup};
@@ -23,6 +23,14 @@ async fn with(grace: &str) -> (FakeRegistry, Archway, Blob, Gate) {
     (registry, archway, blob, gate)
 }
 
+/// A download of which a quarter has been read.
+async fn begun(archway: &Archway, blob: &Blob) -> Download {
+    let path = blob_path("team/app", blob.digest());
+    let mut download = archway.client().open(Method::GET, &path).await;
+    download.read_to(SIZE / 4, blob, 0).await;
+    download
+}
+
 /// Waits until no new client gets an answer.
 async fn refuses_new_clients(archway: &Archway) {
     let url = archway.url();
@@ -38,9 +46,7 @@ async fn refuses_new_clients(archway: &Archway) {
 #[tokio::test]
 async fn a_running_download_ends_well_and_the_exit_is_clean() {
     let (_registry, mut archway, blob, gate) = with("5m").await;
-    let path = blob_path("team/app", blob.digest());
-    let mut download = archway.client().open(Method::GET, &path).await;
-    download.read_to(SIZE / 4, &blob, 0).await;
+    let download = begun(&archway, &blob).await;
     archway.terminate();
     refuses_new_clients(&archway).await;
     assert!(archway.is_running());
@@ -53,9 +59,7 @@ async fn a_running_download_ends_well_and_the_exit_is_clean() {
 #[tokio::test]
 async fn a_fill_that_nobody_waits_for_reaches_the_disk_within_the_grace() {
     let (registry, mut archway, blob, gate) = with("5m").await;
-    let path = blob_path("team/app", blob.digest());
-    let mut download = archway.client().open(Method::GET, &path).await;
-    download.read_to(SIZE / 4, &blob, 0).await;
+    let download = begun(&archway, &blob).await;
     drop(download);
     archway.terminate();
     refuses_new_clients(&archway).await;
@@ -74,9 +78,8 @@ async fn a_fill_that_nobody_waits_for_reaches_the_disk_within_the_grace() {
 #[tokio::test]
 async fn what_does_not_end_is_cut_after_the_grace() {
     let (_registry, mut archway, blob, _gate) = with("200ms").await;
+    let download = begun(&archway, &blob).await;
     let path = blob_path("team/app", blob.digest());
-    let mut download = archway.client().open(Method::GET, &path).await;
-    download.read_to(SIZE / 4, &blob, 0).await;
     archway.terminate();
     let end = within("the download is cut", download.finish(&blob)).await;
     assert!(matches!(end, End::Broken(_)), "{end:?}");
@@ -102,9 +105,7 @@ async fn an_idle_archway_ends_at_once() {
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let (_registry, mut archway, blob, _gate) = with("5m").await;
-    let path = blob_path("team/app", blob.digest());
-    let mut download = archway.client().open(Method::GET, &path).await;
-    download.read_to(SIZE / 4, &blob, 0).await;
+    let _download = begun(&archway, &blob).await;
     archway.terminate();
     refuses_new_clients(&archway).await;
     assert!(archway.is_running());
