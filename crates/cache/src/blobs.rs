@@ -4,6 +4,7 @@ mod fill;
 mod follow;
 mod open;
 mod progress;
+mod queue;
 mod reserved;
 mod spans;
 mod writer;
@@ -20,9 +21,10 @@ use tracing::error;
 
 pub(crate) use self::reserved::{Reservations, Reserved};
 pub use self::{
-    fill::{Closed, Fill, FillWriter},
+    fill::Fill,
     follow::{Blob, BlobStream, Follower, ReadBy},
     progress::{HOLD_BACK, Wishes},
+    queue::{Closed, FillWriter},
     spans::Spans,
 };
 use self::{open::OpenFiles, progress::Running};

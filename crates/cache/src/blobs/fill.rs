@@ -5,26 +5,20 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use manifest_model::Digest;
-use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
-    task::JoinHandle,
-};
+use tokio::{sync::OwnedSemaphorePermit, task::JoinHandle};
 use tracing::warn;
 
 use super::{
     Spans,
     progress::{Progress, Running, Wishes},
-    writer::{Piece, WriteJob, Written},
+    queue::{FillWriter, queue},
+    writer::{WriteJob, Written},
 };
 use crate::{
     Cache, OpenFile,
     error::{CacheError, FillError, SourceError},
 };
-
-/// Pieces that may wait for the writer; with pieces of up to some hundred KiB, the memory of one fill.
-const PIECES_IN_FLIGHT: usize = 16;
 
 /// The duty to bring a blob's bytes: [`admit`](Self::admit), [`start`](Self::start), then all bytes in any order through
 /// [writers](Self::writer), then [`commit`](Self::commit); or [`fail`](Self::fail). Dropped in between, its followers see
@@ -45,25 +39,8 @@ pub struct Fill {
 
 #[derive(Debug)]
 struct Writer {
-    pieces: mpsc::Sender<Piece>,
+    pieces: FillWriter,
     outcome: JoinHandle<Result<Written, FillError>>,
-}
-
-/// A way to hand bytes to a fill. Cheap to clone; several may write at a time.
-#[derive(Clone, Debug)]
-pub struct FillWriter(mpsc::Sender<Piece>);
-
-/// The fill takes no more bytes, for a reason [`Fill::commit`] gives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Closed;
-
-impl FillWriter {
-    /// Hands over bytes that belong at `offset`; waits while the disk is behind. Not cancel safe: a cancelled call may or may
-    /// not have handed them over.
-    pub async fn write(&self, offset: u64, bytes: Bytes) -> Result<(), Closed> {
-        let piece = Piece { offset, bytes };
-        self.0.send(piece).await.map_err(|_| Closed)
-    }
 }
 
 impl Fill {
@@ -126,7 +103,7 @@ impl Fill {
             size,
             written: Arc::new(there.clone()),
         });
-        let (pieces, queue) = mpsc::channel(PIECES_IN_FLIGHT);
+        let (pieces, queue) = queue();
         let running = Arc::clone(&self.running);
         let staged = (staged, there.clone());
         let job = WriteJob::new(digest, staged, file, size, running, room);
@@ -140,7 +117,7 @@ impl Fill {
     /// A way to hand over bytes. To be called after [`Self::start`]; all of them have to be dropped before the fill can end.
     pub fn writer(&self) -> FillWriter {
         let writer = self.writer.as_ref().expect("started before the first byte");
-        FillWriter(writer.pieces.clone())
+        writer.pieces.clone()
     }
 
     /// Where followers wait for bytes that will not come soon of themselves.

@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use manifest_model::{Digest, Hasher};
 use tokio::{
     runtime::Handle,
@@ -24,6 +23,7 @@ use self::notes::{Notes, Syncing};
 use super::{
     Spans,
     progress::{Progress, Running},
+    queue::Piece,
 };
 use crate::{
     Cache, OpenFile,
@@ -32,28 +32,18 @@ use crate::{
     error::{CacheError, FillError},
 };
 
-/// Pieces taken from the queue, and written, together.
-const PIECES_PER_WRITE: usize = 16;
+/// Pieces taken from the queue, and written, together. How many bytes that may be, the queue bounds.
+const PIECES_PER_WRITE: usize = 64;
 
 /// How long written bytes may wait to be shown. To show them wakes every follower, and each sends what it sees on its own: many
 /// small steps cost more than the bytes.
 const SHOW_EVERY: Duration = Duration::from_millis(4);
 
-/// How much is read back for hashing at a time, where bytes came out of order.
-const CATCH_UP: usize = 1024 * 1024;
-
-/// How much of what lies ready is hashed between two writes: enough to keep up, not so much that the network waits.
-const CATCH_UPS_PER_WRITE: usize = 8;
+/// How much is read back for hashing at a time, where bytes came out of order: what a processor's own cache holds.
+const CATCH_UP: usize = 256 * 1024;
 
 /// Downloads with less than this on the disk are not gone on with.
 const WORTH_KEEPING: u64 = 1024 * 1024;
-
-/// Some bytes of the blob and where they belong.
-#[derive(Debug)]
-pub(super) struct Piece {
-    pub(super) offset: u64,
-    pub(super) bytes: Bytes,
-}
 
 /// A blob whose bytes are all written and right, not yet synced.
 #[derive(Debug)]
@@ -90,6 +80,8 @@ pub(super) struct WriteJob {
     written: Spans,
     hasher: Hasher,
     hashed: u64,
+    /// For what is read back; empty until something is.
+    read_back: Vec<u8>,
     notes: Option<Notes>,
     /// When bytes may be shown again; `None` before the first.
     show_from: Option<Instant>,
@@ -120,6 +112,7 @@ impl WriteJob {
             written: there,
             hasher: Hasher::new(digest.algorithm()),
             hashed: 0,
+            read_back: Vec::new(),
             notes,
             show_from: None,
             is_behind: false,
@@ -127,7 +120,10 @@ impl WriteJob {
     }
 
     /// Writes until the queue is closed. What is not all of the blob then is kept for the next try; what is wrong is deleted.
-    pub(super) fn run(mut self, mut pieces: mpsc::Receiver<Piece>) -> Result<Written, FillError> {
+    pub(super) fn run(
+        mut self,
+        mut pieces: mpsc::UnboundedReceiver<Piece>,
+    ) -> Result<Written, FillError> {
         let mut batch = Vec::with_capacity(PIECES_PER_WRITE);
         while self.receive(&mut pieces, &mut batch) > 0 {
             self.make_room(&batch)?;
@@ -140,10 +136,13 @@ impl WriteJob {
                     self.hashed += piece.bytes.len() as u64;
                 }
             }
-            self.catch_up(CATCH_UPS_PER_WRITE)?;
             if let Some(notes) = &mut self.notes {
                 let taken = notes.take(&self.file, &self.written);
                 taken.map_err(|error| self.unsynced(error))?;
+            }
+            // The network first: what it brings cannot wait, and what is not hashed between two writes can be at the end.
+            while self.catch_up()? && pieces.is_empty() {
+                self.show_if_due();
             }
         }
         self.show();
@@ -162,7 +161,11 @@ impl WriteJob {
     }
 
     /// Waits for the next pieces; none when the queue is closed. What is written is shown when that is due, whatever comes.
-    fn receive(&mut self, pieces: &mut mpsc::Receiver<Piece>, batch: &mut Vec<Piece>) -> usize {
+    fn receive(
+        &mut self,
+        pieces: &mut mpsc::UnboundedReceiver<Piece>,
+        batch: &mut Vec<Piece>,
+    ) -> usize {
         if let (true, Some(due)) = (self.is_behind, self.show_from) {
             let next = timeout_at(due, pieces.recv_many(batch, PIECES_PER_WRITE));
             match Handle::current().block_on(next) {
@@ -220,7 +223,7 @@ impl WriteJob {
     }
 
     fn show_if_due(&mut self) {
-        if self.show_from.is_none_or(|from| from <= Instant::now()) {
+        if self.is_behind && self.show_from.is_none_or(|from| from <= Instant::now()) {
             self.show();
         }
     }
@@ -243,29 +246,26 @@ impl WriteJob {
         });
     }
 
-    /// Hashes what is in the file without a gap, in so many steps at most.
-    fn catch_up(&mut self, steps: usize) -> Result<(), FillError> {
-        let mut buffer = Vec::new();
-        for _ in 0..steps {
-            let Some(end) = self.written.end_at(self.hashed) else {
-                break;
-            };
-            buffer.resize(CATCH_UP, 0);
-            let length =
-                usize::try_from(end - self.hashed).map_or(CATCH_UP, |rest| rest.min(CATCH_UP));
-            self.staged
-                .file()
-                .read_exact_at(&mut buffer[..length], self.hashed)
-                .map_err(CacheError::io("read back", self.staged.path()))
-                .map_err(|source| self.storage(source))?;
-            self.hasher.update(&buffer[..length]);
-            self.hashed += length as u64;
-        }
-        Ok(())
+    /// Hashes some more of what is in the file without a gap. False where nothing is left to hash.
+    fn catch_up(&mut self) -> Result<bool, FillError> {
+        let Some(end) = self.written.end_at(self.hashed) else {
+            return Ok(false);
+        };
+        self.read_back.resize(CATCH_UP, 0);
+        let length = usize::try_from(end - self.hashed).map_or(CATCH_UP, |rest| rest.min(CATCH_UP));
+        let read = self
+            .staged
+            .file()
+            .read_exact_at(&mut self.read_back[..length], self.hashed);
+        read.map_err(CacheError::io("read back", self.staged.path()))
+            .map_err(|source| self.storage(source))?;
+        self.hasher.update(&self.read_back[..length]);
+        self.hashed += length as u64;
+        Ok(true)
     }
 
     fn finish(mut self, size: u64) -> Result<Written, FillError> {
-        self.catch_up(usize::MAX)?;
+        while self.catch_up()? {}
         let syncing = self.notes.take().map_or(Ok(None), Notes::end);
         let syncing = syncing.map_err(|error| self.unsynced(error))?;
         let actual = self.hasher.finish();

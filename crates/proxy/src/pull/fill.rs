@@ -5,10 +5,7 @@ mod pace;
 mod plan;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -20,7 +17,7 @@ use tracing::{Instrument, debug, info, info_span, warn};
 
 use self::{
     fetch::{Broken, Line, fetch},
-    pace::Pace,
+    pace::{Look, Pace},
     plan::{Plan, Segment},
 };
 use super::{Pull, Repository};
@@ -181,7 +178,8 @@ async fn feed(
         source: Arc::new(source),
         writer: fill.writer(),
         size,
-        received: Arc::new(AtomicU64::new(0)),
+        received: Arc::default(),
+        held: Arc::default(),
     };
     // What a rate counts is better spent on another blob than on this one in pieces.
     let in_parts = first.ranges && !line.source.is_rationed();
@@ -242,7 +240,7 @@ impl Download<'_> {
         if let Some(segment) = self.plan.next(&[], length) {
             self.start(segment, Some(first), None);
         }
-        let mut looked = (Instant::now(), 0);
+        let mut looked = Instant::now();
         let mut tick = tokio::time::interval(pace::TICK);
         tick.tick().await;
         while !self.connections.is_empty() {
@@ -263,17 +261,20 @@ impl Download<'_> {
         Ok(())
     }
 
-    /// Measures, no more often than each tick or at the end of the first stretch.
-    fn look(&mut self, looked: &mut (Instant, u64)) {
-        let time = looked.0.elapsed();
-        if time < pace::TICK && !self.connections.is_empty() {
+    /// Measures, once in each period and at the end of the first stretch.
+    fn look(&mut self, looked: &mut Instant) {
+        let time = looked.elapsed();
+        if time < self.pace.period() && !self.connections.is_empty() {
             return;
         }
-        let received = self.line.received.load(Ordering::Relaxed);
-        let running = self.connections.len();
-        self.pace
-            .look(received - looked.1, time, self.plan.missing(), running);
-        *looked = (Instant::now(), received);
+        *looked = Instant::now();
+        self.pace.look(Look {
+            bytes: self.line.received.swap(0, Ordering::Relaxed),
+            time,
+            held: Duration::from_micros(self.line.held.swap(0, Ordering::Relaxed)),
+            missing: self.plan.missing(),
+            running: self.connections.len(),
+        });
     }
 
     /// Starts connections up to the number there should be. The first needs nobody's leave; further ones are bounded over all

@@ -19,14 +19,34 @@ const JOURNAL_STEP: u64 = 1024 * 1024;
 
 /// How many bytes may be written before they are brought to the disk, beside the download: what a loss of power costs, and a
 /// bound on how much has to be synced when the download ends.
-const SYNC_STEP: u64 = 64 * 1024 * 1024;
+const SYNC_STEP: u64 = 8 * 1024 * 1024;
 
 /// The journal of a download and when it is next due.
 pub(super) struct Notes {
-    journal: Arc<Mutex<(Journal, Record)>>,
+    book: Arc<Book>,
     noted: u64,
     syncing: Option<Syncing>,
     synced: u64,
+}
+
+/// What two threads write: the writer, and who syncs beside it.
+struct Book {
+    journal: Journal,
+    /// What the journal says. Held to change both, never during a sync: the download would wait for the disk.
+    record: Mutex<Record>,
+}
+
+impl Book {
+    fn note(&self, change: impl FnOnce(&mut Record)) -> io::Result<()> {
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut record);
+        self.journal.write(&record)
+    }
+
+    fn note_synced(&self, synced: Spans) -> io::Result<()> {
+        self.note(|record| record.synced = synced)?;
+        self.journal.sync()
+    }
 }
 
 impl Notes {
@@ -37,7 +57,10 @@ impl Notes {
             synced: Spans::default(),
         };
         Self {
-            journal: Arc::new(Mutex::new((journal, record))),
+            book: Arc::new(Book {
+                journal,
+                record: Mutex::new(record),
+            }),
             noted: there.total(),
             syncing: None,
             // What an earlier process has synced is not known to be: it is done again with the first step.
@@ -58,7 +81,7 @@ impl Notes {
         self.look()?;
         if self.syncing.is_none() && total - self.synced >= SYNC_STEP {
             self.synced = total;
-            self.syncing = Some(Syncing::start(file, &self.journal, written.clone()));
+            self.syncing = Some(Syncing::start(file, &self.book, written.clone()));
         }
         Ok(())
     }
@@ -83,9 +106,7 @@ impl Notes {
     }
 
     fn note(&self, written: &Spans) -> io::Result<()> {
-        let mut held = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        held.1.written.clone_from(written);
-        held.0.write(&held.1)
+        self.book.note(|record| record.written.clone_from(written))
     }
 }
 
@@ -98,16 +119,12 @@ impl Notes {
 pub(super) struct Syncing(JoinHandle<io::Result<()>>);
 
 impl Syncing {
-    fn start(
-        file: &Arc<OpenFile>,
-        journal: &Arc<Mutex<(Journal, Record)>>,
-        written: Spans,
-    ) -> Self {
-        let (file, journal) = (Arc::clone(file), Arc::clone(journal));
+    fn start(file: &Arc<OpenFile>, book: &Arc<Book>, written: Spans) -> Self {
+        let (file, book) = (Arc::clone(file), Arc::clone(book));
         Self(tokio::task::spawn_blocking(move || {
             file.file().sync_data()?;
             // First the bytes, then the word that they are there.
-            if let Err(error) = note_synced(&journal, written) {
+            if let Err(error) = book.note_synced(written) {
                 warn!(%error, "the journal of a download cannot be synced");
             }
             Ok(())
@@ -123,11 +140,4 @@ impl Syncing {
             Err(panic) => Err(io::Error::other(panic)),
         }
     }
-}
-
-fn note_synced(journal: &Mutex<(Journal, Record)>, synced: Spans) -> io::Result<()> {
-    let mut held = journal.lock().unwrap_or_else(PoisonError::into_inner);
-    held.1.synced = synced;
-    held.0.write(&held.1)?;
-    held.0.sync()
 }

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use manifest_model::Algorithm;
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
 use super::*;
-use crate::Options;
+use crate::{Options, blobs::queue::queue};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -50,12 +51,12 @@ async fn download(last: Range<u64>, running: &Arc<Running>) -> Download {
     let there: Spans = std::iter::once(0..LONG).collect();
     let running = Arc::clone(running);
     let job = WriteJob::new(digest, (staged, there), file, Some(size), running, room);
-    let (pieces, queue) = mpsc::channel(1);
+    let (pieces, queue) = queue();
     let run = spawn_blocking(move || job.run(queue));
     let length = usize::try_from(last.end - last.start).unwrap();
     let bytes = Bytes::from(vec![0; length]);
     let offset = last.start;
-    pieces.send(Piece { offset, bytes }).await.unwrap();
+    pieces.write(offset, bytes).await.unwrap();
     drop(pieces);
     Download {
         cache,

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -32,8 +32,10 @@ pub(super) struct Line {
     pub(super) writer: FillWriter,
     /// The blob's size: an answer that speaks of another one is about another blob.
     pub(super) size: u64,
-    /// Bytes received over all connections.
+    /// Bytes received over all connections, since somebody last looked.
     pub(super) received: Arc<AtomicU64>,
+    /// Microseconds for which they have waited for the writer, likewise.
+    pub(super) held: Arc<AtomicU64>,
 }
 
 /// Why a stretch was not fetched to its end.
@@ -118,7 +120,10 @@ async fn pour(
         position = end;
         if !new.is_empty() {
             let length = new.len() as u64;
+            let begun = Instant::now();
             line.writer.write(segment.reached(), new).await?;
+            let held = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            line.held.fetch_add(held, Ordering::Relaxed);
             segment.advance(length);
         }
     }

@@ -1,0 +1,98 @@
+//! The way of bytes from the network to the [writer](super::writer), bounded in bytes: what is under way is memory, and lost to
+//! a `kill -9`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+/// How many bytes of one download may be on their way. One piece may be larger; it goes alone then.
+const IN_FLIGHT: u32 = 1024 * 1024;
+
+/// Some bytes of the blob and where they belong.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) offset: u64,
+    pub(super) bytes: Bytes,
+    /// Its share of [`IN_FLIGHT`], until it is written and hashed.
+    _share: OwnedSemaphorePermit,
+}
+
+/// A way to hand bytes to a fill. Cheap to clone; several may write at a time.
+#[derive(Clone, Debug)]
+pub struct FillWriter {
+    /// Bounded by `shares`.
+    pieces: mpsc::UnboundedSender<Piece>,
+    shares: Arc<Semaphore>,
+}
+
+/// The fill takes no more bytes, for a reason [`Fill::commit`](super::Fill::commit) gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+pub(super) fn queue() -> (FillWriter, mpsc::UnboundedReceiver<Piece>) {
+    let (pieces, queue) = mpsc::unbounded_channel();
+    let shares = Arc::new(Semaphore::new(IN_FLIGHT as usize));
+    (FillWriter { pieces, shares }, queue)
+}
+
+impl FillWriter {
+    /// Hands over bytes that belong at `offset`; waits while the writer is behind. Cancelled while it waits, it has handed over
+    /// nothing.
+    pub async fn write(&self, offset: u64, bytes: Bytes) -> Result<(), Closed> {
+        let share = u32::try_from(bytes.len()).map_or(IN_FLIGHT, |length| length.min(IN_FLIGHT));
+        let shares = Arc::clone(&self.shares).acquire_many_owned(share).await;
+        let piece = Piece {
+            offset,
+            bytes,
+            _share: shares.expect("never closed"),
+        };
+        self.pieces.send(piece).map_err(|_| Closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    const MIB: usize = IN_FLIGHT as usize;
+
+    fn bytes(length: usize) -> Bytes {
+        vec![0; length].into()
+    }
+
+    #[tokio::test]
+    async fn who_brings_more_than_a_mebibyte_waits_until_the_writer_is_through_with_some() {
+        let (writer, mut queue) = queue();
+        writer.write(0, bytes(MIB - 1)).await.unwrap();
+        writer.write(0, bytes(1)).await.unwrap();
+        let mut next = Box::pin(writer.write(0, bytes(1)));
+        assert_eq!(next.as_mut().now_or_never(), None);
+        let taken = queue.recv().await.unwrap();
+        assert_eq!(next.as_mut().now_or_never(), None, "it is not written yet");
+        drop(taken);
+        assert_eq!(next.await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_larger_piece_goes_alone() {
+        let (writer, mut queue) = queue();
+        writer.write(0, bytes(2 * MIB)).await.unwrap();
+        let mut next = Box::pin(writer.write(0, bytes(1)));
+        assert_eq!(next.as_mut().now_or_never(), None);
+        assert_eq!(queue.recv().await.unwrap().bytes.len(), 2 * MIB);
+        assert_eq!(next.await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_when_the_writer_ends_is_told() {
+        let (writer, queue) = queue();
+        writer.write(0, bytes(MIB)).await.unwrap();
+        let mut next = Box::pin(writer.write(0, bytes(1)));
+        assert_eq!(next.as_mut().now_or_never(), None);
+        drop(queue);
+        assert_eq!(next.await, Err(Closed));
+    }
+}
