@@ -9,6 +9,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 /// How many bytes of one download may be on their way. One piece may be larger; it goes alone then.
 const IN_FLIGHT: u32 = 1024 * 1024;
 
+/// What a piece counts for at least: an upstream that sends single bytes is not to fill the memory with what surrounds them.
+const LEAST_SHARE: u32 = 4096;
+
 /// Some bytes of the blob and where they belong.
 #[derive(Debug)]
 pub(super) struct Piece {
@@ -40,7 +43,8 @@ impl FillWriter {
     /// Hands over bytes that belong at `offset`; waits while the writer is behind. Cancelled while it waits, it has handed over
     /// nothing.
     pub async fn write(&self, offset: u64, bytes: Bytes) -> Result<(), Closed> {
-        let share = u32::try_from(bytes.len()).map_or(IN_FLIGHT, |length| length.min(IN_FLIGHT));
+        let length = u32::try_from(bytes.len()).unwrap_or(IN_FLIGHT);
+        let share = length.clamp(LEAST_SHARE, IN_FLIGHT);
         let shares = Arc::clone(&self.shares).acquire_many_owned(share).await;
         let piece = Piece {
             offset,
@@ -54,6 +58,7 @@ impl FillWriter {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use tokio::task::unconstrained;
 
     use super::*;
 
@@ -66,14 +71,27 @@ mod tests {
     #[tokio::test]
     async fn who_brings_more_than_a_mebibyte_waits_until_the_writer_is_through_with_some() {
         let (writer, mut queue) = queue();
-        writer.write(0, bytes(MIB - 1)).await.unwrap();
-        writer.write(0, bytes(1)).await.unwrap();
+        writer.write(0, bytes(MIB / 2)).await.unwrap();
+        writer.write(0, bytes(MIB / 2)).await.unwrap();
         let mut next = Box::pin(writer.write(0, bytes(1)));
         assert_eq!(next.as_mut().now_or_never(), None);
         let taken = queue.recv().await.unwrap();
         assert_eq!(next.as_mut().now_or_never(), None, "it is not written yet");
         drop(taken);
         assert_eq!(next.await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn single_bytes_are_few_at_a_time() {
+        let (writer, _queue) = queue();
+        let mut handed_over = 0;
+        while unconstrained(writer.write(0, bytes(1)))
+            .now_or_never()
+            .is_some()
+        {
+            handed_over += 1;
+        }
+        assert_eq!(handed_over, 256);
     }
 
     #[tokio::test]

@@ -42,6 +42,12 @@ const SHOW_EVERY: Duration = Duration::from_millis(4);
 /// How much is read back for hashing at a time, where bytes came out of order: what a processor's own cache holds.
 const CATCH_UP: usize = 256 * 1024;
 
+/// From so many bytes on that lie ready to be hashed, the network has to wait for that.
+const MOST_READY: u64 = 256 * 1024 * 1024;
+
+/// What is hashed then between two writes: more than one of them brings.
+const STEPS_BEHIND: u32 = 8;
+
 /// Downloads with less than this on the disk are not gone on with.
 const WORTH_KEEPING: u64 = 1024 * 1024;
 
@@ -140,10 +146,7 @@ impl WriteJob {
                 let taken = notes.take(&self.file, &self.written);
                 taken.map_err(|error| self.unsynced(error))?;
             }
-            // The network first: what it brings cannot wait, and what is not hashed between two writes can be at the end.
-            while self.catch_up()? && pieces.is_empty() {
-                self.show_if_due();
-            }
+            self.catch_up_meanwhile(&pieces)?;
         }
         self.show();
         let received = self.written.total();
@@ -244,6 +247,25 @@ impl WriteJob {
             }
             is_open
         });
+    }
+
+    /// Hashes what lies ready for as long as no piece waits: the network first, what is not hashed between two writes can be at the
+    /// end. Some of it in any case, and more where so much lies ready that the system may have to read it from the disk by then.
+    fn catch_up_meanwhile(
+        &mut self,
+        pieces: &mpsc::UnboundedReceiver<Piece>,
+    ) -> Result<(), FillError> {
+        let ready = self.written.end_at(self.hashed).unwrap_or(self.hashed) - self.hashed;
+        let least = if ready > MOST_READY { STEPS_BEHIND } else { 1 };
+        let mut steps = 0;
+        while self.catch_up()? && !pieces.is_closed() {
+            steps += 1;
+            if steps >= least && !pieces.is_empty() {
+                break;
+            }
+            self.show_if_due();
+        }
+        Ok(())
     }
 
     /// Hashes some more of what is in the file without a gap. False where nothing is left to hash.
