@@ -2,11 +2,13 @@
 
 use std::{
     fs::{File, TryLockError},
-    io,
+    io, mem,
     path::Path,
     thread,
     time::{Duration, Instant},
 };
+
+use tracing::info;
 
 use crate::error::CacheError;
 
@@ -20,8 +22,15 @@ const TRY_AGAIN: Duration = Duration::from_millis(50);
 pub(super) fn own(root: &Path) -> Result<File, CacheError> {
     let path = root.join("lock");
     let lock = File::create(&path).map_err(CacheError::io("create", &path))?;
+    let mut has_said = false;
     let taken = patiently(|| match lock.try_lock() {
-        Err(TryLockError::WouldBlock) => is_only_looked_at(&lock),
+        Err(TryLockError::WouldBlock) => {
+            let answer = is_only_looked_at(&lock);
+            if answer.is_none() && !mem::replace(&mut has_said, true) {
+                info!(path = %root.display(), "waiting for those who look at the cache's index");
+            }
+            answer
+        }
         Err(TryLockError::Error(error)) => Some(Err(error)),
         Ok(()) => Some(Ok(true)),
     });

@@ -41,9 +41,12 @@ impl<const N: usize> Table<N> {
         self.rows.is_empty()
     }
 
-    /// The same as a table of Markdown. There, sides do not matter.
+    /// The same as a table of Markdown. There, sides do not matter, and a `|` in a cell is no end of it.
     pub(super) fn markdown(&self) -> String {
-        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let line = |cells: &[String; N]| {
+            let cells = cells.each_ref().map(|cell| cell.replace('|', "\\|"));
+            format!("| {} |\n", cells.join(" | "))
+        };
         let mut page = line(&self.titles.map(|(title, _)| title.to_owned()));
         page.push_str(&line(&["---"; N].map(str::to_owned)));
         for row in &self.rows {
@@ -144,5 +147,12 @@ mod tests {
             table.markdown(),
             "| P | N |\n| --- | --- |\n| linux/amd64 | 1 |\n"
         );
+    }
+
+    #[test]
+    fn a_bar_ends_no_cell_of_markdown() {
+        let mut table = Table::left(["P"]);
+        table.row(["linux/amd64|x".into()]);
+        assert!(table.markdown().ends_with("| linux/amd64\\|x |\n"));
     }
 }
