@@ -14,7 +14,7 @@ use crate::{
     disk::{Journal, Record},
 };
 
-/// How many bytes may be written before the journal notes them: what a `kill -9` costs at most.
+/// How many bytes may be written before the journal notes them: what a `kill -9` costs at most, of those that were written.
 const JOURNAL_STEP: u64 = 1024 * 1024;
 
 /// How many bytes may be written before they are brought to the disk, beside the download: what a loss of power costs, and a

@@ -139,86 +139,71 @@ mod tests {
     const GIB: u64 = 1 << 30;
     const MIB: u64 = 1 << 20;
 
-    fn look(bytes: u64, time: Duration, missing: u64, running: usize) -> Look {
+    /// A second in which one connection brought nothing, and a GiB is left.
+    const SECOND: Look = Look {
+        bytes: 0,
+        time: Duration::from_secs(1),
+        held: Duration::ZERO,
+        missing: GIB,
+        running: 1,
+    };
+
+    /// A tenth of a second in which connections waited so many milliseconds for the cache, all together.
+    fn held(mebibytes: u64, millis: u64, running: usize) -> Look {
         Look {
-            bytes,
-            time,
-            held: Duration::ZERO,
-            missing,
+            bytes: mebibytes * MIB,
+            time: Duration::from_millis(100),
+            held: Duration::from_millis(millis),
             running,
+            ..SECOND
         }
     }
 
     #[test]
     fn a_fast_line_stays_with_one_connection_that_asks_for_everything() {
         let mut pace = Pace::new(6);
-        pace.look(look(
-            8 * MIB,
-            Duration::from_millis(8),
-            500 * MIB,
-            pace.wanted(),
-        ));
+        pace.look(Look {
+            bytes: 8 * MIB,
+            time: Duration::from_millis(8),
+            missing: 500 * MIB,
+            ..SECOND
+        });
         assert_eq!((pace.wanted(), pace.length(false)), (1, u64::MAX));
     }
 
     #[test]
     fn a_slow_connection_gets_company_while_that_helps() {
         let mut pace = Pace::new(6);
-        pace.look(look(
-            10 * MIB,
-            Duration::from_millis(100),
-            GIB,
-            pace.wanted(),
-        ));
+        pace.look(held(10, 0, 1));
         assert_eq!(pace.wanted(), 4);
-        pace.look(look(
-            40 * MIB,
-            Duration::from_millis(100),
-            GIB,
-            pace.wanted(),
-        ));
+        pace.look(held(40, 0, 4));
         assert_eq!(pace.wanted(), 5);
-        pace.look(look(
-            41 * MIB,
-            Duration::from_millis(100),
-            GIB,
-            pace.wanted(),
-        ));
+        pace.look(held(41, 0, 5));
         assert_eq!(pace.wanted(), 5, "the last one has brought nothing");
-        pace.look(look(
-            10 * MIB,
-            Duration::from_millis(100),
-            GIB,
-            pace.wanted(),
-        ));
+        pace.look(held(10, 0, 5));
         assert_eq!(pace.wanted(), 4);
     }
 
     #[test]
     fn what_is_fast_already_is_left_alone_however_much_is_left() {
         let mut pace = Pace::new(6);
-        pace.look(look(
-            400 * MIB,
-            Duration::from_secs(1),
-            100 * GIB,
-            pace.wanted(),
-        ));
+        pace.look(Look {
+            bytes: 400 * MIB,
+            missing: 100 * GIB,
+            ..SECOND
+        });
         assert_eq!(pace.wanted(), 1);
     }
 
     #[test]
     fn connections_for_readers_far_apart_do_not_make_one_look_fast() {
         let mut pace = Pace::new(6);
-        pace.look(look(300 * MIB, Duration::from_secs(1), GIB, 3));
+        pace.look(Look {
+            bytes: 300 * MIB,
+            running: 3,
+            ..SECOND
+        });
         assert_eq!(pace.wanted(), 4);
-    }
-
-    /// A tenth of a second in which connections waited so many milliseconds for the cache, all together.
-    fn held(mebibytes: u64, millis: u64, running: usize) -> Look {
-        Look {
-            held: Duration::from_millis(millis),
-            ..look(mebibytes * MIB, Duration::from_millis(100), GIB, running)
-        }
     }
 
     #[test]
@@ -249,15 +234,18 @@ mod tests {
     #[test]
     fn one_is_one() {
         let mut pace = Pace::new(1);
-        pace.look(look(1000, Duration::from_secs(1), GIB, pace.wanted()));
+        pace.look(Look {
+            bytes: 1000,
+            ..SECOND
+        });
         assert_eq!((pace.wanted(), pace.length(false)), (1, u64::MAX));
     }
 
     #[test]
     fn a_request_lasts_about_a_quarter_of_a_second() {
         let mut pace = Pace::new(4);
-        pace.look(look(100 * MIB, Duration::from_secs(1), GIB, pace.wanted()));
-        pace.look(look(400 * MIB, Duration::from_secs(1), GIB, pace.wanted()));
+        pace.look(held(10, 0, 1));
+        pace.look(held(40, 0, 4));
         assert_eq!(pace.length(false), 25 * MIB);
     }
 }
