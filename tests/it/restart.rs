@@ -148,3 +148,32 @@ async fn a_second_process_on_the_same_cache_folder_says_so_and_ends() {
     );
     archway.client().pull("team/app", "v1").await;
 }
+
+#[tokio::test]
+async fn a_lost_index_is_not_missed_while_the_upstream_is_out_of_reach() {
+    let registry = FakeRegistry::start().await;
+    let contents = [
+        ("oci", images::multi_platform("oci")),
+        ("docker", images::docker_list("docker")),
+    ];
+    for (tag, content) in &contents {
+        registry.push("team/app", tag, content);
+    }
+    let mut archway = Setup::in_front_of(&registry).start().await;
+    let mut pulled = Vec::new();
+    for (tag, _) in &contents {
+        pulled.push(archway.client().pull("team/app", tag).await);
+    }
+    archway.terminate();
+    archway.ended().await;
+    registry.close().await;
+    let index = archway.cache_folder().join("index.redb");
+    std::fs::remove_file(index).expect("there was an index");
+
+    let archway = archway.restart().await;
+    for ((tag, _), before) in contents.iter().zip(&pulled) {
+        assert_eq!(archway.client().pull("team/app", tag).await, *before);
+    }
+    let answer = archway.client().manifest("team/other", "oci").await;
+    assert_eq!(answer.status, 502, "another repository has nothing of it");
+}

@@ -80,6 +80,8 @@ struct Inner {
     pulls: Pulls,
     /// One eviction at a time; a second one would only look at the same rows.
     evicting: Mutex<()>,
+    /// One copy of the names at a time.
+    copying_names: Mutex<()>,
 }
 
 impl Cache {
@@ -100,6 +102,7 @@ impl Cache {
             uses: Uses::default(),
             pulls: Pulls::default(),
             evicting: Mutex::default(),
+            copying_names: Mutex::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -116,6 +119,10 @@ impl Cache {
 
     pub(crate) fn hot(&self) -> &Hot {
         &self.inner.hot
+    }
+
+    pub(crate) fn copying_names(&self) -> &Mutex<()> {
+        &self.inner.copying_names
     }
 
     pub(crate) fn pulls(&self) -> &Pulls {

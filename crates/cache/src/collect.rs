@@ -11,7 +11,7 @@ use manifest_model::Digest;
 use tracing::warn;
 
 use crate::{
-    Cache,
+    Cache, DutyCycle,
     disk::Disk,
     error::CacheError,
     index::{Index, Outcome, decode_tag},
@@ -38,14 +38,14 @@ pub(crate) enum Company<'a> {
     /// Nobody.
     Alone,
     /// A serving process, until it is to stop.
-    Serving(&'a Cache, &'a dyn Fn() -> bool),
+    Serving(&'a Cache, &'a dyn Fn() -> bool, DutyCycle),
 }
 
 impl Company<'_> {
     fn is_running(&self, digest: &Digest) -> bool {
         match self {
             Self::Alone => false,
-            Self::Serving(cache, _) => cache.blobs().is_running(digest),
+            Self::Serving(cache, ..) => cache.blobs().is_running(digest),
         }
     }
 
@@ -54,17 +54,21 @@ impl Company<'_> {
         let drop = || index.drop_tags(suspects);
         match self {
             Self::Alone => drop(),
-            Self::Serving(cache, _) => {
+            Self::Serving(cache, ..) => {
                 let tags = suspects.iter().filter_map(|key| decode_tag(key));
                 cache.hot().tags_change(tags, drop)
             }
         }
     }
 
-    fn is_stopped(&self) -> bool {
+    /// Asked between steps: rests where one is due, and says whether there may be another.
+    fn goes_on(&self) -> bool {
         match self {
-            Self::Alone => false,
-            Self::Serving(_, is_stopped) => is_stopped(),
+            Self::Alone => true,
+            Self::Serving(_, is_stopped, duty) => {
+                duty.rest();
+                !is_stopped()
+            }
         }
     }
 
@@ -79,15 +83,15 @@ impl Company<'_> {
 
 impl Cache {
     /// Brings the index in line with the files; see [`Collected`]. Takes a while on a large cache, and nobody waits for it:
-    /// its transactions are small, and what is being filled or was stored just now is left alone. Once `is_stopped`, it ends
-    /// soon, with what it has done by then.
+    /// it keeps to a [`DutyCycle`], its transactions are small, and what is being filled or was stored just now is left alone.
+    /// Once `is_stopped`, it ends soon, with what it has done by then.
     pub async fn collect(
         &self,
         is_stopped: impl Fn() -> bool + Send + 'static,
     ) -> Result<Collected, CacheError> {
         self.blocking(move |cache| {
             cache.set_back()?;
-            let company = Company::Serving(cache, &is_stopped);
+            let company = Company::Serving(cache, &is_stopped, DutyCycle::begin());
             let disk = cache.blobs().disk();
             disk.drop_old_partials(|digest| company.is_running(digest))?;
             let collected = collect(cache.index(), disk, &company)?;
@@ -106,7 +110,7 @@ pub(crate) fn collect(
 ) -> Result<Collected, CacheError> {
     let collected = Collected {
         rows: rows(index, disk, company)?,
-        adopted: index.adopt(disk, || company.is_stopped())?,
+        adopted: index.adopt(disk, || company.goes_on())?,
         tags: tags(index, company)?,
         links: links(index, company)?,
     };
@@ -119,7 +123,7 @@ pub(crate) fn collect(
 
 fn rows(index: &Index, disk: &Disk, company: &Company<'_>) -> Result<u64, CacheError> {
     let (mut dropped, mut after) = (0, Vec::new());
-    while !company.is_stopped() {
+    while company.goes_on() {
         let step = index.step_rows(&after, |row| {
             let spared = company.is_running(&row.digest) || !company.settled(row.used);
             Ok(!spared && disk.size(&row.digest)?.is_none())
@@ -138,7 +142,7 @@ fn rows(index: &Index, disk: &Disk, company: &Company<'_>) -> Result<u64, CacheE
 
 fn tags(index: &Index, company: &Company<'_>) -> Result<u64, CacheError> {
     let (mut dropped, mut after) = (0, String::new());
-    while !company.is_stopped() {
+    while company.goes_on() {
         let step = index.step_tags(&after)?;
         if !step.suspects.is_empty() {
             dropped += company.drop_tags(index, &step.suspects)?;
@@ -153,7 +157,7 @@ fn tags(index: &Index, company: &Company<'_>) -> Result<u64, CacheError> {
 
 fn links(index: &Index, company: &Company<'_>) -> Result<u64, CacheError> {
     let (mut dropped, mut after) = (0, Vec::new());
-    while !company.is_stopped() {
+    while company.goes_on() {
         let step = index.step_links(&after)?;
         if !step.suspects.is_empty() {
             dropped += index.drop_links(&step.suspects, |digest| company.is_running(digest))?;

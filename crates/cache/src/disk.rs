@@ -4,6 +4,7 @@
 //! lock                 held while a process owns the directory; shared by those who look at its index
 //! index.redb           see `index`
 //! index.new            the same while it is built from the files
+//! names.jsonl          see `names`; names.new while it is written
 //! blobs/sha256/<hex>   whole and verified; never changed in place
 //! ingest/              files on their way in or out; what a start cannot build on is deleted then
 //!   sha256-<hex>.part      a download under way or cut off
@@ -191,8 +192,20 @@ impl Disk {
 
     /// Puts an index that was built elsewhere into its place, for good once this returns.
     pub(crate) fn publish_index(&self, built: &Path) -> Result<(), CacheError> {
-        let path = self.index_path();
-        fs::rename(built, &path).map_err(CacheError::io("publish", path))?;
+        self.put(built, self.index_path())
+    }
+
+    pub(crate) fn names_path(&self) -> PathBuf {
+        self.root.join("names.jsonl")
+    }
+
+    /// The same for a synced copy of the names.
+    pub(crate) fn publish_names(&self, written: &Path) -> Result<(), CacheError> {
+        self.put(written, self.names_path())
+    }
+
+    fn put(&self, made: &Path, path: PathBuf) -> Result<(), CacheError> {
+        fs::rename(made, &path).map_err(CacheError::io("publish", path))?;
         sync_folder(&self.root)
     }
 

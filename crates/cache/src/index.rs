@@ -9,6 +9,7 @@ mod keys;
 mod learned;
 mod order;
 mod rebuild;
+mod restore;
 mod store;
 mod survey;
 mod tables;
@@ -16,6 +17,7 @@ mod tables;
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -62,6 +64,8 @@ pub struct TagEntry {
 #[derive(Debug)]
 pub(crate) struct Index {
     store: Store,
+    /// Whether a link or a tag was written since [`Self::take_changed_names`].
+    names_changed: AtomicBool,
 }
 
 pub(crate) type Outcome<T> = Result<T, redb::Error>;
@@ -77,7 +81,7 @@ pub(crate) enum Origin {
 
 impl Index {
     /// Opens the store, or builds it from the files where it is missing or damaged. One that cannot be opened for another
-    /// reason is an error and stays where it is: what no file says, its links and tags, is in there.
+    /// reason is an error and stays where it is: what is not in the copy of the names is lost with it.
     pub(crate) fn open(disk: &Disk) -> Result<(Self, Origin), CacheError> {
         let path = disk.index_path();
         // The store would take an empty file for a new one.
@@ -85,7 +89,7 @@ impl Index {
             return Ok((rebuild::rebuild(disk)?, Origin::Built));
         }
         match open_store(&path) {
-            Ok(store) => Ok((Self { store }, Origin::Found)),
+            Ok(store) => Ok((Self::new(store), Origin::Found)),
             Err(error) if is_damage(&error) => {
                 warn!(%error, "the cache index is damaged and is built anew from the files");
                 let aside = path.with_extension("damaged");
@@ -94,6 +98,23 @@ impl Index {
             }
             Err(error) => Err(shut(path, error)),
         }
+    }
+
+    /// What was written before is unknown, and may not be in the copy.
+    fn new(store: Store) -> Self {
+        Self {
+            store,
+            names_changed: AtomicBool::new(true),
+        }
+    }
+
+    /// Whether a link or a tag was written since this was asked last. What is written while it is asked shows the next time.
+    pub(crate) fn take_changed_names(&self) -> bool {
+        self.names_changed.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) fn names_change(&self) {
+        self.names_changed.store(true, Ordering::Release);
     }
 
     /// The sum of the sizes of all rows.
@@ -116,7 +137,7 @@ impl Index {
         manifest: &Manifest,
         tag: Option<&Tag>,
     ) -> Outcome<()> {
-        self.write(Durability::Immediate, |transaction| {
+        self.write_names(Durability::Immediate, |transaction| {
             let (digest, now) = (manifest.digest(), now_ms());
             record(
                 transaction,
@@ -160,7 +181,7 @@ impl Index {
         if self.is_linked(repo, digest)? {
             return Ok(());
         }
-        self.write(Durability::Immediate, |transaction| {
+        self.write_names(Durability::Immediate, |transaction| {
             transaction
                 .open_table(LINKS)?
                 .insert(link_key(repo, digest).as_slice(), ())?;
@@ -186,7 +207,7 @@ impl Index {
 
     /// The upstream has confirmed that `tag` points at `digest`. Losing this in a crash costs one request.
     pub(crate) fn confirm_tag(&self, repo: &RepoKey, tag: &Tag, digest: &Digest) -> Outcome<()> {
-        self.write(Durability::None, |transaction| {
+        self.write_names(Durability::None, |transaction| {
             let mut tags = transaction.open_table(TAGS)?;
             tags.insert(
                 tag_key(repo, tag).as_str(),
@@ -197,7 +218,7 @@ impl Index {
     }
 
     pub(crate) fn remove_tag(&self, repo: &RepoKey, tag: &Tag) -> Outcome<()> {
-        self.write(Durability::Immediate, |transaction| {
+        self.write_names(Durability::Immediate, |transaction| {
             transaction
                 .open_table(TAGS)?
                 .remove(tag_key(repo, tag).as_str())?;
@@ -210,6 +231,17 @@ impl Index {
         let table = self.store.begin_read()?.open_table(BLOBS)?;
         let row = table.get(DigestKey::of(digest).as_slice())?;
         Ok(row.map(|row| row.value().0))
+    }
+
+    /// [`Self::write`] of links and tags.
+    fn write_names(
+        &self,
+        durability: Durability,
+        change: impl FnOnce(&WriteTransaction) -> Outcome<()>,
+    ) -> Outcome<()> {
+        let written = self.write(durability, change);
+        self.names_change();
+        written
     }
 
     fn write(
@@ -324,7 +356,7 @@ fn now_ms() -> u64 {
 }
 
 /// Milliseconds since 1970; a clock before that counts as 1970.
-fn to_ms(time: SystemTime) -> u64 {
+pub(crate) fn to_ms(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

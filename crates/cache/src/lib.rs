@@ -11,7 +11,8 @@
 //!   bytes may come in any order; cut off, by the source or by our own end, it is gone on with where it was.
 //! - The **index** (an embedded store) holds what the files cannot say: which repository links which digest, where tags point,
 //!   media types, and when a blob was last used. It is written before a file becomes visible and after one is gone, so a crash
-//!   leaves at worst a row without a file. Lost or damaged, it is built anew from the files.
+//!   leaves at worst a row without a file. Lost or damaged, it is built anew from the files,
+//!   and from the copy of its names that is made now and then ([`Cache::copy_names`]).
 //! - **Collecting** makes the index follow the files ([`Cache::collect`]), and [`inspect`] is how a directory is looked at and
 //!   cleaned up from outside.
 //! - **Eviction** keeps the sum of all blobs and running fills under [`Options::max_size`] and leaves
@@ -23,12 +24,14 @@ mod cache;
 mod clients;
 mod collect;
 mod disk;
+mod duty_cycle;
 mod error;
 mod eviction;
 mod hot;
 mod index;
 pub mod inspect;
 mod learned;
+mod names;
 mod open_file;
 mod ranking;
 mod read;
@@ -41,6 +44,7 @@ pub use blobs::{
 };
 pub use cache::{Cache, Options, Usage};
 pub use collect::Collected;
+pub use duty_cycle::DutyCycle;
 pub use error::{Bound, CacheError, FillError, ReadError, SourceError};
 pub use index::{Clients, Learned, TagEntry, TagRow};
 pub use open_file::OpenFile;

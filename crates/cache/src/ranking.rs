@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use manifest_model::Digest;
 
-use crate::{Cache, RepoKey, error::CacheError};
+use crate::{Cache, DutyCycle, RepoKey, error::CacheError};
 
 /// Rows changed by one transaction.
 const BATCH: usize = 1024;
@@ -31,12 +31,15 @@ impl Cache {
     }
 
     /// Takes that back for each blob `is_unwanted` denies. The answer is the number of bytes that are unwanted still.
+    /// Blocks, for a while on a large cache: it keeps to a [`DutyCycle`].
     pub fn review_unwanted(
         &self,
         is_unwanted: impl Fn(&Digest) -> bool,
     ) -> Result<u64, CacheError> {
+        let duty = DutyCycle::begin();
         let (mut bytes, mut after) = (0, None);
         loop {
+            duty.rest();
             let step = self.index().unwanted(after.as_ref())?;
             let Some(last) = step.last() else {
                 return Ok(bytes);

@@ -35,6 +35,9 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
 /// How often rows of the index that lead nowhere are dropped, and downloads nobody has gone on with.
 const COLLECT_INTERVAL: Duration = Duration::from_hours(6);
 
+/// How often links and tags are copied out of the index. What has changed since is lost with an index that is.
+const COPY_INTERVAL: Duration = Duration::from_mins(10);
+
 /// How often the images are counted: it looks at every file of the cache, so not at each scrape.
 const COUNT_INTERVAL: Duration = Duration::from_mins(5);
 
@@ -194,6 +197,7 @@ async fn keep_house(pull: &Pull, refresh: Duration) {
     // An interval cannot be zero; where there is none this one is never looked at.
     let mut refreshing = interval(refresh.max(Duration::from_millis(1)));
     let mut count = interval(COUNT_INTERVAL);
+    let mut copy = interval_at(Instant::now() + COPY_INTERVAL, COPY_INTERVAL);
     let mut collect = interval_at(Instant::now() + COLLECT_INTERVAL, COLLECT_INTERVAL);
     loop {
         tokio::select! {
@@ -206,6 +210,7 @@ async fn keep_house(pull: &Pull, refresh: Duration) {
                 tidy(pull.cache()).await;
                 pull.rank_blobs();
             }
+            _ = copy.tick() => pull.copy_names(),
             _ = collect.tick() => pull.collect(),
         }
     }

@@ -22,9 +22,12 @@ mod rules;
 mod through;
 mod virtual_index;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use cache::{Cache, RepoKey};
+use cache::{Cache, DutyCycle, RepoKey};
 use manifest_model::Reference;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -50,6 +53,9 @@ use crate::{
 /// How long tasks that were told to stop may take: one that cannot, as in a look-up of a name or on a disk that hangs, must not
 /// keep the process.
 const CUT_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long the last copy of links and tags may take. Where that is not enough the one before stays, which is not much older.
+const COPY_WITHIN: Duration = Duration::from_secs(3);
 
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +181,21 @@ impl Pull {
         });
     }
 
+    /// Copies links and tags out of the index, on a task of its own.
+    pub fn copy_names(&self) {
+        let (cache, closing) = (self.inner.cache.clone(), self.inner.closing.clone());
+        let duty = DutyCycle::begin();
+        let goes_on = move || {
+            duty.rest();
+            !closing.is_cancelled()
+        };
+        self.inner.tasks.spawn(async move {
+            if let Err(error) = cache.copy_names(goes_on).await {
+                tracing::warn!(error = %Chain(&error), "links and tags could not be copied");
+            }
+        });
+    }
+
     /// Drops what the index holds for nothing, on a task of its own.
     pub fn collect(&self) {
         let (cache, closing) = (self.inner.cache.clone(), self.inner.closing.clone());
@@ -213,6 +234,10 @@ impl Pull {
         }
         if let Err(error) = cache.flush_uses().await {
             tracing::warn!(error = %Chain(&error), "the last uses could not be written");
+        }
+        let end = Instant::now() + COPY_WITHIN;
+        if let Err(error) = cache.copy_names(move || Instant::now() < end).await {
+            tracing::warn!(error = %Chain(&error), "links and tags could not be copied");
         }
     }
 }

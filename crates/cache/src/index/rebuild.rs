@@ -1,7 +1,7 @@
 //! Building the index from the files.
 //!
-//! Sizes, last uses (the files' times) and the media types of manifests come back. Links and tags do not: no file says which
-//! repository it came from. They return as clients ask, at the price of one upstream request each; the bytes stay.
+//! Sizes and last uses (the files' times) come back. No blob's file says which repository it came from: links, tags and what
+//! upstreams called the manifests come from their copy (`names`).
 
 use std::{error::Error, fs::Metadata, time::SystemTime};
 
@@ -10,7 +10,8 @@ use redb::{Durability, ReadableTable, WriteTransaction};
 use tracing::{info, warn};
 
 use super::{
-    BLOBS, Class, DigestKey, Index, MEDIA_TYPES, Outcome, open_store, record, shut, to_ms,
+    BLOBS, Class, DigestKey, Index, MEDIA_TYPES, Outcome, open_store, record, restore::restore,
+    shut, to_ms,
 };
 use crate::{
     disk::{Disk, remove_if_there},
@@ -37,10 +38,13 @@ pub(super) fn rebuild(disk: &Disk) -> Result<Index, CacheError> {
     let new = path.with_extension("new");
     remove_if_there(&new)?;
     let store = open_store(&new).map_err(|error| shut(new.clone(), error))?;
-    fill(&Index { store }, disk)?;
+    let index = Index::new(store);
+    fill(&index, disk)?;
+    restore(&index, disk)?;
+    drop(index);
     disk.publish_index(&new)?;
     let store = open_store(&path).map_err(|error| shut(path, error))?;
-    Ok(Index { store })
+    Ok(Index::new(store))
 }
 
 fn fill(index: &Index, disk: &Disk) -> Result<(), CacheError> {
@@ -97,15 +101,11 @@ fn insert_one(transaction: &WriteTransaction, found: &Found) -> Outcome<()> {
 }
 
 impl Index {
-    /// Adds the files that have no row, or as many as are seen before `is_stopped`. The answer is their number. Others may use the
-    /// index and the directory meanwhile.
-    pub(crate) fn adopt(
-        &self,
-        disk: &Disk,
-        is_stopped: impl Fn() -> bool,
-    ) -> Result<u64, CacheError> {
+    /// Adds the files that have no row, or as many as are seen while it `goes_on`, asked before each. The answer is their number.
+    /// Others may use the index and the directory meanwhile.
+    pub(crate) fn adopt(&self, disk: &Disk, goes_on: impl Fn() -> bool) -> Result<u64, CacheError> {
         let (mut adopted, mut batch) = (0, Vec::new());
-        for file in disk.walk()?.take_while(|_| !is_stopped()) {
+        for file in disk.walk()?.take_while(|_| goes_on()) {
             let (digest, metadata) = file?;
             if self.size(&digest)?.is_some() {
                 continue;
@@ -204,9 +204,9 @@ mod tests {
         let (index, _) = Index::open(&disk).unwrap();
         assert_eq!(index.size(&blob).unwrap(), Some(6));
         assert_eq!(index.size(&shut).unwrap(), None);
-        assert_eq!(index.adopt(&disk, || false).unwrap(), 0);
+        assert_eq!(index.adopt(&disk, || true).unwrap(), 0);
         fs::remove_file(&path).unwrap();
         put(&folder, b"shut");
-        assert_eq!(index.adopt(&disk, || false).unwrap(), 1);
+        assert_eq!(index.adopt(&disk, || true).unwrap(), 1);
     }
 }

@@ -43,9 +43,7 @@ pub(crate) struct Step<Suspect, Key = Suspect> {
 impl Index {
     /// Opens a store that is there, as it is: a damaged one is an error and stays where it is.
     pub(crate) fn open_as_it_is(path: &std::path::Path) -> Outcome<Self> {
-        Ok(Self {
-            store: open_store(path)?,
-        })
+        Ok(Self::new(open_store(path)?))
     }
 
     /// Every blob's row.
@@ -157,7 +155,7 @@ impl Index {
         is_running: impl Fn(&Digest) -> bool,
     ) -> Outcome<u64> {
         let mut dropped = 0;
-        self.write(Durability::Immediate, |transaction| {
+        self.write_names(Durability::Immediate, |transaction| {
             let mut links = transaction.open_table(LINKS)?;
             let blobs = transaction.open_table(BLOBS)?;
             for key in suspects {
@@ -195,7 +193,7 @@ impl Index {
     /// Drops those tags whose manifest still has no row.
     pub(crate) fn drop_tags(&self, suspects: &[String]) -> Outcome<u64> {
         let mut dropped = 0;
-        self.write(Durability::Immediate, |transaction| {
+        self.write_names(Durability::Immediate, |transaction| {
             let mut tags = transaction.open_table(TAGS)?;
             let blobs = transaction.open_table(BLOBS)?;
             for key in suspects {
@@ -215,7 +213,7 @@ impl Index {
     /// Drops one tag. The answer says whether there was such a tag.
     pub(crate) fn drop_tag(&self, repo: &RepoKey, tag: &Tag) -> Outcome<bool> {
         let mut found = false;
-        self.write(Durability::Immediate, |transaction| {
+        self.write_names(Durability::Immediate, |transaction| {
             let mut tags = transaction.open_table(TAGS)?;
             found = tags.remove(tag_key(repo, tag).as_str())?.is_some();
             Ok(())
@@ -225,7 +223,7 @@ impl Index {
 
     /// Drops links.
     pub(crate) fn unlink(&self, gone: &[(RepoKey, Digest)]) -> Outcome<()> {
-        self.write(Durability::Immediate, |transaction| {
+        self.write_names(Durability::Immediate, |transaction| {
             let mut links = transaction.open_table(LINKS)?;
             for (repo, digest) in gone {
                 links.remove(link_key(repo, digest).as_slice())?;

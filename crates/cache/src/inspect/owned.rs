@@ -14,6 +14,7 @@ use crate::{
     disk::Disk,
     error::CacheError,
     index::{Index, Origin},
+    names,
 };
 
 /// A cache directory whose lock this process holds.
@@ -86,6 +87,8 @@ impl Owned {
             };
             done.push(self.carry_out(plan)?);
         }
+        // An older copy would bring back what was removed.
+        names::copy(&self.index, &self.disk, &|| true)?;
         Ok(done)
     }
 

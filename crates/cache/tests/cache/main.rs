@@ -16,6 +16,7 @@ mod followers;
 mod inspect;
 mod learned;
 mod manifests;
+mod names;
 mod ranking;
 mod restart;
 mod survey;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cache::{Cache, CacheError};
+use cache::{Cache, CacheError, DutyCycle};
 
 use super::{Attached, Completeness, Image, listing::of_row};
 
@@ -22,13 +22,15 @@ const OTHER: &str = "other";
 pub type Totals = HashMap<(String, Completeness), i64>;
 
 /// Counts the images of all cached tags; `None` if it was stopped before it was done. Blocks, for as long as it takes to look at
-/// each file's size.
+/// each file's size: it keeps to a [`DutyCycle`].
 pub fn totals(cache: &Cache, is_stopped: impl Fn() -> bool) -> Result<Option<Totals>, CacheError> {
     let mut count = Count::default();
     let mut after: Option<String> = None;
+    let duty = DutyCycle::begin();
     loop {
         let rows = cache.tags(after.as_deref(), PAGE)?;
         for row in &rows {
+            duty.rest();
             if is_stopped() {
                 return Ok(None);
             }

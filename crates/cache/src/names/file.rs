@@ -1,0 +1,190 @@
+//! The file of the copy: one JSON object a line, and the digest of all of them in the last.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, BufWriter, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use manifest_model::{Algorithm, Digest, Hasher};
+use serde::{Deserialize, Serialize};
+
+use crate::error::CacheError;
+
+/// More than the longest line: repository, tag and media type have bounds of their own, which together are far below.
+const LONGEST_LINE: u64 = 64 * 1024;
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Line {
+    /// A repository has a manifest, and with it all that links.
+    Manifest {
+        /// As in [`crate::RepoKey`].
+        repository: String,
+        digest: Digest,
+        /// What the upstream called it.
+        media_type: Option<String>,
+    },
+    /// A tag points at a manifest.
+    Tag {
+        /// As in [`crate::RepoKey`].
+        repository: String,
+        tag: String,
+        digest: Digest,
+        /// When the upstream last said so, in milliseconds since 1970.
+        confirmed: u64,
+    },
+    /// The digest of all lines before this one, which is the last.
+    End(Digest),
+}
+
+/// A file that is being written. It is worth nothing before [`Self::finish`].
+pub(super) struct Writer {
+    path: PathBuf,
+    out: BufWriter<File>,
+    hasher: Hasher,
+}
+
+impl Writer {
+    pub(super) fn create(path: &Path) -> Result<Self, CacheError> {
+        let file = File::create(path).map_err(CacheError::io("create", path))?;
+        Ok(Self {
+            path: path.into(),
+            out: BufWriter::new(file),
+            hasher: Hasher::new(Algorithm::Sha256),
+        })
+    }
+
+    pub(super) fn put(&mut self, line: &Line) -> Result<(), CacheError> {
+        let text = text_of(line);
+        self.hasher.update(&text);
+        let written = self.out.write_all(&text);
+        written.map_err(CacheError::io("write", &self.path))
+    }
+
+    /// Ends the file. It is on the disk when this returns.
+    pub(super) fn finish(self) -> Result<(), CacheError> {
+        let Self {
+            path,
+            mut out,
+            hasher,
+        } = self;
+        let end = text_of(&Line::End(hasher.finish()));
+        let sync = || {
+            out.write_all(&end)?;
+            out.into_inner()?.sync_all()
+        };
+        sync().map_err(CacheError::io("write", path))
+    }
+}
+
+fn text_of(line: &Line) -> Vec<u8> {
+    let mut text = serde_json::to_vec(line).expect("a line has no keys but text");
+    text.push(b'\n');
+    text
+}
+
+/// The lines of a file that is whole and as it was written; `None` of another.
+///
+/// # Errors
+/// The file cannot be read. That there is none is an error of this kind.
+pub(crate) fn lines(path: &Path) -> io::Result<Option<impl Iterator<Item = io::Result<Line>>>> {
+    if !is_whole(BufReader::new(File::open(path)?))? {
+        return Ok(None);
+    }
+    let mut reader = BufReader::new(File::open(path)?);
+    Ok(Some(std::iter::from_fn(move || {
+        let parse = |text: Vec<u8>| Ok(serde_json::from_slice(&text)?);
+        next_line(&mut reader)
+            .transpose()
+            .map(|text| text.and_then(parse))
+    })))
+}
+
+fn is_whole(mut reader: impl BufRead) -> io::Result<bool> {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    let mut last = Vec::new();
+    while let Some(line) = next_line(&mut reader)? {
+        hasher.update(&last);
+        last = line;
+    }
+    let end = serde_json::from_slice(&last);
+    Ok(end.is_ok_and(|end: Line| end == Line::End(hasher.finish())))
+}
+
+fn next_line(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let read = reader.take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+    Ok((read > 0).then_some(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::{collection::vec, prelude::*};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn line() -> impl Strategy<Value = Line> {
+        let digest = any::<[u8; 8]>().prop_map(|bytes| Digest::of(Algorithm::Sha256, &bytes));
+        let repository = "[a-z]{1,9}\\.io/[a-z/]{1,20}";
+        prop_oneof![
+            (repository, digest.clone(), any::<Option<String>>()).prop_map(
+                |(repository, digest, media_type)| Line::Manifest {
+                    repository,
+                    digest,
+                    media_type
+                }
+            ),
+            (repository, "[a-z]{1,9}", digest, any::<u64>()).prop_map(
+                |(repository, tag, digest, confirmed)| Line::Tag {
+                    repository,
+                    tag,
+                    digest,
+                    confirmed
+                }
+            ),
+        ]
+    }
+
+    fn write(path: &Path, lines: &[Line]) {
+        let mut writer = Writer::create(path).unwrap();
+        for line in lines {
+            writer.put(line).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_reads_back(written in vec(line(), 0..20)) {
+            let folder = TempDir::new().unwrap();
+            let path = folder.path().join("names");
+            write(&path, &written);
+            let mut read: Vec<Line> = lines(&path).unwrap().unwrap().map(Result::unwrap).collect();
+            prop_assert!(matches!(read.pop(), Some(Line::End(_))));
+            prop_assert_eq!(read, written);
+        }
+
+        #[test]
+        fn a_file_with_one_byte_changed_or_its_end_cut_off_is_not_whole(
+            written in vec(line(), 1..9),
+            at in any::<prop::sample::Index>(),
+            flip in 1..=255_u8,
+        ) {
+            let folder = TempDir::new().unwrap();
+            let path = folder.path().join("names");
+            write(&path, &written);
+            let mut bytes = fs::read(&path).unwrap();
+            let at = at.index(bytes.len() - 1);
+            fs::write(&path, &bytes[..at]).unwrap();
+            prop_assert!(lines(&path).unwrap().is_none());
+            bytes[at] ^= flip;
+            fs::write(&path, bytes).unwrap();
+            prop_assert!(lines(&path).unwrap().is_none());
+        }
+    }
+}
