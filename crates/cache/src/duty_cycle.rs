@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_stint_is_followed_by_nine_times_as_long_a_rest() {
-        assert_eq!(rest_after(STINT - Duration::from_nanos(1)), None);
+        assert_eq!(rest_after(Duration::from_micros(4_999)), None);
         assert_eq!(rest_after(STINT), Some(STINT * 9));
         assert_eq!(
             rest_after(Duration::from_millis(20)),
