@@ -49,7 +49,6 @@ image: ## build the last stage of docker/Dockerfile from a static binary made he
 	docker/test-image.sh
 
 conformance: ## the pull tests of the OCI distribution-spec conformance suite, through Archway
-	$(CARGO) build --locked -p proxy
 	tests/conformance/run.sh
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS each (needs a nightly toolchain and cargo-fuzz)

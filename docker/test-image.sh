@@ -3,6 +3,8 @@
 # same command, builds the last stage from it and runs that under a dockerd of its own with a read-only root, as
 # user 65532, with a volume for the cache. test-image-steps.sh is what is then shown of it.
 #
+#   test-image.sh compile   compiles the binary and nothing else
+#
 #   ARCHWAY_STATIC_BIN   a static binary that is there already, instead of compiling one
 #   KEEP=1               keep the work folder, with every log in it
 set -euo pipefail
@@ -35,6 +37,10 @@ compile() {
   BINARY=${CARGO_TARGET_DIR:-$ROOT/target}/$target/release/archway
 }
 
+if [ "${1:-}" = compile ]; then
+  compile
+  exit
+fi
 check_prerequisites
 BINARY=${ARCHWAY_STATIC_BIN:-}
 [ -n "$BINARY" ] || compile

@@ -43,10 +43,18 @@ script() {
 
 mkdir -p $LOGS
 need "installing what the tests need" tests/tools/install.sh all
-need "building archway" cargo build --locked -p proxy
+# The whole workspace each time: of a part of it some dependencies want fewer features, and would be compiled again.
+need "building archway" cargo build --locked --workspace --all-targets
+# The image's binary takes longest to compile, most of it on one core. The suites wait for time more than for a core, so it is
+# compiled beside them, on what they leave. The image test waits for its end.
+if [ -z "${ARCHWAY_STATIC_BIN:-}" ]; then
+  setsid nice -n 19 docker/test-image.sh compile > $LOGS/image-compile.log 2>&1 &
+  compiling=$!
+  trap 'kill -- -"$compiling" 2> /dev/null' EXIT
+fi
 suite unit cargo test --locked --workspace --exclude integration-tests
-suite integration cargo test --locked -p integration-tests --test it
-suite clients cargo test --locked -p integration-tests --test clients
+suite integration cargo test --locked --workspace --test it
+suite clients cargo test --locked --workspace --test clients
 script conformance tests/conformance/run.sh
 script image docker/test-image.sh
 # The image test has compiled the binary of a release; the demo shows that one.

@@ -8,7 +8,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.."
 "$here/build.sh"
 if [ -z "${ARCHWAY_BIN:-}" ]; then
-    cargo build --locked --quiet -p proxy
+    cargo build --locked --quiet --workspace --all-targets
 fi
-exec cargo test --locked --quiet -p integration-tests --test it -- \
+exec cargo test --locked --quiet --workspace --test it -- \
     --ignored --exact --nocapture conformance::the_suites_pull_tests_pass
