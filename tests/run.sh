@@ -48,8 +48,11 @@ need "building archway" cargo build --locked --workspace --all-targets
 # The image's binary takes longest to compile, most of it on one core. The suites wait for time more than for a core, so it is
 # compiled beside them, on what they leave. The image test waits for its end.
 if [ -z "${ARCHWAY_STATIC_BIN:-}" ]; then
-  setsid nice -n 19 docker/test-image.sh compile > $LOGS/image-compile.log 2>&1 &
+  # A process group of its own, to be ended as one; in a session of its own it would not count as nicer than this one.
+  set -m
+  nice -n 19 docker/test-image.sh compile > $LOGS/image-compile.log 2>&1 &
   compiling=$!
+  set +m
   trap 'kill -- -"$compiling" 2> /dev/null' EXIT
 fi
 suite unit cargo test --locked --workspace --exclude integration-tests

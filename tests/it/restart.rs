@@ -174,6 +174,7 @@ async fn a_lost_index_is_not_missed_while_the_upstream_is_out_of_reach() {
     for ((tag, _), before) in contents.iter().zip(&pulled) {
         assert_eq!(archway.client().pull("team/app", tag).await, *before);
     }
-    let answer = archway.client().manifest("team/other", "oci").await;
+    let child = contents[0].1.root().digest;
+    let answer = archway.client().manifest("team/other", child).await;
     assert_eq!(answer.status, 502, "another repository has nothing of it");
 }

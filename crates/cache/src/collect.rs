@@ -11,7 +11,7 @@ use manifest_model::Digest;
 use tracing::warn;
 
 use crate::{
-    Cache, DutyCycle,
+    Cache,
     disk::Disk,
     error::CacheError,
     index::{Index, Outcome, decode_tag},
@@ -37,8 +37,8 @@ pub struct Collected {
 pub(crate) enum Company<'a> {
     /// Nobody.
     Alone,
-    /// A serving process, until it is to stop.
-    Serving(&'a Cache, &'a dyn Fn() -> bool, DutyCycle),
+    /// A serving process, for as long as there may be another step.
+    Serving(&'a Cache, &'a dyn Fn() -> bool),
 }
 
 impl Company<'_> {
@@ -61,14 +61,11 @@ impl Company<'_> {
         }
     }
 
-    /// Asked between steps: rests where one is due, and says whether there may be another.
+    /// Asked between steps.
     fn goes_on(&self) -> bool {
         match self {
             Self::Alone => true,
-            Self::Serving(_, is_stopped, duty) => {
-                duty.rest();
-                !is_stopped()
-            }
+            Self::Serving(_, goes_on) => goes_on(),
         }
     }
 
@@ -83,15 +80,15 @@ impl Company<'_> {
 
 impl Cache {
     /// Brings the index in line with the files; see [`Collected`]. Takes a while on a large cache, and nobody waits for it:
-    /// it keeps to a [`DutyCycle`], its transactions are small, and what is being filled or was stored just now is left alone.
-    /// Once `is_stopped`, it ends soon, with what it has done by then.
+    /// its transactions are small, and what is being filled or was stored just now is left alone. `goes_on` is asked between
+    /// them, and may block to pace the work; once it says no, this ends with what it has done by then.
     pub async fn collect(
         &self,
-        is_stopped: impl Fn() -> bool + Send + 'static,
+        goes_on: impl Fn() -> bool + Send + 'static,
     ) -> Result<Collected, CacheError> {
         self.blocking(move |cache| {
             cache.set_back()?;
-            let company = Company::Serving(cache, &is_stopped, DutyCycle::begin());
+            let company = Company::Serving(cache, &goes_on);
             let disk = cache.blobs().disk();
             disk.drop_old_partials(|digest| company.is_running(digest))?;
             let collected = collect(cache.index(), disk, &company)?;

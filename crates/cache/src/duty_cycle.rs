@@ -15,7 +15,8 @@ const RESTS: u32 = 9;
 /// No rest is longer, whatever a step took: the work must see soon that it is to stop.
 const LONGEST_REST: Duration = Duration::from_millis(200);
 
-/// The share of one core that a long walk over the cache may take: a tenth, in stints of some milliseconds.
+/// The share of one core that a long walk over the cache may take: a tenth, in stints of some milliseconds. A step of more than
+/// 22 ms costs more than that: no rest is as long as it would need.
 ///
 /// A low priority of its thread would not do: a thread that hardly runs may hold a lock that others need.
 #[derive(Debug)]
@@ -56,6 +57,15 @@ mod tests {
             rest_after(Duration::from_millis(20)),
             Some(Duration::from_millis(180))
         );
+    }
+
+    #[test]
+    fn after_a_rest_a_new_stint_begins() {
+        let duty = DutyCycle::begin();
+        let long_ago = Instant::now().checked_sub(STINT * 2).unwrap();
+        duty.since.set(long_ago);
+        duty.rest();
+        assert!(duty.since.get() >= long_ago + STINT * 20);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub enum CacheError {
     /// The index is there and could not be opened, though nothing says that it is damaged.
     #[error(
         "the cache index {path} cannot be opened and is left as it is; put right what hinders it, or move the file away to \
-         have it built anew, without its tags and links"
+         have it built anew, with the tags and links of their last copy"
     )]
     IndexShut {
         /// The file.

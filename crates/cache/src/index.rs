@@ -113,7 +113,7 @@ impl Index {
         self.names_changed.swap(false, Ordering::AcqRel)
     }
 
-    pub(crate) fn names_change(&self) {
+    pub(crate) fn note_changed_names(&self) {
         self.names_changed.store(true, Ordering::Release);
     }
 
@@ -240,7 +240,7 @@ impl Index {
         change: impl FnOnce(&WriteTransaction) -> Outcome<()>,
     ) -> Outcome<()> {
         let written = self.write(durability, change);
-        self.names_change();
+        self.note_changed_names();
         written
     }
 

@@ -1,31 +1,35 @@
-//! A copy of what no blob's file says: which repository has which manifests, and where tags point.
+//! A copy of what no blob's file says: which repository has what, where tags point, and what upstreams call their manifests.
 //!
 //! The index is where this is kept. The copy is made now and then, and read only where the index was lost or damaged and is
-//! built from the files, so that an upstream that cannot be asked just then is not missed. What a manifest links is not in it:
-//! the manifest says so itself. Nor is a link of a blob that no manifest names, or what has changed since; those come back as
-//! clients ask, at the price of one upstream request each.
+//! built from the files, so that an upstream that cannot be asked just then is not missed. What has changed since is not in it:
+//! what is new comes back as clients ask, at the price of one upstream request each, and a tag that the upstream has
+//! dropped meanwhile is asked for again like any other.
 
 mod file;
 
-use std::sync::PoisonError;
-
-use manifest_model::Digest;
+use std::sync::TryLockError;
 
 use self::file::Writer;
 pub(crate) use self::file::{Line, lines};
 use crate::{
-    Cache, RepoKey,
+    Cache,
     disk::{Disk, remove_if_there},
     error::CacheError,
     index::{Index, to_ms},
 };
 
-/// Tags read from the index at once.
+/// Rows read from the index at once.
 const PAGE: usize = 2000;
 
+/// Links on one line at most.
+const LINKS: usize = 100;
+
+/// No media type in use is as long. What is longer is left out, and read from the manifest again.
+const LONGEST_MEDIA_TYPE: usize = 255;
+
 impl Cache {
-    /// Copies repositories' manifests and tags out of the index, unless nothing has changed since this was done last. Kept from
-    /// going on, and on any error, it leaves the copy before in its place.
+    /// Copies links, tags and media types out of the index, unless nothing has changed since this was done last, or it is being
+    /// done. Kept from going on, and on any error, it leaves the copy before in its place.
     ///
     /// `goes_on` is asked between small steps, where no lock of the index is held; it may block to pace the work.
     pub async fn copy_names(
@@ -33,15 +37,18 @@ impl Cache {
         goes_on: impl Fn() -> bool + Send + 'static,
     ) -> Result<(), CacheError> {
         self.blocking(move |cache| {
-            let copying = cache.copying_names().lock();
-            let _one_at_a_time = copying.unwrap_or_else(PoisonError::into_inner);
+            let _one_at_a_time = match cache.copying_names().try_lock() {
+                Ok(guard) => guard,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return Ok(()),
+            };
             let index = cache.index();
             if !index.take_changed_names() {
                 return Ok(());
             }
             let copied = copy(index, cache.blobs().disk(), &goes_on);
             if !matches!(copied, Ok(true)) {
-                index.names_change();
+                index.note_changed_names();
             }
             copied.map(drop)
         })
@@ -57,8 +64,9 @@ pub(crate) fn copy(
 ) -> Result<bool, CacheError> {
     let new = disk.names_path().with_extension("new");
     let written = Writer::create(&new).and_then(|mut copy| {
-        let is_whole =
-            put_manifests(index, &mut copy, goes_on)? && put_tags(index, &mut copy, goes_on)?;
+        let is_whole = put_links(index, &mut copy, goes_on)?
+            && put_types(index, &mut copy, goes_on)?
+            && put_tags(index, &mut copy, goes_on)?;
         if is_whole {
             copy.finish()?;
             disk.publish_names(&new)?;
@@ -71,31 +79,50 @@ pub(crate) fn copy(
     written
 }
 
-fn put_manifests(
+fn put_links(
     index: &Index,
     copy: &mut Writer,
     goes_on: &dyn Fn() -> bool,
 ) -> Result<bool, CacheError> {
     let mut after = None;
-    while let Some((repository, manifests)) = index.next_repository(after.as_ref())? {
-        for digest in manifests {
-            if !goes_on() {
-                return Ok(false);
+    while goes_on() {
+        let page = index.links_behind(after.as_ref(), PAGE)?;
+        for of_one in page.chunk_by(|one, next| one.0 == next.0) {
+            for some in of_one.chunks(LINKS) {
+                copy.put(&Line::Links {
+                    repository: some[0].0.as_str().to_owned(),
+                    digests: some.iter().map(|(_, digest)| *digest).collect(),
+                })?;
             }
-            copy.put(&manifest_line(index, &repository, digest)?)?;
         }
-        after = Some(repository);
+        if page.len() < PAGE {
+            return Ok(true);
+        }
+        after = page.into_iter().next_back();
     }
-    Ok(true)
+    Ok(false)
 }
 
-fn manifest_line(index: &Index, repository: &RepoKey, digest: Digest) -> Result<Line, CacheError> {
-    let media_type = index.media_type(&digest)?;
-    Ok(Line::Manifest {
-        repository: repository.as_str().to_owned(),
-        digest,
-        media_type: media_type.map(|known| known.as_str().to_owned()),
-    })
+fn put_types(
+    index: &Index,
+    copy: &mut Writer,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<bool, CacheError> {
+    let mut after = None;
+    while goes_on() {
+        let page = index.media_types_behind(after.as_ref(), PAGE)?;
+        let is_last = page.len() < PAGE;
+        after = page.last().map(|(digest, _)| *digest);
+        for (digest, media_type) in page {
+            if media_type.len() <= LONGEST_MEDIA_TYPE {
+                copy.put(&Line::Type { digest, media_type })?;
+            }
+        }
+        if is_last {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn put_tags(
@@ -105,8 +132,8 @@ fn put_tags(
 ) -> Result<bool, CacheError> {
     let mut after: Option<String> = None;
     while goes_on() {
-        let rows = index.tags(after.as_deref(), PAGE)?;
-        for row in &rows {
+        let page = index.tags(after.as_deref(), PAGE)?;
+        for row in &page {
             copy.put(&Line::Tag {
                 repository: row.repository.as_str().to_owned(),
                 tag: row.tag.as_str().to_owned(),
@@ -114,8 +141,8 @@ fn put_tags(
                 confirmed: to_ms(row.entry.confirmed),
             })?;
         }
-        match rows.last() {
-            Some(last) if rows.len() == PAGE => after = Some(last.key()),
+        match page.last() {
+            Some(last) if page.len() == PAGE => after = Some(last.key()),
             _ => return Ok(true),
         }
     }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use manifest_model::Digest;
 
-use crate::{Cache, DutyCycle, RepoKey, error::CacheError};
+use crate::{Cache, RepoKey, error::CacheError};
 
 /// Rows changed by one transaction.
 const BATCH: usize = 1024;
@@ -30,16 +30,15 @@ impl Cache {
         Ok(())
     }
 
-    /// Takes that back for each blob `is_unwanted` denies. The answer is the number of bytes that are unwanted still.
-    /// Blocks, for a while on a large cache: it keeps to a [`DutyCycle`].
+    /// Takes that back for each blob `is_unwanted` denies. The answer is the number of bytes that are unwanted still. Blocks, for
+    /// a while on a large cache; `goes_on` is asked between steps, and once it says no the rest is left as it is.
     pub fn review_unwanted(
         &self,
+        goes_on: impl Fn() -> bool,
         is_unwanted: impl Fn(&Digest) -> bool,
     ) -> Result<u64, CacheError> {
-        let duty = DutyCycle::begin();
         let (mut bytes, mut after) = (0, None);
-        loop {
-            duty.rest();
+        while goes_on() {
             let step = self.index().unwanted(after.as_ref())?;
             let Some(last) = step.last() else {
                 return Ok(bytes);
@@ -57,5 +56,6 @@ impl Cache {
             }
             after = Some(*last);
         }
+        Ok(bytes)
     }
 }

@@ -36,7 +36,7 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
 const COLLECT_INTERVAL: Duration = Duration::from_hours(6);
 
 /// How often links and tags are copied out of the index. What has changed since is lost with an index that is.
-const COPY_INTERVAL: Duration = Duration::from_mins(10);
+const COPY_INTERVAL: Duration = Duration::from_mins(30);
 
 /// How often the images are counted: it looks at every file of the cache, so not at each scrape.
 const COUNT_INTERVAL: Duration = Duration::from_mins(5);

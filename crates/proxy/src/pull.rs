@@ -54,8 +54,11 @@ use crate::{
 /// keep the process.
 const CUT_WITHIN: Duration = Duration::from_secs(1);
 
-/// How long the last copy of links and tags may take. Where that is not enough the one before stays, which is not much older.
+/// How long the last copy of links and tags may take. Where that is not enough the one before stays.
 const COPY_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long the end may wait for the disk in all.
+const LAST_WITHIN: Duration = Duration::from_secs(5);
 
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,20 +160,24 @@ impl Pull {
         &self.inner.upstreams
     }
 
+    /// The pace of what nobody waits for: asked between its steps, it rests where that is due, and says no once the process ends.
+    fn leisure(&self) -> impl Fn() -> bool + Send + use<> {
+        let (duty, closing) = (DutyCycle::begin(), self.inner.closing.clone());
+        move || {
+            duty.rest();
+            !closing.is_cancelled()
+        }
+    }
+
     /// Counts the cached images for the metrics, on a task of its own, unless the last count is still under way.
     pub fn count_images(&self) {
-        let Inner {
-            cache,
-            metrics,
-            closing,
-            ..
-        } = &*self.inner;
+        let Inner { cache, metrics, .. } = &*self.inner;
         let Ok(count) = Arc::clone(&self.inner.counting).try_acquire_owned() else {
             return;
         };
-        let (cache, metrics, closing) = (cache.clone(), Arc::clone(metrics), closing.clone());
+        let (cache, metrics, goes_on) = (cache.clone(), Arc::clone(metrics), self.leisure());
         self.inner.tasks.spawn_blocking(move || {
-            match inventory::totals(&cache, || closing.is_cancelled()) {
+            match inventory::totals(&cache, goes_on) {
                 Ok(Some(totals)) => metrics.count_images(&totals),
                 Ok(None) => {}
                 Err(error) => {
@@ -183,12 +190,7 @@ impl Pull {
 
     /// Copies links and tags out of the index, on a task of its own.
     pub fn copy_names(&self) {
-        let (cache, closing) = (self.inner.cache.clone(), self.inner.closing.clone());
-        let duty = DutyCycle::begin();
-        let goes_on = move || {
-            duty.rest();
-            !closing.is_cancelled()
-        };
+        let (cache, goes_on) = (self.inner.cache.clone(), self.leisure());
         self.inner.tasks.spawn(async move {
             if let Err(error) = cache.copy_names(goes_on).await {
                 tracing::warn!(error = %Chain(&error), "links and tags could not be copied");
@@ -198,9 +200,9 @@ impl Pull {
 
     /// Drops what the index holds for nothing, on a task of its own.
     pub fn collect(&self) {
-        let (cache, closing) = (self.inner.cache.clone(), self.inner.closing.clone());
+        let (cache, goes_on) = (self.inner.cache.clone(), self.leisure());
         self.inner.tasks.spawn(async move {
-            match cache.collect(move || closing.is_cancelled()).await {
+            match cache.collect(goes_on).await {
                 Ok(collected) => tracing::info!(?collected, "the cache index was collected"),
                 Err(error) => {
                     tracing::warn!(error = %Chain(&error), "the cache index could not be collected");
@@ -232,12 +234,20 @@ impl Pull {
                 tracing::warn!(unfinished = tasks.len(), "some work does not stop");
             }
         }
-        if let Err(error) = cache.flush_uses().await {
-            tracing::warn!(error = %Chain(&error), "the last uses could not be written");
+        let last = tokio::time::timeout(LAST_WITHIN, last_words(cache));
+        if last.await.is_err() {
+            tracing::warn!("the disk does not answer");
         }
-        let end = Instant::now() + COPY_WITHIN;
-        if let Err(error) = cache.copy_names(move || Instant::now() < end).await {
-            tracing::warn!(error = %Chain(&error), "links and tags could not be copied");
-        }
+    }
+}
+
+/// Writes down what would be lost with the process, or with the index.
+async fn last_words(cache: &Cache) {
+    if let Err(error) = cache.flush_uses().await {
+        tracing::warn!(error = %Chain(&error), "the last uses could not be written");
+    }
+    let end = Instant::now() + COPY_WITHIN;
+    if let Err(error) = cache.copy_names(move || Instant::now() < end).await {
+        tracing::warn!(error = %Chain(&error), "links and tags could not be copied");
     }
 }

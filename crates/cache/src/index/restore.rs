@@ -1,56 +1,33 @@
-//! Putting back into a new index what the copy of the names knows of the stored manifests.
+//! Putting back into a new index what the copy of the names knows of what is stored, and reading from the index what is copied.
 
-use std::{error::Error, io};
+use std::{error::Error, io, ops::Bound, path::Path};
 
 use manifest_model::Digest;
 use redb::{Durability, ReadableTable, WriteTransaction};
 use tracing::{info, warn};
 
-use super::{BLOBS, DigestKey, Index, LINKS, MEDIA_TYPES, Outcome, TAGS, link_key, tag_key};
+use super::{
+    BLOBS, DigestKey, Index, LINKS, MEDIA_TYPES, Outcome, TAGS, decode_digest, link_key, tag_key,
+};
 use crate::{
     RepoKey,
     disk::Disk,
     error::CacheError,
     names::{self, Line},
-    sniff,
 };
 
 /// Lines per transaction, and between two lines of progress.
-const BATCH: usize = 10_000;
+const BATCH: usize = 5000;
 
-/// What a line says, and what the manifest it names links.
-struct Known {
-    line: Line,
-    linked: Vec<Digest>,
-}
-
-/// Puts back the links and tags of what is stored. Without a copy that can be read there are none, and the cache is as good as
-/// the files.
+/// Puts back what is said of what is stored. Without a copy that can be read there is nothing to put back, and the cache is as
+/// good as the files.
 pub(super) fn restore(index: &Index, disk: &Disk) -> Result<(), CacheError> {
-    let path = disk.names_path();
-    let lines = match names::lines(&path) {
-        Ok(Some(lines)) => lines,
-        Ok(None) => {
-            warn!(path = %path.display(), "the copy of links and tags is damaged and is not used");
-            return Ok(());
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => {
-            warn!(path = %path.display(), error = &error as &dyn Error, "links and tags cannot be restored");
-            return Ok(());
-        }
+    let Some(lines) = lines_of(&disk.names_path()) else {
+        return Ok(());
     };
-    let (mut restored, mut batch) = (0, Vec::new());
+    let (mut restored, mut batch) = (0, Vec::with_capacity(BATCH));
     for line in lines {
-        let line = match line {
-            Ok(line) => line,
-            Err(error) => {
-                warn!(path = %path.display(), error = &error as &dyn Error, "no more links and tags can be restored");
-                break;
-            }
-        };
-        let linked = linked_by(disk, &line)?;
-        batch.push(Known { line, linked });
+        batch.push(line);
         if batch.len() == BATCH {
             restored += index.put_back(&batch)?;
             batch.clear();
@@ -65,28 +42,72 @@ pub(super) fn restore(index: &Index, disk: &Disk) -> Result<(), CacheError> {
     Ok(())
 }
 
-/// What a stored manifest links. One that is damaged, or is not there, links nothing.
-fn linked_by(disk: &Disk, line: &Line) -> Result<Vec<Digest>, CacheError> {
-    let Line::Manifest { digest, .. } = line else {
-        return Ok(Vec::new());
-    };
-    let Some((file, size)) = disk.find(digest)? else {
-        return Ok(Vec::new());
-    };
-    let manifest = sniff::manifest(file, size, digest.algorithm());
-    let whole = manifest.filter(|manifest| manifest.digest() == *digest);
-    Ok(whole.map_or(Vec::new(), |manifest| {
-        manifest.links().map(|link| link.digest).collect()
-    }))
+fn lines_of(path: &Path) -> Option<impl Iterator<Item = Line> + use<>> {
+    match names::lines(path) {
+        Ok(Some(lines)) => return Some(lines),
+        Ok(None) => {
+            warn!(path = %path.display(), "the copy of links and tags is damaged and is not used");
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            let error = &error as &dyn Error;
+            warn!(path = %path.display(), error, "the copy of links and tags cannot be read");
+        }
+    }
+    None
 }
 
 impl Index {
-    /// The answer is how many of the lines are about something stored.
-    fn put_back(&self, batch: &[Known]) -> Outcome<u64> {
+    /// Up to `limit` links behind `after`. What no version of this code has written is left out.
+    pub(crate) fn links_behind(
+        &self,
+        after: Option<&(RepoKey, Digest)>,
+        limit: usize,
+    ) -> Outcome<Vec<(RepoKey, Digest)>> {
+        let table = self.store.begin_read()?.open_table(LINKS)?;
+        let after = after.map(|(repo, digest)| link_key(repo, digest));
+        let from = after
+            .as_deref()
+            .map_or(Bound::Unbounded, Bound::<&[u8]>::Excluded);
+        let mut links = Vec::new();
+        for row in table.range::<&[u8]>((from, Bound::Unbounded))? {
+            if links.len() == limit {
+                break;
+            }
+            links.extend(super::keys::decode_link(row?.0.value()));
+        }
+        Ok(links)
+    }
+
+    /// Up to `limit` manifests behind `after`, and what they are called.
+    pub(crate) fn media_types_behind(
+        &self,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Outcome<Vec<(Digest, String)>> {
+        let table = self.store.begin_read()?.open_table(MEDIA_TYPES)?;
+        let after = after.map(DigestKey::of);
+        let from = after
+            .as_ref()
+            .map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_slice()));
+        let mut types = Vec::new();
+        for row in table.range::<&[u8]>((from, Bound::Unbounded))? {
+            if types.len() == limit {
+                break;
+            }
+            let (key, media_type) = row?;
+            let named = |digest| (digest, media_type.value().to_owned());
+            types.extend(decode_digest(key.value()).map(named));
+        }
+        Ok(types)
+    }
+
+    /// The answer is how many links and tags are of something stored.
+    fn put_back(&self, batch: &[Line]) -> Outcome<usize> {
         let mut restored = 0;
         self.write(Durability::Immediate, |transaction| {
-            for known in batch {
-                restored += u64::from(put_back_one(transaction, known)?);
+            for line in batch {
+                restored += put_back_one(transaction, line)?;
             }
             Ok(())
         })?;
@@ -94,47 +115,48 @@ impl Index {
     }
 }
 
-/// Whether the line is about something stored, in words this version knows.
-fn put_back_one(transaction: &WriteTransaction, known: &Known) -> Outcome<bool> {
-    let (repository, digest) = match &known.line {
-        Line::Manifest {
-            repository, digest, ..
-        }
-        | Line::Tag {
-            repository, digest, ..
-        } => (repository, digest),
-        Line::End(_) => return Ok(false),
+fn put_back_one(transaction: &WriteTransaction, line: &Line) -> Outcome<usize> {
+    let blobs = transaction.open_table(BLOBS)?;
+    let is_stored = |digest: &Digest| -> Outcome<bool> {
+        Ok(blobs.get(DigestKey::of(digest).as_slice())?.is_some())
     };
-    let Ok(repo) = repository.parse::<RepoKey>() else {
-        return Ok(false);
-    };
-    let key = DigestKey::of(digest);
-    let is_stored = transaction
-        .open_table(BLOBS)?
-        .get(key.as_slice())?
-        .is_some();
-    if !is_stored {
-        return Ok(false);
-    }
-    match &known.line {
-        Line::Manifest { media_type, .. } => {
+    let mut restored = 0;
+    match line {
+        Line::Links {
+            repository,
+            digests,
+        } => {
             let mut links = transaction.open_table(LINKS)?;
-            for digest in known.linked.iter().chain([digest]) {
-                links.insert(link_key(&repo, digest).as_slice(), ())?;
-            }
-            if let Some(media_type) = media_type {
-                let mut media_types = transaction.open_table(MEDIA_TYPES)?;
-                media_types.insert(key.as_slice(), media_type.as_str())?;
+            if let Ok(repo) = repository.parse::<RepoKey>() {
+                for digest in digests {
+                    if is_stored(digest)? {
+                        links.insert(link_key(&repo, digest).as_slice(), ())?;
+                        restored += 1;
+                    }
+                }
             }
         }
-        Line::Tag { tag, confirmed, .. } => {
-            let Ok(tag) = tag.parse() else {
-                return Ok(false);
-            };
+        Line::Type { digest, media_type } => {
+            let mut media_types = transaction.open_table(MEDIA_TYPES)?;
+            if is_stored(digest)? {
+                media_types.insert(DigestKey::of(digest).as_slice(), media_type.as_str())?;
+            }
+        }
+        Line::Tag {
+            repository,
+            tag,
+            digest,
+            confirmed,
+        } => {
             let mut tags = transaction.open_table(TAGS)?;
-            tags.insert(tag_key(&repo, &tag).as_str(), (key.as_slice(), *confirmed))?;
+            if let (Ok(repo), Ok(tag)) = (repository.parse(), tag.parse())
+                && is_stored(digest)?
+            {
+                let (name, key) = (tag_key(&repo, &tag), DigestKey::of(digest));
+                tags.insert(name.as_str(), (key.as_slice(), *confirmed))?;
+                restored += 1;
+            }
         }
-        Line::End(_) => {}
     }
-    Ok(true)
+    Ok(restored)
 }

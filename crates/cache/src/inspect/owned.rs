@@ -1,8 +1,9 @@
 //! Changing a cache that no server runs on.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, error::Error};
 
 use manifest_model::{Digest, Tag};
+use tracing::warn;
 
 use super::{
     Directory,
@@ -11,7 +12,7 @@ use super::{
 use crate::{
     Collected, RepoKey,
     collect::{self, Company},
-    disk::Disk,
+    disk::{Disk, remove_if_there},
     error::CacheError,
     index::{Index, Origin},
     names,
@@ -79,6 +80,8 @@ impl Owned {
     pub fn remove(&self, removals: &[Removal]) -> Result<Vec<Removed>, CacheError> {
         let snapshot = Snapshot::of(&self.index)?;
         let mut holdings = Holdings::new(Contents::gather(&self.directory, snapshot, None)?);
+        // The copy of links and tags would bring back what is removed.
+        remove_if_there(&self.disk.names_path())?;
         let mut done = Vec::with_capacity(removals.len());
         for removal in removals {
             let plan = match removal {
@@ -87,8 +90,10 @@ impl Owned {
             };
             done.push(self.carry_out(plan)?);
         }
-        // An older copy would bring back what was removed.
-        names::copy(&self.index, &self.disk, &|| true)?;
+        if let Err(error) = names::copy(&self.index, &self.disk, &|| true) {
+            let error = &error as &dyn Error;
+            warn!(error, "links and tags could not be copied");
+        }
         Ok(done)
     }
 

@@ -41,12 +41,12 @@ async fn a_link_waits_for_the_fill_that_is_under_way() {
     let (mut fill, _follower) = lead(&cache, &blob);
     fill.start(Some(1000)).await.unwrap();
     cache.link(&repo(), &blob).await.unwrap();
-    assert_eq!(cache.collect(|| false).await.unwrap(), Collected::default());
+    assert_eq!(cache.collect(|| true).await.unwrap(), Collected::default());
     assert!(cache.is_linked(&repo(), &blob));
 
     write(&fill, 0, &bytes).await;
     fill.commit().await.unwrap();
-    assert_eq!(cache.collect(|| false).await.unwrap(), Collected::default());
+    assert_eq!(cache.collect(|| true).await.unwrap(), Collected::default());
     assert!(cache.is_linked(&repo(), &blob), "it is stored now");
 }
 
@@ -55,7 +55,7 @@ async fn a_link_to_what_is_neither_stored_nor_under_way_goes() {
     let (cache, _folder) = cache();
     let blob = digest(b"never came");
     cache.link(&repo(), &blob).await.unwrap();
-    let collected = cache.collect(|| false).await.unwrap();
+    let collected = cache.collect(|| true).await.unwrap();
     assert_eq!(collected.links, 1);
     assert!(!cache.is_linked(&repo(), &blob));
 }
@@ -67,7 +67,7 @@ async fn what_was_recorded_just_now_is_left_to_its_writer_while_serving() {
     let blob = store(&cache, &body(1000)).await;
     // Between the row and the file, as seen from outside.
     fs::remove_file(file(&folder, &blob)).unwrap();
-    assert_eq!(cache.collect(|| false).await.unwrap().rows, 0);
+    assert_eq!(cache.collect(|| true).await.unwrap().rows, 0);
     drop(cache);
 
     let directory = Directory::at(folder.path()).unwrap();
@@ -82,14 +82,14 @@ async fn a_collection_that_is_stopped_leaves_the_rest_for_the_next() {
     cache.link(&repo(), &digest(b"never came")).await.unwrap();
     let bytes = body(1000);
     fs::write(file(&folder, &digest(&bytes)), bytes).unwrap();
-    let stopped = cache.collect(|| true).await.unwrap();
+    let stopped = cache.collect(|| false).await.unwrap();
     assert_eq!(stopped, Collected::default());
     let expected = Collected {
         adopted: 1,
         links: 1,
         ..Collected::default()
     };
-    assert_eq!(cache.collect(|| false).await.unwrap(), expected);
+    assert_eq!(cache.collect(|| true).await.unwrap(), expected);
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn a_tag_that_was_dropped_is_not_remembered() {
     let gone = digest(b"a manifest that was evicted");
     cache.confirm_tag(&repo(), &tag, &gone).await.unwrap();
     assert!(cache.tag(&repo(), &tag).is_some());
-    assert_eq!(cache.collect(|| false).await.unwrap().tags, 1);
+    assert_eq!(cache.collect(|| true).await.unwrap().tags, 1);
     assert_eq!(cache.tag(&repo(), &tag), None);
 }
 
@@ -118,7 +118,7 @@ async fn more_than_one_step_is_collected() {
         let bytes = number.to_le_bytes();
         fs::write(file(&folder, &digest(&bytes)), bytes).unwrap();
     }
-    let collected = cache.collect(|| false).await.unwrap();
+    let collected = cache.collect(|| true).await.unwrap();
     let half = LAYERS as u64 / 2;
     let expected = Collected {
         adopted: half + 1,
@@ -128,7 +128,7 @@ async fn more_than_one_step_is_collected() {
     assert_eq!(collected, expected);
     let manifest_size = manifest.bytes().len() as u64;
     assert_eq!(cache.usage().bytes, manifest_size + 8 * (half + 1));
-    assert_eq!(cache.collect(|| false).await.unwrap(), Collected::default());
+    assert_eq!(cache.collect(|| true).await.unwrap(), Collected::default());
 
     fs::remove_file(file(&folder, &manifest.digest())).unwrap();
     for number in (0..=LAYERS).step_by(2) {

@@ -2,7 +2,10 @@
 
 use std::{fs, path::PathBuf, time::SystemTime};
 
-use cache::{Cache, RepoKey};
+use cache::{
+    Cache, RepoKey,
+    inspect::{Directory, Removal},
+};
 use manifest_model::{Algorithm, Digest, Manifest, MediaType, Tag};
 use tempfile::TempDir;
 
@@ -83,13 +86,14 @@ async fn no_repository_gets_a_link_it_did_not_have() {
     let folder = TempDir::new().unwrap();
     let (cache, layer, image) = with_image(&folder).await;
     let other = repo("other");
-    cache.link(&other, &digest(b"elsewhere")).await.unwrap();
+    // It was told of the image, and not of what the image is made of.
+    cache.link(&other, &image.digest()).await.unwrap();
     copy(&cache).await;
     drop(cache);
 
     let cache = without_index(&folder);
+    assert!(cache.is_linked(&other, &image.digest()));
     assert!(!cache.is_linked(&other, &layer));
-    assert!(!cache.is_linked(&other, &image.digest()));
     assert_eq!(cache.tag(&other, &tag("latest")), None);
 }
 
@@ -111,20 +115,64 @@ async fn a_tag_whose_manifest_is_not_stored_any_more_stays_away() {
 }
 
 #[tokio::test]
-async fn a_manifest_with_other_bytes_than_its_digest_links_nothing() {
+async fn more_links_than_are_read_at_once_come_back() {
     let folder = TempDir::new().unwrap();
-    let (cache, _, image) = with_image(&folder).await;
-    let foreign = store(&cache, &body(2000)).await;
+    let (cache, layer, _) = with_image(&folder).await;
+    let repositories: Vec<_> = (0..2100)
+        .map(|number| repo(&format!("r{number}")))
+        .collect();
+    for repository in &repositories {
+        cache.link(repository, &layer).await.unwrap();
+    }
     copy(&cache).await;
     drop(cache);
-    let file = folder
-        .path()
-        .join("blobs/sha256")
-        .join(image.digest().hex());
-    fs::write(file, self::image(&foreign).bytes()).unwrap();
 
     let cache = without_index(&folder);
-    assert!(!cache.is_linked(&repo("app"), &foreign));
+    let linked = repositories
+        .iter()
+        .filter(|repo| cache.is_linked(repo, &layer));
+    assert_eq!(linked.count(), repositories.len());
+}
+
+#[tokio::test]
+async fn a_media_type_of_any_length_keeps_nothing_from_coming_back() {
+    let folder = TempDir::new().unwrap();
+    let (cache, _, image) = with_image(&folder).await;
+    let long = format!("application/{}", "x".repeat(100_000))
+        .parse()
+        .unwrap();
+    let body = br#"{"schemaVersion":2,"layers":[]}"#.to_vec();
+    let odd = Manifest::parse(body.into(), Some(&long), Algorithm::Sha256).unwrap();
+    cache
+        .store_manifest(&repo("app"), &odd, None)
+        .await
+        .unwrap();
+    copy(&cache).await;
+    drop(cache);
+
+    let cache = without_index(&folder);
+    let entry = cache.tag(&repo("app"), &tag("latest")).unwrap();
+    assert_eq!(entry.digest, image.digest());
+    assert!(cache.is_linked(&repo("app"), &odd.digest()));
+}
+
+#[tokio::test]
+async fn what_an_operator_has_removed_does_not_come_back() {
+    let folder = TempDir::new().unwrap();
+    let (cache, _, image) = with_image(&folder).await;
+    let (app, v2, digest) = (repo("app"), tag("v2"), image.digest());
+    cache.confirm_tag(&app, &v2, &digest).await.unwrap();
+    copy(&cache).await;
+    drop(cache);
+    let owned = Directory::at(folder.path()).unwrap().own().unwrap();
+    owned
+        .remove(&[Removal::Tag(app.clone(), v2.clone())])
+        .unwrap();
+    drop(owned);
+
+    let cache = without_index(&folder);
+    assert_eq!(cache.tag(&app, &v2), None);
+    assert!(cache.tag(&app, &tag("latest")).is_some());
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ async fn what_was_used_since_the_look_is_not_unwanted() {
     let before = SystemTime::now() - Duration::from_mins(1);
     let digests = store_all(&cache, 0..9).await;
     cache.set_unwanted(&digests, before).unwrap();
-    assert_eq!(cache.review_unwanted(|_| true).unwrap(), 0);
+    assert_eq!(cache.review_unwanted(|| true, |_| true).unwrap(), 0);
 }
 
 #[tokio::test]
@@ -130,9 +130,9 @@ async fn a_review_counts_what_is_unwanted_and_takes_back_the_rest() {
     let digests = store_all(&cache, 0..9).await;
     cache.set_unwanted(&digests[5..], later()).unwrap();
     let size = 100 * KIB as u64;
-    assert_eq!(cache.review_unwanted(|_| true).unwrap(), 4 * size);
+    assert_eq!(cache.review_unwanted(|| true, |_| true).unwrap(), 4 * size);
     let only_last = |digest: &Digest| *digest == digests[8];
-    assert_eq!(cache.review_unwanted(only_last).unwrap(), size);
+    assert_eq!(cache.review_unwanted(|| true, only_last).unwrap(), size);
     store_all(&cache, 9..11).await;
     assert!(!is_stored(&cache, &digests[8]));
     assert!(!is_stored(&cache, &digests[0]), "in its old place again");
@@ -150,7 +150,7 @@ async fn manifests_are_never_unwanted() {
         .await
         .unwrap();
     cache.set_unwanted(&[image.digest()], later()).unwrap();
-    assert_eq!(cache.review_unwanted(|_| true).unwrap(), 0);
+    assert_eq!(cache.review_unwanted(|| true, |_| true).unwrap(), 0);
 }
 
 #[tokio::test]

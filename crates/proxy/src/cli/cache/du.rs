@@ -54,7 +54,7 @@ struct Usage {
     repositories: Vec<OfRepository>,
     /// Bytes that several repositories link, each blob counted once.
     shared_bytes: u64,
-    /// Bytes no repository links, as after a rebuild of the index; they are linked again when they are asked for.
+    /// Bytes no repository links, as after the loss of the index and of the copy beside it; they are linked again when they are asked for.
     unlinked_bytes: u64,
     staged_bytes: u64,
     index_bytes: u64,

@@ -222,7 +222,12 @@ fn review(
     stop: &CancellationToken,
     is_unwanted: impl Fn(&Digest) -> bool,
 ) -> Result<u64, End> {
-    let bytes = cache.review_unwanted(|digest| stop.is_cancelled() || is_unwanted(digest))?;
+    let duty = DutyCycle::begin();
+    let goes_on = || {
+        duty.rest();
+        !stop.is_cancelled()
+    };
+    let bytes = cache.review_unwanted(goes_on, is_unwanted)?;
     if stop.is_cancelled() {
         return Err(End::Stopped);
     }
