@@ -45,8 +45,10 @@ mkdir -p $LOGS
 need "installing what the tests need" tests/tools/install.sh all
 # The whole workspace each time: of a part of it some dependencies want fewer features, and would be compiled again.
 need "building archway" cargo build --locked --workspace --all-targets
-# The image's binary takes longest to compile, most of it on one core. The suites wait for time more than for a core, so it is
-# compiled beside them, on what they leave. The image test waits for its end.
+suite unit cargo test --locked --workspace --exclude integration-tests
+suite integration cargo test --locked --workspace --test it
+# The image's binary takes longest to compile, much of it on one core. The real clients wait for time more than for a core, so it
+# is compiled beside them, on what they leave. The image test waits for its end.
 if [ -z "${ARCHWAY_STATIC_BIN:-}" ]; then
   # A process group of its own, to be ended as one; in a session of its own it would not count as nicer than this one.
   set -m
@@ -55,8 +57,6 @@ if [ -z "${ARCHWAY_STATIC_BIN:-}" ]; then
   set +m
   trap 'kill -- -"$compiling" 2> /dev/null' EXIT
 fi
-suite unit cargo test --locked --workspace --exclude integration-tests
-suite integration cargo test --locked --workspace --test it
 suite clients cargo test --locked --workspace --test clients
 script conformance tests/conformance/run.sh
 script image docker/test-image.sh

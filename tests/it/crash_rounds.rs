@@ -1,7 +1,6 @@
 //! `kill -9` at any moment, again and again, under a load of hits, fills and evictions: the cache opens, holds nothing half, and
 //! serves no wrong byte.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -10,11 +9,16 @@ use integration_tests::client::{End, blob_path};
 use integration_tests::images::{self, BigBlob, Blob};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
-use integration_tests::wait::within_for;
+use integration_tests::wait::{within, within_for};
 use manifest_model::{Algorithm, Digest};
+use tokio::sync::watch;
 
 const ROUNDS: u64 = 300;
 const CLIENTS: u64 = 6;
+/// The kill comes after fewer steps of the clients than this: a slow machine is given the time they take.
+const STEPS: u64 = 30;
+/// And at most so long after the last of them, in milliseconds, since much goes on between two steps.
+const BETWEEN: u64 = 20;
 /// Together twice what the cache may hold.
 const SIZES: [u64; 12] = [
     1_000, 70_000, 300_000, 500_000, 800_000, 1_100_000, 1_500_000, 2_000_000, 2_500_000,
@@ -34,8 +38,16 @@ impl Dice {
     }
 }
 
+/// What the clients of one round have done.
+#[derive(Default)]
+struct Done {
+    /// Answers that began, and bodies that were read as far as they were meant to be.
+    steps: u64,
+    whole: u64,
+}
+
 /// Pulls blobs until the connection breaks; every byte that comes is compared.
-async fn load(archway: &Archway, blobs: &[Blob], seed: u64, whole: &AtomicU64) {
+async fn load(archway: &Archway, blobs: &[Blob], seed: u64, done: &watch::Sender<Done>) {
     let mut dice = Dice(seed);
     let client = archway.client();
     loop {
@@ -45,17 +57,22 @@ async fn load(archway: &Archway, blobs: &[Blob], seed: u64, whole: &AtomicU64) {
             return;
         };
         assert_eq!(download.status(), 200);
+        done.send_modify(|done| done.steps += 1);
         if dice.roll(4) == 0 {
             let some = blob.size() / 2;
-            if download.try_read_to(some, blob).await {
-                continue;
+            if !download.try_read_to(some, blob).await {
+                return;
             }
-            return;
+            done.send_modify(|done| done.steps += 1);
+            continue;
         }
         match download.finish(blob).await {
             End::Complete(bytes) => {
                 assert_eq!(bytes, blob.size());
-                whole.fetch_add(1, Ordering::Relaxed);
+                done.send_modify(|done| {
+                    done.steps += 1;
+                    done.whole += 1;
+                });
             }
             End::Broken(_) => return,
         }
@@ -87,23 +104,30 @@ async fn no_kill_at_any_moment_leaves_half_an_entry_or_a_wrong_byte() {
         .cache("max_size = \"10MB\"")
         .start()
         .await;
-    let whole = AtomicU64::new(0);
+    let mut whole = 0;
     let mut dice = Dice(1);
     for round in 0..ROUNDS {
-        let moment = Duration::from_millis(dice.roll(120));
+        let (steps, between) = (dice.roll(STEPS), Duration::from_millis(dice.roll(BETWEEN)));
+        let (done, mut watched) = watch::channel(Done::default());
         let clients = join_all(
-            (0..CLIENTS).map(|client| load(&archway, &blobs, round * CLIENTS + client, &whole)),
+            (0..CLIENTS).map(|client| load(&archway, &blobs, round * CLIENTS + client, &done)),
         );
+        let moment = async {
+            let reached = watched.wait_for(|done| done.steps >= steps);
+            let _ = within("the clients go on", reached).await;
+            tokio::time::sleep(between).await;
+        };
         // The load has no end of its own before the kill: dropped, its clients leave in the middle, which is a load too.
-        let _ = tokio::time::timeout(moment, clients).await;
+        tokio::select! {
+            _ = clients => {}
+            () = moment => {}
+        }
         archway.kill();
+        whole += done.borrow().whole;
         check_files(&archway, round);
         archway = archway.restart().await;
     }
-    assert!(
-        whole.load(Ordering::Relaxed) > ROUNDS,
-        "hardly anything was pulled whole: {whole:?}"
-    );
+    assert!(whole > ROUNDS, "hardly anything was pulled whole: {whole}");
     let all = blobs.iter().map(async |blob| {
         let path = blob_path("team/app", blob.digest());
         let download = archway.client().open(Method::GET, &path).await;
