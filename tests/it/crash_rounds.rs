@@ -16,7 +16,7 @@ use tokio::sync::watch;
 const ROUNDS: u64 = 300;
 const CLIENTS: u64 = 6;
 /// The kill comes after fewer steps of the clients than this: a slow machine is given the time they take.
-const STEPS: u64 = 30;
+const STEPS: u64 = 16;
 /// And at most so long after the last of them, in milliseconds, since much goes on between two steps.
 const BETWEEN: u64 = 20;
 /// Together twice what the cache may hold.
