@@ -45,7 +45,7 @@ impl Company<'_> {
     fn is_running(&self, digest: &Digest) -> bool {
         match self {
             Self::Alone => false,
-            Self::Serving(cache, ..) => cache.blobs().is_running(digest),
+            Self::Serving(cache, _) => cache.blobs().is_running(digest),
         }
     }
 
@@ -54,7 +54,7 @@ impl Company<'_> {
         let drop = || index.drop_tags(suspects);
         match self {
             Self::Alone => drop(),
-            Self::Serving(cache, ..) => {
+            Self::Serving(cache, _) => {
                 let tags = suspects.iter().filter_map(|key| decode_tag(key));
                 cache.hot().tags_change(tags, drop)
             }

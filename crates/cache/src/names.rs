@@ -9,13 +9,15 @@ mod file;
 
 use std::sync::TryLockError;
 
+use manifest_model::Digest;
+
 use self::file::Writer;
 pub(crate) use self::file::{Line, lines};
 use crate::{
-    Cache,
+    Cache, RepoKey, TagRow,
     disk::{Disk, remove_if_there},
     error::CacheError,
-    index::{Index, to_ms},
+    index::{Index, Outcome, to_ms},
 };
 
 /// Rows read from the index at once.
@@ -84,9 +86,8 @@ fn put_links(
     copy: &mut Writer,
     goes_on: &dyn Fn() -> bool,
 ) -> Result<bool, CacheError> {
-    let mut after = None;
-    while goes_on() {
-        let page = index.links_behind(after.as_ref(), PAGE)?;
+    let read = |last: Option<&(RepoKey, Digest)>| index.links_behind(last, PAGE);
+    each_page(goes_on, read, |page| {
         for of_one in page.chunk_by(|one, next| one.0 == next.0) {
             for some in of_one.chunks(LINKS) {
                 copy.put(&Line::Links {
@@ -95,12 +96,8 @@ fn put_links(
                 })?;
             }
         }
-        if page.len() < PAGE {
-            return Ok(true);
-        }
-        after = page.into_iter().next_back();
-    }
-    Ok(false)
+        Ok(())
+    })
 }
 
 fn put_types(
@@ -108,21 +105,20 @@ fn put_types(
     copy: &mut Writer,
     goes_on: &dyn Fn() -> bool,
 ) -> Result<bool, CacheError> {
-    let mut after = None;
-    while goes_on() {
-        let page = index.media_types_behind(after.as_ref(), PAGE)?;
-        let is_last = page.len() < PAGE;
-        after = page.last().map(|(digest, _)| *digest);
+    let read = |last: Option<&(Digest, String)>| {
+        index.media_types_behind(last.map(|(digest, _)| digest), PAGE)
+    };
+    each_page(goes_on, read, |page| {
         for (digest, media_type) in page {
             if media_type.len() <= LONGEST_MEDIA_TYPE {
-                copy.put(&Line::Type { digest, media_type })?;
+                copy.put(&Line::Type {
+                    digest: *digest,
+                    media_type: media_type.clone(),
+                })?;
             }
         }
-        if is_last {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+        Ok(())
+    })
 }
 
 fn put_tags(
@@ -130,10 +126,9 @@ fn put_tags(
     copy: &mut Writer,
     goes_on: &dyn Fn() -> bool,
 ) -> Result<bool, CacheError> {
-    let mut after: Option<String> = None;
-    while goes_on() {
-        let page = index.tags(after.as_deref(), PAGE)?;
-        for row in &page {
+    let read = |last: Option<&TagRow>| index.tags(last.map(TagRow::key).as_deref(), PAGE);
+    each_page(goes_on, read, |page| {
+        for row in page {
             copy.put(&Line::Tag {
                 repository: row.repository.as_str().to_owned(),
                 tag: row.tag.as_str().to_owned(),
@@ -141,9 +136,22 @@ fn put_tags(
                 confirmed: to_ms(row.entry.confirmed),
             })?;
         }
-        match page.last() {
-            Some(last) if page.len() == PAGE => after = Some(last.key()),
-            _ => return Ok(true),
+        Ok(())
+    })
+}
+
+/// Puts page after page, each read behind the last row of the one before. Whether that came to its end.
+fn each_page<Row>(
+    goes_on: &dyn Fn() -> bool,
+    read: impl Fn(Option<&Row>) -> Outcome<Vec<Row>>,
+    mut put: impl FnMut(&[Row]) -> Result<(), CacheError>,
+) -> Result<bool, CacheError> {
+    let mut page = Vec::new();
+    while goes_on() {
+        page = read(page.last())?;
+        put(&page)?;
+        if page.len() < PAGE {
+            return Ok(true);
         }
     }
     Ok(false)

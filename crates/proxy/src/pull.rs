@@ -160,22 +160,17 @@ impl Pull {
         &self.inner.upstreams
     }
 
-    /// The pace of what nobody waits for: asked between its steps, it rests where that is due, and says no once the process ends.
-    fn leisure(&self) -> impl Fn() -> bool + Send + use<> {
-        let (duty, closing) = (DutyCycle::begin(), self.inner.closing.clone());
-        move || {
-            duty.rest();
-            !closing.is_cancelled()
-        }
-    }
-
     /// Counts the cached images for the metrics, on a task of its own, unless the last count is still under way.
     pub fn count_images(&self) {
         let Inner { cache, metrics, .. } = &*self.inner;
         let Ok(count) = Arc::clone(&self.inner.counting).try_acquire_owned() else {
             return;
         };
-        let (cache, metrics, goes_on) = (cache.clone(), Arc::clone(metrics), self.leisure());
+        let (cache, metrics, goes_on) = (
+            cache.clone(),
+            Arc::clone(metrics),
+            leisure(&self.inner.closing),
+        );
         self.inner.tasks.spawn_blocking(move || {
             match inventory::totals(&cache, goes_on) {
                 Ok(Some(totals)) => metrics.count_images(&totals),
@@ -190,7 +185,7 @@ impl Pull {
 
     /// Copies links and tags out of the index, on a task of its own.
     pub fn copy_names(&self) {
-        let (cache, goes_on) = (self.inner.cache.clone(), self.leisure());
+        let (cache, goes_on) = (self.inner.cache.clone(), leisure(&self.inner.closing));
         self.inner.tasks.spawn(async move {
             if let Err(error) = cache.copy_names(goes_on).await {
                 tracing::warn!(error = %Chain(&error), "links and tags could not be copied");
@@ -200,7 +195,7 @@ impl Pull {
 
     /// Drops what the index holds for nothing, on a task of its own.
     pub fn collect(&self) {
-        let (cache, goes_on) = (self.inner.cache.clone(), self.leisure());
+        let (cache, goes_on) = (self.inner.cache.clone(), leisure(&self.inner.closing));
         self.inner.tasks.spawn(async move {
             match cache.collect(goes_on).await {
                 Ok(collected) => tracing::info!(?collected, "the cache index was collected"),
@@ -236,8 +231,19 @@ impl Pull {
         }
         let last = tokio::time::timeout(LAST_WITHIN, last_words(cache));
         if last.await.is_err() {
-            tracing::warn!("the disk does not answer");
+            tracing::warn!(
+                "the disk does not answer: the last uses, links and tags may not be written"
+            );
         }
+    }
+}
+
+/// The pace of what nobody waits for: asked between its steps, it rests where that is due, and says no after `stop`.
+fn leisure(stop: &CancellationToken) -> impl Fn() -> bool + Send + use<> {
+    let (duty, stop) = (DutyCycle::begin(), stop.clone());
+    move || {
+        duty.rest();
+        !stop.is_cancelled()
     }
 }
 

@@ -1,14 +1,12 @@
-//! Putting back into a new index what the copy of the names knows of what is stored, and reading from the index what is copied.
+//! Putting back into a new index what the copy of the names knows of what is stored.
 
-use std::{error::Error, io, ops::Bound, path::Path};
+use std::{error::Error, io, path::Path};
 
 use manifest_model::Digest;
 use redb::{Durability, ReadableTable, WriteTransaction};
 use tracing::{info, warn};
 
-use super::{
-    BLOBS, DigestKey, Index, LINKS, MEDIA_TYPES, Outcome, TAGS, decode_digest, link_key, tag_key,
-};
+use super::{BLOBS, DigestKey, Index, LINKS, MEDIA_TYPES, Outcome, TAGS, link_key, tag_key};
 use crate::{
     RepoKey,
     disk::Disk,
@@ -58,50 +56,6 @@ fn lines_of(path: &Path) -> Option<impl Iterator<Item = Line> + use<>> {
 }
 
 impl Index {
-    /// Up to `limit` links behind `after`. What no version of this code has written is left out.
-    pub(crate) fn links_behind(
-        &self,
-        after: Option<&(RepoKey, Digest)>,
-        limit: usize,
-    ) -> Outcome<Vec<(RepoKey, Digest)>> {
-        let table = self.store.begin_read()?.open_table(LINKS)?;
-        let after = after.map(|(repo, digest)| link_key(repo, digest));
-        let from = after
-            .as_deref()
-            .map_or(Bound::Unbounded, Bound::<&[u8]>::Excluded);
-        let mut links = Vec::new();
-        for row in table.range::<&[u8]>((from, Bound::Unbounded))? {
-            if links.len() == limit {
-                break;
-            }
-            links.extend(super::keys::decode_link(row?.0.value()));
-        }
-        Ok(links)
-    }
-
-    /// Up to `limit` manifests behind `after`, and what they are called.
-    pub(crate) fn media_types_behind(
-        &self,
-        after: Option<&Digest>,
-        limit: usize,
-    ) -> Outcome<Vec<(Digest, String)>> {
-        let table = self.store.begin_read()?.open_table(MEDIA_TYPES)?;
-        let after = after.map(DigestKey::of);
-        let from = after
-            .as_ref()
-            .map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_slice()));
-        let mut types = Vec::new();
-        for row in table.range::<&[u8]>((from, Bound::Unbounded))? {
-            if types.len() == limit {
-                break;
-            }
-            let (key, media_type) = row?;
-            let named = |digest| (digest, media_type.value().to_owned());
-            types.extend(decode_digest(key.value()).map(named));
-        }
-        Ok(types)
-    }
-
     /// The answer is how many links and tags are of something stored.
     fn put_back(&self, batch: &[Line]) -> Outcome<usize> {
         let mut restored = 0;

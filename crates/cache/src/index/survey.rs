@@ -1,4 +1,4 @@
-//! Walking over the tags, and over the repositories.
+//! Walking over the tags, the links and the repositories.
 
 use std::{ops::Bound, time::SystemTime};
 
@@ -6,7 +6,7 @@ use manifest_model::{Digest, Tag};
 
 use super::{
     BLOBS, DigestKey, Index, LINKS, MEDIA_TYPES, Outcome, TAGS, TagEntry, decode_digest, from_ms,
-    keys::split_link,
+    keys::{decode_link, link_key, split_link},
 };
 use crate::RepoKey;
 
@@ -54,6 +54,50 @@ impl Index {
             rows.extend(TagRow::read(key.value(), value.value()));
         }
         Ok(rows)
+    }
+
+    /// Up to `limit` links behind `after`. What no version of this code has written is left out.
+    pub(crate) fn links_behind(
+        &self,
+        after: Option<&(RepoKey, Digest)>,
+        limit: usize,
+    ) -> Outcome<Vec<(RepoKey, Digest)>> {
+        let table = self.store.begin_read()?.open_table(LINKS)?;
+        let after = after.map(|(repo, digest)| link_key(repo, digest));
+        let from = after
+            .as_deref()
+            .map_or(Bound::Unbounded, Bound::<&[u8]>::Excluded);
+        let mut links = Vec::new();
+        for row in table.range::<&[u8]>((from, Bound::Unbounded))? {
+            if links.len() == limit {
+                break;
+            }
+            links.extend(decode_link(row?.0.value()));
+        }
+        Ok(links)
+    }
+
+    /// Up to `limit` manifests behind `after`, and what they are called.
+    pub(crate) fn media_types_behind(
+        &self,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Outcome<Vec<(Digest, String)>> {
+        let table = self.store.begin_read()?.open_table(MEDIA_TYPES)?;
+        let after = after.map(DigestKey::of);
+        let from = after
+            .as_ref()
+            .map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_slice()));
+        let mut types = Vec::new();
+        for row in table.range::<&[u8]>((from, Bound::Unbounded))? {
+            if types.len() == limit {
+                break;
+            }
+            let (key, media_type) = row?;
+            let named = |digest| (digest, media_type.value().to_owned());
+            types.extend(decode_digest(key.value()).map(named));
+        }
+        Ok(types)
     }
 
     /// The first repository behind `after`, and the manifests it links that are stored.

@@ -1,6 +1,6 @@
 //! Links and tags outlive the index: they come back from their copy.
 
-use std::{fs, path::PathBuf, time::SystemTime};
+use std::{fs, path::PathBuf};
 
 use cache::{
     Cache, RepoKey,
@@ -67,16 +67,9 @@ async fn tags_links_and_media_types_outlive_the_index() {
     let cache = without_index(&folder);
     let entry = cache.tag(&repo("app"), &tag("latest")).unwrap();
     assert_eq!(entry.digest, image.digest());
-    let moved = |time: SystemTime| time.duration_since(confirmed).unwrap_or_default();
-    assert!(
-        moved(entry.confirmed).is_zero(),
-        "it was not confirmed anew"
-    );
+    assert_eq!(entry.confirmed, confirmed, "it was not confirmed anew");
     assert!(cache.is_linked(&repo("app"), &image.digest()));
-    assert!(
-        cache.is_linked(&repo("app"), &layer),
-        "its manifest names it"
-    );
+    assert!(cache.is_linked(&repo("app"), &layer));
     let found = cache.manifest(&image.digest()).await.unwrap().unwrap();
     assert_eq!(*found.media_type(), DOCKER.parse::<MediaType>().unwrap());
 }

@@ -26,7 +26,7 @@ use tracing::{debug, warn};
 use self::entry::judge;
 pub(super) use self::schedule::Ranking;
 use super::{
-    super::{Inner, Pull},
+    super::{Inner, Pull, leisure},
     ANY,
 };
 use crate::{inventory, upstream::Chain};
@@ -222,12 +222,7 @@ fn review(
     stop: &CancellationToken,
     is_unwanted: impl Fn(&Digest) -> bool,
 ) -> Result<u64, End> {
-    let duty = DutyCycle::begin();
-    let goes_on = || {
-        duty.rest();
-        !stop.is_cancelled()
-    };
-    let bytes = cache.review_unwanted(goes_on, is_unwanted)?;
+    let bytes = cache.review_unwanted(leisure(stop), is_unwanted)?;
     if stop.is_cancelled() {
         return Err(End::Stopped);
     }
