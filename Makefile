@@ -41,7 +41,7 @@ deny: ## licences, sources, duplicates, banned crates
 
 demo: ## the walk-through: one name, two architectures, ECR asked once
 	tests/tools/install.sh demo
-	$(CARGO) build --locked --release -p proxy
+	$(CARGO) build --locked --release -p archway
 	tests/demo/demo.sh
 
 image: ## build the last stage of docker/Dockerfile from a static binary made here, run it, pull through it

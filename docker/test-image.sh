@@ -33,8 +33,8 @@ compile() {
   local target
   target=$(uname -m)-unknown-linux-gnu
   (cd "$ROOT" && RUSTFLAGS="-C target-feature=+crt-static" \
-    cargo build --release --locked --target "$target" -p proxy)
-  BINARY=${CARGO_TARGET_DIR:-$ROOT/target}/$target/release/archway
+    cargo build --profile dist --locked --target "$target" -p archway)
+  BINARY=${CARGO_TARGET_DIR:-$ROOT/target}/$target/dist/archway
 }
 
 if [ "${1:-}" = compile ]; then

@@ -61,7 +61,7 @@ suite clients cargo test --locked --workspace --test clients
 script conformance tests/conformance/run.sh
 script image docker/test-image.sh
 # The image test has compiled the binary of a release; the demo shows that one.
-ARCHWAY_BIN=${ARCHWAY_STATIC_BIN:-$PWD/target/$(uname -m)-unknown-linux-gnu/release/archway} script demo tests/demo/demo.sh
+ARCHWAY_BIN=${ARCHWAY_STATIC_BIN:-$PWD/target/$(uname -m)-unknown-linux-gnu/dist/archway} script demo tests/demo/demo.sh
 
 say "summary"
 printf '%s\n' "${summary[@]}"

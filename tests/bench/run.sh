@@ -12,18 +12,18 @@ TOP=$(cd "$HERE/../.." && pwd)
 TARGET=${CARGO_TARGET_DIR:-$TOP/target}
 cd "$TOP"
 
-cargo build --locked --release -p bench
+cargo build --locked --profile dist -p bench
 if [ -z "${ARCHWAY_BIN:-}" ]; then
-  cargo build --locked --release -p proxy
-  ARCHWAY_BIN=$TARGET/release/archway
+  cargo build --locked --profile dist -p archway
+  ARCHWAY_BIN=$TARGET/dist/archway
 fi
 populate=()
 if [ -e crates/cache/examples/populate.rs ]; then
-  cargo build --locked --release -p cache --example populate
-  populate=(--populate "$TARGET/release/examples/populate")
+  cargo build --locked --profile dist -p cache --example populate
+  populate=(--populate "$TARGET/dist/examples/populate")
 fi
 
-BENCH=("$TARGET/release/bench" --archway "$(realpath "$ARCHWAY_BIN")" --folder "$TARGET/bench" "${populate[@]}" "$@")
+BENCH=("$TARGET/dist/bench" --archway "$(realpath "$ARCHWAY_BIN")" --folder "$TARGET/bench" "${populate[@]}" "$@")
 printf -v BENCH_COMMAND '%q ' "${BENCH[@]}"
 export BENCH_COMMAND BENCH_DIRECTORY=$PWD
 

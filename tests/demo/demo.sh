@@ -27,7 +27,7 @@ fail() {
 check_prerequisites() {
   local program
   [ "$(id -u)" = 0 ] || fail "needs root: it makes network namespaces and runs containers"
-  [ -x "$ARCHWAY" ] || fail "$ARCHWAY is missing: cargo build --release --locked -p proxy"
+  [ -x "$ARCHWAY" ] || fail "$ARCHWAY is missing: cargo build --release --locked -p archway"
   for program in "$TOOLS"/bin/{containerd,ctr,containerd-shim-runc-v2} "$TOOLS/venv/bin/ministack" \
     /usr/sbin/dockerd /usr/sbin/runc /usr/bin/{docker,docker-registry,aws,htpasswd,jq,curl,openssl} \
     /usr/bin/{gcc,aarch64-linux-gnu-gcc,qemu-aarch64-static,unshare,nsenter,setpriv}; do

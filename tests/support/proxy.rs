@@ -147,7 +147,7 @@ pub fn binary() -> PathBuf {
         .join("archway");
     assert!(
         path.exists(),
-        "{} is missing: run `cargo build -p proxy` first, or set ARCHWAY_BIN",
+        "{} is missing: run `cargo build -p archway` first, or set ARCHWAY_BIN",
         path.display()
     );
     path

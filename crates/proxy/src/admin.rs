@@ -18,8 +18,9 @@ use axum::{
     routing::get,
 };
 use http::header;
+use protocol::host::Host;
 
-use crate::{protocol::host::Host, pull::Pull, telemetry::metrics::Metrics};
+use crate::{pull::Pull, telemetry::metrics::Metrics};
 
 /// What the admin routes look at.
 #[derive(Clone, Debug)]
@@ -61,9 +62,6 @@ fn detail(pull: &Pull) -> String {
 
 async fn metrics(State(admin): State<Admin>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    (
-        [(header::CONTENT_TYPE, kind)],
-        admin.metrics.render(&admin.pull),
-    )
-        .into_response()
+    admin.pull.observe();
+    ([(header::CONTENT_TYPE, kind)], admin.metrics.render()).into_response()
 }

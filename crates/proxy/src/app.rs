@@ -11,6 +11,9 @@ use std::{
 };
 
 use cache::{Cache, CacheError, Options};
+use config::Config;
+use protocol::error_chain::ErrorChain;
+use server::{Bound, Replays, Server, ServerMetrics};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::JoinSet,
@@ -18,15 +21,18 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use upstream::{Registry, UpstreamMetrics};
 
 use crate::{
     admin::{self, Admin},
-    config::Config,
-    pull::{Prefetcher, Pull},
+    pull::{Prefetcher, Pull, PullMetrics},
     routes::{self, Service},
-    server::{Bound, Replays, Server},
-    telemetry::{self, access::Observer, lines::Lines, metrics::Metrics},
-    upstream::{Chain, Registry},
+    telemetry::{
+        self,
+        access::{AccessMetrics, Observer},
+        lines::Lines,
+        metrics::Metrics,
+    },
 };
 
 /// How often remembered uses are written down.
@@ -86,22 +92,21 @@ impl App {
             max_open_files: config.cache.max_open_files,
         };
         let cache = Cache::open(&options)?;
-        let mut metrics = Metrics::default();
-        metrics.watch(&lines);
-        let metrics = Arc::new(metrics);
+        let counters = Counters::default();
+        let metrics = Arc::new(counters.registered(&lines));
         let pull = Pull::new(
             cache,
-            Registry::new(config.upstreams.clone(), metrics.upstream.clone()),
+            Registry::new(config.upstreams.clone(), counters.upstreams),
             &config.cache,
-            Prefetcher::new(&config, &metrics),
-            Arc::clone(&metrics),
+            Prefetcher::new(&config, &counters.pulls),
+            counters.pulls,
         );
         let service = Service {
             config: Arc::clone(&config),
             pull: pull.clone(),
         };
         let observer = Observer {
-            metrics: Arc::clone(&metrics),
+            metrics: counters.access,
             // For people they are log events like all others.
             lines: (!telemetry::is_human(&config.log)).then_some(lines),
         };
@@ -125,7 +130,7 @@ impl App {
         }
         let stop = CancellationToken::new();
         let replays = Replays::new(pull.cache().clone(), stop.clone());
-        let server = Server::new(&config.server, replays, metrics, stop.clone());
+        let server = Server::new(&config.server, replays, counters.server, stop.clone());
         Ok(Self {
             config,
             pull,
@@ -166,6 +171,29 @@ impl App {
             () = signals.next() => warn!("told to stop again: cutting what still runs"),
         }
         Ok(())
+    }
+}
+
+/// What each part counts.
+#[derive(Debug, Default)]
+struct Counters {
+    access: AccessMetrics,
+    upstreams: UpstreamMetrics,
+    pulls: PullMetrics,
+    server: ServerMetrics,
+}
+
+impl Counters {
+    /// A registry that has all of them, and the count of dropped log lines.
+    fn registered(&self, lines: &Lines) -> Metrics {
+        let mut metrics = Metrics::default();
+        metrics.watch(lines);
+        let registry = metrics.registry();
+        self.access.register(registry);
+        self.upstreams.register(registry);
+        self.pulls.register(registry);
+        self.server.register(registry);
+        metrics
     }
 }
 
@@ -230,9 +258,9 @@ async fn drain(mut listeners: JoinSet<()>, pull: &Pull, grace: Duration) {
 /// Writes down what is remembered in memory, and evicts what was being read when it should have gone.
 async fn tidy(cache: &Cache) {
     if let Err(error) = cache.flush_uses().await {
-        warn!(error = %Chain(&error), "the last uses could not be written");
+        warn!(error = %ErrorChain(&error), "the last uses could not be written");
     }
     if let Err(error) = cache.trim().await {
-        warn!(error = %Chain(&error), "the cache could not be brought under its size");
+        warn!(error = %ErrorChain(&error), "the cache could not be brought under its size");
     }
 }

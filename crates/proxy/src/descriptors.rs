@@ -3,10 +3,9 @@
 //! Many systems start a service with a soft limit of 1024, far below what it may raise that to itself. At the limit nothing
 //! can be opened or accepted, so what the configuration allows is held against it before anything is.
 
+use config::Config;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
-
-use crate::config::Config;
 
 /// What is open beside files of the cache and connections of clients: listeners and the connections to the admin one, the
 /// index, the log, connections for tags and tokens.

@@ -13,11 +13,11 @@ mod virtual_host;
 
 use std::{fmt, net::IpAddr};
 
+use config::PlatformConfig;
 use http::HeaderMap;
 use manifest_model::ParseError;
-
-pub use crate::protocol::wish::Wish;
-use crate::{config::PlatformConfig, protocol::host::Host};
+use protocol::host::Host;
+pub use protocol::wish::Wish;
 
 /// Who said it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

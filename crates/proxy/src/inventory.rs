@@ -11,7 +11,7 @@ mod listing;
 mod support;
 mod totals;
 
-pub(crate) use self::image::{seconds, stored};
+pub use self::image::{seconds, stored};
 pub use self::{
     attached::Attached,
     image::{Completeness, Image, Part},

@@ -1,21 +1,16 @@
-//! Everything of Archway that talks.
+//! What a request means, how it is answered, and the assembly of all parts.
 //!
-//! A request walks `server` -> `telemetry::access` -> `routes` -> `pull` -> `cache` and `upstream`. Arrows point that way only:
-//! `pull` sees no type of the HTTP framework, `upstream` knows nothing of clients, `protocol` and `config` know nobody.
+//! Owns the routes, platform hints, pulling through the cache, prefetch, the inventory of images,
+//! the admin routes and the life of the process between start and shutdown. Refuses command lines
+//! (`archway`), sockets (`server`), and the ways of a registry (`upstream`).
+//!
+//! A request walks `server` -> `telemetry::access` -> `routes` -> `pull` -> `cache` and `upstream`.
 
 mod admin;
 pub mod app;
-pub mod cli;
-pub mod client;
-pub mod config;
-pub mod crypto;
 pub mod descriptors;
-pub mod doctor;
 pub mod hints;
 pub mod inventory;
-pub mod protocol;
 pub mod pull;
 pub mod routes;
-mod server;
 pub mod telemetry;
-pub mod upstream;

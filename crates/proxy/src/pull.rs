@@ -14,6 +14,7 @@ mod freshness;
 mod lists;
 mod manifest;
 mod memory;
+mod metrics;
 mod platform;
 mod prefetch;
 mod pushed;
@@ -28,14 +29,18 @@ use std::{
 };
 
 use cache::{Cache, DutyCycle, RepoKey};
+use config::CacheConfig;
 use manifest_model::Reference;
+use protocol::error_chain::ErrorChain;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use upstream::Registry;
 
 pub use self::{
     blob::{BlobAnswer, BlobBytes, Body as BlobBody, BodyError},
     error::PullError,
     manifest::ManifestAnswer,
+    metrics::PullMetrics,
     platform::{Substitution, resolve_mode_substitutes},
     prefetch::{Prefetcher, ServedManifest},
     repository::{Repository, official_name, repository_key},
@@ -43,12 +48,7 @@ pub use self::{
 use self::{
     clients::Clients, flight::Flights, freshness::Freshness, memory::Memory, pushed::PushTimes,
 };
-use crate::{
-    config::CacheConfig,
-    inventory,
-    telemetry::metrics::Metrics,
-    upstream::{Chain, Registry},
-};
+use crate::inventory;
 
 /// How long tasks that were told to stop may take: one that cannot, as in a look-up of a name or on a disk that hangs, must not
 /// keep the process.
@@ -105,7 +105,7 @@ struct Inner {
     prefetch: Prefetcher,
     clients: Clients,
     pushed: PushTimes,
-    metrics: Arc<Metrics>,
+    metrics: PullMetrics,
     /// Connections that downloads may have beside their first, over all upstreams.
     extra_connections: Arc<Semaphore>,
     /// Downloads that pass the cache by, each for one client.
@@ -125,7 +125,7 @@ impl Pull {
         upstreams: Registry,
         config: &CacheConfig,
         prefetch: Prefetcher,
-        metrics: Arc<Metrics>,
+        metrics: PullMetrics,
     ) -> Self {
         let inner = Inner {
             cache,
@@ -160,23 +160,26 @@ impl Pull {
         &self.inner.upstreams
     }
 
+    /// Sets the gauges of the metrics to how the cache and the upstreams are now.
+    pub fn observe(&self) {
+        self.inner.metrics.observe(&self.inner.cache.usage());
+        self.inner.upstreams.observe();
+    }
+
     /// Counts the cached images for the metrics, on a task of its own, unless the last count is still under way.
     pub fn count_images(&self) {
         let Inner { cache, metrics, .. } = &*self.inner;
         let Ok(count) = Arc::clone(&self.inner.counting).try_acquire_owned() else {
             return;
         };
-        let (cache, metrics, goes_on) = (
-            cache.clone(),
-            Arc::clone(metrics),
-            leisure(&self.inner.closing),
-        );
+        let (cache, metrics, goes_on) =
+            (cache.clone(), metrics.clone(), leisure(&self.inner.closing));
         self.inner.tasks.spawn_blocking(move || {
             match inventory::totals(&cache, goes_on) {
                 Ok(Some(totals)) => metrics.count_images(&totals),
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::warn!(error = %Chain(&error), "the images cannot be counted");
+                    tracing::warn!(error = %ErrorChain(&error), "the images cannot be counted");
                 }
             }
             drop(count);
@@ -188,7 +191,7 @@ impl Pull {
         let (cache, goes_on) = (self.inner.cache.clone(), leisure(&self.inner.closing));
         self.inner.tasks.spawn(async move {
             if let Err(error) = cache.copy_names(goes_on).await {
-                tracing::warn!(error = %Chain(&error), "links and tags could not be copied");
+                tracing::warn!(error = %ErrorChain(&error), "links and tags could not be copied");
             }
         });
     }
@@ -200,7 +203,7 @@ impl Pull {
             match cache.collect(goes_on).await {
                 Ok(collected) => tracing::info!(?collected, "the cache index was collected"),
                 Err(error) => {
-                    tracing::warn!(error = %Chain(&error), "the cache index could not be collected");
+                    tracing::warn!(error = %ErrorChain(&error), "the cache index could not be collected");
                 }
             }
         });
@@ -250,10 +253,10 @@ fn leisure(stop: &CancellationToken) -> impl Fn() -> bool + Send + use<> {
 /// Writes down what would be lost with the process, or with the index.
 async fn last_words(cache: &Cache) {
     if let Err(error) = cache.flush_uses().await {
-        tracing::warn!(error = %Chain(&error), "the last uses could not be written");
+        tracing::warn!(error = %ErrorChain(&error), "the last uses could not be written");
     }
     let end = Instant::now() + COPY_WITHIN;
     if let Err(error) = cache.copy_names(move || Instant::now() < end).await {
-        tracing::warn!(error = %Chain(&error), "links and tags could not be copied");
+        tracing::warn!(error = %ErrorChain(&error), "links and tags could not be copied");
     }
 }

@@ -4,13 +4,12 @@ mod blob;
 mod context;
 mod error;
 mod explain;
-mod keep;
 mod lists;
 mod manifest;
 mod push;
 mod query;
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Extension, Router,
@@ -19,17 +18,16 @@ use axum::{
     middleware,
     response::{IntoResponse, Response},
 };
+use config::Config;
 use manifest_model::{Digest, Reference, RepoName};
+use protocol::{headers, target::Target};
+use server::exchange::Arrival;
+use upstream::ListingKind;
 
-pub(crate) use self::keep::Keep;
 use self::{context::Context, error::ApiError};
 use crate::{
-    config::{Config, Listener},
-    protocol::{headers, target::Target},
     pull::Pull,
-    server::Slot,
     telemetry::access::{self, Account, Observer},
-    upstream::ListingKind,
 };
 
 /// What all requests share.
@@ -39,16 +37,8 @@ pub struct Service {
     pub(crate) pull: Pull,
 }
 
-/// Where a request came in: set by the server for each connection.
-#[derive(Clone, Debug)]
-pub struct Arrival {
-    /// The listener's own settings.
-    pub listener: Arc<Listener>,
-    /// The client's address.
-    pub peer: IpAddr,
-    /// Where to note the file an answer is sent from; none on a connection that cannot send from files.
-    pub(crate) zero_copy: Option<Arc<Slot>>,
-}
+/// The largest body worth keeping in memory for the next equal request.
+const MAX_REPLAYABLE: u64 = 64 * 1024;
 
 /// The registry API as a router. Requests need an [`Arrival`] in their extensions.
 pub fn router(service: Service, observer: Observer) -> Router {

@@ -3,10 +3,10 @@
 pub mod access;
 pub mod lines;
 pub mod metrics;
-pub(crate) mod second;
 
 use std::io::{self, IsTerminal};
 
+use config::{Log, LogFormat};
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
     EnvFilter, Layer,
@@ -16,10 +16,14 @@ use tracing_subscriber::{
 };
 
 use self::lines::Lines;
-use crate::config::{Log, LogFormat};
 
 /// What these log below `info` are whole requests and answers, our tokens among them. A target begins with one of these.
 const TALKATIVE: [&str; 6] = ["aws_", "h2", "hyper", "reqwest", "rustls", "tower"];
+
+/// The crates of the program beside `proxy`, which are the targets of its events.
+const CRATES: [&str; 6] = [
+    "archway", "cache", "config", "protocol", "server", "upstream",
+];
 
 /// The target of the events that tell of requests.
 const ACCESS: &str = "access";
@@ -53,7 +57,8 @@ pub fn init(log: &Log) -> io::Result<Lines> {
 /// What is logged of what. Requests have a switch of their own, so the level of all the rest says nothing of them; a level for
 /// their target does.
 fn filter(log: &Log) -> EnvFilter {
-    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_new(directives(&log.level)).unwrap_or_else(|_| EnvFilter::new("info"));
     let names_access = || {
         let directives = log.level.split(',').filter_map(|one| one.split_once('='));
         directives
@@ -67,6 +72,18 @@ fn filter(log: &Log) -> EnvFilter {
     };
     let directive = format!("{ACCESS}={level}");
     filter.add_directive(directive.parse().expect("a valid directive"))
+}
+
+/// The directives of `level`. One for `proxy` means the whole program, whatever crates it is made
+/// of; one that names another crate of it goes before that, wherever it is written.
+fn directives(level: &str) -> String {
+    let whole = level
+        .split(',')
+        .filter_map(|directive| directive.trim().strip_prefix("proxy="));
+    let implied = whole.flat_map(|level| CRATES.map(|name| format!("{name}={level}")));
+    let written = level.split(',').map(str::to_owned);
+    // Of two directives for one target the later one holds.
+    implied.chain(written).collect::<Vec<_>>().join(",")
 }
 
 /// Keeps the talkative to `info`, whatever level was asked for, by a target of its own too.
@@ -97,6 +114,23 @@ mod tests {
                 enabled!(target: "proxy::pull", Level::INFO),
             )
         })
+    }
+
+    #[test]
+    fn a_level_for_proxy_means_the_whole_program() {
+        let log = Log {
+            format: LogFormat::Json,
+            level: "warn,upstream=error,proxy=debug".to_owned(),
+            access: true,
+        };
+        let subscriber = tracing_subscriber::registry().with(filter(&log));
+        dispatcher::with_default(&subscriber.into(), || {
+            assert!(enabled!(target: "proxy::pull", Level::DEBUG));
+            assert!(enabled!(target: "server::tls", Level::DEBUG));
+            assert!(enabled!(target: "cache::blobs", Level::DEBUG));
+            assert!(!enabled!(target: "upstream::auth", Level::WARN));
+            assert!(!enabled!(target: "some_library", Level::INFO));
+        });
     }
 
     #[test]

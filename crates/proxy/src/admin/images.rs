@@ -9,14 +9,12 @@ use axum::{
 };
 use cache::CacheError;
 use manifest_model::Reference;
+use protocol::error_chain::ErrorChain;
+use protocol::image_name::ImageName;
 use url::form_urlencoded;
 
 use super::Admin;
-use crate::{
-    client::ImageName,
-    inventory::{Listing, Request},
-    upstream::Chain,
-};
+use crate::inventory::{Listing, Request};
 
 /// What the query asks for.
 enum Question {
@@ -31,7 +29,7 @@ pub(super) async fn answer(State(admin): State<Admin>, RawQuery(query): RawQuery
     };
     // So that what was pulled a moment ago shows.
     if let Err(error) = admin.pull.cache().write_down().await {
-        tracing::warn!(error = %Chain(&error), "the last uses could not be written");
+        tracing::warn!(error = %ErrorChain(&error), "the last uses could not be written");
     }
     let pull = admin.pull.clone();
     let looked = tokio::task::spawn_blocking(move || question.look(&admin)).await;
@@ -42,7 +40,7 @@ pub(super) async fn answer(State(admin): State<Admin>, RawQuery(query): RawQuery
             ([(header::CONTENT_TYPE, "application/json")], body).into_response()
         }
         Ok(Err(error)) => {
-            tracing::error!(error = %Chain(&error), "the images cannot be listed");
+            tracing::error!(error = %ErrorChain(&error), "the images cannot be listed");
             (StatusCode::INTERNAL_SERVER_ERROR, "the cache failed\n").into_response()
         }
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response(),

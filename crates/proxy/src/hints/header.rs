@@ -1,9 +1,9 @@
 //! `Archway-Platform: linux/arm64`. containerd sends each value of its `hosts.toml` on a line of its own.
 
 use manifest_model::ParseError;
+use protocol::headers::ARCHWAY_PLATFORM;
 
 use super::{Clues, Wish};
-use crate::protocol::headers::ARCHWAY_PLATFORM;
 
 pub(super) fn wishes(clues: &Clues<'_>) -> Result<Vec<Wish>, ParseError> {
     let values = clues.headers.get_all(ARCHWAY_PLATFORM).iter();

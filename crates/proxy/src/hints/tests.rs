@@ -1,11 +1,10 @@
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use http::{HeaderValue, header::USER_AGENT};
-
 use manifest_model::Platform;
+use protocol::headers::ARCHWAY_PLATFORM;
 
 use super::*;
-use crate::protocol::headers::ARCHWAY_PLATFORM;
 
 const DOCKERD: &str = "docker/28.5.2 go/go1.24 git-commit/x kernel/6 os/linux arch/arm64 UpstreamClient(Docker-Client/28)";
 

@@ -4,11 +4,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use cache::{Cache, CacheError, RepoKey};
 use manifest_model::{Descriptor, Digest, Manifest, Matcher, Platform};
+use protocol::error_chain::ErrorChain;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::{Attached, descent::parts_of_index};
-use crate::upstream::Chain;
 
 /// The largest image config read to learn its platform.
 const LARGEST_CONFIG: u64 = 8 * 1024 * 1024;
@@ -163,14 +163,14 @@ impl Image {
 }
 
 /// Since 1970.
-pub(crate) fn seconds(time: SystemTime) -> u64 {
+pub fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs()
 }
 
 /// A stored manifest that is what its digest says. Blocks.
-pub(crate) fn stored(cache: &Cache, digest: &Digest) -> Result<Option<Manifest>, CacheError> {
+pub fn stored(cache: &Cache, digest: &Digest) -> Result<Option<Manifest>, CacheError> {
     unless_unreadable(cache.peek_manifest(digest))
 }
 
@@ -178,7 +178,7 @@ pub(crate) fn stored(cache: &Cache, digest: &Digest) -> Result<Option<Manifest>,
 fn unless_unreadable<T>(found: Result<Option<T>, CacheError>) -> Result<Option<T>, CacheError> {
     match found {
         Err(error @ CacheError::Io { .. }) => {
-            warn!(error = %Chain(&error), "a stored file is passed over");
+            warn!(error = %ErrorChain(&error), "a stored file is passed over");
             Ok(None)
         }
         found => found,

@@ -2,10 +2,10 @@
 
 use cache::{Cache, CacheError, RepoKey, TagEntry, TagRow};
 use manifest_model::{Digest, Platform, Tag};
+use protocol::host::glob;
 use serde::{Deserialize, Serialize};
 
 use super::{Attached, Completeness, Image};
-use crate::protocol::host::glob;
 
 /// Tags looked at for one page: a filter that lets nothing through must not walk over a whole cache at once.
 const MOST_ROWS: usize = 2000;

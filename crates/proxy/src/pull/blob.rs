@@ -10,15 +10,16 @@ use bytes::Bytes;
 use cache::{Blob, BlobStream, FillError, Follower, Joined, OpenFile, ReadBy, ReadError};
 use futures_util::Stream;
 use manifest_model::Digest;
+use protocol::error_chain::ErrorChain;
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
+use upstream::FetchError;
 
 use super::{
     Outcome, Pull, PullError, Repository,
     fill::{self, NoSlot, NotGiven},
     through,
 };
-use crate::upstream::{Chain, FetchError};
 
 /// How many fills that other repositories have started may fail one after another for one who follows them.
 const MAX_JOINS: usize = 3;
@@ -309,7 +310,7 @@ impl Pull {
     /// A link that cannot be noted costs the next who asks a question, not this one an answer.
     pub(super) async fn note_link(&self, repository: &Repository, digest: &Digest) {
         if let Err(error) = self.inner.cache.link(&repository.key, digest).await {
-            warn!(error = %Chain(&error), %digest, "a link could not be noted");
+            warn!(error = %ErrorChain(&error), %digest, "a link could not be noted");
         }
     }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use cache::{CacheError, FillError};
 use manifest_model::Platform;
+use upstream::FetchError;
 
 use super::fill::NotGiven;
-use crate::upstream::FetchError;
 
 /// Cheap to clone: one failed fetch answers everyone who waited for it.
 #[derive(Clone, Debug, thiserror::Error)]

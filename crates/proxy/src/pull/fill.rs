@@ -12,8 +12,10 @@ use std::{
 use cache::{Fill, FillError, RepoKey, Wishes};
 use futures_util::StreamExt;
 use manifest_model::Digest;
+use protocol::error_chain::ErrorChain;
 use tokio::{sync::OwnedSemaphorePermit, task::JoinSet};
 use tracing::{Instrument, debug, info, info_span, warn};
+use upstream::{BlobBody, BlobSource, FetchError, Part};
 
 use self::{
     fetch::{Broken, Line, fetch},
@@ -21,7 +23,6 @@ use self::{
     plan::{Plan, Segment},
 };
 use super::{Pull, Repository};
-use crate::upstream::{BlobBody, BlobSource, Chain, FetchError, Part};
 
 /// How long a fill waits for a slot.
 pub(super) const SLOT_PATIENCE: Duration = Duration::from_secs(30);
@@ -117,7 +118,7 @@ fn settle(pull: &Pull, outcome: Result<(), Arc<FillError>>) {
             if matches!(*error, FillError::Storage { .. }) {
                 metrics.fills_unstored.inc();
             }
-            warn!(error = %Chain(&error), "a download failed");
+            warn!(error = %ErrorChain(&error), "a download failed");
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use cache::{RepoKey, TagEntry};
+use config::UpstreamConfig;
 use manifest_model::{Reference, Tag};
 use moka::sync::Cache;
-
-use crate::{config::UpstreamConfig, upstream::Absent};
+use upstream::Absent;
 
 /// Names remembered as absent at the same time.
 const MAX_ABSENT: u64 = 100_000;
@@ -101,8 +101,9 @@ impl Freshness {
 
 #[cfg(test)]
 mod tests {
+    use config::Config;
+
     use super::*;
-    use crate::config::Config;
 
     fn state(tag: &str, age: u64) -> TagState {
         let now = SystemTime::now();

@@ -1,7 +1,8 @@
 //! Tags and referrers: never cached, since both grow at any moment.
 
+use upstream::{Listing, ListingKind};
+
 use super::{Pull, PullError, Repository};
-use crate::upstream::{Listing, ListingKind};
 
 impl Pull {
     /// One page of a list from the upstream.

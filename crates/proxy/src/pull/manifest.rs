@@ -3,8 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use cache::{RepoKey, TagEntry};
+use config::UpstreamConfig;
 use manifest_model::{Digest, Manifest, Reference, Tag};
+use protocol::error_chain::ErrorChain;
 use tracing::{error, info, warn};
+use upstream::{FetchError, Trouble, Urgency};
 
 use super::{
     Outcome, Pull, PullError, Repository,
@@ -12,10 +15,6 @@ use super::{
     freshness::{TagState, tag_state, time_left},
     memory::Remembered,
     rules::is_absent,
-};
-use crate::{
-    config::UpstreamConfig,
-    upstream::{Chain, FetchError, Trouble, Urgency},
 };
 
 /// How long a client waits for a tag to be confirmed before it gets what is there. The confirmation goes on.
@@ -91,7 +90,7 @@ impl Pull {
     async fn hit(&self, repository: &Repository, digest: &Digest) -> Option<ManifestAnswer> {
         let stored = self.stored_manifest(repository, digest).await;
         let stored = stored.unwrap_or_else(|trouble| {
-            error!(error = %Chain(&trouble), %digest, "a stored manifest cannot be read; asking upstream");
+            error!(error = %ErrorChain(&trouble), %digest, "a stored manifest cannot be read; asking upstream");
             None
         });
         stored.map(|manifest| ManifestAnswer::new(manifest, Outcome::Hit))
@@ -141,7 +140,7 @@ impl Pull {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(problem)) if !allows_stale(&problem, config) => Err(problem),
             Ok(Err(problem)) => {
-                info!(error = %Chain(&problem), repository = %repository.key, %tag, age = age.as_secs(), "serving a tag stale");
+                info!(error = %ErrorChain(&problem), repository = %repository.key, %tag, age = age.as_secs(), "serving a tag stale");
                 self.stale(repository, &entry, age).await
             }
             Err(_) => self.stale(repository, &entry, age).await,
@@ -225,7 +224,7 @@ impl Pull {
                 let cache = &self.inner.cache;
                 let confirmed = cache.confirm_tag(&repository.key, tag, &entry.digest);
                 if let Err(trouble) = confirmed.await {
-                    warn!(error = %Chain(&trouble), %tag, "that a tag is unchanged cannot be noted; it will be asked again");
+                    warn!(error = %ErrorChain(&trouble), %tag, "that a tag is unchanged cannot be noted; it will be asked again");
                 }
                 self.by_digest_now(repository, &entry.digest, tag).await
             }

@@ -1,14 +1,12 @@
 //! When a tag that is an index is answered by one of its children, and by which.
 
 use cache::ReadBy;
+use config::Resolve;
 use futures_util::TryStreamExt;
 use manifest_model::{Choice, Descriptor, Manifest, Matcher, Platform, choose, offered};
 
 use super::{Pull, PullError, Repository};
-use crate::{
-    config::Resolve,
-    hints::{Hint, Source, Wish},
-};
+use crate::hints::{Hint, Source, Wish};
 
 /// How deep indexes may be nested.
 pub(super) const MAX_DEPTH: usize = 8;

@@ -17,9 +17,12 @@ use std::{
     time::Duration,
 };
 
+use super::metrics::{Prefetched, PullMetrics};
 use cache::RepoKey;
+use config::{Config, Prefetch, PrefetchConfig};
 use manifest_model::{Digest, Manifest, Platform, Reference, Tag};
 use moka::{notification::RemovalCause, sync::Cache};
+use protocol::error_chain::ErrorChain;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -29,11 +32,6 @@ use self::{
     rank::Ranking,
 };
 use super::{Inner, Pull, Repository};
-use crate::{
-    config::{Config, Prefetch, PrefetchConfig},
-    telemetry::metrics::Metrics,
-    upstream::Chain,
-};
 
 /// The kind of an image that no index lists: any platform.
 const ANY: &str = "*";
@@ -85,11 +83,11 @@ pub struct Prefetcher {
 
 impl Prefetcher {
     /// What `config` allows. Nothing is started.
-    pub fn new(config: &Config, metrics: &Arc<Metrics>) -> Self {
-        let counting = Arc::clone(metrics);
+    pub fn new(config: &Config, metrics: &PullMetrics) -> Self {
+        let counting = metrics.clone();
         let wasted = move |_: Arc<Digest>, (), cause: RemovalCause| {
             if matches!(cause, RemovalCause::Expired | RemovalCause::Size) {
-                counting.prefetched("wasted").inc();
+                counting.prefetched(Prefetched::Wasted).inc();
             }
         };
         Self {
@@ -230,7 +228,7 @@ impl Pull {
             return;
         }
         if prefetch.warmed.remove(digest).is_some() {
-            self.inner.metrics.prefetched("used").inc();
+            self.inner.metrics.prefetched(Prefetched::Used).inc();
         }
         if let Some(Part::One(kind)) = prefetch.parts.get(&repository.key, digest) {
             self.learn_pull(repository, &kind);
@@ -256,7 +254,7 @@ impl Pull {
         match self.inner.cache.learned(place, half_life) {
             Ok(learned) => learned.into_iter().map(|learned| learned.kind).collect(),
             Err(error) => {
-                warn!(error = %Chain(&error), "what was learned cannot be read");
+                warn!(error = %ErrorChain(&error), "what was learned cannot be read");
                 Vec::new()
             }
         }
@@ -278,7 +276,7 @@ impl Pull {
         let half_life = prefetch.config.half_life;
         self.inner.tasks.spawn(async move {
             if let Err(error) = cache.learn(place, kind, half_life).await {
-                warn!(error = %Chain(&error), "a pull could not be noted");
+                warn!(error = %ErrorChain(&error), "a pull could not be noted");
             }
         });
     }
@@ -289,7 +287,7 @@ impl Pull {
         prefetch.warmed.run_pending_tasks();
         let half_life = prefetch.config.half_life;
         if let Err(error) = self.inner.cache.unlearn(half_life).await {
-            warn!(error = %Chain(&error), "what was learned cannot be swept");
+            warn!(error = %ErrorChain(&error), "what was learned cannot be swept");
         }
     }
 }

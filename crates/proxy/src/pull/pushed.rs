@@ -12,16 +12,14 @@ use std::{
 use cache::RepoKey;
 use manifest_model::{Digest, RepoName};
 use moka::sync::Cache;
+use protocol::host::Host;
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
+use upstream::{Pushed, Unsaid, Upstream};
 
 use super::{Pull, repository_key};
-use crate::{
-    inventory::{Image, Listing, seconds},
-    protocol::host::Host,
-    upstream::{Pushed, Unsaid, Upstream},
-};
+use crate::inventory::{Image, Listing, seconds};
 
 /// How long a listing waits.
 const PATIENCE: Duration = Duration::from_secs(5);

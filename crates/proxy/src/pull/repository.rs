@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use cache::RepoKey;
 use manifest_model::RepoName;
+use protocol::host::Host;
+use upstream::Upstream;
 
 use super::{Pull, PullError};
-use crate::{protocol::host::Host, upstream::Upstream};
 
 /// A repository and the upstream it is in. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -8,14 +8,13 @@
 use std::borrow::Cow;
 
 use cache::TagEntry;
+use config::{Prefer, Rule, RuleAnswer};
 use manifest_model::{Digest, Manifest, Reference, Tag, synthesized_from};
+use protocol::error_chain::ErrorChain;
 use tracing::{debug, warn};
+use upstream::{FetchError, Urgency};
 
 use super::{ManifestAnswer, Outcome, Pull, PullError, Repository, manifest::is_gone};
-use crate::{
-    config::{Prefer, Rule, RuleAnswer},
-    upstream::{Chain, FetchError, Urgency},
-};
 
 /// What a rule made, and what has to be readable for it.
 pub(super) struct Made {
@@ -131,7 +130,7 @@ impl Pull {
         match made {
             Ok(made) => self.keep(repository, tag, made, known).await,
             Err(problem) => {
-                debug!(error = %Chain(&problem), repository = %repository.key, %tag, "a rule made nothing");
+                debug!(error = %ErrorChain(&problem), repository = %repository.key, %tag, "a rule made nothing");
                 let serve_deleted = repository.upstream.config().serve_deleted_tags;
                 if is_verdict(&problem) && !(serve_deleted && is_gone(&problem)) {
                     self.inner.cache.remove_tag(&repository.key, tag).await?;
@@ -198,7 +197,7 @@ impl Pull {
     ) {
         let cache = &self.inner.cache;
         if let Err(trouble) = cache.store_manifest(&repository.key, manifest, tag).await {
-            warn!(error = %Chain(&trouble), digest = %manifest.digest(), "a manifest could not be stored");
+            warn!(error = %ErrorChain(&trouble), digest = %manifest.digest(), "a manifest could not be stored");
         }
         self.inner.manifests.put(manifest);
     }

@@ -11,9 +11,9 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
+use upstream::{BlobBody, BlobSource, FetchError, Part, Trouble};
 
 use super::{Repository, fill::SLOT_PATIENCE};
-use crate::upstream::{BlobBody, BlobSource, FetchError, Part, Trouble};
 
 /// How often in a row the blob may be asked for again without a byte gained in between.
 const MAX_RESUMES: u32 = 4;

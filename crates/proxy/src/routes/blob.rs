@@ -11,15 +11,14 @@ use cache::ReadBy;
 use futures_util::{TryStreamExt, stream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts};
 use manifest_model::Digest;
-
-use super::{
-    Arrival, Keep, Service, digest_headers, error::ApiError, is_known, keep, not_modified,
+use protocol::{
+    headers,
+    range::{ByteRange, Unsatisfiable},
 };
+use server::exchange::{Arrival, Replayable};
+
+use super::{MAX_REPLAYABLE, Service, digest_headers, error::ApiError, is_known, not_modified};
 use crate::{
-    protocol::{
-        headers,
-        range::{ByteRange, Unsatisfiable},
-    },
     pull::{BlobAnswer, BlobBody, Outcome, Repository},
     telemetry::access::Account,
 };
@@ -72,7 +71,7 @@ pub(super) async fn answer(
     let (size, outcome) = (blob.size, blob.outcome);
     let by = way_to_read(parts, &blob, size);
     let body = blob.bytes.read(0, size, by);
-    let is_small = size.is_some_and(|size| size <= keep::LARGEST);
+    let is_small = size.is_some_and(|size| size <= MAX_REPLAYABLE);
     if outcome == Outcome::Hit && is_small {
         return small(digest, size, body).await;
     }
@@ -92,11 +91,10 @@ async fn small(digest: &Digest, size: Option<u64>, body: BlobBody) -> Result<Res
         .freeze();
     let body = Body::from(bytes.clone());
     let mut response = described(StatusCode::OK, digest, size, Outcome::Hit, body);
-    response.extensions_mut().insert(Keep {
+    response.extensions_mut().insert(Replayable {
         body: bytes,
         holds_for: Duration::MAX,
         tag_writes: None,
-        template: None,
     });
     Ok(response)
 }
@@ -108,7 +106,7 @@ fn way_to_read(request: &Parts, blob: &BlobAnswer, end: Option<u64>) -> ReadBy {
     let slot = request
         .extensions
         .get::<Arrival>()
-        .and_then(|arrival| arrival.zero_copy.as_ref())
+        .and_then(|arrival| arrival.sendfile.as_ref())
         .filter(|_| request.version <= Version::HTTP_11);
     match slot {
         Some(slot) => {

@@ -2,19 +2,20 @@
 
 use std::net::IpAddr;
 
+use config::Config;
 use http::{HeaderMap, HeaderValue, Method, Uri, header, request::Parts};
 use manifest_model::RepoName;
 use percent_encoding::percent_decode_str;
+use protocol::{
+    forwarded,
+    host::Host,
+    target::{self, Target},
+};
+use server::exchange::Arrival;
 
-use super::{Arrival, Service, error::ApiError, query::Query};
+use super::{Service, error::ApiError, query::Query};
 use crate::{
-    config::Config,
     hints::{self, Clues, Hint},
-    protocol::{
-        forwarded,
-        host::Host,
-        target::{self, Target},
-    },
     pull::Repository,
     telemetry::access::Account,
 };

@@ -9,18 +9,19 @@ use axum::response::{IntoResponse, Response};
 use cache::FillError;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use manifest_model::{Platform, Word};
+use protocol::{
+    error_body::{self, Code},
+    error_chain::ErrorChain,
+    host::Host,
+    target::PathError,
+};
 use serde_json::{Value, json};
+use upstream::{Absent, FetchError, Trouble};
 
 use super::explain;
 use crate::{
     hints::HintError,
-    protocol::{
-        error_body::{self, Code},
-        host::Host,
-        target::PathError,
-    },
     pull::{BodyError, PullError},
-    upstream::{Absent, Chain, FetchError, Trouble},
 };
 
 /// Platforms listed to whom none fits.
@@ -83,7 +84,7 @@ impl ApiError {
 
     /// A stored body that cannot be read. It has been taken out: the next request fetches it anew.
     pub(super) fn unreadable(error: &BodyError) -> Self {
-        let log = Some(Chain(error).to_string());
+        let log = Some(ErrorChain(error).to_string());
         let answer = Self::unavailable(
             StatusCode::BAD_GATEWAY,
             "a stored blob could not be read; it will be fetched anew".to_owned(),
@@ -127,7 +128,7 @@ impl IntoResponse for ApiError {
 
 impl From<PathError> for ApiError {
     fn from(error: PathError) -> Self {
-        let message = Chain(&error).to_string();
+        let message = ErrorChain(&error).to_string();
         match &error {
             PathError::Unknown => Self::unsupported(StatusCode::NOT_FOUND, message, None),
             PathError::Platform => Self::new(StatusCode::BAD_REQUEST, Code::Unsupported, message),
@@ -156,7 +157,7 @@ impl From<HintError> for ApiError {
 
 impl From<PullError> for ApiError {
     fn from(error: PullError) -> Self {
-        let log = Some(Chain(&error).to_string());
+        let log = Some(ErrorChain(&error).to_string());
         let answer = match &error {
             PullError::NothingFits { wanted, offered } => nothing_fits(wanted, offered),
             PullError::NoSource { tried } => Self {

@@ -2,17 +2,17 @@
 //!
 //! The header holds JSON in one line of ASCII, at most [`LONGEST`] bytes; entries that find no room are counted.
 
+use config::Resolve;
 use http::{HeaderMap, HeaderValue};
 use manifest_model::{Manifest, Matcher, Platform, Reference, Verdict, verdicts};
+use protocol::{
+    explanation::{Entry, Explanation, Said},
+    headers::ARCHWAY_EXPLAIN,
+};
 
 use super::context::Context;
 use crate::{
-    config::Resolve,
     hints::{Hint, Wish},
-    protocol::{
-        explanation::{Entry, Explanation, Said},
-        headers::ARCHWAY_EXPLAIN,
-    },
     pull::{Repository, Substitution},
 };
 

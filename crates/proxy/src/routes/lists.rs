@@ -2,9 +2,11 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
+use protocol::headers;
+use upstream::ListingKind;
 
 use super::{Service, context::Context, error::ApiError, query};
-use crate::{protocol::headers, pull::Repository, upstream::ListingKind};
+use crate::pull::Repository;
 
 pub(super) async fn answer(
     service: &Service,

@@ -1,17 +1,20 @@
 //! GET and HEAD of manifests. Both are built alike; the server leaves the body of a HEAD out.
 
+use std::time::Duration;
+
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
+use config::Resolve;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use manifest_model::{Digest, Manifest, Platform, Reference};
+use protocol::{accept, headers};
+use server::exchange::Replayable;
 
 use super::{
-    Keep, Service, context::Context, digest_headers, error::ApiError, explain, is_known, keep,
+    MAX_REPLAYABLE, Service, context::Context, digest_headers, error::ApiError, explain, is_known,
     not_modified,
 };
 use crate::{
-    config::Resolve,
-    protocol::{accept, headers},
     pull::{
         ManifestAnswer, Outcome, PullError, Repository, ServedManifest, Substitution,
         resolve_mode_substitutes,
@@ -79,31 +82,33 @@ pub(super) async fn answer(
     describe(&mut response, &answer, &served, context);
     response.headers_mut().extend(about);
     if !is_explained && answer.outcome == Outcome::Hit {
-        allow_again(
-            &mut response,
-            &served.manifest,
-            Keep {
-                body: Bytes::new(),
-                holds_for: service.pull.holds_for(repository, reference),
-                tag_writes: matches!(reference, Reference::Tag(_)).then_some(tag_writes),
-                template: None,
-            },
-        );
+        let holds_for = service.pull.holds_for(repository, reference);
+        let tag_writes = matches!(reference, Reference::Tag(_)).then_some(tag_writes);
+        allow_replay(&mut response, &served.manifest, holds_for, tag_writes);
     }
     Ok(response)
 }
 
 /// Lets the next same request have this answer, if it is small and holds for a while.
-fn allow_again(response: &mut Response, manifest: &Manifest, word: Keep) {
+fn allow_replay(
+    response: &mut Response,
+    manifest: &Manifest,
+    holds_for: Duration,
+    tag_writes: Option<u64>,
+) {
     let size = manifest.bytes().len() as u64;
-    if word.holds_for.is_zero() || size > keep::LARGEST {
+    if holds_for.is_zero() || size > MAX_REPLAYABLE {
         return;
     }
     let body = match response.status() {
         StatusCode::OK => manifest.bytes().clone(),
         _ => Bytes::new(),
     };
-    response.extensions_mut().insert(Keep { body, ..word });
+    response.extensions_mut().insert(Replayable {
+        body,
+        holds_for,
+        tag_writes,
+    });
 }
 
 /// Tells who keeps count what went out: the index with the hint, and the image itself.

@@ -2,12 +2,10 @@
 //! stayed.
 
 mod line;
-mod request_id;
-mod template;
+mod metrics;
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant, SystemTime},
 };
@@ -21,17 +19,15 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use server::exchange::{AccessRecord, REQUEST_ID, Replayable, RequestId};
 
-use self::line::{Line, Timing, write_line};
-pub(crate) use self::{
-    request_id::{REQUEST_ID, RequestId},
-    template::Template,
+pub use self::metrics::AccessMetrics;
+use self::{
+    line::{Line, Timing, write_line},
+    metrics::outcome_label,
 };
-use super::{
-    lines::Lines,
-    metrics::{Metrics, OutcomeLabels, RequestLabels},
-};
-use crate::{pull::Outcome, routes::Keep};
+use super::lines::Lines;
+use crate::pull::Outcome;
 
 /// What a route found out about its request. It travels in the response's extensions.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +54,7 @@ pub struct Account {
 #[derive(Clone, Debug)]
 pub struct Observer {
     /// The counters.
-    pub metrics: Arc<Metrics>,
+    pub metrics: AccessMetrics,
     /// Where lines in JSON go. In any other format they are log events like all others.
     pub lines: Option<Lines>,
 }
@@ -103,9 +99,10 @@ pub async fn observe(State(observer): State<Observer>, request: Request, next: N
     event.ended = event.expected == Some(0) || response.body().is_end_stream();
     let named = HeaderValue::try_from(event.id.text()).expect("digits are header text");
     response.headers_mut().insert(REQUEST_ID, named);
-    if let Some(mut keep) = response.extensions_mut().remove::<Keep>() {
-        keep.template = event.template();
-        response.extensions_mut().insert(keep);
+    if response.extensions().get::<Replayable>().is_some()
+        && let Some(record) = event.record()
+    {
+        response.extensions_mut().insert(record);
     }
     response.map(|body| Body::new(Observed { body, event }))
 }
@@ -134,12 +131,11 @@ struct Event {
 impl Drop for Event {
     fn drop(&mut self) {
         let elapsed = self.started.elapsed();
-        let outcome = Metrics::outcome(self.account.outcome);
-        self.count(outcome, elapsed);
+        self.count(elapsed);
         if !is_logged() {
             return;
         }
-        let line = self.line(outcome, elapsed);
+        let line = self.line(elapsed);
         match &self.observer.lines {
             Some(lines) => lines.add(|buffer| {
                 write_line(
@@ -154,54 +150,43 @@ impl Drop for Event {
 }
 
 impl Event {
-    fn count(&self, outcome: &'static str, elapsed: Duration) {
+    fn count(&self, elapsed: Duration) {
         let metrics = &self.observer.metrics;
-        let labels = RequestLabels {
-            endpoint: self.account.endpoint,
-            outcome,
-            status: status_class(self.status),
-        };
-        metrics.requests.get_or_create(&labels).inc();
-        metrics.durations.observe(elapsed.as_secs_f64());
         metrics
-            .bytes
-            .get_or_create(&OutcomeLabels { outcome })
-            .inc_by(self.bytes);
+            .of(&self.account, self.status)
+            .count(self.bytes, elapsed);
         if !self.ended {
-            metrics.aborted.inc();
+            metrics.count_aborted();
         }
     }
 
-    /// What is logged and counted when the same answer is given again, whole. None where its line would be a log event.
-    fn template(&self) -> Option<Template> {
+    /// Logs and counts the same answer when it is given again, whole. `None` where its line would be a log event.
+    fn record(&self) -> Option<AccessRecord> {
         let lines = match &self.observer.lines {
             None if is_logged() => return None,
             lines => lines.clone().filter(|_| is_logged()),
         };
-        let outcome = Metrics::outcome(self.account.outcome);
-        let metrics = &self.observer.metrics;
-        let labels = RequestLabels {
-            endpoint: self.account.endpoint,
-            outcome,
-            status: status_class(self.status),
-        };
-        let mut line = self.line(outcome, Duration::ZERO);
+        let counters = self.observer.metrics.of(&self.account, self.status);
+        let mut line = self.line(Duration::ZERO);
         line.bytes = self.expected.unwrap_or(0);
         line.complete = true;
-        Some(Template {
-            lines,
-            line: serde_json::to_vec(&line).unwrap_or_default(),
-            requests: metrics.requests.get_or_create(&labels).clone(),
-            sent: metrics
-                .bytes
-                .get_or_create(&OutcomeLabels { outcome })
-                .clone(),
-            durations: metrics.durations.clone(),
-            bytes: line.bytes,
-        })
+        let bytes = line.bytes;
+        let rest = serde_json::to_vec(&line).unwrap_or_default();
+        Some(AccessRecord::new(move |id, at, elapsed| {
+            counters.count(bytes, elapsed);
+            if let Some(lines) = &lines {
+                let timing = Timing {
+                    at,
+                    id,
+                    first_byte: elapsed,
+                    duration: elapsed,
+                };
+                lines.add(|buffer| write_line(buffer, &timing, &rest));
+            }
+        }))
     }
 
-    fn line(&self, outcome: &'static str, elapsed: Duration) -> Line<'_> {
+    fn line(&self, elapsed: Duration) -> Line<'_> {
         let account = &self.account;
         Line {
             timing: Timing {
@@ -218,7 +203,7 @@ impl Event {
             upstream: account.upstream.as_deref(),
             repository: account.repository.as_deref(),
             reference: account.reference.as_deref(),
-            outcome,
+            outcome: outcome_label(account.outcome),
             platform: account.platform.as_deref(),
             platform_source: account.platform_source,
             bytes: self.bytes,
@@ -233,16 +218,6 @@ impl Event {
 /// Whether requests are logged at all.
 fn is_logged() -> bool {
     tracing::enabled!(target: "access", tracing::Level::INFO)
-}
-
-fn status_class(status: StatusCode) -> &'static str {
-    match status.as_u16() / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
-    }
 }
 
 struct Observed {

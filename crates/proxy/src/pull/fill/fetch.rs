@@ -12,9 +12,9 @@ use bytes::Bytes;
 use cache::{Closed, FillWriter};
 use futures_util::StreamExt;
 use tracing::debug;
+use upstream::{BlobBody, BlobSource, FetchError, Part, Trouble};
 
 use super::plan::Segment;
-use crate::upstream::{BlobBody, BlobSource, FetchError, Part, Trouble};
 
 /// How often in a row a stretch may be taken up again without a byte gained in between.
 const MAX_RESUMES: u32 = 4;

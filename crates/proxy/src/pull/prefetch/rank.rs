@@ -20,6 +20,7 @@ use std::{
 
 use cache::{Cache, CacheError, DutyCycle};
 use manifest_model::{Digest, Manifest};
+use protocol::error_chain::ErrorChain;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -29,7 +30,7 @@ use super::{
     super::{Inner, Pull, leisure},
     ANY,
 };
-use crate::{inventory, upstream::Chain};
+use crate::inventory;
 
 /// Blobs and images that are held at once: above that, nothing is said about any.
 const MOST_BLOBS: usize = 4_000_000;
@@ -68,7 +69,7 @@ impl Pull {
                 // The latter was dealt with.
                 Err(End::Stopped | End::TooMuch) => {}
                 Err(End::Failed(error)) => {
-                    warn!(error = %Chain(&error), "what is unwanted cannot be told");
+                    warn!(error = %ErrorChain(&error), "what is unwanted cannot be told");
                 }
             }
         });

@@ -3,7 +3,9 @@
 use std::{collections::HashSet, sync::Arc, time::SystemTime};
 
 use cache::{CacheError, TagRow};
+use protocol::{error_chain::ErrorChain, host::Host};
 use tracing::{debug, warn};
+use upstream::{FetchError, Urgency};
 
 use super::{
     super::{
@@ -11,10 +13,6 @@ use super::{
         freshness::{TagState, tag_state},
     },
     ANY, place_of_tag,
-};
-use crate::{
-    protocol::host::Host,
-    upstream::{Chain, FetchError, Urgency},
 };
 
 /// Tags read from the index at once.
@@ -33,7 +31,7 @@ impl Pull {
         };
         self.ahead(async move |pull| {
             if let Err(error) = pull.refresh_round().await {
-                warn!(error = %Chain(&error), "the tags cannot be asked for again");
+                warn!(error = %ErrorChain(&error), "the tags cannot be asked for again");
             }
             drop(round);
         });
@@ -53,7 +51,7 @@ impl Pull {
                     continue;
                 }
                 if let Err(error) = self.refresh_tag(row).await {
-                    debug!(error = %Chain(&error), %place, "a tag could not be asked for again");
+                    debug!(error = %ErrorChain(&error), %place, "a tag could not be asked for again");
                     if error.fetch_error().is_some_and(FetchError::allows_stale) {
                         troubled.insert(row.repository.upstream().to_owned());
                     }

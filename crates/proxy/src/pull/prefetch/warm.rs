@@ -10,13 +10,14 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use manifest_model::{Digest, Manifest, Platform};
+use protocol::error_chain::ErrorChain;
 use tracing::{Instrument, debug, info_span};
 
 use super::{
     super::{Inner, Outcome, Pull, PullError, Repository},
     ANY,
 };
-use crate::upstream::Chain;
+use crate::pull::metrics::Prefetched;
 
 /// How long a download waits for clients' to become fewer before it looks again.
 const YIELD: Duration = Duration::from_millis(250);
@@ -65,7 +66,9 @@ impl Pull {
                 // No index of images.
                 Ok(None) => return,
                 // The index has nothing for it, or the upstream is in trouble: a client will hear of it.
-                Err(error) => debug!(error = %Chain(&error), %platform, "not downloaded ahead"),
+                Err(error) => {
+                    debug!(error = %ErrorChain(&error), %platform, "not downloaded ahead");
+                }
             }
         }
     }
@@ -82,7 +85,7 @@ impl Pull {
         stream::iter(digests)
             .for_each_concurrent(prefetch.config.max_running, |digest| async move {
                 if let Err(error) = self.warm_blob(repository, &digest).await {
-                    debug!(error = %Chain(&error), %digest, "not downloaded ahead");
+                    debug!(error = %ErrorChain(&error), %digest, "not downloaded ahead");
                 }
             })
             .await;
@@ -118,7 +121,7 @@ impl Pull {
         prefetch.warmed.insert(*digest, ());
         match download.complete().await {
             Ok(size) => {
-                metrics.prefetched("warmed").inc();
+                metrics.prefetched(Prefetched::Warmed).inc();
                 metrics.prefetched_bytes.inc_by(size);
             }
             // The fill has told its own story.

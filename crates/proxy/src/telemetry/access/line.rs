@@ -3,10 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
+use server::{exchange::RequestId, time_text};
 use tracing::info;
-
-use super::RequestId;
-use crate::telemetry::second;
 
 /// A request's line. The fields stand as in every other line of the log.
 #[derive(Serialize)]
@@ -74,7 +72,7 @@ pub(super) struct Timing {
 /// A line: what differs first, then `rest`, a JSON object.
 pub(super) fn write_line(out: &mut Vec<u8>, timing: &Timing, rest: &[u8]) {
     out.extend_from_slice(b"{\"timestamp\":\"");
-    second::write_rfc3339(out, timing.at);
+    time_text::write_rfc3339(out, timing.at);
     out.extend_from_slice(b"\",\"id\":\"");
     timing.id.write(out);
     out.extend_from_slice(b"\",\"first_byte_ms\":");

@@ -60,8 +60,7 @@ mod tests {
 
     use manifest_model::Algorithm;
 
-    use super::super::ANY;
-    use super::*;
+    use super::{super::ANY, *};
 
     fn index(entries: &[(&str, &str)]) -> Manifest {
         let entry = |(name, architecture): &(&str, &str)| {

@@ -1,0 +1,221 @@
+//! What was found, for eyes and for programs.
+
+use std::{fmt::Write, time::Duration};
+
+use protocol::host::Host;
+use serde::Serialize;
+use url::Url;
+
+/// Everything that was looked at.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) upstreams: Vec<UpstreamReport>,
+}
+
+/// One upstream.
+#[derive(Debug, Serialize)]
+pub(super) struct UpstreamReport {
+    pub(super) name: String,
+    endpoints: Vec<EndpointReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct EndpointReport {
+    url: String,
+    checks: Vec<Check>,
+}
+
+/// One question and its answer.
+#[derive(Debug, Serialize)]
+pub(super) struct Check {
+    pub(super) name: &'static str,
+    pub(super) status: Status,
+    pub(super) detail: String,
+    pub(super) milliseconds: u64,
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Status {
+    Ok,
+    /// It works, but not as well as it could, or not for long.
+    Warning,
+    Failed,
+    /// It was not looked at, or there was nothing to look at.
+    Skipped,
+}
+
+/// How a check ended, in words.
+pub(super) struct Finding {
+    pub(super) status: Status,
+    pub(super) detail: String,
+}
+
+impl Status {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failed => "FAILED",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+impl Finding {
+    pub(super) fn ok(detail: impl Into<String>) -> Self {
+        Self::new(Status::Ok, detail)
+    }
+
+    pub(super) fn warning(detail: impl Into<String>) -> Self {
+        Self::new(Status::Warning, detail)
+    }
+
+    pub(super) fn failed(detail: impl Into<String>) -> Self {
+        Self::new(Status::Failed, detail)
+    }
+
+    pub(super) fn skipped(detail: impl Into<String>) -> Self {
+        Self::new(Status::Skipped, detail)
+    }
+
+    fn new(status: Status, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            detail: detail.into(),
+        }
+    }
+
+    pub(super) fn named(self, name: &'static str, took: Duration) -> Check {
+        Check {
+            name,
+            status: self.status,
+            detail: self.detail,
+            milliseconds: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl UpstreamReport {
+    pub(super) fn new(host: &Host) -> Self {
+        Self {
+            name: host.to_string(),
+            endpoints: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, endpoint: &Url, checks: Vec<Check>) {
+        self.endpoints.push(EndpointReport {
+            url: endpoint.origin().ascii_serialization(),
+            checks,
+        });
+    }
+
+    fn is_good(&self) -> bool {
+        self.checks().all(|check| check.status != Status::Failed)
+    }
+
+    fn checks(&self) -> impl Iterator<Item = &Check> {
+        self.endpoints.iter().flat_map(|endpoint| &endpoint.checks)
+    }
+
+    /// The name and the verdict.
+    pub(super) fn headline(&self) -> String {
+        let failed = self
+            .checks()
+            .filter(|check| check.status == Status::Failed)
+            .map(|check| check.name);
+        let failed: Vec<_> = failed.collect();
+        if failed.is_empty() {
+            format!("{}: ok", self.name)
+        } else {
+            format!("{}: failed: {}", self.name, failed.join(", "))
+        }
+    }
+}
+
+impl Report {
+    /// Whether nothing failed.
+    pub(super) fn is_good(&self) -> bool {
+        self.upstreams.iter().all(UpstreamReport::is_good)
+    }
+
+    pub(super) fn json(&self) -> String {
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            ok: bool,
+            #[serde(flatten)]
+            report: &'a Report,
+        }
+        let whole = Whole {
+            ok: self.is_good(),
+            report: self,
+        };
+        let mut text =
+            serde_json::to_string_pretty(&whole).expect("strings and numbers always serialise");
+        text.push('\n');
+        text
+    }
+
+    pub(super) fn human(&self) -> String {
+        let checks = self.upstreams.iter().flat_map(UpstreamReport::checks);
+        let width = checks.map(|check| check.name.len()).max().unwrap_or(0);
+        let mut text = String::new();
+        for upstream in &self.upstreams {
+            for endpoint in &upstream.endpoints {
+                let _ = writeln!(text, "{} at {}", upstream.name, endpoint.url);
+                for check in &endpoint.checks {
+                    let (status, name, detail) = (check.status.word(), check.name, &check.detail);
+                    let _ = writeln!(text, "  {status:<7}  {name:<width$}  {detail}");
+                }
+                text.push('\n');
+            }
+        }
+        let good = self.upstreams.iter().filter(|one| one.is_good()).count();
+        let _ = writeln!(
+            text,
+            "{good} of {} upstreams are fine",
+            self.upstreams.len()
+        );
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(status: Status) -> Report {
+        let mut upstream = UpstreamReport::new(&"registry.example".parse().unwrap());
+        let finding = Finding::new(status, "as found");
+        let checks = vec![
+            Finding::ok("3 addresses").named("dns", Duration::from_millis(4)),
+            finding.named("auth", Duration::from_millis(20)),
+        ];
+        upstream.add(&"https://registry.example".parse().unwrap(), checks);
+        Report {
+            upstreams: vec![upstream],
+        }
+    }
+
+    #[test]
+    fn only_what_failed_makes_a_report_bad() {
+        for status in [Status::Ok, Status::Warning, Status::Skipped] {
+            assert!(report(status).is_good());
+        }
+        assert!(!report(Status::Failed).is_good());
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_each_check() {
+        let expected = "\
+registry.example at https://registry.example
+  ok       dns   3 addresses
+  FAILED   auth  as found
+
+0 of 1 upstreams are fine
+";
+        assert_eq!(report(Status::Failed).human(), expected);
+    }
+}

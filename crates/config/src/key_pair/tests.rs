@@ -1,0 +1,263 @@
+//! Pairs that are taken and pairs that are not, and what a change of the files does.
+
+use std::{os::unix::fs::symlink, path::PathBuf, sync::LazyLock};
+
+use proptest::prelude::*;
+use rcgen::{CertificateParams, SignatureAlgorithm};
+use tempfile::TempDir;
+
+use super::{
+    PairFile::{Cert, Key},
+    *,
+};
+
+struct Pem {
+    cert: String,
+    key: String,
+}
+
+fn made(algorithm: &'static SignatureAlgorithm) -> Pem {
+    let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+    let params = CertificateParams::new(["archway.test".to_owned()]).unwrap();
+    let cert = params.self_signed(&key).unwrap().pem();
+    Pem {
+        cert,
+        key: key.serialize_pem(),
+    }
+}
+
+fn p256() -> Pem {
+    made(&rcgen::PKCS_ECDSA_P256_SHA256)
+}
+
+/// A folder with a `tls.crt` and a `tls.key`.
+struct Folder(TempDir);
+
+impl Folder {
+    fn with(cert: &str, key: &str) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        fs::write(folder.cert(), cert).unwrap();
+        fs::write(folder.key(), key).unwrap();
+        folder
+    }
+
+    fn cert(&self) -> PathBuf {
+        self.0.path().join("tls.crt")
+    }
+
+    fn key(&self) -> PathBuf {
+        self.0.path().join("tls.key")
+    }
+
+    fn load(&self) -> Result<KeyPair, KeyPairError> {
+        KeyPair::from_files(self.cert(), self.key())
+    }
+
+    /// Another file at the same path, as most programs write.
+    fn replace(&self, path: &Path, text: &str) {
+        let new = self.0.path().join("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, path).unwrap();
+    }
+}
+
+#[track_caller]
+fn refused(cert: &str, key: &str) -> (PairFile, Flaw) {
+    let folder = Folder::with(cert, key);
+    let error = folder.load().unwrap_err();
+    let path = match error.file {
+        PairFile::Cert => folder.cert(),
+        PairFile::Key => folder.key(),
+    };
+    assert_eq!(error.path, path);
+    (error.file, error.flaw)
+}
+
+#[test]
+fn every_kind_of_key_in_use_is_taken() {
+    for algorithm in [
+        &rcgen::PKCS_ECDSA_P256_SHA256,
+        &rcgen::PKCS_ECDSA_P384_SHA384,
+        &rcgen::PKCS_ED25519,
+        &rcgen::PKCS_RSA_SHA256,
+    ] {
+        let pem = made(algorithm);
+        Folder::with(&pem.cert, &pem.key).load().unwrap();
+    }
+}
+
+#[test]
+fn one_file_may_hold_both_and_others_may_follow_the_servers_certificate() {
+    let (own, authority) = (p256(), p256());
+    let all = format!("{}{}{}", own.key, own.cert, authority.cert);
+    let pair = Folder::with(&all, &all).load().unwrap();
+    assert_eq!(pair.current().cert.len(), 2);
+}
+
+#[test]
+fn an_expired_certificate_is_taken() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(["archway.test".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+    let cert = params.self_signed(&key).unwrap();
+    Folder::with(&cert.pem(), &key.serialize_pem())
+        .load()
+        .unwrap();
+}
+
+#[test]
+fn what_is_wrong_is_said_of_the_file_that_is_wrong() {
+    let (pem, other) = (p256(), p256());
+    let cut = &pem.cert[..pem.cert.len() / 2];
+    let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let locked =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let locked_of_old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n\
+                         -----END RSA PRIVATE KEY-----\n";
+    let no_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    assert!(matches!(refused("", &pem.key), (Cert, Flaw::NoCertificate)));
+    assert!(matches!(
+        refused(&pem.key, &pem.key),
+        (Cert, Flaw::NoCertificate)
+    ));
+    assert!(matches!(refused(cut, &pem.key), (Cert, Flaw::NotPem(_))));
+    assert!(matches!(
+        refused(no_certificate, &pem.key),
+        (Cert, Flaw::BadCertificate(_))
+    ));
+    assert!(matches!(refused(&pem.cert, ""), (Key, Flaw::NoKey)));
+    assert!(matches!(refused(&pem.cert, &pem.cert), (Key, Flaw::NoKey)));
+    assert!(matches!(refused(&pem.cert, locked), (Key, Flaw::Locked)));
+    assert!(matches!(
+        refused(&pem.cert, locked_of_old),
+        (Key, Flaw::Locked)
+    ));
+    assert!(matches!(refused(&pem.cert, no_key), (Key, Flaw::BadKey(_))));
+    assert!(matches!(
+        refused(&pem.cert, &other.key),
+        (Key, Flaw::Mismatch)
+    ));
+    let wrong_order = format!("{}{}", other.cert, pem.cert);
+    assert!(matches!(
+        refused(&wrong_order, &pem.key),
+        (Key, Flaw::Mismatch)
+    ));
+    let endless = KeyPair::from_files("/dev/zero", "/dev/zero").unwrap_err();
+    assert!(matches!(endless.flaw, Flaw::Unreadable(_)));
+}
+
+#[test]
+fn a_change_is_seen_once_and_a_bad_one_changes_nothing() {
+    let (first, second) = (p256(), p256());
+    let folder = Folder::with(&first.cert, &first.key);
+    let pair = folder.load().unwrap();
+    let before = pair.current();
+    assert_eq!(pair.refresh().unwrap(), Refreshed::Unchanged);
+
+    folder.replace(&folder.key(), &second.key);
+    assert!(matches!(pair.refresh().unwrap_err().flaw, Flaw::Mismatch));
+    assert!(Arc::ptr_eq(&before, &pair.current()));
+    // It is bad until it changes, and says so each time.
+    assert!(pair.refresh().is_err());
+
+    folder.replace(&folder.cert(), &second.cert);
+    assert_eq!(pair.refresh().unwrap(), Refreshed::Replaced);
+    assert_ne!(before.cert, pair.current().cert);
+    assert_eq!(pair.refresh().unwrap(), Refreshed::Unchanged);
+
+    let before = pair.current();
+    fs::remove_file(folder.key()).unwrap();
+    assert!(pair.refresh().is_err());
+    assert!(Arc::ptr_eq(&before, &pair.current()));
+}
+
+#[test]
+fn a_file_that_is_written_over_is_seen() {
+    let pem = p256();
+    let folder = Folder::with(&pem.cert, &pem.key);
+    let pair = folder.load().unwrap();
+    fs::write(folder.cert(), format!("# the same\n{}", pem.cert)).unwrap();
+    assert_eq!(pair.refresh().unwrap(), Refreshed::Replaced);
+}
+
+/// As Kubernetes lays a secret out: the files are links through `..data`, and only that link changes.
+#[test]
+fn a_link_on_the_way_that_changes_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for (version, pem) in [("..1", p256()), ("..2", p256())] {
+        fs::create_dir(at(version)).unwrap();
+        fs::write(at(version).join("tls.crt"), pem.cert).unwrap();
+        fs::write(at(version).join("tls.key"), pem.key).unwrap();
+    }
+    symlink("..1", at("..data")).unwrap();
+    symlink("..data/tls.crt", at("tls.crt")).unwrap();
+    symlink("..data/tls.key", at("tls.key")).unwrap();
+    let pair = KeyPair::from_files(at("tls.crt"), at("tls.key")).unwrap();
+    let before = pair.current();
+    symlink("..2", at("..data_tmp")).unwrap();
+    fs::rename(at("..data_tmp"), at("..data")).unwrap();
+    assert_eq!(pair.refresh().unwrap(), Refreshed::Replaced);
+    assert_ne!(before.cert, pair.current().cert);
+}
+
+#[test]
+fn a_pair_shows_its_files_and_nothing_of_the_key() {
+    let pem = p256();
+    let folder = Folder::with(&pem.cert, &pem.key);
+    let shown = format!("{:?}", folder.load().unwrap());
+    let expected = format!(
+        "KeyPair {{ cert: {:?}, key: {:?}, .. }}",
+        folder.cert(),
+        folder.key()
+    );
+    assert_eq!(shown, expected);
+}
+
+/// Both texts of a good pair.
+static GOOD: LazyLock<Pem> = LazyLock::new(p256);
+
+/// The whole way of two texts without the files.
+fn judged(cert: &[u8], key: &[u8]) -> Option<CertifiedKey> {
+    let chain = pem::chain(cert).ok()?;
+    pem::pair(chain, &pem::key(key).ok()?).ok()
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_reading_panic(cert in any::<Vec<u8>>(), key in any::<Vec<u8>>()) {
+        judged(&cert, GOOD.key.as_bytes());
+        judged(GOOD.cert.as_bytes(), &key);
+        judged(&cert, &key);
+    }
+
+    #[test]
+    fn no_section_makes_reading_panic(der in any::<Vec<u8>>(), kind in "(RSA |EC |ENCRYPTED )?PRIVATE KEY|CERTIFICATE") {
+        use base64::{Engine, prelude::BASE64_STANDARD};
+        let text = format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", BASE64_STANDARD.encode(der));
+        judged(text.as_bytes(), GOOD.key.as_bytes());
+        judged(GOOD.cert.as_bytes(), text.as_bytes());
+    }
+
+    /// A key that no longer is the certificate's is never taken, wherever a byte of either has changed.
+    #[test]
+    fn a_damaged_pair_is_the_same_pair_or_none(in_key: bool, at in any::<prop::sample::Index>(), byte: u8) {
+        let mut texts = [GOOD.cert.clone().into_bytes(), GOOD.key.clone().into_bytes()];
+        let text = &mut texts[usize::from(in_key)];
+        let at = at.index(text.len());
+        text[at] = byte;
+        if let Some(pair) = judged(&texts[0], &texts[1]) {
+            let whole = judged(GOOD.cert.as_bytes(), GOOD.key.as_bytes()).unwrap();
+            prop_assert_eq!(pair.key.public_key(), whole.key.public_key());
+        }
+    }
+
+    /// People keep notes in such files, and tools print the certificate's fields above it.
+    #[test]
+    fn text_between_the_sections_does_not_matter(before in "([a-z =:,]{0,40}\n){0,3}", after in "([a-z =:,]{0,40}\n){0,3}") {
+        let cert = format!("{before}{}{after}", GOOD.cert);
+        let key = format!("{before}{}{after}", GOOD.key);
+        prop_assert!(judged(cert.as_bytes(), key.as_bytes()).is_some());
+    }
+}

@@ -1,0 +1,86 @@
+//! The files under `config/` that are Archway's are valid.
+
+use super::PairOnDisk;
+use crate::{Auth, Config};
+
+const EXAMPLE: &str = include_str!("../../../../config/archway.example.toml");
+const ECR: &str = include_str!("../../../../config/ecr.toml");
+
+/// The example with every key it shows switched on: `#key = value` is a key, `# text` is prose.
+fn switched_on(example: &str) -> String {
+    let lines = example.lines().map(|line| match line.strip_prefix('#') {
+        Some(key) if !key.starts_with(' ') => key,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_example_as_it_is_changes_nothing() {
+    let config = Config::parse("archway.example.toml", EXAMPLE).unwrap();
+    assert_eq!(config, Config::embedded().unwrap());
+}
+
+#[test]
+fn the_example_shows_every_key_there_is() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "hunter2").unwrap();
+    let file = file.path().to_str().unwrap();
+    let pair = PairOnDisk::new();
+    let [cert, key] = ["tls.crt", "tls.key"].map(|name| pair.path(name));
+    let [cert, key] = [&cert, &key].map(|path| path.to_str().unwrap());
+    let text = switched_on(EXAMPLE)
+        .replace(
+            "{ cert = \"/etc/archway/tls.crt\", key = \"/etc/archway/tls.key\" }",
+            &pair.toml(),
+        )
+        .replace("/run/secrets/hub", file)
+        .replace("/etc/archway/ca.pem", cert)
+        .replace("/etc/archway/client.pem", cert)
+        .replace("/etc/archway/client.key", key);
+    let config = Config::parse("archway.example.toml", &text).unwrap();
+    let shown: Vec<_> = EXAMPLE
+        .lines()
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(key, _)| key.trim_end())
+        .collect();
+    for (key, _) in config
+        .to_toml()
+        .lines()
+        .filter_map(|line| line.split_once(" = "))
+    {
+        assert!(
+            shown.contains(&format!("#{key}").as_str()),
+            "`{key}` is missing in archway.example.toml"
+        );
+    }
+}
+
+#[test]
+fn the_ecr_example_authenticates_by_the_hosts_name() {
+    let config = Config::parse("ecr.toml", ECR).unwrap();
+    let host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+        .parse()
+        .unwrap();
+    let upstream = config.upstreams.find(&host).unwrap();
+    let Auth::Ecr(ecr) = &upstream.endpoints[0].auth else {
+        panic!("ECR is what the file is for");
+    };
+    assert_eq!(ecr.region, "eu-west-1");
+    assert!(Config::parse("ecr.toml", &switched_on(ECR)).is_ok());
+}
+
+#[test]
+fn the_files_for_clients_are_well_formed() {
+    for text in [
+        include_str!("../../../../config/clients/containerd/hosts.ns.toml"),
+        include_str!("../../../../config/clients/containerd/hosts.path.toml"),
+        include_str!("../../../../config/clients/containerd/hosts.override-path.toml"),
+        include_str!("../../../../config/clients/registries.conf"),
+        include_str!("../../../../config/clients/buildkitd.toml"),
+    ] {
+        assert!(!text.parse::<toml::Table>().unwrap().is_empty(), "{text}");
+    }
+    let daemon = include_str!("../../../../config/clients/daemon.json");
+    serde_json::from_str::<serde_json::Value>(daemon).unwrap();
+}

@@ -1,0 +1,244 @@
+//! Credentials, and files named in the configuration.
+
+use super::assert_picture;
+use crate::{Config, ConfigError};
+
+#[test]
+fn a_missing_password_file_is_refused_at_load() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+auth = { username = "me", password_file = "/nowhere/hub" }"#,
+        r#"
+error: `password_file` holds no password
+ --> archway.toml:2:43
+  |
+2 | auth = { username = "me", password_file = "/nowhere/hub" }
+  |                                           ^^^^^^^^^^^^^^ cannot read /nowhere/hub: No such file or directory (os error 2)
+  |
+  = help: the file has the password and nothing else; a line end is ignored"#,
+    );
+}
+
+#[test]
+fn a_missing_certificate_file_is_refused_at_load() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+ca_file = "/nowhere/ca.pem""#,
+        r#"
+error: `ca_file` cannot be read
+ --> archway.toml:2:11
+  |
+2 | ca_file = "/nowhere/ca.pem"
+  |           ^^^^^^^^^^^^^^^^^ No such file or directory (os error 2)
+  |
+  = help: name a file with certificates in PEM form; of one in DER: openssl x509 -inform der -in FILE"#,
+    );
+}
+
+#[test]
+fn a_login_has_a_name_and_a_password() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+auth = { username = "me" }"#,
+        r#"
+error: `auth` is incomplete
+ --> archway.toml:2:8
+  |
+2 | auth = { username = "me" }
+  |        ^^^^^^^^^^^^^^^^^^^ neither a login nor ECR
+  |
+  = help: write { username = "me", password_file = "/run/secrets/hub" } or { ecr = { region = "eu-west-1" } }"#,
+    );
+}
+
+#[test]
+fn an_unknown_way_to_authenticate_is_refused() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+auth = "erc""#,
+        r"
+error: `auth` is no known way to authenticate
+ --> archway.toml:2:8
+  |
+2 | auth = *****
+  |        ^^^^^ not one of the words possible here
+  |
+  = help: did you mean `ecr`?",
+    );
+}
+
+#[test]
+fn ecr_behind_another_name_needs_its_region() {
+    assert_picture(
+        r#"
+[upstream."registry.example"]
+auth = "ecr""#,
+        r#"
+error: `auth` needs a region, `registry.example` does not name one
+ --> archway.toml:2:8
+  |
+2 | auth = "ecr"
+  |        ^^^^^ this is not the name of an ECR registry
+  |
+  = help: write the region like this: auth = { ecr = { region = "eu-west-1" } }"#,
+    );
+}
+
+#[test]
+fn a_number_is_no_way_to_authenticate() {
+    assert_picture(
+        r#"
+[upstream."registry.example"]
+auth = 1"#,
+        r#"
+error: a word such as "ecr" or a table such as { username = "me", password_file = "..." } is expected here
+ --> archway.toml:2:8
+  |
+2 | auth = 1
+  |        ^ found integer `1`"#,
+    );
+}
+
+#[test]
+fn a_password_in_the_file_is_refused_and_not_shown() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+auth = { username = "me", password = "hunter2" }"#,
+        r#"
+error: a password does not stand in the file
+ --> archway.toml:2:38
+  |
+2 | auth = { username = "me", password = ********* }
+  |                                      ^^^^^^^^^ here it could be read by anyone who may read the configuration
+  |
+  = help: use `password_file`, `password_env` or `password_credential`"#,
+    );
+}
+
+#[test]
+fn a_variable_that_is_not_set_holds_no_password() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+auth = { username = "me", password_env = "ARCHWAY_TEST_NO_SUCH" }"#,
+        r#"
+error: `password_env` holds no password
+ --> archway.toml:2:42
+  |
+2 | auth = { username = "me", password_env = "ARCHWAY_TEST_NO_SUCH" }
+  |                                          ^^^^^^^^^^^^^^^^^^^^^^ the environment variable ARCHWAY_TEST_NO_SUCH is not set
+  |
+  = help: the variable has the password and nothing else; it is read at start"#,
+    );
+}
+
+#[test]
+fn a_login_has_one_password() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+auth = { username = "me", password_env = "PATH", password_file = "/etc/hostname" }"#,
+        r#"
+error: `auth` has more than one password
+ --> archway.toml:2:8
+  |
+2 | auth = { username = "me", password_env = "PATH", password_file = "/etc/hostname" }
+  |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ which one is meant?
+  |
+  = help: keep one of `password_file`, `password_env` and `password_credential`"#,
+    );
+}
+
+#[test]
+fn a_role_is_named_by_its_arn() {
+    assert_picture(
+        r#"
+[upstream."*.dkr.ecr.*.amazonaws.com"]
+auth = { ecr = { role_arn = "pull" } }"#,
+        r#"
+error: `role_arn` must be the ARN of a role
+ --> archway.toml:2:29
+  |
+2 | auth = { ecr = { role_arn = "pull" } }
+  |                             ^^^^^^ this is not the ARN of an IAM role
+  |
+  = help: write it like this: "arn:aws:iam::123456789012:role/pull""#,
+    );
+}
+
+#[test]
+fn an_external_id_is_for_a_role() {
+    assert_picture(
+        r#"
+[upstream."*.dkr.ecr.*.amazonaws.com"]
+auth = { ecr = { external_id = "archway-4711" } }"#,
+        r#"
+error: `external_id` needs a role
+ --> archway.toml:2:32
+  |
+2 | auth = { ecr = { external_id = "archway-4711" } }
+  |                                ^^^^^^^^^^^^^^ there is no `role_arn` beside it
+  |
+  = help: an external id is what a role in another account asks for"#,
+    );
+}
+
+#[test]
+fn only_private_ecr_says_when_an_image_was_pushed() {
+    assert_picture(
+        r#"
+[upstream."docker.io"]
+pushed_at = true"#,
+        r#"
+error: `pushed_at` is for private ECR
+ --> archway.toml:2:13
+  |
+2 | pushed_at = true
+  |             ^^^^ this upstream cannot say when an image was pushed
+  |
+  = help: leave it out here, or set `auth` to "ecr""#,
+    );
+    for table in [
+        "[upstream.\"docker.io\"]\npushed_at = false",
+        "[upstream.\"*.dkr.ecr.*.amazonaws.com\"]\npushed_at = true",
+        "[upstream.\"ecr.internal\"]\nauth = { ecr = { region = \"eu-west-1\" } }\npushed_at = true",
+    ] {
+        assert!(Config::parse("archway.toml", table).is_ok(), "{table}");
+    }
+}
+
+/// Where a password can come to stand by mistake: in a picture it stands nowhere.
+#[test]
+fn no_picture_shows_a_password_whatever_the_mistake_is() {
+    for lines in [
+        r#"auth = { username = "me", pasword = "hunter2" }"#,
+        r#"auth = { username = "me", password = "hunter2", foo = 1 }"#,
+        r#"auth = { username = "me", password = "hunter2""#,
+        r#"auth = { user = "me", password = "hunter2" }"#,
+        r#"auth = { username = "me", password = hunter2 }"#,
+        r#"auth = { ecr = "hunter2" }"#,
+        r#"auth = "me:hunter2""#,
+        r#"password = "hunter2""#,
+        r#"endpoints = ["https://me:hunter2@registry.example:99999"]"#,
+        r#"endpoints = ["https://me:hunter2@registry.example"]"#,
+        r#"endpoints = ["https://me:hunter2@registry.example", 5]"#,
+        r#"endpoints = ["ftp://me:hunter2@registry.example"]"#,
+        r#"endpoints = ["me:hunter2@registry.example"]"#,
+        r#"endpoints = ["https://registry.example/?token=hunter2"]"#,
+        r#"hosts = ["https://me:hunter2@registry.example"]"#,
+        r#"hosts = ["me:hunter2@registry.example"]"#,
+    ] {
+        let text = format!("[upstream.\"docker.io\"]\n{lines}\n");
+        let Err(ConfigError::Invalid(report)) = Config::parse("archway.toml", &text) else {
+            panic!("this should be refused:\n{text}");
+        };
+        let picture = report.to_string();
+        assert!(!picture.contains("hunter"), "{picture}");
+        assert!(!picture.contains("did you mean `password`"), "{picture}");
+    }
+}

@@ -1,0 +1,103 @@
+//! Names of images as people write them: `[HOST/]REPOSITORY[:TAG][@DIGEST]`.
+
+use std::{fmt, str::FromStr};
+
+use crate::host::{Host, HostError, looks_like_host};
+use manifest_model::{ParseError, Reference, RepoName};
+
+/// The tag of a name without one.
+const LATEST: &str = "latest";
+
+/// An image by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageName {
+    /// The registry; a name without one leaves it to the configuration.
+    pub host: Option<Host>,
+    /// The repository there.
+    pub repository: RepoName,
+    /// A digest beats a tag, as with every client.
+    pub reference: Reference,
+}
+
+/// Why a text names no image.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// The registry is none.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The repository, tag or digest is none.
+    #[error(transparent)]
+    Word(#[from] ParseError),
+}
+
+impl FromStr for ImageName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let (name, digest) = match text.split_once('@') {
+            Some((name, digest)) => (name, Some(digest)),
+            None => (text, None),
+        };
+        let (host, path) = match name.split_once('/') {
+            Some((first, rest)) if looks_like_host(first) => {
+                (Some(first.parse::<Host>()?.canonical()), rest)
+            }
+            _ => (None, name),
+        };
+        let (repository, tag) = path.rsplit_once(':').unwrap_or((path, LATEST));
+        Ok(Self {
+            host,
+            repository: repository.parse()?,
+            reference: match digest {
+                Some(digest) => Reference::Digest(digest.parse()?),
+                None => Reference::Tag(tag.parse()?),
+            },
+        })
+    }
+}
+
+impl fmt::Display for ImageName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(host) = &self.host {
+            write!(formatter, "{host}/")?;
+        }
+        let mark = match self.reference {
+            Reference::Tag(_) => ':',
+            Reference::Digest(_) => '@',
+        };
+        write!(formatter, "{}{mark}{}", self.repository, self.reference)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_read_as_docker_reads_it() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let by_digest = format!("quay.io/a/b@{digest}");
+        for (text, expected) in [
+            ("hello", "hello:latest"),
+            ("team/hello:v1", "team/hello:v1"),
+            ("localhost/hello", "localhost/hello:latest"),
+            ("host:5000/hello:v1", "host:5000/hello:v1"),
+            (
+                "index.docker.io/library/hello",
+                "docker.io/library/hello:latest",
+            ),
+            (&format!("quay.io/a/b:v1@{digest}"), &by_digest),
+        ] {
+            let name: ImageName = text.parse().unwrap();
+            assert_eq!(name.to_string(), expected);
+            assert_eq!(expected.parse::<ImageName>().unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for text in ["", "Hello", "a//b", "a:b:c", "a@sha256:00", "a..b.c:x/d"] {
+            assert!(text.parse::<ImageName>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What is counted of requests.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+use super::Account;
+use crate::pull::Outcome;
+
+/// A hit takes microseconds, a large cold blob minutes.
+const DURATION_BUCKETS: [f64; 10] = [
+    0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 60.0, 600.0,
+];
+
+/// The counters of requests. Clones are handles to the same counters.
+#[derive(Clone, Debug)]
+pub struct AccessMetrics {
+    requests: Family<RequestLabels, Counter>,
+    durations: Histogram,
+    sent: Family<OutcomeLabels, Counter>,
+    aborted: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    endpoint: &'static str,
+    outcome: &'static str,
+    /// The first digit, as in `2xx`.
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+/// The counters of requests that were answered alike.
+#[derive(Clone, Debug)]
+pub(super) struct Counters {
+    requests: Counter,
+    sent: Counter,
+    durations: Histogram,
+}
+
+impl Default for AccessMetrics {
+    fn default() -> Self {
+        Self {
+            requests: Family::default(),
+            durations: Histogram::new(DURATION_BUCKETS),
+            sent: Family::default(),
+            aborted: Counter::default(),
+        }
+    }
+}
+
+impl AccessMetrics {
+    /// Registers everything. The registry's prefix goes before the names.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("requests", "Requests answered", self.requests.clone());
+        let help = "From a request's arrival to the end of its body";
+        let durations = self.durations.clone();
+        registry.register_with_unit("request_duration", help, Unit::Seconds, durations);
+        registry.register_with_unit("sent", "Body bytes sent", Unit::Bytes, self.sent.clone());
+        let help = "Bodies that ended early";
+        registry.register("bodies_aborted", help, self.aborted.clone());
+    }
+
+    /// The counters of requests with this account and status.
+    pub(super) fn of(&self, account: &Account, status: StatusCode) -> Counters {
+        let outcome = outcome_label(account.outcome);
+        let labels = RequestLabels {
+            endpoint: account.endpoint,
+            outcome,
+            status: status_class(status),
+        };
+        Counters {
+            requests: self.requests.get_or_create(&labels).clone(),
+            sent: self.sent.get_or_create(&OutcomeLabels { outcome }).clone(),
+            durations: self.durations.clone(),
+        }
+    }
+
+    /// Counts a body that ended before its length: the client left, or a fill failed.
+    pub(super) fn count_aborted(&self) {
+        self.aborted.inc();
+    }
+}
+
+impl Counters {
+    /// Counts one request, with the bytes of its body that were sent.
+    pub(super) fn count(&self, bytes: u64, elapsed: Duration) {
+        self.requests.inc();
+        self.sent.inc_by(bytes);
+        self.durations.observe(elapsed.as_secs_f64());
+    }
+}
+
+/// The labels' word for an outcome.
+pub(super) fn outcome_label(outcome: Option<Outcome>) -> &'static str {
+    outcome.map_or("none", Outcome::as_str)
+}
+
+fn status_class(status: StatusCode) -> &'static str {
+    match status.as_u16() / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    }
+}

@@ -1,0 +1,80 @@
+//! Everything that passes between a connection and the routes that answer its requests.
+//!
+//! Down with a request, in its extensions:
+//! - [`Arrival`]: the listener, the client's address, and the connection's [`SendfileTarget`].
+//!
+//! Up with a response, in its extensions:
+//! - [`Replayable`]: the route's permission to give this answer again to an equal request;
+//! - [`AccessRecord`]: how the access log counts and logs such a repeated answer.
+//!
+//! Sideways: a route that yields pieces of a mapped file notes that file in the connection's
+//! [`SendfileTarget`]; the connection recognises the pieces by their address and has the kernel
+//! send them.
+
+mod request_id;
+mod sendfile_target;
+
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use config::Listener;
+
+pub(crate) use self::sendfile_target::Position;
+pub use self::{
+    request_id::{REQUEST_ID, RequestId},
+    sendfile_target::SendfileTarget,
+};
+
+/// Where a request came in.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// The listener's own settings.
+    pub listener: Arc<Listener>,
+    /// The client's address: the one a PROXY header names, where such headers are believed.
+    pub peer: IpAddr,
+    /// Where to note the file an answer is sent from. `None` on a connection that cannot send from
+    /// files (TLS, HTTP/2).
+    pub sendfile: Option<Arc<SendfileTarget>>,
+}
+
+/// A route's permission to give its answer again, without asking the route, to a request that
+/// equals this one byte for byte.
+#[derive(Clone, Debug)]
+pub struct Replayable {
+    /// The body, which the response has too.
+    pub body: Bytes,
+    /// How long the answer holds.
+    pub holds_for: Duration,
+    /// The count of tags written before the answer was made, if it depends on a tag: any write
+    /// since ends the permission.
+    pub tag_writes: Option<u64>,
+}
+
+/// Logs and counts one more answer of a kind that was logged and counted before: as a complete
+/// one, since it is handed to the connection in one piece. Cheap to clone.
+#[derive(Clone)]
+pub struct AccessRecord(Arc<dyn Fn(RequestId, SystemTime, Duration) + Send + Sync>);
+
+impl AccessRecord {
+    /// A record kept by `write`, which gets the answer's id, when it was given and how long after
+    /// its request. It must not block.
+    pub fn new(write: impl Fn(RequestId, SystemTime, Duration) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(write))
+    }
+
+    /// Logs and counts one more answer.
+    pub(crate) fn write(&self, id: RequestId, at: SystemTime, elapsed: Duration) {
+        (self.0)(id, at, elapsed);
+    }
+}
+
+impl fmt::Debug for AccessRecord {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("AccessRecord")
+    }
+}

@@ -1,0 +1,43 @@
+//! What is counted of connections: open ones, TLS handshakes, certificate reloads, bytes sent by the kernel.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::{Registry, Unit},
+};
+
+/// The counters of all listeners. Clones are handles to the same counters.
+#[derive(Clone, Debug, Default)]
+pub struct ServerMetrics {
+    pub(crate) connections: Gauge,
+    pub(crate) tls_handshakes: Family<HandshakeLabels, Counter>,
+    pub(crate) tls_reloads: Family<ReloadLabels, Counter>,
+    pub(crate) sendfile_bytes: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct HandshakeLabels {
+    /// `accepted`, `failed`, `timed_out`, `plain_http`, or `closed` before the first byte.
+    pub(crate) result: &'static str,
+    /// `1.2` or `1.3`, or `none` for a handshake that was not accepted.
+    pub(crate) version: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ReloadLabels {
+    /// `loaded` or `refused`.
+    pub(crate) result: &'static str,
+}
+
+impl ServerMetrics {
+    /// Registers all counters. The registry's prefix goes before their names.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Body bytes sent from files by the kernel";
+        registry.register_with_unit("sendfile", help, Unit::Bytes, self.sendfile_bytes.clone());
+        registry.register("connections", "Connections open", self.connections.clone());
+        let handshakes = "TLS handshakes, by how they ended";
+        registry.register("tls_handshakes", handshakes, self.tls_handshakes.clone());
+        let reloads = "Changed TLS certificates, by whether they could be used";
+        registry.register("tls_reloads", reloads, self.tls_reloads.clone());
+    }
+}

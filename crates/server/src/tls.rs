@@ -1,0 +1,199 @@
+//! TLS on a listener: the handshake, under a deadline, and the certificate, which may change while the process runs.
+
+mod reload;
+
+use std::{io, sync::Arc, time::Duration};
+
+use config::KeyPair;
+use rustls::{
+    ServerConfig,
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+    version::{TLS12, TLS13},
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use crate::{
+    crypto,
+    metrics::{HandshakeLabels, ServerMetrics},
+};
+
+/// In the order of preference: a client that takes both multiplexes.
+const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
+
+const HTTP2: &[u8] = b"h2";
+
+/// How much plain text is encrypted ahead of the socket: a piece of a stored blob (256 KiB) with the headers before it, so
+/// that each piece is one write to the socket. It also bounds what a slow client holds in memory.
+const BUFFER_LIMIT: usize = 272 * 1024;
+
+/// What someone gets who speaks plain HTTP here.
+const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    content-type: text/plain\r\n\
+    content-length: 43\r\n\
+    connection: close\r\n\
+    \r\n\
+    plain HTTP on a TLS port; use https instead";
+
+/// More than the headers of any client's request.
+const REQUEST_HEAD: usize = 8 * 1024;
+
+/// Why a connection has not become a TLS connection. None of them is a fault of this side.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandshakeError {
+    /// It was closed before the first byte, as health checks do that only connect.
+    #[error("closed before the handshake")]
+    Closed,
+    /// The client did not say all it had to in time, the first byte of a request included.
+    #[error("the handshake took too long")]
+    TimedOut,
+    /// The client speaks plain HTTP, and was told so.
+    #[error("plain HTTP on a TLS port")]
+    PlainHttp,
+    /// The two do not agree, or the client went away.
+    #[error("the handshake failed")]
+    Failed(#[source] io::Error),
+}
+
+impl HandshakeError {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::TimedOut => "timed_out",
+            Self::PlainHttp => "plain_http",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// What is spoken on a connection: HTTP/2 only where both sides said so in the handshake (RFC 9113, section 3.2).
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// What the two have agreed to speak.
+pub(super) fn protocol(stream: &TlsStream<TcpStream>) -> Protocol {
+    match stream.get_ref().1.alpn_protocol() {
+        Some(HTTP2) => Protocol::Http2,
+        _ => Protocol::Http1,
+    }
+}
+
+/// The TLS side of one listener.
+pub(crate) struct Acceptor {
+    tls: TlsAcceptor,
+    pair: KeyPair,
+    timeout: Duration,
+    metrics: ServerMetrics,
+}
+
+impl Acceptor {
+    /// One that shows `pair`, whatever it is at the time, and gives each handshake `timeout`.
+    pub(crate) fn new(pair: KeyPair, timeout: Duration, metrics: ServerMetrics) -> Self {
+        let provider = Arc::new(crypto::provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .expect("the provider has ciphers for both")
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Current(pair.clone())));
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+        Self {
+            tls: Arc::new(config).into(),
+            pair,
+            timeout,
+            metrics,
+        }
+    }
+
+    /// Makes a TLS connection of a TCP connection and waits for the first byte on it, or says why not; either is counted.
+    /// Dropped, it cuts the connection.
+    pub(crate) async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, HandshakeError> {
+        let handshake = timeout(self.timeout, self.handshake(stream)).await;
+        let outcome = handshake.unwrap_or(Err(HandshakeError::TimedOut));
+        let (result, version) = match &outcome {
+            Ok(stream) => ("accepted", version(stream)),
+            Err(error) => (error.as_str(), "none"),
+        };
+        let labels = HandshakeLabels { result, version };
+        self.metrics.tls_handshakes.get_or_create(&labels).inc();
+        outcome
+    }
+
+    async fn handshake(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, HandshakeError> {
+        let mut first = [0];
+        match stream.peek(&mut first).await {
+            Ok(0) => return Err(HandshakeError::Closed),
+            Ok(_) if first[0].is_ascii_uppercase() => return Err(refuse(stream).await),
+            Ok(_) => {}
+            Err(error) => return Err(HandshakeError::Failed(error)),
+        }
+        let accepting = self.tls.accept_with(stream, |connection| {
+            connection.set_buffer_limit(Some(BUFFER_LIMIT));
+        });
+        let mut stream = accepting.await.map_err(HandshakeError::Failed)?;
+        // Only from its first byte on a request has a deadline: a client that says nothing would stay for good. An end or an
+        // error that comes instead is met again by the one who serves.
+        let _ = stream.fill_buf().await;
+        Ok(stream)
+    }
+
+    /// Follows the files of the certificate for as long as it is polled.
+    pub(crate) async fn follow_files(&self) {
+        reload::follow(&self.pair, &self.metrics).await;
+    }
+}
+
+/// A TLS record never begins with a letter, a request always does. What was sent is read first: a connection that is
+/// closed with bytes unread is reset, and the client may lose the answer.
+async fn refuse(mut stream: TcpStream) -> HandshakeError {
+    let mut head = Vec::with_capacity(REQUEST_HEAD);
+    let told = async {
+        stream.read_buf(&mut head).await?;
+        stream.write_all(PLAIN_HTTP).await?;
+        stream.shutdown().await
+    };
+    match told.await {
+        Ok(()) => HandshakeError::PlainHttp,
+        Err(error) => HandshakeError::Failed(error),
+    }
+}
+
+fn version(stream: &TlsStream<TcpStream>) -> &'static str {
+    match stream.get_ref().1.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_3) => "1.3",
+        Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
+        _ => "none",
+    }
+}
+
+/// The same certificate for every name: clients come by address, or by names only they know.
+#[derive(Debug)]
+struct Current(KeyPair);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.current())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_to_plain_http_announces_its_length() {
+        let text = std::str::from_utf8(PLAIN_HTTP).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())));
+    }
+}
