@@ -111,7 +111,7 @@ pub enum DescriptorError {
 /// A body that must not be passed on as a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    /// It is larger than [`MAX_MANIFEST_BYTES`](crate::MAX_MANIFEST_BYTES).
+    /// It is larger than [`MAX_MANIFEST_BYTES`].
     #[error("manifest of {size} bytes is above the limit of {MAX_MANIFEST_BYTES} bytes")]
     TooLarge {
         /// Its size in bytes.

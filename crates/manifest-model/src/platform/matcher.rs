@@ -29,8 +29,8 @@ pub struct Matcher {
 /// The order among platforms that match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Preference {
-    /// By the position of the matched platform in `wanted`, then by the number of features, most
-    /// first.
+    /// By the position in `wanted` of the platform that runs the offered one, then by the number of
+    /// features the offered one uses, most first.
     WantedOrder,
     /// By the version of the operating system, newest first. Versions are compared as text, as
     /// containerd does on Windows.
