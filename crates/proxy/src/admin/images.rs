@@ -30,7 +30,7 @@ pub(super) async fn answer(State(admin): State<Admin>, RawQuery(query): RawQuery
         Err(mistake) => return (StatusCode::BAD_REQUEST, mistake + "\n").into_response(),
     };
     // So that what was pulled a moment ago shows.
-    if let Err(error) = admin.pull.cache().write_down().await {
+    if let Err(error) = admin.pull.cache().write_uses().await {
         tracing::warn!(error = %Chain(&error), "the last uses could not be written");
     }
     let pull = admin.pull.clone();

@@ -144,7 +144,7 @@ impl Image {
         } else {
             vec![part_of(cache, &manifest, None)?]
         };
-        let clients = cache.clients(repository, digest)?;
+        let clients = cache.clients().count(repository, digest)?;
         Ok(Some(Self {
             upstream: repository.upstream().to_owned(),
             repository: repository.name().to_owned(),

@@ -79,7 +79,7 @@ impl Verify {
             directory,
             sizes,
             repair: if self.repair {
-                Repair::TakeOut
+                Repair::Discard
             } else {
                 Repair::Report
             },
