@@ -190,7 +190,7 @@ impl Pull {
     pub fn copy_names(&self) {
         let (cache, goes_on) = (self.inner.cache.clone(), leisure(&self.inner.closing));
         self.inner.tasks.spawn(async move {
-            if let Err(error) = cache.copy_names(goes_on).await {
+            if let Err(error) = cache.write_snapshot(goes_on).await {
                 tracing::warn!(error = %ErrorChain(&error), "links and tags could not be copied");
             }
         });
@@ -256,7 +256,7 @@ async fn last_words(cache: &Cache) {
         tracing::warn!(error = %ErrorChain(&error), "the last uses could not be written");
     }
     let end = Instant::now() + COPY_WITHIN;
-    if let Err(error) = cache.copy_names(move || Instant::now() < end).await {
+    if let Err(error) = cache.write_snapshot(move || Instant::now() < end).await {
         tracing::warn!(error = %ErrorChain(&error), "links and tags could not be copied");
     }
 }

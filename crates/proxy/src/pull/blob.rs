@@ -17,7 +17,7 @@ use upstream::FetchError;
 
 use super::{
     Outcome, Pull, PullError, Repository,
-    fill::{self, NoSlot, NotGiven},
+    fill::{self, NotGiven},
     through,
 };
 
@@ -375,7 +375,7 @@ fn is_of_another(error: &FillError, repository: &Repository) -> bool {
 /// The two failures of our own making that a client should hear of by their names.
 fn plain(error: Arc<FillError>) -> PullError {
     match &*error {
-        FillError::Source { source, .. } if source.is::<NoSlot>() => PullError::Busy,
+        FillError::NoPermit { .. } => PullError::Busy,
         FillError::Abandoned { .. } => PullError::Interrupted,
         _ => PullError::Fill(error),
     }

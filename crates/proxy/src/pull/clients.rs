@@ -48,7 +48,9 @@ impl Clients {
         let hash = self.hasher.hash_one((repository, digest, client, hour));
         let place = &self.noted[place_of(hash)];
         if place.load(Ordering::Relaxed) != hash
-            && cache.pulled_by(repository, digest, number(client))
+            && cache
+                .clients()
+                .pulled_by(repository, digest, number(client))
         {
             place.store(hash, Ordering::Relaxed);
         }
@@ -94,7 +96,7 @@ mod tests {
         let repository: RepoKey = "registry.example/app".parse().unwrap();
         let full = Digest::of(Algorithm::Sha256, b"full");
         let mut waiting = 0;
-        while cache.pulled_by(&repository, &full, waiting) {
+        while cache.clients().pulled_by(&repository, &full, waiting) {
             waiting += 1;
         }
         let (clients, digest) = (Clients::new(), Digest::of(Algorithm::Sha256, b"app"));

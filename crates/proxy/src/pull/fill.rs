@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cache::{Fill, FillError, RepoKey, Wishes};
+use cache::{Fill, FillError, ReadDemands, RepoKey};
 use futures_util::StreamExt;
 use manifest_model::Digest;
 use protocol::error_chain::ErrorChain;
@@ -24,16 +24,11 @@ use self::{
 };
 use super::{Pull, Repository};
 
-/// How long a fill waits for a slot.
-pub(super) const SLOT_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a fill waits for a permit.
+pub(super) const PERMIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Connections beside the wanted ones, for readers that wait far ahead of the rest.
 const SIDE_CONNECTIONS: usize = 2;
-
-/// No slot came free in time.
-#[derive(Debug, thiserror::Error)]
-#[error("no fill slot came free within {SLOT_PATIENCE:?}")]
-pub(super) struct NoSlot;
 
 /// What an upstream answered instead of the blob, and in which repository: it says nothing about any other.
 #[derive(Debug, thiserror::Error)]
@@ -64,11 +59,8 @@ pub(super) async fn run(pull: Pull, repository: Repository, fill: Fill) {
 }
 
 async fn bring(pull: Pull, repository: Repository, mut fill: Fill) {
-    if tokio::time::timeout(SLOT_PATIENCE, fill.admit())
-        .await
-        .is_err()
-    {
-        fill.fail(Arc::new(NoSlot)).await;
+    // Without a permit in time, the fill has failed and told its followers.
+    if fill.admit(PERMIT_TIMEOUT).await.is_err() {
         return;
     }
     let not_given = |source| {
@@ -195,7 +187,7 @@ async fn feed(
         line,
         plan: Plan::new(size, there),
         pace: Pace::new(most),
-        wishes: fill.wishes(),
+        demands: fill.read_demands(),
         side: if in_parts { SIDE_CONNECTIONS } else { 0 },
         connections: JoinSet::new(),
     };
@@ -227,7 +219,7 @@ struct Download<'a> {
     line: Line,
     plan: Plan,
     pace: Pace,
-    wishes: Arc<Wishes>,
+    demands: Arc<ReadDemands>,
     /// How many connections there may be beside the wanted ones.
     side: usize,
     connections: JoinSet<Ended>,
@@ -253,7 +245,7 @@ impl Download<'_> {
                     // A panic in a connection; the fill will lack its bytes and say so.
                     Err(error) => warn!(%error, "a connection of a download was lost"),
                 },
-                () = self.wishes.changed() => {}
+                () = self.demands.changed() => {}
                 _ = tick.tick() => {}
             }
             self.look(&mut looked);
@@ -283,7 +275,7 @@ impl Download<'_> {
     fn add(&mut self) {
         loop {
             let running = self.connections.len();
-            let wishes = self.wishes.positions();
+            let wishes = self.demands.positions();
             let length = self.pace.length(!wishes.is_empty());
             let segment = if running < self.pace.wanted() {
                 self.plan.next(&wishes, length)

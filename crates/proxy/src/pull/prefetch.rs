@@ -251,7 +251,7 @@ impl Pull {
 
     fn learned_at(&self, place: &str) -> Vec<String> {
         let half_life = self.inner.prefetch.config.half_life;
-        match self.inner.cache.learned(place, half_life) {
+        match self.inner.cache.learned().kinds(place, half_life) {
             Ok(learned) => learned.into_iter().map(|learned| learned.kind).collect(),
             Err(error) => {
                 warn!(error = %ErrorChain(&error), "what was learned cannot be read");
@@ -272,10 +272,10 @@ impl Pull {
             return;
         }
         prefetch.counted.insert(pull, ());
-        let (cache, kind) = (self.inner.cache.clone(), kind.to_owned());
+        let (learned, kind) = (self.inner.cache.learned().clone(), kind.to_owned());
         let half_life = prefetch.config.half_life;
         self.inner.tasks.spawn(async move {
-            if let Err(error) = cache.learn(place, kind, half_life).await {
+            if let Err(error) = learned.add(place, kind, half_life).await {
                 warn!(error = %ErrorChain(&error), "a pull could not be noted");
             }
         });
@@ -286,7 +286,7 @@ impl Pull {
         let prefetch = &self.inner.prefetch;
         prefetch.warmed.run_pending_tasks();
         let half_life = prefetch.config.half_life;
-        if let Err(error) = self.inner.cache.unlearn(half_life).await {
+        if let Err(error) = self.inner.cache.learned().sweep(half_life).await {
             warn!(error = %ErrorChain(&error), "what was learned cannot be swept");
         }
     }

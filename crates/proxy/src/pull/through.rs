@@ -13,7 +13,7 @@ use tokio::{
 };
 use upstream::{BlobBody, BlobSource, FetchError, Part, Trouble};
 
-use super::{Repository, fill::SLOT_PATIENCE};
+use super::{Repository, fill::PERMIT_TIMEOUT};
 
 /// How often in a row the blob may be asked for again without a byte gained in between.
 const MAX_RESUMES: u32 = 4;
@@ -67,7 +67,7 @@ impl Through {
     async fn step(mut self) -> Result<Option<(Bytes, Self)>, FetchError> {
         if self.slot.is_none() {
             let slot = Arc::clone(&self.slots).acquire_owned();
-            let slot = timeout(SLOT_PATIENCE, slot).await.map_err(|_| {
+            let slot = timeout(PERMIT_TIMEOUT, slot).await.map_err(|_| {
                 let reason = "too many downloads pass the cache by; make room for it, or raise cache.max_fills";
                 self.source.broken(Trouble::Local(reason.to_owned()))
             })?;

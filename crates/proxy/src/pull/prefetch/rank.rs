@@ -153,7 +153,7 @@ impl Walk {
     fn look_at_all(&mut self, pull: &Pull) -> Result<(), End> {
         let cache = &pull.inner.cache;
         let mut after = None;
-        while let Some((repository, manifests)) = cache.next_repository(after.as_ref())? {
+        while let Some((repository, manifests)) = cache.ranking().next_repository(after.as_ref())? {
             self.go_on(0)?;
             let kinds = pull.learned_for(&repository);
             self.look(cache, &kinds, &manifests)?;
@@ -211,7 +211,7 @@ impl Walk {
                 .filter(|blob| !self.wanted.contains(&beginning(blob)))
                 .collect();
             unwanted.extend(blobs.iter().map(beginning));
-            cache.set_unwanted(&blobs, *since)?;
+            cache.ranking().set_unwanted(&blobs, *since)?;
         }
         Ok(unwanted)
     }
@@ -223,7 +223,9 @@ fn review(
     stop: &CancellationToken,
     is_unwanted: impl Fn(&Digest) -> bool,
 ) -> Result<u64, End> {
-    let bytes = cache.review_unwanted(leisure(stop), is_unwanted)?;
+    let bytes = cache
+        .ranking()
+        .review_unwanted(leisure(stop), is_unwanted)?;
     if stop.is_cancelled() {
         return Err(End::Stopped);
     }
