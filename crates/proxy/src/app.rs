@@ -93,7 +93,7 @@ impl App {
         };
         let cache = Cache::open(&options)?;
         let counters = Counters::default();
-        let metrics = Arc::new(counters.registered(&lines));
+        let metrics = counters.registry(&lines);
         let pull = Pull::new(
             cache,
             Registry::new(config.upstreams.clone(), counters.upstreams),
@@ -129,7 +129,8 @@ impl App {
             bound.push(listener.map_err(|source| StartError::Bind { address, source })?);
         }
         let stop = CancellationToken::new();
-        let replays = Replays::new(pull.cache().clone(), stop.clone());
+        let replay = || Replays::new(pull.cache().clone(), stop.clone());
+        let replays = config.server.replay.then(replay);
         let server = Server::new(&config.server, replays, counters.server, stop.clone());
         Ok(Self {
             config,
@@ -185,7 +186,7 @@ struct Counters {
 
 impl Counters {
     /// A registry that has all of them, and the count of dropped log lines.
-    fn registered(&self, lines: &Lines) -> Metrics {
+    fn registry(&self, lines: &Lines) -> Arc<Metrics> {
         let mut metrics = Metrics::default();
         metrics.watch(lines);
         let registry = metrics.registry();
@@ -193,7 +194,7 @@ impl Counters {
         self.upstreams.register(registry);
         self.pulls.register(registry);
         self.server.register(registry);
-        metrics
+        Arc::new(metrics)
     }
 }
 
