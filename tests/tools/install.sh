@@ -4,6 +4,7 @@
 #   install.sh demo      for `make demo` and the image test
 #   install.sh clients   for the tests with real clients
 #   install.sh bench     the servers that `make bench` compares Archway with
+#   install.sh build     what building Archway itself needs (but for Rust)
 #   install.sh all       demo and clients, and the build tools of Archway (except Rust)
 #
 # System packages come from apt. Everything else goes into $ARCHWAY_TOOLS (default: .tools at the
@@ -186,13 +187,16 @@ main() {
     bench)
       apt_packages "${APT_BENCH[@]}"
       ;;
+    build)
+      apt_packages "${APT_BUILD[@]}"
+      ;;
     all)
       apt_packages "${APT_DEMO[@]}" "${APT_CLIENTS[@]}" "${APT_BUILD[@]}"
       python_venv
       go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
       cri_pull
       ;;
-    *) fail "usage: install.sh demo|clients|bench|all" ;;
+    *) fail "usage: install.sh demo|clients|bench|build|all" ;;
   esac
   say "done: $TOOLS"
 }

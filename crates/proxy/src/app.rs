@@ -30,7 +30,7 @@ use crate::{
     telemetry::{
         self,
         access::{AccessMetrics, Observer},
-        lines::Lines,
+        log_writer::LogWriter,
         metrics::Metrics,
     },
 };
@@ -81,7 +81,7 @@ pub struct App {
 
 impl App {
     /// Opens the cache and binds the listeners. No upstream is contacted. Lines of the access log go to `lines`.
-    pub async fn start(config: Config, lines: Lines) -> Result<Self, StartError> {
+    pub async fn start(config: Config, lines: LogWriter) -> Result<Self, StartError> {
         let config = Arc::new(config);
         let options = Options {
             path: config.cache.path.clone(),
@@ -108,7 +108,7 @@ impl App {
         let observer = Observer {
             metrics: counters.access,
             // For people they are log events like all others.
-            lines: (!telemetry::is_human(&config.log)).then_some(lines),
+            log: (!telemetry::is_human(&config.log)).then_some(lines),
         };
         let router = routes::router(service, observer);
         let ready = Arc::new(AtomicBool::new(true));
@@ -186,7 +186,7 @@ struct Counters {
 
 impl Counters {
     /// A registry that has all of them, and the count of dropped log lines.
-    fn registry(&self, lines: &Lines) -> Arc<Metrics> {
+    fn registry(&self, lines: &LogWriter) -> Arc<Metrics> {
         let mut metrics = Metrics::default();
         metrics.watch(lines);
         let registry = metrics.registry();

@@ -2,9 +2,10 @@
 //!
 //! Owns the routes, platform hints, pulling through the cache, prefetch, the inventory of images,
 //! the admin routes and the life of the process between start and shutdown. Refuses command lines
-//! (`archway`), sockets (`server`), and the ways of a registry (`upstream`).
+//! (`archway`), sockets (`server`), and how to talk to a registry (`upstream`).
 //!
-//! A request walks `server` -> `telemetry::access` -> `routes` -> `pull` -> `cache` and `upstream`.
+//! A request passes `server` -> `telemetry::access` -> `routes` -> `pull` -> `cache` and
+//! `upstream`.
 
 mod admin;
 pub mod app;

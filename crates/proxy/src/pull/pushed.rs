@@ -91,9 +91,8 @@ impl Pull {
         }
         let times = &self.inner.pushed;
         for image in &mut listing.images {
-            if let Some((_, _, key)) = parts(image) {
-                image.pushed = times.known.get(&key).flatten().map(seconds);
-            }
+            let (_, _, key) = parts(image);
+            image.pushed = times.known.get(&key).flatten().map(seconds);
         }
     }
 
@@ -101,9 +100,7 @@ impl Pull {
         let times = &self.inner.pushed;
         let mut questions = HashMap::new();
         for image in &listing.images {
-            let Some((host, name, key)) = parts(image) else {
-                continue;
-            };
+            let (host, name, key) = parts(image);
             if times.known.contains_key(&key) || times.unknown.contains_key(&key) {
                 continue;
             }
@@ -181,10 +178,9 @@ impl Pull {
     }
 }
 
-/// Where a listed image is; none for what no version of this code lists.
-fn parts(image: &Image) -> Option<(Host, RepoName, Key)> {
-    let host: Host = image.upstream.parse().ok()?;
-    let name: RepoName = image.repository.parse().ok()?;
+/// Where a listed image is.
+fn parts(image: &Image) -> (Host, RepoName, Key) {
+    let (host, name) = (image.upstream.clone(), image.repository.clone());
     let key = repository_key(&host, &name);
-    Some((host, name, (key, image.digest.parse().ok()?)))
+    (host, name, (key, image.digest))
 }

@@ -20,7 +20,7 @@ use server::exchange::{Arrival, Replayable};
 use super::{MAX_REPLAYABLE, Service, digest_headers, error::ApiError, is_known, not_modified};
 use crate::{
     pull::{BlobAnswer, BlobBody, Outcome, Repository},
-    telemetry::access::Account,
+    telemetry::access::RequestFacts,
 };
 
 /// What a blob is said to be: its media type is the manifest's affair.
@@ -34,7 +34,7 @@ pub(super) async fn answer(
     repository: &Repository,
     digest: &Digest,
     parts: &Parts,
-    account: &mut Account,
+    account: &mut RequestFacts,
 ) -> Result<Response, ApiError> {
     let request = &parts.headers;
     if parts.method == Method::HEAD {

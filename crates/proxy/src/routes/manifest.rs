@@ -19,7 +19,7 @@ use crate::{
         ManifestAnswer, Outcome, PullError, Repository, ServedManifest, Substitution,
         resolve_mode_substitutes,
     },
-    telemetry::access::Account,
+    telemetry::access::RequestFacts,
 };
 
 /// What goes out: the manifest asked for, or a child in place of its index.
@@ -34,7 +34,7 @@ pub(super) async fn answer(
     repository: &Repository,
     reference: &Reference,
     request: &HeaderMap,
-    account: &mut Account,
+    account: &mut RequestFacts,
 ) -> Result<Response, ApiError> {
     let tag_writes = service.pull.cache().tag_writes();
     let answer = service.pull.manifest(repository, reference).await?;
@@ -51,7 +51,7 @@ pub(super) async fn answer(
     };
     let chosen = substitution.as_ref();
     let served = serve(service, repository, &answer.manifest, chosen, takes_index).await;
-    let case = explain::Case {
+    let case = explain::Decision {
         context,
         repository,
         reference,
@@ -70,7 +70,7 @@ pub(super) async fn answer(
     let served = served.map_err(|error| ApiError::from(error).with(about.clone()))?;
     if let Some((chosen, _)) = &served.substituted {
         account.platform = Some(chosen.platform.to_string());
-        account.platform_source = Some(chosen.source.as_str());
+        account.platform_source = Some(chosen.source);
     }
     note(service, context, repository, reference, &answer, &served);
     let digest = served.manifest.digest();
