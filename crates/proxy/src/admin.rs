@@ -52,9 +52,9 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 /// Ready, and a line for each endpoint that is down or throttling.
 fn detail(pull: &Pull) -> String {
     let mut text = "ready\n".to_owned();
-    for standing in pull.upstreams().standings() {
-        if standing.outage.is_some() || standing.held.is_some() {
-            let _ = writeln!(text, "{standing}");
+    for status in pull.upstreams().endpoint_statuses() {
+        if status.outage.is_some() || status.held.is_some() {
+            let _ = writeln!(text, "{status}");
         }
     }
     text
