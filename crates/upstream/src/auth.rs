@@ -73,8 +73,8 @@ impl Refusal {
 /// login is read again, so that a changed password is used soon.
 const BASIC_LIFETIME: Duration = Duration::from_mins(1);
 
-/// The credentials for one endpoint of an upstream. Endpoints share no token and no password, so one
-/// cannot obtain what was meant for another.
+/// The credentials for one endpoint of an upstream. Endpoints share no token and no password, so
+/// one cannot obtain what was meant for another.
 #[derive(Debug)]
 pub(crate) struct Authenticator {
     host: Host,
@@ -115,7 +115,8 @@ impl Authenticator {
         Some((tokens, key))
     }
 
-    /// The header for the first try, if there is one; without a repository, for the registry itself.
+    /// The header for the first try, if there is one; without a repository, for the registry
+    /// itself.
     pub(crate) async fn credential(
         &self,
         repository: Option<&RepoName>,
@@ -145,8 +146,8 @@ impl Authenticator {
         Ok(renewed.filter(|renewed| Some(renewed) != refused))
     }
 
-    /// The reason of a final refusal, for messages: the upstream's words without the credential `sent`,
-    /// and the permission to add.
+    /// The reason of a final refusal, for messages: the upstream's words without the credential
+    /// `sent`, and the permission to add.
     pub(crate) fn reason(
         &self,
         refusal: StatusCode,

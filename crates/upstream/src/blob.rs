@@ -57,8 +57,8 @@ impl Part {
 /// Whether `repository` has the blob; with a `size`, whether it has this size.
 ///
 /// A GET of the first byte asks, since some registries answer every HEAD of a blob with 401. Its
-/// redirect is followed, since a redirect proves nothing: `registry.k8s.io` redirects every request,
-/// and so does a login page for strangers.
+/// redirect is followed, since a redirect proves nothing: `registry.k8s.io` redirects every
+/// request, and so does a login page for strangers.
 pub(crate) async fn confirm(
     endpoint: &Endpoint,
     repository: &RepoName,
@@ -160,7 +160,8 @@ fn pieces(
     })
 }
 
-/// `bytes first-last/total`: the first byte, the one after the last, and the total unless it is `*`.
+/// `bytes first-last/total`: the first byte, the one after the last, and the total unless it is
+/// `*`.
 fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
     let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;

@@ -16,8 +16,8 @@ use crate::{
 
 /// One blob of one repository, to be fetched in parts during one download.
 ///
-/// If the registry redirects, the store's address is kept between the parts, so that a part costs one
-/// request. The address is dropped with this value, and as soon as the store refuses it.
+/// If the registry redirects, the store's address is kept between the parts, so that a part costs
+/// one request. The address is dropped with this value, and as soon as the store refuses it.
 #[derive(Debug)]
 pub struct BlobSource {
     upstream: Arc<Upstream>,

@@ -157,7 +157,8 @@ impl Endpoint {
         let call = self.call(urgency, request.resource);
         loop {
             let asked = Instant::now();
-            // Boxed: the futures of the callers are deep already, and a call upstream is no hot path.
+            // Boxed: the futures of the callers are deep already, and a call upstream is no hot
+            // path.
             let response = Box::pin(self.ask_twice(&request, &call)).await?;
             if response.status() != StatusCode::TOO_MANY_REQUESTS {
                 return self.judge(response, request.resource).await;
@@ -166,7 +167,8 @@ impl Endpoint {
             if !call.may_wait(wait) {
                 return Err(self.too_many(WaitTooLong(wait)));
             }
-            // The pause of a registry holds for all calls, and each waits for it before its request.
+            // The pause of a registry holds for all calls, and each waits for it before its
+            // request.
             if self.is_redirected(&response) {
                 tokio::time::sleep(wait).await;
             }

@@ -22,7 +22,7 @@ pub use self::{
 /// What a request is about, and so what a 404 to it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
-    /// A repository: its tags are asked for, or a 404 says that there is none of this name.
+    /// A repository: its tags are asked for, or a 404 tells that there is none of this name.
     Repository,
     /// A manifest, by tag or digest.
     Manifest,

@@ -48,8 +48,8 @@ impl Endpoints {
             .position(|known| std::ptr::eq(known, endpoint))
     }
 
-    /// The state of each endpoint. Only the first counts the calls that wait, since they wait for the
-    /// upstream as a whole.
+    /// The state of each endpoint. Only the first counts the calls that wait, since they wait for
+    /// the upstream as a whole.
     pub(crate) fn statuses(&self, pattern: &HostPattern) -> Vec<EndpointStatus> {
         let mut statuses: Vec<_> = self
             .all
@@ -135,8 +135,8 @@ impl Endpoints {
         Err(first_failure.expect("an upstream has at least one endpoint"))
     }
 
-    /// The endpoints as configured, but those that are down last. These are probed meanwhile, so that
-    /// the first one is asked again when it is back.
+    /// The endpoints as configured, but those that are down last. These are probed meanwhile, so
+    /// that the first one is asked again when it is back.
     fn in_order(&self) -> Vec<&Endpoint> {
         let (up, down): (Vec<_>, Vec<_>) = self.all.iter().partition(|endpoint| endpoint.is_up());
         if !up.is_empty() {

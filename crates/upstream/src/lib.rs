@@ -1,12 +1,12 @@
 //! Asking registries: the HTTP client, its credentials, rates and health.
 //!
 //! The crate owns all traffic to registries, their stores and token realms: TLS trust, redirects,
-//! tokens, rate limits, backing off, circuit breaking, failover between endpoints, and the metrics of
-//! these. It turns every answer into a value or into a [`FetchError`], one variant per decision.
+//! tokens, rate limits, backing off, circuit breaking, failover between endpoints, and the metrics
+//! of these. It turns every answer into a value or into a [`FetchError`], one variant per decision.
 //!
-//! It refuses to know clients: no header of theirs reaches an upstream, and every request carries the
-//! full `Accept`. It stores nothing but tokens. Manifests are verified here against the digest asked
-//! for; blobs are verified where they are written.
+//! It refuses to know clients: no header of theirs reaches an upstream, and every request carries
+//! the full `Accept`. It stores nothing but tokens. Manifests are verified here against the digest
+//! asked for; blobs are verified where they are written.
 //!
 //! Read first: `upstream.rs` (the front: one method per question), `error.rs` (what can go wrong),
 //! `endpoint.rs` (the way of one request), `policy/health.rs` (the circuit breaker) and
@@ -14,7 +14,7 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | `registry`, `prober`, `blob_source` | the upstreams in use, the checks of `doctor`, one download |
+//! | `registry`, `prober`, `blob_source` | upstreams in use; checks for `doctor`; one download |
 //! | `upstream`, `failover` | one upstream and the order of its endpoints |
 //! | `manifest`, `blob`, `lists` | one question each to one endpoint |
 //! | `endpoint` | credentials, redirects and verdicts for one request |

@@ -87,8 +87,8 @@ pub(crate) async fn fetch_unless(
 }
 
 /// The manifest of a tag whose bytes do not match their digest header: either the bytes are damaged
-/// or the header is wrong. The manifest that the upstream has under that digest decides; if there is
-/// none, the header is wrong.
+/// or the header is wrong. The manifest that the upstream has under that digest decides; if there
+/// is none, the header is wrong.
 async fn settle(
     endpoint: &Endpoint,
     repository: &RepoName,
@@ -119,8 +119,8 @@ fn request<'a>(method: Method, repository: &'a RepoName, reference: &Reference) 
     request
 }
 
-/// The `Accept` of every manifest request: all six types, since ECR converts a manifest whose type is
-/// not listed.
+/// The `Accept` of every manifest request: all six types, since ECR converts a manifest whose type
+/// is not listed.
 pub(crate) fn accept_all() -> HeaderMap {
     let types: Vec<_> = MediaType::MANIFESTS
         .iter()

@@ -1,5 +1,5 @@
-//! The counters of upstream answers and the gauges of endpoint states. The label is the upstream's key
-//! in the configuration, which bounds the number of its values.
+//! The counters of upstream answers and the gauges of endpoint states. The label is the upstream's
+//! key in the configuration, which bounds the number of its values.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -23,8 +23,8 @@ struct UpstreamLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AnswerLabels {
     upstream: String,
-    /// `ok`, `absent`, `refused`, `throttled`, `unreachable`, `broken`, or `resting` for a request not
-    /// sent because the circuit is open.
+    /// `ok`, `absent`, `refused`, `throttled`, `unreachable`, `broken`, or `resting` for a request
+    /// not sent because the circuit is open.
     answer: &'static str,
 }
 
@@ -49,7 +49,7 @@ impl UpstreamMetrics {
         registry.register("endpoints_held", held, self.held.clone());
         let waiting = "Calls that wait for their turn";
         registry.register("calls_waiting", waiting, self.waiting.clone());
-        let remaining = "Pulls left as the upstream last said (ratelimit-remaining)";
+        let remaining = "Pulls left, as last announced by the upstream (ratelimit-remaining)";
         registry.register("pulls_remaining", remaining, self.pulls_remaining.clone());
     }
 

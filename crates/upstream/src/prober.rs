@@ -83,8 +83,8 @@ impl Prober {
         })
     }
 
-    /// Asks for `/v2/` with our credentials, those for `repository` if there is one. Succeeds if the
-    /// registry accepts them.
+    /// Asks for `/v2/` with our credentials, those for `repository` if there is one. Succeeds if
+    /// the registry accepts them.
     pub async fn authenticate(&self, repository: Option<&RepoName>) -> Result<(), FetchError> {
         self.ask(Request::ping(repository)).await?;
         Ok(())

@@ -90,7 +90,8 @@ pub(crate) fn means(host: &RegistryHost, url: &Url) -> bool {
             || port.is_some_and(|port| host.as_str() == format!("{name}:{port}")))
 }
 
-/// Refuses addresses inside our own machine or network, unless the configured endpoint is there itself.
+/// Refuses addresses inside our own machine or network, unless the configured endpoint is there
+/// itself.
 ///
 /// Literal addresses and the names that always mean this machine are checked here; the addresses
 /// that other names resolve to are checked by the resolver.
@@ -146,7 +147,8 @@ pub(crate) fn is_local(address: IpAddr) -> bool {
     }
 }
 
-/// An IPv6 address that embeds an IPv4 one, mapped or behind NAT64 (RFC 6052), as that IPv4 address.
+/// An IPv6 address that embeds an IPv4 one, mapped or behind NAT64 (RFC 6052), as that IPv4
+/// address.
 fn embedded_ipv4(address: IpAddr) -> IpAddr {
     let IpAddr::V6(six) = address else {
         return address;
@@ -191,7 +193,8 @@ pub(crate) fn is_metadata_address(address: IpAddr) -> bool {
     }
 }
 
-/// Whether both URLs have one origin. Credentials are sent to the origin they are for, and no other.
+/// Whether both URLs have one origin. Credentials are sent to the origin they are for, and no
+/// other.
 pub(crate) fn same_origin(left: &Url, right: &Url) -> bool {
     left.scheme() == right.scheme()
         && left.host() == right.host()

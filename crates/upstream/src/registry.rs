@@ -12,7 +12,8 @@ use crate::{
     upstream::Upstream,
 };
 
-/// Upstreams kept at the same time. One pattern, such as that of ECR, can match any number of hosts.
+/// Upstreams kept at the same time. One pattern, such as that of ECR, can match any number of
+/// hosts.
 const MAX_UPSTREAMS: u64 = 1000;
 
 /// All configured upstreams, by name.

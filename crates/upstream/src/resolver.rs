@@ -1,10 +1,10 @@
 //! Resolves names, and drops the private addresses of names that a stranger chose.
 //!
 //! The operator has written an endpoint's own name, so it may resolve to anything; so may the names
-//! in `private_hosts` and those of the system's proxies. Any other name, such as a redirect's target
-//! or a token realm, keeps only its public addresses, unless the endpoint itself is in a private
-//! network (`PrivateLink`). Nothing is cached: each new connection resolves again, and so follows a
-//! change of DNS.
+//! in `private_hosts` and those of the system's proxies. Any other name, such as a redirect's
+//! target or a token realm, keeps only its public addresses, unless the endpoint itself is in a
+//! private network (`PrivateLink`). Nothing is cached: each new connection resolves again, and so
+//! follows a change of DNS.
 
 use std::{
     fmt, io,

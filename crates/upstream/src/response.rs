@@ -1,4 +1,5 @@
-//! Reading one HTTP response: its status, the headers that matter here, and its body if that is small.
+//! Reading one HTTP response: its status, the headers that matter here, and its body if that is
+//! small.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Bearer tokens (Docker's token protocol), by realm, service and scope. Each is fetched from its realm
-//! by one request at a time.
+//! Bearer tokens (Docker's token protocol), by realm, service and scope. Each is fetched from its
+//! realm by one request at a time.
 //!
 //! The tokens belong to one endpoint of one upstream, and so to one identity. No other endpoint can
 //! obtain them.
@@ -100,8 +100,8 @@ impl BearerTokens {
         self.requests.get(repository)
     }
 
-    /// A token other than `refused`; `None` if a new one would not help. Of several callers one asks the
-    /// realm.
+    /// A token other than `refused`; `None` if a new one would not help. Of several callers one
+    /// asks the realm.
     pub(super) async fn token(
         &self,
         repository: Option<&RepoName>,

@@ -26,8 +26,8 @@ use crate::error::{EcrError, TokenError};
 /// How long the API may take, including the credential chain behind it.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Identities kept at the same time: every AWS region, a few times over. Clients choose the regions, so
-/// there is a bound; above it, the identities in most use are kept.
+/// Identities kept at the same time: every AWS region, a few times over. Clients choose the
+/// regions, so there is a bound; above it, the identities in most use are kept.
 const MAX_IDENTITIES: u64 = 256;
 
 /// How long an unused identity is kept: its token has expired by then.
@@ -93,8 +93,8 @@ struct Identity {
 }
 
 impl EcrTokens {
-    /// The token to send. While renewal fails, that is the old one: it may be valid for hours yet, and
-    /// the registry refuses it when it is not.
+    /// The token to send. While renewal fails, that is the old one: it may be valid for hours yet,
+    /// and the registry refuses it when it is not.
     pub(super) async fn current(&self, key: &EcrKey) -> Result<HeaderValue, TokenError> {
         let identity = self.identity(key);
         match identity.slot.check() {
@@ -115,7 +115,8 @@ impl EcrTokens {
         }
     }
 
-    /// A token other than `refused`; `None` if a new one would not help, because the refused one is new.
+    /// A token other than `refused`; `None` if a new one would not help, because the refused one is
+    /// new.
     pub(super) async fn renew(
         &self,
         key: &EcrKey,

@@ -24,8 +24,8 @@ const RENEW_PAUSE: Duration = Duration::from_mins(1);
 /// once.
 const FAILURE_LIFETIME: Duration = Duration::from_secs(5);
 
-/// How far the time of renewal is from half of a token's life, as a part of the whole: replicas that
-/// started together then do not renew together.
+/// How far the time of renewal is from half of a token's life, as a part of the whole: replicas
+/// that started together then do not renew together.
 const JITTER: f64 = 0.05;
 
 /// A token as it is sent, with its times.
@@ -71,7 +71,7 @@ pub(super) type RenewalPermit = OwnedMutexGuard<()>;
 pub(super) enum TokenState {
     /// Send it.
     Good(HeaderValue),
-    /// Send it, and renew it behind the request.
+    /// Send it, and renew it in the background.
     Due(HeaderValue, RenewalPermit),
     /// Renew it before sending: there is none, or it has expired. If the renewal fails, the expired
     /// one is still the best guess.
@@ -105,8 +105,8 @@ impl TokenSlot {
         }
     }
 
-    /// A token other than `old`, by `fetch` unless another caller has brought one. Callers that wait
-    /// for a renewal share its error.
+    /// A token other than `old`, by `fetch` unless another caller has brought one. Callers that
+    /// wait for a renewal share its error.
     ///
     /// Dropping the future drops `fetch`; the next caller then starts its own.
     pub(super) async fn renew(
@@ -122,8 +122,9 @@ impl TokenSlot {
         }
     }
 
-    /// As [`Self::renew`] for a token that was `refused`; `None` if the refused one was forced itself a
-    /// moment ago, so that a new one would not help. A failure of a moment ago is repeated.
+    /// As [`Self::renew`] for a token that was `refused`; `None` if the refused one was forced
+    /// itself a moment ago, so that a new one would not help. A failure of a moment ago is
+    /// repeated.
     pub(super) async fn force(
         &self,
         refused: Option<&HeaderValue>,

@@ -24,8 +24,9 @@ impl Endpoint {
         if status.is_success() || status.is_redirection() {
             return Ok(response);
         }
-        // Manifests and lists are redirected to other registries, whose 404 counts; a store of blobs
-        // that lacks one is broken. That a range lies beyond the end, only the store can know.
+        // Manifests and lists are redirected to other registries, whose 404 counts; a store of
+        // blobs that lacks one is broken. That a range lies beyond the end, only the store can
+        // know.
         let is_believed = status == StatusCode::RANGE_NOT_SATISFIABLE
             || (status == StatusCode::NOT_FOUND && resource != Resource::Blob);
         if self.is_redirected(&response) && !is_believed {

@@ -1,7 +1,9 @@
-//! When a call to an upstream may go: within the configured rates, and after the pause it asked for.
+//! When a call to an upstream may go: within the configured rates, and after the pause it asked
+//! for.
 //!
-//! Calls wait in the order they came. Confirmations of tags let pulls go first, since a copy of what
-//! they confirm is cached. No call waits past its deadline; one that cannot go by then fails at once.
+//! Calls wait in the order they came. Confirmations of tags let pulls go first, since a copy of
+//! what they confirm is cached. No call waits past its deadline; one that cannot go by then fails
+//! at once.
 
 mod rate_limiter;
 mod throttle;
@@ -15,7 +17,7 @@ use self::rate_limiter::RateLimiter;
 pub(crate) use self::throttle::Throttle;
 use crate::error::Resource;
 
-/// Who waits for a call.
+/// How urgent a call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
     /// A client that has nothing.

@@ -1,8 +1,8 @@
 //! A circuit breaker: it opens on an outage and closes when a probe is answered.
 //!
-//! While it is open, no call waits for the endpoint's timeouts: a client with nothing cached gets an
-//! error at once and turns to its next host. After a pause, the next call starts one probe in the
-//! background and waits briefly for it. Without calls there are no probes.
+//! While it is open, no call waits for the endpoint's timeouts: a client with nothing cached gets
+//! an error at once and turns to its next host. After a pause, the next call starts one probe in
+//! the background and waits briefly for it. Without calls there are no probes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -122,8 +122,8 @@ impl Health {
         admission
     }
 
-    /// Returns at once while the circuit is closed; while it is open, within [`PROBE_WAIT`], by then
-    /// perhaps closed. `start` runs a probe that is due, without waiting for it.
+    /// Returns at once while the circuit is closed; while it is open, within [`PROBE_WAIT`], by
+    /// then perhaps closed. `start` runs a probe that is due, without waiting for it.
     pub(crate) async fn closed(
         self: &Arc<Self>,
         start: impl FnOnce(ProbeGuard),

@@ -15,7 +15,8 @@ pub(crate) async fn run(probe: ProbeGuard, client: Client, url: Url, timeout: Du
     probe.report(Instant::now(), outcome);
 }
 
-/// Succeeds with any answer but a server error: without credentials, a healthy registry answers 401.
+/// Succeeds with any answer but a server error: without credentials, a healthy registry answers
+/// 401.
 async fn ask(client: Client, url: Url, timeout: Duration) -> Result<(), Cause> {
     match tokio::time::timeout(timeout, client.get(url).send()).await {
         Ok(Ok(response)) if response.status().is_server_error() => {

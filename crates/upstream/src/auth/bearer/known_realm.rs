@@ -1,8 +1,8 @@
 //! The state of a realm across all its tokens: whether it answers, whether it is throttling us, and
 //! whether it accepts the login.
 //!
-//! Each scope has a token of its own, so without this state every repository would meet an outage for
-//! itself.
+//! Each scope has a token of its own, so without this state every repository would meet an outage
+//! for itself.
 
 use std::{sync::Arc, time::Duration};
 

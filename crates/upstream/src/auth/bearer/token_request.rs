@@ -1,4 +1,5 @@
-//! A request for one token: whether the realm may be asked, how it is asked, and how its answer reads.
+//! A request for one token: whether the realm may be asked, how it is asked, and how its answer
+//! reads.
 
 use std::time::Duration;
 
@@ -101,8 +102,8 @@ impl TokenRequest {
         &self.realm
     }
 
-    /// Asks the realm: with a password or without a login by GET, as registries have always done; with
-    /// an identity token by POST (OAuth 2's `refresh_token` grant), the only way for those.
+    /// Asks the realm: with a password or without a login by GET, as registries have always done;
+    /// with an identity token by POST (OAuth 2's `refresh_token` grant), the only way for those.
     pub(super) async fn send(
         &self,
         client: &Client,

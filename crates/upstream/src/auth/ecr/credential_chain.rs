@@ -1,4 +1,5 @@
-//! AWS credentials: environment, profile, web identity, container, instance, and a role assumed on top.
+//! AWS credentials: environment, profile, web identity, container, instance, and a role assumed on
+//! top.
 //!
 //! The order and the providers are the SDK's own. The chain around them is ours, because the SDK's
 //! does not report which providers it tried and why each of them failed.
@@ -50,8 +51,8 @@ const HOP_LIMIT_ADVICE: &str = "in a container the instance's metadata hop limit
 /// The name of the role's sessions in `CloudTrail`.
 const ROLE_SESSION_NAME: &str = "archway";
 
-/// Settings for calls in `region` with the credentials that the chain finds, or with `role`, assumed
-/// with these.
+/// Settings for calls in `region` with the credentials that the chain finds, or with `role`,
+/// assumed with these.
 pub(super) async fn config(region: &str, role: Option<&Role>) -> SdkConfig {
     let region = Region::new(region.to_owned());
     let ours = EnvironmentVariableRegionProvider::new().region().await;
@@ -83,15 +84,15 @@ pub(super) async fn config(region: &str, role: Option<&Role>) -> SdkConfig {
         .build()
 }
 
-/// The region whose STS is asked: `ours` from `AWS_REGION`, since clients choose the registry's. STS
-/// knows only its own partition, so for a registry in another one it is the registry's.
+/// The region whose STS is asked: `ours` from `AWS_REGION`, since clients choose the registry's.
+/// STS knows only its own partition, so for a registry in another one it is the registry's.
 fn home(ours: Option<Region>, registrys: &Region) -> Region {
     ours.filter(|ours| partition(ours) == partition(registrys))
         .unwrap_or_else(|| registrys.clone())
 }
 
-/// Settings for the providers that ask STS in `region`, at the kind of endpoint that the environment or
-/// the profile names.
+/// Settings for the providers that ask STS in `region`, at the kind of endpoint that the
+/// environment or the profile names.
 async fn provider_config(region: &Region) -> ProviderConfig {
     let config = ProviderConfig::without_region();
     let fips = use_fips_provider(&config).await;
@@ -197,7 +198,8 @@ impl NamedProvider {
     }
 
     fn describe(&self, reason: &str) -> String {
-        // The hop limit is not at fault if the service is disabled or answers that there is no role.
+        // The hop limit is not at fault if the service is disabled or answers that there is no
+        // role.
         let reached = reason.contains("disabled") || reason.contains("404");
         if self.name == INSTANCE_PROVIDER && !reached {
             format!("{}: {reason} ({HOP_LIMIT_ADVICE})", self.name)

@@ -1,8 +1,8 @@
-//! `DescribeImages`: when an image was pushed to ECR. Only listings ask, with the identity and at the
-//! endpoint of the tokens.
+//! `DescribeImages`: when an image was pushed to ECR. Only listings ask, with the identity and at
+//! the endpoint of the tokens.
 //!
-//! ECR refuses a whole call for one image it does not have, so a refused batch is asked for again in
-//! halves. The number of calls is bounded; the rest stays unknown until the next listing.
+//! ECR refuses a whole call for one image it does not have, so a refused batch is asked for again
+//! in halves. The number of calls is bounded; the rest stays unknown until the next listing.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,5 @@
-//! Logins from docker's `config.json`: from a credential helper, the common store, or the file itself.
+//! Logins from docker's `config.json`: from a credential helper, the common store, or the file
+//! itself.
 //!
 //! The order is docker's: `credHelpers` for the host, else `credsStore`, else `auths`. The file is
 //! read each time.
