@@ -175,7 +175,7 @@ async fn feed(
         held: Arc::default(),
     };
     // What a rate counts is better spent on another blob than on this one in pieces.
-    let in_parts = first.ranges && !line.source.is_rationed();
+    let in_parts = first.ranges && !line.source.is_rate_limited();
     let most = if in_parts {
         most_connections(repository)
     } else {

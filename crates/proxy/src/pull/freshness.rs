@@ -6,7 +6,7 @@ use cache::{RepoKey, TagEntry};
 use config::UpstreamConfig;
 use manifest_model::{Reference, Tag};
 use moka::sync::Cache;
-use upstream::Absent;
+use upstream::Resource;
 
 /// Names remembered as absent at the same time.
 const MAX_ABSENT: u64 = 100_000;
@@ -72,7 +72,7 @@ fn tag_ttl(tag: &Tag, config: &UpstreamConfig) -> Duration {
 /// What was learned lately and is gone after a restart.
 #[derive(Debug)]
 pub(super) struct Freshness {
-    absent: Cache<(RepoKey, Reference), (Absent, Instant)>,
+    absent: Cache<(RepoKey, Reference), (Resource, Instant)>,
 }
 
 impl Freshness {
@@ -86,12 +86,12 @@ impl Freshness {
     }
 
     /// What the upstream said it lacks, while that may be repeated without asking.
-    pub(super) fn absent(&self, key: &(RepoKey, Reference)) -> Option<Absent> {
+    pub(super) fn absent(&self, key: &(RepoKey, Reference)) -> Option<Resource> {
         let (what, until) = self.absent.get(key)?;
         (Instant::now() < until).then_some(what)
     }
 
-    pub(super) fn note_absent(&self, key: (RepoKey, Reference), what: Absent, ttl: Duration) {
+    pub(super) fn note_absent(&self, key: (RepoKey, Reference), what: Resource, ttl: Duration) {
         if !ttl.is_zero() {
             self.absent
                 .insert(key, (what, Instant::now() + ttl.min(LONGEST_ABSENCE)));

@@ -7,7 +7,7 @@ use config::UpstreamConfig;
 use manifest_model::{Digest, Manifest, Reference, Tag};
 use protocol::error_chain::ErrorChain;
 use tracing::{error, info, warn};
-use upstream::{FetchError, Trouble, Urgency};
+use upstream::{Cause, FetchError, Urgency};
 
 use super::{
     Outcome, Pull, PullError, Repository,
@@ -203,7 +203,7 @@ impl Pull {
             Err(
                 FetchError::Refused { .. }
                 | FetchError::Broken {
-                    source: Trouble::Status(404),
+                    source: Cause::Status(404),
                     ..
                 },
             ) => None,
@@ -279,9 +279,9 @@ impl Pull {
         reference: &Reference,
         problem: FetchError,
     ) -> PullError {
-        if let FetchError::Absent {
+        if let FetchError::NotFound {
             what,
-            by_stand_in: false,
+            from_fallback: false,
             ..
         } = &problem
         {
@@ -339,10 +339,10 @@ impl Pull {
     {
         let key = (repository.key.clone(), reference);
         if let Some(what) = self.inner.freshness.absent(&key) {
-            return Err(FetchError::Absent {
+            return Err(FetchError::NotFound {
                 upstream: repository.upstream.host().clone(),
                 what,
-                by_stand_in: false,
+                from_fallback: false,
             }
             .into());
         }

@@ -12,11 +12,11 @@ use std::{
 use cache::RepoKey;
 use manifest_model::{Digest, RepoName};
 use moka::sync::Cache;
-use protocol::host::Host;
+use protocol::{error_chain::ErrorChain, host::Host};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
-use upstream::{Pushed, Unsaid, Upstream};
+use upstream::{ImagePushTimes, PushTimesError, Upstream};
 
 use super::{Pull, repository_key};
 use crate::inventory::{Image, Listing, seconds};
@@ -105,7 +105,7 @@ impl Pull {
                 continue;
             }
             let upstream = match self.inner.upstreams.find(&host) {
-                Ok(Some(upstream)) if upstream.tells_pushed() => upstream,
+                Ok(Some(upstream)) if upstream.reports_push_times() => upstream,
                 _ => continue,
             };
             let (repository, digest) = key;
@@ -134,14 +134,14 @@ impl Pull {
             for question in questions {
                 let host = question.upstream.host().clone();
                 let pushed = if down.contains(&host) {
-                    Pushed::default()
+                    ImagePushTimes::default()
                 } else {
                     question
                         .upstream
-                        .pushed(&question.name, &question.digests)
+                        .push_times(&question.name, &question.digests)
                         .await
                 };
-                if matches!(pushed.trouble, Some(Unsaid::Failed(_))) {
+                if matches!(pushed.error, Some(PushTimesError::Failed(_))) {
                     down.insert(host);
                 }
                 pull.note_pushed(question, pushed);
@@ -156,13 +156,14 @@ impl Pull {
         let _ = task.await;
     }
 
-    fn note_pushed(&self, question: Question, pushed: Pushed) {
+    fn note_pushed(&self, question: Question, pushed: ImagePushTimes) {
         let Question { key, digests, .. } = question;
-        if let Some(reason) = pushed.trouble {
+        if let Some(error) = pushed.error {
+            let reason = ErrorChain(&error);
             debug!(repository = %key, %reason, "when its images were pushed is unknown");
         }
         let times = &self.inner.pushed;
-        let lacking = pushed.lacking.into_iter().map(|digest| (digest, None));
+        let lacking = pushed.missing.into_iter().map(|digest| (digest, None));
         let had = pushed.times.into_iter();
         let found: HashMap<_, _> = had
             .map(|(digest, time)| (digest, Some(time)))

@@ -230,5 +230,5 @@ fn is_verdict(problem: &PullError) -> bool {
 
 /// Whether the upstream said that there is no such thing.
 pub(super) fn is_absent(problem: &PullError) -> bool {
-    matches!(problem.fetch_error(), Some(FetchError::Absent { .. }))
+    matches!(problem.fetch_error(), Some(FetchError::NotFound { .. }))
 }

@@ -11,7 +11,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
-use upstream::{BlobBody, BlobSource, FetchError, Part, Trouble};
+use upstream::{BlobBody, BlobSource, Cause, FetchError, Part};
 
 use super::{Repository, fill::PERMIT_TIMEOUT};
 
@@ -68,8 +68,8 @@ impl Through {
         if self.slot.is_none() {
             let slot = Arc::clone(&self.slots).acquire_owned();
             let slot = timeout(PERMIT_TIMEOUT, slot).await.map_err(|_| {
-                let reason = "too many downloads pass the cache by; make room for it, or raise cache.max_fills";
-                self.source.broken(Trouble::Local(reason.to_owned()))
+                let advice = "free disk space for the cache, or raise cache.max_fills";
+                self.source.broken(Cause::AtCapacity { advice })
             })?;
             self.slot = slot.ok();
         }
@@ -128,7 +128,7 @@ impl Through {
                 };
                 let body = self.source.get(part).await?;
                 if body.start != self.received {
-                    return Err(self.source.broken(Trouble::Range));
+                    return Err(self.source.broken(Cause::WrongRange));
                 }
                 self.body = Some(body);
             }
@@ -151,12 +151,10 @@ impl Through {
     fn verify(&mut self) -> Result<(), FetchError> {
         let actual = self.hasher.take().map(Hasher::finish);
         match actual {
-            Some(actual) if actual != self.digest => {
-                Err(self.source.broken(Trouble::WrongDigest {
-                    expected: self.digest,
-                    actual,
-                }))
-            }
+            Some(actual) if actual != self.digest => Err(self.source.broken(Cause::WrongDigest {
+                expected: self.digest,
+                actual,
+            })),
             _ => Ok(()),
         }
     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use cache::{Closed, FillWriter};
 use futures_util::StreamExt;
 use tracing::debug;
-use upstream::{BlobBody, BlobSource, FetchError, Part, Trouble};
+use upstream::{Backoff, BlobBody, BlobSource, Cause, FetchError, Part};
 
 use super::plan::Segment;
 
@@ -22,8 +22,9 @@ const MAX_RESUMES: u32 = 4;
 /// How many stalls in a row, without a byte gained in between, are enough. Each costs the clients a whole idle timeout.
 const MAX_STALLS: u32 = 2;
 
-/// The pause before the first of them; it doubles each time.
+/// The pause before the first of them; it doubles each time, up to that before the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 
 /// What all connections of a download share.
 #[derive(Clone)]
@@ -59,6 +60,7 @@ pub(super) async fn fetch(
     mut body: Option<BlobBody>,
 ) -> Result<(), Broken> {
     let (mut resumes, mut stalls) = (0, 0);
+    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
         let before = segment.reached();
         let broken = match body.take() {
@@ -74,16 +76,18 @@ pub(super) async fn fetch(
         }
         if segment.reached() > before {
             (resumes, stalls) = (0, 0);
+            backoff.reset();
         }
         resumes += 1;
         stalls += u32::from(broken.as_ref().is_some_and(FetchError::is_stall));
         if resumes > MAX_RESUMES || stalls >= MAX_STALLS {
             // Ended early without an error: a cut that looks like an end. Taken for one, the rest would be assigned for ever.
-            let error = broken.unwrap_or_else(|| line.source.broken(Trouble::Short));
+            let error = broken.unwrap_or_else(|| line.source.broken(Cause::Truncated));
             return Err(Broken::Source(error));
         }
         debug!(reached = segment.reached(), resumes, "asking for the rest");
-        tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(resumes - 1)).await;
+        tokio::time::sleep(backoff.pause()).await;
+        backoff.lengthen();
     }
 }
 
@@ -91,7 +95,7 @@ async fn ask(line: &Line, segment: &Segment) -> Result<BlobBody, FetchError> {
     let end = Some(segment.end()).filter(|end| *end < line.size);
     let body = line.source.get(Part::Bytes(segment.reached(), end)).await?;
     match body.size {
-        Some(size) if size != line.size => Err(line.source.broken(Trouble::Resized {
+        Some(size) if size != line.size => Err(line.source.broken(Cause::Resized {
             before: line.size,
             now: size,
         })),
