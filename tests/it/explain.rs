@@ -126,7 +126,7 @@ async fn the_command_explains_for_any_client() {
     assert_eq!(old["explanation"]["followed"]["source"], "user-agent");
     let (code, out, _) = command(&archway, &["explain", NAME]).await;
     assert_eq!(code, 0);
-    assert!(out.contains("index, since no source spoke"), "{out}");
+    assert!(out.contains("index, because no source spoke"), "{out}");
     let bad = ["explain", "--as", "Archway-Platform: linux/s390x", NAME];
     let (code, out, _) = command(&archway, &bad).await;
     assert_eq!(code, 1);

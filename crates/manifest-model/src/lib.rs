@@ -26,6 +26,7 @@
 mod descriptor;
 mod digest;
 mod error;
+mod image_config;
 mod json;
 mod manifest;
 mod media_type;
@@ -41,6 +42,7 @@ pub use descriptor::Descriptor;
 pub use digest::hasher::Hasher;
 pub use digest::{Algorithm, Digest};
 pub use error::{DescriptorError, ManifestError, ParseError, Word};
+pub use image_config::ImageConfig;
 pub use manifest::Manifest;
 pub use manifest::limits::{MAX_INDEX_DEPTH, MAX_MANIFEST_BYTES};
 pub use media_type::MediaType;

@@ -77,7 +77,7 @@ impl Platform {
     }
 
     /// The platform an image's configuration is for, normalised.
-    pub fn of_config(config_json: &[u8]) -> Result<Self, ManifestError> {
+    pub(crate) fn of_config(config_json: &[u8]) -> Result<Self, ManifestError> {
         let text = std::str::from_utf8(config_json).map_err(|_| ManifestError::NotJson)?;
         let platform: Self = json::object(text).map_err(|()| ManifestError::NotObject)?;
         Ok(platform.normalized())

@@ -17,7 +17,7 @@ use config::PlatformConfig;
 use http::HeaderMap;
 use manifest_model::ParseError;
 use protocol::host::Host;
-pub use protocol::wish::Wish;
+pub use protocol::platform_request::PlatformRequest;
 
 /// Who said it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub struct Hint {
     /// Who said so.
     pub source: Source,
     /// What was said.
-    pub wish: Wish,
+    pub wish: PlatformRequest,
 }
 
 /// Why a request's hints cannot be followed: a 400.
@@ -110,7 +110,7 @@ pub struct Clues<'a> {
     /// The platform in the path, in its path form.
     pub path: Option<&'a str>,
     /// The listener's wish.
-    pub listener: Option<&'a Wish>,
+    pub listener: Option<&'a PlatformRequest>,
     /// The name under which the client knows us.
     pub host: Option<&'a Host>,
     /// The client's address: the connection's, or the one a trusted proxy has named.
@@ -122,13 +122,13 @@ pub struct Clues<'a> {
 /// What a source module offers.
 enum Ask {
     /// What the client wrote: any number of wishes, or nonsense.
-    Written(fn(&Clues<'_>) -> Result<Vec<Wish>, ParseError>),
+    Written(fn(&Clues<'_>) -> Result<Vec<PlatformRequest>, ParseError>),
     /// What the configuration or the connection says: one wish or none.
-    Known(fn(&Clues<'_>) -> Option<Wish>),
+    Known(fn(&Clues<'_>) -> Option<PlatformRequest>),
 }
 
 impl Ask {
-    fn wishes(&self, clues: &Clues<'_>) -> Result<Vec<Wish>, ParseError> {
+    fn wishes(&self, clues: &Clues<'_>) -> Result<Vec<PlatformRequest>, ParseError> {
         match self {
             Self::Written(ask) => ask(clues),
             Self::Known(ask) => Ok(ask(clues).into_iter().collect()),

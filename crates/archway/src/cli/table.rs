@@ -1,5 +1,5 @@
-//! Tables for people: columns two spaces apart, no lines, so that `grep`, `sort` and `awk` take them, too. And what stands in
-//! their cells.
+//! Tables for people: columns two spaces apart, no lines, so that `grep`, `sort` and `awk` take
+//! them, too. And what stands in their cells.
 
 use std::{
     fmt::{self, Write as _},
@@ -41,7 +41,8 @@ impl<const N: usize> Table<N> {
         self.rows.is_empty()
     }
 
-    /// The same as a table of Markdown. There, sides do not matter, and a `|` in a cell is no end of it.
+    /// The same as a table of Markdown. There, sides do not matter, and a `|` in a cell is no end
+    /// of it.
     pub(super) fn markdown(&self) -> String {
         let line = |cells: &[String; N]| {
             let cells = cells.each_ref().map(|cell| cell.replace('|', "\\|"));

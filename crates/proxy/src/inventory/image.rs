@@ -3,15 +3,12 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cache::{Cache, CacheError, RepoKey};
-use manifest_model::{Descriptor, Digest, Manifest, Matcher, Platform};
+use manifest_model::{Descriptor, Digest, ImageConfig, Manifest, Matcher, Platform};
 use protocol::error_chain::ErrorChain;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::{Attached, descent::parts_of_index};
-
-/// The largest image config read to learn its platform.
-const LARGEST_CONFIG: u64 = 8 * 1024 * 1024;
 
 /// A tag or a digest of a repository and what is stored of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,11 +225,11 @@ fn platform_of_config(cache: &Cache, manifest: &Manifest) -> Result<Option<Strin
     let Some(config) = manifest.config() else {
         return Ok(None);
     };
-    let bytes = unless_unreadable(cache.peek_bytes(&config.digest, LARGEST_CONFIG))?;
-    let platform = bytes.and_then(|bytes| Platform::of_config(&bytes).ok());
-    // Not every config is an image's: an artifact's names no processor.
-    let named = platform.filter(|platform| !platform.architecture.is_empty());
-    Ok(named.map(|platform| platform.to_string()))
+    let limit = ImageConfig::MAX_BYTES as u64;
+    let bytes = unless_unreadable(cache.peek_bytes(&config.digest, limit))?;
+    let config = bytes.and_then(|bytes| ImageConfig::parse(&bytes).ok());
+    let platform = config.as_ref().and_then(ImageConfig::platform);
+    Ok(platform.map(ToString::to_string))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use protocol::{
 
 use super::context::Context;
 use crate::{
-    hints::{Hint, Wish},
+    hints::{Hint, PlatformRequest},
     pull::{Repository, Substitution},
 };
 
@@ -108,7 +108,8 @@ impl Case<'_> {
             (true, None) => match self.context.hint() {
                 None => ("index", "no source spoke and the client takes the index"),
                 Some(Hint {
-                    wish: Wish::All, ..
+                    wish: PlatformRequest::All,
+                    ..
                 }) => ("index", "the index itself was asked for"),
                 Some(_) => ("index", "the mode does not let this source decide"),
             },
