@@ -39,8 +39,12 @@ Exit codes: 0 done; 1 a blob is damaged or a name is not in the cache; 2 the com
 struct DirectoryArgs {
     #[command(flatten)]
     config: ConfigFile,
-    /// Cache directory [default: `cache.path` of the configuration]
-    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    #[arg(
+        help = "Cache directory [default: `cache.path` of the configuration]",
+        long,
+        value_name = "DIR",
+        conflicts_with = "config"
+    )]
     path: Option<PathBuf>,
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]

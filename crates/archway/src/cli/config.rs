@@ -14,8 +14,8 @@ use super::{
 commands! {
     /// Check or print a configuration without running anything
     pub(crate) enum ConfigCommand {
-        Check(Check),
-        Print(Print),
+        Check(CheckConfig),
+        Print(PrintConfig),
     }
 }
 
@@ -26,7 +26,7 @@ Exit codes: 0 the file is valid; 2 it is not, or cannot be read.
 
 Example:
   archway config check /etc/archway.toml")]
-pub(crate) struct Check {
+pub(crate) struct CheckConfig {
     /// TOML configuration to check
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -37,19 +37,19 @@ pub(crate) struct Check {
 #[command(after_help = "\
 Example:
   archway config print --config /etc/archway.toml")]
-pub(crate) struct Print {
+pub(crate) struct PrintConfig {
     #[command(flatten)]
     file: ConfigFile,
 }
 
-impl Check {
+impl CheckConfig {
     fn run(&self) -> Result<CommandOutput, Failure> {
         let config = Config::load(&self.file)?;
         Ok(CommandOutput::success(summary(&self.file, &config)))
     }
 }
 
-impl Print {
+impl PrintConfig {
     fn run(&self) -> Result<CommandOutput, Failure> {
         Ok(CommandOutput::success(self.file.load()?.to_toml()))
     }

@@ -11,8 +11,11 @@ const CONFIG_VARIABLE: &str = "ARCHWAY_CONFIG";
 /// The configuration of a command.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigFile {
-    /// TOML configuration [default: the file named by $ARCHWAY_CONFIG, else built-in defaults]
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        help = "TOML configuration [default: the file named by $ARCHWAY_CONFIG, else built-in defaults]",
+        long,
+        value_name = "FILE"
+    )]
     config: Option<PathBuf>,
 }
 

@@ -9,9 +9,9 @@ use server::crypto;
 use super::{
     commands::commands,
     config_file::ConfigFile,
-    output::{CommandOutput, Exit, Failure, json},
+    output::{CommandOutput, Exit, Failure, RuntimeError, json},
 };
-use crate::doctor::{self, ImageTag, TargetError};
+use crate::doctor::{self, ImageTag};
 
 commands! {
     /// Check the upstreams and report what is wrong with them
@@ -32,8 +32,10 @@ pub(crate) struct Upstreams {
     /// Tag to ask for, repeatable; with a host it is for that upstream only, else for all of them
     #[arg(long = "image", value_name = "[HOST/]REPO:TAG")]
     images: Vec<ImageTag>,
-    /// Hosts of the upstreams to check [default: every upstream that is a single host]
-    #[arg(value_name = "NAME")]
+    #[arg(
+        help = "Hosts of the upstreams to check [default: every upstream that is a single host]",
+        value_name = "NAME"
+    )]
     names: Vec<Host>,
 }
 
@@ -58,17 +60,14 @@ enum DoctorFormat {
     Json,
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("cannot start the runtime")]
-struct RuntimeError(#[source] io::Error);
-
 impl Upstreams {
     fn run(&self) -> Result<CommandOutput, Failure> {
         let config = self.file.load()?;
         crypto::install();
         let runtime = tokio::runtime::Runtime::new()
             .map_err(|error| Failure::negative(&RuntimeError(error)))?;
-        let targets = doctor::targets(&config, &self.names, &self.images)?;
+        let targets = doctor::targets(&config, &self.names, &self.images)
+            .map_err(|error| Failure::unusable(&error))?;
         let report = runtime.block_on(doctor::examine(&targets, progress));
         let out = match self.output {
             DoctorFormat::Human => report.to_string(),
@@ -80,12 +79,6 @@ impl Upstreams {
             Exit::Negative
         };
         Ok(CommandOutput::new(out, exit))
-    }
-}
-
-impl From<TargetError> for Failure {
-    fn from(error: TargetError) -> Self {
-        Self::unusable(&error)
     }
 }
 

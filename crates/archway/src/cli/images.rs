@@ -9,8 +9,6 @@ pub(super) mod report;
 pub(super) mod resolve;
 pub(super) mod warm;
 
-use std::io;
-
 use clap::{Args, ValueEnum};
 use config::Config;
 use server::crypto;
@@ -19,18 +17,24 @@ use url::Url;
 
 use super::{
     config_file::ConfigFile,
-    output::{CommandOutput, Failure},
+    output::{CommandOutput, Failure, RuntimeError},
 };
 use crate::client::Server;
 
 /// The running Archway that a command asks.
 #[derive(Debug, Args)]
 struct ServerArgs {
-    /// Registry listener to ask, for example http://127.0.0.1:5000 [default: from the configuration]
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        help = "Registry listener to ask, for example http://127.0.0.1:5000 [default: from the configuration]",
+        long,
+        value_name = "URL"
+    )]
     server: Option<Url>,
-    /// Admin listener to ask, for example http://127.0.0.1:9464 [default: from the configuration]
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        help = "Admin listener to ask, for example http://127.0.0.1:9464 [default: from the configuration]",
+        long,
+        value_name = "URL"
+    )]
     admin: Option<Url>,
     #[command(flatten)]
     config: ConfigFile,
@@ -45,10 +49,6 @@ enum Format {
     /// JSON for programs
     Json,
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("cannot start the runtime")]
-struct RuntimeError(#[source] io::Error);
 
 impl ServerArgs {
     /// Loads the configuration and runs one question to its Archway, on this thread.

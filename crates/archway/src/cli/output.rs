@@ -25,6 +25,11 @@ pub(crate) enum Exit {
     Unusable = 2,
 }
 
+/// The async runtime of a command did not start, for want of threads or file descriptors.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start the runtime")]
+pub(super) struct RuntimeError(#[source] pub(super) io::Error);
+
 /// The texts of a command and its exit code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CommandOutput {
@@ -38,7 +43,7 @@ pub(crate) struct CommandOutput {
 
 /// Why a command could not do its work: the text for standard error and the exit code.
 ///
-/// An error type becomes one by `From`, beside the error, so that commands can use `?`.
+/// The errors that many commands meet become one by `From`, so that commands can use `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     text: String,

@@ -31,7 +31,7 @@ pub(crate) struct Server {
     http: Client,
     registry: Result<String, UrlOption>,
     admin: Result<String, UrlOption>,
-    /// The upstream of a name without a host, where the configuration tells it.
+    /// The upstream of a name without a host, if known from the configuration.
     default_upstream: Option<Host>,
 }
 

@@ -40,8 +40,11 @@ pub(crate) struct Verify {
     /// Remove damaged blobs
     #[arg(long)]
     repair: bool,
-    /// Number of files to read at the same time [default: the number of cores]
-    #[arg(long, value_name = "N")]
+    #[arg(
+        help = "Number of files to read at the same time [default: the number of cores]",
+        long,
+        value_name = "N"
+    )]
     jobs: Option<NonZeroUsize>,
 }
 

@@ -29,8 +29,10 @@ Examples:
   archway explain --as 'Archway-Platform: linux/arm64' docker.io/library/busybox
   archway explain --as 'User-Agent: cri-o/1.33.2 go/go1.24.4 os/linux arch/arm64' team/app:v1")]
 pub(crate) struct Explain {
-    /// Image to ask for: [HOST/]REPOSITORY[:TAG|@DIGEST] [default tag: latest]
-    #[arg(value_name = "REF")]
+    #[arg(
+        help = "Image to ask for: [HOST/]REPOSITORY[:TAG|@DIGEST] [default tag: latest]",
+        value_name = "REF"
+    )]
     image: ImageName,
     /// Header of the client in question, repeatable; Accept defaults to that of current clients
     #[arg(long = "as", value_name = "NAME: VALUE", value_parser = header)]

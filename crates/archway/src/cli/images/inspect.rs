@@ -28,10 +28,12 @@ Examples:
   archway inspect docker.io/library/busybox
   archway inspect --direct -o json docker.io/library/busybox")]
 pub(crate) struct Inspect {
-    /// Image to ask for: [HOST/]REPOSITORY[:TAG|@DIGEST] [default tag: latest]
-    #[arg(value_name = "REF")]
+    #[arg(
+        help = "Image to ask for: [HOST/]REPOSITORY[:TAG|@DIGEST] [default tag: latest]",
+        value_name = "REF"
+    )]
     image: ImageName,
-    /// Ask the upstream itself instead of a running Archway, and leave out what is cached
+    /// Ask the upstream itself instead of a running Archway, without the cached part
     #[arg(long)]
     direct: bool,
     /// Output format

@@ -23,8 +23,10 @@ pub(crate) struct Images {
     /// List only images whose HOST/REPOSITORY:TAG matches; `*` matches any characters
     #[arg(value_name = "FILTER")]
     filter: Option<String>,
-    /// List only this platform, os/arch[/variant], for example linux/arm64
-    #[arg(long)]
+    #[arg(
+        help = "List only this platform, os/arch[/variant], for example linux/arm64",
+        long
+    )]
     platform: Option<Platform>,
     /// List only images that are not completely cached for that platform
     #[arg(long, requires = "platform")]

@@ -22,11 +22,15 @@ Exit codes: 0 it is; 1 it is not, or no answer came; 2 the configuration is not 
 Example:
   archway ready team/app:v2 --platform linux/arm64 && kubectl rollout restart deployment/app")]
 pub(crate) struct Ready {
-    /// Image to ask for: [HOST/]REPOSITORY[:TAG|@DIGEST] [default tag: latest]
-    #[arg(value_name = "REF")]
+    #[arg(
+        help = "Image to ask for: [HOST/]REPOSITORY[:TAG|@DIGEST] [default tag: latest]",
+        value_name = "REF"
+    )]
     image: ImageName,
-    /// Platform, os/arch[/variant], for example linux/arm64; a compatible one does not count
-    #[arg(long)]
+    #[arg(
+        help = "Platform, os/arch[/variant], for example linux/arm64; a compatible one does not count",
+        long
+    )]
     platform: Platform,
     #[command(flatten)]
     server: ServerArgs,

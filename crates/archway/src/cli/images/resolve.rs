@@ -20,11 +20,12 @@ Exit codes: 0 there is an image; 1 there is none, or no answer came; 2 the confi
 Example:
   archway resolve public.ecr.aws/docker/library/busybox --platform linux/arm64")]
 pub(crate) struct Resolve {
-    /// Image to ask for: [HOST/]REPOSITORY[:TAG|@DIGEST] [default tag: latest]
-    #[arg(value_name = "REF")]
+    #[arg(
+        help = "Image to ask for: [HOST/]REPOSITORY[:TAG|@DIGEST] [default tag: latest]",
+        value_name = "REF"
+    )]
     image: ImageName,
-    /// Platform, os/arch[/variant], for example linux/arm64
-    #[arg(long)]
+    #[arg(help = "Platform, os/arch[/variant], for example linux/arm64", long)]
     platform: Platform,
     /// Ask the upstream itself instead of a running Archway
     #[arg(long)]

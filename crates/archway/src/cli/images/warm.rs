@@ -36,14 +36,22 @@ Examples:
   archway warm team/app:v2 --platform linux/amd64,linux/arm64
   archway warm --from-file images.txt --platform linux/arm64")]
 pub(crate) struct Warm {
-    /// Images to pull: [HOST/]REPOSITORY[:TAG|@DIGEST] [default tag: latest]
-    #[arg(value_name = "REF", required_unless_present = "from_file")]
+    #[arg(
+        help = "Images to pull: [HOST/]REPOSITORY[:TAG|@DIGEST] [default tag: latest]",
+        value_name = "REF",
+        required_unless_present = "from_file"
+    )]
     images: Vec<ImageName>,
     /// File with more images, one a line; `#` starts a comment
     #[arg(long, value_name = "FILE")]
     from_file: Option<PathBuf>,
-    /// Platforms, comma-separated os/arch[/variant], for example linux/amd64,linux/arm64
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',', required = true)]
+    #[arg(
+        help = "Platforms, comma-separated os/arch[/variant], for example linux/amd64,linux/arm64",
+        long,
+        value_name = "PLATFORM",
+        value_delimiter = ',',
+        required = true
+    )]
     platform: Vec<Platform>,
     /// Output format
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
@@ -68,7 +76,7 @@ impl Warm {
     }
 
     async fn warm(&self, server: &Server) -> Result<CommandOutput, Failure> {
-        let images = self.all()?;
+        let images = self.all().map_err(|error| Failure::negative(&error))?;
         let pairs = images
             .iter()
             .flat_map(|image| self.platform.iter().map(move |platform| (image, platform)));
@@ -127,12 +135,6 @@ enum ImageListError {
         line: usize,
         source: NameError,
     },
-}
-
-impl From<ImageListError> for Failure {
-    fn from(error: ImageListError) -> Self {
-        Self::negative(&error)
-    }
 }
 
 async fn warm(
