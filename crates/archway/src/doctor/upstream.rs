@@ -166,7 +166,7 @@ async fn auth(
     let identity = identity(auth);
     match inspector.sign_in(repository).await {
         Ok(()) if greeting.lets_everybody_in() && !is_anonymous => Finding::ok(format!(
-            "the registry asks for no credentials, so those of {identity} are not tested"
+            "the registry asked for no credentials, so those of {identity} are not tested"
         )),
         Ok(()) => Finding::ok(format!("signed in as {identity}")),
         // Some registries give every client a token for public images, but not for `/v2/` itself.
