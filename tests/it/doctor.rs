@@ -99,9 +99,9 @@ async fn the_table_and_the_progress_are_for_eyes() {
     assert_eq!(output.status.code(), Some(1), "{out}{err}");
     for line in [
         &format!("registry.test at {}", good.url()),
-        "  ok       range   a broken download goes on where it broke",
+        "  ok       range   an interrupted download resumes where it stopped",
         "  FAILED   tls     gone.test could not be reached",
-        "1 of 2 upstreams are fine",
+        "1 of 2 upstreams passed",
     ] {
         assert!(out.contains(line), "{line} in {out}");
     }
@@ -130,7 +130,7 @@ async fn a_login_that_is_refused_fails() {
     let (code, good) = checks(setup.clone().env("PASSWORD", "right"), &[]).await;
     assert_eq!(
         (code, found(&good, "auth")),
-        (Some(0), ("ok", "let in as me"))
+        (Some(0), ("ok", "signed in as me"))
     );
     let (code, bad) = checks(setup.env("PASSWORD", "wrong-canary"), &[]).await;
     let (status, detail) = found(&bad, "auth");
@@ -281,7 +281,7 @@ async fn every_image_is_asked_for_at_the_host_it_names_though_that_host_is_one_o
         "some.pattern.test at ",
         "team/app:v1 is sha256:",
         "there is no team/app:v2",
-        "1 of 2 upstreams are fine",
+        "1 of 2 upstreams passed",
     ] {
         assert!(out.contains(line), "{line} in {out}");
     }

@@ -127,7 +127,7 @@ async fn the_command_explains_for_any_client() {
     let (code, out, _) = command(&archway, &["explain", NAME]).await;
     assert_eq!(code, 0);
     assert!(
-        out.contains("index, since no source names a platform"),
+        out.contains("index, because no source names a platform"),
         "{out}"
     );
     let bad = ["explain", "--as", "Archway-Platform: linux/s390x", NAME];

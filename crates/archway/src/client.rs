@@ -1,11 +1,18 @@
-//! The binary as a client: of a running Archway, or straight of an upstream. What the commands that look at images ask with.
+//! The binary as a client: of a running Archway, or of an upstream itself.
+//!
+//! It owns the requests of the commands about images and the choice of an image for a platform. It
+//! knows nothing of flags and output; `cli` does.
 
+mod address;
+mod answer;
 mod choice;
-mod direct;
 mod error;
 mod pinned;
-mod place;
 mod server;
+mod upstream;
 
-pub(crate) use self::server::accepting;
-pub(crate) use self::{direct::Direct, error::ClientError, server::Server};
+pub(crate) use self::{
+    error::{ClientError, InvalidAnswer},
+    server::{Server, accepting},
+    upstream::UpstreamRepository,
+};

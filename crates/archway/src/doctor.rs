@@ -1,7 +1,8 @@
-//! `archway doctor`: looks at what Archway depends on, the way Archway would use it, and says what is wrong.
+//! The checks of `archway doctor`: what Archway depends on, tried the way Archway uses it.
 //!
-//! Nothing of it runs while the proxy serves. Every question has a bound in time, upstreams are looked at side by side, and
-//! each one that is done is told at once.
+//! It owns the list of targets, the checks of one endpoint and the report. It refuses to change
+//! anything, and the proxy never runs it. Every check has a timeout; upstreams are checked side by
+//! side.
 
 mod certificate;
 mod clock;
@@ -9,143 +10,105 @@ mod image;
 mod report;
 mod upstream;
 
-use std::{
-    io::{self, Write as _},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use ::upstream::EcrTokens;
-use clap::{Args, Subcommand, ValueEnum};
 use config::{Config, UpstreamConfig};
 use futures_util::{StreamExt, stream};
 use protocol::host::{Host, HostPattern};
 
-pub(crate) use self::image::Image;
-use self::report::{Report, UpstreamReport};
-use crate::cli::{Answer, ConfigFile};
+use self::report::UpstreamReport;
+pub(crate) use self::{image::ImageTag, report::DoctorReport};
 
-/// Upstreams looked at at the same time.
-const AT_ONCE: usize = 8;
+/// The upstreams checked at the same time.
+const MAX_CONCURRENT_UPSTREAMS: usize = 8;
 
-/// What to look at.
-#[derive(Debug, Subcommand)]
-pub(crate) enum DoctorCommand {
-    /// Check names, certificates, credentials and limits of the upstreams; ends with 1 when one fails
-    #[command(after_help = HELP)]
-    Upstreams(Upstreams),
-}
-
-const HELP: &str = "\
-Without NAME every upstream of the configuration that is one host is checked; of a pattern, name the hosts, here or
-in --image. With --image its tag is asked for by HEAD; then its manifest is read, which counts as one pull where those are
-counted, and one blob from its second byte on.
-
-Examples:
-  archway doctor upstreams
-  archway doctor upstreams --config /etc/archway.toml --image docker.io/library/busybox:latest
-  archway doctor upstreams -o json 123456789012.dkr.ecr.eu-west-1.amazonaws.com --image team/app:v1";
-
-/// Which upstreams, and how to tell.
-#[derive(Debug, Args)]
-pub(crate) struct Upstreams {
-    /// The configuration whose upstreams are meant.
-    #[command(flatten)]
-    pub file: ConfigFile,
-    /// A table for eyes or JSON
-    #[arg(short, long, value_enum, default_value_t = Output::Human)]
-    output: Output,
-    /// A tag to ask for; with a host only that upstream is asked for it, else all are. May be repeated
-    #[arg(long = "image", value_name = "[HOST/]REPO:TAG")]
-    images: Vec<Image>,
-    /// Hosts of upstreams
-    #[arg(value_name = "NAME")]
-    names: Vec<Host>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Output {
-    Human,
-    Json,
-}
-
-/// An upstream that is to be looked at.
-struct Patient {
+/// An upstream to check, and the tags to ask it for.
+pub(crate) struct Target {
     host: Host,
     config: UpstreamConfig,
-    images: Vec<Image>,
+    images: Vec<ImageTag>,
 }
 
-impl Upstreams {
-    /// Checks what is meant; tells progress on standard error as it goes.
-    pub(crate) async fn run(&self, config: &Config) -> Answer {
-        let (patients, unknown) = self.patients(config);
-        if let Some(host) = unknown {
-            return Answer::misused(&format!(
-                "the upstream {host} is not configured: add [upstream.\"{host}\"], or name one of {}",
-                names(config)
-            ));
-        }
-        if patients.is_empty() {
-            return Answer::misused(&format!(
-                "there is no upstream that is one host: name hosts that {} mean",
-                names(config)
-            ));
-        }
-        let total = patients.len();
-        let ecr = Arc::default();
-        let looks = patients.iter().map(|patient| patient.examine(&ecr));
-        let mut running = stream::iter(looks).buffer_unordered(AT_ONCE);
-        let mut upstreams: Vec<UpstreamReport> = Vec::with_capacity(total);
-        while let Some(done) = running.next().await {
-            upstreams.push(done);
-            let done = upstreams.last().expect("one was pushed");
-            progress(&format!("{}/{total} {}", upstreams.len(), done.headline()));
-        }
-        drop(running);
-        upstreams.sort_by_key(|report| patients.iter().position(|one| one.is_of(report)));
-        let report = Report { upstreams };
-        Answer {
-            out: match self.output {
-                Output::Human => report.human(),
-                Output::Json => report.json(),
-            },
-            err: String::new(),
-            code: u8::from(!report.is_good()),
-        }
-    }
-
-    /// What is to be looked at, or the name that means nothing.
-    fn patients(&self, config: &Config) -> (Vec<Patient>, Option<Host>) {
-        let mut hosts: Vec<Host> = if self.names.is_empty() {
-            let exact = config.upstreams.patterns();
-            exact
-                .filter_map(|pattern| pattern.exact().cloned())
-                .collect()
-        } else {
-            let named = self.names.iter().cloned();
-            named.map(Host::canonical).collect()
-        };
-        for host in self.images.iter().filter_map(Image::host) {
-            if !hosts.contains(host) {
-                hosts.push(host.clone());
-            }
-        }
-        let mut patients = Vec::new();
-        for host in &hosts {
-            let Some(config) = config.upstreams.find(host) else {
-                return (Vec::new(), Some(host.clone()));
-            };
-            patients.push(Patient {
-                images: image::for_host(&self.images, host),
-                host: host.clone(),
-                config,
-            });
-        }
-        (patients, None)
-    }
+/// Why there is nothing to check.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TargetError {
+    /// A host that is named matches no upstream.
+    #[error(
+        "the upstream {host} is not configured: add [upstream.\"{host}\"], or name one of {configured}"
+    )]
+    NotConfigured {
+        /// The host.
+        host: Host,
+        /// The upstreams of the configuration.
+        configured: String,
+    },
+    /// Every upstream of the configuration is a pattern.
+    #[error("every upstream of the configuration is a pattern: name hosts that match {patterns}")]
+    OnlyPatterns {
+        /// The upstreams of the configuration.
+        patterns: String,
+    },
 }
 
-impl Patient {
+/// The upstreams `names` and `images` name. Without `names`, every upstream that is a single host.
+pub(crate) fn targets(
+    config: &Config,
+    names: &[Host],
+    images: &[ImageTag],
+) -> Result<Vec<Target>, TargetError> {
+    let mut hosts: Vec<Host> = if names.is_empty() {
+        let patterns = config.upstreams.patterns();
+        patterns
+            .filter_map(|pattern| pattern.exact().cloned())
+            .collect()
+    } else {
+        names.iter().cloned().map(Host::canonical).collect()
+    };
+    for host in images.iter().filter_map(ImageTag::host) {
+        if !hosts.contains(host) {
+            hosts.push(host.clone());
+        }
+    }
+    if hosts.is_empty() {
+        let patterns = configured(config);
+        return Err(TargetError::OnlyPatterns { patterns });
+    }
+    let target = |host: Host| match config.upstreams.find(&host) {
+        Some(config) => Ok(Target {
+            images: image::for_host(images, &host),
+            host,
+            config,
+        }),
+        None => Err(TargetError::NotConfigured {
+            host,
+            configured: configured(config),
+        }),
+    };
+    hosts.into_iter().map(target).collect()
+}
+
+/// Checks all targets; `progress` gets a line for each one that is done. The report has the order
+/// of the targets.
+pub(crate) async fn examine(targets: &[Target], progress: impl Fn(&str)) -> DoctorReport {
+    let ecr = Arc::default();
+    let checks = targets.iter().map(|target| target.examine(&ecr));
+    let mut running = stream::iter(checks).buffer_unordered(MAX_CONCURRENT_UPSTREAMS);
+    let mut upstreams: Vec<UpstreamReport> = Vec::with_capacity(targets.len());
+    while let Some(report) = running.next().await {
+        let done = upstreams.len() + 1;
+        progress(&format!("{done}/{} {}", targets.len(), report.headline()));
+        upstreams.push(report);
+    }
+    drop(running);
+    upstreams.sort_by_key(|report| {
+        let is_of_report = |target: &Target| report.name == target.host.as_str();
+        targets.iter().position(is_of_report)
+    });
+    DoctorReport { upstreams }
+}
+
+impl Target {
     async fn examine(&self, ecr: &Arc<EcrTokens>) -> UpstreamReport {
         let mut report = UpstreamReport::new(&self.host);
         for endpoint in &self.config.endpoints {
@@ -154,19 +117,10 @@ impl Patient {
         }
         report
     }
-
-    fn is_of(&self, report: &UpstreamReport) -> bool {
-        report.name == self.host.as_str()
-    }
 }
 
-fn names(config: &Config) -> String {
+fn configured(config: &Config) -> String {
     let patterns = config.upstreams.patterns();
     let names: Vec<_> = patterns.map(HostPattern::as_str).collect();
     names.join(", ")
-}
-
-/// For whoever waits; a closed standard error is no failure.
-fn progress(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
 }

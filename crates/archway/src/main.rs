@@ -1,102 +1,27 @@
-//! The binary: arguments, configuration, telemetry, run, exit code.
+//! The `archway` binary: the command line, the client of a running Archway, and the doctor.
+//!
+//! It owns what only a command needs: flags, help pages, tables and exit codes (`cli`), questions
+//! to a running Archway or straight to an upstream (`client`), and the checks of `archway doctor`
+//! (`doctor`). `cli` uses the other two; they know nothing of flags and exit codes.
+//!
+//! It refuses to serve: `archway serve` hands its configuration to [`proxy::app::App`] and waits.
+//! Standard output has one writer, [`cli::CommandOutput::deliver`]; only progress and the findings
+//! of a long check are written earlier.
+//!
+//! A new command is a file in `cli/` and a line in the table of commands: `Command` in `cli.rs`,
+//! or `CacheCommand` in `cli/cache.rs`.
 
 mod cli;
 mod client;
 mod doctor;
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use clap::Parser;
-use config::Config;
-use protocol::error_chain::ErrorChain;
-use proxy::{
-    app::App,
-    descriptors,
-    telemetry::{self, log_writer::LogWriter},
-};
-use server::crypto;
 
-use crate::{
-    cli::{Answer, Cli, Command, ImageCommand},
-    doctor::{DoctorCommand, Upstreams},
-};
-
-/// How long work may take that cannot be cut: a look-up of a name, a write to a disk that hangs.
-const LAST_WORK: Duration = Duration::from_secs(1);
-
-/// How long the last lines of the log may take: a reader that stands still must not keep the process.
-const LAST_LINES: Duration = Duration::from_secs(1);
-
-/// Threads for what blocks, beside the one that each running download holds to its end: as many as tokio has by default.
-const BLOCKING_THREADS: usize = 512;
+use crate::cli::{Cli, CommandOutput};
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Config { command } => command.run().deliver(),
-        Command::Cache { command } => command.run().deliver(),
-        Command::Image(command) => ask(&command),
-        Command::Serve(file) => match file.load() {
-            Ok(config) => serve(config),
-            Err(error) => Answer::unusable(&error).deliver(),
-        },
-        Command::Doctor {
-            command: DoctorCommand::Upstreams(upstreams),
-        } => match upstreams.file.load() {
-            Ok(config) => examine(&upstreams, &config),
-            Err(error) => Answer::unusable(&error).deliver(),
-        },
-    }
-}
-
-fn examine(upstreams: &Upstreams, config: &Config) -> ExitCode {
-    crypto::install();
-    match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime.block_on(upstreams.run(config)).deliver(),
-        Err(error) => Answer::failed(&error).deliver(),
-    }
-}
-
-/// A question is asked and answered on this thread.
-fn ask(command: &ImageCommand) -> ExitCode {
-    crypto::install();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(command.run()).deliver(),
-        Err(error) => Answer::failed(&error).deliver(),
-    }
-}
-
-fn serve(mut config: Config) -> ExitCode {
-    let lines = match telemetry::init(&config.log) {
-        Ok(lines) => lines,
-        Err(error) => {
-            return Answer::failed(&format_args!("cannot start the log: {error}")).deliver();
-        }
-    };
-    descriptors::fit(&mut config);
-    crypto::install();
-    let code = match run(config, lines.clone()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if tracing::enabled!(tracing::Level::ERROR) => {
-            tracing::error!(error = %ErrorChain(error.as_ref()), "archway cannot run");
-            ExitCode::FAILURE
-        }
-        // Whatever is left out of the log: a process that ends says why.
-        Err(error) => Answer::failed(&ErrorChain(error.as_ref())).deliver(),
-    };
-    lines.flush(LAST_LINES);
-    code
-}
-
-fn run(config: Config, lines: LogWriter) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS + config.cache.max_fills)
-        .build()?;
-    let outcome = runtime.block_on(async { App::start(config, lines).await?.run().await });
-    // Clients that are still reading are cut here, and have a line each.
-    runtime.shutdown_timeout(LAST_WORK);
-    Ok(outcome?)
+    let command = Cli::parse().command;
+    command.run().unwrap_or_else(CommandOutput::from).deliver()
 }

@@ -5,7 +5,7 @@ use std::{
     ops::Range,
 };
 
-use protocol::{host::Host, wish::Wish};
+use protocol::{host::Host, platform_request::PlatformRequest};
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
@@ -13,7 +13,7 @@ use super::{
     error::{Problem, Problems},
     field::{Field, Meaning, Wrong},
     key_pair::KeyPair,
-    platform::WishValue,
+    platform::PlatformRequestValue,
     print::Page,
     server::Server,
     tls::{self, RawTls},
@@ -32,7 +32,7 @@ pub struct Listener {
     /// Where to listen; port 0 is any free port.
     pub address: SocketAddr,
     /// An explicit hint for everything that comes in here; `"host"` has become this machine's platform.
-    pub platform: Option<Wish>,
+    pub platform: Option<PlatformRequest>,
     /// The upstream of a name that carries none; always a configured one.
     pub upstream: Option<Host>,
     /// What it shows to clients, which then have to speak TLS; `None` is plain HTTP.
@@ -45,7 +45,7 @@ pub struct Listener {
 #[serde(deny_unknown_fields, expecting = "a table such as [[listener]]")]
 pub(super) struct RawListener {
     address: Field<SocketAddr>,
-    platform: Option<Field<WishValue>>,
+    platform: Option<Field<PlatformRequestValue>>,
     upstream: Option<Field<Host>>,
     tls: Option<RawTls>,
     proxy_protocol: Option<Spanned<bool>>,

@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use manifest_model::Platform;
 use protocol::{
     host::Host,
-    wish::{ALL, Wish},
+    platform_request::{ALL, PlatformRequest},
 };
 use serde::Deserialize;
 
@@ -28,17 +28,17 @@ pub struct PlatformConfig {
     /// When nothing else speaks.
     pub default: Platform,
     /// By the host name the client asked for; look up with `of_host`.
-    pub hosts: BTreeMap<Host, Wish>,
+    pub hosts: BTreeMap<Host, PlatformRequest>,
     /// By the client's address, the longest prefix first; look up with `of_address`.
-    pub addresses: Vec<(IpNet, Wish)>,
+    pub addresses: Vec<(IpNet, PlatformRequest)>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table such as [platform]")]
 pub(super) struct RawPlatform {
     default: Option<Field<PlatformValue>>,
-    hosts: Entries<Host, Field<WishValue>>,
-    addresses: Entries<Network, Field<WishValue>>,
+    hosts: Entries<Host, Field<PlatformRequestValue>>,
+    addresses: Entries<Network, Field<PlatformRequestValue>>,
 }
 
 /// A platform of the file; `"host"` has become this machine's.
@@ -47,21 +47,21 @@ pub(super) struct PlatformValue(pub(super) Platform);
 
 /// A platform of the file, or `"all"`, where a hint can be given.
 #[derive(Debug, Clone)]
-pub(super) struct WishValue(pub(super) Wish);
+pub(super) struct PlatformRequestValue(pub(super) PlatformRequest);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Network(pub(super) IpNet);
 
 impl PlatformConfig {
     /// What is configured for a `Host` header, with or without its port.
-    pub fn of_host(&self, host: &Host) -> Option<&Wish> {
+    pub fn of_host(&self, host: &Host) -> Option<&PlatformRequest> {
         self.hosts
             .get(host)
             .or_else(|| self.hosts.get(&host.without_port()))
     }
 
     /// What is configured for the narrowest network that holds the address.
-    pub fn of_address(&self, address: IpAddr) -> Option<&Wish> {
+    pub fn of_address(&self, address: IpAddr) -> Option<&PlatformRequest> {
         let address = address.to_canonical();
         self.addresses
             .iter()
@@ -101,11 +101,11 @@ impl RawPlatform {
 
 /// Takes a table of platforms; a key that stands there twice in two spellings is a problem.
 fn pairs<K: Meaning + PartialEq>(
-    entries: Entries<K, Field<WishValue>>,
+    entries: Entries<K, Field<PlatformRequestValue>>,
     name: &str,
     problems: &mut Problems,
-) -> Vec<(K, Wish)> {
-    let mut pairs: Vec<(K, Wish)> = Vec::new();
+) -> Vec<(K, PlatformRequest)> {
+    let mut pairs: Vec<(K, PlatformRequest)> = Vec::new();
     for (key, wish) in entries.0 {
         let span = key.span.clone();
         let wish = wish.take("platform", problems);
@@ -120,7 +120,7 @@ fn pairs<K: Meaning + PartialEq>(
                     .help("leave one of them out"),
             );
         }
-        pairs.extend(wish.map(|WishValue(wish)| (key, wish)));
+        pairs.extend(wish.map(|PlatformRequestValue(wish)| (key, wish)));
     }
     pairs
 }
@@ -143,15 +143,17 @@ impl Meaning for PlatformValue {
     }
 }
 
-impl Meaning for WishValue {
+impl Meaning for PlatformRequestValue {
     const WHAT: &'static str = "a platform";
     const EXAMPLE: &'static str = "\"linux/arm64\", \"linux/arm/v7\", \"host\" or \"all\"";
 
     fn read(text: &str) -> Result<Self, Wrong> {
         if text == ALL {
-            return Ok(WishValue(Wish::All));
+            return Ok(PlatformRequestValue(PlatformRequest::All));
         }
-        PlatformValue::read(text).map(|PlatformValue(platform)| WishValue(Wish::Platform(platform)))
+        PlatformValue::read(text).map(|PlatformValue(platform)| {
+            PlatformRequestValue(PlatformRequest::Platform(platform))
+        })
     }
 }
 

@@ -35,6 +35,7 @@
 mod descriptor;
 mod digest;
 mod error;
+mod image_config;
 mod json;
 mod limits;
 mod manifest;
@@ -50,6 +51,7 @@ pub mod user_agent;
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest, hasher::Hasher};
 pub use error::{DescriptorError, ManifestError, ParseError, Word};
+pub use image_config::ImageConfig;
 pub use limits::{MAX_INDEX_DEPTH, MAX_MANIFEST_BYTES};
 pub use manifest::Manifest;
 pub use media_type::MediaType;

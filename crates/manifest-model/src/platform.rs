@@ -80,7 +80,7 @@ impl Platform {
     }
 
     /// The platform in the configuration of an image, normalised.
-    pub fn of_config(config_json: &[u8]) -> Result<Self, ManifestError> {
+    pub(crate) fn of_config(config_json: &[u8]) -> Result<Self, ManifestError> {
         let text = std::str::from_utf8(config_json).map_err(|_| ManifestError::NotJson)?;
         let platform: Self = json::object(text).map_err(|()| ManifestError::NotObject)?;
         Ok(platform.normalized())

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use manifest_model::{
-    Algorithm, Choice, Digest, MAX_INDEX_DEPTH, Manifest, Matcher, MediaType, Platform, choose,
-    offered,
+    Algorithm, Choice, Digest, ImageConfig, MAX_INDEX_DEPTH, Manifest, Matcher, MediaType,
+    Platform, choose, offered,
 };
 use serde::Deserialize;
 
@@ -88,8 +88,10 @@ impl Vector {
                             .expect("an image without configuration")
                             .digest,
                     );
-                    return matcher
-                        .matches(&Platform::of_config(&config).expect("a configuration"))
+                    let config = ImageConfig::parse(&config).expect("a configuration");
+                    return config
+                        .platform()
+                        .is_some_and(|platform| matcher.matches(platform))
                         .then_some(entry.digest);
                 }
                 Choice::Index(entry) => manifest = self.manifest(entry.digest, &entry.media_type),

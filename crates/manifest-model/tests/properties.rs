@@ -9,8 +9,8 @@ use std::{
 
 use bytes::Bytes;
 use manifest_model::{
-    Algorithm, Choice, Descriptor, Digest, Hasher, Manifest, Matcher, MediaType, Platform,
-    Reference, RepoName, Tag, Verdict, choose, offered, user_agent, verdicts,
+    Algorithm, Choice, Descriptor, Digest, Hasher, ImageConfig, Manifest, Matcher, MediaType,
+    Platform, Reference, RepoName, Tag, Verdict, choose, offered, user_agent, verdicts,
 };
 use proptest::prelude::*;
 
@@ -197,7 +197,7 @@ proptest! {
     #[test]
     fn no_bytes_make_the_readers_panic(bytes in any::<Vec<u8>>()) {
         let _ = Manifest::parse(Bytes::from(bytes.clone()), None, Algorithm::Sha256);
-        let _ = Platform::of_config(&bytes);
+        let _ = ImageConfig::parse(&bytes);
         let _ = user_agent::platform(&String::from_utf8_lossy(&bytes));
     }
 

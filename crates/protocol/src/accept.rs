@@ -1,14 +1,14 @@
-//! What a client can read, from its `Accept` headers.
+//! The media types a client accepts, from its `Accept` headers.
 
 use http::{HeaderMap, header};
 use manifest_model::MediaType;
 
-/// Whether the client takes an image index or a Docker manifest list.
+/// Whether the client accepts an image index or a Docker manifest list.
 ///
-/// Clients that say nothing, or take anything, take an index. Several header lines count as one list: podman, skopeo and docker
-/// send each type on a line of its own.
+/// A client without `Accept`, or with `*/*`, accepts an index. Several header lines count as one
+/// list: podman, skopeo and docker send each type on a line of its own.
 pub fn takes_index(headers: &HeaderMap) -> bool {
-    let mut said_something = false;
+    let mut names_any = false;
     for line in headers.get_all(header::ACCEPT) {
         for item in line
             .to_str()
@@ -17,13 +17,13 @@ pub fn takes_index(headers: &HeaderMap) -> bool {
             .map(str::trim)
             .filter(|item| !item.is_empty())
         {
-            said_something = true;
+            names_any = true;
             if is_acceptable(item) && names_index(item) {
                 return true;
             }
         }
     }
-    !said_something
+    !names_any
 }
 
 fn names_index(item: &str) -> bool {
@@ -32,7 +32,7 @@ fn names_index(item: &str) -> bool {
         || name.parse::<MediaType>().is_ok_and(|kind| kind.is_index())
 }
 
-/// `q=0` means "anything but this" (RFC 9110, section 12.4.2).
+/// `q=0` rules a type out (RFC 9110, section 12.4.2).
 fn is_acceptable(item: &str) -> bool {
     let quality = item
         .split(';')

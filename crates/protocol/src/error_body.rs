@@ -3,33 +3,33 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Error codes of the distribution spec that a pull-through proxy has use for.
+/// The error codes of the distribution spec that a pull-through proxy needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// A blob is unknown to the upstream.
+    /// The upstream does not have the blob.
     BlobUnknown,
-    /// A digest is malformed.
+    /// The digest is malformed.
     DigestInvalid,
-    /// A manifest is unknown to the upstream, or has nothing for the platform.
+    /// The upstream does not have the manifest, or the index has no image for the platform.
     ManifestUnknown,
-    /// A repository name is malformed.
+    /// The repository name is malformed.
     NameInvalid,
-    /// The repository, or the upstream it names, is unknown.
+    /// The upstream does not have the repository, or no such upstream is configured.
     NameUnknown,
-    /// The upstream refuses us.
+    /// The upstream refuses our credentials.
     Denied,
-    /// We do not do that.
+    /// The proxy does not offer the operation, such as a push.
     Unsupported,
-    /// The upstream is limiting us, and we had nothing better to offer.
+    /// The upstream limits our rate, and the cache has no copy to serve instead.
     TooManyRequests,
-    /// Not a code of the spec, which has none for trouble behind a proxy.
+    /// The upstream is out of reach. Ours: the spec has no code for a gateway error.
     Unavailable,
-    /// Not a code of the spec either: our own fault.
+    /// The proxy itself failed. Ours as well.
     Unknown,
 }
 
 impl Code {
-    /// The spelling on the wire.
+    /// The code on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BlobUnknown => "BLOB_UNKNOWN",
@@ -71,12 +71,12 @@ pub fn write(code: Code, message: &str, detail: Option<&Value>) -> Vec<u8> {
     serde_json::to_vec(&body).expect("strings and JSON values always serialise")
 }
 
-/// The first error of an upstream's body, as far as it follows the spec.
+/// The first error of an upstream's body; empty where the body does not follow the spec.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Read {
-    /// The code, or nothing.
+    /// The code, or an empty text.
     pub code: String,
-    /// The message, or nothing; cut to a length fit for a log line.
+    /// The message, or an empty text; cut to a length fit for a log line.
     pub message: String,
 }
 
@@ -94,11 +94,11 @@ struct ReceivedError {
     message: String,
 }
 
-/// The longest message kept of an upstream's error.
-const LONGEST_MESSAGE: usize = 300;
+/// The characters kept of a code or message: enough for people, and fit for a log line.
+const MAX_MESSAGE_CHARS: usize = 300;
 
 impl Read {
-    /// Reads what an upstream sent; anything that is not the spec's JSON reads as nothing.
+    /// Reads an upstream's body. A body that is not the spec's JSON gives an empty error.
     pub fn parse(body: &[u8]) -> Self {
         let received = serde_json::from_slice::<Received>(body).ok();
         let first = received.and_then(|received| received.errors.into_iter().next());
@@ -108,7 +108,7 @@ impl Read {
         })
     }
 
-    /// The reason in the upstream's words, as far as it gave one.
+    /// The message, else the code, for an error of our own that quotes the upstream.
     pub fn reason(&self) -> &str {
         match (self.code.as_str(), self.message.as_str()) {
             ("", "") => "it gave no reason",
@@ -121,7 +121,7 @@ impl Read {
 fn shorten(text: &str) -> String {
     text.chars()
         .filter(|character| !character.is_control())
-        .take(LONGEST_MESSAGE)
+        .take(MAX_MESSAGE_CHARS)
         .collect()
 }
 

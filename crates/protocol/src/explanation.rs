@@ -1,57 +1,61 @@
-//! How an answer came about, as the header `Archway-Explain` carries it: written by a server, read by the command line.
+//! The JSON in the header `Archway-Explain`: why a request got the answer it got.
+//!
+//! The server writes it and `archway explain` reads it, so field names and absent fields are a
+//! contract between versions.
 
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-/// One answer to a manifest request, explained.
+/// The decision behind one answer to a manifest request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
-    /// The upstream the request meant.
+    /// The upstream the request named, or the default one.
     pub upstream: String,
-    /// The repository there.
+    /// The repository at the upstream.
     pub repository: String,
-    /// The tag or digest.
+    /// The tag or digest of the request.
     pub reference: String,
-    /// All sources that spoke, the most trusted first.
+    /// The hints of the request, the most trusted source first.
     pub said: Vec<Said>,
-    /// Which of them was followed, or the default; none where nothing was chosen.
+    /// The hint that decided, or the default platform; none where nothing was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub followed: Option<Said>,
-    /// The repository's mode.
+    /// The value of `resolve` for the repository.
     pub mode: String,
-    /// Whether the client takes indexes.
+    /// Whether the client accepts an index.
     pub accepts_index: bool,
     /// `manifest`, `index` or `child`.
     pub answer: String,
-    /// Why it is that.
+    /// The reason, as a clause.
     pub why: String,
-    /// The entry chosen.
+    /// The digest of the chosen entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chosen: Option<String>,
-    /// The entries of the index, and what became of each.
+    /// The entries of the index with the verdict on each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entries: Vec<Entry>,
-    /// Entries left out for want of room.
+    /// Entries left out because the header would be too long.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more: usize,
 }
 
-/// What a source said.
+/// One hint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Said {
-    /// Its name.
+    /// The name of the source, such as `header` or `user-agent`.
     pub source: String,
     /// A platform, or `all`.
     pub platform: String,
-    /// Whether it was said on purpose.
+    /// Whether the client or the operator asked for the platform, rather than being identified
+    /// as a machine of that kind.
     pub explicit: bool,
 }
 
-/// An entry of an index.
+/// An entry of an index with its verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// What it points to.
+    /// The digest of the manifest it lists.
     pub digest: String,
     /// Its platform, where it names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,29 +66,31 @@ pub struct Entry {
 
 #[expect(
     clippy::trivially_copy_pass_by_ref,
-    reason = "the signature serde wants"
+    reason = "serde passes a reference"
 )]
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
 impl Explanation {
-    /// JSON in ASCII of at most `longest` bytes, without entries that find no room.
-    pub fn into_header(mut self, longest: usize) -> String {
+    /// ASCII JSON of at most `max_bytes`; entries that do not fit are dropped and counted in
+    /// `more`.
+    pub fn into_header(mut self, max_bytes: usize) -> String {
         loop {
             let text = self.ascii();
-            if text.len() <= longest {
+            if text.len() <= max_bytes {
                 return text;
             }
             if self.entries.pop().is_none() {
-                // Names are bounded, so this takes a bound nobody would set.
+                // All other fields are bounded, so only a tiny `max_bytes` leads here.
                 return "{}".to_owned();
             }
             self.more += 1;
         }
     }
 
-    /// JSON without a byte that a header, or a client that reads headers as text, could stumble over.
+    /// JSON whose non-ASCII and control characters are escaped: a header may not hold them, and
+    /// some clients fail on a header that is not text.
     fn ascii(&self) -> String {
         let json = serde_json::to_string(self).expect("texts and numbers always serialise");
         let mut text = String::with_capacity(json.len());

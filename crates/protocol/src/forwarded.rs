@@ -1,28 +1,30 @@
-//! `X-Forwarded-For`: which client stands behind the proxies in front of us.
+//! `X-Forwarded-For`: the address of the client behind the load balancers in front of us.
 //!
-//! Anybody can write the header, so it is read from its end, and only as far as the addresses there are our own proxies.
+//! Every client can write the header, so it is read from its end, and only while the addresses
+//! there belong to trusted proxies. The server asks the same question for the PROXY protocol, and
+//! the command line to find a listener it can reach, hence a module of this crate.
 
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-/// The header load balancers add the address of their own client to.
+/// Each load balancer appends the address of its own client.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Hops read at most: a longer chain is no chain of ours.
-const MOST_HOPS: usize = 16;
+/// The addresses read from the chain. Ours are shorter, and a client chooses the length.
+const MAX_HOPS: usize = 16;
 
-/// Whether an address is one of the `trusted` networks'.
+/// Whether an address lies in one of the `trusted` networks.
 pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     let address = address.to_canonical();
     trusted.iter().any(|network| network.contains(&address))
 }
 
-/// The address of the client: the last one of the chain that is not a trusted proxy, else the first of the chain.
+/// The client's address: the last one in the chain that is not a trusted proxy, else the first.
 ///
-/// `peer` is who the connection comes from; what it forwards counts only if it is trusted itself. What is no address ends the
-/// chain, since nobody knows who wrote what stands before it.
+/// `peer` is the other end of the connection; the header counts only if the peer is trusted. An
+/// invalid address ends the chain, since the author of the part before it is unknown.
 pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     if !is_trusted(peer, trusted) {
         return peer;
@@ -34,7 +36,7 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
         .collect();
     let hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
     let mut client = peer;
-    for hop in hops.take(MOST_HOPS) {
+    for hop in hops.take(MAX_HOPS) {
         let Some(address) = address(hop.trim()) else {
             break;
         };
@@ -46,7 +48,7 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     client
 }
 
-/// An address, with or without the port some load balancers add.
+/// An address without the port that some load balancers add.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text
         .strip_prefix('[')

@@ -6,22 +6,22 @@ use http::{HeaderName, HeaderValue};
 
 /// The digest of the body (distribution-spec, pulling manifests).
 pub const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
-/// What old Docker clients look for on `/v2/`.
+/// The version header that old Docker clients require on `/v2/`.
 pub const DOCKER_DISTRIBUTION_API_VERSION: HeaderName =
     HeaderName::from_static("docker-distribution-api-version");
 /// The upstream an answer came from (distribution-spec, registry proxying).
 pub const OCI_NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
-/// Which filters a referrers answer has been through.
+/// The filters applied to an answer of the referrers API.
 pub const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
-/// In a request, the platform wanted; in an answer, the platform served and the source that asked for it.
+/// In a request, the platform wanted. In an answer, the platform served and the source of the hint.
 pub const ARCHWAY_PLATFORM: HeaderName = HeaderName::from_static("archway-platform");
-/// In a substituted answer, the digest of the index it was chosen from.
+/// In an answer that substitutes an image for an index, the digest of that index.
 pub const ARCHWAY_INDEX: HeaderName = HeaderName::from_static("archway-index");
-/// In a request, `1` asks how the answer came about; in an answer, the explanation as JSON.
+/// In a request, `1` asks for an explanation. In an answer, the explanation as JSON.
 pub const ARCHWAY_EXPLAIN: HeaderName = HeaderName::from_static("archway-explain");
-/// Where an answer came from: `hit`, `follow`, `fill`, `stale` or `miss`.
+/// The source of an answer: `hit`, `follow`, `fill`, `stale` or `miss`.
 pub const ARCHWAY_CACHE: HeaderName = HeaderName::from_static("archway-cache");
-/// How many pulls Docker Hub still allows, and in which window.
+/// The pulls that Docker Hub still allows, and the window they count in.
 pub const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 
 /// The header value of a text of ours: a digest, a name, a platform, a number. Their grammars allow

@@ -1,7 +1,7 @@
 //! Names of registries: `host[:port]`, and patterns over them.
 //!
-//! `Host` is what a request, a config key or an image name says about *which* registry is meant. It is parsed once,
-//! at the edge, and is then safe to put into a URL, a header or a path. Nothing here resolves or connects.
+//! A [`Host`] names the registry in a request, a config key or an image name. It is parsed once, at
+//! the edge, and is then safe in a URL, a header or a path. Nothing here resolves or connects.
 
 mod ecr;
 pub mod glob;
@@ -9,29 +9,31 @@ mod pattern;
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-pub use ecr::every_ecr_host;
-pub use ecr::{EcrHost, EcrVariant};
-pub use pattern::{HostPattern, HostPatternError};
+pub use self::{
+    ecr::{EcrHost, EcrVariant},
+    pattern::{HostPattern, HostPatternError, every_ecr_host},
+};
 
-/// The longest name DNS allows.
-const MAX_NAME: usize = 253;
-/// The longest label DNS allows.
-const MAX_LABEL: usize = 63;
+/// DNS bounds a name ...
+const MAX_NAME_CHARS: usize = 253;
+/// ... and each of its labels.
+const MAX_LABEL_CHARS: usize = 63;
 
-/// A registry's `host[:port]`: lower case, a DNS name, an IPv4 address or an IPv6 address in brackets.
+/// A registry's `host[:port]`: lower case, a DNS name, an IPv4 address or an IPv6 address in
+/// brackets.
 ///
-/// `https://{host}` is always a valid URL. A clone is a cheap handle.
+/// `https://{host}` is always a valid URL. A clone shares the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Host {
     text: Arc<str>,
-    /// Where the name ends and `:port`, if any, begins.
+    /// The length of the name, before `:port`.
     name_len: usize,
 }
 
-/// Why a text is no `Host`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Why a text is not a `Host`.
+#[derive(Clone, Debug, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
-    /// There is nothing before the port, or nothing at all.
+    /// The name before the port is empty.
     #[error("the host is empty")]
     Empty,
     /// The name or one of its labels is longer than DNS allows.
@@ -42,10 +44,10 @@ pub enum HostError {
         "a host is made of letters, digits, `-` and `_` between single dots, or is an IP address"
     )]
     Name,
-    /// What stands between brackets is not IPv6.
+    /// The text in brackets is not an IPv6 address.
     #[error("brackets hold an IPv6 address, as in `[::1]:5000`")]
     Ipv6,
-    /// The part after the colon is no port.
+    /// The part after the colon is not a port.
     #[error("a port is a number from 1 to 65535, without leading zeros")]
     Port,
 }
@@ -63,18 +65,19 @@ impl Host {
 
     /// The same host without its port.
     #[must_use]
-    pub fn without_port(&self) -> Host {
-        Host {
+    pub fn without_port(&self) -> Self {
+        Self {
             text: self.name().into(),
             name_len: self.name_len,
         }
     }
 
-    /// The one name of a registry that goes by several: Docker Hub's API and index hosts mean `docker.io`.
+    /// The canonical name of a registry with several: Docker Hub's API and index hosts become
+    /// `docker.io`.
     #[must_use]
-    pub fn canonical(self) -> Host {
+    pub fn canonical(self) -> Self {
         match self.as_str() {
-            "index.docker.io" | "registry-1.docker.io" | "registry.hub.docker.com" => Host {
+            "index.docker.io" | "registry-1.docker.io" | "registry.hub.docker.com" => Self {
                 text: "docker.io".into(),
                 name_len: "docker.io".len(),
             },
@@ -82,14 +85,14 @@ impl Host {
         }
     }
 
-    /// What the name says, if it is that of a private ECR registry in any partition.
+    /// The account, region and variant, if the host is a private ECR registry of any partition.
     pub fn ecr(&self) -> Option<EcrHost> {
         EcrHost::parse(self.as_str())
     }
 }
 
-/// Whether the first part of an image name is a registry rather than a piece of the repository, by docker's rule:
-/// it has a dot or a colon, or is `localhost`.
+/// Whether the first part of an image name is a registry rather than part of the repository. The
+/// rule is docker's: a dot, a colon, or `localhost`.
 pub fn looks_like_host(first_part: &str) -> bool {
     first_part.contains(['.', ':']) || first_part == "localhost"
 }
@@ -109,7 +112,7 @@ impl FromStr for Host {
             Some(port) => format!("{name}:{}", parse_port(port)?),
             None => name.clone(),
         };
-        Ok(Host {
+        Ok(Self {
             text: text.into(),
             name_len: name.len(),
         })
@@ -146,12 +149,13 @@ fn ipv6(name: &str) -> Result<String, HostError> {
     }
 }
 
-/// Takes the name only if a URL would hold it unchanged: `127.1` or `host.0x1f` would become other addresses there.
+/// Accepts a name only if a URL keeps it unchanged: `127.1` or `host.0x1f` would become other
+/// addresses there.
 fn dns_or_ipv4(name: String) -> Result<String, HostError> {
     if name.is_empty() {
         return Err(HostError::Empty);
     }
-    if name.len() > MAX_NAME || name.split('.').any(|label| label.len() > MAX_LABEL) {
+    if name.len() > MAX_NAME_CHARS || name.split('.').any(|label| label.len() > MAX_LABEL_CHARS) {
         return Err(HostError::TooLong);
     }
     if !name.split('.').all(is_label)
@@ -174,14 +178,14 @@ fn is_label(label: &str) -> bool {
 }
 
 impl fmt::Display for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Host({})", self.text)
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Host({})", self.text)
     }
 }
 

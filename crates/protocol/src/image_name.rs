@@ -1,31 +1,32 @@
-//! Names of images as people write them: `[HOST/]REPOSITORY[:TAG][@DIGEST]`.
+//! Image names as people write them: `[HOST/]REPOSITORY[:TAG][@DIGEST]`.
 
 use std::{fmt, str::FromStr};
 
-use crate::host::{Host, HostError, looks_like_host};
 use manifest_model::{ParseError, Reference, RepoName};
 
-/// The tag of a name without one.
+use crate::host::{Host, HostError, looks_like_host};
+
+/// The tag that a name without tag and digest means.
 const LATEST: &str = "latest";
 
-/// An image by name.
+/// The name of an image, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageName {
-    /// The registry; a name without one leaves it to the configuration.
+    /// The registry. A name without one means the default upstream of the configuration.
     pub host: Option<Host>,
-    /// The repository there.
+    /// The repository at the registry.
     pub repository: RepoName,
-    /// A digest beats a tag, as with every client.
+    /// The digest where the name has one, else the tag: every client lets the digest win.
     pub reference: Reference,
 }
 
-/// Why a text names no image.
+/// Why a text is not an image name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// The registry is none.
+    /// The registry is malformed.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// The repository, tag or digest is none.
+    /// The repository, tag or digest is malformed.
     #[error(transparent)]
     Word(#[from] ParseError),
 }
@@ -33,7 +34,7 @@ pub enum NameError {
 impl FromStr for ImageName {
     type Err = NameError;
 
-    fn from_str(text: &str) -> Result<Self, NameError> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(digest)),
             None => (text, None),

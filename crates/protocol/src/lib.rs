@@ -1,6 +1,11 @@
-//! What both ends of the proxy share: how a request names things, header names, ranges, accepted types and error bodies.
+//! The parts of HTTP that both ends of the proxy share: request targets, hosts, header names,
+//! ranges, `Accept`, `Link` and error bodies.
 //!
-//! Pure: nothing here does I/O or knows the configuration.
+//! A name belongs here if two crates read or write it: the routes and the upstream client, or the
+//! server and the command line. The crate refuses I/O, async and the configuration. It depends on
+//! `manifest-model` alone; `config`, `upstream`, `server`, `proxy` and `archway` build on it.
+//!
+//! Read first: [`target`], the one parser of request paths, and [`host`], the name of a registry.
 
 pub mod accept;
 pub mod error_body;
@@ -11,6 +16,6 @@ pub mod headers;
 pub mod host;
 pub mod image_name;
 pub mod link;
+pub mod platform_request;
 pub mod range;
 pub mod target;
-pub mod wish;

@@ -1,6 +1,6 @@
-//! `Link` headers (RFC 8288), as far as lists need them.
+//! `Link` headers (RFC 8288): the next page of a list of tags or referrers.
 
-/// The target of the first link of a header line that leads to the next page.
+/// The target of the first link with the relation `next` in a header line.
 pub fn next(line: &str) -> Option<&str> {
     let mut rest = line;
     loop {
@@ -13,7 +13,7 @@ pub fn next(line: &str) -> Option<&str> {
     }
 }
 
-/// Whether `next` is among the relations. Only the first `rel` counts.
+/// Whether `next` is among the relations. Only the first `rel` counts (RFC 8288, section 3.3).
 fn is_next(parameters: &str) -> bool {
     let mut rest = parameters;
     while !rest.is_empty() {
@@ -29,7 +29,7 @@ fn is_next(parameters: &str) -> bool {
     false
 }
 
-/// Splits at the first `separator` that stands in no quoted string.
+/// Splits at the first `separator` outside quoted strings.
 fn split_unquoted(text: &str, separator: char) -> (&str, &str) {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let end = text.find(|character| {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// What a `Range` header asks for, before the size is known.
+/// The bytes a `Range` header asks for, before the size of the body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByteRange {
     /// `first-last`, both included.
@@ -12,19 +12,20 @@ pub enum ByteRange {
         /// The last byte wanted.
         last: u64,
     },
-    /// `first-`: from there to the end.
+    /// `first-`: from an offset to the end.
     From(u64),
-    /// `-count`: that many bytes at the end.
+    /// `-count`: the last bytes.
     Suffix(u64),
 }
 
-/// The range does not touch the body at all: 416.
+/// The range lies outside the body: 416.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unsatisfiable;
 
 impl ByteRange {
-    /// Reads the header's value. `None` where the whole body is the right answer: another unit, a malformed value, or several
-    /// ranges, which RFC 9110 lets a server ignore and for which registry clients take a 200.
+    /// Reads the header's value. `None` where the whole body is the right answer: another unit, a
+    /// malformed value, or several ranges. RFC 9110 lets a server ignore several ranges, and
+    /// registry clients accept a 200 for them.
     pub fn parse(value: &str) -> Option<Self> {
         let (unit, spec) = value.trim().split_once('=')?;
         if !unit.trim_end().eq_ignore_ascii_case("bytes") || spec.contains(',') {
@@ -40,7 +41,7 @@ impl ByteRange {
         }
     }
 
-    /// The bytes meant, of a body of `size` bytes.
+    /// The offsets within a body of `size` bytes.
     pub fn of(self, size: u64) -> Result<Range<u64>, Unsatisfiable> {
         let range = match self {
             Self::Bounded { first, last } => first..last.saturating_add(1).min(size),

@@ -17,7 +17,7 @@ use config::PlatformConfig;
 use http::HeaderMap;
 use manifest_model::ParseError;
 use protocol::host::Host;
-pub use protocol::wish::Wish;
+pub use protocol::platform_request::PlatformRequest;
 
 /// Where a hint comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub struct Hint {
     /// Where it comes from.
     pub source: Source,
     /// The platform asked for, or the index itself.
-    pub wish: Wish,
+    pub wish: PlatformRequest,
 }
 
 /// Why the hints of a request cannot be followed: a 400.
@@ -111,7 +111,7 @@ pub struct Clues<'a> {
     /// The platform in the path, in its path form.
     pub path: Option<&'a str>,
     /// The listener's `platform`.
-    pub listener: Option<&'a Wish>,
+    pub listener: Option<&'a PlatformRequest>,
     /// The host name under which the client reached us.
     pub host: Option<&'a Host>,
     /// The client's address: the connection's, or the one a trusted proxy names.
@@ -123,13 +123,13 @@ pub struct Clues<'a> {
 /// How a source module looks for a platform.
 enum Lookup {
     /// In what the client wrote: any number of platforms, or an error.
-    Written(fn(&Clues<'_>) -> Result<Vec<Wish>, ParseError>),
+    Written(fn(&Clues<'_>) -> Result<Vec<PlatformRequest>, ParseError>),
     /// In the configuration or the connection: one platform or none.
-    Known(fn(&Clues<'_>) -> Option<Wish>),
+    Known(fn(&Clues<'_>) -> Option<PlatformRequest>),
 }
 
 impl Lookup {
-    fn wishes(&self, clues: &Clues<'_>) -> Result<Vec<Wish>, ParseError> {
+    fn wishes(&self, clues: &Clues<'_>) -> Result<Vec<PlatformRequest>, ParseError> {
         match self {
             Self::Written(find) => find(clues),
             Self::Known(find) => Ok(find(clues).into_iter().collect()),

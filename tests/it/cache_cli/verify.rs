@@ -24,7 +24,7 @@ async fn a_flipped_bit_is_found_taken_out_and_healed_while_the_server_runs() {
     assert!(path.exists(), "without --repair nothing is touched");
 
     let text = said(&archway.cache_command(&["verify", "--repair"]).await, 1);
-    assert!(text.contains("taken out"), "{text}");
+    assert!(text.contains("removed"), "{text}");
     assert!(!path.exists());
     assert!(archway.files("ingest").is_empty(), "nothing is left aside");
 
@@ -131,7 +131,7 @@ async fn a_foreign_name_is_told_of_and_left_alone() {
         text.contains("foreign     ") && text.contains("README"),
         "{text}"
     );
-    assert!(text.contains("all are well"), "{text}");
+    assert!(text.contains("no damage"), "{text}");
     assert!(foreign.exists());
 }
 

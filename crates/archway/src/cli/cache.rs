@@ -1,7 +1,4 @@
-//! `archway cache`: what operators do with a cache directory.
-//!
-//! Exit codes are the same for all: 0 is done and well, 1 is "there was something" (damage found, a name not found), 2 is "it
-//! could not be done".
+//! `archway cache`: the commands for a cache directory, and the flags and errors they share.
 
 mod du;
 mod gc;
@@ -14,130 +11,110 @@ use std::{path::PathBuf, time::SystemTime};
 
 use cache::{
     CacheError,
-    inspect::{Directory, Kind, Unread},
+    inspect::{Directory, Kind, NotACache, Unread},
 };
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use protocol::error_chain::ErrorChain;
 use proxy::inventory::seconds;
-use serde::Serialize;
 
-use super::{Answer, ConfigFile, UNUSABLE};
-use crate::cli::table;
+use super::{commands::commands, config_file::ConfigFile, output::Failure, table};
 
-/// Something was found, or was not: the answer says what.
-const FOUND: u8 = 1;
-
-/// What to do with a cache directory.
-#[derive(Debug, Subcommand)]
-pub(crate) enum CacheCommand {
-    /// Hash every blob again and say which are damaged; works while a server runs
-    Verify(verify::Verify),
-    /// List the blobs, or the tags
-    Ls(ls::Ls),
-    /// Say what takes how much
-    Du(du::Du),
-    /// Remove blobs and images; no server may run
-    Rm(rm::Rm),
-    /// Drop what is left over in the index, and downloads nobody goes on with; no server may run
-    Gc(gc::Gc),
-}
-
-impl CacheCommand {
-    /// Does what is asked. Only `verify`, which takes long, writes anything itself.
-    pub(crate) fn run(&self) -> Answer {
-        let answer = match self {
-            Self::Verify(command) => command.run(),
-            Self::Ls(command) => command.run(),
-            Self::Du(command) => command.run(),
-            Self::Rm(command) => command.run(),
-            Self::Gc(command) => command.run(),
-        };
-        answer.unwrap_or_else(|failed| failed)
+commands! {
+    /// List, check and clean up a cache directory
+    #[command(after_help = EXIT_CODES)]
+    pub(crate) enum CacheCommand {
+        Verify(verify::Verify),
+        Ls(ls::Ls),
+        Du(du::Du),
+        Rm(rm::Rm),
+        Gc(gc::Gc),
     }
 }
 
-/// Which directory is meant, and how to answer.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 a blob is damaged or a name is not in the cache; 2 the command could not run.";
+
+/// The cache directory of a command and the format of its output.
 #[derive(Debug, Args)]
-struct Place {
+struct DirectoryArgs {
     #[command(flatten)]
     config: ConfigFile,
-    /// The cache directory; without it, the one of the configuration
-    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    #[arg(
+        help = "Cache directory [default: `cache.path` of the configuration]",
+        long,
+        value_name = "DIR",
+        conflicts_with = "config"
+    )]
     path: Option<PathBuf>,
-    /// How to print
-    #[arg(short, long, value_name = "FORM", default_value = "table")]
-    output: Form,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: CacheFormat,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
-    /// For people
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CacheFormat {
+    /// Table for people
     Table,
-    /// For programs
+    /// JSON for programs
     Json,
 }
 
-/// The directory that is meant.
-struct Found {
+/// A directory that holds a cache.
+struct CacheDirectory {
     directory: Directory,
-    /// The bound on its size; unknown where only the directory was named.
+    /// Its size limit in bytes; unknown with `--path`, which names no configuration.
     max_size: Option<u64>,
 }
 
-impl Place {
-    fn find(&self) -> Result<Found, Answer> {
+impl DirectoryArgs {
+    fn open(&self) -> Result<CacheDirectory, Failure> {
         let (path, max_size) = if let Some(path) = &self.path {
             (path.clone(), None)
         } else {
-            let config = self
-                .config
-                .load()
-                .map_err(|error| Answer::unusable(&error))?;
+            let config = self.config.load()?;
             (config.cache.path, Some(config.cache.max_size))
         };
-        let directory = Directory::at(&path).map_err(|error| refused(&error))?;
-        Ok(Found {
+        let directory = Directory::at(&path)?;
+        Ok(CacheDirectory {
             directory,
             max_size,
         })
     }
 }
 
-/// It could not be done.
-fn refused(error: &(dyn std::error::Error + 'static)) -> Answer {
-    Answer {
-        out: String::new(),
-        err: format!("error: {}\n", ErrorChain(error)),
-        code: UNUSABLE,
+impl From<CacheError> for Failure {
+    fn from(error: CacheError) -> Self {
+        match error {
+            CacheError::Locked { path } => Self::unusable(&InUse { path }).with_advice(
+                "stop it first, for example with `systemctl stop archway`; `archway cache verify`, \
+                 with and without --repair, works while it runs",
+            ),
+            error => Self::unusable(&error),
+        }
     }
 }
 
-/// The same for a command that needs the directory to itself.
-fn not_ours(error: &CacheError) -> Answer {
-    let mut answer = refused(error);
-    if let CacheError::Locked { path } = error {
-        answer.err = format!(
-            "error: a server is running on {}, and this needs the directory to itself\n\
-             stop it first (`systemctl stop archway`, or whatever runs it); `verify` and `verify --repair` work beside it\n",
-            path.display()
-        );
+impl From<NotACache> for Failure {
+    fn from(error: NotACache) -> Self {
+        Self::unusable(&error)
     }
-    answer
 }
 
-/// What is missing from an answer that had to do without the index.
-fn note(unread: Option<&Unread>, missing: &str) -> String {
+/// A server holds the lock of the directory.
+#[derive(Debug, thiserror::Error)]
+#[error("a server is running on {}, and this command needs the directory to itself", path.display())]
+struct InUse {
+    path: PathBuf,
+}
+
+/// A note on what an answer lacks because the index could not be read.
+fn note(unread: Option<&Unread>, lacking: &str) -> String {
     unread.map_or_else(String::new, |unread| {
-        format!("note: {}; {missing}\n", ErrorChain(unread))
+        format!("note: {}; {lacking}\n", ErrorChain(unread))
     })
 }
 
-fn json(value: &impl Serialize) -> String {
-    let text = serde_json::to_string_pretty(value);
-    text.expect("plain structures of strings and numbers") + "\n"
-}
-
-/// A file may claim to be from before 1970.
+/// A time in UTC; one before 1970, which a file may have, is shown as 1970.
 fn time(time: SystemTime) -> String {
     table::time(seconds(time))
 }
@@ -148,11 +125,6 @@ fn kind(kind: Kind) -> &'static str {
         Kind::Manifest => "manifest",
         Kind::Blob => "blob",
     }
-}
-
-fn counted(number: u64, thing: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {thing}{plural}")
 }
 
 #[cfg(test)]

@@ -1,19 +1,20 @@
-//! Tables for people: columns two spaces apart, no lines, so that `grep`, `sort` and `awk` take them, too. And what stands in
-//! their cells.
+//! Tables for people, and the text of sizes and times in their cells.
+//!
+//! Columns are two spaces apart and there are no rules, so `grep`, `sort` and `awk` work on them.
 
 use std::{
     fmt::{self, Write as _},
     time::{Duration, UNIX_EPOCH},
 };
 
-/// Which side a column's cells stand on.
+/// The alignment of a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     Left,
     Right,
 }
 
-/// Rows under titles. Displayed, each column is as wide as its widest cell.
+/// Rows under titles. `Display` makes each column as wide as its widest cell.
 pub(super) struct Table<const N: usize> {
     titles: [(&'static str, Side); N],
     rows: Vec<[String; N]>,
@@ -27,7 +28,7 @@ impl<const N: usize> Table<N> {
         }
     }
 
-    /// A table whose cells all stand on the left.
+    /// A table whose columns are all aligned to the left.
     pub(super) fn left(titles: [&'static str; N]) -> Self {
         Self::new(titles.map(|title| (title, Side::Left)))
     }
@@ -36,12 +37,12 @@ impl<const N: usize> Table<N> {
         self.rows.push(cells.map(printable));
     }
 
-    /// Whether there is no row.
+    /// Whether the table has no rows.
     pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// The same as a table of Markdown. There, sides do not matter, and a `|` in a cell is no end of it.
+    /// The table in Markdown: not aligned, and with `|` escaped in cells.
     pub(super) fn markdown(&self) -> String {
         let line = |cells: &[String; N]| {
             let cells = cells.each_ref().map(|cell| cell.replace('|', "\\|"));
@@ -78,7 +79,7 @@ impl<const N: usize> fmt::Display for Table<N> {
     }
 }
 
-/// Cells hold what manifests say, too: what would steer the reader's terminal is spelled out.
+/// Escapes control characters: cells hold text from manifests, which must not control a terminal.
 fn printable(text: String) -> String {
     if !text.contains(char::is_control) {
         return text;
@@ -94,17 +95,17 @@ fn printable(text: String) -> String {
     spelled
 }
 
-/// Bytes for people: three digits and a unit.
+/// A size for people: three digits and a binary unit.
 pub(super) fn size(bytes: u64) -> String {
     bytesize::ByteSize::b(bytes).display().iec().to_string()
 }
 
-/// The last second of a year with four digits.
-const LATEST: u64 = 253_402_300_799;
+/// The last second of the year 9999, the latest that RFC 3339 can write.
+const MAX_UNIX_SECONDS: u64 = 253_402_300_799;
 
-/// Seconds since 1970 for people, in UTC.
+/// A time for people, from seconds since 1970, in UTC.
 pub(super) fn time(seconds: u64) -> String {
-    let since = Duration::from_secs(seconds.min(LATEST));
+    let since = Duration::from_secs(seconds.min(MAX_UNIX_SECONDS));
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
 }
 

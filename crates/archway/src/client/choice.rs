@@ -1,28 +1,28 @@
-//! Which image of an index a platform gets, chosen as Archway would, wherever the manifests come from.
+//! The choice of an image for a platform, as Archway makes it, from manifests of any source.
 
 use manifest_model::{
-    Choice, Digest, MAX_INDEX_DEPTH, Manifest, Matcher, MediaType, Platform, Reference, choose,
-    offered,
+    Choice, Digest, ImageConfig, MAX_INDEX_DEPTH, Manifest, Matcher, MediaType, Platform,
+    Reference, choose, offered,
 };
 use protocol::image_name::ImageName;
 
-use super::{ClientError, Server, accepting};
+use super::{
+    error::ClientError,
+    server::{Server, accepting},
+};
 
-/// The largest image config read to learn its platform.
-pub(super) const LARGEST_CONFIG: usize = 8 * 1024 * 1024;
-
-/// Where the manifests of one repository are.
-pub(super) trait Source {
-    /// A manifest as it is, whatever the platform.
+/// A repository that manifests and configs can be fetched from.
+pub(super) trait ManifestSource {
+    /// Fetches a manifest or an index as it is, without substitution.
     async fn fetch(&self, reference: &Reference) -> Result<Manifest, ClientError>;
 
-    /// What an image's config says it is for.
+    /// The platform in the config of an image; `None` where it names none or cannot be read.
     async fn platform_of(&self, image: &Manifest) -> Result<Option<Platform>, ClientError>;
 }
 
-/// The image `reference` means for `wanted`.
+/// Chooses the image of `reference` for `wanted`.
 pub(super) async fn resolve(
-    source: &impl Source,
+    source: &impl ManifestSource,
     reference: &Reference,
     wanted: &Platform,
 ) -> Result<Digest, ClientError> {
@@ -30,14 +30,14 @@ pub(super) async fn resolve(
     let mut current = source.fetch(reference).await?;
     let nothing = |index: &Manifest| ClientError::NothingFits {
         wanted: wanted.clone(),
-        offered: listed(index),
+        offered: offered(index.entries()),
     };
     for _ in 0..=MAX_INDEX_DEPTH {
         if !current.is_index() {
             return Ok(current.digest());
         }
         match choose(current.entries(), &matcher) {
-            // What it is, its bytes say; the entry may say something else.
+            // The bytes decide whether it is an index; the entry may be wrong.
             Choice::Manifest(entry) | Choice::Index(entry) => {
                 current = source.fetch(&Reference::Digest(entry.digest)).await?;
             }
@@ -61,20 +61,9 @@ pub(super) async fn resolve(
     Err(nothing(&current))
 }
 
-fn listed(index: &Manifest) -> String {
-    let offered: Vec<_> = offered(index.entries())
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    if offered.is_empty() {
-        "none at all".to_owned()
-    } else {
-        offered.join(", ")
-    }
-}
-
 impl Server {
-    /// The image of an index for `wanted`. Archway answers a digest with what it names, so here the client chooses.
+    /// The image of an index for `wanted`. Archway answers a digest with exactly that manifest, so
+    /// the client chooses.
     pub(crate) async fn choose(
         &self,
         image: &ImageName,
@@ -83,7 +72,7 @@ impl Server {
     ) -> Result<Digest, ClientError> {
         let server = self;
         resolve(
-            &Through { server, image },
+            &ServerRepository { server, image },
             &Reference::Digest(index),
             wanted,
         )
@@ -91,13 +80,13 @@ impl Server {
     }
 }
 
-/// The repository of an image, through a running Archway.
-struct Through<'a> {
+/// A repository, through a running Archway.
+struct ServerRepository<'a> {
     server: &'a Server,
     image: &'a ImageName,
 }
 
-impl Source for Through<'_> {
+impl ManifestSource for ServerRepository<'_> {
     async fn fetch(&self, reference: &Reference) -> Result<Manifest, ClientError> {
         let everything = accepting(MediaType::MANIFESTS);
         let answer = self.server.manifest(self.image, reference, everything);
@@ -106,7 +95,8 @@ impl Source for Through<'_> {
 
     async fn platform_of(&self, image: &Manifest) -> Result<Option<Platform>, ClientError> {
         let config = image.config();
-        let Some(config) = config.filter(|config| config.size <= LARGEST_CONFIG as u64) else {
+        let Some(config) = config.filter(|config| config.size <= ImageConfig::MAX_BYTES as u64)
+        else {
             return Ok(None);
         };
         let mut bytes = Vec::new();
@@ -115,6 +105,11 @@ impl Source for Through<'_> {
                 bytes.extend_from_slice(piece);
             })
             .await?;
-        Ok(Platform::of_config(&bytes).ok())
+        Ok(platform_in(&bytes))
     }
+}
+
+/// The platform in a config blob.
+pub(super) fn platform_in(config: &[u8]) -> Option<Platform> {
+    ImageConfig::parse(config).ok()?.platform().cloned()
 }

@@ -1,58 +1,104 @@
-//! Why a command got no answer.
+//! Why a question got no answer.
 
-use protocol::error_chain::ErrorChain;
+use std::fmt;
+
+use manifest_model::{ManifestError, Platform};
+use protocol::host::Host;
 use upstream::FetchError;
 
-/// One variant per thing the user can do about it.
+/// Why a question got no answer: one variant for each remedy.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    /// Nobody answers there.
-    #[error("no answer from {url}; is Archway running there? Name another place with {option}", option = .option)]
+    /// The connection failed.
+    #[error("no answer from {url}; is Archway running there? Name another URL with {option}")]
     Unreachable {
-        /// Where it was looked for.
+        /// The URL asked.
         url: String,
-        /// The option that names the place.
-        option: &'static str,
-        /// Why.
+        /// The option that names another.
+        option: UrlOption,
+        /// The failure of the connection.
         source: reqwest::Error,
     },
     /// The configuration has no listener that a client on this machine could find and ask.
     #[error(
-        "the configuration has no listener that this machine could ask, at a known port and without a load balancer before it; \
-         name the place with {option}"
+        "the configuration has no listener that this machine can ask: one with a fixed port and \
+         not behind a load balancer; name a URL with {option}"
     )]
-    Nowhere {
-        /// The option that names the place.
-        option: &'static str,
+    NoListener {
+        /// The option that names a URL.
+        option: UrlOption,
     },
-    /// It answered with an error.
+    /// The server answered with an error.
     #[error("{status}: {message}")]
     Refused {
         /// The status.
         status: http::StatusCode,
-        /// What it said.
+        /// The message in the error body.
         message: String,
     },
-    /// What it answered cannot be read.
-    #[error("the answer of {url} cannot be read: {reason}")]
-    Unreadable {
-        /// Who answered.
+    /// The answer is not what the API promises.
+    #[error("the answer of {url} cannot be read")]
+    Invalid {
+        /// The URL asked.
         url: String,
-        /// What is wrong with it.
-        reason: String,
+        /// The flaw.
+        source: InvalidAnswer,
     },
     /// The upstream did not give it.
-    #[error("{}", ErrorChain(.0))]
+    #[error(transparent)]
     Upstream(#[from] FetchError),
     /// The upstream is not configured.
     #[error("the upstream {0} is not configured; add [upstream.\"{0}\"] to the configuration")]
-    NotConfigured(protocol::host::Host),
-    /// Nothing in the image is for the platform.
-    #[error("no manifest for {wanted}; there is {offered}")]
+    NotConfigured(Host),
+    /// The image does not exist for the platform.
+    #[error("no manifest for {wanted}; there is {}", listed(offered))]
     NothingFits {
-        /// The platform.
-        wanted: manifest_model::Platform,
-        /// What there is.
-        offered: String,
+        /// The platform asked for.
+        wanted: Platform,
+        /// The platforms there are.
+        offered: Vec<Platform>,
     },
+}
+
+/// The flaw of an answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InvalidAnswer {
+    /// The body broke off.
+    #[error(transparent)]
+    Body(#[from] reqwest::Error),
+    /// The body is not the JSON of the admin API.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// The body is not a manifest, or not the one with the digest in the header.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The header `Docker-Content-Digest` is absent.
+    #[error("it names no digest")]
+    NoDigest,
+}
+
+/// The option that names a URL of Archway on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UrlOption {
+    /// The registry listener.
+    Server,
+    /// The admin listener.
+    Admin,
+}
+
+impl fmt::Display for UrlOption {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Server => "--server URL",
+            Self::Admin => "--admin URL",
+        })
+    }
+}
+
+fn listed(offered: &[Platform]) -> String {
+    if offered.is_empty() {
+        return "none at all".to_owned();
+    }
+    let names: Vec<_> = offered.iter().map(ToString::to_string).collect();
+    names.join(", ")
 }

@@ -1,7 +1,8 @@
-//! TLS to one server that is known by its certificate, under whatever name it is reached.
+//! TLS to one server that is known by its certificate, not by its name.
 //!
-//! A listener's certificate names the machine as clients know it, by an authority of theirs; from this machine it is asked at
-//! an address. Whoever has the key of the very certificate in the configuration is that listener.
+//! A listener's certificate has the name that its clients use, from an authority they trust. This
+//! machine connects to an address instead, and trusts the certificate in the configuration itself:
+//! a server with the key for it is that listener.
 
 use std::sync::Arc;
 
@@ -15,10 +16,10 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-/// A client's side that trusts the server of `pair`, and nobody else.
+/// A TLS configuration that trusts the server with the certificate of `pair` and no other.
 pub(super) fn trusting(pair: &KeyPair) -> Option<ClientConfig> {
     let provider = aws_lc_rs::default_provider();
-    let only = Only {
+    let pinned = PinnedCertificate {
         certificate: pair.current().cert.first()?.clone(),
         algorithms: provider.signature_verification_algorithms,
     };
@@ -26,18 +27,18 @@ pub(super) fn trusting(pair: &KeyPair) -> Option<ClientConfig> {
         .with_safe_default_protocol_versions()
         .ok()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(only))
+        .with_custom_certificate_verifier(Arc::new(pinned))
         .with_no_client_auth();
     Some(config)
 }
 
 #[derive(Debug)]
-struct Only {
+struct PinnedCertificate {
     certificate: CertificateDer<'static>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for Only {
+impl ServerCertVerifier for PinnedCertificate {
     fn verify_server_cert(
         &self,
         shown: &CertificateDer<'_>,

@@ -1,76 +1,64 @@
-//! Asking a running Archway: its registry API as any client, and its admin listener.
+//! Requests to a running Archway: to its registry API like any client, and to its admin listener.
 
-use protocol::image_name::ImageName;
 use std::{fmt::Display, time::Duration};
 
 use config::{Config, Listener};
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, Method, header};
-use manifest_model::{Algorithm, Digest, Manifest, MediaType, Reference};
-use protocol::{error_body, headers, host::Host};
+use manifest_model::{Digest, MediaType, Reference};
+use protocol::{host::Host, image_name::ImageName};
 use proxy::inventory::{Image, Listing};
 use reqwest::{Client, Response, redirect::Policy};
 use url::Url;
 
-use super::{ClientError, pinned, place};
+use super::{
+    address,
+    answer::Answer,
+    error::{ClientError, UrlOption},
+    pinned,
+};
 
-/// How long a connection may take: an Archway is near.
+/// The time to connect: an Archway is near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an answer may take: longer than Archway waits for an upstream.
+/// The time between two reads of an answer: longer than Archway waits for an upstream.
 const READ_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// The option that would have named a place.
-type WhichOption = &'static str;
-
-const SERVER: &str = "--server URL";
-const ADMIN: &str = "--admin URL";
-
-/// A running Archway.
+/// A running Archway, by the URLs of its listeners; an unknown one is the option that would name
+/// it.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     http: Client,
-    registry: Result<String, WhichOption>,
-    admin: Result<String, WhichOption>,
-    /// The upstream of a name without one, where the configuration says it.
+    registry: Result<String, UrlOption>,
+    admin: Result<String, UrlOption>,
+    /// The upstream of a name without a host, if known from the configuration.
     default_upstream: Option<Host>,
 }
 
-/// What it answered about a manifest.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    /// The status.
-    pub status: http::StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body; empty for a HEAD.
-    pub body: bytes::Bytes,
-    url: String,
-}
-
 impl Server {
-    /// The Archway at these URLs; where one is missing, the one this configuration would start.
+    /// The Archway at these URLs. A missing one is that of the Archway this configuration starts.
     pub(crate) fn new(config: &Config, registry: Option<&Url>, admin: Option<&Url>) -> Self {
         let given = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
-        let listener = place::listener(config).filter(|_| registry.is_none());
+        let listener = address::listener(config).filter(|_| registry.is_none());
         let default_upstream = listener.and_then(|listener| listener.upstream.as_ref());
         let default_upstream = default_upstream.unwrap_or(&config.default_upstream);
         Self {
             http: http(listener),
             registry: registry
                 .map(given)
-                .or_else(|| listener.map(place::registry))
-                .ok_or(SERVER),
+                .or_else(|| listener.map(address::registry))
+                .ok_or(UrlOption::Server),
             admin: admin
                 .map(given)
-                .or_else(|| place::admin(config))
-                .ok_or(ADMIN),
+                .or_else(|| address::admin(config))
+                .ok_or(UrlOption::Admin),
             default_upstream: registry.is_none().then(|| default_upstream.clone()),
         }
     }
 
-    /// The image with its upstream in its name, so that it is the same one for all who are asked about it. At another Archway
-    /// than that of the configuration, a name without an upstream means what it means there.
+    /// The image with its upstream in the name, so that the registry API, the admin listener and
+    /// the upstream itself mean the same one. With `--server`, a name without an upstream stays as
+    /// it is: the default upstream there is unknown.
     pub(crate) fn named(&self, image: &ImageName) -> ImageName {
         let host = image.host.as_ref().or(self.default_upstream.as_ref());
         ImageName {
@@ -79,7 +67,8 @@ impl Server {
         }
     }
 
-    /// A manifest's headers, with the body where that tells of an error. A HEAD is no pull: nothing is learned from it.
+    /// The headers of a manifest, by HEAD: Archway does not count that as a use. An error is asked
+    /// for again by GET, for its body.
     pub(crate) async fn look(
         &self,
         image: &ImageName,
@@ -95,7 +84,7 @@ impl Server {
         self.ask(Method::GET, image, reference, headers).await
     }
 
-    /// A manifest, asked for with these headers; an answer is an answer, whatever its status.
+    /// A manifest, by GET with these headers; the status may be an error.
     pub(crate) async fn manifest(
         &self,
         image: &ImageName,
@@ -114,11 +103,12 @@ impl Server {
     ) -> Result<Answer, ClientError> {
         let url = self.url(image, "manifests", reference)?;
         let request = self.http.request(method, &url).headers(headers);
-        let response = sent(request, &url, SERVER).await?;
+        let response = sent(request, &url, UrlOption::Server).await?;
         Answer::read(response, url).await
     }
 
-    /// Reads a blob to its end, piece by piece. Archway lets nobody see the end of a blob that does not match its digest.
+    /// Reads a blob to its end, piece by piece. Its digest is not checked here: Archway withholds
+    /// the end of a blob that does not match.
     pub(crate) async fn read_blob(
         &self,
         image: &ImageName,
@@ -126,14 +116,14 @@ impl Server {
         mut read: impl FnMut(&[u8]),
     ) -> Result<(), ClientError> {
         let url = self.url(image, "blobs", digest)?;
-        let response = sent(self.http.get(&url), &url, SERVER).await?;
+        let response = sent(self.http.get(&url), &url, UrlOption::Server).await?;
         if !response.status().is_success() {
             Answer::read(response, url).await?.successful()?;
             return Ok(());
         }
-        let broken = |error: reqwest::Error| ClientError::Unreadable {
+        let broken = |error: reqwest::Error| ClientError::Invalid {
             url: url.clone(),
-            reason: error.to_string(),
+            source: error.into(),
         };
         let mut pieces = response.bytes_stream();
         while let Some(piece) = pieces.try_next().await.map_err(broken)? {
@@ -157,7 +147,7 @@ impl Server {
         Ok(url)
     }
 
-    /// Images as the admin listener lists them.
+    /// One page of images from the admin listener.
     pub(crate) async fn images(&self, query: &[(&str, String)]) -> Result<Listing, ClientError> {
         let base = found(&self.admin)?;
         let mut url = format!("{base}/_archway/v1/images");
@@ -167,12 +157,12 @@ impl Server {
         if !query.is_empty() {
             url = format!("{url}?{query}");
         }
-        let response = sent(self.http.get(&url), &url, ADMIN).await?;
+        let response = sent(self.http.get(&url), &url, UrlOption::Admin).await?;
         let answer = Answer::read(response, url).await?.successful()?;
-        serde_json::from_slice(&answer.body).map_err(|error| answer.unreadable(error))
+        serde_json::from_slice(&answer.body).map_err(|error| answer.invalid(error))
     }
 
-    /// One image as the admin listener knows it; `None` where it knows none of this name.
+    /// One image from the admin listener; `None` if it is not cached.
     pub(crate) async fn known(&self, image: &ImageName) -> Result<Option<Image>, ClientError> {
         let query = [("name", self.named(image).to_string())];
         let listing = self.images(&query).await?;
@@ -199,81 +189,7 @@ impl Server {
     }
 }
 
-impl Answer {
-    async fn read(response: Response, url: String) -> Result<Self, ClientError> {
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = response
-            .bytes()
-            .await
-            .map_err(|error| ClientError::Unreadable {
-                url: url.clone(),
-                reason: error.to_string(),
-            })?;
-        Ok(Self {
-            status,
-            headers,
-            body,
-            url,
-        })
-    }
-
-    /// Itself, unless it is an error.
-    pub(crate) fn successful(self) -> Result<Self, ClientError> {
-        if self.status.is_success() {
-            return Ok(self);
-        }
-        Err(ClientError::Refused {
-            status: self.status,
-            message: self.message(),
-        })
-    }
-
-    /// The error for an answer that makes no sense.
-    pub(crate) fn unreadable(&self, reason: impl Display) -> ClientError {
-        ClientError::Unreadable {
-            url: self.url.clone(),
-            reason: reason.to_string(),
-        }
-    }
-
-    /// What its error body says.
-    pub(crate) fn message(&self) -> String {
-        let error = error_body::Read::parse(&self.body);
-        if error.message.is_empty() {
-            String::from_utf8_lossy(&self.body).trim().to_owned()
-        } else {
-            error.message
-        }
-    }
-
-    /// A header as text.
-    pub(crate) fn header(&self, name: &http::HeaderName) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// The digest it names.
-    pub(crate) fn digest(&self) -> Option<Digest> {
-        self.header(&headers::DOCKER_CONTENT_DIGEST)?.parse().ok()
-    }
-
-    /// What it says its body is.
-    pub(crate) fn media_type(&self) -> Option<MediaType> {
-        self.header(&header::CONTENT_TYPE)?.parse().ok()
-    }
-
-    /// Its body as a manifest.
-    pub(crate) fn manifest(self) -> Result<Manifest, ClientError> {
-        let answer = self.successful()?;
-        let media_type = answer.media_type();
-        let algorithm = answer
-            .digest()
-            .map_or(Algorithm::Sha256, |digest| digest.algorithm());
-        Manifest::parse(answer.body.clone(), media_type.as_ref(), algorithm)
-            .map_err(|error| answer.unreadable(error))
-    }
-}
-
-/// What a client of today accepts.
+/// The `Accept` headers of a client that takes these media types.
 pub(crate) fn accepting(types: impl IntoIterator<Item = MediaType>) -> HeaderMap {
     let types = types.into_iter().map(|kind| {
         let value = HeaderValue::from_str(kind.as_str()).expect("media types are header text");
@@ -286,16 +202,15 @@ pub(crate) fn accepting(types: impl IntoIterator<Item = MediaType>) -> HeaderMap
     headers
 }
 
-fn found(place: &Result<String, WhichOption>) -> Result<&str, ClientError> {
-    place
-        .as_deref()
-        .map_err(|&option| ClientError::Nowhere { option })
+fn found(url: &Result<String, UrlOption>) -> Result<&str, ClientError> {
+    url.as_deref()
+        .map_err(|&option| ClientError::NoListener { option })
 }
 
-/// A client for everybody, or for one listener of the configuration.
+/// An HTTP client; with a TLS listener of the configuration, one that trusts its certificate.
 fn http(listener: Option<&Listener>) -> Client {
     let mut builder = Client::builder()
-        // Archway is inside; a proxy for the way out would not find it.
+        // Archway is in the local network, which an outgoing proxy does not reach.
         .no_proxy()
         .redirect(Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
@@ -305,15 +220,13 @@ fn http(listener: Option<&Listener>) -> Client {
     if let Some(tls) = pair.and_then(pinned::trusting) {
         builder = builder.tls_backend_preconfigured(tls);
     }
-    builder
-        .build()
-        .expect("a client without wishes that could fail")
+    builder.build().expect("no option of the builder can fail")
 }
 
 async fn sent(
     request: reqwest::RequestBuilder,
     url: &str,
-    option: &'static str,
+    option: UrlOption,
 ) -> Result<Response, ClientError> {
     request
         .send()

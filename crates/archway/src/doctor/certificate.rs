@@ -1,4 +1,4 @@
-//! How long a certificate is good for yet.
+//! The time a certificate is still valid.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,26 +6,26 @@ use x509_cert::{Certificate, der::Decode};
 
 use super::report::Finding;
 
-/// Whoever renews certificates by themselves has done so by then.
-const SOON: Duration = Duration::from_hours(14 * 24);
+/// The days before the end when automatic renewal should have happened.
+const RENEWAL_OVERDUE: Duration = Duration::from_hours(14 * 24);
 
-/// Judges a certificate (DER) that was verified already, so only its end is of interest.
+/// Judges the end of a certificate (DER) that the TLS handshake has verified.
 pub(super) fn judge(der: &[u8], now: SystemTime) -> Finding {
     let Ok(certificate) = Certificate::from_der(der) else {
-        return Finding::warning("the certificate was accepted, its dates cannot be read");
+        return Finding::warning("the certificate is trusted, but its dates cannot be read");
     };
     let end = certificate.tbs_certificate.validity.not_after;
     match end.to_system_time().duration_since(now) {
         Ok(left) => {
             let days = left.as_secs() / (24 * 60 * 60);
-            let detail = format!("the certificate is good for {days} more days, until {end}");
-            if left < SOON {
+            let detail = format!("the certificate is valid for {days} more days, until {end}");
+            if left < RENEWAL_OVERDUE {
                 Finding::warning(detail)
             } else {
                 Finding::ok(detail)
             }
         }
-        Err(_) => Finding::failed(format!("the certificate has expired on {end}")),
+        Err(_) => Finding::failed(format!("the certificate expired on {end}")),
     }
 }
 
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_is_told() {
+    fn a_certificate_that_cannot_be_read_is_a_warning() {
         assert_eq!(judge(b"x", SystemTime::now()).status, Status::Warning);
     }
 }

@@ -1,19 +1,20 @@
-//! How far our clock is from a registry's.
+//! The difference between our clock and a registry's.
 
 use std::time::{Duration, SystemTime};
 
 use super::report::Finding;
 
-/// AWS refuses signatures of another time than its own by more.
-const TOO_FAR: Duration = Duration::from_mins(5);
+/// AWS refuses signatures that differ from its own time by more.
+const MAX_SKEW: Duration = Duration::from_mins(5);
 
-/// What a slow answer and the seconds of a `Date` header may account for, and some more.
-const WORTH_A_WORD: Duration = Duration::from_secs(30);
+/// The skew to warn about: more than a slow answer and the whole seconds of a `Date` header
+/// explain.
+const SKEW_WARNING: Duration = Duration::from_secs(30);
 
-/// Judges what a registry said the time is against ours.
+/// Compares the `Date` of a registry with our time.
 pub(super) fn judge(theirs: Option<SystemTime>, ours: SystemTime) -> Finding {
     let Some(theirs) = theirs else {
-        return Finding::skipped("it does not say what time it is");
+        return Finding::skipped("the registry sends no Date header");
     };
     let (skew, direction) = match ours.duration_since(theirs) {
         Ok(ahead) => (ahead, "ahead of"),
@@ -23,9 +24,9 @@ pub(super) fn judge(theirs: Option<SystemTime>, ours: SystemTime) -> Finding {
         "this machine is {} seconds {direction} the registry",
         skew.as_secs()
     );
-    if skew > TOO_FAR {
-        Finding::failed(format!("{detail}: signatures and certificates are refused"))
-    } else if skew > WORTH_A_WORD {
+    if skew > MAX_SKEW {
+        Finding::failed(format!("{detail}; signed requests and certificates fail"))
+    } else if skew > SKEW_WARNING {
         Finding::warning(detail)
     } else {
         Finding::ok(detail)

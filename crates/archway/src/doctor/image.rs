@@ -1,55 +1,67 @@
-//! The image that a check asks for.
+//! The tag that a check asks for.
 
 use std::str::FromStr;
 
-use manifest_model::{RepoName, Tag};
-use protocol::host::Host;
+use manifest_model::{ParseError, RepoName, Tag};
+use protocol::host::{Host, HostError, looks_like_host};
 use proxy::pull::official_name;
 
-/// A tag, and perhaps the upstream it is at.
+/// A tag in a repository, perhaps of one upstream: `[HOST/]REPO:TAG`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Image {
+pub(crate) struct ImageTag {
     host: Option<Host>,
     pub(super) repository: RepoName,
     pub(super) tag: Tag,
 }
 
-impl FromStr for Image {
-    type Err = String;
+/// Why a text is not an image with a tag.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ImageTagError {
+    /// There is no colon behind the last slash.
+    #[error("the tag is missing: write [HOST/]REPO:TAG")]
+    NoTag,
+    /// The host is malformed.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The repository or the tag is malformed.
+    #[error(transparent)]
+    Word(#[from] ParseError),
+}
+
+impl FromStr for ImageTag {
+    type Err = ImageTagError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (name, tag) = text
             .rsplit_once(':')
             .filter(|(_, tag)| !tag.contains('/'))
-            .ok_or("the tag is missing")?;
+            .ok_or(ImageTagError::NoTag)?;
         let (host, name) = match name.split_once('/') {
-            // What docker takes for a host.
-            Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => {
-                let host: Host = host.parse().map_err(|error| format!("{host}: {error}"))?;
-                (Some(host.canonical()), rest)
+            Some((host, rest)) if looks_like_host(host) => {
+                (Some(host.parse::<Host>()?.canonical()), rest)
             }
             _ => (None, name),
         };
         Ok(Self {
             host,
-            repository: name.parse().map_err(|error| format!("{name}: {error}"))?,
-            tag: tag.parse().map_err(|error| format!("{tag}: {error}"))?,
+            repository: name.parse()?,
+            tag: tag.parse()?,
         })
     }
 }
 
-impl Image {
-    /// The upstream it names.
+impl ImageTag {
+    /// The upstream, where one is named.
     pub(super) fn host(&self) -> Option<&Host> {
         self.host.as_ref()
     }
 }
 
-/// The images to ask `host` for: those that name it, else those that name no host.
-pub(super) fn for_host(images: &[Image], host: &Host) -> Vec<Image> {
-    let of = |wanted: Option<&Host>| -> Vec<Image> {
+/// The tags to ask `host` for: those that name it, else those without a host.
+pub(super) fn for_host(images: &[ImageTag], host: &Host) -> Vec<ImageTag> {
+    let of = |wanted: Option<&Host>| -> Vec<ImageTag> {
         let images = images.iter().filter(|image| image.host() == wanted);
-        let official = images.map(|image| Image {
+        let official = images.map(|image| ImageTag {
             repository: official_name(host, &image.repository),
             ..image.clone()
         });
@@ -65,7 +77,7 @@ mod tests {
 
     #[test]
     fn each_image_is_for_the_host_it_names_or_for_all_that_none_names() {
-        let images: Vec<Image> = [
+        let images: Vec<ImageTag> = [
             "localhost:5000/team/app:v1",
             "localhost:5000/team/app:v2",
             "busybox:latest",
@@ -90,7 +102,7 @@ mod tests {
     #[test]
     fn an_image_has_a_tag() {
         for text in ["team/app", "localhost:5000/team/app", "a b:c", ":v1", ""] {
-            assert!(text.parse::<Image>().is_err(), "{text}");
+            assert!(text.parse::<ImageTag>().is_err(), "{text}");
         }
     }
 }

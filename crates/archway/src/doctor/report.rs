@@ -1,18 +1,18 @@
-//! What was found, for eyes and for programs.
+//! The report of all checks, as a table for people and as JSON for programs.
 
-use std::{fmt::Write, time::Duration};
+use std::{fmt, time::Duration};
 
 use protocol::host::Host;
 use serde::Serialize;
 use url::Url;
 
-/// Everything that was looked at.
+/// The checks of all upstreams.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(crate) struct DoctorReport {
     pub(super) upstreams: Vec<UpstreamReport>,
 }
 
-/// One upstream.
+/// The checks of one upstream.
 #[derive(Debug, Serialize)]
 pub(super) struct UpstreamReport {
     pub(super) name: String,
@@ -25,7 +25,7 @@ struct EndpointReport {
     checks: Vec<Check>,
 }
 
-/// One question and its answer.
+/// One check and its result.
 #[derive(Debug, Serialize)]
 pub(super) struct Check {
     pub(super) name: &'static str,
@@ -34,19 +34,19 @@ pub(super) struct Check {
     pub(super) milliseconds: u64,
 }
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Status {
     Ok,
-    /// It works, but not as well as it could, or not for long.
+    /// It works, but with a drawback or not for much longer.
     Warning,
     Failed,
-    /// It was not looked at, or there was nothing to look at.
+    /// It was not checked, or there was nothing to check.
     Skipped,
 }
 
-/// How a check ended, in words.
+/// The result of a check with its reason.
 pub(super) struct Finding {
     pub(super) status: Status,
     pub(super) detail: String,
@@ -120,7 +120,7 @@ impl UpstreamReport {
         self.endpoints.iter().flat_map(|endpoint| &endpoint.checks)
     }
 
-    /// The name and the verdict.
+    /// The name and the checks that failed.
     pub(super) fn headline(&self) -> String {
         let failed = self
             .checks()
@@ -135,50 +135,47 @@ impl UpstreamReport {
     }
 }
 
-impl Report {
-    /// Whether nothing failed.
-    pub(super) fn is_good(&self) -> bool {
+impl DoctorReport {
+    /// Whether no check failed.
+    pub(crate) fn is_good(&self) -> bool {
         self.upstreams.iter().all(UpstreamReport::is_good)
     }
 
-    pub(super) fn json(&self) -> String {
+    /// The report with its verdict in the field `ok`.
+    pub(crate) fn to_json(&self) -> impl Serialize {
         #[derive(Serialize)]
-        struct Whole<'a> {
+        struct WithVerdict<'a> {
             ok: bool,
             #[serde(flatten)]
-            report: &'a Report,
+            report: &'a DoctorReport,
         }
-        let whole = Whole {
+        WithVerdict {
             ok: self.is_good(),
             report: self,
-        };
-        let mut text =
-            serde_json::to_string_pretty(&whole).expect("strings and numbers always serialise");
-        text.push('\n');
-        text
+        }
     }
+}
 
-    pub(super) fn human(&self) -> String {
+impl fmt::Display for DoctorReport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let checks = self.upstreams.iter().flat_map(UpstreamReport::checks);
         let width = checks.map(|check| check.name.len()).max().unwrap_or(0);
-        let mut text = String::new();
         for upstream in &self.upstreams {
             for endpoint in &upstream.endpoints {
-                let _ = writeln!(text, "{} at {}", upstream.name, endpoint.url);
+                writeln!(formatter, "{} at {}", upstream.name, endpoint.url)?;
                 for check in &endpoint.checks {
                     let (status, name, detail) = (check.status.word(), check.name, &check.detail);
-                    let _ = writeln!(text, "  {status:<7}  {name:<width$}  {detail}");
+                    writeln!(formatter, "  {status:<7}  {name:<width$}  {detail}")?;
                 }
-                text.push('\n');
+                writeln!(formatter)?;
             }
         }
         let good = self.upstreams.iter().filter(|one| one.is_good()).count();
-        let _ = writeln!(
-            text,
-            "{good} of {} upstreams are fine",
+        writeln!(
+            formatter,
+            "{good} of {} upstreams passed",
             self.upstreams.len()
-        );
-        text
+        )
     }
 }
 
@@ -186,7 +183,7 @@ impl Report {
 mod tests {
     use super::*;
 
-    fn report(status: Status) -> Report {
+    fn report(status: Status) -> DoctorReport {
         let mut upstream = UpstreamReport::new(&"registry.example".parse().unwrap());
         let finding = Finding::new(status, "as found");
         let checks = vec![
@@ -194,7 +191,7 @@ mod tests {
             finding.named("auth", Duration::from_millis(20)),
         ];
         upstream.add(&"https://registry.example".parse().unwrap(), checks);
-        Report {
+        DoctorReport {
             upstreams: vec![upstream],
         }
     }
@@ -214,8 +211,8 @@ registry.example at https://registry.example
   ok       dns   3 addresses
   FAILED   auth  as found
 
-0 of 1 upstreams are fine
+0 of 1 upstreams passed
 ";
-        assert_eq!(report(Status::Failed).human(), expected);
+        assert_eq!(report(Status::Failed).to_string(), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! The checks of one endpoint, each one on top of the ones before: what cannot be reached is not asked further.
+//! The checks of one endpoint. Each builds on the ones before: once one fails, the rest is skipped.
 
 use std::{
     net::SocketAddr,
@@ -19,28 +19,32 @@ use upstream::{
 use url::Url;
 
 use super::{
-    Image, Patient, certificate, clock,
+    ImageTag, Target, certificate, clock,
     report::{Check, Finding, Status},
 };
 
-/// How long one check may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time one check may take.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
 
-const NOT_REACHED: &str = "not looked at: the registry cannot be reached";
-const NOT_LET_IN: &str = "not looked at: the registry does not let us in";
-const NO_IMAGE: &str = "name a tag to ask for: --image REPO:TAG";
+const NOT_REACHED: &str = "not checked: the registry cannot be reached";
+const NOT_SIGNED_IN: &str = "not checked: the registry refuses our credentials";
+const NO_TAG: &str = "not checked: the tag does not exist";
+const NO_IMAGE: &str = "not checked: name a tag with --image REPO:TAG";
 
-/// The findings so far, in the order they were made.
+/// The checks so far, in their order.
 #[derive(Default)]
 struct Checks(Vec<Check>);
 
 impl Checks {
-    /// Runs one check within its time, and says whether the next ones make sense.
+    /// Runs one check within its timeout; returns whether it passed.
     async fn run(&mut self, name: &'static str, check: impl Future<Output = Finding>) -> bool {
         let started = Instant::now();
-        let finding = tokio::time::timeout(PATIENCE, check).await;
+        let finding = tokio::time::timeout(CHECK_TIMEOUT, check).await;
         let finding = finding.unwrap_or_else(|_| {
-            Finding::failed(format!("no answer within {} seconds", PATIENCE.as_secs()))
+            Finding::failed(format!(
+                "no answer within {} seconds",
+                CHECK_TIMEOUT.as_secs()
+            ))
         });
         let good = finding.status != Status::Failed;
         self.0.push(finding.named(name, started.elapsed()));
@@ -59,9 +63,9 @@ impl Checks {
     }
 }
 
-/// Looks at one endpoint. Takes less than [`PATIENCE`] for each check.
+/// Checks one endpoint, within [`CHECK_TIMEOUT`] for each check.
 pub(super) async fn examine(
-    patient: &Patient,
+    target: &Target,
     endpoint: &EndpointConfig,
     ecr: &Arc<EcrTokens>,
 ) -> Vec<Check> {
@@ -71,62 +75,62 @@ pub(super) async fn examine(
         checks.add("tls", Finding::skipped(NOT_REACHED));
         return checks.skip(&later, NOT_REACHED);
     }
-    let prober = match Prober::new(&patient.host, &patient.config, endpoint, ecr) {
+    let prober = match Prober::new(&target.host, &target.config, endpoint, ecr) {
         Ok(prober) => prober,
         Err(error) => {
             checks.add("tls", Finding::failed(error.chain().to_string()));
             return checks.skip(&later, NOT_REACHED);
         }
     };
-    let mut met = None;
-    checks.run("tls", tls(&prober, &mut met)).await;
-    let Some(met) = met else {
+    let mut answer = None;
+    checks.run("tls", tls(&prober, &mut answer)).await;
+    let Some(answer) = answer else {
         return checks.skip(&later, NOT_REACHED);
     };
-    checks.add("clock", clock::judge(met.date, SystemTime::now()));
-    let repository = patient.images.first().map(|image| &image.repository);
-    let auth = auth(&prober, &endpoint.auth, repository, &met);
+    checks.add("clock", clock::judge(answer.date, SystemTime::now()));
+    let repository = target.images.first().map(|image| &image.repository);
+    let auth = auth(&prober, &endpoint.auth, repository, &answer);
     if !checks.run("auth", auth).await {
-        return checks.skip(&later[2..], NOT_LET_IN);
+        return checks.skip(&later[2..], NOT_SIGNED_IN);
     }
-    if patient.images.is_empty() {
+    if target.images.is_empty() {
         return checks.skip(&later[2..], NO_IMAGE);
     }
     let mut headers = HeaderMap::new();
-    for image in &patient.images {
+    for image in &target.images {
         if checks.run("tag", tag(&prober, image, &mut headers)).await {
-            let range = Box::pin(range(patient, endpoint, ecr, image));
+            let range = Box::pin(range(target, endpoint, ecr, image));
             checks.run("range", range).await;
         } else {
-            checks.add("range", Finding::skipped("not looked at: there is no tag"));
+            checks.add("range", Finding::skipped(NO_TAG));
         }
     }
     checks.add("budget", budget(&headers));
     checks.0
 }
 
-/// Connects; leaves behind what the registry said, where it is worth going on.
-async fn tls(prober: &Prober, met: &mut Option<PingAnswer>) -> Finding {
+/// Connects, and keeps the registry's answer if its certificate is valid.
+async fn tls(prober: &Prober, kept: &mut Option<PingAnswer>) -> Finding {
     match prober.ping().await {
         Ok(answer) => {
             let finding = match &answer.certificate {
                 Some(der) => certificate::judge(der, SystemTime::now()),
                 None => Finding::skipped("plain HTTP, as configured"),
             };
-            *met = Some(answer).filter(|_| finding.status != Status::Failed);
+            *kept = Some(answer).filter(|_| finding.status != Status::Failed);
             finding
         }
         Err(error) => Finding::failed(error.chain().to_string()),
     }
 }
 
-/// A name that a proxy looks up need not mean anything here.
+/// Looks up the name, unless a proxy does.
 async fn dns(endpoint: &Url) -> Finding {
     if let Some(proxy) = proxy_for(endpoint) {
-        return Finding::skipped(format!("the proxy {proxy} is asked, and looks up the name"));
+        return Finding::skipped(format!("the proxy {proxy} looks up the name"));
     }
     let Some(url::Host::Domain(host)) = endpoint.host() else {
-        return Finding::skipped("an address, not a name");
+        return Finding::skipped("the URL has an address instead of a name");
     };
     let port = endpoint.port_or_known_default().unwrap_or(443);
     match lookup_host((host, port)).await {
@@ -138,7 +142,8 @@ async fn dns(endpoint: &Url) -> Finding {
     }
 }
 
-/// The proxy that the environment names for this endpoint, as the HTTP client understands it; without its credentials.
+/// The proxy that the environment names for this endpoint, without its credentials. The rules are
+/// those of the HTTP client.
 fn proxy_for(endpoint: &Url) -> Option<String> {
     let intercept = Matcher::from_system().intercept(&endpoint.as_str().parse().ok()?)?;
     let proxy = intercept.uri();
@@ -152,41 +157,42 @@ async fn auth(
     prober: &Prober,
     auth: &Auth,
     repository: Option<&RepoName>,
-    met: &PingAnswer,
+    answer: &PingAnswer,
 ) -> Finding {
-    let (who, is_nobody) = identity(auth);
+    let is_anonymous = matches!(auth, Auth::Anonymous);
+    let identity = identity(auth);
     match prober.authenticate(repository).await {
-        Ok(()) if met.is_open() && !is_nobody => Finding::ok(format!(
-            "the registry asked for no credentials: whether those of {who} are good is not known"
+        Ok(()) if answer.is_open() && !is_anonymous => Finding::ok(format!(
+            "the registry asked for no credentials, so those of {identity} are not tested"
         )),
-        Ok(()) => Finding::ok(format!("let in as {who}")),
-        // Some registries give everyone a token for what is public, and none of them opens `/v2/`.
-        Err(FetchError::Refused { status, .. }) if is_nobody && repository.is_none() => {
+        Ok(()) => Finding::ok(format!("signed in as {identity}")),
+        // Some registries give every client a token for public images, but not for `/v2/` itself.
+        Err(FetchError::Refused { status, .. }) if is_anonymous && repository.is_none() => {
             Finding::warning(format!(
-                "nobody in particular gets {status} for /v2/; whether an image may be read is told by --image"
+                "{status} for /v2/ without credentials; check with --image whether images can be read"
             ))
         }
-        Err(error) => Finding::failed(format!("as {who}: {}", error.chain())),
+        Err(error) => Finding::failed(format!("as {identity}: {}", error.chain())),
     }
 }
 
-/// In words, and whether that is nobody.
-fn identity(auth: &Auth) -> (String, bool) {
+/// The identity of our credentials, in words.
+fn identity(auth: &Auth) -> String {
     let role = |role: &Option<config::Role>| {
         role.as_ref()
             .map_or_else(String::new, |role| format!(" with the role {}", role.arn))
     };
     match auth {
-        Auth::Anonymous => ("nobody".to_owned(), true),
-        Auth::Ecr(auth) => (format!("the AWS identity{}", role(&auth.role)), false),
-        Auth::EcrPublic(auth) => (format!("the AWS identity{}", role(&auth.role)), false),
-        Auth::DockerConfig => ("what docker's config says".to_owned(), false),
-        Auth::Password { username, .. } => (username.clone(), false),
+        Auth::Anonymous => "an anonymous client".to_owned(),
+        Auth::Ecr(auth) => format!("the AWS identity{}", role(&auth.role)),
+        Auth::EcrPublic(auth) => format!("the AWS identity{}", role(&auth.role)),
+        Auth::DockerConfig => "the login in the docker configuration".to_owned(),
+        Auth::Password { username, .. } => username.clone(),
     }
 }
 
-async fn tag(prober: &Prober, image: &Image, headers: &mut HeaderMap) -> Finding {
-    let Image {
+async fn tag(prober: &Prober, image: &ImageTag, headers: &mut HeaderMap) -> Finding {
+    let ImageTag {
         repository, tag, ..
     } = image;
     match prober.head_tag(repository, tag).await {
@@ -198,7 +204,7 @@ async fn tag(prober: &Prober, image: &Image, headers: &mut HeaderMap) -> Finding
             {
                 Some(Ok(digest)) => Finding::ok(format!("{repository}:{tag} is {digest}")),
                 _ => Finding::ok(format!(
-                    "{repository}:{tag} is there; its digest is not told"
+                    "{repository}:{tag} exists; the registry sends no digest"
                 )),
             }
         }
@@ -209,21 +215,21 @@ async fn tag(prober: &Prober, image: &Image, headers: &mut HeaderMap) -> Finding
     }
 }
 
-/// Whether a download that broke can go on: the second byte of a blob is asked for.
+/// Asks for a blob from its second byte on, as a resumed download does.
 async fn range(
-    patient: &Patient,
+    target: &Target,
     endpoint: &EndpointConfig,
     ecr: &Arc<EcrTokens>,
-    image: &Image,
+    image: &ImageTag,
 ) -> Finding {
     let config = UpstreamConfig {
         endpoints: vec![endpoint.clone()],
-        ..patient.config.clone()
+        ..target.config.clone()
     };
     let second_byte = async {
         let tally = UpstreamMetrics::default().tally(&config.pattern);
         let tasks = TaskTracker::new();
-        let upstream = Upstream::new(patient.host.clone(), config, ecr, tally, tasks)?;
+        let upstream = Upstream::new(target.host.clone(), config, ecr, tally, tasks)?;
         let upstream = Arc::new(upstream);
         let Some(blob) = some_blob(&upstream, image).await? else {
             return Ok(None);
@@ -233,15 +239,15 @@ async fn range(
         Ok::<_, FetchError>(Some(body.start))
     };
     match second_byte.await {
-        Ok(Some(1)) => Finding::ok("a broken download goes on where it broke"),
-        Ok(Some(_)) => Finding::warning("ranges are ignored: a broken download starts again"),
+        Ok(Some(1)) => Finding::ok("an interrupted download resumes where it stopped"),
+        Ok(Some(_)) => Finding::warning("ranges are ignored: an interrupted download starts again"),
         Ok(None) => Finding::skipped("the image has no blob"),
-        Err(error) => Finding::failed(format!("a blob: {}", error.chain())),
+        Err(error) => Finding::failed(format!("a blob cannot be read: {}", error.chain())),
     }
 }
 
-/// A blob of the image, or of the first image of an index.
-async fn some_blob(upstream: &Upstream, image: &Image) -> Result<Option<Digest>, FetchError> {
+/// The config of the image, or of the first image of an index; else a layer.
+async fn some_blob(upstream: &Upstream, image: &ImageTag) -> Result<Option<Digest>, FetchError> {
     let tag = Reference::Tag(image.tag.clone());
     let mut manifest = upstream.manifest(&image.repository, &tag).await?;
     if let Some(child) = manifest.entries().first() {
@@ -252,20 +258,20 @@ async fn some_blob(upstream: &Upstream, image: &Image) -> Result<Option<Digest>,
     Ok(config.map(|blob| blob.digest))
 }
 
-/// What is left of a limit on pulls, as Docker Hub tells it: `76;w=21600`.
+/// The rest of a pull limit, from headers like Docker Hub's: `76;w=21600`.
 fn budget(headers: &HeaderMap) -> Finding {
     let number = |name: &str| -> Option<u64> {
         let value = headers.get(name)?.to_str().ok()?;
         value.split(';').next()?.trim().parse().ok()
     };
     match (number("ratelimit-remaining"), number("ratelimit-limit")) {
-        (Some(0), _) => Finding::failed("no pull is left for now"),
+        (Some(0), _) => Finding::failed("no pulls are left in this window"),
         (Some(left), Some(limit)) if left * 10 < limit => {
             Finding::warning(format!("{left} of {limit} pulls are left"))
         }
         (Some(left), Some(limit)) => Finding::ok(format!("{left} of {limit} pulls are left")),
         (Some(left), None) => Finding::ok(format!("{left} pulls are left")),
-        (None, _) => Finding::skipped("it tells of no limit"),
+        (None, _) => Finding::skipped("the registry reports no limit"),
     }
 }
 

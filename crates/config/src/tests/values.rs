@@ -280,7 +280,7 @@ fn host_is_this_machines_platform() {
     let config = parse("[[listener]]\naddress = \"127.0.0.1:0\"\nplatform = \"host\"");
     assert_eq!(
         config.listeners[0].platform,
-        Some(protocol::wish::Wish::Platform(
+        Some(protocol::platform_request::PlatformRequest::Platform(
             manifest_model::Platform::host()
         ))
     );

@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use manifest_model::{Matcher, Platform, user_agent};
+use manifest_model::{ImageConfig, Matcher, Platform, user_agent};
 
 fuzz_target!(|text: &str| {
-    let _ = Platform::of_config(text.as_bytes());
+    let _ = ImageConfig::parse(text.as_bytes());
     let parsed = [
         text.parse().ok(),
         Platform::from_path_form(text).ok(),

@@ -1,13 +1,13 @@
-//! Host names of private ECR registries: `ACCOUNT.dkr.ecr[-fips].REGION.SUFFIX`, in every partition.
+//! Host names of private ECR registries: `ACCOUNT.dkr.ecr[-fips].REGION.SUFFIX`, in every
+//! partition.
 //!
-//! Dual-stack names (IPv4 and IPv6) write `dkr-ecr` and have suffixes of their own. ECR Public is another service
-//! with one fixed name and is none of these.
+//! Dual-stack names (IPv4 and IPv6) write `dkr-ecr` and have suffixes of their own. ECR Public is
+//! another service with one fixed name, and not covered here.
 
 use std::iter;
 
-use super::HostPattern;
-
-/// What follows `dkr.ecr.REGION.`: commercial and US government, China, EU sovereign, and the isolated partitions.
+/// The domains behind `dkr.ecr.REGION.`: commercial and US government, China, EU sovereign, and the
+/// isolated partitions.
 const SUFFIXES: [&str; 7] = [
     "amazonaws.com",
     "amazonaws.com.cn",
@@ -17,11 +17,11 @@ const SUFFIXES: [&str; 7] = [
     "cloud.adc-e.uk",
     "csp.hci.ic.gov",
 ];
-/// What follows `dkr-ecr.REGION.`.
+/// The domains behind `dkr-ecr.REGION.`.
 const DUAL_STACK_SUFFIXES: [&str; 2] = ["on.aws", "on.amazonwebservices.com.cn"];
 
 /// The parts of a private ECR registry's host name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EcrHost {
     /// The twelve digits of the AWS account that owns the registry.
     pub account: String,
@@ -29,32 +29,32 @@ pub struct EcrHost {
     pub region: String,
     /// The partition's domain, for example `amazonaws.com.cn`.
     pub suffix: &'static str,
-    /// Which of the registry's names this is.
+    /// The kind of endpoint.
     pub variant: EcrVariant,
 }
 
-/// What sets one name of a registry apart from another; its API has the same ones.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+/// The kind of endpoint: a registry has a name for each, and so has the ECR API.
+#[derive(Clone, Debug, Copy, Default, PartialEq, Eq, Hash)]
 pub struct EcrVariant {
     /// Whether this is the FIPS 140 endpoint.
     pub fips: bool,
-    /// Whether this is the name that has IPv6 addresses too.
+    /// Whether this endpoint has IPv6 addresses as well.
     pub dual_stack: bool,
 }
 
 impl EcrHost {
-    /// Reads a lower-case host name; one with a port is not ECR's, nor is one of what cannot be a region: clients write these
-    /// names, and each region has a token of its own.
-    pub(super) fn parse(host: &str) -> Option<EcrHost> {
+    /// Reads a lower-case host name. A name with a port is not ECR's. A name whose region cannot be
+    /// one is refused: clients choose the name, and every region costs a token of its own.
+    pub(super) fn parse(host: &str) -> Option<Self> {
         Self::split(host).filter(|ecr| is_region(&ecr.region))
     }
 
-    /// Whether a name can be ECR's that may have stars in its region.
+    /// Whether a name, perhaps with stars in its region, can be ECR's.
     pub(super) fn may_be(name: &str) -> bool {
         Self::split(name).is_some_and(|ecr| ecr.region.contains('*') || is_region(&ecr.region))
     }
 
-    fn split(host: &str) -> Option<EcrHost> {
+    fn split(host: &str) -> Option<Self> {
         let (account, rest) = host.split_once('.')?;
         let (rest, suffixes, dual_stack) = match rest.strip_prefix("dkr-ecr") {
             Some(rest) => (rest, DUAL_STACK_SUFFIXES.as_slice(), true),
@@ -67,7 +67,7 @@ impl EcrHost {
         let (region, suffix) = rest.strip_prefix('.')?.split_once('.')?;
         let suffix = suffixes.iter().find(|known| **known == suffix)?;
         let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-        is_account.then(|| EcrHost {
+        is_account.then(|| Self {
             account: account.into(),
             region: region.into(),
             suffix,
@@ -76,7 +76,8 @@ impl EcrHost {
     }
 }
 
-/// Whether a label has the shape of a region's name: `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`.
+/// Whether a label has the shape of a region's name: `us-east-1`, `us-gov-west-1`,
+/// `eusc-de-east-1`.
 fn is_region(label: &str) -> bool {
     let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
     let words: Vec<_> = label.split('-').collect();
@@ -90,16 +91,11 @@ fn is_region(label: &str) -> bool {
         && number.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Patterns that together cover every private ECR registry.
-pub fn every_ecr_host() -> impl Iterator<Item = HostPattern> {
+/// The texts of the patterns that together cover every private ECR registry.
+pub(super) fn every_pattern() -> impl Iterator<Item = String> {
     let plain = SUFFIXES.iter().map(|suffix| ("dkr.ecr", suffix));
     let dual_stack = DUAL_STACK_SUFFIXES.iter().map(|suffix| ("dkr-ecr", suffix));
     plain.chain(dual_stack).flat_map(|(service, suffix)| {
-        ["", "-fips"].map(|fips| {
-            let pattern = format!("*.{service}{fips}.*.{suffix}");
-            pattern
-                .parse()
-                .expect("a pattern of two stars and known suffixes is valid")
-        })
+        ["", "-fips"].map(|fips| format!("*.{service}{fips}.*.{suffix}"))
     })
 }

@@ -1,11 +1,12 @@
-//! The one wildcard matcher: `*` is any run of bytes, the empty one too, `?` is one byte, all else is itself.
+//! The one wildcard matcher: `*` matches any run of bytes, even an empty one, `?` matches one byte,
+//! and every other byte matches itself.
 //!
-//! Linear in memory and at worst `pattern * text` in time, so that no pattern can be made to explode.
+//! It needs no memory and at worst `pattern * text` steps, so a hostile pattern cannot stall it.
 
 /// Whether `pattern` matches the whole of `text`.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at_pattern, mut at_text) = (0, 0);
-    // Where to go on when a guess fails: after the last `*`, with one more byte of the text given to it.
+    // The state to resume from on a mismatch: behind the last `*`, which takes one byte more.
     let mut retry = None;
     while at_text < text.len() {
         match pattern.get(at_pattern) {

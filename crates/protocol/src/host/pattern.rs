@@ -1,7 +1,7 @@
 //! Patterns over hosts: an exact host, or one with `*` for one or more characters of one label.
 //!
-//! A star never crosses a dot, so that `*.dkr.ecr.*.amazonaws.com` cannot match `evil.example.amazonaws.com`, and the
-//! last label has none, so that no pattern reaches arbitrary addresses.
+//! A star never crosses a dot, so `*.dkr.ecr.*.amazonaws.com` cannot match
+//! `evil.example.amazonaws.com`. The last label has no star, so no pattern covers every domain.
 
 use std::{
     cmp::{Ordering, Reverse},
@@ -9,11 +9,12 @@ use std::{
     str::FromStr,
 };
 
-use super::{EcrHost, Host, HostError, glob};
+use super::{EcrHost, Host, HostError, ecr, glob};
 
 /// A host, or a pattern such as `*.dkr.ecr.*.amazonaws.com`.
 ///
-/// Ordered by specificity, the most specific first: exact hosts, then by how many characters are spelled out.
+/// Ordered by specificity, the most specific first: exact hosts, then the patterns with the most
+/// literal characters.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct HostPattern(Kind);
 
@@ -23,19 +24,19 @@ enum Kind {
     Glob(String),
 }
 
-/// Why a text is no `HostPattern`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Why a text is not a `HostPattern`.
+#[derive(Clone, Debug, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HostPatternError {
-    /// With every star replaced by a letter it would still be no host.
+    /// The text is not a host, even with a letter for every star.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// A star stands in the last label, or in the port.
-    #[error("the last part has no `*`: spell out what follows the last dot")]
+    /// The last label or the port has a star.
+    #[error("the part after the last dot must not contain `*`: spell it out")]
     OpenEnd,
 }
 
 impl HostPattern {
-    /// Whether `host`, with its port, is meant.
+    /// Whether the pattern covers `host` with its port.
     pub fn matches(&self, host: &Host) -> bool {
         match &self.0 {
             Kind::Exact(exact) => exact == host,
@@ -50,7 +51,7 @@ impl HostPattern {
         }
     }
 
-    /// The host, when this is one rather than a pattern.
+    /// The host, unless this is a pattern with stars.
     pub fn exact(&self) -> Option<&Host> {
         match &self.0 {
             Kind::Exact(host) => Some(host),
@@ -66,7 +67,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether any host it matches can be a private ECR registry.
+    /// Whether the pattern covers a private ECR registry.
     pub fn may_be_ecr(&self) -> bool {
         let (account, rest) = self.as_str().split_once('.').unwrap_or((self.as_str(), ""));
         let account = if account.contains('*') {
@@ -79,12 +80,21 @@ impl HostPattern {
 
     fn specificity(&self) -> (bool, Reverse<usize>, &str) {
         let text = self.as_str();
-        let spelled_out = text.bytes().filter(|&byte| byte != b'*').count();
-        (self.exact().is_none(), Reverse(spelled_out), text)
+        let literal = text.bytes().filter(|&byte| byte != b'*').count();
+        (self.exact().is_none(), Reverse(literal), text)
     }
 }
 
-/// One label against another; a star needs at least one character.
+/// Patterns that together cover every private ECR registry.
+pub fn every_ecr_host() -> impl Iterator<Item = HostPattern> {
+    ecr::every_pattern().map(|pattern| {
+        pattern
+            .parse()
+            .expect("a pattern of two stars and a known suffix is valid")
+    })
+}
+
+/// Compares one label with its pattern; a star needs at least one character.
 fn label_matches(pattern: &str, label: &str) -> bool {
     if pattern.contains('*') {
         glob::matches(pattern.replace('*', "?*").as_bytes(), label.as_bytes())
@@ -95,7 +105,7 @@ fn label_matches(pattern: &str, label: &str) -> bool {
 
 impl From<Host> for HostPattern {
     fn from(host: Host) -> Self {
-        HostPattern(Kind::Exact(host))
+        Self(Kind::Exact(host))
     }
 }
 
@@ -111,7 +121,7 @@ impl FromStr for HostPattern {
             return Err(HostPatternError::OpenEnd);
         }
         text.replace('*', "x").parse::<Host>()?;
-        Ok(HostPattern(Kind::Glob(text.to_ascii_lowercase())))
+        Ok(Self(Kind::Glob(text.to_ascii_lowercase())))
     }
 }
 
@@ -128,13 +138,13 @@ impl PartialOrd for HostPattern {
 }
 
 impl fmt::Display for HostPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for HostPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HostPattern({self})")
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "HostPattern({self})")
     }
 }

@@ -83,7 +83,8 @@ fn the_first_part_of_a_name_is_a_host_by_dockers_rule() {
     }
 }
 
-/// `SERVICE REGION SUFFIX`: commercial, US government, China, EU sovereign, isolated, then dual-stack.
+/// `SERVICE REGION SUFFIX`: commercial, US government, China, EU sovereign, isolated, then
+/// dual-stack.
 const ECR_HOSTS: &str = "
     dkr.ecr       us-east-1       amazonaws.com
     dkr.ecr-fips  us-east-2       amazonaws.com

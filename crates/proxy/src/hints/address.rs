@@ -1,8 +1,8 @@
 //! Networks whose machines share a platform. The address is the connection's, or the one a trusted
 //! proxy names.
 
-use super::{Clues, Wish};
+use super::{Clues, PlatformRequest};
 
-pub(super) fn wish(clues: &Clues<'_>) -> Option<Wish> {
+pub(super) fn wish(clues: &Clues<'_>) -> Option<PlatformRequest> {
     clues.config.of_address(clues.peer).cloned()
 }

@@ -4,11 +4,11 @@
 use manifest_model::ParseError;
 use protocol::headers::ARCHWAY_PLATFORM;
 
-use super::{Clues, Wish};
+use super::{Clues, PlatformRequest};
 
-pub(super) fn wishes(clues: &Clues<'_>) -> Result<Vec<Wish>, ParseError> {
+pub(super) fn wishes(clues: &Clues<'_>) -> Result<Vec<PlatformRequest>, ParseError> {
     let values = clues.headers.get_all(ARCHWAY_PLATFORM).iter();
     values
-        .map(|value| Wish::parse(&String::from_utf8_lossy(value.as_bytes())))
+        .map(|value| PlatformRequest::parse(&String::from_utf8_lossy(value.as_bytes())))
         .collect()
 }

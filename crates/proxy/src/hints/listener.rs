@@ -1,7 +1,7 @@
 //! The `platform` of a listener: one port per architecture, or one proxy per node.
 
-use super::{Clues, Wish};
+use super::{Clues, PlatformRequest};
 
-pub(super) fn wish(clues: &Clues<'_>) -> Option<Wish> {
+pub(super) fn wish(clues: &Clues<'_>) -> Option<PlatformRequest> {
     clues.listener.cloned()
 }

@@ -3,8 +3,12 @@
 
 use manifest_model::ParseError;
 
-use super::{Clues, Wish};
+use super::{Clues, PlatformRequest};
 
-pub(super) fn wishes(clues: &Clues<'_>) -> Result<Vec<Wish>, ParseError> {
-    clues.path.map(Wish::from_path_form).into_iter().collect()
+pub(super) fn wishes(clues: &Clues<'_>) -> Result<Vec<PlatformRequest>, ParseError> {
+    clues
+        .path
+        .map(PlatformRequest::from_path_form)
+        .into_iter()
+        .collect()
 }

@@ -2,8 +2,12 @@
 
 use manifest_model::ParseError;
 
-use super::{Clues, Wish};
+use super::{Clues, PlatformRequest};
 
-pub(super) fn wishes(clues: &Clues<'_>) -> Result<Vec<Wish>, ParseError> {
-    clues.query.iter().map(|value| Wish::parse(value)).collect()
+pub(super) fn wishes(clues: &Clues<'_>) -> Result<Vec<PlatformRequest>, ParseError> {
+    clues
+        .query
+        .iter()
+        .map(|value| PlatformRequest::parse(value))
+        .collect()
 }

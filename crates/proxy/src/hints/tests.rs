@@ -13,7 +13,7 @@ struct Given {
     query: Vec<String>,
     headers: HeaderMap,
     path: Option<&'static str>,
-    listener: Option<Wish>,
+    listener: Option<PlatformRequest>,
     host: Option<Host>,
     peer: IpAddr,
     config: PlatformConfig,
@@ -73,8 +73,8 @@ fn platform(text: &str) -> Platform {
     text.parse().unwrap()
 }
 
-fn wish(text: &str) -> Wish {
-    Wish::parse(text).unwrap()
+fn wish(text: &str) -> PlatformRequest {
+    PlatformRequest::parse(text).unwrap()
 }
 
 #[test]

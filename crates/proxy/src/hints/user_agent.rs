@@ -4,12 +4,14 @@
 use http::header;
 use manifest_model::user_agent;
 
-use super::{Clues, Wish};
+use super::{Clues, PlatformRequest};
 
-pub(super) fn wish(clues: &Clues<'_>) -> Option<Wish> {
+pub(super) fn wish(clues: &Clues<'_>) -> Option<PlatformRequest> {
     let agent = clues
         .headers
         .get(header::USER_AGENT)
         .and_then(|value| value.to_str().ok());
-    agent.and_then(user_agent::platform).map(Wish::Platform)
+    agent
+        .and_then(user_agent::platform)
+        .map(PlatformRequest::Platform)
 }

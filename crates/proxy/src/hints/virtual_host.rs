@@ -1,8 +1,8 @@
 //! `arm64.mirror.example`: a host name of this proxy that means a platform.
 
-use super::{Clues, Wish};
+use super::{Clues, PlatformRequest};
 
-pub(super) fn wish(clues: &Clues<'_>) -> Option<Wish> {
+pub(super) fn wish(clues: &Clues<'_>) -> Option<PlatformRequest> {
     clues
         .host
         .and_then(|host| clues.config.of_host(host))

@@ -1,13 +1,10 @@
 //! One image of an index with what is stored of it: its manifest and the blobs that one links.
 
 use cache::{Cache, CacheError};
-use manifest_model::{Descriptor, Digest, Manifest, Platform};
+use manifest_model::{Descriptor, Digest, ImageConfig, Manifest, Platform};
 use serde::{Deserialize, Serialize};
 
 use super::{completeness::Completeness, stored::unless_unreadable, text};
-
-/// The largest image config read to learn its platform.
-const MAX_CONFIG_BYTES: u64 = 8 * 1024 * 1024;
 
 /// One image or attestation of an index, or the only image of a tag without an index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,8 +101,10 @@ fn platform_of_config(cache: &Cache, manifest: &Manifest) -> Result<Option<Platf
     let Some(config) = manifest.config() else {
         return Ok(None);
     };
-    let bytes = unless_unreadable(cache.peek_bytes(&config.digest, MAX_CONFIG_BYTES))?;
-    let platform = bytes.and_then(|bytes| Platform::of_config(&bytes).ok());
+    let limit = ImageConfig::MAX_BYTES as u64;
+    let bytes = unless_unreadable(cache.peek_bytes(&config.digest, limit))?;
+    let config = bytes.and_then(|bytes| ImageConfig::parse(&bytes).ok());
+    let platform = config.and_then(|config| config.platform().cloned());
     // Not every config is an image's: an artifact's names no processor.
     let named = platform.filter(|platform| !platform.architecture.is_empty());
     Ok(named.as_ref().map(listed))

@@ -3,16 +3,15 @@
 use cache::ReadBy;
 use config::Resolve;
 use futures_util::TryStreamExt;
-use manifest_model::{Choice, Descriptor, Manifest, Matcher, Platform, choose, offered};
+use manifest_model::{
+    Choice, Descriptor, ImageConfig, Manifest, Matcher, Platform, choose, offered,
+};
 
 use super::{Pull, PullError, Repository};
-use crate::hints::{Hint, Source, Wish};
+use crate::hints::{Hint, PlatformRequest, Source};
 
 /// How deep indexes may be nested.
 pub(super) const MAX_DEPTH: usize = 8;
-
-/// The largest image config read to learn its platform.
-const LARGEST_CONFIG: usize = 8 * 1024 * 1024;
 
 /// A platform to answer with, and who asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,11 +34,12 @@ pub fn resolve_mode_substitutes(
 ) -> Option<Substitution> {
     let (source, platform) = match hint {
         Some(Hint {
-            wish: Wish::All, ..
+            wish: PlatformRequest::All,
+            ..
         }) => return None,
         Some(Hint {
             source,
-            wish: Wish::Platform(platform),
+            wish: PlatformRequest::Platform(platform),
         }) => (*source, platform),
         None => (Source::Default, default),
     };
@@ -120,12 +120,14 @@ impl Pull {
         let mut bytes = Vec::new();
         let broken = |_| PullError::Unresolvable("an image's config could not be read");
         while let Some(piece) = stream.try_next().await.map_err(broken)? {
-            if bytes.len() + piece.len() > LARGEST_CONFIG {
+            if bytes.len() + piece.len() > ImageConfig::MAX_BYTES {
                 return Err(PullError::Unresolvable("an image's config is too large"));
             }
             bytes.extend_from_slice(&piece);
         }
-        Ok(Platform::of_config(&bytes).unwrap_or_default())
+        let config = ImageConfig::parse(&bytes).ok();
+        let platform = config.as_ref().and_then(ImageConfig::platform);
+        Ok(platform.cloned().unwrap_or_default())
     }
 }
 
@@ -136,7 +138,7 @@ mod tests {
     fn said(source: Source) -> Hint {
         Hint {
             source,
-            wish: Wish::Platform("linux/arm64".parse().unwrap()),
+            wish: PlatformRequest::Platform("linux/arm64".parse().unwrap()),
         }
     }
 
@@ -180,7 +182,7 @@ mod tests {
     fn all_means_the_index_always() {
         let all = Hint {
             source: Source::Query,
-            wish: Wish::All,
+            wish: PlatformRequest::All,
         };
         for mode in [Resolve::Needed, Resolve::Explicit, Resolve::Always] {
             assert_eq!(source(mode, Some(&all), true), None);

@@ -13,7 +13,7 @@ use protocol::{
 
 use super::{context::Context, platform_text::shortened};
 use crate::{
-    hints::{Hint, Wish},
+    hints::{Hint, PlatformRequest},
     pull::{Repository, Substitution},
 };
 
@@ -113,7 +113,8 @@ impl Decision<'_> {
                     "no source names a platform and the client accepts an index",
                 ),
                 Some(Hint {
-                    wish: Wish::All, ..
+                    wish: PlatformRequest::All,
+                    ..
                 }) => ("index", "the request asks for the index itself"),
                 Some(_) => ("index", "the mode does not follow this source"),
             },

@@ -1,4 +1,4 @@
-//! `archway cache du`
+//! `archway cache du`: the disk usage of a cache by kind and by repository.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -9,37 +9,38 @@ use cache::{
 use clap::Args;
 use serde::Serialize;
 
-use super::{Answer, Form, Found, Place, json, kind, note, refused};
-use crate::cli::table::{Side, Table, size};
+use super::{CacheDirectory, CacheFormat, DirectoryArgs, kind, note};
+use crate::cli::{
+    output::{CommandOutput, Failure, json},
+    table::{Side, Table, size},
+};
 
 const HELP: &str = "\
-A blob that several repositories link is counted once in the total, and as shared with each of them.
-While a server runs it has the index to itself: then nothing is said of repositories.
+A blob of several repositories counts once in the total, and as shared in each of them. A running
+server locks the index; the table of repositories is then left out.
 
 Example:
   archway cache du --config /etc/archway.toml";
 
-/// What `du` takes.
+/// Show the disk usage of the cache by kind of blob and by repository
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Du {
     #[command(flatten)]
-    place: Place,
+    args: DirectoryArgs,
 }
 
 impl Du {
-    pub(super) fn run(&self) -> Result<Answer, Answer> {
-        let found = self.place.find()?;
-        let directory = &found.directory;
-        let contents = directory.contents().map_err(|error| refused(&error))?;
-        let disk = directory.file_system().map_err(|error| refused(&error))?;
-        let usage = Usage::of(&found, &contents, disk);
-        Ok(match self.place.output {
-            Form::Json => Answer::good(json(&usage)),
-            Form::Table => Answer {
-                err: note(contents.unread.as_ref(), "repositories are left out"),
-                ..Answer::good(usage.text())
-            },
+    pub(super) fn run(&self) -> Result<CommandOutput, Failure> {
+        let cache = self.args.open()?;
+        let directory = &cache.directory;
+        let contents = directory.contents()?;
+        let disk = directory.file_system()?;
+        let usage = Usage::of(&cache, &contents, disk);
+        Ok(match self.args.output {
+            CacheFormat::Json => CommandOutput::success(json(&usage)),
+            CacheFormat::Table => CommandOutput::success(usage.text())
+                .with_notes(note(contents.unread.as_ref(), "repositories are left out")),
         })
     }
 }
@@ -51,11 +52,12 @@ struct Usage {
     blobs: u64,
     bytes: u64,
     max_bytes: Option<u64>,
-    kinds: Vec<OfKind>,
-    repositories: Vec<OfRepository>,
-    /// Bytes that several repositories link, each blob counted once.
+    kinds: Vec<KindUsage>,
+    repositories: Vec<RepositoryUsage>,
+    /// Bytes of blobs of several repositories, each blob counted once.
     shared_bytes: u64,
-    /// Bytes no repository links, as after the loss of the index and of the copy beside it; they are linked again when they are asked for.
+    /// Bytes of blobs of no repository, as after the loss of the index and its copy. The next
+    /// request for such a blob links it again.
     unlinked_bytes: u64,
     staged_bytes: u64,
     index_bytes: u64,
@@ -64,32 +66,32 @@ struct Usage {
 }
 
 #[derive(Serialize)]
-struct OfKind {
+struct KindUsage {
     kind: &'static str,
     blobs: u64,
     bytes: u64,
 }
 
 #[derive(Default, Serialize)]
-struct OfRepository {
+struct RepositoryUsage {
     repository: String,
     tags: u64,
     blobs: u64,
-    /// Bytes only this one links.
+    /// Bytes of blobs of this repository alone.
     own_bytes: u64,
-    /// Bytes others link, too.
+    /// Bytes of blobs of other repositories as well.
     shared_bytes: u64,
 }
 
 impl Usage {
-    fn of(found: &Found, contents: &Contents, disk: FileSystem) -> Self {
-        let directory = &found.directory;
+    fn of(cache: &CacheDirectory, contents: &Contents, disk: FileSystem) -> Self {
+        let directory = &cache.directory;
         let mut usage = Self {
             path: directory.path().display().to_string(),
             index_read: contents.unread.is_none(),
             blobs: 0,
             bytes: 0,
-            max_bytes: found.max_size,
+            max_bytes: cache.max_size,
             kinds: Vec::new(),
             repositories: Vec::new(),
             shared_bytes: 0,
@@ -116,12 +118,12 @@ impl Usage {
             self.blobs += blobs;
             self.bytes += bytes;
             let kind = kind(of);
-            self.kinds.push(OfKind { kind, blobs, bytes });
+            self.kinds.push(KindUsage { kind, blobs, bytes });
         }
     }
 
     fn count_repositories(&mut self, contents: &Contents) {
-        let mut all: BTreeMap<&RepoKey, OfRepository> = BTreeMap::new();
+        let mut all: BTreeMap<&RepoKey, RepositoryUsage> = BTreeMap::new();
         for blob in &contents.blobs {
             match blob.repositories.len() {
                 0 => self.unlinked_bytes += blob.size,
@@ -143,7 +145,7 @@ impl Usage {
         }
         self.repositories = all
             .into_iter()
-            .map(|(key, one)| OfRepository {
+            .map(|(key, one)| RepositoryUsage {
                 repository: key.to_string(),
                 ..one
             })
@@ -194,14 +196,14 @@ impl Usage {
         }
         let blank = String::new;
         table.row([
-            "(shared by several, once)".into(),
+            "(shared, counted once)".into(),
             blank(),
             blank(),
             blank(),
             size(self.shared_bytes),
         ]);
         table.row([
-            "(linked by none)".into(),
+            "(in no repository)".into(),
             blank(),
             blank(),
             size(self.unlinked_bytes),

@@ -1,30 +1,35 @@
-//! `archway cache gc`
+//! `archway cache gc`: brings index and files of a cache in line.
 
 use clap::Args;
 use serde::Serialize;
 
-use super::{Answer, Form, Place, counted, json, not_ours};
-use crate::cli::table::size;
+use super::{CacheFormat, DirectoryArgs};
+use crate::cli::{
+    output::{CommandOutput, Failure, counted, json},
+    table::size,
+};
 
 const HELP: &str = "\
-The files are the truth: rows of the index without a file go, files without a row get one, tags and links that lead to
-nothing stored go, and downloads nobody can go on with are deleted. No blob is removed. A damaged or lost index is built
-anew. A running server does the same by itself, so this is for a directory it does not run on.
+The files are the truth. The command drops index rows without a file, adds rows for files without
+one, drops tags and links to manifests and blobs that are not stored, and deletes downloads that can
+no longer be resumed. It removes no blob. It rebuilds a damaged or lost index.
+
+A running server does the same by itself, so the command needs a directory without a server.
 
 Example:
   archway cache gc --config /etc/archway.toml";
 
-/// What `gc` takes.
+/// Drop stale index entries and abandoned downloads; needs the directory without a server
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Gc {
     #[command(flatten)]
-    place: Place,
+    args: DirectoryArgs,
 }
 
 #[derive(Serialize)]
-struct Done {
-    /// Whether the index was lost or damaged, and was built from the files.
+struct CollectedGarbage {
+    /// Whether the index was lost or damaged, and has been rebuilt from the files.
     index_rebuilt: bool,
     rows_dropped: u64,
     files_recorded: u64,
@@ -35,14 +40,14 @@ struct Done {
 }
 
 impl Gc {
-    pub(super) fn run(&self) -> Result<Answer, Answer> {
-        let directory = self.place.find()?.directory;
+    pub(super) fn run(&self) -> Result<CommandOutput, Failure> {
+        let directory = self.args.open()?.directory;
         let (staged, index) = (directory.staged_bytes(), directory.index_size());
-        let mut owned = directory.own().map_err(|error| not_ours(&error))?;
-        let collected = owned.collect().map_err(|error| not_ours(&error))?;
+        let mut owned = directory.own()?;
+        let collected = owned.collect()?;
         let index_rebuilt = owned.index_was_rebuilt();
         drop(owned);
-        let done = Done {
+        let done = CollectedGarbage {
             index_rebuilt,
             rows_dropped: collected.rows,
             files_recorded: collected.adopted,
@@ -51,26 +56,26 @@ impl Gc {
             staged_bytes_deleted: staged.saturating_sub(directory.staged_bytes()),
             index_bytes_freed: index.saturating_sub(directory.index_size()),
         };
-        Ok(match self.place.output {
-            Form::Json => Answer::good(json(&done)),
-            Form::Table => Answer {
-                err: if index_rebuilt {
-                    "note: the index was lost or damaged, and was built from the files\n".into()
+        Ok(match self.args.output {
+            CacheFormat::Json => CommandOutput::success(json(&done)),
+            CacheFormat::Table => {
+                CommandOutput::success(done.text()).with_notes(if index_rebuilt {
+                    "note: the index was lost or damaged; it has been rebuilt from the files\n"
+                        .into()
                 } else {
                     String::new()
-                },
-                ..Answer::good(done.text())
-            },
+                })
+            }
         })
     }
 }
 
-impl Done {
+impl CollectedGarbage {
     fn text(&self) -> String {
         format!(
-            "dropped {} without a file, {} and {} to what is not stored\n\
-             recorded {} the index did not know\n\
-             deleted {} of downloads nobody goes on with; the index gave back {}\n",
+            "dropped {} without a file, and {} and {} to content that is not stored\n\
+             added {} that the index lacked\n\
+             deleted {} of abandoned downloads; the index shrank by {}\n",
             counted(self.rows_dropped, "row"),
             counted(self.tags_dropped, "tag"),
             counted(self.links_dropped, "link"),

@@ -1,4 +1,4 @@
-//! `archway cache ls`
+//! `archway cache ls`: the blobs of a cache, or its tags.
 
 use std::{
     cmp::Reverse,
@@ -16,58 +16,61 @@ use clap::{Args, ValueEnum};
 use manifest_model::Digest;
 use serde::Serialize;
 
-use super::{Answer, Form, Place, json, kind, note, refused, time};
-use crate::cli::table::{Side, Table, size};
+use super::{CacheFormat, DirectoryArgs, kind, note, time};
+use crate::cli::{
+    output::{CommandOutput, Failure, json},
+    table::{Side, Table, size},
+};
 
 const HELP: &str = "\
-While a server runs it has the index to itself: then blobs are listed from the files alone, without repositories and tags,
-and the last use is the time they were stored.
+A running server locks the index. The list is then made from the files alone: without repositories
+and tags, and with the time of storing as the last use.
 
 Examples:
   archway cache ls --larger 100MiB --sort size
   archway cache ls --tags --repository docker.io/library
   archway cache ls -o json | jq -r '.blobs[].digest'";
 
-/// Repositories named in one line of the table.
-const SHOWN: usize = 3;
+/// The tags or repositories named in one line of the table.
+const MAX_NAMES_SHOWN: usize = 3;
 
-/// What `ls` takes.
+/// List the stored blobs, or the tags
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Ls {
     #[command(flatten)]
-    place: Place,
-    /// Only blobs larger than this, for example 100MiB
+    args: DirectoryArgs,
+    /// List only blobs above this size, for example 100MiB
     #[arg(long, value_name = "SIZE", conflicts_with = "tags")]
     larger: Option<ByteSize>,
-    /// Only what this repository links, or all of a host or of a path below it
+    /// List only this repository, or all repositories of a host or of a path
     #[arg(long, value_name = "HOST[/NAME]")]
     repository: Option<String>,
-    /// The tags instead of the blobs
+    /// List tags instead of blobs
     #[arg(long, conflicts_with = "sort")]
     tags: bool,
-    /// The order: last used first, or largest first
-    #[arg(long, value_name = "BY", default_value = "used")]
+    /// Sort order of the blobs
+    #[arg(long, value_name = "ORDER", default_value = "used")]
     sort: Order,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum Order {
-    /// Last used first
+    /// Most recently used first
     Used,
     /// Largest first
     Size,
 }
 
 impl Ls {
-    pub(super) fn run(&self) -> Result<Answer, Answer> {
-        let directory = self.place.find()?.directory;
-        let contents = directory.contents().map_err(|error| refused(&error))?;
+    pub(super) fn run(&self) -> Result<CommandOutput, Failure> {
+        let directory = self.args.open()?.directory;
+        let contents = directory.contents()?;
         if let Some(unread) = &contents.unread
             && (self.tags || self.repository.is_some())
         {
-            // An empty list would say that there are none.
-            return Err(refused(unread));
+            // An empty list would mean that there are none.
+            return Err(Failure::unusable(unread));
         }
         Ok(if self.tags {
             self.list_tags(&contents)
@@ -76,7 +79,7 @@ impl Ls {
         })
     }
 
-    fn list_blobs(&self, mut contents: Contents) -> Answer {
+    fn list_blobs(&self, mut contents: Contents) -> CommandOutput {
         let mut tags: HashMap<Digest, Vec<&TaggedManifest>> = HashMap::new();
         for tagged in &contents.tags {
             tags.entry(tagged.entry.digest).or_default().push(tagged);
@@ -84,7 +87,7 @@ impl Ls {
         contents.blobs.retain(|blob| {
             self.larger.is_none_or(|larger| blob.size > larger.0)
                 && (self.repository.is_none()
-                    || blob.repositories.iter().any(|repo| self.means(repo)))
+                    || blob.repositories.iter().any(|repo| self.selects(repo)))
         });
         match self.sort {
             Order::Used => contents
@@ -98,13 +101,13 @@ impl Ls {
             .blobs
             .iter()
             .map(|blob| BlobRow::of(blob, tags.get(&blob.digest).map_or(&[], Vec::as_slice)));
-        let missing = "repositories and tags are left out, and the last use is the time of storing";
-        match self.place.output {
-            Form::Json => Answer::good(json(&Blobs {
+        let lacking = "repositories and tags are left out, and the last use is the time of storing";
+        match self.args.output {
+            CacheFormat::Json => CommandOutput::success(json(&Blobs {
                 index_read: contents.unread.is_none(),
                 blobs: rows.collect(),
             })),
-            Form::Table => {
+            CacheFormat::Table => {
                 let mut table = Table::new([
                     ("DIGEST", Side::Left),
                     ("SIZE", Side::Right),
@@ -120,28 +123,26 @@ impl Ls {
                         row.kind.into(),
                         row.last_use.clone(),
                         row.media_type.clone().unwrap_or_else(|| "-".into()),
-                        row.from(),
+                        row.names(),
                     ]);
                 }
-                Answer {
-                    err: note(contents.unread.as_ref(), missing),
-                    ..Answer::good(table.to_string())
-                }
+                let notes = note(contents.unread.as_ref(), lacking);
+                CommandOutput::success(table.to_string()).with_notes(notes)
             }
         }
     }
 
-    fn list_tags(&self, contents: &Contents) -> Answer {
+    fn list_tags(&self, contents: &Contents) -> CommandOutput {
         let now = SystemTime::now();
         let tags = contents.tags.iter();
         let rows = tags
-            .filter(|tagged| self.means(&tagged.repository))
+            .filter(|tagged| self.selects(&tagged.repository))
             .map(|tagged| TagRow::of(tagged, now));
-        match self.place.output {
-            Form::Json => Answer::good(json(&Tags {
+        match self.args.output {
+            CacheFormat::Json => CommandOutput::success(json(&Tags {
                 tags: rows.collect(),
             })),
-            Form::Table => {
+            CacheFormat::Table => {
                 let mut table = Table::left(["TAG", "DIGEST", "CONFIRMED", "STORED"]);
                 for row in rows {
                     table.row([
@@ -154,13 +155,13 @@ impl Ls {
                         if row.stored { "yes" } else { "no" }.into(),
                     ]);
                 }
-                Answer::good(table.to_string())
+                CommandOutput::success(table.to_string())
             }
         }
     }
 
-    /// Whether `--repository` takes this one: named in full, or by a part that ends where a name ends.
-    fn means(&self, repository: &RepoKey) -> bool {
+    /// Whether `--repository` selects this one: by its full name, or by a host or path above it.
+    fn selects(&self, repository: &RepoKey) -> bool {
         let Some(wanted) = &self.repository else {
             return true;
         };
@@ -173,7 +174,7 @@ impl Ls {
 
 #[derive(Serialize)]
 struct Blobs {
-    /// Without it there are no repositories and tags, and the last use is the time of storing.
+    /// If false, repositories and tags are absent, and the last use is the time of storing.
     index_read: bool,
     blobs: Vec<BlobRow>,
 }
@@ -220,17 +221,17 @@ impl BlobRow {
         }
     }
 
-    /// Its tags, else the repositories that link it, cut to what a line can hold.
-    fn from(&self) -> String {
+    /// Its tags, else its repositories, cut to the length of a line.
+    fn names(&self) -> String {
         let all = if self.tags.is_empty() {
             &self.repositories
         } else {
             &self.tags
         };
-        let shown = all.iter().take(SHOWN).map(String::as_str);
+        let shown = all.iter().take(MAX_NAMES_SHOWN).map(String::as_str);
         let mut text = shown.collect::<Vec<_>>().join(", ");
-        if all.len() > SHOWN {
-            let _ = write!(text, " and {} more", all.len() - SHOWN);
+        if all.len() > MAX_NAMES_SHOWN {
+            let _ = write!(text, " and {} more", all.len() - MAX_NAMES_SHOWN);
         }
         text
     }

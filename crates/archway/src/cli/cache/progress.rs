@@ -1,41 +1,40 @@
-//! How far a long command is: a bar on a terminal, a line now and then in a log.
+//! The progress of a long command: a bar on a terminal, else a line every ten seconds.
 
 use std::{
     io::Write as _,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
 
 use crate::cli::table::size;
 
-/// Between two lines where there is no terminal.
-const EVERY: Duration = Duration::from_secs(10);
+/// The time between two progress lines where standard error is no terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 const BAR: &str =
     "{wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
 
-/// Bytes done of all there are. On standard error, so that standard output is the answer alone.
+/// Bytes done out of a total. Written to standard error, so that standard output is the answer
+/// alone.
 pub(super) struct Progress {
     bar: ProgressBar,
     total: u64,
     done: AtomicU64,
-    said: Mutex<Instant>,
+    last_line: Mutex<Instant>,
 }
 
 impl Progress {
     pub(super) fn of(total: u64) -> Self {
-        let style = ProgressStyle::with_template(BAR).expect("a template that was tried");
+        let style = ProgressStyle::with_template(BAR).expect("the template is valid");
         Self {
-            // Draws on standard error, and not at all where that is no terminal.
+            // indicatif draws on standard error, and only where that is a terminal.
             bar: ProgressBar::new(total).with_style(style),
             total,
             done: AtomicU64::new(0),
-            said: Mutex::new(Instant::now()),
+            last_line: Mutex::new(Instant::now()),
         }
     }
 
@@ -45,19 +44,19 @@ impl Progress {
             self.bar.inc(bytes);
             return;
         }
-        // Whoever finds it taken leaves the line to the other one.
-        let Ok(mut said) = self.said.try_lock() else {
+        // A thread that finds the lock taken leaves the line to the thread that holds it.
+        let Some(mut last_line) = self.last_line.try_lock() else {
             return;
         };
-        if said.elapsed() >= EVERY {
-            *said = Instant::now();
+        if last_line.elapsed() >= LINE_INTERVAL {
+            *last_line = Instant::now();
             let (done, total) = (size(done), size(self.total));
             let _ = writeln!(std::io::stderr(), "{done} of {total} read");
         }
     }
 
-    /// A line of the answer that cannot wait for the end.
-    pub(super) fn say(&self, line: &str) {
+    /// Prints a line of the answer before the end of the command.
+    pub(super) fn print(&self, line: &str) {
         self.bar.suspend(|| {
             let _ = writeln!(std::io::stdout(), "{line}");
         });

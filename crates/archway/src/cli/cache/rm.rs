@@ -1,57 +1,70 @@
-//! `archway cache rm`
+//! `archway cache rm`: removes blobs and images by name.
 
 use std::str::FromStr;
 
 use cache::inspect::{Removal, Removed};
 use clap::Args;
+use manifest_model::ParseError;
 use serde::Serialize;
 
-use super::{Answer, FOUND, Form, Place, counted, json, not_ours};
-use crate::cli::table::size;
+use super::{CacheFormat, DirectoryArgs};
+use crate::cli::{
+    output::{CommandOutput, Exit, Failure, counted, json},
+    table::size,
+};
 
 const HELP: &str = "\
-A digest goes from all repositories, with the tags that point at it. A tag goes with all of its image that no other tag,
-no other stored manifest and no other repository needs. Names are those that `ls` shows.
-What is gone is asked of the upstream again when a client wants it. No server may run on the directory.
-Ends with 1 if something named was not there.
+A digest is removed from all repositories, with the tags that point at it. A tag is removed with the
+manifests and blobs of its image, except for those that another tag, another stored manifest or
+another repository needs. Use the names that `archway cache ls` shows.
+
+The next pull fetches removed content from the upstream again.
+
+Exit codes: 0 all removed; 1 a name is not in the cache; 2 nothing could be removed.
 
 Examples:
   archway cache rm docker.io/library/hello-world:latest
   archway cache rm sha256:e692418e4cbaf90ca69d05a66403747baa33ee08806650b51fab815ad7fc331f";
 
-/// What `rm` takes.
+/// Remove blobs and images; needs the directory without a server
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Rm {
     #[command(flatten)]
-    place: Place,
-    /// Digests, and tags with their host and repository
+    args: DirectoryArgs,
+    /// Digests, or tags with host and repository
     #[arg(value_name = "DIGEST|HOST/NAME:TAG", required = true)]
-    names: Vec<Named>,
+    names: Vec<RemovalName>,
 }
 
-/// A [`Removal`] as it is written.
-#[derive(Debug, Clone)]
-struct Named {
+/// A [`Removal`] and its spelling on the command line.
+#[derive(Clone, Debug)]
+struct RemovalName {
     text: String,
     removal: Removal,
 }
 
-impl FromStr for Named {
-    type Err = String;
+/// Why a text names nothing that could be removed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum RemovalNameError {
+    #[error("write a digest, or a tag as `archway cache ls --tags` shows it: HOST/NAME:TAG")]
+    Form,
+    #[error(transparent)]
+    Word(#[from] ParseError),
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for RemovalName {
+    type Err = RemovalNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         let removal = if text.starts_with("sha256:") || text.starts_with("sha512:") {
-            Removal::Blob(text.parse().map_err(|error| format!("{error}"))?)
+            Removal::Blob(text.parse()?)
         } else {
             let (repository, tag) = text
                 .rsplit_once(':')
                 .filter(|(repository, _)| repository.contains('/'))
-                .ok_or("write a digest, or a tag as `ls --tags` shows it: HOST/NAME:TAG")?;
-            Removal::Tag(
-                repository.parse().map_err(|error| format!("{error}"))?,
-                tag.parse().map_err(|error| format!("{error}"))?,
-            )
+                .ok_or(RemovalNameError::Form)?;
+            Removal::Tag(repository.parse()?, tag.parse()?)
         };
         Ok(Self {
             text: text.to_owned(),
@@ -61,34 +74,31 @@ impl FromStr for Named {
 }
 
 impl Rm {
-    pub(super) fn run(&self) -> Result<Answer, Answer> {
-        let directory = self.place.find()?.directory;
+    pub(super) fn run(&self) -> Result<CommandOutput, Failure> {
+        let directory = self.args.open()?.directory;
         let removals: Vec<Removal> = self.names.iter().map(|name| name.removal.clone()).collect();
-        let removed = directory
-            .own()
-            .and_then(|owned| owned.remove(&removals))
-            .map_err(|error| not_ours(&error))?;
-        let rows: Vec<Row> = std::iter::zip(&self.names, &removed)
-            .map(|(name, removed)| Row::of(name, removed))
+        let removed = directory.own()?.remove(&removals)?;
+        let rows: Vec<RemovedRow> = std::iter::zip(&self.names, &removed)
+            .map(|(name, removed)| RemovedRow::of(name, removed))
             .collect();
-        let code = if rows.iter().all(|row| row.found) {
-            0
+        let exit = if rows.iter().all(|row| row.found) {
+            Exit::Success
         } else {
-            FOUND
+            Exit::Negative
         };
-        let (out, err) = match self.place.output {
-            Form::Json => (json(&rows), String::new()),
-            Form::Table => {
+        let (out, err) = match self.args.output {
+            CacheFormat::Json => (json(&rows), String::new()),
+            CacheFormat::Table => {
                 let (found, absent): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.found);
                 (lines(&found), lines(&absent))
             }
         };
-        Ok(Answer { out, err, code })
+        Ok(CommandOutput { out, err, exit })
     }
 }
 
 #[derive(Serialize)]
-struct Row {
+struct RemovedRow {
     name: String,
     found: bool,
     tags: Vec<String>,
@@ -96,8 +106,8 @@ struct Row {
     bytes: u64,
 }
 
-impl Row {
-    fn of(name: &Named, removed: &Removed) -> Self {
+impl RemovedRow {
+    fn of(name: &RemovalName, removed: &Removed) -> Self {
         let (tags, blobs) = (removed.tags.iter(), removed.blobs.iter());
         Self {
             name: name.text.clone(),
@@ -124,7 +134,7 @@ impl Row {
     }
 }
 
-fn lines(rows: &[&Row]) -> String {
+fn lines(rows: &[&RemovedRow]) -> String {
     rows.iter().map(|row| row.text() + "\n").collect()
 }
 
@@ -135,7 +145,7 @@ mod tests {
     #[test]
     fn a_name_is_a_digest_or_a_tag_with_its_host() {
         let digest = format!("sha256:{}", "a".repeat(64));
-        let named = |text: &str| Named::from_str(text).map(|named| named.removal);
+        let named = |text: &str| RemovalName::from_str(text).map(|named| named.removal);
         assert_eq!(named(&digest), Ok(Removal::Blob(digest.parse().unwrap())));
         for (text, repository) in [
             ("docker.io/library/hello:v1", "docker.io/library/hello"),

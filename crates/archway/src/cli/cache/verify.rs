@@ -1,4 +1,4 @@
-//! `archway cache verify`
+//! `archway cache verify`: hashes every blob again.
 
 use std::{
     collections::HashMap,
@@ -15,35 +15,43 @@ use manifest_model::Digest;
 use protocol::error_chain::ErrorChain;
 use serde::Serialize;
 
-use super::{Answer, FOUND, Form, Place, counted, json, note, progress::Progress, refused};
-use crate::cli::table::size;
+use super::{CacheFormat, DirectoryArgs, note, progress::Progress};
+use crate::cli::{
+    output::{CommandOutput, Exit, Failure, counted, json},
+    table::size,
+};
 
 const HELP: &str = "\
-Ends with 0 if all is well, 1 if something is damaged (taken out or not), 2 if it could not be done.
-What is taken out comes back from upstream on the next pull.
+The check works while a server runs, with and without --repair. The next pull fetches a removed blob
+from the upstream again.
+
+Exit codes: 0 no damage; 1 a blob is damaged, removed or not; 2 the check could not run.
 
 Examples:
   archway cache verify --config /etc/archway.toml
   archway cache verify --path /var/lib/archway --repair -o json";
 
-/// What `verify` takes.
+/// Hash every stored blob and report the damaged ones; works while a server runs
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Verify {
     #[command(flatten)]
-    place: Place,
-    /// Take damaged files out, whether or not a server runs
+    args: DirectoryArgs,
+    /// Remove damaged blobs
     #[arg(long)]
     repair: bool,
-    /// Files to read at once; as many as there are cores unless set
-    #[arg(long, value_name = "N")]
+    #[arg(
+        help = "Number of files to read at the same time [default: the number of cores]",
+        long,
+        value_name = "N"
+    )]
     jobs: Option<NonZeroUsize>,
 }
 
 impl Verify {
-    pub(super) fn run(&self) -> Result<Answer, Answer> {
-        let directory = self.place.find()?.directory;
-        let listing = directory.list().map_err(|error| refused(&error))?;
+    pub(super) fn run(&self) -> Result<CommandOutput, Failure> {
+        let directory = self.args.open()?.directory;
+        let listing = directory.list()?;
         let (sizes, unread) = match directory.recorded_sizes() {
             Ok(sizes) => (sizes, None),
             Err(unread) => (HashMap::new(), Some(unread)),
@@ -51,22 +59,15 @@ impl Verify {
         let started = Instant::now();
         let mut report = self.check(&directory, &sizes, &listing);
         report.sizes_compared = unread.is_none();
-        let code = if report.damaged + report.unreadable > 0 {
-            FOUND
+        let exit = if report.damaged + report.unreadable > 0 {
+            Exit::Negative
         } else {
-            0
+            Exit::Success
         };
-        Ok(match self.place.output {
-            Form::Json => Answer {
-                out: json(&report),
-                err: String::new(),
-                code,
-            },
-            Form::Table => Answer {
-                out: report.summary(started.elapsed()),
-                err: advice(&report, self.repair, unread.as_ref()),
-                code,
-            },
+        Ok(match self.args.output {
+            CacheFormat::Json => CommandOutput::new(json(&report), exit),
+            CacheFormat::Table => CommandOutput::new(report.summary(started.elapsed()), exit)
+                .with_notes(notes(&report, self.repair, unread.as_ref())),
         })
     }
 
@@ -75,7 +76,7 @@ impl Verify {
         directory: &Directory,
         sizes: &HashMap<Digest, u64>,
         listing: &Listing,
-    ) -> Report {
+    ) -> VerifyReport {
         let verifier = Verifier {
             directory,
             sizes,
@@ -90,15 +91,15 @@ impl Verify {
                 .unwrap_or(NonZeroUsize::MIN),
         };
         let progress = Progress::of(listing.files.iter().map(|file| file.size).sum());
-        let mut report = Report::of(directory.path());
-        let mut add = |finding: Line| {
-            if self.place.output == Form::Table {
-                progress.say(&finding.text());
+        let mut report = VerifyReport::of(directory.path());
+        let mut add = |finding: FindingLine| {
+            if self.args.output == CacheFormat::Table {
+                progress.print(&finding.text());
             }
             report.findings.push(finding);
         };
         for path in &listing.foreign {
-            add(Line::foreign(path));
+            add(FindingLine::foreign(path));
         }
         let (mut files, mut bytes, mut gone) = (0, 0, 0);
         verifier.run(
@@ -110,7 +111,7 @@ impl Verify {
                     files += 1;
                     bytes += file.size;
                     if let Checked::Bad(finding) = checked {
-                        add(Line::of(directory, &finding));
+                        add(FindingLine::of(directory, &finding));
                     }
                 }
             },
@@ -122,9 +123,9 @@ impl Verify {
     }
 }
 
-/// What was looked at and what was found.
+/// The numbers of a check and its findings.
 #[derive(Debug, Default, Serialize)]
-struct Report {
+struct VerifyReport {
     path: String,
     files: u64,
     bytes: u64,
@@ -134,13 +135,13 @@ struct Report {
     unreadable: u64,
     foreign: u64,
     removed: u64,
-    /// Whether the lengths were held against the index.
+    /// Whether the lengths were compared with those in the index.
     sizes_compared: bool,
-    findings: Vec<Line>,
+    findings: Vec<FindingLine>,
 }
 
 #[derive(Debug, Serialize)]
-struct Line {
+struct FindingLine {
     problem: Problem,
     file: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,7 +152,7 @@ struct Line {
     removed: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Problem {
     Corrupt,
@@ -160,7 +161,7 @@ enum Problem {
     Foreign,
 }
 
-impl Report {
+impl VerifyReport {
     fn of(path: &Path) -> Self {
         Self {
             path: path.display().to_string(),
@@ -190,41 +191,48 @@ impl Report {
             )),
         );
         if self.damaged + self.unreadable == 0 {
-            text += "all are well";
+            text += "no damage";
         } else {
             let _ = write!(
                 text,
-                "{} damaged, {} unreadable, {} taken out",
+                "{} damaged, {} unreadable, {} removed",
                 self.damaged, self.unreadable, self.removed
             );
         }
         if self.foreign > 0 {
-            let _ = write!(text, "; {} not Archway's", counted(self.foreign, "name"));
+            let _ = write!(
+                text,
+                "; {} left alone",
+                counted(self.foreign, "foreign file")
+            );
         }
         text.push('\n');
         text
     }
 }
 
-impl Line {
+impl FindingLine {
     fn foreign(path: &Path) -> Self {
         Self {
             problem: Problem::Foreign,
             file: path.display().to_string(),
             digest: None,
             size: None,
-            detail: "no blob has such a name; it is left alone".into(),
+            detail: "not the name of a blob; left alone".into(),
             removed: false,
         }
     }
 
     fn of(directory: &Directory, finding: &Finding) -> Self {
         let (problem, mut detail) = match &finding.fault {
-            Fault::Corrupt { actual } => (Problem::Corrupt, format!("its bytes are {actual}")),
+            Fault::Corrupt { actual } => (
+                Problem::Corrupt,
+                format!("its content has the digest {actual}"),
+            ),
             Fault::Length { recorded } => (
                 Problem::Length,
                 format!(
-                    "it has {} bytes and was stored with {recorded}",
+                    "it has {} bytes, but {recorded} were stored",
                     finding.file.size
                 ),
             ),
@@ -251,15 +259,18 @@ impl Line {
             Problem::Foreign => "foreign",
         };
         let name = self.digest.as_ref().unwrap_or(&self.file);
-        let removed = if self.removed { "; taken out" } else { "" };
+        let removed = if self.removed { "; removed" } else { "" };
         format!("{problem:<10}  {name}  {}{removed}", self.detail)
     }
 }
 
-fn advice(report: &Report, repair: bool, unread: Option<&Unread>) -> String {
-    let mut text = note(unread, "lengths were not compared with it, digests were");
+fn notes(report: &VerifyReport, repair: bool, unread: Option<&Unread>) -> String {
+    let mut text = note(
+        unread,
+        "digests were checked, lengths were not compared with the index",
+    );
     if report.damaged > 0 && !repair {
-        text += "run it again with --repair to take out what is damaged; it comes back from upstream on the next pull\n";
+        text += "run the command again with --repair to remove damaged blobs; the next pull fetches them again\n";
     }
     text
 }

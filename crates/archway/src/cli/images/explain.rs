@@ -1,42 +1,56 @@
-//! `archway explain [--as HEADER]... REF`
+//! `archway explain [--as HEADER]... REF`: the decision behind an answer.
 
-use protocol::image_name::ImageName;
 use std::fmt::Write;
 
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use manifest_model::MediaType;
-use protocol::{explanation::Explanation, headers::ARCHWAY_EXPLAIN};
+use protocol::{explanation::Explanation, headers::ARCHWAY_EXPLAIN, image_name::ImageName};
 use serde::Serialize;
 
-use super::{Format, Outcome, Place};
+use super::{Format, ServerArgs, or_dash};
 use crate::{
-    cli::{Answer, table::Table},
+    cli::{
+        output::{CommandOutput, Exit, Failure, json},
+        table::Table,
+    },
     client::{Server, accepting},
 };
 
-/// Say why a running Archway answers a name as it does.
+/// Explain the answer of a running Archway for an image: hints, mode and the chosen entry
 #[derive(Debug, Args)]
 #[command(after_help = "\
+The request does not count as a use of the image.
+
+Exit codes: 0 the image is served; 1 it is not, or no answer came; 2 the configuration is not valid.
+
 Examples:
   archway explain docker.io/library/busybox
   archway explain --as 'Archway-Platform: linux/arm64' docker.io/library/busybox
   archway explain --as 'User-Agent: cri-o/1.33.2 go/go1.24.4 os/linux arch/arm64' team/app:v1")]
 pub(crate) struct Explain {
-    /// The image, as any client names it: HOST/REPOSITORY:TAG or @DIGEST
-    #[arg(value_name = "REF")]
+    #[arg(
+        help = "Image to ask for: [HOST/]REPOSITORY[:TAG|@DIGEST] [default tag: latest]",
+        value_name = "REF"
+    )]
     image: ImageName,
-    /// A header of the client in question, as often as needed; Accept is that of current clients unless given
+    /// Header of the client in question, repeatable; Accept defaults to that of current clients
     #[arg(long = "as", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(HeaderName, HeaderValue)>,
-    #[arg(short, long, value_enum, default_value_t)]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Format,
     #[command(flatten)]
-    pub(super) place: Place,
+    server: ServerArgs,
 }
 
 impl Explain {
-    pub(super) async fn run(&self, server: &Server) -> Outcome {
+    pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
+        self.server
+            .ask(async |_, server| self.explain(server).await)
+    }
+
+    async fn explain(&self, server: &Server) -> Result<CommandOutput, Failure> {
         let reference = &self.image.reference;
         let answer = server.look(&self.image, reference, self.request()).await?;
         let explanation = answer.header(&ARCHWAY_EXPLAIN);
@@ -52,13 +66,15 @@ impl Explain {
             explanation: explanation.and_then(|text| serde_json::from_str(text).ok()),
         };
         let out = match self.output {
-            Format::Json => super::json(&explained),
+            Format::Json => json(&explained),
             Format::Text => explained.text(),
         };
-        Ok(Answer {
-            code: u8::from(!succeeded),
-            ..Answer::good(out)
-        })
+        let exit = if succeeded {
+            Exit::Success
+        } else {
+            Exit::Negative
+        };
+        Ok(CommandOutput::new(out, exit))
     }
 
     fn request(&self) -> HeaderMap {
@@ -75,7 +91,7 @@ impl Explain {
     }
 }
 
-/// An answer of the server's with its explanation, if it gave one.
+/// An answer of the server, with the explanation if it sent one.
 #[derive(Serialize)]
 struct Explained {
     name: String,
@@ -95,14 +111,14 @@ impl Explained {
             return page;
         };
         let (answer, why) = (&explanation.answer, &explanation.why);
-        let _ = writeln!(page, "{}: {answer}, since {why}", self.name);
+        let _ = writeln!(page, "{}: {answer}, because {why}", self.name);
         if let Some(digest) = &self.digest {
             let _ = writeln!(page, "digest: {digest}");
         }
-        let takes = yes(explanation.accepts_index);
+        let accepts = yes(explanation.accepts_index);
         let _ = writeln!(
             page,
-            "mode: {}; the client takes indexes: {takes}",
+            "mode: {}; the client accepts indexes: {accepts}",
             explanation.mode
         );
         let sources = sources(explanation);
@@ -120,12 +136,12 @@ impl Explained {
     }
 }
 
-/// The sources that spoke, and the default where it was followed.
+/// The hints of the request, and the default platform where that decided.
 fn sources(explanation: &Explanation) -> Table<4> {
     let followed = explanation.followed.as_ref();
-    let silent = followed.filter(|followed| !explanation.said.contains(followed));
-    let mut table = Table::left(["SOURCE", "SAYS", "EXPLICIT", ""]);
-    for said in explanation.said.iter().chain(silent) {
+    let default = followed.filter(|followed| !explanation.said.contains(followed));
+    let mut table = Table::left(["SOURCE", "PLATFORM", "EXPLICIT", ""]);
+    for said in explanation.said.iter().chain(default) {
         let mark = if Some(said) == followed {
             "followed"
         } else {
@@ -141,11 +157,11 @@ fn sources(explanation: &Explanation) -> Table<4> {
     table
 }
 
-/// What became of each entry of the index.
+/// The entries of the index with the verdict on each.
 fn entries(explanation: &Explanation) -> Table<3> {
     let mut table = Table::left(["PLATFORM", "DIGEST", "VERDICT"]);
     for entry in &explanation.entries {
-        let platform = super::or_dash(entry.platform.clone());
+        let platform = or_dash(entry.platform.clone());
         table.row([platform, entry.digest.clone(), entry.verdict.clone()]);
     }
     table
@@ -155,11 +171,22 @@ fn yes(is: bool) -> &'static str {
     if is { "yes" } else { "no" }
 }
 
-/// `Name: value`
-fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("write it as `Name: value`")?;
-    let name = name.trim().parse().map_err(|_| "no name of a header")?;
-    let value = HeaderValue::from_str(value.trim()).map_err(|_| "no value of a header")?;
+/// Why a text is not a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum HeaderError {
+    #[error("write it as `Name: value`")]
+    Form,
+    #[error("the part before the colon is not a header name")]
+    Name,
+    #[error("the part after the colon is not a header value")]
+    Value,
+}
+
+/// Reads `Name: value`.
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), HeaderError> {
+    let (name, value) = text.split_once(':').ok_or(HeaderError::Form)?;
+    let name = name.trim().parse().map_err(|_| HeaderError::Name)?;
+    let value = HeaderValue::from_str(value.trim()).map_err(|_| HeaderError::Value)?;
     Ok((name, value))
 }
 
@@ -186,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_shows_who_spoke_who_was_followed_and_what_became_of_each_entry() {
+    fn the_page_shows_the_hints_the_one_that_decided_and_the_verdict_on_each_entry() {
         let explanation = Explanation {
             upstream: "docker.io".to_owned(),
             repository: "team/app".to_owned(),
@@ -216,11 +243,11 @@ mod tests {
             explanation: Some(explanation),
         };
         let expected = "\
-team/app:v1: child, since the mode follows this source
+team/app:v1: child, because the mode follows this source
 digest: sha256:bb
-mode: explicit; the client takes indexes: yes
+mode: explicit; the client accepts indexes: yes
 
-SOURCE      SAYS         EXPLICIT
+SOURCE      PLATFORM     EXPLICIT
 header      linux/arm64  yes       followed
 user-agent  linux/amd64  no
 

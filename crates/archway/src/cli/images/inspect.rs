@@ -1,42 +1,46 @@
-//! `archway inspect REF`
+//! `archway inspect REF`: the platforms of an image, and the cached part of each.
 
 use clap::Args;
 use config::Config;
 use manifest_model::{Descriptor, Manifest, MediaType, Reference};
-use protocol::image_name::ImageName;
-use protocol::{error_chain::ErrorChain, headers::ARCHWAY_INDEX};
+use protocol::{error_chain::ErrorChain, headers::ARCHWAY_INDEX, image_name::ImageName};
 use proxy::inventory::{Completeness, Image};
 use serde::Serialize;
 
-use super::{Format, Outcome, Place, or_dash};
+use super::{Format, ServerArgs, or_dash};
 use crate::{
     cli::{
-        Answer,
+        output::{CommandOutput, Failure, json},
         table::{self, Table},
     },
-    client::{ClientError, Direct, Server, accepting},
+    client::{ClientError, Server, UpstreamRepository, accepting},
 };
 
-/// Entries whose manifests are fetched for their sizes; an index with more of them is shown without.
-const MOST_FETCHED: usize = 64;
+/// The child manifests fetched to learn the sizes of images. A longer index is shown without sizes.
+const MAX_CHILDREN_FETCHED: usize = 64;
 
-/// Show the platforms behind a name, and how much of each is cached.
+/// Show the platforms of an image, and how much of each is cached
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 the image exists; 1 it does not, or no answer came; 2 the configuration is not valid.
+
 Examples:
   archway inspect docker.io/library/busybox
   archway inspect --direct -o json docker.io/library/busybox")]
 pub(crate) struct Inspect {
-    /// The image, as any client names it: HOST/REPOSITORY:TAG or @DIGEST
-    #[arg(value_name = "REF")]
+    #[arg(
+        help = "Image to ask for: [HOST/]REPOSITORY[:TAG|@DIGEST] [default tag: latest]",
+        value_name = "REF"
+    )]
     image: ImageName,
-    /// Ask the upstream itself; what is cached is not looked at
+    /// Ask the upstream itself instead of a running Archway, without the cached part
     #[arg(long)]
     direct: bool,
-    #[arg(short, long, value_enum, default_value_t)]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Format,
     #[command(flatten)]
-    pub(super) place: Place,
+    server: ServerArgs,
 }
 
 #[derive(Serialize)]
@@ -44,56 +48,58 @@ struct Inspected {
     name: String,
     digest: String,
     media_type: String,
-    entries: Vec<Entry>,
+    entries: Vec<InspectedEntry>,
 }
 
 #[derive(Serialize)]
-struct Entry {
+struct InspectedEntry {
     platform: Option<String>,
     digest: String,
-    /// Of the whole image; none where its manifest is not at hand.
+    /// Bytes of the whole image; unknown without its manifest.
     size: Option<u64>,
-    /// For an attestation, what it is about.
+    /// For an attestation, the digest of its subject.
     attests: Option<String>,
-    /// None where nobody was asked.
+    /// Unknown where no Archway was asked.
     cached: Option<Completeness>,
     stored: Option<u64>,
 }
 
 impl Inspect {
-    pub(super) async fn run(&self, config: &Config, server: &Server) -> Outcome {
+    pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
+        self.server
+            .ask(async |config, server| self.inspect(config, server).await)
+    }
+
+    async fn inspect(&self, config: &Config, server: &Server) -> Result<CommandOutput, Failure> {
         let mut note = String::new();
         let inspected = if self.direct {
-            let direct = Direct::new(config, &server.named(&self.image))?;
-            self.direct(&direct).await?
+            let upstream = UpstreamRepository::new(config, &server.named(&self.image))?;
+            self.at_upstream(&upstream).await?
         } else {
             let index = self.index(server).await?;
             let cached = match self.cached(server, &index).await {
                 Ok(image) => image,
                 Err(error) => {
-                    note = format!("what is cached is not known: {}\n", ErrorChain(&error));
+                    note = format!("note: the cached part is unknown: {}\n", ErrorChain(&error));
                     None
                 }
             };
             let mut inspected = self.inspected(&index);
             match cached {
-                Some(image) => inspected.fill_in(&image),
-                None if note.is_empty() => inspected.fill_in_nothing(),
+                Some(image) => inspected.add_cached(&image),
+                None if note.is_empty() => inspected.mark_absent(),
                 None => {}
             }
             inspected
         };
         let out = match self.output {
-            Format::Json => super::json(&inspected),
+            Format::Json => json(&inspected),
             Format::Text => inspected.text(),
         };
-        Ok(Answer {
-            err: note,
-            ..Answer::good(out)
-        })
+        Ok(CommandOutput::success(out).with_notes(note))
     }
 
-    /// Whatever hints the way to Archway carries, the index itself.
+    /// The index itself, even where a listener or a URL with a platform substitutes an image.
     async fn index(&self, server: &Server) -> Result<Manifest, ClientError> {
         let ask = async |reference: &Reference| {
             let headers = accepting(MediaType::MANIFESTS);
@@ -123,11 +129,11 @@ impl Inspect {
 
     fn inspected(&self, manifest: &Manifest) -> Inspected {
         let entries = if manifest.is_index() {
-            manifest.entries().iter().map(Entry::of).collect()
+            manifest.entries().iter().map(InspectedEntry::of).collect()
         } else {
-            vec![Entry {
+            vec![InspectedEntry {
                 size: Some(size(manifest)),
-                ..Entry::named(manifest.digest().to_string())
+                ..InspectedEntry::named(manifest.digest().to_string())
             }]
         };
         Inspected {
@@ -138,15 +144,15 @@ impl Inspect {
         }
     }
 
-    async fn direct(&self, direct: &Direct) -> Result<Inspected, ClientError> {
-        let manifest = direct.manifest(&self.image.reference).await?;
+    async fn at_upstream(&self, upstream: &UpstreamRepository) -> Result<Inspected, ClientError> {
+        let manifest = upstream.manifest(&self.image.reference).await?;
         let mut inspected = self.inspected(&manifest);
         if !manifest.is_index() {
-            let platform = direct.platform(&manifest).await?;
+            let platform = upstream.platform(&manifest).await?;
             inspected.entries[0].platform = platform.map(|platform| platform.to_string());
-        } else if manifest.entries().len() <= MOST_FETCHED {
+        } else if manifest.entries().len() <= MAX_CHILDREN_FETCHED {
             for (shown, entry) in inspected.entries.iter_mut().zip(manifest.entries()) {
-                let child = direct.manifest(&Reference::Digest(entry.digest)).await?;
+                let child = upstream.manifest(&Reference::Digest(entry.digest)).await?;
                 shown.size = Some(size(&child));
             }
         }
@@ -159,7 +165,7 @@ fn size(manifest: &Manifest) -> u64 {
     linked + manifest.bytes().len() as u64
 }
 
-impl Entry {
+impl InspectedEntry {
     fn of(entry: &Descriptor) -> Self {
         Self {
             platform: entry.platform.as_ref().map(ToString::to_string),
@@ -181,7 +187,7 @@ impl Entry {
 }
 
 impl Inspected {
-    fn fill_in(&mut self, image: &Image) {
+    fn add_cached(&mut self, image: &Image) {
         for entry in &mut self.entries {
             let part = image
                 .parts
@@ -197,7 +203,7 @@ impl Inspected {
         }
     }
 
-    fn fill_in_nothing(&mut self) {
+    fn mark_absent(&mut self) {
         for entry in &mut self.entries {
             entry.cached = Some(Completeness::Absent);
             entry.stored = Some(0);
@@ -216,7 +222,7 @@ impl Inspected {
     }
 }
 
-impl Entry {
+impl InspectedEntry {
     fn row(&self) -> [String; 4] {
         let platform = match &self.attests {
             Some(about) => format!("attestation of {}", about.get(..19).unwrap_or(about)),

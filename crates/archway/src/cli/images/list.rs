@@ -1,42 +1,49 @@
-//! `archway images [FILTER]`
+//! `archway images [FILTER]`: the cached images, a line for each platform.
 
 use clap::Args;
 use manifest_model::Platform;
 use proxy::inventory::{Completeness, Image, ImagePart, Listing};
 
-use super::{Format, Outcome, Place, or_dash};
+use super::{Format, ServerArgs, or_dash};
 use crate::{
     cli::{
-        Answer,
+        output::{CommandOutput, Failure, json},
         table::{self, Table},
     },
     client::Server,
 };
 
-/// List what is cached, per platform.
+/// List the cached images by platform
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   archway images
   archway images --platform linux/arm64 --missing 'docker.io/*'")]
 pub(crate) struct Images {
-    /// Only these: HOST/REPOSITORY:TAG, where `*` stands for any run of characters
+    /// List only images whose HOST/REPOSITORY:TAG matches; `*` matches any characters
     #[arg(value_name = "FILTER")]
     filter: Option<String>,
-    /// Only what is for this platform
-    #[arg(long)]
+    #[arg(
+        help = "List only this platform, os/arch[/variant], for example linux/arm64",
+        long
+    )]
     platform: Option<Platform>,
-    /// Only images that are not whole for that platform
+    /// List only images that are not completely cached for that platform
     #[arg(long, requires = "platform")]
     missing: bool,
-    #[arg(short, long, value_enum, default_value_t)]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Format,
     #[command(flatten)]
-    pub(super) place: Place,
+    server: ServerArgs,
 }
 
 impl Images {
-    pub(super) async fn run(&self, server: &Server) -> Outcome {
+    pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
+        self.server.ask(async |_, server| self.list(server).await)
+    }
+
+    async fn list(&self, server: &Server) -> Result<CommandOutput, Failure> {
         let mut query = Vec::new();
         query.extend(self.filter.clone().map(|filter| ("filter", filter)));
         if self.missing {
@@ -45,10 +52,10 @@ impl Images {
         }
         let listing = server.all_images(&query).await?;
         let out = match self.output {
-            Format::Json => super::json(&listing),
+            Format::Json => json(&listing),
             Format::Text => self.text(&listing),
         };
-        Ok(Answer::good(out))
+        Ok(CommandOutput::success(out))
     }
 
     fn text(&self, listing: &Listing) -> String {
@@ -83,7 +90,7 @@ fn name(part: &ImagePart) -> String {
 fn row(image: &Image, platform: &str, part: Option<&ImagePart>) -> [String; TITLES.len()] {
     let state = match part {
         Some(part) => part.state.as_str(),
-        // The upstream may have it by another name; the index does not list it.
+        // The index does not list the platform; the upstream may have it under another name.
         None => "not offered",
     };
     let part = part.filter(|part| part.state != Completeness::Absent);
@@ -105,7 +112,7 @@ fn clients(image: &Image) -> String {
     format!("{}{more}", image.clients)
 }
 
-/// What people tell digests apart by; JSON has the whole.
+/// The start of a digest, enough for people. JSON has all of it.
 fn short(digest: &str) -> String {
     digest.chars().take("sha256:".len() + 12).collect()
 }

@@ -1,59 +1,69 @@
-//! `archway ready REF --platform P`: a gate for deployments.
+//! `archway ready REF --platform PLATFORM`: a gate for deployments.
 
 use clap::Args;
 use manifest_model::Platform;
 use protocol::image_name::ImageName;
 use proxy::inventory::Completeness;
 
-use super::{Outcome, Place};
+use super::ServerArgs;
 use crate::{
-    cli::{Answer, table},
+    cli::{
+        output::{CommandOutput, Exit, Failure},
+        table,
+    },
     client::Server,
 };
 
-/// End with 0 if an image is cached whole for a platform, else with 1.
+/// Check that an image is completely cached for a platform
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  archway ready team/app:v2 --platform linux/arm64 && kubectl rollout restart deployment/app"
-)]
+#[command(after_help = "\
+Exit codes: 0 it is; 1 it is not, or no answer came; 2 the configuration is not valid.
+
+Example:
+  archway ready team/app:v2 --platform linux/arm64 && kubectl rollout restart deployment/app")]
 pub(crate) struct Ready {
-    /// The image, as any client names it: HOST/REPOSITORY:TAG or @DIGEST
-    #[arg(value_name = "REF")]
+    #[arg(
+        help = "Image to ask for: [HOST/]REPOSITORY[:TAG|@DIGEST] [default tag: latest]",
+        value_name = "REF"
+    )]
     image: ImageName,
-    /// os/arch[/variant], taken strictly: what its processor runs as well does not count
-    #[arg(long)]
+    #[arg(
+        help = "Platform, os/arch[/variant], for example linux/arm64; a compatible one does not count",
+        long
+    )]
     platform: Platform,
     #[command(flatten)]
-    pub(super) place: Place,
+    server: ServerArgs,
 }
 
 impl Ready {
-    pub(super) async fn run(&self, server: &Server) -> Outcome {
+    pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
+        self.server.ask(async |_, server| self.check(server).await)
+    }
+
+    async fn check(&self, server: &Server) -> Result<CommandOutput, Failure> {
         let (name, platform) = (&self.image, &self.platform);
         let Some(image) = server.known(&self.image).await? else {
-            return Ok(not(format!("{name} is not cached")));
+            return Ok(negative(format!("{name} is not cached")));
         };
         let Some(part) = image.part(platform) else {
-            return Ok(not(format!("{name} has nothing for {platform}")));
+            return Ok(negative(format!("{name} has no image for {platform}")));
         };
         Ok(match (part.state, part.size) {
-            (Completeness::Cached, _) => Answer::good(format!(
+            (Completeness::Cached, _) => CommandOutput::success(format!(
                 "{name} is cached for {platform}: {}\n",
                 part.digest
             )),
-            (Completeness::Partial, Some(size)) => not(format!(
-                "{name} is cached for {platform} in part: {} of {}",
+            (Completeness::Partial, Some(size)) => negative(format!(
+                "{name} is partly cached for {platform}: {} of {}",
                 table::size(part.stored),
                 table::size(size)
             )),
-            _ => not(format!("{name} is not cached for {platform}")),
+            _ => negative(format!("{name} is not cached for {platform}")),
         })
     }
 }
 
-fn not(why: String) -> Answer {
-    Answer {
-        code: 1,
-        ..Answer::good(why + "\n")
-    }
+fn negative(reason: String) -> CommandOutput {
+    CommandOutput::new(reason + "\n", Exit::Negative)
 }

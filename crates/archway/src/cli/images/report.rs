@@ -1,56 +1,61 @@
-//! `archway report --need P,P`: what a team has to build before it adds machines of another kind.
+//! `archway report --need PLATFORM,...`: the images to build before machines of another kind join.
 
 use clap::{Args, ValueEnum};
 use manifest_model::Platform;
 use proxy::inventory::{Image, Listing};
 use serde::Serialize;
 
-use super::{Outcome, Place};
+use super::ServerArgs;
 use crate::{
-    cli::{Answer, table::Table},
+    cli::{
+        output::{CommandOutput, Failure, json},
+        table::Table,
+    },
     client::Server,
 };
 
-/// List the cached images that lack a platform you need.
+/// List the cached images that do not exist for a platform you need
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What counts is whether the image exists for the platform, not whether it is cached; `archway images --missing` shows that.
+The report is about images that do not exist for the platform. `archway images --missing` lists those
+that exist and are not cached.
 
 Examples:
   archway report --need linux/amd64,linux/arm64
   archway report --need linux/arm64 -o markdown 'docker.io/*'")]
 pub(crate) struct Report {
-    /// Only these: HOST/REPOSITORY:TAG, where `*` stands for any run of characters
+    /// List only images whose HOST/REPOSITORY:TAG matches; `*` matches any characters
     #[arg(value_name = "FILTER")]
     filter: Option<String>,
-    /// The platforms, taken strictly: an amd64 image does not do for arm64
+    /// Platforms needed, comma-separated, for example linux/arm64; a compatible one does not count
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',', required = true)]
     need: Vec<Platform>,
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Form,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
+    output: ReportFormat,
     #[command(flatten)]
-    pub(super) place: Place,
+    server: ServerArgs,
 }
 
-/// How the report is written.
+/// The output format of the report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Form {
-    /// For people.
+enum ReportFormat {
+    /// Text for people
     #[default]
     Text,
-    /// For programs.
+    /// JSON for programs
     Json,
-    /// For a ticket.
+    /// Markdown for a ticket
     Markdown,
 }
 
 #[derive(Serialize)]
 struct Reported {
     need: Vec<String>,
-    /// Images looked at.
+    /// The number of images checked.
     images: usize,
     lacking: Vec<Lacking>,
-    /// Images of which nothing stored says what they are for.
+    /// Images whose platform is not known, since no config of theirs is stored.
     unknown: Vec<String>,
 }
 
@@ -62,16 +67,20 @@ struct Lacking {
 }
 
 impl Report {
-    pub(super) async fn run(&self, server: &Server) -> Outcome {
+    pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
+        self.server.ask(async |_, server| self.report(server).await)
+    }
+
+    async fn report(&self, server: &Server) -> Result<CommandOutput, Failure> {
         let filter = self.filter.clone().map(|filter| ("filter", filter));
         let listing = server.all_images(filter.as_slice()).await?;
         let reported = self.judge(&listing);
         let out = match self.output {
-            Form::Json => super::json(&reported),
-            Form::Text => reported.text(Table::to_string),
-            Form::Markdown => reported.text(Table::markdown),
+            ReportFormat::Json => json(&reported),
+            ReportFormat::Text => reported.text(Table::to_string),
+            ReportFormat::Markdown => reported.text(Table::markdown),
         };
-        Ok(Answer::good(out))
+        Ok(CommandOutput::success(out))
     }
 
     fn judge(&self, listing: &Listing) -> Reported {
@@ -132,7 +141,7 @@ impl Reported {
         }
         if !self.unknown.is_empty() {
             page = format!(
-                "{page}\nNot known, since nobody has pulled their configs yet: {}\n",
+                "{page}\nUnknown until a client pulls their configs: {}\n",
                 self.unknown.join(", ")
             );
         }

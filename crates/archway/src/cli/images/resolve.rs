@@ -1,45 +1,52 @@
-//! `archway resolve REF --platform P`
+//! `archway resolve REF --platform PLATFORM`: the digest that a node of the platform would pull.
 
 use clap::Args;
 use config::Config;
 use http::HeaderValue;
 use manifest_model::{Digest, MediaType, Platform};
-use protocol::headers::ARCHWAY_PLATFORM;
-use protocol::image_name::ImageName;
-use serde_json::json;
+use protocol::{headers::ARCHWAY_PLATFORM, image_name::ImageName};
 
-use super::{Format, Outcome, Place};
+use super::{Format, ServerArgs};
 use crate::{
-    cli::Answer,
-    client::{ClientError, Direct, Server, accepting},
+    cli::output::{CommandOutput, Failure, json},
+    client::{ClientError, InvalidAnswer, Server, UpstreamRepository, accepting},
 };
 
-/// Print the digest a name means for a platform.
+/// Print the digest of the image for a platform
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  archway resolve public.ecr.aws/docker/library/busybox --platform linux/arm64"
-)]
+#[command(after_help = "\
+Exit codes: 0 there is an image; 1 there is none, or no answer came; 2 the configuration is not valid.
+
+Example:
+  archway resolve public.ecr.aws/docker/library/busybox --platform linux/arm64")]
 pub(crate) struct Resolve {
-    /// The image, as any client names it: HOST/REPOSITORY:TAG or @DIGEST
-    #[arg(value_name = "REF")]
+    #[arg(
+        help = "Image to ask for: [HOST/]REPOSITORY[:TAG|@DIGEST] [default tag: latest]",
+        value_name = "REF"
+    )]
     image: ImageName,
-    /// os/arch[/variant]
-    #[arg(long)]
+    #[arg(help = "Platform, os/arch[/variant], for example linux/arm64", long)]
     platform: Platform,
-    /// Ask the upstream itself
+    /// Ask the upstream itself instead of a running Archway
     #[arg(long)]
     direct: bool,
-    #[arg(short, long, value_enum, default_value_t)]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Format,
     #[command(flatten)]
-    pub(super) place: Place,
+    server: ServerArgs,
 }
 
 impl Resolve {
-    pub(super) async fn run(&self, config: &Config, server: &Server) -> Outcome {
+    pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
+        self.server
+            .ask(async |config, server| self.resolve(config, server).await)
+    }
+
+    async fn resolve(&self, config: &Config, server: &Server) -> Result<CommandOutput, Failure> {
         let digest = if self.direct {
-            let direct = Direct::new(config, &server.named(&self.image))?;
-            direct
+            let upstream = UpstreamRepository::new(config, &server.named(&self.image))?;
+            upstream
                 .resolve(&self.image.reference, &self.platform)
                 .await?
         } else {
@@ -47,18 +54,18 @@ impl Resolve {
         };
         let out = match self.output {
             Format::Text => format!("{digest}\n"),
-            Format::Json => super::json(&json!({
+            Format::Json => json(&serde_json::json!({
                 "name": self.image.to_string(),
                 "platform": self.platform.to_string(),
                 "digest": digest.to_string(),
             })),
         };
-        Ok(Answer::good(out))
+        Ok(CommandOutput::success(out))
     }
 }
 
-/// Asks as a client that takes no index: such a one gets its platform's image in every mode, but for an index that it names by
-/// its digest.
+/// Asks as a client that accepts no index: in every mode it gets the image of its platform. Only an
+/// index that is named by its digest comes back as it is, and the choice is made here.
 pub(super) async fn through(
     server: &Server,
     image: &ImageName,
@@ -74,7 +81,7 @@ pub(super) async fn through(
     let answer = answer.successful()?;
     let digest = answer
         .digest()
-        .ok_or_else(|| answer.unreadable("it names no digest"))?;
+        .ok_or_else(|| answer.invalid(InvalidAnswer::NoDigest))?;
     if answer.media_type().is_some_and(|kind| kind.is_index()) {
         return server.choose(image, digest, wanted).await;
     }

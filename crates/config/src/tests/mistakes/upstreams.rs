@@ -164,7 +164,7 @@ error: `upstream` must be a registry's host or a pattern
  --> archway.toml:1:11
   |
 1 | [upstream."registry.*"]
-  |           ^^^^^^^^^^^^ the last part has no `*`: spell out what follows the last dot
+  |           ^^^^^^^^^^^^ the part after the last dot must not contain `*`: spell it out
   |
   = help: write it like this: [upstream."docker.io"] or [upstream."*.dkr.ecr.*.amazonaws.com"]"#,
     );

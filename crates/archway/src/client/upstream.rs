@@ -1,27 +1,27 @@
-//! Asking an upstream itself, with the credentials of the configuration and nothing cached.
+//! Requests to an upstream itself, with the credentials of the configuration and without the cache.
 
-use protocol::image_name::ImageName;
 use std::sync::Arc;
 
 use config::Config;
 use futures_util::TryStreamExt;
-use manifest_model::{Digest, Manifest, Platform, Reference, RepoName};
+use manifest_model::{Digest, ImageConfig, Manifest, Platform, Reference, RepoName};
+use protocol::image_name::ImageName;
 use proxy::pull::official_name;
 use upstream::{BlobSource, Part, Registry, Upstream, UpstreamMetrics};
 
 use super::{
-    ClientError,
-    choice::{self, LARGEST_CONFIG, Source},
+    choice::{self, ManifestSource},
+    error::ClientError,
 };
 
-/// One repository at its upstream.
+/// A repository at its upstream.
 #[derive(Debug)]
-pub(crate) struct Direct {
+pub(crate) struct UpstreamRepository {
     upstream: Arc<Upstream>,
     repository: RepoName,
 }
 
-impl Direct {
+impl UpstreamRepository {
     /// The repository of `image`, if its upstream is configured. Nothing is contacted yet.
     pub(crate) fn new(config: &Config, image: &ImageName) -> Result<Self, ClientError> {
         let host = image.host.as_ref().unwrap_or(&config.default_upstream);
@@ -34,12 +34,12 @@ impl Direct {
         })
     }
 
-    /// A manifest, verified.
+    /// Fetches a manifest and checks its digest.
     pub(crate) async fn manifest(&self, reference: &Reference) -> Result<Manifest, ClientError> {
         Ok(self.upstream.manifest(&self.repository, reference).await?)
     }
 
-    /// The image `reference` means for `wanted`, chosen as Archway would.
+    /// Chooses the image of `reference` for `wanted`, as Archway does.
     pub(crate) async fn resolve(
         &self,
         reference: &Reference,
@@ -48,7 +48,8 @@ impl Direct {
         choice::resolve(self, reference, wanted).await
     }
 
-    /// What an image's config says it is for.
+    /// The platform in the config of an image; `None` where it names none, is too large or does not
+    /// match its digest.
     pub(crate) async fn platform(&self, image: &Manifest) -> Result<Option<Platform>, ClientError> {
         let Some(config) = image.config() else {
             return Ok(None);
@@ -63,18 +64,18 @@ impl Direct {
         let mut bytes = Vec::new();
         while let Some(piece) = pieces.try_next().await? {
             bytes.extend_from_slice(&piece);
-            if bytes.len() > LARGEST_CONFIG {
+            if bytes.len() > ImageConfig::MAX_BYTES {
                 return Ok(None);
             }
         }
         if Digest::of(config.digest.algorithm(), &bytes) != config.digest {
             return Ok(None);
         }
-        Ok(Platform::of_config(&bytes).ok())
+        Ok(choice::platform_in(&bytes))
     }
 }
 
-impl Source for Direct {
+impl ManifestSource for UpstreamRepository {
     async fn fetch(&self, reference: &Reference) -> Result<Manifest, ClientError> {
         self.manifest(reference).await
     }

@@ -1,12 +1,13 @@
-//! Where this machine finds the Archway that a configuration would start.
+//! The URLs at which this machine reaches the Archway that a configuration starts.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use config::{Config, Listener};
 use protocol::forwarded;
 
-/// The listener that answers this machine most as it would any client: one without a platform of its own where there is one, and
-/// a plain one before one with TLS. One at a port nobody knows is none, nor is one where a load balancer has to say who is there.
+/// The listener to ask: preferably one without a platform of its own, since that changes answers,
+/// then one without TLS. A listener with a random port cannot be found, and one that expects a
+/// PROXY header from this machine cannot be asked.
 pub(super) fn listener(config: &Config) -> Option<&Listener> {
     let trusted = &config.server.trusted_proxies;
     let answers = |listener: &&Listener| {
@@ -34,7 +35,7 @@ pub(super) fn admin(config: &Config) -> Option<String> {
     Some(format!("http://{}", reachable(address)))
 }
 
-/// The address for a client on the same machine.
+/// The address of a listener for a client on the same machine.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {

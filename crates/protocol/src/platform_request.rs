@@ -1,23 +1,23 @@
-//! What a platform hint asks for: one platform, or the index as it is.
+//! The value of a platform hint: one platform, or `all` for the index as it is.
 
 use std::fmt;
 
 use manifest_model::{ParseError, Platform};
 
-/// The word that asks for the index itself.
+/// The word for the index itself.
 pub const ALL: &str = "all";
 
-/// What a source of hints asks for.
+/// The platform a hint asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// The index itself: no substitution.
+pub enum PlatformRequest {
+    /// The index itself, without substitution.
     All,
-    /// This platform's manifest.
+    /// The manifest of this platform.
     Platform(Platform),
 }
 
-impl Wish {
-    /// `all`, or a platform in containerd's form.
+impl PlatformRequest {
+    /// Reads `all`, or a platform in containerd's form: `linux/arm64`.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         if text == ALL {
             Ok(Self::All)
@@ -26,7 +26,7 @@ impl Wish {
         }
     }
 
-    /// `all`, or a platform in the form that is one part of a path.
+    /// Reads `all`, or a platform in the form for paths: `linux-arm64`.
     pub fn from_path_form(text: &str) -> Result<Self, ParseError> {
         if text == ALL {
             Ok(Self::All)
@@ -35,7 +35,7 @@ impl Wish {
         }
     }
 
-    /// The platform wished for, if it is one.
+    /// The platform; `None` for `all`.
     pub fn platform(&self) -> Option<&Platform> {
         match self {
             Self::All => None,
@@ -44,7 +44,7 @@ impl Wish {
     }
 }
 
-impl fmt::Display for Wish {
+impl fmt::Display for PlatformRequest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => formatter.write_str(ALL),

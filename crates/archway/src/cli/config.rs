@@ -1,0 +1,142 @@
+//! `archway config`: the commands that only look at a configuration.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use config::Config;
+
+use super::{
+    commands::commands,
+    config_file::ConfigFile,
+    output::{CommandOutput, Failure, counted},
+};
+
+commands! {
+    /// Check or print a configuration without running anything
+    pub(crate) enum ConfigCommand {
+        Check(CheckConfig),
+        Print(PrintConfig),
+    }
+}
+
+/// Check a configuration file and show every mistake in it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 the file is valid; 2 it is not, or cannot be read.
+
+Example:
+  archway config check /etc/archway.toml")]
+pub(crate) struct CheckConfig {
+    /// TOML configuration to check
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// Print the effective configuration as TOML, with all defaults and without secrets
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  archway config print --config /etc/archway.toml")]
+pub(crate) struct PrintConfig {
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+impl CheckConfig {
+    fn run(&self) -> Result<CommandOutput, Failure> {
+        let config = Config::load(&self.file)?;
+        Ok(CommandOutput::success(summary(&self.file, &config)))
+    }
+}
+
+impl PrintConfig {
+    fn run(&self) -> Result<CommandOutput, Failure> {
+        Ok(CommandOutput::success(self.file.load()?.to_toml()))
+    }
+}
+
+fn summary(file: &Path, config: &Config) -> String {
+    let upstreams = if config.upstreams.are_built_in() {
+        "the built-in upstreams".to_owned()
+    } else {
+        counted(config.upstreams.patterns().count() as u64, "upstream")
+    };
+    format!(
+        "{}: ok, {}, {upstreams}\n",
+        file.display(),
+        counted(config.listeners.len() as u64, "listener")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command, output::Exit};
+
+    fn run(arguments: &[&str]) -> CommandOutput {
+        let all = ["archway", "config"].iter().chain(arguments);
+        match Cli::try_parse_from(all).unwrap().command {
+            Command::Config(command) => command.run().unwrap_or_else(CommandOutput::from),
+            _ => panic!("`config` was asked for"),
+        }
+    }
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    #[test]
+    fn check_counts_what_it_found() {
+        let cases = [
+            ("", "1 listener, the built-in upstreams"),
+            ("[upstream.\"a\"]", "1 listener, 1 upstream"),
+            (
+                "upstream = { a = {}, b = {} }\nlistener = [{ address = \"[::1]:1\" }, { address = \"[::1]:2\" }]",
+                "2 listeners, 2 upstreams",
+            ),
+        ];
+        for (text, expected) in cases {
+            let file = file(text);
+            let path = file.path().to_str().unwrap();
+            assert_eq!(
+                run(&["check", path]),
+                CommandOutput::success(format!("{path}: ok, {expected}\n"))
+            );
+        }
+    }
+
+    #[test]
+    fn check_shows_the_mistake_and_ends_with_2() {
+        let file = file("[cahce]");
+        let output = run(&["check", file.path().to_str().unwrap()]);
+        assert_eq!((output.exit as u8, output.out.as_str()), (2, ""));
+        assert!(output.err.contains("unknown key `cahce`"), "{}", output.err);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_ends_with_2_and_the_reason() {
+        let output = run(&["check", "/nowhere/archway.toml"]);
+        assert_eq!(output.exit, Exit::Unusable);
+        let expected =
+            "error: cannot read the configuration /nowhere/archway.toml: No such file or directory";
+        assert!(output.err.starts_with(expected), "{}", output.err);
+    }
+
+    #[test]
+    fn print_gives_a_file_that_can_be_checked() {
+        let first = file("[cache]\nmax_size = \"1GiB\"");
+        let printed = run(&["print", "--config", first.path().to_str().unwrap()]);
+        assert!(
+            printed.out.contains("max_size = \"1GiB\"\n"),
+            "{}",
+            printed.out
+        );
+        let second = file(&printed.out);
+        let checked = run(&["check", second.path().to_str().unwrap()]);
+        assert_eq!(checked.exit as u8, 0);
+    }
+}

@@ -1,0 +1,89 @@
+//! `archway doctor`: the flags of the checks, their progress and their report.
+
+use std::io::{self, Write as _};
+
+use clap::{Args, ValueEnum};
+use protocol::host::Host;
+use server::crypto;
+
+use super::{
+    commands::commands,
+    config_file::ConfigFile,
+    output::{CommandOutput, Exit, Failure, RuntimeError, json},
+};
+use crate::doctor::{self, ImageTag};
+
+commands! {
+    /// Check the upstreams and report what is wrong with them
+    pub(crate) enum DoctorCommand {
+        Upstreams(Upstreams),
+    }
+}
+
+/// Check names, certificates, clocks, credentials and rate limits of upstreams
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Upstreams {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = DoctorFormat::Human)]
+    output: DoctorFormat,
+    /// Tag to ask for, repeatable; with a host it is for that upstream only, else for all of them
+    #[arg(long = "image", value_name = "[HOST/]REPO:TAG")]
+    images: Vec<ImageTag>,
+    #[arg(
+        help = "Hosts of the upstreams to check [default: every upstream that is a single host]",
+        value_name = "NAME"
+    )]
+    names: Vec<Host>,
+}
+
+const HELP: &str = "\
+An upstream that is a pattern is checked only for hosts that NAME or --image names.
+
+With --image, the check asks for the tag by HEAD, reads its manifest, which counts as one pull at
+registries with a pull limit, and reads one blob from its second byte to test resumed downloads.
+
+Exit codes: 0 no check failed; 1 a check failed; 2 a name or the configuration is not valid.
+
+Examples:
+  archway doctor upstreams
+  archway doctor upstreams --config /etc/archway.toml --image docker.io/library/busybox:latest
+  archway doctor upstreams -o json 123456789012.dkr.ecr.eu-west-1.amazonaws.com --image team/app:v1";
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DoctorFormat {
+    /// Table for people
+    Human,
+    /// JSON for programs
+    Json,
+}
+
+impl Upstreams {
+    fn run(&self) -> Result<CommandOutput, Failure> {
+        let config = self.file.load()?;
+        crypto::install();
+        let runtime = tokio::runtime::Runtime::new()
+            .map_err(|error| Failure::negative(&RuntimeError(error)))?;
+        let targets = doctor::targets(&config, &self.names, &self.images)
+            .map_err(|error| Failure::unusable(&error))?;
+        let report = runtime.block_on(doctor::examine(&targets, progress));
+        let out = match self.output {
+            DoctorFormat::Human => report.to_string(),
+            DoctorFormat::Json => json(&report.to_json()),
+        };
+        let exit = if report.is_good() {
+            Exit::Success
+        } else {
+            Exit::Negative
+        };
+        Ok(CommandOutput::new(out, exit))
+    }
+}
+
+/// Prints a line for each upstream as soon as its checks are done. A closed standard error is no
+/// failure.
+fn progress(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}

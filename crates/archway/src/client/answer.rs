@@ -1,0 +1,94 @@
+//! An answer of a running Archway to a request for a manifest.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use manifest_model::{Algorithm, Digest, Manifest, MediaType};
+use protocol::{error_body, headers};
+use reqwest::Response;
+
+use super::error::{ClientError, InvalidAnswer};
+
+/// An answer with any status, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body; empty for a HEAD.
+    pub body: Bytes,
+    url: String,
+}
+
+impl Answer {
+    pub(super) async fn read(response: Response, url: String) -> Result<Self, ClientError> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        match response.bytes().await {
+            Ok(body) => Ok(Self {
+                status,
+                headers,
+                body,
+                url,
+            }),
+            Err(error) => Err(ClientError::Invalid {
+                url,
+                source: error.into(),
+            }),
+        }
+    }
+
+    /// The answer itself, unless its status is an error.
+    pub(crate) fn successful(self) -> Result<Self, ClientError> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        Err(ClientError::Refused {
+            status: self.status,
+            message: self.message(),
+        })
+    }
+
+    /// The error for an answer with a flaw.
+    pub(crate) fn invalid(&self, flaw: impl Into<InvalidAnswer>) -> ClientError {
+        ClientError::Invalid {
+            url: self.url.clone(),
+            source: flaw.into(),
+        }
+    }
+
+    /// The message of its error body, else the body as text.
+    pub(crate) fn message(&self) -> String {
+        let error = error_body::Read::parse(&self.body);
+        if error.message.is_empty() {
+            String::from_utf8_lossy(&self.body).trim().to_owned()
+        } else {
+            error.message
+        }
+    }
+
+    /// A header as text.
+    pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The digest in its headers.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        self.header(&headers::DOCKER_CONTENT_DIGEST)?.parse().ok()
+    }
+
+    /// The media type in its headers.
+    pub(crate) fn media_type(&self) -> Option<MediaType> {
+        self.header(&header::CONTENT_TYPE)?.parse().ok()
+    }
+
+    /// The body as a manifest.
+    pub(crate) fn manifest(self) -> Result<Manifest, ClientError> {
+        let answer = self.successful()?;
+        let media_type = answer.media_type();
+        let algorithm = answer
+            .digest()
+            .map_or(Algorithm::Sha256, |digest| digest.algorithm());
+        Manifest::parse(answer.body.clone(), media_type.as_ref(), algorithm)
+            .map_err(|error| answer.invalid(error))
+    }
+}
