@@ -27,7 +27,7 @@ use tracing::{debug, info, warn};
 
 use self::{
     connection::{Connection, Conversation},
-    tls::Acceptor,
+    tls::{Acceptor, KeyPair},
 };
 pub use self::{metrics::ServerMetrics, replay::Replays};
 
@@ -63,6 +63,8 @@ pub struct Bound {
     socket: TcpListener,
     address: SocketAddr,
     content: Content,
+    /// The certificate of a listener that speaks TLS.
+    pair: Option<KeyPair>,
 }
 
 /// What is served.
@@ -92,18 +94,25 @@ impl Content {
 }
 
 impl Bound {
-    /// A listener for the registry API.
+    /// A listener for the registry API. Reads its certificate, where it has one.
     pub async fn registry(listener: Listener, router: Router) -> io::Result<Self> {
         let address = listener.address;
-        Self::at(address, Content::Registry(Arc::new(listener), router)).await
+        let pair = listener.tls.clone().map(KeyPair::load).transpose();
+        let pair = pair.map_err(io::Error::other)?;
+        let content = Content::Registry(Arc::new(listener), router);
+        Self::at(address, content, pair).await
     }
 
     /// The listener for health and metrics.
     pub async fn admin(address: SocketAddr, router: Router) -> io::Result<Self> {
-        Self::at(address, Content::Admin(router)).await
+        Self::at(address, Content::Admin(router), None).await
     }
 
-    async fn at(address: SocketAddr, content: Content) -> io::Result<Self> {
+    async fn at(
+        address: SocketAddr,
+        content: Content,
+        pair: Option<KeyPair>,
+    ) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         if let Err(error) = probe_silent_clients(&socket) {
             debug!(%address, %error, "clients that vanish will hold their connections");
@@ -113,6 +122,7 @@ impl Bound {
             socket,
             address,
             content,
+            pair,
         })
     }
 }
@@ -170,7 +180,7 @@ impl Server {
 
     /// The TLS side of a listener that has one; its certificate follows its files until the stop.
     fn tls(&self, bound: &Bound) -> Option<Arc<Acceptor>> {
-        let pair = bound.content.listener()?.tls.clone()?;
+        let pair = bound.pair.clone()?;
         let metrics = self.metrics.clone();
         let tls = Arc::new(Acceptor::new(pair, self.header_timeout, metrics));
         let (stop, following) = (self.stop.clone(), Arc::clone(&tls));

@@ -8,6 +8,7 @@ mod docker_config;
 pub(super) mod ecr;
 mod login;
 mod permission;
+mod secret;
 mod slot;
 
 use std::{

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use config::KeyPair;
+use config::KeyPairFiles;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -15,11 +15,11 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-/// A client's side that trusts the server of `pair`, and nobody else.
-pub(super) fn trusting(pair: &KeyPair) -> Option<ClientConfig> {
+/// A client's side that trusts the server of the pair in `files`, and nobody else.
+pub(super) fn trusting(files: &KeyPairFiles) -> Option<ClientConfig> {
     let provider = aws_lc_rs::default_provider();
     let only = Only {
-        certificate: pair.current().cert.first()?.clone(),
+        certificate: files.read().ok()?.cert.first()?.clone(),
         algorithms: provider.signature_verification_algorithms,
     };
     let config = ClientConfig::builder_with_provider(provider.into())

@@ -2,13 +2,14 @@
 
 use std::{fmt, sync::Arc};
 
-use config::{Auth, Secret};
+use config::Auth;
 use http::HeaderValue;
-use protocol::host::Host;
+use protocol::{error_chain::ErrorChain, host::Host};
 
 use super::{
     basic, docker_config,
     ecr::{EcrKey, EcrTokens},
+    secret::Secret,
     slot::TokenError,
 };
 
@@ -48,7 +49,7 @@ impl Source {
             Auth::DockerConfig => Self::DockerConfig,
             Auth::Password { username, password } => Self::Password {
                 username: username.clone(),
-                password: password.clone(),
+                password: Secret::new(password.clone()),
             },
             Auth::EcrPublic(auth) => Self::EcrPublic {
                 key: EcrKey::of_public(auth),
@@ -61,10 +62,15 @@ impl Source {
     pub(super) async fn login(&self, host: &Host) -> Result<Option<Login>, TokenError> {
         match self {
             Self::Nobody => Ok(None),
-            Self::Password { username, password } => match basic(username, &password.reveal()) {
-                Some(header) => Ok(Some(Login::Basic(header))),
-                None => Err(TokenError::Failed("the password cannot be sent".to_owned())),
-            },
+            Self::Password { username, password } => {
+                let password = password
+                    .reveal()
+                    .map_err(|error| TokenError::Failed(ErrorChain(&error).to_string()))?;
+                match basic(username, &password) {
+                    Some(header) => Ok(Some(Login::Basic(header))),
+                    None => Err(TokenError::Failed("the password cannot be sent".to_owned())),
+                }
+            }
             Self::DockerConfig => docker_config::login(host).await.map_err(TokenError::Failed),
             Self::EcrPublic { key, tokens } => Ok(Some(Login::Basic(tokens.current(key).await?))),
         }
