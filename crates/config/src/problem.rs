@@ -67,6 +67,11 @@ impl Problems {
         self.found.borrow_mut().push(problem);
     }
 
+    /// How many there are so far.
+    pub(crate) fn count(&self) -> usize {
+        self.found.borrow().len()
+    }
+
     /// Keeps this place out of every report, whatever mistake is shown next to it.
     pub(crate) fn hide(&self, span: Range<usize>) {
         self.hidden.borrow_mut().push(span);

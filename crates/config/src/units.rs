@@ -61,7 +61,7 @@ impl Meaning for Timeout {
     fn read(text: &str) -> Result<Self, Wrong> {
         let Interval(duration) = Interval::read(text)?;
         if duration.is_zero() {
-            return Err(Wrong::new("no time at all would make everything fail")
+            return Err(Wrong::new("a limit of zero would make everything fail")
                 .help("write \"1h\" to wait long"));
         }
         Ok(Self(duration))
@@ -74,7 +74,7 @@ impl Meaning for Size {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         match Amount::read(text)? {
-            Amount(0) => Err(Wrong::new("no size at all would keep nothing")),
+            Amount(0) => Err(Wrong::new("a size of zero would keep nothing")),
             Amount(bytes) => Ok(Self(bytes)),
         }
     }

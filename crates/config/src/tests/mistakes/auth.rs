@@ -16,7 +16,7 @@ error: `password_file` holds no password
 2 | auth = { username = "me", password_file = "/nowhere/hub" }
   |                                           ^^^^^^^^^^^^^^ cannot read /nowhere/hub: No such file or directory (os error 2)
   |
-  = help: the file has the password and nothing else; a line end is ignored"#,
+  = help: put the password and nothing else into the file; a line end is ignored"#,
     );
 }
 
@@ -33,7 +33,7 @@ error: `ca_file` cannot be read
 2 | ca_file = "/nowhere/ca.pem"
   |           ^^^^^^^^^^^^^^^^^ No such file or directory (os error 2)
   |
-  = help: name a file with certificates in PEM form; of one in DER: openssl x509 -inform der -in FILE"#,
+  = help: name a file with certificates in PEM form; convert one in DER with: openssl x509 -inform der -in FILE"#,
     );
 }
 
@@ -61,7 +61,7 @@ fn an_unknown_way_to_authenticate_is_refused() {
 [upstream."docker.io"]
 auth = "erc""#,
         r"
-error: `auth` is no known way to authenticate
+error: `auth` is not a known way to authenticate
  --> archway.toml:2:8
   |
 2 | auth = *****
@@ -110,11 +110,11 @@ fn a_password_in_the_file_is_refused_and_not_shown() {
 [upstream."docker.io"]
 auth = { username = "me", password = "hunter2" }"#,
         r#"
-error: a password does not stand in the file
+error: a password must not be in this file
  --> archway.toml:2:38
   |
 2 | auth = { username = "me", password = ********* }
-  |                                      ^^^^^^^^^ here it could be read by anyone who may read the configuration
+  |                                      ^^^^^^^^^ everybody who may read the configuration could read it
   |
   = help: use `password_file`, `password_env` or `password_credential`"#,
     );
@@ -133,7 +133,7 @@ error: `password_env` holds no password
 2 | auth = { username = "me", password_env = "ARCHWAY_TEST_NO_SUCH" }
   |                                          ^^^^^^^^^^^^^^^^^^^^^^ the environment variable ARCHWAY_TEST_NO_SUCH is not set
   |
-  = help: the variable has the password and nothing else; it is read at start"#,
+  = help: set the variable to the password and nothing else; it is read at start"#,
     );
 }
 
@@ -148,7 +148,7 @@ error: `auth` has more than one password
  --> archway.toml:2:8
   |
 2 | auth = { username = "me", password_env = "PATH", password_file = "/etc/hostname" }
-  |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ which one is meant?
+  |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ only one of them can be used
   |
   = help: keep one of `password_file`, `password_env` and `password_credential`"#,
     );
@@ -184,7 +184,7 @@ error: `external_id` needs a role
 2 | auth = { ecr = { external_id = "archway-4711" } }
   |                                ^^^^^^^^^^^^^^ there is no `role_arn` beside it
   |
-  = help: an external id is what a role in another account asks for"#,
+  = help: add `role_arn`: a role in another account demands the external id"#,
     );
 }
 
@@ -199,9 +199,9 @@ error: `pushed_at` is for private ECR
  --> archway.toml:2:13
   |
 2 | pushed_at = true
-  |             ^^^^ this upstream cannot say when an image was pushed
+  |             ^^^^ this upstream cannot tell when an image was pushed
   |
-  = help: leave it out here, or set `auth` to "ecr""#,
+  = help: remove it here, or set `auth` to "ecr""#,
     );
     for table in [
         "[upstream.\"docker.io\"]\npushed_at = false",

@@ -53,6 +53,7 @@ impl AuthSetting {
             return Self::Inferred;
         };
         let span = value.span.clone();
+        let mistakes = table.problems.count();
         let setting = if let Some(word) = value.as_str() {
             Self::of_word(word, span.clone(), table)
         } else {
@@ -62,6 +63,8 @@ impl AuthSetting {
         };
         if let Self::Ecr(EcrSetting { region: None, .. }) = setting
             && !pattern.may_be_ecr()
+            // A misspelt key may be the region.
+            && table.problems.count() == mistakes
         {
             let title = format!("`auth` needs a region, `{pattern}` does not name one");
             let problem = Problem::new(span, title)
