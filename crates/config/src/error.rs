@@ -163,3 +163,21 @@ impl fmt::Display for Report {
         formatter.write_str(&self.render(&Renderer::plain()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_keeps_its_length_and_its_lines(text in any::<String>(), from: u8, to: u8) {
+            let end = usize::from(to).min(text.len());
+            let start = usize::from(from).min(end);
+            let covered = covered(&text, &[start..end]);
+            prop_assert_eq!(covered.len(), text.len());
+            prop_assert_eq!(covered.matches('\n').count(), text.matches('\n').count());
+        }
+    }
+}

@@ -46,8 +46,8 @@ use std::{fs, net::SocketAddr, path::Path};
 pub use cache::CacheConfig;
 pub use error::{ConfigError, Report};
 pub use key_pair::{Flaw, KeyPairError, KeyPairFiles, PairFile};
-pub use listeners::Listener;
 use listeners::Admin;
+pub use listeners::Listener;
 pub use log::{Log, LogFormat};
 pub use platform::PlatformConfig;
 pub use prefetch::{Prefetch, PrefetchConfig};
@@ -174,8 +174,16 @@ impl Config {
             listeners: listeners::read(root, &admin, &upstreams, &server),
             admin: admin.address(),
             cache: root.section("cache", "a table such as [cache]", CacheConfig::read),
-            platform: root.section("platform", "a table such as [platform]", PlatformConfig::read),
-            prefetch: root.section("prefetch", "a table such as [prefetch]", PrefetchConfig::read),
+            platform: root.section(
+                "platform",
+                "a table such as [platform]",
+                PlatformConfig::read,
+            ),
+            prefetch: root.section(
+                "prefetch",
+                "a table such as [prefetch]",
+                PrefetchConfig::read,
+            ),
             log: root.section("log", "a table such as [log]", Log::read),
             server,
             upstreams,

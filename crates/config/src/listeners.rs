@@ -79,7 +79,9 @@ pub(crate) fn read(
         let upstream = table.spanned("upstream");
         let upstream = upstream.and_then(|host| upstreams.known(host, "upstream", problems));
         let tls = table.value("tls");
-        let tls = tls.and_then(|tls| tls.table(TLS_EXAMPLE, read_tls)).flatten();
+        let tls = tls
+            .and_then(|tls| tls.table(TLS_EXAMPLE, read_tls))
+            .flatten();
         let proxy_protocol = table.spanned_flag("proxy_protocol");
         let proxy_protocol = proxy_protocol.is_some_and(|flag| trusted(&flag, server, problems));
         let address: Spanned<SocketAddr> = address?;
@@ -121,7 +123,12 @@ fn read_tls(table: &mut Table<'_>) -> Option<KeyPairFiles> {
     let key = table.required::<PathBuf>("key");
     let files = [cert?, key?];
     let names = ["cert", "key"];
-    Some(named_files::key_pair(names, files, "to serve with", table.problems))
+    Some(named_files::key_pair(
+        names,
+        files,
+        "to serve with",
+        table.problems,
+    ))
 }
 
 /// Addresses in use, and the place of each that the file names.

@@ -74,10 +74,13 @@ impl PlatformConfig {
             .collect();
         addresses.sort_by_key(|(network, _)| (Reverse(network.prefix_len()), *network));
         Self {
-            default: default.map_or_else(|| DEFAULT.parse().expect("a platform"), |value| {
-                let PlatformValue(platform) = value;
-                platform
-            }),
+            default: default.map_or_else(
+                || DEFAULT.parse().expect("a platform"),
+                |value| {
+                    let PlatformValue(platform) = value;
+                    platform
+                },
+            ),
             hosts: hosts.into_iter().collect(),
             addresses,
         }

@@ -46,7 +46,10 @@ pub(crate) fn optional_duration<S: Serializer>(
     optional_text(&duration.map(units::duration), serializer)
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 pub(crate) fn size<S: Serializer>(bytes: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&units::size(*bytes))
 }

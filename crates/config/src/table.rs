@@ -20,7 +20,8 @@ use crate::{
 
 /// Never a key: noticed in order to explain where a password belongs.
 pub(crate) const PASSWORD: &str = "password";
-const PASSWORD_HELP: &str = "keep it out of this file: auth = { username = \"me\", password_file = \"/run/secrets/hub\" }";
+const PASSWORD_HELP: &str =
+    "keep it out of this file: auth = { username = \"me\", password_file = \"/run/secrets/hub\" }";
 
 /// A value of the file and its place.
 pub(crate) struct Value<'a> {
@@ -129,7 +130,11 @@ impl<'a> Value<'a> {
         match self.data {
             DeValue::Array(values) => {
                 let values = values.into_iter();
-                Some(values.map(|value| Value::new(value, self.problems)).collect())
+                Some(
+                    values
+                        .map(|value| Value::new(value, self.problems))
+                        .collect(),
+                )
             }
             DeValue::Table(_) => {
                 let problem = Problem::new(self.span.clone(), "a list is expected here")
@@ -334,7 +339,9 @@ impl<'a> Table<'a> {
         expected: &str,
         read: impl Fn(&mut Table<'a>) -> T,
     ) -> T {
-        let section = self.value(key).and_then(|value| value.table(expected, &read));
+        let section = self
+            .value(key)
+            .and_then(|value| value.table(expected, &read));
         section.unwrap_or_else(|| read(&mut Table::empty(self.problems)))
     }
 

@@ -194,7 +194,9 @@ impl Upstreams {
             let file = toml::to_string(&file).expect("every value is one of TOML");
             lines.extend(file.lines().map(str::to_owned));
         }
-        let lines = lines.iter().map(|line| format!("# {line}").trim_end().to_owned() + "\n");
+        let lines = lines
+            .iter()
+            .map(|line| format!("# {line}").trim_end().to_owned() + "\n");
         "\n".to_owned() + &lines.collect::<String>()
     }
 }

@@ -108,11 +108,7 @@ impl Bound {
         Self::at(address, Content::Admin(router), None).await
     }
 
-    async fn at(
-        address: SocketAddr,
-        content: Content,
-        pair: Option<KeyPair>,
-    ) -> io::Result<Self> {
+    async fn at(address: SocketAddr, content: Content, pair: Option<KeyPair>) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         if let Err(error) = probe_silent_clients(&socket) {
             debug!(%address, %error, "clients that vanish will hold their connections");

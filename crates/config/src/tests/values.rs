@@ -226,7 +226,10 @@ fn a_password_is_read_from_its_file_and_never_shown() {
     let Auth::Password { username, password } = &upstream.endpoints[0].auth else {
         panic!("a login was configured");
     };
-    assert_eq!((username.as_str(), password.read().unwrap().as_str()), ("me", "hunter2"));
+    assert_eq!(
+        (username.as_str(), password.read().unwrap().as_str()),
+        ("me", "hunter2")
+    );
     assert!(!format!("{config:?}").contains("hunter2"));
     assert!(!config.to_toml().contains("hunter2"));
 }
@@ -341,6 +344,9 @@ fn parsing_opens_no_file() {
             "#
         );
         let config = parse(&text);
-        assert_eq!(config.listeners[0].tls.as_ref().unwrap().cert, Path::new(path));
+        assert_eq!(
+            config.listeners[0].tls.as_ref().unwrap().cert,
+            Path::new(path)
+        );
     }
 }

@@ -133,9 +133,7 @@ impl Rule {
         let sources = fields
             .filter_map(|field| template(field, "sources", name.as_ref(), table.problems))
             .collect();
-        let platforms = platforms
-            .map(|PlatformValue(platform)| platform)
-            .collect();
+        let platforms = platforms.map(|PlatformValue(platform)| platform).collect();
         Some(Self {
             name: name?,
             answer: RuleAnswer::Index { sources, platforms },

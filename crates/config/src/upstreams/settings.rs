@@ -9,11 +9,7 @@ use protocol::host::{Host, HostPattern};
 use serde::{Serialize, Serializer};
 
 use super::{
-    auth::AuthSetting,
-    limits::Limits,
-    repositories::Repositories,
-    resolve::Resolve,
-    rules::Rules,
+    auth::AuthSetting, limits::Limits, repositories::Repositories, resolve::Resolve, rules::Rules,
 };
 use crate::{
     named_files,
@@ -105,7 +101,9 @@ impl UpstreamSettings {
     pub(super) fn read(table: &mut Table<'_>, auth: &AuthSetting, pattern: &HostPattern) -> Self {
         Self {
             pushed_at: auth.read_pushed_at(table, pattern),
-            platform: table.take("platform").map(|PlatformValue(platform)| platform),
+            platform: table
+                .take("platform")
+                .map(|PlatformValue(platform)| platform),
             resolve: table.or("resolve", Resolve::Explicit),
             tag_ttl: table.or("tag_ttl", DEFAULT_TAG_TTL).0,
             stale_if_error: table.or("stale_if_error", DEFAULT_STALE_IF_ERROR).0,

@@ -1,5 +1,7 @@
 //! Credentials, and files named in the configuration.
 
+use proptest::prelude::*;
+
 use super::assert_picture;
 use crate::{Config, ConfigError};
 
@@ -234,11 +236,59 @@ fn no_picture_shows_a_password_whatever_the_mistake_is() {
         r#"hosts = ["me:hunter2@registry.example"]"#,
     ] {
         let text = format!("[upstream.\"docker.io\"]\n{lines}\n");
-        let Err(ConfigError::Invalid(report)) = Config::parse("archway.toml", &text) else {
-            panic!("this should be refused:\n{text}");
-        };
-        let picture = report.to_string();
+        let picture = report(&text);
         assert!(!picture.contains("hunter"), "{picture}");
         assert!(!picture.contains("did you mean `password`"), "{picture}");
+    }
+}
+
+#[test]
+fn below_an_unknown_key_texts_are_covered_and_numbers_and_switches_stay() {
+    let text = "[log]\nk = { \"a b\" = [1, true, { e = 's' }], f = 3.5, g = \"\"\"s\"\"\" }";
+    let picture = report(text);
+    let covered = "k = { \"a b\" = [1, true, { e = *** }], f = 3.5, g = ******* }";
+    assert!(picture.contains(covered), "{picture}");
+}
+
+/// However it is quoted, and whether or not the file is TOML.
+#[test]
+fn a_text_that_is_a_value_is_covered_or_not_shown() {
+    for value in [
+        "\"hunter\"",
+        "{ b = \"hunter\", c = 'hunter' }",
+        "[\n\"hunter\",\n['hunter'], 5]\nb = 1",
+        "\"\"\"hunter\n\"hunter\"\"\"\nb = 1",
+        "\"\\\"hunter\" # c",
+        "hunter",
+        "\"hunter",
+        "\"b, c = \"hunter\" }",
+    ] {
+        for text in [
+            format!("a = {value}"),
+            format!("a: {value}"),
+            format!("a {value}"),
+        ] {
+            let picture = report(&text);
+            assert!(!picture.contains("hunter"), "{picture}");
+        }
+    }
+}
+
+fn report(text: &str) -> String {
+    match Config::parse("archway.toml", text) {
+        Err(ConfigError::Invalid(report)) => report.to_string(),
+        other => panic!("this should be refused: {other:?}\n{text}"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_quoted_value_is_never_shown(
+        head in "[a-z.]{0,5}", secret in "S{6}[A-Z]{0,9}", tail in "[\\]}, ]{0,4}",
+    ) {
+        for quote in ["\"", "'", "\"\"\"", "'''"] {
+            let text = format!("{head}k = {{ x = {quote}{secret}{quote}{tail}\nnext = 1");
+            prop_assert!(!report(&text).contains("SSSSSS"));
+        }
     }
 }

@@ -101,9 +101,10 @@ impl AuthSetting {
         let ecr = table.value("ecr");
         let ecr_public = table.value("ecr_public");
         if let Some(password) = in_file {
-            let problem = Problem::new(password.span.clone(), "a password must not be in this file")
-                .label("everybody who may read the configuration could read it")
-                .help("use `password_file`, `password_env` or `password_credential`");
+            let problem =
+                Problem::new(password.span.clone(), "a password must not be in this file")
+                    .label("everybody who may read the configuration could read it")
+                    .help("use `password_file`, `password_env` or `password_credential`");
             table.problems.add(problem);
             table.problems.hide(password.span.clone());
             password.hide();
@@ -124,9 +125,11 @@ impl AuthSetting {
                     },
                 );
             }
-            (None, None, true, [_, _, ..]) => Problem::new(span, "`auth` has more than one password")
-                .label("only one of them can be used")
-                .help("keep one of `password_file`, `password_env` and `password_credential`"),
+            (None, None, true, [_, _, ..]) => {
+                Problem::new(span, "`auth` has more than one password")
+                    .label("only one of them can be used")
+                    .help("keep one of `password_file`, `password_env` and `password_credential`")
+            }
             _ => Problem::new(span, "`auth` is incomplete")
                 .label("neither a login nor ECR")
                 .help(INCOMPLETE),

@@ -42,11 +42,7 @@ impl NamePattern {
     }
 
     /// The repository of [`Self::apply`], which depends on no tag.
-    pub(super) fn repository_of(
-        &self,
-        template: &Self,
-        repository: &RepoName,
-    ) -> Option<RepoName> {
+    pub(super) fn repository_of(&self, template: &Self, repository: &RepoName) -> Option<RepoName> {
         let stem = self.repository.stem(repository.as_str())?;
         template.repository.fill(stem).parse().ok()
     }
