@@ -72,8 +72,8 @@ const DEFAULT_UPSTREAM: &str = "docker.io";
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Config {
     /// The upstream of a request that names none, on a listener that names none. If the file names
-    /// it, it is a configured one; the built-in `docker.io` may be missing from the file's upstreams
-    /// and then reaches nothing.
+    /// it, it is a configured one; the built-in `docker.io` may be missing from the file's
+    /// upstreams and then reaches nothing.
     #[serde(skip)]
     pub default_upstream: Host,
     /// The addresses on which clients pull; never empty.

@@ -1,4 +1,4 @@
-//! Values as TOML strings, for `#[serde(serialize_with = "…")]` on fields whose types are not ours.
+//! Values as TOML strings: `serialize_with` of fields whose types are not ours.
 
 use std::{fmt::Display, path::Path, time::Duration};
 
@@ -10,6 +10,7 @@ pub(crate) fn text<T: Display, S: Serializer>(value: &T, serializer: S) -> Resul
     serializer.collect_str(value)
 }
 
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
 pub(crate) fn optional_text<T: Display, S: Serializer>(
     value: &Option<T>,
     serializer: S,
@@ -39,6 +40,7 @@ pub(crate) fn duration<S: Serializer>(
     serializer.collect_str(&units::duration(*duration))
 }
 
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
 pub(crate) fn optional_duration<S: Serializer>(
     duration: &Option<Duration>,
     serializer: S,

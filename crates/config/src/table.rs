@@ -90,13 +90,11 @@ impl<'a> Value<'a> {
 
     /// The value of the string under `key`, and its place.
     pub(crate) fn read<T: Meaning>(self, key: &str) -> Option<Spanned<T>> {
-        match self.as_str() {
-            Some(text) => read(text, self.span.clone(), key, self.problems),
-            None => {
-                self.refuse(&format!("{} such as {}", T::WHAT, T::EXAMPLE));
-                None
-            }
+        if let Some(text) = self.as_str() {
+            return read(text, self.span.clone(), key, self.problems);
         }
+        self.refuse(&format!("{} such as {}", T::WHAT, T::EXAMPLE));
+        None
     }
 
     /// A `true` or `false`, and its place.

@@ -1,7 +1,7 @@
 //! `[upstream."HOST"]`: the registries that can be reached; nothing else can.
 //!
-//! A key is a host or a pattern. A request's host is looked up here before anything is asked of the network, and what
-//! it gets is concrete: the endpoints, the credentials and the times for that one host.
+//! A key is a host or a pattern. The host of a request is looked up here before the network is
+//! asked, and the result is concrete: endpoints, credentials and settings of that one host.
 
 mod auth;
 mod endpoint;
@@ -66,8 +66,8 @@ enum Origin {
 }
 
 impl Upstreams {
-    /// What is configured for a host: under its own name, else under the most specific pattern that matches it.
-    /// `None` means that it must not be reached.
+    /// The configuration of a host: under its own name, else under the most specific pattern that
+    /// matches it. `None` means that it must not be reached.
     pub fn find(&self, host: &Host) -> Option<UpstreamConfig> {
         // The built-in patterns are looser than ECR's names: an account is twelve digits.
         let allowed = |entry: &&Entry| {
@@ -274,7 +274,7 @@ impl Serialize for Upstreams {
     }
 }
 
-/// The one name of a registry, where this is another of its names: no request would ever be for that.
+/// The canonical name of a registry, if this is another of its names: no request has that one.
 fn other_name(host: &Host) -> Option<Host> {
     let canonical = host.clone().canonical();
     (canonical != *host).then_some(canonical)
@@ -304,7 +304,7 @@ impl Meaning for HostPattern {
     }
 }
 
-/// Many write a URL where the host alone is meant, some even one with a password, which is not shown.
+/// A common slip is a URL instead of the host, sometimes with a password, which is not shown.
 fn with_bare_host(text: &str, error: impl std::fmt::Display) -> Wrong {
     let wrong = match text.split_once("://") {
         None => Wrong::new(error),

@@ -177,7 +177,7 @@ proptest! {
         judged(GOOD.cert.as_bytes(), text.as_bytes());
     }
 
-    /// A key that no longer is the certificate's is never taken, wherever a byte of either has changed.
+    /// A key that is no longer the certificate's is refused, whichever byte of either has changed.
     #[test]
     fn a_damaged_pair_is_the_same_pair_or_none(in_key: bool, at in any::<prop::sample::Index>(), byte: u8) {
         let mut texts = [GOOD.cert.clone().into_bytes(), GOOD.key.clone().into_bytes()];

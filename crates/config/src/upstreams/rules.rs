@@ -1,5 +1,7 @@
-//! `[[upstream."HOST".virtual_index]]` and `[[upstream."HOST".alias]]`: names answered from other names of the same
-//! registry, for repositories that are still, or no longer, on a name for each architecture.
+//! `[[upstream."HOST".virtual_index]]` and `[[upstream."HOST".alias]]`: names answered from other
+//! names of the same registry.
+//!
+//! For repositories that still have, or no longer have, a name for each architecture.
 
 mod pattern;
 
@@ -18,8 +20,8 @@ use crate::{
     table::{Table, Value},
 };
 
-/// The rules of an upstream. The first that names what is asked for counts: aliases before virtual indexes, each in the
-/// order of the file. Cheap to clone.
+/// The rules of an upstream. The first that matches the requested name counts: aliases before
+/// virtual indexes, each in the order of the file. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules(Arc<[Rule]>);
 
@@ -35,7 +37,8 @@ pub struct Rule {
     pub prefer: Prefer,
 }
 
-/// What a rule answers by. The names are templates: their `*` stands for what the `*` of the rule's name matched.
+/// The answer of a rule. The names are templates: their `*` stands for the text that the `*` of the
+/// rule's name matched.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum RuleAnswer {
@@ -102,7 +105,8 @@ impl Rules {
 }
 
 impl Rule {
-    /// The names this rule looks at for a name it is for. What cannot be a name at all is left out: no registry has it.
+    /// The names this rule looks at for a name it matches. A text that cannot be a name is left out:
+    /// no registry has it.
     pub fn looks_at(&self, repository: &RepoName, tag: &Tag) -> Vec<(RepoName, Tag)> {
         self.templates()
             .filter_map(|template| self.name.apply(template, repository, tag))
@@ -119,7 +123,7 @@ impl Rule {
     fn read_index(table: &mut Table<'_>) -> Option<Self> {
         let name = table.required("name").map(Spanned::into_inner);
         let fields = table.required_value("sources");
-        let fields = fields.and_then(|fields| fields.spanned_list());
+        let fields = fields.and_then(Value::spanned_list);
         let platforms = table.list("platforms").into_iter();
         let prefer = table.or("prefer", Prefer::Upstream);
         let fields = fields?;

@@ -9,8 +9,8 @@ use crate::meaning::{Meaning, Wrong};
 
 /// `REPOSITORY:TAG`, with at most one `*` on each side of the colon.
 ///
-/// In a rule's name a `*` is any run of characters, the stem; in what the rule looks at it is what the name's stem on
-/// the same side was. One `*` on a side leaves no doubt which part of a name it is.
+/// In a rule's name a `*` is any run of characters, the stem; in a template it is the stem of the
+/// name on the same side. One `*` on a side leaves no doubt which part of a name it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamePattern {
     repository: Side,
