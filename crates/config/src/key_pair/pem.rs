@@ -81,7 +81,7 @@ pub(super) fn key(text: &[u8]) -> Result<PrivateKeyDer<'static>, Flaw> {
     }
 }
 
-/// Both forms of locked keys contain the word: in the section's name, or in a line above the base64.
+/// Both forms of locked keys contain the word: in the section's name, or above the base64.
 fn is_locked(text: &[u8]) -> bool {
     text.windows(b"ENCRYPTED".len())
         .any(|word| word == b"ENCRYPTED")

@@ -105,8 +105,8 @@ impl Rules {
 }
 
 impl Rule {
-    /// The names this rule looks at for a name it matches. A text that cannot be a name is left out:
-    /// no registry has it.
+    /// The names this rule looks at for a name it matches. A text that cannot be a name is left
+    /// out: no registry has it.
     pub fn looks_at(&self, repository: &RepoName, tag: &Tag) -> Vec<(RepoName, Tag)> {
         self.templates()
             .filter_map(|template| self.name.apply(template, repository, tag))

@@ -86,7 +86,7 @@ fn a_file_that_is_written_over_is_seen() {
     assert_eq!(pair.refresh().unwrap(), Refreshed::Replaced);
 }
 
-/// As Kubernetes lays a secret out: the files are links through `..data`, and only that link changes.
+/// As Kubernetes mounts a secret: the files are links through `..data`, and only that link changes.
 #[test]
 fn a_link_on_the_way_that_changes_is_seen() {
     let folder = tempfile::tempdir().unwrap();
