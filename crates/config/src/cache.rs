@@ -5,38 +5,42 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use serde::Serialize;
 
-use super::{
-    error::{Problem, Problems},
-    field::{Count, Field, Meaning, Wrong, or},
-    print::Page,
+use crate::{
+    problem::Problem,
+    show,
+    table::Table,
     units::{self, Amount, Size},
 };
 
 const DEFAULT_MAX_SIZE: Size = Size(50 << 30);
-/// A twentieth below the cap: so that not every new blob has to evict again.
+/// The default of `low_water` is a twentieth below the cap: not every new blob has to evict again.
 const DEFAULT_SLACK: u64 = 20;
 const DEFAULT_MIN_FREE: Amount = Amount(256 << 20);
-const DEFAULT_MAX_FILLS: usize = 64;
-const MOST_FILLS: usize = 4096;
+const DEFAULT_FILLS: usize = 64;
+const MAX_FILLS: usize = 4096;
 const DEFAULT_EXTRA_CONNECTIONS: usize = 64;
-const MOST_EXTRA_CONNECTIONS: usize = 4096;
+const MAX_EXTRA_CONNECTIONS: usize = 4096;
 const DEFAULT_OPEN_FILES: usize = 1024;
-const MOST_OPEN_FILES: usize = 1_000_000;
-/// The default place for a user who has no home, as in a container or a system service.
+const MAX_OPEN_FILES: usize = 1_000_000;
+/// The default directory of a user without a home, as in a container or a system service.
 const SYSTEM_DIR: &str = "/var/cache/archway";
 
 /// Where stored content lies and how much of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CacheConfig {
     /// The directory; a relative one is relative to the working directory.
+    #[serde(serialize_with = "show::path")]
     pub path: PathBuf,
-    /// Bytes of stored content beyond which the least recently used goes; never zero.
+    /// Bytes of stored content beyond which the least recently used is evicted; never zero.
+    #[serde(serialize_with = "show::size")]
     pub max_size: u64,
-    /// Where that ends; never above `max_size`.
+    /// Bytes at which eviction stops; never above `max_size`.
+    #[serde(serialize_with = "show::size")]
     pub low_water: u64,
     /// Bytes of the file system that are left to others.
+    #[serde(serialize_with = "show::size")]
     pub min_free: u64,
     /// How many downloads may run at once; never zero.
     pub max_fills: usize,
@@ -46,87 +50,41 @@ pub struct CacheConfig {
     pub max_open_files: usize,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table such as [cache]")]
-pub(super) struct RawCache {
-    path: Option<Field<PathBuf>>,
-    max_size: Option<Field<Size>>,
-    low_water: Option<Field<Size>>,
-    min_free: Option<Field<Amount>>,
-    max_fills: Option<Count>,
-    max_extra_connections: Option<Count>,
-    max_open_files: Option<Count>,
-}
-
-impl RawCache {
-    pub(super) fn resolve(self, problems: &mut Problems) -> CacheConfig {
-        let max_size = or(self.max_size, "max_size", DEFAULT_MAX_SIZE, problems).0;
-        let count = |count: Option<Count>, key, range, default, problems: &mut Problems| {
-            count
-                .and_then(|count| count.take(key, range, problems))
-                .unwrap_or(default)
-        };
-        CacheConfig {
-            path: self
-                .path
-                .and_then(|path| path.take("path", problems))
-                .unwrap_or_else(users_directory),
+impl CacheConfig {
+    pub(crate) fn read(table: &mut Table<'_>) -> Self {
+        let path = table.take("path");
+        let Size(max_size) = table.or("max_size", DEFAULT_MAX_SIZE);
+        Self {
+            path: path.unwrap_or_else(users_directory),
             max_size,
-            low_water: low_water(self.low_water, max_size, problems),
-            min_free: or(self.min_free, "min_free", DEFAULT_MIN_FREE, problems).0,
-            max_fills: count(
-                self.max_fills,
-                "max_fills",
-                1..=MOST_FILLS,
-                DEFAULT_MAX_FILLS,
-                problems,
-            ),
-            max_extra_connections: count(
-                self.max_extra_connections,
+            low_water: low_water(table, max_size),
+            min_free: table.or("min_free", DEFAULT_MIN_FREE).0,
+            max_fills: table.count("max_fills", 1..=MAX_FILLS, DEFAULT_FILLS),
+            max_extra_connections: table.count(
                 "max_extra_connections",
-                0..=MOST_EXTRA_CONNECTIONS,
+                0..=MAX_EXTRA_CONNECTIONS,
                 DEFAULT_EXTRA_CONNECTIONS,
-                problems,
             ),
-            max_open_files: count(
-                self.max_open_files,
-                "max_open_files",
-                1..=MOST_OPEN_FILES,
-                DEFAULT_OPEN_FILES,
-                problems,
-            ),
+            max_open_files: table.count("max_open_files", 1..=MAX_OPEN_FILES, DEFAULT_OPEN_FILES),
         }
     }
 }
 
-fn low_water(field: Option<Field<Size>>, max_size: u64, problems: &mut Problems) -> u64 {
+fn low_water(table: &mut Table<'_>, max_size: u64) -> u64 {
     let default = max_size - max_size / DEFAULT_SLACK;
-    let Some(field) = field else { return default };
-    let span = field.span.clone();
-    let Some(Size(low_water)) = field.take("low_water", problems) else {
+    let Some(field) = table.spanned::<Size>("low_water") else {
         return default;
     };
+    let (span, Size(low_water)) = (field.span(), field.into_inner());
     if low_water > max_size {
         let problem = Problem::new(span, "`low_water` is above `max_size`")
-            .label("nothing would ever be evicted down to this");
+            .label("eviction would never reach this");
         let max_size = units::size(max_size);
-        problems.add(problem.help(format!("`max_size` is \"{max_size}\": name less than that")));
+        let help = format!("`max_size` is \"{max_size}\": set a size below that");
+        table.problems.add(problem.help(help));
         return default;
     }
     low_water
-}
-
-impl CacheConfig {
-    pub(super) fn print(&self, page: &mut Page) {
-        page.header("[cache]");
-        page.string("path", &self.path.to_string_lossy());
-        page.size("max_size", self.max_size);
-        page.size("low_water", self.low_water);
-        page.size("min_free", self.min_free);
-        page.raw("max_fills", self.max_fills);
-        page.raw("max_extra_connections", self.max_extra_connections);
-        page.raw("max_open_files", self.max_open_files);
-    }
 }
 
 fn users_directory() -> PathBuf {
@@ -144,21 +102,6 @@ fn default_directory(xdg_cache_home: Option<OsString>, home: Option<OsString>) -
         (Some(cache), _) => cache.join("archway"),
         (None, Some(home)) if home != Path::new("/") => home.join(".cache/archway"),
         _ => PathBuf::from(SYSTEM_DIR),
-    }
-}
-
-impl Meaning for PathBuf {
-    const WHAT: &'static str = "a path";
-    const EXAMPLE: &'static str = "\"/var/lib/archway\"";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        if text.is_empty() {
-            return Err(Wrong::new("this is empty"));
-        }
-        if text.contains('\0') {
-            return Err(Wrong::new("no path holds a NUL"));
-        }
-        Ok(PathBuf::from(text))
     }
 }
 

@@ -1,13 +1,15 @@
-//! What is wrong with a configuration file, shown as a picture: file, line, column, the line itself and the fix.
+//! The report on a configuration file that cannot be used: file, line, column and the fix.
 //!
-//! Problems are collected while the sections are resolved, so that one run shows all of them. What the TOML parser
-//! refuses comes alone, because nothing behind it can be trusted; `syntax.rs` words it.
+//! A mistake is shown as a picture of its line. Values that may be secrets are drawn as asterisks.
+//! Of a file that is no TOML at all no line is shown: nobody can tell where its secrets are.
 
 use std::{fmt, io, ops::Range, path::PathBuf};
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::mask;
+use crate::problem::{Findings, Problem};
+
+const NO_LINE: &str = "the line is not shown, because it may hold a password";
 
 /// Why there is no `Config`.
 #[derive(Debug, thiserror::Error)]
@@ -15,9 +17,9 @@ pub enum ConfigError {
     /// The file could not be read.
     #[error("cannot read the configuration {}", path.display())]
     Read {
-        /// The file as it was named.
+        /// The file as the operator named it.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The file was read and is not a valid configuration.
@@ -25,157 +27,158 @@ pub enum ConfigError {
     Invalid(Report),
 }
 
-/// Everything found wrong in one file, in the order of the file; never empty.
-#[derive(Debug, Clone)]
+/// All mistakes of one file, in the order of the file; never empty.
+#[derive(Clone, Debug)]
 pub struct Report {
     source_name: String,
-    text: String,
-    problems: Vec<Problem>,
+    mistakes: Mistakes,
 }
 
-/// One mistake and where it stands.
-#[derive(Debug, Clone)]
-pub(super) struct Problem {
-    /// Bytes of the file.
-    pub(super) span: Range<usize>,
-    /// One line that names the key.
-    pub(super) title: String,
-    /// What to say at the span.
-    pub(super) label: String,
-    /// How to mend it.
-    pub(super) help: Option<String>,
-    /// Another place that has to do with it.
-    pub(super) other: Option<(Range<usize>, String)>,
-    /// Whether the span holds, or may hold, a secret: it is drawn as asterisks.
-    secret: bool,
-}
-
-/// The problems found so far.
-#[derive(Debug, Default)]
-pub(super) struct Problems(Vec<Problem>);
-
-impl Problem {
-    pub(super) fn new(span: Range<usize>, title: impl Into<String>) -> Self {
-        Problem {
-            span,
-            title: title.into(),
-            label: String::new(),
-            help: None,
-            other: None,
-            secret: false,
-        }
-    }
-
-    /// Keeps what the span holds out of the picture.
-    pub(super) fn secret(mut self, secret: bool) -> Self {
-        self.secret = secret;
-        self
-    }
-
-    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
-        self
-    }
-
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-
-    /// `help`, where there may be none to give.
-    pub(super) fn maybe_help(mut self, help: Option<String>) -> Self {
-        self.help = help;
-        self
-    }
-
-    pub(super) fn other(mut self, span: Range<usize>, label: &str) -> Self {
-        self.other = Some((span, label.to_owned()));
-        self
-    }
-}
-
-impl Problems {
-    pub(super) fn add(&mut self, problem: Problem) {
-        self.0.push(problem);
-    }
-
-    /// An error that shows all of them, or nothing when there are none.
-    pub(super) fn into_result(self, source_name: &str, text: &str) -> Result<(), ConfigError> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Report::new(source_name, text, self.0).into())
-        }
-    }
+#[derive(Clone, Debug)]
+enum Mistakes {
+    /// The parser stopped here.
+    Unparsed {
+        title: String,
+        line: usize,
+        column: usize,
+    },
+    /// The text was parsed; its secrets are covered.
+    Found {
+        text: String,
+        problems: Vec<Problem>,
+    },
 }
 
 impl Report {
-    pub(super) fn new(source_name: &str, text: &str, mut problems: Vec<Problem>) -> Self {
-        problems.sort_by_key(|problem| problem.span.start);
-        let mut text = text.to_owned();
-        for problem in problems.iter().filter(|problem| problem.secret) {
-            mask::mask(&mut text, &problem.span);
-        }
-        Report {
+    /// Of a text that no parser takes from byte `at` on.
+    pub(crate) fn unparsed(source_name: &str, text: &str, at: usize, title: String) -> Self {
+        let before = &text[..text.floor_char_boundary(at)];
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        Self {
             source_name: source_name.to_owned(),
-            text,
-            problems,
+            mistakes: Mistakes::Unparsed {
+                title,
+                line: before.matches('\n').count() + 1,
+                column: before[line_start..].chars().count() + 1,
+            },
         }
     }
 
-    /// The picture in colours, for a terminal; `Display` is the plain one.
+    /// Of all findings in a text; `None` when there is no mistake among them.
+    pub(crate) fn of(source_name: &str, text: &str, findings: Findings) -> Option<Self> {
+        let Findings {
+            mut problems,
+            hidden,
+        } = findings;
+        if problems.is_empty() {
+            return None;
+        }
+        problems.sort_by_key(|problem| problem.span.start);
+        Some(Self {
+            source_name: source_name.to_owned(),
+            mistakes: Mistakes::Found {
+                text: covered(text, &hidden),
+                problems,
+            },
+        })
+    }
+
+    /// The report in colours, for a terminal; `Display` is the plain one.
     pub fn coloured(&self) -> String {
         self.render(&Renderer::styled())
     }
 
     fn render(&self, renderer: &Renderer) -> String {
-        let pictures = self
-            .problems
-            .iter()
-            .map(|problem| renderer.render(&[self.picture(problem)]));
-        pictures.collect::<Vec<_>>().join("\n\n")
+        match &self.mistakes {
+            Mistakes::Unparsed {
+                title,
+                line,
+                column,
+            } => {
+                let origin = Origin::path(&self.source_name)
+                    .line(*line)
+                    .char_column(*column);
+                let group = Level::ERROR.primary_title(title).element(origin);
+                renderer.render(&[group.element(Level::HELP.message(NO_LINE))])
+            }
+            Mistakes::Found { text, problems } => {
+                let pictures = problems
+                    .iter()
+                    .map(|problem| renderer.render(&[picture(&self.source_name, text, problem)]));
+                pictures.collect::<Vec<_>>().join("\n\n")
+            }
+        }
     }
+}
 
-    fn picture<'a>(&'a self, problem: &'a Problem) -> Group<'a> {
-        let primary = AnnotationKind::Primary
-            .span(self.within(&problem.span))
-            .label(&problem.label);
-        let other = problem
-            .other
-            .as_ref()
-            .map(|(span, label)| AnnotationKind::Context.span(self.within(span)).label(label));
-        let snippet = Snippet::source(&self.text)
-            .path(&self.source_name)
-            .annotation(primary)
-            .annotations(other);
-        let group = Level::ERROR.primary_title(&problem.title).element(snippet);
-        group.elements(
-            problem
-                .help
-                .as_deref()
-                .map(|help| Level::HELP.message(help)),
-        )
-    }
+fn picture<'a>(source_name: &'a str, text: &'a str, problem: &'a Problem) -> Group<'a> {
+    let primary = AnnotationKind::Primary
+        .span(first_line(text, &problem.span))
+        .label(&problem.label);
+    let other = problem.other.as_ref().map(|(span, label)| {
+        let span = first_line(text, span);
+        AnnotationKind::Context.span(span).label(label)
+    });
+    let snippet = Snippet::source(text)
+        .path(source_name)
+        .annotation(primary)
+        .annotations(other);
+    let help = problem.help.as_deref();
+    let help = help.map(|help| Level::HELP.message(help));
+    let group = Level::ERROR.primary_title(&problem.title);
+    group.element(snippet).elements(help)
+}
 
-    /// The span cut to the first line and moved to character boundaries, so that any text can be drawn.
-    fn within(&self, span: &Range<usize>) -> Range<usize> {
-        let start = self.text.floor_char_boundary(span.start);
-        let end = self.text.ceil_char_boundary(span.end.max(start));
-        let line_end = self.text[start..end]
-            .find('\n')
-            .map_or(end, |at| start + at);
-        start..line_end
+/// The span cut to its first line and moved to character boundaries, so that any text can be drawn.
+fn first_line(text: &str, span: &Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(span.start);
+    let end = text.ceil_char_boundary(span.end.max(start));
+    let line_end = text[start..end].find('\n').map_or(end, |at| start + at);
+    start..line_end
+}
+
+/// The text with an asterisk for each byte of the spans, so that all places stay where they are.
+fn covered(text: &str, spans: &[Range<usize>]) -> String {
+    let mut text = text.to_owned();
+    for span in spans {
+        let start = text.floor_char_boundary(span.start);
+        let end = text.ceil_char_boundary(span.end.max(start));
+        let asterisks: String = text[start..end]
+            .bytes()
+            .map(|byte| if byte == b'\n' { '\n' } else { '*' })
+            .collect();
+        text.replace_range(start..end, &asterisks);
     }
+    text
 }
 
 impl From<Report> for ConfigError {
     fn from(report: Report) -> Self {
-        ConfigError::Invalid(report)
+        Self::Invalid(report)
     }
 }
 
 impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.render(&Renderer::plain()))
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.render(&Renderer::plain()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_keeps_its_length_and_its_lines(text in any::<String>(), from: u8, to: u8) {
+            let end = usize::from(to).min(text.len());
+            let start = usize::from(from).min(end);
+            let span = start..end;
+            let covered = covered(&text, std::slice::from_ref(&span));
+            prop_assert_eq!(covered.len(), text.len());
+            prop_assert_eq!(covered.matches('\n').count(), text.matches('\n').count());
+        }
     }
 }

@@ -3,131 +3,111 @@
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     ops::Range,
+    path::PathBuf,
 };
 
 use protocol::{host::Host, platform_request::PlatformRequest};
-use serde::Deserialize;
-use serde_spanned::Spanned;
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+use toml::Spanned;
 
-use super::{
-    error::{Problem, Problems},
-    field::{Field, Meaning, Wrong},
-    key_pair::KeyPair,
+use crate::{
+    key_pair::KeyPairFiles,
+    meaning::{Meaning, Wrong},
+    named_files,
     platform::PlatformRequestValue,
-    print::Page,
+    problem::{Problem, Problems},
     server::Server,
-    tls::{self, RawTls},
+    show,
+    table::Table,
     upstreams::Upstreams,
 };
 
 const DEFAULT_LISTENER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
-/// Where the admin routes are when the file does not say.
-pub(super) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
-/// The admin address that means none.
+const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+/// The admin address of no admin listener.
 const OFF: &str = "off";
 
 /// An address on which clients pull.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Listener {
     /// Where to listen; port 0 is any free port.
     pub address: SocketAddr,
-    /// An explicit hint for everything that comes in here; `"host"` has become this machine's platform.
+    /// An explicit hint for everything that comes in here; `"host"` has become this machine's
+    /// platform.
+    #[serde(serialize_with = "show::optional_text")]
     pub platform: Option<PlatformRequest>,
-    /// The upstream of a name that carries none; always a configured one.
+    /// The upstream of a name without a registry; always a configured one.
+    #[serde(serialize_with = "show::optional_text")]
     pub upstream: Option<Host>,
-    /// What it shows to clients, which then have to speak TLS; `None` is plain HTTP.
-    pub tls: Option<KeyPair>,
+    /// The certificate for clients, which then have to use TLS; `None` is plain HTTP.
+    pub tls: Option<KeyPairFiles>,
     /// Whether a trusted peer begins each connection with the PROXY protocol's header.
     pub proxy_protocol: bool,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table such as [[listener]]")]
-pub(super) struct RawListener {
-    address: Field<SocketAddr>,
-    platform: Option<Field<PlatformRequestValue>>,
-    upstream: Option<Field<Host>>,
-    tls: Option<RawTls>,
-    proxy_protocol: Option<Spanned<bool>>,
-}
+/// The admin listener of the file.
+pub(crate) struct Admin(Option<Spanned<AdminAddress>>);
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table such as [admin]")]
-pub(super) struct RawAdmin {
-    address: Option<Field<AdminAddress>>,
-}
-
-/// The admin address as the file gives it.
-pub(super) struct Admin {
-    pub(super) address: Option<SocketAddr>,
-    span: Range<usize>,
-}
-
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct AdminAddress(Option<SocketAddr>);
 
-impl RawAdmin {
-    pub(super) fn resolve(self, problems: &mut Problems) -> Option<Admin> {
-        let field = self.address?;
-        let span = field.span.clone();
-        let AdminAddress(address) = field.take("address", problems)?;
-        Some(Admin { address, span })
+impl Admin {
+    pub(crate) fn read(table: &mut Table<'_>) -> Self {
+        Self(table.spanned("address"))
+    }
+
+    /// The address; `None` when the file turns it off.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Some(address) => address.get_ref().0,
+            None => Some(DEFAULT_ADMIN),
+        }
     }
 }
 
-/// The listeners of the file, or the one that stands for none.
-pub(super) fn resolve(
-    raw: Vec<RawListener>,
-    admin: Option<&Admin>,
+/// The listeners of the file, or the one that is there by default.
+pub(crate) fn read(
+    root: &mut Table<'_>,
+    admin: &Admin,
     upstreams: &Upstreams,
     server: &Server,
-    problems: &mut Problems,
 ) -> Vec<Listener> {
-    let mut taken = taken_by_admin(admin);
-    if raw.is_empty() {
-        check_default(&taken, problems);
-    }
-    let mut listeners = Vec::new();
-    for RawListener {
-        address,
-        platform,
-        upstream,
-        tls,
-        proxy_protocol,
-    } in raw
-    {
-        let span = address.span.clone();
-        let address = address.take("address", problems);
-        let platform = platform.and_then(|field| field.take("platform", problems));
-        let upstream = upstream.and_then(|field| upstreams.known(field, "upstream", problems));
-        let tls = tls.and_then(|raw| raw.resolve(problems));
+    let problems = root.problems;
+    let listeners = root.sections("listener", "a table such as [[listener]]", |table| {
+        let address = table.required("address");
+        let platform = table
+            .take("platform")
+            .map(|PlatformRequestValue(wish)| wish);
+        let upstream = table.spanned("upstream");
+        let upstream = upstream.and_then(|host| upstreams.known(host, "upstream", problems));
+        let tls = table.value("tls");
+        let tls = tls
+            .and_then(|tls| tls.table(TLS_EXAMPLE, read_tls))
+            .flatten();
+        let proxy_protocol = table.spanned_flag("proxy_protocol");
         let proxy_protocol = proxy_protocol.is_some_and(|flag| trusted(&flag, server, problems));
-        let Some(address) = address else { continue };
-        if let Some((first, place)) = taken.iter().find(|(first, _)| clash(*first, address)) {
-            let problem = Problem::new(span.clone(), format!("two listeners on {address}"));
-            problems.add(match place {
-                Some(place) => problem
-                    .label("already taken")
-                    .other(place.clone(), "first used here")
-                    .help("give one of them another port"),
-                None => problem
-                    .label(format!(
-                        "the admin routes are at {first} unless [admin] says otherwise"
-                    ))
-                    .help("give it another port, or set `address` in [admin]"),
-            });
-        }
-        taken.push((address, Some(span)));
-        listeners.push(Listener {
-            address,
-            platform: platform.map(|value| value.0),
+        let address: Spanned<SocketAddr> = address?;
+        let span = address.span();
+        let listener = Listener {
+            address: address.into_inner(),
+            platform,
             upstream,
             tls,
             proxy_protocol,
-        });
-    }
+        };
+        Some((span, listener))
+    });
+    let mut taken = taken_by_admin(admin);
     if listeners.is_empty() {
-        listeners.push(Listener {
+        check_default(&taken, problems);
+    }
+    let mut found = Vec::new();
+    for (span, listener) in listeners.into_iter().flatten() {
+        claim(listener.address, span, &mut taken, problems);
+        found.push(listener);
+    }
+    if found.is_empty() {
+        found.push(Listener {
             address: DEFAULT_LISTENER,
             platform: None,
             upstream: None,
@@ -135,22 +115,56 @@ pub(super) fn resolve(
             proxy_protocol: false,
         });
     }
-    listeners
+    found
 }
 
-/// Addresses in use, and where the file says so.
+const TLS_EXAMPLE: &str = "a table such as { cert = \"...\", key = \"...\" }";
+
+fn read_tls(table: &mut Table<'_>) -> Option<KeyPairFiles> {
+    let cert = table.required::<PathBuf>("cert");
+    let key = table.required::<PathBuf>("key");
+    let files = [cert?, key?];
+    let names = ["cert", "key"];
+    Some(named_files::key_pair(
+        names,
+        files,
+        "to serve with",
+        table.problems,
+    ))
+}
+
+/// Addresses in use, and the place of each that the file names.
 type Taken = Vec<(SocketAddr, Option<Range<usize>>)>;
 
-fn taken_by_admin(admin: Option<&Admin>) -> Taken {
-    let Some(Admin { address, span }) = admin else {
+fn taken_by_admin(admin: &Admin) -> Taken {
+    let Some(address) = &admin.0 else {
         return vec![(DEFAULT_ADMIN, None)];
     };
-    let named = address.map(|address| (address, Some(span.clone())));
+    let AdminAddress(named) = address.get_ref();
+    let named = named.map(|named| (named, Some(address.span())));
     named.into_iter().collect()
 }
 
-/// The listener that stands for none has a port too.
-fn check_default(taken: &Taken, problems: &mut Problems) {
+fn claim(address: SocketAddr, span: Range<usize>, taken: &mut Taken, problems: &Problems) {
+    if let Some((first, place)) = taken.iter().find(|(first, _)| clash(*first, address)) {
+        let problem = Problem::new(span.clone(), format!("two listeners on {address}"));
+        problems.add(match place {
+            Some(place) => problem
+                .label("already taken")
+                .other(place.clone(), "first used here")
+                .help("give one of them another port"),
+            None => problem
+                .label(format!(
+                    "the admin routes are at {first} unless [admin] moves them"
+                ))
+                .help("give it another port, or set `address` in [admin]"),
+        });
+    }
+    taken.push((address, Some(span)));
+}
+
+/// The default listener has a port too.
+fn check_default(taken: &Taken, problems: &Problems) {
     for (address, place) in taken {
         let Some(span) = place.clone().filter(|_| clash(*address, DEFAULT_LISTENER)) else {
             continue;
@@ -162,8 +176,8 @@ fn check_default(taken: &Taken, problems: &mut Problems) {
     }
 }
 
-/// Whether the system would refuse the second of the two. An address that stands for all takes the port on each of them, that of
-/// IPv6 on those of IPv4 too. Port 0 is a different port each time.
+/// Whether the system would refuse the second of the two. An unspecified address takes the port of
+/// every address, that of IPv6 those of IPv4 too. Port 0 is a different port each time.
 fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     let is_any_for = |all: SocketAddr, one: SocketAddr| {
         all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4())
@@ -173,38 +187,27 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
         && (a.ip() == b.ip() || is_any_for(a, b) || is_any_for(b, a))
 }
 
-/// The flag's value; without a peer to believe it would do nothing.
-fn trusted(flag: &Spanned<bool>, server: &Server, problems: &mut Problems) -> bool {
+/// The flag's value; without a trusted peer it would do nothing.
+fn trusted(flag: &Spanned<bool>, server: &Server, problems: &Problems) -> bool {
     if *flag.get_ref() && server.trusted_proxies.is_empty() {
         let problem = Problem::new(flag.span(), "`proxy_protocol` needs `trusted_proxies`")
-            .label("nobody is trusted to say who the client is");
-        problems.add(
-            problem.help("name the load balancers: trusted_proxies = [\"10.0.0.0/8\"] in [server]"),
-        );
+            .label("no peer is trusted to name the client")
+            .help("name the load balancers: trusted_proxies = [\"10.0.0.0/8\"] in [server]");
+        problems.add(problem);
     }
     *flag.get_ref()
 }
 
-pub(super) fn print(listeners: &[Listener], admin: Option<SocketAddr>, page: &mut Page) {
-    for listener in listeners {
-        page.header("[[listener]]");
-        page.string("address", &listener.address.to_string());
-        if let Some(platform) = &listener.platform {
-            page.string("platform", &platform.to_string());
-        }
-        if let Some(upstream) = &listener.upstream {
-            page.string("upstream", upstream.as_str());
-        }
-        if let Some(pair) = &listener.tls {
-            tls::print(pair, page);
-        }
-        page.raw("proxy_protocol", listener.proxy_protocol);
-    }
-    page.header("[admin]");
-    page.string(
-        "address",
-        &admin.map_or_else(|| OFF.to_owned(), |address| address.to_string()),
-    );
+/// The section `[admin]`.
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
+pub(crate) fn show_admin<S: Serializer>(
+    admin: &Option<SocketAddr>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let address = admin.map_or_else(|| OFF.to_owned(), |address| address.to_string());
+    let mut section = serializer.serialize_struct("admin", 1)?;
+    section.serialize_field("address", &address)?;
+    section.end()
 }
 
 impl Meaning for SocketAddr {
@@ -212,14 +215,15 @@ impl Meaning for SocketAddr {
     const EXAMPLE: &'static str = "\"127.0.0.1:5000\"";
 
     fn read(text: &str) -> Result<Self, Wrong> {
-        let wrong = Wrong::new("not an address and a port");
+        let wrong = Wrong::new("this is not an address with a port");
         match text.parse() {
             Ok(IpAddr::V4(ip)) => return Err(wrong.help(format!("add the port: \"{ip}:PORT\""))),
             Ok(IpAddr::V6(ip)) => return Err(wrong.help(format!("add the port: \"[{ip}]:PORT\""))),
             Err(_) => {}
         }
         if let Some(port) = text.strip_prefix(':') {
-            return Err(wrong.help(format!("on every address it is \"0.0.0.0:{port}\"")));
+            let help = format!("write \"0.0.0.0:{port}\" for every address");
+            return Err(wrong.help(help));
         }
         text.parse().map_err(|_| wrong)
     }
@@ -231,8 +235,8 @@ impl Meaning for AdminAddress {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         if text == OFF {
-            return Ok(AdminAddress(None));
+            return Ok(Self(None));
         }
-        SocketAddr::read(text).map(|address| AdminAddress(Some(address)))
+        SocketAddr::read(text).map(|address| Self(Some(address)))
     }
 }

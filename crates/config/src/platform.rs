@@ -1,6 +1,6 @@
-//! `[platform]`: what a client is taken for when nothing in its request says so.
+//! `[platform]`: the platform of a client whose request names none.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use manifest_model::Platform;
@@ -8,12 +8,13 @@ use protocol::{
     host::Host,
     platform_request::{ALL, PlatformRequest},
 };
-use serde::Deserialize;
+use serde::{Serialize, Serializer};
 
-use super::{
-    error::{Problem, Problems},
-    field::{Entries, Field, Meaning, Wrong},
-    print::Page,
+use crate::{
+    meaning::{Meaning, Wrong},
+    problem::Problem,
+    show,
+    table::Table,
 };
 
 const DEFAULT: &str = "linux/amd64";
@@ -22,45 +23,40 @@ const MAPPED_PREFIX: u8 = 96;
 /// The platform of the machine Archway runs on.
 const THIS_MACHINE: &str = "host";
 
-/// Which platform a client is taken for.
-#[derive(Debug, Clone, PartialEq)]
+/// Which platform a client is served when nothing in its request names one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlatformConfig {
-    /// When nothing else speaks.
+    /// When there is no other hint.
+    #[serde(serialize_with = "show::text")]
     pub default: Platform,
     /// By the host name the client asked for; look up with `of_host`.
+    #[serde(serialize_with = "hosts")]
     pub hosts: BTreeMap<Host, PlatformRequest>,
     /// By the client's address, the longest prefix first; look up with `of_address`.
+    #[serde(serialize_with = "addresses")]
     pub addresses: Vec<(IpNet, PlatformRequest)>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table such as [platform]")]
-pub(super) struct RawPlatform {
-    default: Option<Field<PlatformValue>>,
-    hosts: Entries<Host, Field<PlatformRequestValue>>,
-    addresses: Entries<Network, Field<PlatformRequestValue>>,
-}
-
 /// A platform of the file; `"host"` has become this machine's.
-#[derive(Debug, Clone)]
-pub(super) struct PlatformValue(pub(super) Platform);
+#[derive(Clone, Debug)]
+pub(crate) struct PlatformValue(pub(crate) Platform);
 
 /// A platform of the file, or `"all"`, where a hint can be given.
-#[derive(Debug, Clone)]
-pub(super) struct PlatformRequestValue(pub(super) PlatformRequest);
+#[derive(Clone, Debug)]
+pub(crate) struct PlatformRequestValue(pub(crate) PlatformRequest);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Network(pub(super) IpNet);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Network(pub(crate) IpNet);
 
 impl PlatformConfig {
-    /// What is configured for a `Host` header, with or without its port.
+    /// The hint for a `Host` header, with or without its port.
     pub fn of_host(&self, host: &Host) -> Option<&PlatformRequest> {
         self.hosts
             .get(host)
             .or_else(|| self.hosts.get(&host.without_port()))
     }
 
-    /// What is configured for the narrowest network that holds the address.
+    /// The hint for the narrowest network that contains the address.
     pub fn of_address(&self, address: IpAddr) -> Option<&PlatformRequest> {
         let address = address.to_canonical();
         self.addresses
@@ -69,60 +65,66 @@ impl PlatformConfig {
             .map(|(_, wish)| wish)
     }
 
-    pub(super) fn print(&self, page: &mut Page) {
-        page.header("[platform]");
-        page.string("default", &self.default.to_string());
-        page.map("hosts", self.hosts.iter());
-        page.map(
-            "addresses",
-            self.addresses.iter().map(|(network, wish)| (network, wish)),
-        );
-    }
-}
-
-impl RawPlatform {
-    pub(super) fn resolve(self, problems: &mut Problems) -> PlatformConfig {
-        let default = self
-            .default
-            .and_then(|field| field.take("default", problems));
-        let hosts = pairs(self.hosts, "hosts", problems);
-        let mut addresses: Vec<_> = pairs(self.addresses, "addresses", problems)
-            .into_iter()
+    pub(crate) fn read(table: &mut Table<'_>) -> Self {
+        let default = table.take("default");
+        let hosts = pairs(table, "hosts");
+        let addresses = pairs(table, "addresses").into_iter();
+        let mut addresses: Vec<_> = addresses
             .map(|(Network(network), wish)| (network, wish))
             .collect();
-        addresses.sort_by_key(|(network, _)| (std::cmp::Reverse(network.prefix_len()), *network));
-        PlatformConfig {
-            default: default.map_or_else(|| DEFAULT.parse().expect("a platform"), |value| value.0),
+        addresses.sort_by_key(|(network, _)| (Reverse(network.prefix_len()), *network));
+        Self {
+            default: default.map_or_else(
+                || DEFAULT.parse().expect("a platform"),
+                |value| {
+                    let PlatformValue(platform) = value;
+                    platform
+                },
+            ),
             hosts: hosts.into_iter().collect(),
             addresses,
         }
     }
 }
 
-/// Takes a table of platforms; a key that stands there twice in two spellings is a problem.
+/// Reads a table of platforms; two spellings of the same key are a mistake.
 fn pairs<K: Meaning + PartialEq>(
-    entries: Entries<K, Field<PlatformRequestValue>>,
-    name: &str,
-    problems: &mut Problems,
+    table: &mut Table<'_>,
+    name: &'static str,
 ) -> Vec<(K, PlatformRequest)> {
     let mut pairs: Vec<(K, PlatformRequest)> = Vec::new();
-    for (key, wish) in entries.0 {
-        let span = key.span.clone();
-        let wish = wish.take("platform", problems);
-        let Some(key) = key.take(name, problems) else {
-            continue;
-        };
+    for (key, wish) in table.entries::<K>(name) {
+        let wish = wish.read("platform");
+        let Some(key) = key else { continue };
+        let (span, key) = (key.span(), key.into_inner());
         if pairs.iter().any(|(earlier, _)| *earlier == key) {
-            let problem = Problem::new(span, format!("`{name}` has the same key twice"));
-            problems.add(
-                problem
-                    .label("the same as one above")
-                    .help("leave one of them out"),
-            );
+            let problem = Problem::new(span, format!("`{name}` has the same key twice"))
+                .label("the same as one above")
+                .help("remove one of them");
+            table.problems.add(problem);
         }
-        pairs.extend(wish.map(|PlatformRequestValue(wish)| (key, wish)));
+        pairs.extend(wish.map(|wish| {
+            let PlatformRequestValue(wish) = wish.into_inner();
+            (key, wish)
+        }));
     }
     pairs
+}
+
+fn hosts<S: Serializer>(
+    hosts: &BTreeMap<Host, PlatformRequest>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let entries = hosts.iter();
+    serializer.collect_map(entries.map(|(host, wish)| (host.as_str(), wish.to_string())))
+}
+
+fn addresses<S: Serializer>(
+    addresses: &[(IpNet, PlatformRequest)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let entries = addresses.iter();
+    serializer.collect_map(entries.map(|(network, wish)| (network.to_string(), wish.to_string())))
 }
 
 impl Meaning for PlatformValue {
@@ -131,14 +133,14 @@ impl Meaning for PlatformValue {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         if text == THIS_MACHINE {
-            return Ok(PlatformValue(Platform::host()));
+            return Ok(Self(Platform::host()));
         }
         if text == ALL {
-            return Err(Wrong::new("`all` is no default")
+            return Err(Wrong::new("`all` cannot be a default")
                 .help("name one platform: a default is for clients that cannot read an index"));
         }
         text.parse()
-            .map(PlatformValue)
+            .map(Self)
             .map_err(|error: manifest_model::ParseError| Wrong::new(error.problem()))
     }
 }
@@ -149,11 +151,10 @@ impl Meaning for PlatformRequestValue {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         if text == ALL {
-            return Ok(PlatformRequestValue(PlatformRequest::All));
+            return Ok(Self(PlatformRequest::All));
         }
-        PlatformValue::read(text).map(|PlatformValue(platform)| {
-            PlatformRequestValue(PlatformRequest::Platform(platform))
-        })
+        PlatformValue::read(text)
+            .map(|PlatformValue(platform)| Self(PlatformRequest::Platform(platform)))
     }
 }
 
@@ -163,20 +164,21 @@ impl Meaning for Network {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Network(IpNet::from(address.to_canonical())));
+            return Ok(Self(IpNet::from(address.to_canonical())));
         }
         let network: IpNet = text
             .parse()
-            .map_err(|_| Wrong::new("not an address with a prefix length"))?;
+            .map_err(|_| Wrong::new("this is not an address with a prefix length"))?;
         if network.trunc() != network {
             let help = format!("the network is \"{}\"", network.trunc());
             return Err(Wrong::new("there are bits set behind the prefix").help(help));
         }
-        Ok(Network(canonical(network)))
+        Ok(Self(canonical(network)))
     }
 }
 
-/// A network of IPv4 addresses in IPv6's spelling as what it is: clients' addresses are compared in IPv4's.
+/// A network of IPv4 addresses in IPv6's spelling becomes one of IPv4: clients' addresses are
+/// compared as such.
 fn canonical(network: IpNet) -> IpNet {
     let mapped = |network: Ipv6Net| {
         let length = network.prefix_len().checked_sub(MAPPED_PREFIX)?;

@@ -3,83 +3,54 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::Serialize;
 
-use super::{
-    error::Problems,
-    field::{Count, Field, or},
+use crate::{
     platform::Network,
-    print::Page,
+    show,
+    table::Table,
     units::{Interval, Timeout},
 };
 
 const DEFAULT_SHUTDOWN_GRACE: Interval = Interval(Duration::from_secs(30));
 const DEFAULT_HEADER_TIMEOUT: Timeout = Timeout(Duration::from_secs(10));
-const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
-const MOST_CONNECTIONS: usize = 1_000_000;
+const DEFAULT_CONNECTIONS: usize = 10_000;
+const MAX_CONNECTIONS: usize = 1_000_000;
 
 /// Limits of the listeners.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Server {
-    /// How long open requests and running fills may go on after a signal to stop; zero cuts them at once.
+    /// How long open requests and running fills may go on after a signal to stop; zero cuts them
+    /// at once.
+    #[serde(serialize_with = "show::duration")]
     pub shutdown_grace: Duration,
     /// How long a client may take to send a request's headers; never zero.
+    #[serde(serialize_with = "show::duration")]
     pub header_timeout: Duration,
-    /// Connections of clients open at once, on all listeners together; never zero. The admin listener's do not count.
+    /// Connections of clients open at once, on all listeners together; never zero. Those of the
+    /// admin listener do not count.
     pub max_connections: usize,
     /// Whether equal requests for small stored content are answered from memory, below HTTP.
     pub replay: bool,
-    /// Load balancers that may say who their client is, by `X-Forwarded-For` or the PROXY protocol.
+    /// Load balancers that may name their client, by `X-Forwarded-For` or the PROXY protocol.
+    #[serde(serialize_with = "show::texts")]
     pub trusted_proxies: Vec<IpNet>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table such as [server]")]
-pub(super) struct RawServer {
-    shutdown_grace: Option<Field<Interval>>,
-    header_timeout: Option<Field<Timeout>>,
-    max_connections: Option<Count>,
-    replay: Option<bool>,
-    trusted_proxies: Vec<Field<Network>>,
-}
-
-impl RawServer {
-    pub(super) fn resolve(self, problems: &mut Problems) -> Server {
-        let max_connections = self
-            .max_connections
-            .and_then(|count| count.take("max_connections", 1..=MOST_CONNECTIONS, problems));
-        let trusted = self.trusted_proxies.into_iter();
-        let trusted = trusted.filter_map(|field| field.take("trusted_proxies", problems));
-        let trusted_proxies = trusted.map(|Network(network)| network).collect();
-        Server {
-            replay: self.replay.unwrap_or(true),
-            trusted_proxies,
-            shutdown_grace: or(
-                self.shutdown_grace,
-                "shutdown_grace",
-                DEFAULT_SHUTDOWN_GRACE,
-                problems,
-            )
-            .0,
-            header_timeout: or(
-                self.header_timeout,
-                "header_timeout",
-                DEFAULT_HEADER_TIMEOUT,
-                problems,
-            )
-            .0,
-            max_connections: max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
-        }
-    }
-}
-
 impl Server {
-    pub(super) fn print(&self, page: &mut Page) {
-        page.header("[server]");
-        page.duration("shutdown_grace", self.shutdown_grace);
-        page.duration("header_timeout", self.header_timeout);
-        page.raw("max_connections", self.max_connections);
-        page.raw("replay", self.replay);
-        page.list("trusted_proxies", &self.trusted_proxies);
+    pub(crate) fn read(table: &mut Table<'_>) -> Self {
+        let shutdown_grace = table.or("shutdown_grace", DEFAULT_SHUTDOWN_GRACE);
+        let header_timeout = table.or("header_timeout", DEFAULT_HEADER_TIMEOUT);
+        let max_connections =
+            table.count("max_connections", 1..=MAX_CONNECTIONS, DEFAULT_CONNECTIONS);
+        let replay = table.flag("replay", true);
+        let trusted_proxies = table.list("trusted_proxies").into_iter();
+        Self {
+            shutdown_grace: shutdown_grace.0,
+            header_timeout: header_timeout.0,
+            max_connections,
+            replay,
+            trusted_proxies: trusted_proxies.map(|Network(network)| network).collect(),
+        }
     }
 }

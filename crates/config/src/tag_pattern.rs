@@ -4,11 +4,12 @@ use std::fmt;
 
 use manifest_model::Tag;
 use protocol::host::glob;
+use serde::{Serialize, Serializer};
 
-use super::field::{Meaning, Wrong};
+use crate::meaning::{Meaning, Wrong};
 
 /// A tag with wildcards: `*` is any run of characters, `?` is one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagPattern(String);
 
 impl TagPattern {
@@ -19,8 +20,14 @@ impl TagPattern {
 }
 
 impl fmt::Display for TagPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl Serialize for TagPattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 
@@ -31,8 +38,8 @@ impl Meaning for TagPattern {
     fn read(text: &str) -> Result<Self, Wrong> {
         let with_letters = text.replace(['*', '?'], "x");
         match with_letters.parse::<Tag>() {
-            Ok(_) => Ok(TagPattern(text.to_owned())),
-            Err(_) => Err(Wrong::new("no tag could match this")
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(_) => Err(Wrong::new("no tag can match this")
                 .help("a tag has letters, digits, `_`, `.` and `-`; `*` stands for any run of them, `?` for one")),
         }
     }

@@ -4,28 +4,28 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::field::{Meaning, Wrong};
+use crate::meaning::{Meaning, Wrong};
 
-/// No duration in the file may be longer; a slip in the unit shows at start, not in a year.
-const LONGEST: Duration = Duration::from_hours(365 * 24);
-/// No size in the file may be larger (1 EiB), so that sums of sizes cannot overflow.
-const LARGEST: u64 = 1 << 60;
+/// A slip in the unit is reported at start, not noticed in a year.
+const MAX_DURATION: Duration = Duration::from_hours(365 * 24);
+/// 1 EiB, so that sums of sizes cannot overflow.
+const MAX_SIZE: u64 = 1 << 60;
 
 /// A duration that may be zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Interval(pub(super) Duration);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Interval(pub(crate) Duration);
 
 /// A duration after which something is given up: never zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Timeout(pub(super) Duration);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timeout(pub(crate) Duration);
 
 /// A number of bytes, never zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Size(pub(super) u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size(pub(crate) u64);
 
 /// A number of bytes that may be zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Amount(pub(super) u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Amount(pub(crate) u64);
 
 impl Meaning for Interval {
     const WHAT: &'static str = "a duration with its unit";
@@ -39,18 +39,18 @@ impl Meaning for Interval {
                     .help(format!("add one, for example \"{}s\"", text.trim()))
             }
             humantime::DurationError::UnknownUnit { unit, .. } => {
-                Wrong::new(format!("`{unit}` is no unit of time"))
+                Wrong::new(format!("`{unit}` is not a unit of time"))
                     .help("units are ms, s, m, h and d, for example \"90s\" or \"1h 30m\"")
             }
             humantime::DurationError::NumberOverflow => Wrong::new("this number is too large"),
             _ => Wrong::new("a number and a unit were expected"),
         })?;
-        if duration > LONGEST {
+        if duration > MAX_DURATION {
             return Err(
                 Wrong::new("this is longer than 365 days").help("365d is the longest possible")
             );
         }
-        Ok(Interval(duration))
+        Ok(Self(duration))
     }
 }
 
@@ -61,10 +61,10 @@ impl Meaning for Timeout {
     fn read(text: &str) -> Result<Self, Wrong> {
         let Interval(duration) = Interval::read(text)?;
         if duration.is_zero() {
-            return Err(Wrong::new("with no time at all nothing could be done")
-                .help("to wait long, write \"1h\""));
+            return Err(Wrong::new("a limit of zero would make everything fail")
+                .help("write \"1h\" to wait long"));
         }
-        Ok(Timeout(duration))
+        Ok(Self(duration))
     }
 }
 
@@ -74,8 +74,8 @@ impl Meaning for Size {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         match Amount::read(text)? {
-            Amount(0) => Err(Wrong::new("nothing could be kept in no space at all")),
-            Amount(bytes) => Ok(Size(bytes)),
+            Amount(0) => Err(Wrong::new("a size of zero would keep nothing")),
+            Amount(bytes) => Ok(Self(bytes)),
         }
     }
 }
@@ -97,21 +97,21 @@ impl Meaning for Amount {
             let label = if unit.len() == text.len() || unit.is_empty() {
                 "a number and a unit were expected".to_owned()
             } else {
-                format!("`{unit}` is no unit of size")
+                format!("`{unit}` is not a unit of size")
             };
             return Err(Wrong::new(label).help(
                 "units are B, KiB, MiB, GiB, TiB, kB, MB, GB and TB, for example \"50GiB\"",
             ));
         };
         match bytes {
-            LARGEST.. => Err(Wrong::new("this is more than 1 EiB")),
-            bytes => Ok(Amount(bytes)),
+            MAX_SIZE.. => Err(Wrong::new("this is more than 1 EiB")),
+            bytes => Ok(Self(bytes)),
         }
     }
 }
 
 /// Exactly `bytes`, in the largest unit that takes a whole number; reads back to the same number.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [(&str, u64); 8] = [
         ("TiB", 1 << 40),
         ("GiB", 1 << 30),
@@ -132,7 +132,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// The duration in words that read back to the same one.
-pub(super) fn duration(duration: Duration) -> String {
+pub(crate) fn duration(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
 
@@ -202,7 +202,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(bytes in 1..LARGEST, millis in 0..31_536_000_000_u64) {
+        fn what_is_written_reads_back(bytes in 1..MAX_SIZE, millis in 0..31_536_000_000_u64) {
             prop_assert_eq!(Size::read(&size(bytes)).unwrap().0, bytes);
             let time = Duration::from_millis(millis);
             prop_assert_eq!(Interval::read(&duration(time)).unwrap().0, time);

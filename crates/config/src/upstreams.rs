@@ -1,11 +1,9 @@
 //! `[upstream."HOST"]`: the registries that can be reached; nothing else can.
 //!
-//! A key is a host or a pattern. A request's host is looked up here before anything is asked of the network, and what
-//! it gets is concrete: the endpoints, the credentials and the times for that one host.
+//! A key is a host or a pattern. The host of a request is looked up here before the network is
+//! asked, and the result is concrete: endpoints, credentials and settings of that one host.
 
 mod auth;
-mod authorities;
-mod client_certificate;
 mod endpoint;
 mod endpoints;
 mod entry;
@@ -13,7 +11,7 @@ mod limits;
 mod repositories;
 mod resolve;
 mod rules;
-mod virtual_hosts;
+mod settings;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -21,24 +19,23 @@ use std::{
 };
 
 pub use auth::{Auth, EcrAuth, EcrPublicAuth, Role};
-pub use client_certificate::ClientCertificate;
 pub use endpoints::EndpointConfig;
 use entry::Entry;
-pub(super) use entry::RawUpstream;
 pub use entry::UpstreamConfig;
 pub use limits::{Limits, Rate};
 use protocol::host::{Host, HostPattern, every_ecr_host};
 pub use repositories::{Repositories, RepositoryRule};
 pub use resolve::Resolve;
 pub use rules::{NamePattern, Prefer, Rule, RuleAnswer, Rules};
-use serde_spanned::Spanned;
-use virtual_hosts::VirtualHosts;
+use serde::{Serialize, Serializer};
+pub use settings::{ClientCertificate, UpstreamSettings};
+use toml::Spanned;
 
-use super::{
-    error::{Problem, Problems},
-    field::{Entries, Field, Meaning, Wrong},
-    print::Page,
+use crate::{
+    meaning::{Meaning, Wrong},
+    problem::{Problem, Problems},
     suggest,
+    table::{Table, Value},
 };
 
 /// Reachable when the file has no `[upstream]` table, beside every private ECR registry.
@@ -54,7 +51,7 @@ const PUBLIC_REGISTRIES: [&str; 8] = [
 ];
 
 /// The registries that can be reached.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Upstreams {
     /// The most specific first.
     entries: Vec<Entry>,
@@ -62,15 +59,15 @@ pub struct Upstreams {
     origin: Origin,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
     BuiltIn,
     File,
 }
 
 impl Upstreams {
-    /// What is configured for a host: under its own name, else under the most specific pattern that matches it.
-    /// `None` means that it must not be reached.
+    /// The configuration of a host: under its own name, else under the most specific pattern that
+    /// matches it. `None` means that it must not be reached.
     pub fn find(&self, host: &Host) -> Option<UpstreamConfig> {
         // The built-in patterns are looser than ECR's names: an account is twelve digits.
         let allowed = |entry: &&Entry| {
@@ -100,83 +97,66 @@ impl Upstreams {
         self.origin == Origin::BuiltIn
     }
 
-    fn built_in() -> Upstreams {
+    fn built_in() -> Self {
         let registries = PUBLIC_REGISTRIES
             .iter()
             .map(|name| name.parse().expect("a host"));
+        let problems = Problems::default();
         let mut entries: Vec<_> = registries
             .map(|host: Host| host.into())
             .chain(every_ecr_host())
-            .map(Entry::with_defaults)
+            .map(|pattern| Entry::read(pattern, &mut Table::empty(&problems)).0)
             .collect();
         entries.sort_by(|a, b| a.pattern.cmp(&b.pattern));
-        Upstreams {
+        Self {
             entries,
             virtual_hosts: BTreeMap::new(),
             origin: Origin::BuiltIn,
         }
     }
 
-    pub(super) fn resolve(
-        raw: Option<Spanned<Entries<HostPattern, RawUpstream>>>,
-        problems: &mut Problems,
-    ) -> Upstreams {
-        let Some(raw) = raw else {
-            return Upstreams::built_in();
+    pub(crate) fn read(root: &mut Table<'_>) -> Self {
+        let problems = root.problems;
+        let Some(tables) = root.value("upstream") else {
+            return Self::built_in();
         };
-        let span = raw.span();
-        let raw = raw.into_inner().0;
-        if raw.is_empty() {
-            let problem = Problem::new(span, "`upstream` is empty, so nothing can be reached");
-            let help = "leave the table out for the well-known registries, or add [upstream.\"docker.io\"]";
-            problems.add(problem.label("no upstream in here").help(help));
+        let span = tables.span.clone();
+        let tables = tables.entries("upstream");
+        if tables.is_empty() {
+            let problem = Problem::new(span, "`upstream` is empty, so nothing can be reached")
+                .label("no upstream in here")
+                .help("remove the table for the well-known registries, or add [upstream.\"docker.io\"]");
+            problems.add(problem);
         }
-        let mut entries: Vec<Entry> = Vec::new();
-        let mut places = HashMap::new();
-        let mut virtual_hosts = VirtualHosts::default();
-        for (key, raw) in raw {
-            let span = key.span.clone();
-            let Some(pattern) = key.take("upstream", problems) else {
-                continue;
-            };
-            if let Some(known_as) = pattern.exact().and_then(other_name) {
-                let help = format!(
-                    "did you mean [upstream.\"{known_as}\"]? Where it is asked is told by its `endpoints`"
-                );
-                problems.add(misnamed("upstream", span, &known_as).help(help));
-                continue;
+        let mut reading = Reading::default();
+        for (pattern, table) in tables {
+            match pattern {
+                Some(pattern) => reading.add(pattern, table, problems),
+                None => table.hide(),
             }
-            if let Some(first) = places.insert(pattern.clone(), span.clone()) {
-                let problem = Problem::new(span, format!("two upstreams for `{pattern}`"))
-                    .label("the second");
-                problems.add(
-                    problem
-                        .other(first, "the first")
-                        .help("make one table of them"),
-                );
-                continue;
-            }
-            let (entry, hosts) = Entry::resolve(pattern, raw, problems);
-            virtual_hosts.claim(&entry.pattern, hosts, problems);
-            entries.push(entry);
         }
+        let mut entries = reading.entries;
         entries.sort_by(|a, b| a.pattern.cmp(&b.pattern));
-        Upstreams {
+        let virtual_hosts = entries.iter().flat_map(|entry| {
+            let upstream = entry.pattern.exact();
+            let hosts = entry.hosts.iter().cloned();
+            hosts.filter_map(move |host| Some((host, upstream?.clone())))
+        });
+        Self {
+            virtual_hosts: virtual_hosts.collect(),
             entries,
-            virtual_hosts: virtual_hosts.upstreams,
             origin: Origin::File,
         }
     }
 
     /// The host of a key that names an upstream, if it is one.
-    pub(super) fn known(
+    pub(crate) fn known(
         &self,
-        field: Field<Host>,
+        host: Spanned<Host>,
         key: &str,
-        problems: &mut Problems,
+        problems: &Problems,
     ) -> Option<Host> {
-        let span = field.span.clone();
-        let host = field.take(key, problems)?;
+        let (span, host) = (host.span(), host.into_inner());
         if let Some(known_as) = other_name(&host) {
             let help = format!("did you mean `{known_as}`?");
             problems.add(misnamed(key, span, &known_as).help(help));
@@ -191,45 +171,110 @@ impl Upstreams {
             |near| format!("did you mean `{near}`? Else add a table [upstream.\"{host}\"]"),
         );
         let title = format!("`{key}` names an upstream that is not configured");
-        problems.add(
-            Problem::new(span, title)
-                .label("no such upstream")
-                .help(help),
-        );
+        let problem = Problem::new(span, title).label("no such upstream");
+        problems.add(problem.help(help));
         None
     }
 
-    pub(super) fn print(&self, page: &mut Page) {
-        if self.origin == Origin::File {
-            self.entries
-                .iter()
-                .for_each(|entry| entry.print(&self.virtual_hosts_of(entry), page));
-            return;
+    /// The rest of a printed file: the rules that no key spells out, and the upstreams of a
+    /// configuration that names none.
+    pub(crate) fn comment(&self) -> String {
+        let mut lines = vec![
+            "Without `endpoints` a registry is asked at https:// and its host (docker.io at".to_owned(),
+            "https://registry-1.docker.io); without `auth` it is \"ecr\" for private ECR, else \"anonymous\"."
+                .to_owned(),
+        ];
+        if self.are_built_in() {
+            lines.push("There is no [upstream] table, so these can be reached:".to_owned());
+            lines.extend(self.patterns().map(|pattern| format!("    {pattern}")));
+            lines.push("each as if the file had a table for it such as:".to_owned());
+            let example = self.entries.first().expect("some are built in");
+            let table = BTreeMap::from([(example.pattern.as_str(), example)]);
+            let file = BTreeMap::from([("upstream", table)]);
+            let file = toml::to_string(&file).expect("every value is one of TOML");
+            lines.extend(file.lines().map(str::to_owned));
         }
-        page.header("# There is no [upstream] table, so these can be reached:");
-        self.patterns()
-            .for_each(|pattern| page.comment(&format!("    {pattern}")));
-        page.comment("each as if the file had a table for it such as:");
-        let mut table = Page::default();
-        let example = self.entries.first().expect("some are built in");
-        example.print(&[], &mut table);
-        table
-            .into_text()
-            .lines()
-            .for_each(|line| page.comment(line));
-    }
-
-    fn virtual_hosts_of(&self, entry: &Entry) -> Vec<&Host> {
-        let exact = entry.pattern.exact();
-        self.virtual_hosts
+        let lines = lines
             .iter()
-            .filter(|(_, upstream)| Some(*upstream) == exact)
-            .map(|(host, _)| host)
-            .collect()
+            .map(|line| format!("# {line}").trim_end().to_owned() + "\n");
+        "\n".to_owned() + &lines.collect::<String>()
     }
 }
 
-/// The one name of a registry, where this is another of its names: no request would ever be for that.
+/// The tables read so far, and where each of their names is.
+#[derive(Default)]
+struct Reading {
+    entries: Vec<Entry>,
+    patterns: HashMap<HostPattern, Range<usize>>,
+    virtual_hosts: HashMap<Host, Range<usize>>,
+}
+
+impl Reading {
+    fn add(&mut self, pattern: Spanned<HostPattern>, table: Value<'_>, problems: &Problems) {
+        let (span, pattern) = (pattern.span(), pattern.into_inner());
+        if let Some(known_as) = pattern.exact().and_then(other_name) {
+            let help = format!(
+                "did you mean [upstream.\"{known_as}\"]? Its `endpoints` set where it is asked"
+            );
+            problems.add(misnamed("upstream", span, &known_as).help(help));
+            return table.hide();
+        }
+        if let Some(first) = self.patterns.insert(pattern.clone(), span.clone()) {
+            let problem = Problem::new(span, format!("two upstreams for `{pattern}`"))
+                .label("the second")
+                .other(first, "the first")
+                .help("merge them into one table");
+            problems.add(problem);
+            return table.hide();
+        }
+        let expected = "a table such as [upstream.\"docker.io\"]";
+        let read = table.table(expected, |table| Entry::read(pattern, table));
+        let Some((mut entry, hosts)) = read else {
+            return;
+        };
+        let hosts = hosts.into_iter();
+        entry.hosts = hosts
+            .filter_map(|host| self.claim(&entry.pattern, host, problems))
+            .collect();
+        self.entries.push(entry);
+    }
+
+    /// The virtual host, if `pattern` may have it.
+    fn claim(
+        &mut self,
+        pattern: &HostPattern,
+        host: Spanned<Host>,
+        problems: &Problems,
+    ) -> Option<Host> {
+        let (span, host) = (host.span(), host.into_inner());
+        if pattern.exact().is_none() {
+            let title = format!("`hosts` needs one upstream, `{pattern}` is many");
+            let problem = Problem::new(span, title)
+                .label("means no single registry")
+                .help("move it to the table of one host");
+            problems.add(problem);
+            return None;
+        }
+        if let Some(first) = self.virtual_hosts.insert(host.clone(), span.clone()) {
+            let title = format!("two upstreams claim the virtual host `{host}`");
+            let problem = Problem::new(span, title)
+                .label("already taken")
+                .other(first, "first claimed here");
+            problems.add(problem);
+            return None;
+        }
+        Some(host)
+    }
+}
+
+impl Serialize for Upstreams {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let entries = self.entries.iter();
+        serializer.collect_map(entries.map(|entry| (entry.pattern.as_str(), entry)))
+    }
+}
+
+/// The canonical name of a registry, if this is another of its names: no request has that one.
 fn other_name(host: &Host) -> Option<Host> {
     let canonical = host.clone().canonical();
     (canonical != *host).then_some(canonical)
@@ -259,7 +304,7 @@ impl Meaning for HostPattern {
     }
 }
 
-/// Many write a URL where the host alone is meant, some even one with a password, which is not shown.
+/// A common slip is a URL instead of the host, sometimes with a password, which is not shown.
 fn with_bare_host(text: &str, error: impl std::fmt::Display) -> Wrong {
     let wrong = match text.split_once("://") {
         None => Wrong::new(error),

@@ -18,7 +18,7 @@ use crate::{
     connection::{Connection, Content, Conversation},
     metrics::ServerMetrics,
     replay::Replays,
-    tls::Acceptor,
+    tls::{Acceptor, KeyPair},
 };
 
 /// The pause after a failed `accept`. Mostly it fails for lack of file descriptors, which passes.
@@ -54,21 +54,26 @@ pub struct Bound {
     socket: TcpListener,
     address: SocketAddr,
     content: Content,
+    /// The certificate of a listener with TLS.
+    pair: Option<KeyPair>,
 }
 
 impl Bound {
-    /// Binds a listener for the registry API.
+    /// Binds a listener for the registry API, and loads its certificate if it has one.
     pub async fn registry(listener: Listener, router: Router) -> io::Result<Self> {
         let address = listener.address;
-        Self::at(address, Content::Registry(Arc::new(listener), router)).await
+        let pair = listener.tls.clone().map(KeyPair::load).transpose();
+        let pair = pair.map_err(io::Error::other)?;
+        let content = Content::Registry(Arc::new(listener), router);
+        Self::at(address, content, pair).await
     }
 
     /// Binds the listener for health and metrics.
     pub async fn admin(address: SocketAddr, router: Router) -> io::Result<Self> {
-        Self::at(address, Content::Admin(router)).await
+        Self::at(address, Content::Admin(router), None).await
     }
 
-    async fn at(address: SocketAddr, content: Content) -> io::Result<Self> {
+    async fn at(address: SocketAddr, content: Content, pair: Option<KeyPair>) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         if let Err(error) = set_keepalive(&socket) {
             debug!(%address, %error, "cannot set TCP keep-alive: connections of vanished clients stay open");
@@ -78,6 +83,7 @@ impl Bound {
             socket,
             address,
             content,
+            pair,
         })
     }
 }
@@ -138,7 +144,7 @@ impl Server {
 
     /// The TLS side of a listener that has one. Its certificate follows its files until the stop.
     fn tls(&self, bound: &Bound) -> Option<Arc<Acceptor>> {
-        let pair = bound.content.listener()?.tls.clone()?;
+        let pair = bound.pair.clone()?;
         let tls = Arc::new(Acceptor::new(
             pair,
             self.header_timeout,

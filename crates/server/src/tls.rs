@@ -1,11 +1,12 @@
 //! TLS on a listener: the handshake, under a deadline, and the certificate, which may change while
 //! the process runs.
 
+mod key_pair;
 mod reload;
 
 use std::{io, sync::Arc, time::Duration};
 
-use config::KeyPair;
+pub(crate) use key_pair::KeyPair;
 use rustls::{
     ServerConfig,
     server::{ClientHello, ResolvesServerCert},

@@ -8,6 +8,7 @@ mod ecr;
 mod header;
 mod login;
 mod permission;
+mod secret;
 mod token_slot;
 
 use std::{

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use config::KeyPair;
+use config::KeyPairFiles;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -16,11 +16,11 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-/// A TLS configuration that trusts the server with the certificate of `pair` and no other.
-pub(super) fn trusting(pair: &KeyPair) -> Option<ClientConfig> {
+/// A TLS configuration that trusts the server with the certificate in `files` and no other.
+pub(super) fn trusting(files: &KeyPairFiles) -> Option<ClientConfig> {
     let provider = aws_lc_rs::default_provider();
     let pinned = PinnedCertificate {
-        certificate: pair.current().cert.first()?.clone(),
+        certificate: files.read().ok()?.cert.first()?.clone(),
         algorithms: provider.signature_verification_algorithms,
     };
     let config = ClientConfig::builder_with_provider(provider.into())

@@ -1,4 +1,4 @@
-//! What the two texts of a pair must hold.
+//! The two texts of a pair: their sections, and whether they belong together.
 
 use std::io;
 
@@ -17,7 +17,7 @@ use super::PairFile;
 /// What is wrong with one of the files.
 #[derive(Debug, thiserror::Error)]
 pub enum Flaw {
-    /// The system does not hand it out.
+    /// The system cannot read it.
     #[error(transparent)]
     Unreadable(io::Error),
     /// There are broken or cut sections in it.
@@ -29,7 +29,7 @@ pub enum Flaw {
     /// Other things may be in it.
     #[error("there is no private key in it")]
     NoKey,
-    /// Nobody is there to be asked for the passphrase.
+    /// Nobody can be asked for the passphrase.
     #[error("the key in it is locked with a passphrase")]
     Locked,
     /// The first certificate is none that TLS could use.
@@ -44,7 +44,7 @@ pub enum Flaw {
 }
 
 impl Flaw {
-    /// How to mend it.
+    /// How to fix it.
     pub fn help(&self) -> &'static str {
         match self {
             Self::Unreadable(_) => "name a file in PEM form that the user Archway runs as may read",
@@ -81,13 +81,13 @@ pub(super) fn key(text: &[u8]) -> Result<PrivateKeyDer<'static>, Flaw> {
     }
 }
 
-/// Both forms of locked keys say it: as the section's name, or in a line of its own above the base64.
+/// Both forms of locked keys contain the word: in the section's name, or above the base64.
 fn is_locked(text: &[u8]) -> bool {
     text.windows(b"ENCRYPTED".len())
         .any(|word| word == b"ENCRYPTED")
 }
 
-/// The pair, when the key is that of the first certificate. Whether that has expired, and whom it names, is for the
+/// The pair, when the key is that of the first certificate. Its expiry and its names are for the
 /// clients to judge.
 pub(super) fn pair(
     chain: Vec<CertificateDer<'static>>,

@@ -1,6 +1,6 @@
-//! Pairs that are taken and pairs that are not, and what a change of the files does.
+//! Pairs that are accepted and pairs that are refused.
 
-use std::{os::unix::fs::symlink, path::PathBuf, sync::LazyLock};
+use std::{fs, sync::LazyLock};
 
 use proptest::prelude::*;
 use rcgen::{CertificateParams, SignatureAlgorithm};
@@ -49,15 +49,15 @@ impl Folder {
         self.0.path().join("tls.key")
     }
 
-    fn load(&self) -> Result<KeyPair, KeyPairError> {
-        KeyPair::from_files(self.cert(), self.key())
+    fn files(&self) -> KeyPairFiles {
+        KeyPairFiles {
+            cert: self.cert(),
+            key: self.key(),
+        }
     }
 
-    /// Another file at the same path, as most programs write.
-    fn replace(&self, path: &Path, text: &str) {
-        let new = self.0.path().join("new");
-        fs::write(&new, text).unwrap();
-        fs::rename(new, path).unwrap();
+    fn load(&self) -> Result<CertifiedKey, KeyPairError> {
+        self.files().read()
     }
 }
 
@@ -91,7 +91,7 @@ fn one_file_may_hold_both_and_others_may_follow_the_servers_certificate() {
     let (own, authority) = (p256(), p256());
     let all = format!("{}{}{}", own.key, own.cert, authority.cert);
     let pair = Folder::with(&all, &all).load().unwrap();
-    assert_eq!(pair.current().cert.len(), 2);
+    assert_eq!(pair.cert.len(), 2);
 }
 
 #[test]
@@ -143,76 +143,13 @@ fn what_is_wrong_is_said_of_the_file_that_is_wrong() {
         refused(&wrong_order, &pem.key),
         (Key, Flaw::Mismatch)
     ));
-    let endless = KeyPair::from_files("/dev/zero", "/dev/zero").unwrap_err();
-    assert!(matches!(endless.flaw, Flaw::Unreadable(_)));
-}
-
-#[test]
-fn a_change_is_seen_once_and_a_bad_one_changes_nothing() {
-    let (first, second) = (p256(), p256());
-    let folder = Folder::with(&first.cert, &first.key);
-    let pair = folder.load().unwrap();
-    let before = pair.current();
-    assert_eq!(pair.refresh().unwrap(), Refreshed::Unchanged);
-
-    folder.replace(&folder.key(), &second.key);
-    assert!(matches!(pair.refresh().unwrap_err().flaw, Flaw::Mismatch));
-    assert!(Arc::ptr_eq(&before, &pair.current()));
-    // It is bad until it changes, and says so each time.
-    assert!(pair.refresh().is_err());
-
-    folder.replace(&folder.cert(), &second.cert);
-    assert_eq!(pair.refresh().unwrap(), Refreshed::Replaced);
-    assert_ne!(before.cert, pair.current().cert);
-    assert_eq!(pair.refresh().unwrap(), Refreshed::Unchanged);
-
-    let before = pair.current();
-    fs::remove_file(folder.key()).unwrap();
-    assert!(pair.refresh().is_err());
-    assert!(Arc::ptr_eq(&before, &pair.current()));
-}
-
-#[test]
-fn a_file_that_is_written_over_is_seen() {
-    let pem = p256();
-    let folder = Folder::with(&pem.cert, &pem.key);
-    let pair = folder.load().unwrap();
-    fs::write(folder.cert(), format!("# the same\n{}", pem.cert)).unwrap();
-    assert_eq!(pair.refresh().unwrap(), Refreshed::Replaced);
-}
-
-/// As Kubernetes lays a secret out: the files are links through `..data`, and only that link changes.
-#[test]
-fn a_link_on_the_way_that_changes_is_seen() {
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    for (version, pem) in [("..1", p256()), ("..2", p256())] {
-        fs::create_dir(at(version)).unwrap();
-        fs::write(at(version).join("tls.crt"), pem.cert).unwrap();
-        fs::write(at(version).join("tls.key"), pem.key).unwrap();
+    let endless = KeyPairFiles {
+        cert: "/dev/zero".into(),
+        key: "/dev/zero".into(),
     }
-    symlink("..1", at("..data")).unwrap();
-    symlink("..data/tls.crt", at("tls.crt")).unwrap();
-    symlink("..data/tls.key", at("tls.key")).unwrap();
-    let pair = KeyPair::from_files(at("tls.crt"), at("tls.key")).unwrap();
-    let before = pair.current();
-    symlink("..2", at("..data_tmp")).unwrap();
-    fs::rename(at("..data_tmp"), at("..data")).unwrap();
-    assert_eq!(pair.refresh().unwrap(), Refreshed::Replaced);
-    assert_ne!(before.cert, pair.current().cert);
-}
-
-#[test]
-fn a_pair_shows_its_files_and_nothing_of_the_key() {
-    let pem = p256();
-    let folder = Folder::with(&pem.cert, &pem.key);
-    let shown = format!("{:?}", folder.load().unwrap());
-    let expected = format!(
-        "KeyPair {{ cert: {:?}, key: {:?}, .. }}",
-        folder.cert(),
-        folder.key()
-    );
-    assert_eq!(shown, expected);
+    .read()
+    .unwrap_err();
+    assert!(matches!(endless.flaw, Flaw::Unreadable(_)));
 }
 
 /// Both texts of a good pair.
@@ -240,7 +177,7 @@ proptest! {
         judged(GOOD.cert.as_bytes(), text.as_bytes());
     }
 
-    /// A key that no longer is the certificate's is never taken, wherever a byte of either has changed.
+    /// A key that is no longer the certificate's is refused, whichever byte of either has changed.
     #[test]
     fn a_damaged_pair_is_the_same_pair_or_none(in_key: bool, at in any::<prop::sample::Index>(), byte: u8) {
         let mut texts = [GOOD.cert.clone().into_bytes(), GOOD.key.clone().into_bytes()];

@@ -9,13 +9,15 @@ mod tls;
 mod upstreams;
 mod values;
 
-use crate::{Config, ConfigError};
+use crate::{Config, ConfigError, NamedFiles};
 
-/// The picture `text` gets; both texts begin with a line end that does not count.
+/// The report on `text` and the files it names; both texts begin with a line end that does not
+/// count.
 #[track_caller]
 fn assert_picture(text: &str, expected: &str) {
     let text = text.strip_prefix('\n').unwrap();
-    let Err(ConfigError::Invalid(report)) = Config::parse("archway.toml", text) else {
+    let read = Config::read("archway.toml", text, NamedFiles::Check);
+    let Err(ConfigError::Invalid(report)) = read else {
         panic!("this should be refused:\n{text}");
     };
     assert_eq!(report.to_string(), expected.strip_prefix('\n').unwrap());

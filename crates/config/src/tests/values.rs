@@ -1,6 +1,6 @@
 //! What a valid file means.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, path::Path, process::Command, time::Duration};
 
 use protocol::host::{EcrVariant, Host};
 
@@ -227,7 +227,10 @@ fn a_password_is_read_from_its_file_and_never_shown() {
     let Auth::Password { username, password } = &upstream.endpoints[0].auth else {
         panic!("a login was configured");
     };
-    assert_eq!((username.as_str(), &*password.reveal()), ("me", "hunter2"));
+    assert_eq!(
+        (username.as_str(), password.read().unwrap().as_str()),
+        ("me", "hunter2")
+    );
     assert!(!format!("{config:?}").contains("hunter2"));
     assert!(!config.to_toml().contains("hunter2"));
 }
@@ -317,4 +320,34 @@ fn a_network_of_ipv4_addresses_is_one_however_it_is_spelt() {
     let trusted = &config.server.trusted_proxies;
     assert_eq!(trusted[0].to_string(), "10.0.0.0/8");
     assert_eq!(trusted[1].to_string(), "2001:db8::/32");
+}
+
+/// A FIFO without a writer would hold anybody who opens it.
+#[test]
+fn parsing_opens_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    for path in [fifo.to_str().unwrap(), "/nowhere/file"] {
+        let text = format!(
+            r#"
+            [[listener]]
+            address = "127.0.0.1:5000"
+            tls = {{ cert = "{path}", key = "{path}" }}
+            [upstream."docker.io"]
+            auth = {{ username = "me", password_file = "{path}" }}
+            ca_file = "{path}"
+            client_cert_file = "{path}"
+            client_key_file = "{path}"
+            [upstream."ghcr.io"]
+            auth = {{ username = "me", password_credential = "no-such" }}
+            "#
+        );
+        let config = parse(&text);
+        assert_eq!(
+            config.listeners[0].tls.as_ref().unwrap().cert,
+            Path::new(path)
+        );
+    }
 }

@@ -1,18 +1,18 @@
-//! Base URLs of registries and APIs: a scheme, a host, perhaps a port, and nothing more.
+//! Base URLs of registries and APIs: a scheme, a host, perhaps a port, and nothing else.
 
 use protocol::host::Host;
 use url::Url;
 
-use crate::field::{Meaning, Wrong};
+use crate::meaning::{Meaning, Wrong};
 
-/// Docker Hub's images are named after a host that is not its registry.
+/// The name of Docker Hub's images is not the host of its registry.
 const HUB: (&str, &str) = ("docker.io", "https://registry-1.docker.io");
 
 /// An `http` or `https` URL without path, query, fragment or credentials.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Endpoint(pub(super) Url);
 
-/// Where a registry is when the file does not say.
+/// The URL of a registry for which the file names none.
 pub(super) fn default(host: &Host) -> Url {
     let text = if host.as_str() == HUB.0 {
         HUB.1.to_owned()
@@ -22,7 +22,7 @@ pub(super) fn default(host: &Host) -> Url {
     text.parse().expect("a Host fits into a URL")
 }
 
-/// The URL as one writes it, without the slash that parsing adds.
+/// The URL as people write it, without the slash that parsing adds.
 pub(super) fn text(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
@@ -42,7 +42,7 @@ impl Meaning for Endpoint {
     }
 }
 
-/// What stands before an `@` or behind a `?` is a password or a token, whatever else is wrong.
+/// The text before an `@` or behind a `?` is a password or a token, whatever else is wrong.
 fn may_hold_a_secret(text: &str) -> bool {
     text.contains(['@', '?'])
 }
@@ -62,7 +62,7 @@ fn read(text: &str) -> Result<Endpoint, Wrong> {
         return Err(wrong.help("use https:// or http://"));
     }
     let wrong = if !url.username().is_empty() || url.password().is_some() {
-        "credentials do not belong into a URL: use `auth`"
+        "credentials do not belong in a URL: use `auth`"
     } else if url.query().is_some() || url.fragment().is_some() {
         "an endpoint has no query and no fragment"
     } else if url.path() != "/" {

@@ -1,13 +1,10 @@
-//! `endpoints`: the places that serve an upstream, and which of them may know who Archway is.
+//! `endpoints`: the places that serve an upstream, and which of them get its credentials.
 
-use std::{fmt, ops::Range};
+use std::ops::Range;
 
 use protocol::host::Host;
-use serde::{
-    Deserialize,
-    de::{Deserializer, MapAccess, Visitor, value::MapAccessDeserializer},
-};
-use serde_spanned::Spanned;
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+use toml::Spanned;
 use url::Url;
 
 use super::{
@@ -15,82 +12,60 @@ use super::{
     endpoint::{self, Endpoint},
 };
 use crate::{
-    error::{Problem, Problems},
-    field::{Field, Meaning, Wrong},
-    print::{Page, quoted},
+    meaning::Meaning,
+    problem::{Problem, Problems},
+    table::{Table, Value},
 };
 
 /// A place that serves an upstream.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EndpointConfig {
     /// Its base URL, without a path.
     pub url: Url,
-    /// Who Archway is there.
+    /// The credentials for it.
     pub auth: Auth,
 }
 
 /// The list of one table; empty: at the host itself.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Endpoints(Vec<Listed>);
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub(super) struct Endpoints(Vec<ListedEndpoint>);
 
-#[derive(Debug, Clone, PartialEq)]
-struct Listed {
+#[derive(Clone, Debug, PartialEq)]
+struct ListedEndpoint {
     url: Url,
-    /// Whether the upstream's `auth` holds there, where the file says so.
+    /// Whether the upstream's `auth` holds there, if the file says so.
     auth: Option<bool>,
 }
 
-/// A URL, or a table with one.
-#[derive(Debug)]
-pub(super) enum RawEndpoint {
-    Url(Result<Endpoint, Wrong>),
-    Table(RawEndpointTable),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawEndpointTable {
-    url: Field<Endpoint>,
-    auth: Option<bool>,
-}
+/// The list with the place of each endpoint.
+pub(super) struct PlacedEndpoints(Vec<(Range<usize>, ListedEndpoint)>);
 
 impl Endpoints {
-    /// `has_secrets` says whether the `auth` beside the list may show something that is ours alone.
-    pub(super) fn resolve(
-        raw: Spanned<Vec<Spanned<RawEndpoint>>>,
-        has_secrets: bool,
-        problems: &mut Problems,
-    ) -> Endpoints {
-        if raw.get_ref().is_empty() {
-            let problem = Problem::new(raw.span(), "`endpoints` is empty").label("nothing to ask");
-            problems.add(problem.help("name one, or leave the key out for https:// and the host"));
+    pub(super) fn read(table: &mut Table<'_>) -> PlacedEndpoints {
+        let Some(values) = table.values("endpoints") else {
+            return PlacedEndpoints(Vec::new());
+        };
+        if values.get_ref().is_empty() {
+            let problem = Problem::new(values.span(), "`endpoints` is empty")
+                .label("no endpoint to ask")
+                .help("name one, or remove the key for https:// and the host");
+            table.problems.add(problem);
         }
-        let mut listed = Vec::new();
-        for raw in raw.into_inner() {
-            let span = raw.span();
-            if let Some(endpoint) = raw.into_inner().take(span.clone(), problems) {
-                listed.push((span, endpoint));
-            }
-        }
-        if has_secrets
-            && listed
-                .iter()
-                .any(|(_, listed)| listed.url.scheme() == "https")
-        {
-            let in_clear = |listed: &Listed| listed.url.scheme() == "http" && listed.auth.is_none();
-            for (span, endpoint) in listed.iter().filter(|(_, listed)| in_clear(listed)) {
-                let title = "`endpoints` does not say whether credentials may be sent in the clear";
-                let problem = Problem::new(span.clone(), title);
-                let url = quoted(&endpoint::text(&endpoint.url));
-                problems.add(problem.label("http beside https").help(format!(
-                    "write {{ url = {url}, auth = false }} to send none there, or auth = true"
-                )));
-            }
-        }
-        Endpoints(listed.into_iter().map(|(_, listed)| listed).collect())
+        let values = values.into_inner().into_iter();
+        let listed = values.filter_map(|value| {
+            let span = value.span.clone();
+            Some((span, ListedEndpoint::read(value)?))
+        });
+        PlacedEndpoints(listed.collect())
     }
 
-    /// The endpoints of one host, at which Archway is `auth` or nobody.
+    /// Whether the file names none.
+    pub(super) fn are_default(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The endpoints of one host, with `auth` or without credentials.
     pub(super) fn for_host(&self, host: &Host, auth: &Auth) -> Vec<EndpointConfig> {
         if self.0.is_empty() {
             let (url, auth) = (endpoint::default(host), auth.clone());
@@ -107,67 +82,62 @@ impl Endpoints {
             })
             .collect()
     }
+}
 
-    pub(super) fn print(&self, host: Option<&Host>, page: &mut Page) {
-        match (self.0.as_slice(), host) {
-            ([], None) => page.comment("endpoints: https:// and the host"),
-            ([], Some(host)) => page.comment(&format!(
-                "endpoints: {}",
-                endpoint::text(&endpoint::default(host))
-            )),
-            (listed, _) => {
-                let listed: Vec<_> = listed.iter().map(Listed::toml).collect();
-                page.raw("endpoints", format_args!("[{}]", listed.join(", ")));
+impl PlacedEndpoints {
+    /// `has_secrets` is whether the `auth` beside the list may show something that is ours alone.
+    pub(super) fn checked(self, has_secrets: bool, problems: &Problems) -> Endpoints {
+        let is_https = |listed: &ListedEndpoint| listed.url.scheme() == "https";
+        if has_secrets && self.0.iter().any(|(_, listed)| is_https(listed)) {
+            for (span, listed) in &self.0 {
+                if is_https(listed) || listed.auth.is_some() {
+                    continue;
+                }
+                let url = endpoint::text(&listed.url);
+                let title = "`endpoints` does not say whether credentials may be sent in the clear";
+                let problem = Problem::new(span.clone(), title)
+                    .label("http beside https")
+                    .help(format!(
+                        "write {{ url = \"{url}\", auth = false }} to send none there, or auth = true"
+                    ));
+                problems.add(problem);
             }
         }
+        Endpoints(self.0.into_iter().map(|(_, listed)| listed).collect())
     }
 }
 
-impl Listed {
-    fn toml(&self) -> String {
-        let url = quoted(&endpoint::text(&self.url));
-        match self.auth {
-            Some(auth) => format!("{{ url = {url}, auth = {auth} }}"),
-            None => url,
+impl ListedEndpoint {
+    /// From a URL, or from a table with one.
+    fn read(value: Value<'_>) -> Option<Self> {
+        if value.as_str().is_some() {
+            let Endpoint(url) = value.read("endpoints")?.into_inner();
+            return Some(Self { url, auth: None });
         }
+        let expected = format!(
+            "{} such as {}, or a table such as {{ url = \"https://mirror.example\", auth = false }}",
+            Endpoint::WHAT,
+            Endpoint::EXAMPLE
+        );
+        let listed = value.table(&expected, |table| {
+            let url = table.required_value("url");
+            let auth = table.spanned_flag("auth").map(Spanned::into_inner);
+            let Endpoint(url) = url?.read("endpoints")?.into_inner();
+            Some(Self { url, auth })
+        });
+        listed.flatten()
     }
 }
 
-impl RawEndpoint {
-    fn take(self, span: Range<usize>, problems: &mut Problems) -> Option<Listed> {
-        let (url, auth) = match self {
-            RawEndpoint::Url(url) => (Field::new(span, url), None),
-            RawEndpoint::Table(table) => (table.url, table.auth),
+impl Serialize for ListedEndpoint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let url = endpoint::text(&self.url);
+        let Some(auth) = self.auth else {
+            return serializer.serialize_str(&url);
         };
-        let Endpoint(url) = url.take("endpoints", problems)?;
-        Some(Listed { url, auth })
-    }
-}
-
-impl<'de> Deserialize<'de> for RawEndpoint {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EndpointVisitor;
-        impl<'de> Visitor<'de> for EndpointVisitor {
-            type Value = RawEndpoint;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(
-                    f,
-                    "{} such as {}, or a table such as {{ url = \"https://mirror.example\", auth = false }}",
-                    Endpoint::WHAT,
-                    Endpoint::EXAMPLE
-                )
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(RawEndpoint::Url(Endpoint::read(text)))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                let table = RawEndpointTable::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(RawEndpoint::Table(table))
-            }
-        }
-        deserializer.deserialize_any(EndpointVisitor)
+        let mut table = serializer.serialize_struct("endpoint", 2)?;
+        table.serialize_field("url", &url)?;
+        table.serialize_field("auth", &auth)?;
+        table.end()
     }
 }

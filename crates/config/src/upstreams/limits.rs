@@ -2,18 +2,20 @@
 
 use std::{fmt, time::Duration};
 
+use serde::{Serialize, Serializer};
+
 use crate::{
-    error::Problems,
-    field::{Count, Field, Meaning, Wrong, or},
-    print::Page,
+    meaning::{Meaning, Wrong},
+    show,
+    table::Table,
     units::{self, Interval, Timeout},
 };
 
 const DEFAULT_PATIENCE: Interval = Interval(Duration::from_secs(20));
-const MOST_CALLS: u32 = 1_000_000;
+const MAX_CALLS: u32 = 1_000_000;
 
-/// So many calls in such a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A number of calls within a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     calls: u32,
     per: Duration,
@@ -25,20 +27,26 @@ impl Rate {
         (self.per / self.calls).max(Duration::from_nanos(1))
     }
 
-    /// How many calls may go at once where the file does not say: a tenth of the rate, so that no stretch of its length sees
-    /// more than a tenth above it.
+    /// How many calls may go at once by default: a tenth of the rate, so that no stretch of its
+    /// length sees more than a tenth above it.
     pub fn default_burst(self) -> u32 {
         (self.calls / 10).max(1)
     }
 }
 
 impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let per = units::duration(self.per);
         let unit = per
             .strip_prefix('1')
             .filter(|rest| rest.bytes().all(|byte| byte.is_ascii_alphabetic()));
-        write!(f, "{}/{}", self.calls, unit.unwrap_or(&per))
+        write!(formatter, "{}/{}", self.calls, unit.unwrap_or(&per))
+    }
+}
+
+impl Serialize for Rate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -51,9 +59,9 @@ impl Meaning for Rate {
             return Err(Wrong::new("the time is missing"));
         };
         let calls = calls.trim().parse().ok();
-        let Some(calls) = calls.filter(|calls| (1..=MOST_CALLS).contains(calls)) else {
+        let Some(calls) = calls.filter(|calls| (1..=MAX_CALLS).contains(calls)) else {
             return Err(Wrong::new(format!(
-                "from 1 to {MOST_CALLS} calls are possible"
+                "from 1 to {MAX_CALLS} calls are possible"
             )));
         };
         let per = per.trim();
@@ -63,12 +71,12 @@ impl Meaning for Rate {
             per.to_owned()
         };
         let Timeout(per) = Timeout::read(&per)?;
-        Ok(Rate { calls, per })
+        Ok(Self { calls, per })
     }
 }
 
-/// The bounds of what one upstream is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The bounds of the calls to one upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Limits {
     /// All calls together; `None` is no bound.
     pub rate: Option<Rate>,
@@ -78,66 +86,28 @@ pub struct Limits {
     pub blob_rate: Option<Rate>,
     /// How many calls may go at once; `None` is a tenth of each rate.
     pub burst: Option<u32>,
-    /// The longest a call waits for its turn, and for an upstream that asks to wait; zero never waits.
+    /// The longest a call waits for its turn, or for an upstream that asks to wait; zero never
+    /// waits.
+    #[serde(serialize_with = "show::duration")]
     pub patience: Duration,
-    /// After how long a manifest is asked for at the second endpoint too; `None` is never.
+    /// The time after which a manifest is requested from the second endpoint too; `None` is never.
+    #[serde(serialize_with = "show::optional_duration")]
     pub hedge_after: Option<Duration>,
 }
 
-/// The keys as the file has them.
-#[derive(Debug, Default)]
-pub(super) struct RawLimits {
-    pub(super) rate: Option<Field<Rate>>,
-    pub(super) manifest_rate: Option<Field<Rate>>,
-    pub(super) blob_rate: Option<Field<Rate>>,
-    pub(super) burst: Option<Count>,
-    pub(super) patience: Option<Field<Interval>>,
-    pub(super) hedge_after: Option<Field<Timeout>>,
-}
-
-impl RawLimits {
-    pub(super) fn resolve(self, problems: &mut Problems) -> Limits {
-        let mut rate = |field: Option<Field<Rate>>, key| field?.take(key, problems);
-        let (rate, manifest_rate, blob_rate) = (
-            rate(self.rate, "rate"),
-            rate(self.manifest_rate, "manifest_rate"),
-            rate(self.blob_rate, "blob_rate"),
-        );
-        let most = MOST_CALLS as usize;
-        let burst = self
-            .burst
-            .and_then(|burst| burst.take("burst", 1..=most, problems));
-        let hedge_after = self
-            .hedge_after
-            .and_then(|field| field.take("hedge_after", problems));
-        Limits {
+impl Limits {
+    pub(super) fn read(table: &mut Table<'_>) -> Self {
+        let rate = table.take("rate");
+        let manifest_rate = table.take("manifest_rate");
+        let blob_rate = table.take("blob_rate");
+        let burst = table.optional_count("burst", 1..=MAX_CALLS as usize);
+        Self {
             rate,
             manifest_rate,
             blob_rate,
             burst: burst.and_then(|burst| u32::try_from(burst).ok()),
-            patience: or(self.patience, "patience", DEFAULT_PATIENCE, problems).0,
-            hedge_after: hedge_after.map(|Timeout(after)| after),
-        }
-    }
-}
-
-impl Limits {
-    pub(super) fn print(&self, page: &mut Page) {
-        for (key, rate) in [
-            ("rate", self.rate),
-            ("manifest_rate", self.manifest_rate),
-            ("blob_rate", self.blob_rate),
-        ] {
-            if let Some(rate) = rate {
-                page.string(key, &rate.to_string());
-            }
-        }
-        if let Some(burst) = self.burst {
-            page.raw("burst", burst);
-        }
-        page.duration("patience", self.patience);
-        if let Some(after) = self.hedge_after {
-            page.duration("hedge_after", after);
+            patience: table.or("patience", DEFAULT_PATIENCE).0,
+            hedge_after: table.take("hedge_after").map(|Timeout(after)| after),
         }
     }
 }

@@ -1,103 +1,81 @@
-//! `[upstream."HOST".repositories."team/*"]`: what holds for some of an upstream's repositories only.
+//! `[upstream."HOST".repositories."team/*"]`: settings of some of an upstream's repositories only.
 
 use std::cmp::Reverse;
 
 use manifest_model::{Platform, RepoName};
 use protocol::host::glob;
-use serde::Deserialize;
+use serde::{Serialize, Serializer};
 
-use super::Resolve;
+use super::resolve::Resolve;
 use crate::{
-    error::{Problem, Problems},
-    field::{Entries, Field, Meaning, Wrong},
+    meaning::{Meaning, Wrong},
     platform::PlatformValue,
-    print::{Page, quoted},
+    problem::Problem,
+    show,
+    table::Table,
 };
 
 /// The rules of one upstream, the most specific first.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Repositories(Vec<RepositoryRule>);
 
-/// What holds for the repositories a pattern means; what it leaves out is as for the whole upstream.
-#[derive(Debug, Clone, PartialEq)]
+/// Settings of the repositories a pattern matches; the upstream's hold where it has none.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RepositoryRule {
+    #[serde(skip)]
     pattern: RepoPattern,
     /// When a tag that is an index is answered by one of its children.
     pub resolve: Option<Resolve>,
-    /// What a client is taken for when nothing else speaks.
+    /// The platform of a client when there is no other hint.
+    #[serde(serialize_with = "show::optional_text")]
     pub platform: Option<Platform>,
 }
 
 /// A repository with wildcards: `*` is any run of characters, slashes too, `?` is one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct RepoPattern(String);
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(
-    default,
-    deny_unknown_fields,
-    expecting = "a table such as [upstream.\"docker.io\".repositories.\"team/*\"]"
-)]
-struct RawRule {
-    resolve: Option<Field<Resolve>>,
-    platform: Option<Field<PlatformValue>>,
-}
-
-/// The table as the file has it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(transparent)]
-pub(super) struct RawRepositories(Entries<RepoPattern, RawRule>);
+const EXPECTED: &str = "a table such as [upstream.\"docker.io\".repositories.\"team/*\"]";
 
 impl Repositories {
-    /// The rule for a repository: of all whose pattern matches, the one with the most characters spelled out.
+    /// The rule for a repository: of all whose pattern matches, the one with the most characters
+    /// spelled out.
     pub fn rule(&self, repository: &RepoName) -> Option<&RepositoryRule> {
         self.0.iter().find(|rule| rule.pattern.matches(repository))
     }
 
-    pub(super) fn print(&self, upstream: &str, page: &mut Page) {
-        for rule in &self.0 {
-            let (upstream, pattern) = (quoted(upstream), quoted(&rule.pattern.0));
-            page.header(&format!("[upstream.{upstream}.repositories.{pattern}]"));
-            if let Some(resolve) = rule.resolve {
-                page.string("resolve", resolve.word());
-            }
-            if let Some(platform) = &rule.platform {
-                page.string("platform", &platform.to_string());
-            }
-        }
-    }
-}
-
-impl RawRepositories {
-    pub(super) fn resolve(self, problems: &mut Problems) -> Repositories {
+    pub(super) fn read(table: &mut Table<'_>) -> Self {
         let mut rules = Vec::new();
-        for (key, raw) in self.0.0 {
-            let span = key.span.clone();
-            let resolve = raw
-                .resolve
-                .and_then(|field| field.take("resolve", problems));
-            let platform = raw
-                .platform
-                .and_then(|field| field.take("platform", problems));
-            let Some(pattern) = key.take("repositories", problems) else {
+        for (pattern, rule) in table.entries("repositories") {
+            let keys = rule.table(EXPECTED, |table| {
+                let resolve = table.take("resolve");
+                let platform = table.take("platform");
+                (resolve, platform.map(|PlatformValue(platform)| platform))
+            });
+            let (Some(pattern), Some((resolve, platform))) = (pattern, keys) else {
                 continue;
             };
+            let (span, pattern): (_, RepoPattern) = (pattern.span(), pattern.into_inner());
             if resolve.is_none() && platform.is_none() {
-                let problem = Problem::new(span, format!("the rule for `{}` is empty", pattern.0));
-                problems.add(
-                    problem
-                        .label("changes nothing")
-                        .help("set `resolve` or `platform` below it, or leave it out"),
-                );
+                let problem = Problem::new(span, format!("the rule for `{}` is empty", pattern.0))
+                    .label("changes nothing")
+                    .help("set `resolve` or `platform` in it, or remove it");
+                table.problems.add(problem);
             }
             rules.push(RepositoryRule {
                 pattern,
                 resolve,
-                platform: platform.map(|PlatformValue(platform)| platform),
+                platform,
             });
         }
         rules.sort_by(|a, b| a.pattern.rank().cmp(&b.pattern.rank()));
-        Repositories(rules)
+        Self(rules)
+    }
+}
+
+impl Serialize for Repositories {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|rule| (&rule.pattern.0, rule)))
     }
 }
 
@@ -119,8 +97,8 @@ impl Meaning for RepoPattern {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         match text.replace(['*', '?'], "x").parse::<RepoName>() {
-            Ok(_) => Ok(RepoPattern(text.to_owned())),
-            Err(_) => Err(Wrong::new("no repository could match this").help(
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(_) => Err(Wrong::new("no repository can match this").help(
                 "write it without the registry, in lower case: \"team/*\"; `*` stands for any run of characters, `?` for one",
             )),
         }

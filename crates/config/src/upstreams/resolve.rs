@@ -1,30 +1,33 @@
 //! `resolve`: when an index is answered by one of its children.
 
+use serde::Serialize;
+
 use crate::{
-    field::{Meaning, Wrong},
+    meaning::{Meaning, Wrong},
     suggest,
 };
 
 /// When a tag that is an index is answered by one of its children.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Resolve {
     /// Only when the client's `Accept` takes no index.
     Needed,
-    /// Then, or when the client's platform was said explicitly.
+    /// Then, or when the client named its platform explicitly.
     Explicit,
     /// Then, or when there is any hint but a default.
     Always,
 }
 
 impl Resolve {
-    const ALL: [Resolve; 3] = [Resolve::Needed, Resolve::Explicit, Resolve::Always];
+    const ALL: [Self; 3] = [Self::Needed, Self::Explicit, Self::Always];
 
     /// The mode's word in the file.
     pub fn word(self) -> &'static str {
         match self {
-            Resolve::Needed => "needed",
-            Resolve::Explicit => "explicit",
-            Resolve::Always => "always",
+            Self::Needed => "needed",
+            Self::Explicit => "explicit",
+            Self::Always => "always",
         }
     }
 }
@@ -34,6 +37,6 @@ impl Meaning for Resolve {
     const EXAMPLE: &'static str = "\"explicit\"";
 
     fn read(text: &str) -> Result<Self, Wrong> {
-        suggest::word(text, Resolve::ALL.map(|mode| (mode.word(), mode)))
+        suggest::word(text, Self::ALL.map(|mode| (mode.word(), mode)))
     }
 }

@@ -1,5 +1,7 @@
-//! `[[upstream."HOST".virtual_index]]` and `[[upstream."HOST".alias]]`: names answered from other names of the same
-//! registry, for repositories that are still, or no longer, on a name for each architecture.
+//! `[[upstream."HOST".virtual_index]]` and `[[upstream."HOST".alias]]`: names answered from other
+//! names of the same registry.
+//!
+//! For repositories that still have, or no longer have, a name for each architecture.
 
 mod pattern;
 
@@ -7,41 +9,45 @@ use std::sync::Arc;
 
 use manifest_model::{Platform, RepoName, Tag};
 pub use pattern::NamePattern;
-use serde::Deserialize;
-use serde_spanned::Spanned;
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use toml::Spanned;
 
 use crate::{
-    error::{Problem, Problems},
-    field::{Field, Meaning, Wrong, or},
+    meaning::{Meaning, Wrong},
     platform::PlatformValue,
-    print::Page,
-    suggest,
+    problem::{Problem, Problems},
+    show, suggest,
+    table::{Table, Value},
 };
 
-/// The rules of an upstream. The first that names what is asked for counts: aliases before virtual indexes, each in the
-/// order of the file. Cheap to clone.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// The rules of an upstream. The first that matches the requested name counts: aliases before
+/// virtual indexes, each in the order of the file. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules(Arc<[Rule]>);
 
 /// A name, and what it is answered by.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rule {
     /// The names it is for.
     pub name: NamePattern,
-    /// Who goes first.
-    pub prefer: Prefer,
     /// What it is answered by.
+    #[serde(flatten)]
     pub answer: RuleAnswer,
+    /// Whether the upstream or the rule goes first.
+    pub prefer: Prefer,
 }
 
-/// What a rule answers by. The names are templates: their `*` stands for what the `*` of the rule's name matched.
-#[derive(Debug, Clone, PartialEq)]
+/// The answer of a rule. The names are templates: their `*` stands for the text that the `*` of the
+/// rule's name matched.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum RuleAnswer {
     /// An index of whatever the sources are.
     Index {
         /// The names to look at; never empty.
         sources: Vec<NamePattern>,
         /// What the index must have at least.
+        #[serde(serialize_with = "show::texts")]
         platforms: Vec<Platform>,
     },
     /// The one image for a platform.
@@ -49,12 +55,14 @@ pub enum RuleAnswer {
         /// The name of the index it is in.
         target: NamePattern,
         /// The platform.
+        #[serde(serialize_with = "show::text")]
         platform: Platform,
     },
 }
 
 /// Whether a rule answers although the upstream has the very name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Prefer {
     /// The upstream's own answer, if it has one.
     Upstream,
@@ -62,40 +70,16 @@ pub enum Prefer {
     Rule,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawVirtualIndex {
-    name: Field<NamePattern>,
-    sources: Spanned<Vec<Field<NamePattern>>>,
-    #[serde(default)]
-    platforms: Vec<Field<PlatformValue>>,
-    prefer: Option<Field<Prefer>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawAlias {
-    name: Field<NamePattern>,
-    target: Field<NamePattern>,
-    platform: Field<PlatformValue>,
-    prefer: Option<Field<Prefer>>,
-}
-
 /// The most names one rule looks at: each costs a question.
 const MAX_SOURCES: usize = 32;
 
 impl Rules {
-    pub(super) fn resolve(
-        indexes: Vec<RawVirtualIndex>,
-        aliases: Vec<RawAlias>,
-        problems: &mut Problems,
-    ) -> Rules {
-        let aliases: Vec<_> = aliases
-            .into_iter()
-            .filter_map(|raw| raw.resolve(problems))
-            .collect();
-        let indexes = indexes.into_iter().filter_map(|raw| raw.resolve(problems));
-        Rules(aliases.into_iter().chain(indexes).collect())
+    pub(super) fn read(table: &mut Table<'_>) -> Self {
+        let expected = "a table such as [[upstream.\"docker.io\".virtual_index]]";
+        let indexes = table.sections("virtual_index", expected, Rule::read_index);
+        let expected = "a table such as [[upstream.\"docker.io\".alias]]";
+        let aliases = table.sections("alias", expected, Rule::read_alias);
+        Self(aliases.into_iter().chain(indexes).flatten().collect())
     }
 
     /// The rule for a name, if there is one.
@@ -118,16 +102,11 @@ impl Rules {
         lenders.dedup();
         lenders
     }
-
-    pub(super) fn print(&self, upstream: &str, page: &mut Page) {
-        for rule in &*self.0 {
-            rule.print(upstream, page);
-        }
-    }
 }
 
 impl Rule {
-    /// The names this rule looks at for a name it is for. What cannot be a name at all is left out: no registry has it.
+    /// The names this rule looks at for a name it matches. A text that cannot be a name is left
+    /// out: no registry has it.
     pub fn looks_at(&self, repository: &RepoName, tag: &Tag) -> Vec<(RepoName, Tag)> {
         self.templates()
             .filter_map(|template| self.name.apply(template, repository, tag))
@@ -141,100 +120,82 @@ impl Rule {
         }
     }
 
-    fn print(&self, upstream: &str, page: &mut Page) {
-        let kind = match &self.answer {
-            RuleAnswer::Index { .. } => "virtual_index",
-            RuleAnswer::Child { .. } => "alias",
-        };
-        page.header(&format!("[[upstream.{upstream}.{kind}]]"));
-        page.string("name", &self.name.to_string());
-        match &self.answer {
-            RuleAnswer::Index { sources, platforms } => {
-                page.list("sources", sources);
-                page.list("platforms", platforms);
-            }
-            RuleAnswer::Child { target, platform } => {
-                page.string("target", &target.to_string());
-                page.string("platform", &platform.to_string());
-            }
+    fn read_index(table: &mut Table<'_>) -> Option<Self> {
+        let name = table.required("name").map(Spanned::into_inner);
+        let fields = table.required_value("sources");
+        let fields = fields.and_then(Value::spanned_list);
+        let platforms = table.list("platforms").into_iter();
+        let prefer = table.or("prefer", Prefer::Upstream);
+        let fields = fields?;
+        let count = fields.get_ref().len();
+        if !(1..=MAX_SOURCES).contains(&count) {
+            let problem = Problem::new(fields.span(), "`sources` has too few or too many names");
+            let label = format!("from 1 to {MAX_SOURCES} are possible");
+            table.problems.add(problem.label(label));
         }
-        page.string("prefer", self.prefer.word());
-    }
-}
-
-impl RawVirtualIndex {
-    fn resolve(self, problems: &mut Problems) -> Option<Rule> {
-        let span = self.sources.span();
-        let fields = self.sources.into_inner();
-        if fields.is_empty() || fields.len() > MAX_SOURCES {
-            let problem = Problem::new(span, "`sources` has too few or too many names");
-            problems.add(problem.label(format!("from 1 to {MAX_SOURCES} are possible")));
-        }
-        let name = self.name.take("name", problems);
-        let mut sources = Vec::new();
-        for field in fields {
-            sources.extend(template(field, "sources", name.as_ref(), problems));
-        }
-        let platforms = self.platforms.into_iter();
-        let platforms = platforms
-            .filter_map(|field| field.take("platforms", problems))
-            .map(|PlatformValue(platform)| platform)
+        let fields = fields.into_inner().into_iter();
+        let sources = fields
+            .filter_map(|field| template(field, "sources", name.as_ref(), table.problems))
             .collect();
-        Some(Rule {
+        let platforms = platforms.map(|PlatformValue(platform)| platform).collect();
+        Some(Self {
             name: name?,
-            prefer: or(self.prefer, "prefer", Prefer::Upstream, problems),
             answer: RuleAnswer::Index { sources, platforms },
+            prefer,
         })
     }
-}
 
-impl RawAlias {
-    fn resolve(self, problems: &mut Problems) -> Option<Rule> {
-        let name = self.name.take("name", problems);
-        let target = template(self.target, "target", name.as_ref(), problems);
-        let platform = self.platform.take("platform", problems);
-        let prefer = or(self.prefer, "prefer", Prefer::Upstream, problems);
-        Some(Rule {
+    fn read_alias(table: &mut Table<'_>) -> Option<Self> {
+        let name = table.required("name").map(Spanned::into_inner);
+        let target = table.required_value("target");
+        let target =
+            target.and_then(|field| template(field, "target", name.as_ref(), table.problems));
+        let platform = table.required("platform").map(Spanned::into_inner);
+        let prefer = table.or("prefer", Prefer::Upstream);
+        let PlatformValue(platform) = platform?;
+        Some(Self {
             name: name?,
-            prefer,
             answer: RuleAnswer::Child {
                 target: target?,
-                platform: platform?.0,
+                platform,
             },
+            prefer,
         })
+    }
+}
+
+impl Serialize for Rules {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let rules = self.0.iter();
+        let (aliases, indexes): (Vec<_>, Vec<_>) =
+            rules.partition(|rule| matches!(rule.answer, RuleAnswer::Child { .. }));
+        let mut table = serializer.serialize_map(None)?;
+        for (key, rules) in [("virtual_index", indexes), ("alias", aliases)] {
+            if !rules.is_empty() {
+                table.serialize_entry(key, &rules)?;
+            }
+        }
+        table.end()
     }
 }
 
 /// A name made of the rule's; its `*` needs one to take its text from.
 fn template(
-    field: Field<NamePattern>,
+    field: Value<'_>,
     key: &str,
     name: Option<&NamePattern>,
-    problems: &mut Problems,
+    problems: &Problems,
 ) -> Option<NamePattern> {
     let span = field.span.clone();
-    let template = field.take(key, problems)?;
+    let template = field.read(key)?.into_inner();
     if name.is_some_and(|name| !name.can_fill(&template)) {
-        let problem = Problem::new(span, format!("`{key}` has a `*` that stands for nothing"));
-        problems.add(
-            problem
-                .label("`name` has none on this side of the colon")
-                .help("a `*` in the repository stands for that of the name's repository, one in the tag for that of its tag"),
-        );
+        let problem = Problem::new(span, format!("`{key}` has a `*` that stands for nothing"))
+            .label("`name` has none on this side of the colon")
+            .help("a `*` in the repository stands for that of the name's repository, one in the tag for that of its tag");
+        problems.add(problem);
         return None;
     }
     Some(template)
-}
-
-impl Prefer {
-    const ALL: [Prefer; 2] = [Prefer::Upstream, Prefer::Rule];
-
-    fn word(self) -> &'static str {
-        match self {
-            Prefer::Upstream => "upstream",
-            Prefer::Rule => "rule",
-        }
-    }
 }
 
 impl Meaning for Prefer {
@@ -242,7 +203,7 @@ impl Meaning for Prefer {
     const EXAMPLE: &'static str = "\"upstream\"";
 
     fn read(text: &str) -> Result<Self, Wrong> {
-        suggest::word(text, Prefer::ALL.map(|prefer| (prefer.word(), prefer)))
+        suggest::word(text, [("upstream", Self::Upstream), ("rule", Self::Rule)])
     }
 }
 

@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-use config::{KeyPair, KeyPairError, Refreshed};
+use config::KeyPairError;
 use protocol::error_chain::ErrorChain;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
+use super::key_pair::{KeyPair, Refreshed};
 use crate::metrics::{ReloadLabels, ServerMetrics};
 
 /// Renewals come days before the old certificate ends.
@@ -67,7 +68,7 @@ fn report(
 mod tests {
     use std::path::PathBuf;
 
-    use config::{Flaw, PairFile};
+    use config::{Flaw, KeyPairFiles, PairFile};
     use rcgen::{CertifiedKey, generate_simple_self_signed};
 
     use super::*;
@@ -85,7 +86,11 @@ mod tests {
             generate_simple_self_signed(["archway.test".to_owned()]).unwrap();
         std::fs::write(path("crt"), cert.pem()).unwrap();
         std::fs::write(path("key"), signing_key.serialize_pem()).unwrap();
-        let pair = KeyPair::from_files(path("crt"), path("key")).unwrap();
+        let pair = KeyPair::load(KeyPairFiles {
+            cert: path("crt"),
+            key: path("key"),
+        })
+        .unwrap();
         let wrong = |flaw| {
             Err(KeyPairError {
                 file: PairFile::Key,

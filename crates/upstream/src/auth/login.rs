@@ -4,13 +4,14 @@ mod docker_config;
 
 use std::{fmt, sync::Arc};
 
-use config::{Auth, Secret};
+use config::Auth;
 use http::HeaderValue;
 use protocol::host::Host;
 
 use super::{
     ecr::{EcrKey, EcrTokens},
     header::basic,
+    secret::Secret,
 };
 use crate::error::{LoginError, TokenError};
 
@@ -50,7 +51,7 @@ impl LoginSource {
             Auth::DockerConfig => Self::DockerConfig,
             Auth::Password { username, password } => Self::Password {
                 username: username.clone(),
-                password: password.clone(),
+                password: Secret::new(password.clone()),
             },
             Auth::EcrPublic(auth) => Self::EcrPublic {
                 key: EcrKey::of_public(auth),
@@ -63,10 +64,13 @@ impl LoginSource {
     pub(super) async fn login(&self, host: &Host) -> Result<Option<Login>, TokenError> {
         match self {
             Self::Anonymous => Ok(None),
-            Self::Password { username, password } => match basic(username, &password.reveal()) {
-                Some(header) => Ok(Some(Login::Basic(header))),
-                None => Err(LoginError::Unsendable.into()),
-            },
+            Self::Password { username, password } => {
+                let password = password.reveal().map_err(LoginError::Password)?;
+                match basic(username, &password) {
+                    Some(header) => Ok(Some(Login::Basic(header))),
+                    None => Err(LoginError::Unsendable.into()),
+                }
+            }
             Self::DockerConfig => Ok(docker_config::login(host).await?),
             Self::EcrPublic { key, tokens } => Ok(Some(Login::Basic(tokens.current(key).await?))),
         }

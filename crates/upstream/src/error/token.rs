@@ -1,5 +1,6 @@
 //! Why no token could be obtained: from a realm, for a login, or from AWS.
 
+use config::SecretError;
 use std::{error::Error, io, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
 
 use protocol::host::Host;
@@ -85,6 +86,9 @@ pub enum RealmError {
 /// Why there is no usable login. No variant holds anything that a credential helper printed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
+    /// The configured password could not be read, and never has been.
+    #[error("the password of the configuration cannot be had")]
+    Password(#[source] SecretError),
     /// The configured password is no header text.
     #[error("the password holds characters that cannot be sent")]
     Unsendable,

@@ -1,5 +1,7 @@
 //! Credentials, and files named in the configuration.
 
+use proptest::prelude::*;
+
 use super::assert_picture;
 use crate::{Config, ConfigError};
 
@@ -16,7 +18,7 @@ error: `password_file` holds no password
 2 | auth = { username = "me", password_file = "/nowhere/hub" }
   |                                           ^^^^^^^^^^^^^^ cannot read /nowhere/hub: No such file or directory (os error 2)
   |
-  = help: the file has the password and nothing else; a line end is ignored"#,
+  = help: put the password and nothing else into the file; a line end is ignored"#,
     );
 }
 
@@ -33,7 +35,7 @@ error: `ca_file` cannot be read
 2 | ca_file = "/nowhere/ca.pem"
   |           ^^^^^^^^^^^^^^^^^ No such file or directory (os error 2)
   |
-  = help: name a file with certificates in PEM form; of one in DER: openssl x509 -inform der -in FILE"#,
+  = help: name a file with certificates in PEM form; convert one in DER with: openssl x509 -inform der -in FILE"#,
     );
 }
 
@@ -61,7 +63,7 @@ fn an_unknown_way_to_authenticate_is_refused() {
 [upstream."docker.io"]
 auth = "erc""#,
         r"
-error: `auth` is no known way to authenticate
+error: `auth` is not a known way to authenticate
  --> archway.toml:2:8
   |
 2 | auth = *****
@@ -110,11 +112,11 @@ fn a_password_in_the_file_is_refused_and_not_shown() {
 [upstream."docker.io"]
 auth = { username = "me", password = "hunter2" }"#,
         r#"
-error: a password does not stand in the file
+error: a password must not be in this file
  --> archway.toml:2:38
   |
 2 | auth = { username = "me", password = ********* }
-  |                                      ^^^^^^^^^ here it could be read by anyone who may read the configuration
+  |                                      ^^^^^^^^^ everybody who may read the configuration could read it
   |
   = help: use `password_file`, `password_env` or `password_credential`"#,
     );
@@ -133,7 +135,7 @@ error: `password_env` holds no password
 2 | auth = { username = "me", password_env = "ARCHWAY_TEST_NO_SUCH" }
   |                                          ^^^^^^^^^^^^^^^^^^^^^^ the environment variable ARCHWAY_TEST_NO_SUCH is not set
   |
-  = help: the variable has the password and nothing else; it is read at start"#,
+  = help: set the variable to the password and nothing else; it is read at start"#,
     );
 }
 
@@ -148,7 +150,7 @@ error: `auth` has more than one password
  --> archway.toml:2:8
   |
 2 | auth = { username = "me", password_env = "PATH", password_file = "/etc/hostname" }
-  |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ which one is meant?
+  |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ only one of them can be used
   |
   = help: keep one of `password_file`, `password_env` and `password_credential`"#,
     );
@@ -184,7 +186,7 @@ error: `external_id` needs a role
 2 | auth = { ecr = { external_id = "archway-4711" } }
   |                                ^^^^^^^^^^^^^^ there is no `role_arn` beside it
   |
-  = help: an external id is what a role in another account asks for"#,
+  = help: add `role_arn`: a role in another account demands the external id"#,
     );
 }
 
@@ -199,9 +201,9 @@ error: `pushed_at` is for private ECR
  --> archway.toml:2:13
   |
 2 | pushed_at = true
-  |             ^^^^ this upstream cannot say when an image was pushed
+  |             ^^^^ this upstream cannot tell when an image was pushed
   |
-  = help: leave it out here, or set `auth` to "ecr""#,
+  = help: remove it here, or set `auth` to "ecr""#,
     );
     for table in [
         "[upstream.\"docker.io\"]\npushed_at = false",
@@ -234,11 +236,59 @@ fn no_picture_shows_a_password_whatever_the_mistake_is() {
         r#"hosts = ["me:hunter2@registry.example"]"#,
     ] {
         let text = format!("[upstream.\"docker.io\"]\n{lines}\n");
-        let Err(ConfigError::Invalid(report)) = Config::parse("archway.toml", &text) else {
-            panic!("this should be refused:\n{text}");
-        };
-        let picture = report.to_string();
+        let picture = report(&text);
         assert!(!picture.contains("hunter"), "{picture}");
         assert!(!picture.contains("did you mean `password`"), "{picture}");
+    }
+}
+
+#[test]
+fn below_an_unknown_key_texts_are_covered_and_numbers_and_switches_stay() {
+    let text = "[log]\nk = { \"a b\" = [1, true, { e = 's' }], f = 3.5, g = \"\"\"s\"\"\" }";
+    let picture = report(text);
+    let covered = "k = { \"a b\" = [1, true, { e = *** }], f = 3.5, g = ******* }";
+    assert!(picture.contains(covered), "{picture}");
+}
+
+/// However it is quoted, and whether or not the file is TOML.
+#[test]
+fn a_text_that_is_a_value_is_covered_or_not_shown() {
+    for value in [
+        "\"hunter\"",
+        "{ b = \"hunter\", c = 'hunter' }",
+        "[\n\"hunter\",\n['hunter'], 5]\nb = 1",
+        "\"\"\"hunter\n\"hunter\"\"\"\nb = 1",
+        "\"\\\"hunter\" # c",
+        "hunter",
+        "\"hunter",
+        "\"b, c = \"hunter\" }",
+    ] {
+        for text in [
+            format!("a = {value}"),
+            format!("a: {value}"),
+            format!("a {value}"),
+        ] {
+            let picture = report(&text);
+            assert!(!picture.contains("hunter"), "{picture}");
+        }
+    }
+}
+
+fn report(text: &str) -> String {
+    match Config::parse("archway.toml", text) {
+        Err(ConfigError::Invalid(report)) => report.to_string(),
+        other => panic!("this should be refused: {other:?}\n{text}"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_quoted_value_is_never_shown(
+        head in "[a-z.]{0,5}", secret in "S{6}[A-Z]{0,9}", tail in "[\\]}, ]{0,4}",
+    ) {
+        for quote in ["\"", "'", "\"\"\"", "'''"] {
+            let text = format!("{head}k = {{ x = {quote}{secret}{quote}{tail}\nnext = 1");
+            prop_assert!(!report(&text).contains("SSSSSS"));
+        }
     }
 }

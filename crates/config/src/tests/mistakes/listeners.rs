@@ -14,7 +14,7 @@ error: two listeners on 127.0.0.1:9464
  --> archway.toml:2:11
   |
 2 | address = "127.0.0.1:9464"
-  |           ^^^^^^^^^^^^^^^^ the admin routes are at 127.0.0.1:9464 unless [admin] says otherwise
+  |           ^^^^^^^^^^^^^^^^ the admin routes are at 127.0.0.1:9464 unless [admin] moves them
   |
   = help: give it another port, or set `address` in [admin]"#,
     );

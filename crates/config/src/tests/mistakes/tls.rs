@@ -75,12 +75,12 @@ fn a_certificate_needs_its_key() {
 [[listener]]
 address = "127.0.0.1:5000"
 tls = { cert = "/dev/null" }"#,
-        r"
+        r#"
 error: missing key `key`
  --> archway.toml:3:7
   |
-3 | tls = { cert = *********** }
-  |       ^^^^^^^^^^^^^^^^^^^^^^ `key` must be set here",
+3 | tls = { cert = "/dev/null" }
+  |       ^^^^^^^^^^^^^^^^^^^^^^ `key` must be set here"#,
     );
 }
 
@@ -113,7 +113,7 @@ error: `ca_file` names no authority
 2 | ca_file = "/dev/null"
   |           ^^^^^^^^^^^ there is no certificate in it
   |
-  = help: name a file with certificates in PEM form; of one in DER: openssl x509 -inform der -in FILE"#,
+  = help: name a file with certificates in PEM form; convert one in DER with: openssl x509 -inform der -in FILE"#,
     );
 }
 

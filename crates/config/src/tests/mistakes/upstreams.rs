@@ -81,7 +81,7 @@ error: `endpoints` must be the URL of a registry or an API
  --> archway.toml:2:14
   |
 2 | endpoints = [*****************************]
-  |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ credentials do not belong into a URL: use `auth`
+  |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ credentials do not belong in a URL: use `auth`
   |
   = help: write "https://registry.example""#,
     );
@@ -98,9 +98,9 @@ error: `endpoints` is empty
  --> archway.toml:2:13
   |
 2 | endpoints = []
-  |             ^^ nothing to ask
+  |             ^^ no endpoint to ask
   |
-  = help: name one, or leave the key out for https:// and the host",
+  = help: name one, or remove the key for https:// and the host",
     );
 }
 
@@ -187,7 +187,7 @@ error: two upstreams for `docker.io`
 3 | [upstream."Docker.io"]
   |           ^^^^^^^^^^^ the second
   |
-  = help: make one table of them"#,
+  = help: merge them into one table"#,
     );
 }
 
@@ -203,7 +203,7 @@ error: `upstream` is empty, so nothing can be reached
 1 | upstream = {}
   |            ^^ no upstream in here
   |
-  = help: leave the table out for the well-known registries, or add [upstream."docker.io"]"#,
+  = help: remove the table for the well-known registries, or add [upstream."docker.io"]"#,
     );
 }
 
@@ -342,7 +342,7 @@ error: `upstream` must be the name a registry's images have
 1 | [upstream."registry-1.docker.io"]
   |           ^^^^^^^^^^^^^^^^^^^^^^ images from here are named docker.io/...
   |
-  = help: did you mean [upstream."docker.io"]? Where it is asked is told by its `endpoints`"#,
+  = help: did you mean [upstream."docker.io"]? Its `endpoints` set where it is asked"#,
     );
     assert_picture(
         r#"

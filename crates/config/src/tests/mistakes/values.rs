@@ -13,7 +13,7 @@ error: `max_size` must be a size with its unit
  --> archway.toml:2:12
   |
 2 | max_size = "50 apples"
-  |            ^^^^^^^^^^^ `apples` is no unit of size
+  |            ^^^^^^^^^^^ `apples` is not a unit of size
   |
   = help: units are B, KiB, MiB, GiB, TiB, kB, MB, GB and TB, for example "50GiB""#,
     );
@@ -47,7 +47,7 @@ error: `max_size` must be a size with its unit
  --> archway.toml:2:12
   |
 2 | max_size = "0GiB"
-  |            ^^^^^^ nothing could be kept in no space at all
+  |            ^^^^^^ a size of zero would keep nothing
   |
   = help: write it like this: "50GiB""#,
     );
@@ -98,9 +98,9 @@ error: `header_timeout` must be a time limit
  --> archway.toml:2:18
   |
 2 | header_timeout = "0s"
-  |                  ^^^^ with no time at all nothing could be done
+  |                  ^^^^ a limit of zero would make everything fail
   |
-  = help: to wait long, write "1h""#,
+  = help: write "1h" to wait long"#,
     );
 }
 
@@ -149,7 +149,7 @@ error: `default` must be a platform
  --> archway.toml:2:11
   |
 2 | default = "all"
-  |           ^^^^^ `all` is no default
+  |           ^^^^^ `all` cannot be a default
   |
   = help: name one platform: a default is for clients that cannot read an index"#,
     );
@@ -183,7 +183,7 @@ error: `address` must be an IP address with a port, or "off"
  --> archway.toml:2:11
   |
 2 | address = "127.0.0.1"
-  |           ^^^^^^^^^^^ not an address and a port
+  |           ^^^^^^^^^^^ this is not an address with a port
   |
   = help: add the port: "127.0.0.1:PORT""#,
     );
@@ -234,7 +234,7 @@ error: `immutable_tags` must be a pattern over tags
  --> archway.toml:2:19
   |
 2 | immutable_tags = ["v1:*"]
-  |                   ^^^^^^ no tag could match this
+  |                   ^^^^^^ no tag can match this
   |
   = help: a tag has letters, digits, `_`, `.` and `-`; `*` stands for any run of them, `?` for one"#,
     );
@@ -287,7 +287,7 @@ error: `proxy_protocol` needs `trusted_proxies`
  --> archway.toml:3:18
   |
 3 | proxy_protocol = true
-  |                  ^^^^ nobody is trusted to say who the client is
+  |                  ^^^^ no peer is trusted to name the client
   |
   = help: name the load balancers: trusted_proxies = ["10.0.0.0/8"] in [server]"#,
     );
@@ -305,7 +305,7 @@ error: `repositories` must be a repository's name or a pattern
  --> archway.toml:2:14
   |
 2 | repositories."Team/*" = { resolve = "always" }
-  |              ^^^^^^^^ no repository could match this
+  |              ^^^^^^^^ no repository can match this
   |
   = help: write it without the registry, in lower case: "team/*"; `*` stands for any run of characters, `?` for one
 
@@ -315,6 +315,6 @@ error: the rule for `team/*` is empty
 3 | repositories."team/*" = {}
   |              ^^^^^^^^ changes nothing
   |
-  = help: set `resolve` or `platform` below it, or leave it out"#,
+  = help: set `resolve` or `platform` in it, or remove it"#,
     );
 }

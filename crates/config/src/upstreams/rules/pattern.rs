@@ -3,21 +3,22 @@
 use std::fmt;
 
 use manifest_model::{RepoName, Tag};
+use serde::{Serialize, Serializer};
 
-use crate::field::{Meaning, Wrong};
+use crate::meaning::{Meaning, Wrong};
 
 /// `REPOSITORY:TAG`, with at most one `*` on each side of the colon.
 ///
-/// In a rule's name a `*` is any run of characters, the stem; in what the rule looks at it is what the name's stem on
-/// the same side was. One `*` on a side leaves no doubt which part of a name it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// In a rule's name a `*` is any run of characters, the stem; in a template it is the stem of the
+/// name on the same side. One `*` on a side leaves no doubt which part of a name it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamePattern {
     repository: Side,
     tag: Side,
 }
 
 /// Text, perhaps with a stem in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Side {
     before: String,
     /// What comes after the stem; `None` where there is none.
@@ -32,7 +33,7 @@ impl NamePattern {
     /// The name `template` means for a name that this pattern matches.
     pub(super) fn apply(
         &self,
-        template: &NamePattern,
+        template: &Self,
         repository: &RepoName,
         tag: &Tag,
     ) -> Option<(RepoName, Tag)> {
@@ -41,17 +42,13 @@ impl NamePattern {
     }
 
     /// The repository of [`Self::apply`], which depends on no tag.
-    pub(super) fn repository_of(
-        &self,
-        template: &NamePattern,
-        repository: &RepoName,
-    ) -> Option<RepoName> {
+    pub(super) fn repository_of(&self, template: &Self, repository: &RepoName) -> Option<RepoName> {
         let stem = self.repository.stem(repository.as_str())?;
         template.repository.fill(stem).parse().ok()
     }
 
     /// Whether every `*` of `template` has one here to take its text from.
-    pub(super) fn can_fill(&self, template: &NamePattern) -> bool {
+    pub(super) fn can_fill(&self, template: &Self) -> bool {
         self.repository.after.is_some() >= template.repository.after.is_some()
             && self.tag.after.is_some() >= template.tag.after.is_some()
     }
@@ -59,13 +56,13 @@ impl NamePattern {
 
 impl Side {
     /// `None` for more than one `*`.
-    fn read(text: &str) -> Option<Side> {
+    fn read(text: &str) -> Option<Self> {
         let side = match text.split_once('*') {
-            Some((before, after)) => Side {
+            Some((before, after)) => Self {
                 before: before.to_owned(),
                 after: Some(after.to_owned()),
             },
-            None => Side {
+            None => Self {
                 before: text.to_owned(),
                 after: None,
             },
@@ -92,14 +89,20 @@ impl Side {
 }
 
 impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.fill("*"))
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.fill("*"))
     }
 }
 
 impl fmt::Display for NamePattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.repository, self.tag)
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.repository, self.tag)
+    }
+}
+
+impl Serialize for NamePattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -122,7 +125,7 @@ impl Meaning for NamePattern {
         if tag.fill("x").parse::<Tag>().is_err() {
             return Err(Wrong::new("no tag could have this name"));
         }
-        Ok(NamePattern { repository, tag })
+        Ok(Self { repository, tag })
     }
 }
 

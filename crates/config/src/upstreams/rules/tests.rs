@@ -9,6 +9,7 @@ fn rules(tables: &str) -> Rules {
         .find(&"docker.io".parse().unwrap())
         .unwrap()
         .rules
+        .clone()
 }
 
 const BOTH: &str = r#"

@@ -1,23 +1,23 @@
-//! What the strings of `auth` mean.
+//! The strings of `auth`.
 
-use crate::field::{Meaning, Wrong};
+use crate::meaning::{Meaning, Wrong};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Username(pub(super) String);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Region(pub(super) String);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct RoleArn(pub(super) String);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ExternalId(pub(super) String);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Variable(pub(super) String);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct CredentialName(pub(super) String);
 
 impl Meaning for Username {
@@ -27,10 +27,10 @@ impl Meaning for Username {
     fn read(text: &str) -> Result<Self, Wrong> {
         if text.is_empty() || text.contains(|char: char| char == ':' || char.is_control()) {
             return Err(Wrong::new(
-                "it has at least one character, no colon and no control characters",
+                "a user name has at least one character, no colon and no control characters",
             ));
         }
-        Ok(Username(text.to_owned()))
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -45,7 +45,7 @@ impl Meaning for Region {
                 "a region has lower-case letters, digits and hyphens",
             ));
         }
-        Ok(Region(text.to_owned()))
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -64,7 +64,7 @@ impl Meaning for RoleArn {
                     && resource.starts_with("role/")
                     && resource.bytes().all(|byte| byte.is_ascii_graphic()) =>
             {
-                Ok(RoleArn(text.to_owned()))
+                Ok(Self(text.to_owned()))
             }
             _ => Err(Wrong::new("this is not the ARN of an IAM role")),
         }
@@ -79,10 +79,10 @@ impl Meaning for ExternalId {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&byte);
         if !(2..=1224).contains(&text.len()) || !text.bytes().all(is_allowed) {
             return Err(Wrong::new(
-                "it has 2 to 1224 letters, digits and characters of _+=,.@:/-",
+                "an external id has 2 to 1224 letters, digits and characters of _+=,.@:/-",
             ));
         }
-        Ok(ExternalId(text.to_owned()))
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -94,7 +94,7 @@ impl Meaning for Variable {
         if text.is_empty() || text.contains(['=', '\0']) {
             return Err(Wrong::new("a variable's name has no `=`"));
         }
-        Ok(Variable(text.to_owned()))
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -106,6 +106,6 @@ impl Meaning for CredentialName {
         if text.is_empty() || text.contains(['/', '\0']) || matches!(text, "." | "..") {
             return Err(Wrong::new("a credential's name is a file name"));
         }
-        Ok(CredentialName(text.to_owned()))
+        Ok(Self(text.to_owned()))
     }
 }

@@ -1,0 +1,376 @@
+//! Tables of the file, from which each section takes its keys.
+//!
+//! A key is read where its section is defined: `table.take("tag_ttl")` names it, reads it and notes
+//! its mistake, if any. Keys that nobody took are unknown; the names asked for are the suggestions.
+//! So no list of keys is kept anywhere, and one mistake never hides another. What is not read may
+//! hold a secret and is kept out of every report.
+
+use std::ops::{Range, RangeInclusive};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use crate::{
+    meaning::Meaning,
+    problem::{Problem, Problems},
+    suggest,
+};
+
+/// Never a key: noticed in order to explain where a password belongs.
+pub(crate) const PASSWORD: &str = "password";
+const PASSWORD_HELP: &str =
+    "keep it out of this file: auth = { username = \"me\", password_file = \"/run/secrets/hub\" }";
+
+/// A value of the file and its place.
+pub(crate) struct Value<'a> {
+    pub(crate) span: Range<usize>,
+    data: DeValue<'a>,
+    problems: &'a Problems,
+}
+
+/// A table of the file; keys leave it as they are read.
+pub(crate) struct Table<'a> {
+    pub(crate) span: Range<usize>,
+    left: DeTable<'a>,
+    known: Vec<&'static str>,
+    pub(crate) problems: &'a Problems,
+}
+
+impl<'a> Value<'a> {
+    fn new(value: Spanned<DeValue<'a>>, problems: &'a Problems) -> Self {
+        Self {
+            span: value.span(),
+            data: value.into_inner(),
+            problems,
+        }
+    }
+
+    /// The text, if it is one.
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        self.data.as_str()
+    }
+
+    /// Notes that `expected` should be here instead.
+    pub(crate) fn refuse(self, expected: &str) {
+        let found = match &self.data {
+            DeValue::String(_) => "a string".to_owned(),
+            DeValue::Integer(number) => format!("integer `{number}`"),
+            DeValue::Float(number) => format!("number `{number}`"),
+            DeValue::Boolean(flag) => format!("boolean `{flag}`"),
+            DeValue::Datetime(_) => "a date or time".to_owned(),
+            DeValue::Array(_) => "a list".to_owned(),
+            DeValue::Table(_) => "a table".to_owned(),
+        };
+        let title = format!("{expected} is expected here");
+        let problem = Problem::new(self.span.clone(), title).label(format!("found {found}"));
+        self.problems.add(problem);
+        self.hide();
+    }
+
+    /// Keeps its texts out of every report. Numbers and switches stay: they help, and are no
+    /// secrets.
+    pub(crate) fn hide(self) {
+        match self.data {
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) => {}
+            DeValue::String(_) | DeValue::Datetime(_) => self.problems.hide(self.span),
+            DeValue::Array(values) => {
+                for value in values {
+                    Value::new(value, self.problems).hide();
+                }
+            }
+            DeValue::Table(table) => {
+                for (_, value) in table {
+                    Value::new(value, self.problems).hide();
+                }
+            }
+        }
+    }
+
+    /// The value of the string under `key`, and its place.
+    pub(crate) fn read<T: Meaning>(self, key: &str) -> Option<Spanned<T>> {
+        if let Some(text) = self.as_str() {
+            return read(text, self.span.clone(), key, self.problems);
+        }
+        self.refuse(&format!("{} such as {}", T::WHAT, T::EXAMPLE));
+        None
+    }
+
+    /// A `true` or `false`, and its place.
+    pub(crate) fn flag(self) -> Option<Spanned<bool>> {
+        if let DeValue::Boolean(flag) = self.data {
+            return Some(Spanned::new(self.span, flag));
+        }
+        self.refuse("`true` or `false`");
+        None
+    }
+
+    /// A whole number within the range.
+    fn count(self, key: &str, range: &RangeInclusive<usize>) -> Option<usize> {
+        let DeValue::Integer(number) = &self.data else {
+            self.refuse("a whole number without quotes");
+            return None;
+        };
+        let found = usize::from_str_radix(number.as_str(), number.radix()).ok();
+        let found = found.filter(|number| range.contains(number));
+        if found.is_none() {
+            let (least, most) = (range.start(), range.end());
+            let problem = Problem::new(self.span, format!("`{key}` is out of bounds"));
+            self.problems
+                .add(problem.label(format!("from {least} to {most} is possible")));
+        }
+        found
+    }
+
+    /// The values of a list.
+    fn list(self) -> Option<Vec<Value<'a>>> {
+        match self.data {
+            DeValue::Array(values) => {
+                let values = values.into_iter();
+                Some(
+                    values
+                        .map(|value| Value::new(value, self.problems))
+                        .collect(),
+                )
+            }
+            DeValue::Table(_) => {
+                let problem = Problem::new(self.span.clone(), "a list is expected here")
+                    .label("found a single table")
+                    .help("each table of a list has double brackets, as in [[listener]]");
+                self.problems.add(problem);
+                self.hide();
+                None
+            }
+            _ => {
+                self.refuse("a list");
+                None
+            }
+        }
+    }
+
+    /// The values of a list, and its place.
+    pub(crate) fn spanned_list(self) -> Option<Spanned<Vec<Value<'a>>>> {
+        let span = self.span.clone();
+        Some(Spanned::new(span, self.list()?))
+    }
+
+    /// Whatever `read` makes of the table this is. Keys it does not take are reported as unknown.
+    pub(crate) fn table<T>(
+        self,
+        expected: &str,
+        read: impl FnOnce(&mut Table<'a>) -> T,
+    ) -> Option<T> {
+        let DeValue::Table(left) = self.data else {
+            self.refuse(expected);
+            return None;
+        };
+        let mut table = Table::new(self.span, left, self.problems);
+        let value = read(&mut table);
+        table.refuse_unknown();
+        Some(value)
+    }
+
+    /// The entries of a table whose keys are values too, in the order of the file. A key that
+    /// cannot be read is `None`, and noted.
+    pub(crate) fn entries<K: Meaning>(self, key: &str) -> Vec<(Option<Spanned<K>>, Value<'a>)> {
+        let DeValue::Table(table) = self.data else {
+            self.refuse(&format!("a table whose keys are each {}", K::WHAT));
+            return Vec::new();
+        };
+        let mut entries: Vec<_> = table.into_iter().collect();
+        // The parser sorts a table by its keys.
+        entries.sort_by_key(|(name, _)| name.span().start);
+        let entries = entries.into_iter().map(|(name, value)| {
+            let name = read(name.get_ref(), name.span(), key, self.problems);
+            (name, Value::new(value, self.problems))
+        });
+        entries.collect()
+    }
+}
+
+fn read<T: Meaning>(
+    text: &str,
+    span: Range<usize>,
+    key: &str,
+    problems: &Problems,
+) -> Option<Spanned<T>> {
+    let wrong = match T::read(text) {
+        Ok(value) => return Some(Spanned::new(span, value)),
+        Err(wrong) => wrong,
+    };
+    if wrong.is_secret {
+        problems.hide(span.clone());
+    }
+    let example = || format!("write it like this: {}", T::EXAMPLE);
+    let problem = Problem::new(span, format!("`{key}` must be {}", T::WHAT))
+        .label(wrong.label)
+        .help(wrong.help.unwrap_or_else(example));
+    problems.add(problem);
+    None
+}
+
+impl<'a> Table<'a> {
+    /// The whole file.
+    pub(crate) fn document(document: Spanned<DeTable<'a>>, problems: &'a Problems) -> Self {
+        Self::new(document.span(), document.into_inner(), problems)
+    }
+
+    /// A table without any key, from which only defaults come.
+    pub(crate) fn empty(problems: &'a Problems) -> Self {
+        Self::new(0..0, DeTable::new(), problems)
+    }
+
+    fn new(span: Range<usize>, left: DeTable<'a>, problems: &'a Problems) -> Self {
+        Self {
+            span,
+            left,
+            known: Vec::new(),
+            problems,
+        }
+    }
+
+    /// The value of a key, as it is.
+    pub(crate) fn value(&mut self, key: &'static str) -> Option<Value<'a>> {
+        self.known.push(key);
+        self.unlisted(key)
+    }
+
+    /// The value of a key that must not be suggested to anybody.
+    pub(crate) fn unlisted(&mut self, key: &str) -> Option<Value<'a>> {
+        let value = self.left.remove(key)?;
+        Some(Value::new(value, self.problems))
+    }
+
+    /// The value of an optional string.
+    pub(crate) fn take<T: Meaning>(&mut self, key: &'static str) -> Option<T> {
+        self.spanned(key).map(Spanned::into_inner)
+    }
+
+    /// The value of a string, or its default.
+    pub(crate) fn or<T: Meaning>(&mut self, key: &'static str, default: T) -> T {
+        self.take(key).unwrap_or(default)
+    }
+
+    /// The value of an optional string, and its place.
+    pub(crate) fn spanned<T: Meaning>(&mut self, key: &'static str) -> Option<Spanned<T>> {
+        self.value(key)?.read(key)
+    }
+
+    /// The value of a string that must be there, and its place.
+    pub(crate) fn required<T: Meaning>(&mut self, key: &'static str) -> Option<Spanned<T>> {
+        self.required_value(key)?.read(key)
+    }
+
+    /// The value of a key that must be there.
+    pub(crate) fn required_value(&mut self, key: &'static str) -> Option<Value<'a>> {
+        let value = self.value(key);
+        if value.is_none() {
+            let problem = Problem::new(self.span.clone(), format!("missing key `{key}`"));
+            let label = format!("`{key}` must be set here");
+            self.problems.add(problem.label(label));
+        }
+        value
+    }
+
+    /// A whole number within the range, or its default.
+    pub(crate) fn count(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<usize>,
+        default: usize,
+    ) -> usize {
+        self.optional_count(key, range).unwrap_or(default)
+    }
+
+    /// A whole number within the range.
+    pub(crate) fn optional_count(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<usize>,
+    ) -> Option<usize> {
+        self.value(key)?.count(key, &range)
+    }
+
+    /// A `true` or `false`, or its default.
+    pub(crate) fn flag(&mut self, key: &'static str, default: bool) -> bool {
+        let flag = self.spanned_flag(key);
+        flag.map_or(default, Spanned::into_inner)
+    }
+
+    /// A `true` or `false`, and its place.
+    pub(crate) fn spanned_flag(&mut self, key: &'static str) -> Option<Spanned<bool>> {
+        self.value(key)?.flag()
+    }
+
+    /// The values of a list of strings; those that cannot be read are noted.
+    pub(crate) fn list<T: Meaning>(&mut self, key: &'static str) -> Vec<T> {
+        let values = self.spanned_list(key).into_iter();
+        values.map(Spanned::into_inner).collect()
+    }
+
+    /// The values of a list of strings, and their places.
+    pub(crate) fn spanned_list<T: Meaning>(&mut self, key: &'static str) -> Vec<Spanned<T>> {
+        let values = self.value(key).and_then(Value::list);
+        let values = values.into_iter().flatten();
+        values.filter_map(|value| value.read(key)).collect()
+    }
+
+    /// The values of a list and the place of the list.
+    pub(crate) fn values(&mut self, key: &'static str) -> Option<Spanned<Vec<Value<'a>>>> {
+        self.value(key)?.spanned_list()
+    }
+
+    /// The entries of a table whose keys are values too, in the order of the file.
+    pub(crate) fn entries<K: Meaning>(
+        &mut self,
+        key: &'static str,
+    ) -> Vec<(Option<Spanned<K>>, Value<'a>)> {
+        let value = self.value(key);
+        value.map_or_else(Vec::new, |value| value.entries(key))
+    }
+
+    /// Whatever `read` makes of a section: of an empty table, where the file has none.
+    pub(crate) fn section<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        read: impl Fn(&mut Table<'a>) -> T,
+    ) -> T {
+        let section = self
+            .value(key)
+            .and_then(|value| value.table(expected, &read));
+        section.unwrap_or_else(|| read(&mut Table::empty(self.problems)))
+    }
+
+    /// Whatever `read` makes of each table of a list.
+    pub(crate) fn sections<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        read: impl Fn(&mut Table<'a>) -> T,
+    ) -> Vec<T> {
+        let values = self.value(key).and_then(Value::list);
+        let values = values.into_iter().flatten();
+        values
+            .filter_map(|value| value.table(expected, &read))
+            .collect()
+    }
+
+    /// Notes every key that was not taken.
+    pub(crate) fn refuse_unknown(self) {
+        for (key, value) in self.left {
+            let word = key.get_ref();
+            let problem = Problem::new(key.span(), format!("unknown key `{word}`"))
+                .label("this key does not exist here");
+            let help = if word == PASSWORD {
+                self.problems.hide(value.span());
+                PASSWORD_HELP.to_owned()
+            } else {
+                suggest::help(word, &self.known)
+            };
+            self.problems.add(problem.help(help));
+            Value::new(value, self.problems).hide();
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! A password as its place has it now.
+
+use std::{fmt, fs, sync::Arc, time::SystemTime};
+
+use config::{SecretError, SecretSource};
+use parking_lot::Mutex;
+use tracing::warn;
+
+/// A secret and its place, such as a mounted Kubernetes secret.
+///
+/// `Debug` shows asterisks.
+pub(super) struct Secret {
+    source: SecretSource,
+    last: Mutex<Option<SecretVersion>>,
+}
+
+/// The secret as it was when its file had this stamp.
+struct SecretVersion {
+    stamp: Option<FileStamp>,
+    value: Arc<str>,
+}
+
+/// When a file was written, and its length.
+type FileStamp = (SystemTime, u64);
+
+impl Secret {
+    /// Reads the secret for the first time. If that fails, the first [`Self::reveal`] tries again.
+    pub(super) fn new(source: SecretSource) -> Self {
+        let last = Mutex::new(read(&source).ok());
+        Self { source, last }
+    }
+
+    /// The secret, read again when its file has changed since the last call. While the file is
+    /// missing, empty or unreadable, as between two versions of it, the last good value stays, with
+    /// a warning in the log; an error means that there has not been a good one.
+    ///
+    /// Asks the file system for the file's time: call it where a token is renewed, not once a
+    /// request.
+    pub(super) fn reveal(&self) -> Result<Arc<str>, SecretError> {
+        let mut last = self.last.lock();
+        if let Some(version) = &*last
+            && version.stamp == stamp(&self.source)
+        {
+            return Ok(Arc::clone(&version.value));
+        }
+        match (read(&self.source), &*last) {
+            (Ok(version), _) => {
+                let value = Arc::clone(&version.value);
+                *last = Some(version);
+                Ok(value)
+            }
+            (Err(error), Some(version)) => {
+                warn!(%error, "keeping the secret as it was");
+                Ok(Arc::clone(&version.value))
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+}
+
+/// The stamp is taken first: a change between the two steps is then seen again, not missed.
+fn read(source: &SecretSource) -> Result<SecretVersion, SecretError> {
+    let stamp = stamp(source);
+    let value = source.read()?.into();
+    Ok(SecretVersion { stamp, value })
+}
+
+/// A variable has none: it stays as it is.
+fn stamp(source: &SecretSource) -> Option<FileStamp> {
+    let metadata = fs::metadata(source.file()?).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn rewrite(path: &Path, text: &str, seconds: u64) {
+        fs::write(path, text).unwrap();
+        let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        fs::File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+    }
+
+    #[test]
+    fn a_changed_file_is_read_again_and_a_lost_one_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        rewrite(&path, "first\n", 1);
+        let secret = Secret::new(SecretSource::File(path.clone()));
+        assert_eq!(&*secret.reveal().unwrap(), "first");
+        rewrite(&path, "other\r\n", 2);
+        assert_eq!(&*secret.reveal().unwrap(), "other");
+        rewrite(&path, "\n", 3);
+        assert_eq!(&*secret.reveal().unwrap(), "other");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(&*secret.reveal().unwrap(), "other");
+        rewrite(&path, " spaces stay ", 4);
+        assert_eq!(&*secret.reveal().unwrap(), " spaces stay ");
+    }
+
+    #[test]
+    fn a_file_that_comes_late_is_read_and_a_missing_one_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        let secret = Secret::new(SecretSource::File(path.clone()));
+        assert!(matches!(secret.reveal(), Err(SecretError::Read { .. })));
+        rewrite(&path, "first\n", 1);
+        assert_eq!(&*secret.reveal().unwrap(), "first");
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        fs::write(&path, "hunter2").unwrap();
+        let secret = Secret::new(SecretSource::File(path));
+        assert_eq!(format!("{secret:?}"), "***");
+    }
+}
