@@ -20,7 +20,7 @@ use axum::{
 use http::header;
 use protocol::host::Host;
 
-use crate::{pull::Pull, telemetry::metrics::Metrics};
+use crate::{pull::Pull, push_times::PushTimes, telemetry::metrics::Metrics};
 
 /// What the admin routes look at.
 #[derive(Clone, Debug)]
@@ -29,6 +29,7 @@ pub(crate) struct Admin {
     pub(crate) ready: Arc<AtomicBool>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) pull: Pull,
+    pub(crate) push_times: PushTimes,
     pub(crate) default_upstream: Host,
 }
 

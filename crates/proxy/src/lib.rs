@@ -5,12 +5,18 @@
 //! (`archway`), sockets (`server`), and the ways of a registry (`upstream`).
 //!
 //! A request walks `server` -> `telemetry::access` -> `routes` -> `pull` -> `cache` and `upstream`.
+//! `usage` notes the answer for `prefetch`; `housekeeping` runs beside.
 
 mod admin;
 pub mod app;
 pub mod descriptors;
 pub mod hints;
+mod housekeeping;
 pub mod inventory;
+mod prefetch;
 pub mod pull;
+mod push_times;
 pub mod routes;
+mod tasks;
 pub mod telemetry;
+mod usage;

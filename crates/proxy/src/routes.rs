@@ -28,6 +28,7 @@ use self::{context::Context, error::ApiError};
 use crate::{
     pull::Pull,
     telemetry::access::{self, Account, Observer},
+    usage::Usage,
 };
 
 /// What all requests share.
@@ -35,6 +36,7 @@ use crate::{
 pub struct Service {
     pub(crate) config: Arc<Config>,
     pub(crate) pull: Pull,
+    pub(crate) usage: Usage,
 }
 
 /// The largest body worth keeping in memory for the next equal request.
@@ -154,7 +156,7 @@ async fn list_answer(
     kind: ListingKind,
 ) -> Result<Response, ApiError> {
     let repository = context.repository(service, name)?;
-    lists::answer(service, context, &repository, kind, request.uri.query()).await
+    lists::answer(context, &repository, kind, request.uri.query()).await
 }
 
 /// Whether the client has it already (RFC 9110, section 13.1.2): entity tags here are the quoted digest.

@@ -31,11 +31,11 @@ pub(super) async fn answer(State(admin): State<Admin>, RawQuery(query): RawQuery
     if let Err(error) = admin.pull.cache().write_down().await {
         tracing::warn!(error = %ErrorChain(&error), "the last uses could not be written");
     }
-    let pull = admin.pull.clone();
+    let push_times = admin.push_times.clone();
     let looked = tokio::task::spawn_blocking(move || question.look(&admin)).await;
     match looked {
         Ok(Ok(mut listing)) => {
-            pull.tell_pushed(&mut listing).await;
+            push_times.fill_in(&mut listing).await;
             let body = serde_json::to_vec(&listing).expect("plain data always serialises");
             ([(header::CONTENT_TYPE, "application/json")], body).into_response()
         }

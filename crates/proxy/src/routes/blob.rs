@@ -1,4 +1,4 @@
-//! GET and HEAD of blobs, whole or in part.
+//! GET and HEAD of blobs, whole or in part. Owns ranges and the way a body reaches the connection.
 
 use std::{convert::Infallible, ops::Range, time::Duration};
 
@@ -23,10 +23,10 @@ use crate::{
     telemetry::access::Account,
 };
 
-/// What a blob is said to be: its media type is the manifest's affair.
+/// The media type of every blob: only manifests know more.
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// What a stream without items has none of.
+/// The item of a stream that has none.
 type Nothing = Result<Bytes, Infallible>;
 
 pub(super) async fn answer(
@@ -54,7 +54,7 @@ pub(super) async fn answer(
     }
     let blob = service.pull.blob(repository, digest).await?;
     account.outcome = Some(blob.outcome);
-    service.pull.served_blob(repository, digest);
+    service.usage.served_blob(repository, digest);
     if is_known(request, digest) {
         return Ok(not_modified(digest));
     }
@@ -79,7 +79,7 @@ pub(super) async fn answer(
     Ok(described(StatusCode::OK, digest, size, outcome, body))
 }
 
-/// A small stored blob: read at once, and kept ready for the next who asks in the same words.
+/// A small stored blob: read at once, and kept for the next equal request.
 async fn small(digest: &Digest, size: Option<u64>, body: BlobBody) -> Result<Response, ApiError> {
     let bytes = body
         .try_fold(BytesMut::new(), |mut all, piece| async move {
@@ -99,9 +99,10 @@ async fn small(digest: &Digest, size: Option<u64>, body: BlobBody) -> Result<Res
     Ok(response)
 }
 
-/// Only HTTP/1 leaves a body's bytes alone on their way to the connection, and only some connections send from files.
+/// Only HTTP/1 passes a body's bytes to the connection untouched, and only some connections send from
+/// files.
 ///
-/// `end` is where the answer ends, where that is known.
+/// `end` is where the answer ends, if that is known.
 fn way_to_read(request: &Parts, blob: &BlobAnswer, end: Option<u64>) -> ReadBy {
     let slot = request
         .extensions
@@ -118,7 +119,8 @@ fn way_to_read(request: &Parts, blob: &BlobAnswer, end: Option<u64>) -> ReadBy {
     }
 }
 
-/// The range asked for. With an `If-Range` that names other bytes than these, the whole is wanted (RFC 9110, section 13.1.5).
+/// The range asked for. With an `If-Range` that names other bytes than these, the client wants the
+/// whole (RFC 9110, section 13.1.5).
 fn requested(request: &HeaderMap, digest: &Digest) -> Option<ByteRange> {
     let condition = request
         .get(header::IF_RANGE)

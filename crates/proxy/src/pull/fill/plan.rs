@@ -10,10 +10,11 @@ use std::{
 
 use cache::Spans;
 
-/// A connection that will be at a wished-for byte within so many bytes is left to get there.
+/// A connection this many bytes before a wished-for byte is left to get there.
 const NEAR: u64 = 8 * 1024 * 1024;
 
-/// The bytes of one blob: there, being fetched, or nobody's yet. Knows nothing of connections but how far each has come.
+/// The bytes of one blob: on disk, being fetched, or unassigned. Knows nothing of connections but
+/// how far each has come.
 #[derive(Debug)]
 pub(super) struct Plan {
     size: u64,
@@ -21,7 +22,7 @@ pub(super) struct Plan {
     running: Vec<Segment>,
 }
 
-/// A stretch that one connection fetches from front to back.
+/// A range that one connection fetches from front to back.
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
     start: u64,
@@ -43,7 +44,7 @@ impl Segment {
         self.reached.load(Ordering::Relaxed)
     }
 
-    /// Where to stop. It may come nearer while the segment is fetched: somebody else has taken over the rest.
+    /// Where to stop. It moves nearer when another connection takes over the rest of the segment.
     pub(super) fn end(&self) -> u64 {
         self.end.load(Ordering::Relaxed)
     }
@@ -53,7 +54,7 @@ impl Segment {
         self.reached() >= self.end()
     }
 
-    /// So many more bytes are fetched.
+    /// Records `bytes` more bytes as fetched.
     pub(super) fn advance(&self, bytes: u64) {
         self.reached.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -72,16 +73,16 @@ impl Plan {
         }
     }
 
-    /// How many bytes nobody has yet, those being fetched among them.
+    /// Bytes that are not there yet, those being fetched among them.
     pub(super) fn missing(&self) -> u64 {
         let fetched = |segment: &Segment| segment.reached().min(segment.end()) - segment.start;
         let fetched: u64 = self.running.iter().map(fetched).sum();
         self.size.saturating_sub(self.there.total() + fetched)
     }
 
-    /// The next stretch to fetch, of `length` bytes at most: the one that some reader comes to first. Readers are where there is
-    /// a wish, and where the bytes in order end. That last one, by which the digest is made and every body ends, weighs as much
-    /// as all wishes together.
+    /// The next segment to fetch, of `length` bytes at most: the one that some reader reaches first.
+    /// Readers are where there is a wish, and where the bytes in order end. That last one, by which
+    /// the digest is made and every body ends, weighs as much as all wishes together.
     pub(super) fn next(&mut self, wishes: &[u64], length: u64) -> Option<Segment> {
         if let Some(segment) = wishes.iter().find_map(|wish| self.at_wish(*wish, length)) {
             return Some(segment);
@@ -97,12 +98,12 @@ impl Plan {
             });
         let (_, gap) = gaps
             .min_by_key(|(distance, gap)| (*distance, gap.start))
-            // What lies before all readers comes last.
+            // Bytes before all readers come last.
             .or_else(|| taken.gap(0, self.size).map(|gap| (0, gap)))?;
         Some(self.assign(gap, length))
     }
 
-    /// A stretch at `position`, unless its bytes are there or will be soon.
+    /// A segment at `position`, unless its bytes are there or will be soon.
     pub(super) fn at_wish(&mut self, position: u64, length: u64) -> Option<Segment> {
         if position >= self.size || self.there.end_at(position).is_some() {
             return None;
@@ -119,7 +120,7 @@ impl Plan {
         Some(self.assign(rest, length))
     }
 
-    /// A connection is through with its segment, or has given up in the middle of it.
+    /// A connection has finished its segment, or given up in the middle of it.
     pub(super) fn ended(&mut self, segment: &Segment) {
         self.running.retain(|running| !running.is(segment));
         self.there.insert(segment.start..segment.reached());
@@ -157,7 +158,7 @@ mod tests {
     const MIB: u64 = 1024 * 1024;
 
     #[test]
-    fn stretches_follow_one_another_from_the_front() {
+    fn segments_follow_one_another_from_the_front() {
         let mut there = Spans::default();
         there.insert(MIB..2 * MIB);
         let mut plan = Plan::new(20 * MIB, there);
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_in_the_middle_of_a_running_stretch_takes_over_its_rest() {
+    fn a_wish_in_the_middle_of_a_running_segment_takes_over_its_rest() {
         let mut plan = Plan::new(100 * MIB, Spans::default());
         let whole = plan.next(&[], u64::MAX).unwrap();
         whole.advance(10 * MIB);
