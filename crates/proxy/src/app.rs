@@ -76,8 +76,8 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the cache and binds the listeners. No upstream is contacted. The lines of the access log
-    /// go to `lines`.
+    /// Opens the cache and binds the listeners. No upstream is contacted. The lines of the access
+    /// log go to `lines`.
     pub async fn start(config: Config, lines: Lines) -> Result<Self, StartError> {
         let config = Arc::new(config);
         let cache = open_cache(&config)?;
@@ -131,9 +131,9 @@ impl App {
         })
     }
 
-    /// Serves until SIGTERM or SIGINT. Then it is not ready, takes no new connections and lets running
-    /// requests and downloads finish within the grace period, or until a second signal. The rest is
-    /// cut when the runtime ends; the lines of those clients are in the log from then on.
+    /// Serves until SIGTERM or SIGINT. Then it is not ready, takes no new connections and lets
+    /// running requests and downloads finish within the grace period, or until a second signal. The
+    /// rest is cut when the runtime ends; the lines of those clients are in the log from then on.
     pub async fn run(self) -> Result<(), StartError> {
         let Self {
             config,

@@ -1,7 +1,7 @@
 //! The work that keeps a cache in order while the process runs, and the last of it before the end.
 //!
-//! Owns the intervals of that work, the count of images and the ranking of blobs. None of it holds a
-//! client up: it runs on tasks of its own, at the pace of background work.
+//! Owns the intervals of that work, the count of images and the ranking of blobs. None of it holds
+//! a client up: it runs on tasks of its own, at the pace of background work.
 
 mod metrics;
 mod rank;

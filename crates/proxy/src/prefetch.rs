@@ -30,7 +30,7 @@ use self::{
 pub(crate) use self::{
     learned::{ImageKind, LearnedPulls},
     metrics::PrefetchMetrics,
-    parts::{PARTS_TTL, kind_for, kinds},
+    parts::{PARTS_TTL, kinds},
 };
 use crate::{
     pull::{Pull, Repository},
@@ -104,8 +104,8 @@ impl Prefetch {
         &self.shared.learned
     }
 
-    /// Takes note of a manifest that goes out, and starts on what will be asked for next. Returns at
-    /// once.
+    /// Takes note of a manifest that goes out, and starts on what will be asked for next. Returns
+    /// at once.
     pub(crate) fn served_manifest(&self, repository: &Repository, served: ServedManifest<'_>) {
         if !self.shared.is_on {
             return;
@@ -124,7 +124,7 @@ impl Prefetch {
     }
 
     fn served_index(&self, repository: &Repository, index: &Manifest, hint: Option<&Platform>) {
-        let hinted = hint.and_then(|hint| kind_for(index, hint));
+        let hinted = hint.and_then(|hint| ImageKind::chosen(index, hint));
         if let Some(kind) = &hinted {
             self.shared.learned.count_image(repository, kind);
         }

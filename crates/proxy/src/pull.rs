@@ -10,6 +10,7 @@
 //! Work that others may wait for (a fetched manifest, a fill) runs on tasks of its own: it does not
 //! end with the client that asked first.
 
+mod answer;
 mod blobs;
 mod body;
 mod bypass;
@@ -18,12 +19,10 @@ mod fill;
 mod flights;
 mod manifests;
 mod metrics;
-mod outcome;
 mod platforms;
 mod repository;
 mod resolver;
 mod rules;
-mod served;
 
 use std::sync::Arc;
 
@@ -34,14 +33,12 @@ use protocol::host::Host;
 use upstream::Registry;
 
 pub use self::{
+    answer::{Client, Outcome, Served, Substitution},
     blobs::BlobAnswer,
     body::{BlobBody, BlobBytes, BodyError},
     error::PullError,
     metrics::PullMetrics,
-    outcome::Outcome,
-    platforms::Substitution,
     repository::{Repository, official_name, repository_key},
-    served::{Client, Served},
 };
 use self::{
     blobs::Blobs, fill::Filler, manifests::Manifests, platforms::Platforms, resolver::Resolver,

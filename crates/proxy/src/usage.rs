@@ -1,8 +1,9 @@
-//! What goes out to clients, noted: which client pulls which image, and what that tells prefetching.
+//! What goes out to clients, noted: which client pulls which image, and what that tells
+//! prefetching.
 //!
-//! A client is an address, as seen behind trusted proxies; the cache gets a number made from it, not
-//! the address. Pulls seen within the hour stop at a table of hashes, at the price of one look. The
-//! rest goes to the cache, which writes it down in batches. Nothing here waits for a disk.
+//! A client is an address, as seen behind trusted proxies; the cache gets a number made from it,
+//! not the address. Pulls seen within the hour stop at a table of hashes, at the price of one look.
+//! The rest goes to the cache, which writes it down in batches. Nothing here waits for a disk.
 
 use std::{
     hash::BuildHasher,
@@ -139,8 +140,8 @@ fn slot_of(hash: u64) -> usize {
     usize::try_from(hash % slots).expect("a remainder is below the number of slots")
 }
 
-/// The same number for the same client, on every machine and after every restart. It does not hide
-/// an address from anybody who tries them all.
+/// The same number for the same client, on every machine and after every restart. It hides an
+/// address from a look, not from a search over all addresses.
 fn number(client: IpAddr) -> u32 {
     let text = client.to_canonical().to_string();
     let digest = Digest::of(Algorithm::Sha256, text.as_bytes());

@@ -3,8 +3,8 @@
 //!
 //! Blobs that prefetching would not download again need not be kept: those that belong to images of
 //! index entries for platforms outside the learned ones, and to nothing else that is stored. An
-//! image without an index names no platform, and where nothing is learned only use counts. The cache
-//! keeps manifests longest in any case.
+//! image without an index names no platform, and where nothing is learned only use counts. The
+//! cache keeps manifests longest in any case.
 //!
 //! Nothing is learned from a client that asks for the manifest of a platform alone and has its
 //! layers already. Such an image is in use all the same: no client has asked for its index as
@@ -116,8 +116,8 @@ struct Walk {
     started: SystemTime,
     tasks: Tasks,
     duty: DutyCycle,
-    /// Beginnings of the digests of blobs that belong to something wanted. Two that are alike cost a
-    /// blob its place in the order.
+    /// Beginnings of the digests of blobs that belong to something wanted. Two that are alike cost
+    /// a blob its place in the order.
     wanted: HashSet<u64>,
     /// Images for platforms that no client pulls, and the time since which none of their blobs may
     /// have been used.
@@ -161,7 +161,8 @@ impl Walk {
         Ok(bytes)
     }
 
-    /// Called for every manifest; rests where that is due. `more` entries are held beside those here.
+    /// Called for every manifest; rests where that is due. `more` entries are held beside those
+    /// here.
     fn step(&self, more: usize) -> Result<(), End> {
         self.duty.rest();
         if self.tasks.is_closing() {

@@ -5,7 +5,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use cache::RepoKey;
-use manifest_model::{Platform, Tag};
+use manifest_model::{Choice, Descriptor, Manifest, Matcher, Platform, Tag, choose};
 use moka::sync::Cache;
 use protocol::error_chain::ErrorChain;
 use tracing::warn;
@@ -16,7 +16,7 @@ use crate::{pull::Repository, tasks::Tasks};
 /// One pull of one image is many requests: they count once.
 pub(super) const ONE_PULL: Duration = Duration::from_mins(1);
 
-/// The longest name of a platform. Real ones have a tenth of it; whoever pushes an index can write
+/// The longest name of a platform. Real ones have a tenth of it, but an index can hold
 /// anything there.
 const MAX_PLATFORM_NAME: usize = 256;
 
@@ -43,10 +43,19 @@ impl ImageKind {
         }
     }
 
-    /// The kind of images for `platform`, unless its name is too long to be remembered.
-    pub(crate) fn of(platform: &Platform) -> Option<Self> {
-        let name = platform.to_string();
+    /// The kind of an index entry, unless it names no platform, or one whose name is too long to be
+    /// remembered.
+    pub(super) fn of_entry(entry: &Descriptor) -> Option<Self> {
+        let name = entry.platform.as_ref()?.to_string();
         (name.len() <= MAX_PLATFORM_NAME).then(|| Self::of_text(&name))
+    }
+
+    /// The kind of the entry of `index` that a client of `platform` would choose.
+    pub(crate) fn chosen(index: &Manifest, platform: &Platform) -> Option<Self> {
+        match choose(index.entries(), &Matcher::new(platform)) {
+            Choice::Manifest(entry) | Choice::Index(entry) => Self::of_entry(entry),
+            Choice::Unverified(_) | Choice::None => None,
+        }
     }
 
     /// The platform it names; `None` for images of any.

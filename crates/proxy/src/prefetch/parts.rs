@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cache::RepoKey;
-use manifest_model::{Choice, Descriptor, Digest, Manifest, Matcher, Platform, choose};
+use manifest_model::{Digest, Manifest};
 use moka::sync::Cache;
 
 use super::{MAX_REMEMBERED, learned::ImageKind};
@@ -81,19 +81,7 @@ pub(crate) fn kinds(index: &Manifest) -> impl Iterator<Item = (Digest, ImageKind
         .filter(|entry| !entry.is_attestation());
     images
         .take(MAX_LINKS)
-        .filter_map(|entry| Some((entry.digest, kind_of(entry)?)))
-}
-
-/// The kind, as the index spells it, that a client of platform `hint` would choose.
-pub(crate) fn kind_for(index: &Manifest, hint: &Platform) -> Option<ImageKind> {
-    match choose(index.entries(), &Matcher::new(hint)) {
-        Choice::Manifest(entry) | Choice::Index(entry) => kind_of(entry),
-        Choice::Unverified(_) | Choice::None => None,
-    }
-}
-
-fn kind_of(entry: &Descriptor) -> Option<ImageKind> {
-    ImageKind::of(entry.platform.as_ref()?)
+        .filter_map(|entry| Some((entry.digest, ImageKind::of_entry(entry)?)))
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ impl Blobs {
                         .await?;
                     return Ok((size, Outcome::Follow));
                 }
-                // Neither says anything about what the upstream has in this repository.
+                // Neither tells whether the upstream has the blob in this repository.
                 Err(error) if is_unstored(&error) || is_of_another(&error, repository) => {}
                 Err(error) => return Err(reported(error)),
             }
@@ -140,8 +140,8 @@ impl Blobs {
         Ok((size, Outcome::Miss))
     }
 
-    /// As [`Self::confirm_link`], once a fill knows the size. The fill has linked the blob to its own
-    /// repository by then: a follower from the same one need not ask again.
+    /// As [`Self::confirm_link`], once a fill knows the size. The fill has linked the blob to its
+    /// own repository by then: a follower from the same one need not ask again.
     async fn confirm_followed(
         &self,
         repository: &Repository,

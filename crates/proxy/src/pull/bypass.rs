@@ -1,5 +1,5 @@
-//! Bytes straight from the upstream to one client, for when the cache cannot store them: a full disk
-//! must not keep a client from pulling.
+//! Bytes straight from the upstream to one client, for when the cache cannot store them: a full
+//! disk must not keep a client from pulling.
 //!
 //! Nothing is shared here: each client has a download of its own, bounded by the number of fills
 //! there may be.
@@ -21,9 +21,9 @@ use super::{Repository, fill::FILL_PERMIT_TIMEOUT};
 /// How often in a row the blob may be asked for again without a byte gained in between.
 const MAX_RESUMES: u32 = 4;
 
-/// The bytes of `range` of a blob, straight from its upstream. The whole blob is read and hashed for
-/// it, whatever the range, and its end is held back until the digest has matched. Waits for a permit
-/// first.
+/// The bytes of `range` of a blob, straight from its upstream. The whole blob is read and hashed
+/// for it, whatever the range, and its end is held back until the digest has matched. Waits for a
+/// permit first.
 pub(super) fn stream(
     repository: &Repository,
     digest: Digest,

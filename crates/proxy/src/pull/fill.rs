@@ -142,8 +142,8 @@ impl Filler {
         }
     }
 
-    /// Starts the fill and hands it all bytes. An end without an error means that the fill has them,
-    /// or takes no more and knows why.
+    /// Starts the fill and hands it all bytes. An end without an error means that the fill has
+    /// them, or takes no more and knows why.
     async fn feed(
         &self,
         repository: &Repository,

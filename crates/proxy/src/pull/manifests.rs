@@ -1,25 +1,30 @@
 //! Manifests: those stored here, and the upstream's, asked once for all who want the same.
 //!
-//! Owns the parsed manifests in memory, the names known to be absent and the flights to the
-//! upstream. Refuses every choice: how long a tag holds, the rules of names and the platform are
-//! decided above, in `rules` and `resolver`. The verbs, here and there:
+//! Owns the parsed manifests in memory, so that a hot one costs no disk and no parsing, the names
+//! known to be absent and the flights to the upstream. The file is the truth: a manifest whose file
+//! has gone is stored again, or a restart would not know it.
+//!
+//! Refuses every choice: how long a tag holds, the rules of names and the platform are decided
+//! above, in `rules` and `resolver`. One verb for each meaning, here and there:
 //!
 //! | verb | meaning |
 //! |---|---|
-//! | [`answer`](super::Resolver::answer) | the manifest that goes out to one client |
-//! | `resolve` | what a reference means now, from the cache where that is right |
+//! | [`answer`](super::resolver::Resolver::answer) | the manifest that goes out to one client |
+//! | `resolve` | the manifest a reference means now, from the cache where that is right |
 //! | `renew` | a tag that is due, asked for again without a client |
-//! | `current` | what a tag is now: by its rule, else at the upstream |
-//! | `confirm` | what the upstream has under a tag, against what is known of it |
-//! | `fetch` | what the upstream has under a name, whatever is known of it |
+//! | `current` | the manifest of a tag now: by its rule, else from the upstream |
+//! | `confirm` | the upstream's manifest of a tag, compared with the known digest; moves the tag |
+//! | `fetch` | the upstream's manifest of a name; moves no tag |
 //! | `get` | the manifest of a digest: stored, else fetched |
 //! | `stored` | the manifest of a digest, if it is stored and linked |
 //! | `store` | keep a manifest, in memory and on disk |
 
-mod memory;
 mod origin;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use cache::{Cache, RepoKey};
 use manifest_model::{Digest, Manifest, Reference, Tag};
@@ -27,35 +32,27 @@ use protocol::error_chain::ErrorChain;
 use tracing::{error, warn};
 use upstream::FetchError;
 
-use self::memory::{Absences, ManifestMemory, Remembered};
-use super::{Outcome, PullError, Repository, flights::Flights};
+use self::origin::Absences;
+use super::{
+    Outcome, PullError, Repository,
+    answer::{ManifestAnswer, ManifestResult},
+    flights::Flights,
+};
 use crate::tasks::Tasks;
 
-/// A manifest and where it came from.
-#[derive(Clone, Debug)]
-pub(super) struct ManifestAnswer {
-    pub(super) manifest: Manifest,
-    pub(super) outcome: Outcome,
-    /// How long ago the upstream last confirmed the tag, where it could not do so now.
-    pub(super) age: Option<Duration>,
-}
+/// Bytes of manifests kept. A manifest is a few KiB; a large cluster pulls thousands in a day.
+const MAX_MANIFEST_BYTES: u64 = 32 * 1024 * 1024;
 
-impl ManifestAnswer {
-    pub(super) fn new(manifest: Manifest, outcome: Outcome) -> Self {
-        Self {
-            manifest,
-            outcome,
-            age: None,
-        }
-    }
-}
+/// The cost of an entry beside its bytes: the parsed view and the map.
+const ENTRY_OVERHEAD: u32 = 1024;
 
-pub(super) type ManifestResult = Result<ManifestAnswer, PullError>;
+/// How long a manifest counts as being on disk without a look, as an open file does.
+const TRUSTED_FOR: Duration = Duration::from_secs(10);
 
 /// Runs that bring a manifest, by its name.
 pub(super) type ManifestFlights = Flights<(RepoKey, Reference), ManifestResult>;
 
-/// What is known of manifests, and the way to the upstream.
+/// The manifests known here, and the way to the upstream.
 #[derive(Debug)]
 pub(super) struct Manifests {
     cache: Cache,
@@ -163,5 +160,95 @@ impl Manifests {
             .join(key, || work(Arc::clone(self), repository.clone()))
             .await
             .unwrap_or(Err(PullError::Interrupted))
+    }
+}
+
+/// Parsed manifests by digest, up to a number of bytes.
+/// Nothing in it outlives a restart.
+#[derive(Debug)]
+struct ManifestMemory(moka::sync::Cache<Digest, Arc<RememberedManifest>>);
+
+#[derive(Debug)]
+struct RememberedManifest {
+    manifest: Manifest,
+    /// When somebody last looked for its file.
+    checked: Mutex<Instant>,
+}
+
+/// A manifest from memory.
+#[derive(Debug)]
+enum Remembered {
+    /// Its file was there a moment ago.
+    Trusted(Manifest),
+    /// The caller looks whether the file is still there; no other caller is asked to for a while.
+    Due(Manifest),
+}
+
+impl ManifestMemory {
+    fn new() -> Self {
+        let weigh = |_: &Digest, remembered: &Arc<RememberedManifest>| {
+            u32::try_from(remembered.manifest.bytes().len())
+                .unwrap_or(u32::MAX)
+                .saturating_mul(2)
+                .saturating_add(ENTRY_OVERHEAD)
+        };
+        Self(
+            moka::sync::Cache::builder()
+                .max_capacity(MAX_MANIFEST_BYTES)
+                .weigher(weigh)
+                .build(),
+        )
+    }
+
+    fn get(&self, digest: &Digest) -> Option<Remembered> {
+        self.get_at(digest, Instant::now())
+    }
+
+    fn get_at(&self, digest: &Digest, now: Instant) -> Option<Remembered> {
+        let remembered = self.0.get(digest)?;
+        let manifest = remembered.manifest.clone();
+        let checked = remembered.checked.lock();
+        let mut checked = checked.unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_duration_since(*checked) <= TRUSTED_FOR {
+            return Some(Remembered::Trusted(manifest));
+        }
+        *checked = now;
+        Some(Remembered::Due(manifest))
+    }
+
+    /// The first manifest of a digest stays: the same bytes may have come with another type.
+    fn put(&self, manifest: &Manifest) {
+        let remembered = || {
+            Arc::new(RememberedManifest {
+                manifest: manifest.clone(),
+                checked: Mutex::new(Instant::now()),
+            })
+        };
+        self.0.entry(manifest.digest()).or_insert_with(remembered);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use manifest_model::Algorithm;
+
+    use super::*;
+
+    #[test]
+    fn now_and_then_one_is_told_to_look_for_the_file() {
+        let text = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+        let manifest = Manifest::parse(text.into(), None, Algorithm::Sha256).unwrap();
+        let memory = ManifestMemory::new();
+        memory.put(&manifest);
+        let is_due = |now| {
+            let remembered = memory.get_at(&manifest.digest(), now).unwrap();
+            matches!(remembered, Remembered::Due(_))
+        };
+        let now = Instant::now();
+        assert!(!is_due(now));
+        let later = now + 2 * TRUSTED_FOR;
+        assert!(is_due(later));
+        assert!(!is_due(later), "somebody is looking");
+        assert!(is_due(later + 2 * TRUSTED_FOR));
     }
 }

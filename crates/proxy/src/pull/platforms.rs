@@ -7,7 +7,7 @@ use config::Resolve;
 use futures_util::TryStreamExt;
 use manifest_model::{Choice, Descriptor, Manifest, Matcher, Platform, choose, offered};
 
-use super::{PullError, Repository, blobs::Blobs, manifests::Manifests};
+use super::{PullError, Repository, Substitution, blobs::Blobs, manifests::Manifests};
 use crate::hints::{Hint, Source, Wish};
 
 /// How deep indexes may be nested.
@@ -16,17 +16,8 @@ pub(super) const MAX_DEPTH: usize = 8;
 /// The largest image config read to learn its platform.
 const MAX_CONFIG_BYTES: usize = 8 * 1024 * 1024;
 
-/// A platform to answer an index for, and the source that asked for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Substitution {
-    /// The platform.
-    pub platform: Platform,
-    /// The source of the hint.
-    pub source: Source,
-}
-
-/// Whether an index is answered with a child, by the upstream's mode, the client's hint and what the
-/// client can read.
+/// Whether an index is answered with a child, by the upstream's mode, the client's hint and what
+/// the client can read.
 ///
 /// A client that takes no index gets a child in every mode: of the hint's platform, else of the
 /// default one. A client that takes indexes gets a child only where the mode lets the hint's source

@@ -1,7 +1,7 @@
 //! A repository of an upstream, as a request means it.
 //!
-//! Owns its name, its key in the cache and its look-ups in the upstream's settings. Asks nobody but
-//! for lists, which are never cached.
+//! Owns its name, its key in the cache and its look-ups in the upstream's settings. Asks the
+//! upstream for lists alone, which are never cached.
 
 use std::{borrow::Cow, sync::Arc};
 

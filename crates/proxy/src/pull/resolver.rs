@@ -18,10 +18,10 @@ use upstream::{FetchError, Urgency};
 
 use super::{
     Outcome, PullError, Repository,
-    manifests::{ManifestAnswer, ManifestResult, Manifests},
+    answer::{Client, ManifestAnswer, ManifestResult, Served},
+    manifests::Manifests,
     platforms::{Platforms, choose_substitution},
     rules::Rules,
-    served::{Client, Served},
 };
 
 /// How long a client waits for a stale tag to be confirmed before it gets the tag as last seen. The
@@ -255,7 +255,8 @@ fn freshness(
     if is_immutable {
         return Freshness::Fresh;
     }
-    // Confirmed in the future, since the clock was set back: its age is unknown, so it is asked for.
+    // Confirmed in the future, since the clock was set back: its age is unknown, so it is asked
+    // for.
     let Ok(age) = now.duration_since(entry.confirmed) else {
         return Freshness::Stale(Duration::ZERO);
     };

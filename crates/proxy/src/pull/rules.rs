@@ -24,8 +24,9 @@ use upstream::Urgency;
 
 use super::{
     Outcome, PullError, Repository,
+    answer::{ManifestAnswer, ManifestResult},
     flights::Flights,
-    manifests::{ManifestAnswer, ManifestFlights, ManifestResult, Manifests},
+    manifests::{ManifestFlights, Manifests},
     platforms::{MAX_DEPTH, Platforms},
 };
 use crate::tasks::Tasks;
@@ -164,11 +165,13 @@ impl Rules {
         }
     }
 
-    /// The manifest of a source tag, asked for now; `None` where the upstream says that it has none.
+    /// The manifest of a source tag, asked for now; `None` where the upstream says that it has
+    /// none.
     async fn source_manifest(&self, source: &SourceTag) -> Result<Option<Manifest>, PullError> {
         let SourceTag { repository, tag } = source;
         let answer = if repository.rule(tag).is_some() {
-            // The row of this tag holds the result of its own rule; the upstream's goes without one.
+            // The row of this tag holds the result of its own rule; the upstream's goes without
+            // one.
             let reference = Reference::Tag(tag.clone());
             self.manifests.fetch(repository, reference).await
         } else {

@@ -58,7 +58,8 @@ pub(super) async fn answer(
     if is_known(request, digest) {
         return Ok(not_modified(digest));
     }
-    // Without a size no `Content-Range` can be given; the whole body is a right answer to any range.
+    // Without a size no `Content-Range` can be given; the whole body is a right answer to any
+    // range.
     if let (Some(range), Some(size)) = (requested(request, digest), blob.size) {
         return Ok(match range.of(size) {
             Ok(range) => {
@@ -99,8 +100,8 @@ async fn small(digest: &Digest, size: Option<u64>, body: BlobBody) -> Result<Res
     Ok(response)
 }
 
-/// Only HTTP/1 passes a body's bytes to the connection untouched, and only some connections send from
-/// files.
+/// Only HTTP/1 passes a body's bytes to the connection untouched, and only some connections send
+/// from files.
 ///
 /// `end` is where the answer ends, if that is known.
 fn way_to_read(request: &Parts, blob: &BlobAnswer, end: Option<u64>) -> ReadBy {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::SystemTime};
 
 use manifest_model::{Digest, Manifest};
 
-use crate::prefetch::{ImageKind, PARTS_TTL, kind_for, kinds};
+use crate::prefetch::{ImageKind, PARTS_TTL, kinds};
 
 /// An image, as the indexes of a repository list it.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ pub(super) fn judge(
     let platforms: Vec<_> = learned.iter().filter_map(ImageKind::platform).collect();
     let chosen: Vec<ImageKind> = platforms
         .iter()
-        .filter_map(|platform| kind_for(index, platform))
+        .filter_map(|platform| ImageKind::chosen(index, platform))
         .collect();
     for (digest, kind) in kinds(index) {
         let fits =

@@ -80,9 +80,9 @@ impl Plan {
         self.size.saturating_sub(self.there.total() + fetched)
     }
 
-    /// The next segment to fetch, of `length` bytes at most: the one that some reader reaches first.
-    /// Readers are where there is a wish, and where the bytes in order end. That last one, by which
-    /// the digest is made and every body ends, weighs as much as all wishes together.
+    /// The next segment to fetch, of `length` bytes at most: the one that some reader reaches
+    /// first. Readers are where there is a wish, and where the bytes in order end. That last one,
+    /// by which the digest is made and every body ends, weighs as much as all wishes together.
     pub(super) fn next(&mut self, wishes: &[u64], length: u64) -> Option<Segment> {
         if let Some(segment) = wishes.iter().find_map(|wish| self.at_wish(*wish, length)) {
             return Some(segment);
@@ -226,8 +226,8 @@ mod tests {
     }
 
     proptest! {
-        /// However connections come, advance, fail and end, and whatever is wished for: every byte is fetched in the end, and
-        /// none is assigned to two at a time.
+        /// However connections come, advance, fail and end, and whatever is wished for: every byte
+        /// is fetched in the end, and none is assigned to two at a time.
         #[test]
         fn every_byte_is_fetched_and_none_twice_at_a_time(
             steps in prop::collection::vec((0..4_u8, 0..64_u64, 1..20_u64), 0..60),

@@ -82,8 +82,8 @@ impl ConnectionScaler {
         self.wanted
     }
 
-    /// The time between two samples. Several connections bring bytes in bursts: when a gap is closed,
-    /// all bytes behind it are hashed and sent at once.
+    /// The time between two samples. Several connections bring bytes in bursts: when a gap is
+    /// closed, all bytes behind it are hashed and sent at once.
     pub(super) fn period(&self) -> Duration {
         if self.wanted == 1 { TICK } else { 2 * TICK }
     }

@@ -79,8 +79,8 @@ pub(super) async fn fetch(
         resumes += 1;
         stalls += u32::from(broken.as_ref().is_some_and(FetchError::is_stall));
         if resumes > MAX_RESUMES || stalls >= MAX_STALLS {
-            // A body that ended early without an error is a cut. Taken for an end, its rest would be
-            // assigned again for ever.
+            // A body that ended early without an error is a cut. Taken for an end, its rest would
+            // be assigned again for ever.
             let error = broken.unwrap_or_else(|| transfer.source.broken(Trouble::Short));
             return Err(Broken::Source(error));
         }

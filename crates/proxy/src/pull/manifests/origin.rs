@@ -1,18 +1,31 @@
-//! The upstream's answer for a name: one question for all who ask, and what it leaves behind.
+//! The upstream's answer for a name: one question for all who ask, and its traces in the cache.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use cache::TagEntry;
+use cache::{RepoKey, TagEntry};
 use manifest_model::{Digest, Manifest, Reference, Tag};
+use moka::sync::Cache;
 use protocol::error_chain::ErrorChain;
 use tracing::warn;
-use upstream::{FetchError, Trouble, Urgency};
+use upstream::{Absent, FetchError, Trouble, Urgency};
 
-use super::{ManifestAnswer, ManifestResult, Manifests};
-use crate::pull::{Outcome, PullError, Repository};
+use super::Manifests;
+use crate::pull::{
+    Outcome, PullError, Repository,
+    answer::{ManifestAnswer, ManifestResult},
+};
+
+/// Names remembered as absent at the same time.
+const MAX_ABSENCES: u64 = 100_000;
+
+/// No absence is remembered for longer, whatever the config says.
+const MAX_ABSENCE_TTL: Duration = Duration::from_hours(1);
 
 impl Manifests {
-    /// What the upstream has under `tag` now; the tag is stored as that.
+    /// The upstream's manifest of `tag` now; the tag is stored as that.
     pub(in crate::pull) async fn confirm(
         self: &Arc<Self>,
         repository: &Repository,
@@ -32,7 +45,7 @@ impl Manifests {
         self.share(repository, reference, work).await
     }
 
-    /// What the upstream has under a name. A tag is not stored as that.
+    /// The upstream's manifest of a name. A tag is not stored as that.
     pub(in crate::pull) async fn fetch(
         self: &Arc<Self>,
         repository: &Repository,
@@ -92,8 +105,8 @@ impl Manifests {
         }
     }
 
-    /// Like [`Self::get`], from within a flight: a manifest that was evicted is downloaded here, not
-    /// in a flight of its own.
+    /// Like [`Self::get`], from within a flight: a manifest that was evicted is downloaded here,
+    /// not in a flight of its own.
     async fn get_in_flight(
         &self,
         repository: &Repository,
@@ -130,7 +143,7 @@ impl Manifests {
         ManifestAnswer::new(manifest, Outcome::Miss)
     }
 
-    /// Remembers what a failed question says about the next ones.
+    /// Remembers an absence, and forgets the tag that is absent.
     async fn note_failure(
         &self,
         repository: &Repository,
@@ -155,5 +168,32 @@ impl Manifests {
             }
         }
         problem.into()
+    }
+}
+
+/// Names the upstream lacks, for as long as that may be repeated without asking.
+#[derive(Debug)]
+pub(super) struct Absences(Cache<(RepoKey, Reference), (Absent, Instant)>);
+
+impl Absences {
+    pub(super) fn new() -> Self {
+        Self(
+            Cache::builder()
+                .max_capacity(MAX_ABSENCES)
+                .time_to_live(MAX_ABSENCE_TTL)
+                .build(),
+        )
+    }
+
+    pub(super) fn get(&self, key: &(RepoKey, Reference)) -> Option<Absent> {
+        let (what, until) = self.0.get(key)?;
+        (Instant::now() < until).then_some(what)
+    }
+
+    pub(super) fn put(&self, key: (RepoKey, Reference), what: Absent, ttl: Duration) {
+        if !ttl.is_zero() {
+            let until = Instant::now() + ttl.min(MAX_ABSENCE_TTL);
+            self.0.insert(key, (what, until));
+        }
     }
 }

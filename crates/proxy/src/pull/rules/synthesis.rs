@@ -66,7 +66,8 @@ fn failed(error: SynthesisError, tags: &[SourceTag]) -> PullError {
     }
 }
 
-/// Refuses an index without an image for each of these platforms; an older variant is no substitute.
+/// Refuses an index without an image for each of these platforms; an older variant is no
+/// substitute.
 fn require(index: &Manifest, platforms: &[Platform]) -> Result<(), PullError> {
     let there = offered(index.entries());
     for wanted in platforms {

@@ -1,12 +1,72 @@
-//! The question and the decision of a manifest request.
+//! The question and the answer of a request, as plain types.
+//!
+//! Owns no decision: `resolver` makes those, the routes write them down.
 
 use std::{net::IpAddr, time::Duration};
 
 use config::Resolve;
 use manifest_model::{Manifest, Platform};
 
-use super::{Outcome, PullError, manifests::ManifestAnswer, platforms::Substitution};
-use crate::hints::Hint;
+use super::PullError;
+use crate::hints::{Hint, Source};
+
+/// Where an answer came from: the cache, a download under way, or the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The cache.
+    Hit,
+    /// A download that another request had started.
+    Follow,
+    /// A download that this request has started.
+    Fill,
+    /// The cache, although the upstream could not confirm it.
+    Stale,
+    /// The upstream.
+    Miss,
+}
+
+impl Outcome {
+    /// The spelling in headers, logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Follow => "follow",
+            Self::Fill => "fill",
+            Self::Stale => "stale",
+            Self::Miss => "miss",
+        }
+    }
+}
+
+/// A manifest and where it came from.
+#[derive(Clone, Debug)]
+pub(super) struct ManifestAnswer {
+    pub(super) manifest: Manifest,
+    pub(super) outcome: Outcome,
+    /// How long ago the upstream last confirmed the tag, where it could not do so now.
+    pub(super) age: Option<Duration>,
+}
+
+impl ManifestAnswer {
+    pub(super) fn new(manifest: Manifest, outcome: Outcome) -> Self {
+        Self {
+            manifest,
+            outcome,
+            age: None,
+        }
+    }
+}
+
+pub(super) type ManifestResult = Result<ManifestAnswer, PullError>;
+
+/// A platform to answer an index for, and the source that asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Substitution {
+    /// The platform.
+    pub platform: Platform,
+    /// The source of the hint.
+    pub source: Source,
+}
 
 /// The client that asks for a manifest, as far as it decides the answer.
 #[derive(Clone, Copy, Debug)]
