@@ -1,7 +1,7 @@
 # The only entry: what a person or a CI does with this tree is a target here.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench check fmt lint doc arrows deny demo image conformance fuzz tools clean
+.PHONY: help run test soak bench check fmt lint doc arrows structure deny demo image conformance fuzz tools clean
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
@@ -18,11 +18,14 @@ run: ## start Archway on embedded defaults
 test: ## run all tests: unit, integration, real clients, the container image; installs what they need
 	tests/run.sh
 
+soak: ## what takes too long for every run: 300 kills under load, 10^7 runs of each fuzz target
+	tests/soak.sh
+
 bench: ## measure against nginx and docker-registry; RUNS=5 ONLY=warm,small OUT=FILE narrow it down or keep it
 	tests/tools/install.sh bench
 	tests/bench/run.sh --runs $(RUNS) $(if $(ONLY),--only $(ONLY)) $(if $(OUT),--output $(OUT))
 
-check: fmt lint doc arrows deny ## everything that judges the code without running it
+check: fmt structure lint doc arrows deny ## everything that judges the code without running it
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -33,8 +36,11 @@ lint:
 doc:
 	$(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
 
-arrows: ## the crates' dependencies point one way: manifest-model <- cache <- proxy
+arrows: ## the crates' dependencies point one way
 	tests/tools/arrows.sh
+
+structure: ## no import circle, no type name twice in a crate, no type spread over files, no unused dependency
+	tests/tools/structure.py
 
 deny: ## licences, sources, duplicates, banned crates
 	tests/tools/deny.sh
@@ -52,7 +58,7 @@ conformance: ## the pull tests of the OCI distribution-spec conformance suite, t
 	tests/conformance/run.sh
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS each (needs a nightly toolchain and cargo-fuzz)
-	tests/tools/fuzz.sh $(FUZZ_SECONDS)
+	tests/tools/fuzz.sh -max_total_time=$(FUZZ_SECONDS)
 
 tools: ## install what demo and tests need, and nothing else
 	tests/tools/install.sh all

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What test-image.sh shows of the image, as the first process of namespaces of its own: it is small, starts with
-# the config inside it, finds an upstream by DNS, trusts it by the image's certificate authorities, serves a pull,
-# and serves it again after a restart without the upstream.
+# The steps of test-image.sh, run as the first process of their own namespaces. The image is small,
+# starts with the config inside it, finds an upstream by DNS, trusts it by the image's certificate
+# authorities, serves a pull, and serves it again after a restart without the upstream.
 set -euo pipefail
 
 # shellcheck source=tests/tools/say.sh
@@ -24,7 +24,7 @@ make_private() {
   python3 "$TOOLS/one_name_dns.py" 127.0.0.1 $UPSTREAM_NAME 127.0.0.1 >"$WORK/log/dns.log" 2>&1 &
 }
 
-# An authority that goes into the image's bundle, and the upstream's certificate by it.
+# Makes an authority for the image's bundle, and the upstream's certificate signed by it.
 make_certificates() {
   local ec=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
   mkdir "$WORK/tls"
@@ -37,7 +37,7 @@ make_certificates() {
   cd "$WORK"
 }
 
-# The upstream; Docker, which pushes to it by its loopback address, does not ask for a certificate there.
+# The upstream. Docker pushes to its loopback address, where it does not verify the certificate.
 start_registry() {
   cat >"$WORK/registry.yml" <<YAML
 version: 0.1
@@ -58,7 +58,7 @@ push_hello() {
   quietly docker image rm 127.0.0.1:5001/team/hello:1
 }
 
-# An image with the /out of the compiling stage takes its place.
+# Builds the image, with an image of the same /out in place of the compiling stage.
 build_image() {
   local out=$WORK/compiled/out
   mkdir -p "$out/cache"
@@ -74,11 +74,11 @@ build_image() {
 check_size() {
   local size
   size=$(docker image inspect -f '{{.Size}}' archway)
-  [ "$size" -lt $LIMIT_BYTES ] || fail "the image has $size bytes, $LIMIT_BYTES are allowed"
+  [ "$size" -lt $LIMIT_BYTES ] || fail "the image has $size bytes, above the limit of $LIMIT_BYTES"
   good "$size bytes, under $LIMIT_BYTES"
 }
 
-# Runs the image as a container named archway; what follows is more options for docker run.
+# Runs the image as a container named archway, with the arguments as further options of docker run.
 start_archway() {
   local options=(--read-only --user 65532 --cap-drop ALL --volume cache:/var/lib/archway --network host)
   shown "docker run --detach ${options[*]} $* archway"
@@ -96,7 +96,7 @@ archway_settled() {
   archway_answers || [ "$(docker inspect -f '{{.State.Status}}' archway)" = exited ]
 }
 
-# Takes the container away, after it ended by itself on SIGTERM.
+# Stops the container with SIGTERM, checks its exit status and removes it.
 end_archway() {
   quietly docker stop --time 20 archway
   expect "exit status after SIGTERM" 0 "$(docker inspect -f '{{.State.ExitCode}}' archway)"
@@ -104,7 +104,7 @@ end_archway() {
   quietly docker rm archway
 }
 
-# Pulls through Archway, sets PULLED to what came and removes it.
+# Pulls through Archway, sets PULLED to the digest and the id of the image, and removes it.
 pull() {
   run docker pull $IMAGE
   PULLED=$(docker image inspect -f '{{index .RepoDigests 0}} {{.Id}}' $IMAGE)
@@ -149,8 +149,8 @@ main() {
   expect "readiness" 200 "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9464/readyz)"
   end_archway
 
-  step "A pull through it" "Its upstream is found by DNS and trusted by the authorities in the image:" \
-    "both are the static binary's own work."
+  step "A pull through it" "The static binary itself finds the upstream by DNS" \
+    "and trusts it by the authorities in the image."
   start_registry
   push_hello
   write_config
@@ -167,7 +167,7 @@ main() {
   pull
   expect "the same image" "$first" "$PULLED"
   end_archway
-  printf '\n%sThe image does what it should (%d seconds).%s\n' "$BOLD" $SECONDS "$PLAIN"
+  printf '\n%sThe image passed every step (%d seconds).%s\n' "$BOLD" $SECONDS "$PLAIN"
 }
 
 main

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Tests the image of docker/Dockerfile where no base image can be had: compiles the static binary here, with the
-# same command, builds the last stage from it and runs that under a dockerd of its own with a read-only root, as
-# user 65532, with a volume for the cache. test-image-steps.sh is what is then shown of it.
+# Tests the image of docker/Dockerfile where no base image is available. Compiles the static binary
+# here, with the same command, builds the last stage from it and runs that under a dockerd of its
+# own with a read-only root, as user 65532, with a volume for the cache. test-image-steps.sh has the
+# steps.
 #
-#   test-image.sh compile   compiles the binary and nothing else
+#   test-image.sh compile   only compiles the binary
 #
-#   ARCHWAY_STATIC_BIN   a static binary that is there already, instead of compiling one
-#   KEEP=1               keep the work folder, with every log in it
+#   ARCHWAY_STATIC_BIN   an existing static binary to test, instead of compiling one
+#   KEEP=1               keeps the work folder with every log
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -23,9 +24,9 @@ fail() {
 
 check_prerequisites() {
   local program
-  [ "$(id -u)" = 0 ] || fail "needs root: it runs a dockerd of its own"
+  [ "$(id -u)" = 0 ] || fail "must run as root, because it runs a dockerd of its own"
   for program in /usr/sbin/dockerd /usr/sbin/runc /usr/bin/{docker,docker-registry,curl,openssl,unshare,setpriv}; do
-    [ -x "$program" ] || fail "$program is missing: tests/tools/install.sh demo"
+    [ -x "$program" ] || fail "$program is missing; run tests/tools/install.sh demo"
   done
 }
 
@@ -44,6 +45,6 @@ fi
 check_prerequisites
 BINARY=${ARCHWAY_STATIC_BIN:-}
 [ -n "$BINARY" ] || compile
-[ -x "$BINARY" ] || fail "$BINARY is missing"
+[ -x "$BINARY" ] || fail "$BINARY is missing or not executable"
 export BINARY
 isolated archway-image-test "$ROOT/docker/test-image-steps.sh"

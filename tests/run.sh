@@ -41,26 +41,50 @@ script() {
   fi
 }
 
+# beside NAME COMMAND...: starts a command that runs beside what follows; `finish NAME` waits for it.
+# Each has a process group of its own, so that it can be ended with all its children. It gets no
+# session of its own: there its niceness would not count against the tests.
+declare -A running
+beside() {
+  local name=$1
+  shift
+  set -m
+  "$@" > "$LOGS/$name.log" 2>&1 &
+  running[$name]=$!
+  set +m
+}
+finish() {
+  local name=$1
+  say "$name: waiting for its end"
+  wait "${running[$name]}" || { echo "make test: \"$name\" failed; its end, of $LOGS/$name.log:" >&2; tail -n 20 "$LOGS/$name.log" >&2; exit 1; }
+  unset "running[$name]"
+}
+end_all() {
+  local name
+  for name in "${!running[@]}"; do kill -- -"${running[$name]}" 2> /dev/null; done
+}
+trap end_all EXIT
+
 mkdir -p $LOGS
-need "installing what the tests need" tests/tools/install.sh all
-# The whole workspace each time: of a part of it some dependencies want fewer features, and would be compiled again.
+need "installing what building needs" tests/tools/install.sh build
+# Mostly waiting for downloads, so beside our own compiling.
+beside install nice -n 10 tests/tools/install.sh all
+# The whole workspace each time: of a part of it some dependencies want fewer features, and would be
+# compiled again.
 need "building archway" cargo build --locked --workspace --all-targets
 suite unit cargo test --locked --workspace --exclude integration-tests
-suite integration cargo test --locked --workspace --test it
-# The image's binary takes longest to compile, much of it on one core. The real clients wait for time more than for a core, so it
-# is compiled beside them, on what they leave. The image test waits for its end.
+finish install
+# The image's binary takes longest to compile, much of it on one core. The tests wait for time more
+# than for a core, so it is compiled beside them, with the processor time that they leave.
 if [ -z "${ARCHWAY_STATIC_BIN:-}" ]; then
-  # A process group of its own, to be ended as one; in a session of its own it would not count as nicer than this one.
-  set -m
-  nice -n 19 docker/test-image.sh compile > $LOGS/image-compile.log 2>&1 &
-  compiling=$!
-  set +m
-  trap 'kill -- -"$compiling" 2> /dev/null' EXIT
+  beside image-compile nice -n 19 docker/test-image.sh compile
 fi
+suite integration cargo test --locked --workspace --test it
 suite clients cargo test --locked --workspace --test clients
 script conformance tests/conformance/run.sh
+[ -n "${ARCHWAY_STATIC_BIN:-}" ] || finish image-compile
 script image docker/test-image.sh
-# The image test has compiled the binary of a release; the demo shows that one.
+# The binary of the image is the one that is shipped; the demo shows that one.
 ARCHWAY_BIN=${ARCHWAY_STATIC_BIN:-$PWD/target/$(uname -m)-unknown-linux-gnu/dist/archway} script demo tests/demo/demo.sh
 
 say "summary"

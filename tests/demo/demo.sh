@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# `make demo`: a team pushes one image for two architectures to ECR, and a mixed cluster pulls it by one name
-# through Archway. Everything in it is real but ECR itself (tests/standin) and the Arm processor (qemu).
-# Ends non-zero if anything differs from what the story says, and leaves nothing behind.
+# `make demo`: a team pushes one image for two architectures to ECR, and a mixed cluster pulls it by
+# one name through Archway. Everything is real except ECR itself (tests/standin) and the Arm
+# processor (qemu). The exit status is not 0 if anything differs from the story. Nothing is left
+# behind.
 #
 #   ARCHWAY_BIN     the binary to show (default: target/release/archway)
-#   ARCHWAY_TOOLS   where tests/tools/install.sh put its programs (default: .tools)
-#   KEEP=1          keep the work folder, with every log in it
+#   ARCHWAY_TOOLS   the folder of tests/tools/install.sh (default: .tools)
+#   KEEP=1          keeps the work folder with every log
 # shellcheck disable=SC2317 # set_up and tear_down are called by isolated.sh
 set -euo pipefail
 
@@ -26,17 +27,17 @@ fail() {
 
 check_prerequisites() {
   local program
-  [ "$(id -u)" = 0 ] || fail "needs root: it makes network namespaces and runs containers"
-  [ -x "$ARCHWAY" ] || fail "$ARCHWAY is missing: cargo build --release --locked -p archway"
+  [ "$(id -u)" = 0 ] || fail "must run as root, because it makes network namespaces and runs containers"
+  [ -x "$ARCHWAY" ] || fail "$ARCHWAY is missing; run cargo build --release --locked -p archway"
   for program in "$TOOLS"/bin/{containerd,ctr,containerd-shim-runc-v2} "$TOOLS/venv/bin/ministack" \
     /usr/sbin/dockerd /usr/sbin/runc /usr/bin/{docker,docker-registry,aws,htpasswd,jq,curl,openssl} \
     /usr/bin/{gcc,aarch64-linux-gnu-gcc,qemu-aarch64-static,unshare,nsenter,setpriv}; do
-    [ -x "$program" ] || fail "$program is missing: tests/tools/install.sh demo"
+    [ -x "$program" ] || fail "$program is missing; run tests/tools/install.sh demo"
   done
 }
 
-# The kernel's table of foreign programs belongs to no namespace. An entry of the demo's own, which goes before any
-# other, makes it run Arm programs, in containers too.
+# Makes the kernel run Arm programs, in containers too. Its table of foreign programs belongs to no
+# namespace, so the demo adds an entry of its own, which precedes all others.
 set_up() {
   mkdir "$WORK/binfmt"
   mount -t binfmt_misc none "$WORK/binfmt"

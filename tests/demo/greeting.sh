@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# A second image of the team's, from before there were manifest lists: a tag for each architecture and no name for
-# both. Archway makes that name. Sourced by story.sh.
+# A second image of the team, in the style from before manifest lists: a tag for each architecture
+# and no name for both. Archway makes that name. Sourced by story.sh.
 
 GREETING=$REGISTRY/greeting
 GREETING_IMAGE=$GREETING:1.0
@@ -8,7 +8,7 @@ GREETING_PORT=8081
 REPLICA_HOST=$GATEWAY:5001
 OCI_INDEX_TYPE=application/vnd.oci.image.index.v1+json
 
-# The same program as hello, under another path, so that no node has its layer yet.
+# Pushes the same program as hello under another path, so that no node has its layer yet.
 push_greeting() {
   local arch dir
   for arch in "${ARCHITECTURES[@]}"; do
@@ -22,22 +22,22 @@ push_greeting() {
   done
 }
 
-# The lines of Archway's configuration that make the name.
+# The part of Archway's configuration that makes the name.
 greeting_rule() {
   cat <<TOML
 
 [[upstream."$REGISTRY".virtual_index]]
-name = "greeting:*"          # where ECR has no such tag ...
-sources = ["greeting:*-amd64", "greeting:*-arm64"]     # ... these make an index
+name = "greeting:*"          # if ECR has no such tag ...
+sources = ["greeting:*-amd64", "greeting:*-arm64"]     # ... its index is synthesized from these
 TOML
 }
 
-# What a manifest of greeting hashes to, asked of an Archway at URL $1 by name $2.
+# The digest of the manifest that the Archway at URL $1 serves for greeting:$2.
 greeting_digest() {
   curl -sf -H "Accept: $OCI_INDEX_TYPE" -H "Accept: $MANIFEST_TYPE" "$1/v2/greeting/manifests/$2?ns=$REGISTRY" | digest_of
 }
 
-# Stops it and takes the image off the node again.
+# Stops greeting and removes its image from the node.
 remove_greeting() {
   local node=$1
   stop_on "$node" greeting
@@ -54,9 +54,9 @@ greeting_everywhere() {
     expect "$node runs its own architecture" "${machine[$node]}" \
       "$(curl -sf "http://${ADDRESS[$node]}:$GREETING_PORT/hello" | jq -r .arch)"
   done
-  expect "the x86 node holds the tag as the index Archway made" "${wanted[x86]}" \
+  expect "the x86 node records the index that Archway synthesized" "${wanted[x86]}" \
     "$(IMAGE=$GREETING_IMAGE target_digest x86)"
-  expect "the Arm node holds the tag as the image that was pushed" "${wanted[arm]}" \
+  expect "the Arm node records the image that was pushed" "${wanted[arm]}" \
     "$(IMAGE=$GREETING_IMAGE target_digest arm)"
   remove_greeting x86
   remove_greeting arm
@@ -64,8 +64,8 @@ greeting_everywhere() {
 
 per_architecture_tags() {
   step "The same with a tag for each architecture" \
-    "greeting has no manifest list: ECR holds greeting:1.0-amd64 and greeting:1.0-arm64, and no greeting:1.0." \
-    "The rule in Archway's configuration makes that name."
+    "greeting has no manifest list: ECR has greeting:1.0-amd64 and greeting:1.0-arm64, but no greeting:1.0." \
+    "A rule in Archway's configuration makes that name."
   shown "curl .../greeting/manifests/1.0"
   curl -sf -H "Accept: $OCI_INDEX_TYPE" "$ARCHWAY_URL/v2/greeting/manifests/1.0?ns=$REGISTRY" >"$WORK/greeting.json"
   jq -r '(.manifests[] | "\(.platform.os)/\(.platform.architecture)  \(.digest)"), .annotations["io.archway.sources"]' \
@@ -73,7 +73,7 @@ per_architecture_tags() {
   expect "its architectures" "${ARCHITECTURES[*]}" \
     "$(jq -r '[.manifests[].platform.architecture] | join(" ")' "$WORK/greeting.json")"
   start_another replica "$REPLICA_HOST"
-  expect "a second Archway with an empty cache makes the same digest" "$(digest_of <"$WORK/greeting.json")" \
+  expect "a second Archway with an empty cache serves the same digest" "$(digest_of <"$WORK/greeting.json")" \
     "$(greeting_digest "http://$REPLICA_HOST" 1.0)"
   greeting_everywhere
 }

@@ -1,7 +1,7 @@
-"""The matrix of the demo: what every client ended with for every answer to a tag, and the verdict on it.
+"""The matrix of the demo: the result of every client for every answer to a tag, and the verdict on it.
 
-Reads what matrix.sh left in its folder: `parts` (what is in ECR) and `*.pulls` (how each pull ended). Ends with 1 when a
-pull through Archway did not end as the same one straight from ECR, or when a client with a hint got another platform.
+Reads the folder of matrix.sh: `parts` (the content of ECR) and `*.pulls` (the result of each pull). Ends with 1 if a pull
+through Archway and the same pull straight from ECR differ, or if a client with a hint got another platform.
 """
 
 import collections
@@ -18,7 +18,7 @@ OTHER = {"amd64": "arm64", "arm64": "amd64"}
 
 
 class End(collections.namedtuple("End", "architectures recorded")):
-    """What a client has after a pull: of which architectures the layers, and what the tag stands for."""
+    """The result of a pull: the architectures of the layers, and the manifest recorded for the tag."""
 
     def __str__(self):
         if self.architectures == "failed":
@@ -28,13 +28,13 @@ class End(collections.namedtuple("End", "architectures recorded")):
 
 
 def read_roles(folder):
-    """{digest: role} of what is in ECR. Digests stay what they are where they are of nothing in there."""
+    """{digest: role} of the content of ECR."""
     lines = (line.split() for line in (folder / "parts").read_text().splitlines())
     return {digest: role for role, digest, _ in lines}
 
 
 def read_ends(folder):
-    """{(client, platform it was told): {(answer, route): End}}, in the order the clients are shown."""
+    """{(client, its --platform): {(answer, route): End}}, in the order of the table."""
     roles = read_roles(folder)
     ends = collections.defaultdict(dict)
     for file in sorted(folder.glob("*.pulls")):
@@ -46,7 +46,7 @@ def read_ends(folder):
 
 
 def fault(told, answer, through, straight):
-    """What is wrong with a cell, or None."""
+    """The mistake in a cell, or None."""
     wanted = told.rpartition("/")[2] or "amd64"
     hinted = {"wanted": wanted, "unwanted": OTHER[wanted]}.get(answer)
     if through != straight:
@@ -61,7 +61,7 @@ def fault(told, answer, through, straight):
 
 
 def main():
-    """Prints the table; the exit status is the verdict."""
+    """Prints the table. The exit status is the verdict."""
     ends = read_ends(pathlib.Path(sys.argv[1]))
     wrong = []
     print(f"    {'':22}{'told':23}" + "".join(f"{title:24}" for title in ANSWERS.values()).rstrip())
@@ -78,7 +78,7 @@ def main():
         print(f"    ✗ {line}", file=sys.stderr)
     if not wrong and ends:
         pulls = sum(len(row) for row in ends.values()) // 2
-        print(f"    All {pulls} pulls through Archway ended as straight from ECR: with the same digest, or failing alike.")
+        print(f"    All {pulls} pulls through Archway ended like those from ECR: with the same digest, or in failure.")
     sys.exit(1 if wrong or not ends else 0)
 
 

@@ -1,14 +1,15 @@
 # shellcheck shell=bash
-# After the walk-through: the container engines of this machine, and what each ends with for every answer that hello's
-# tag can have. Each pull goes into an empty store, through Archway and straight from ECR, of a tag that is there what
-# Archway's answer is here. matrix.py draws the table and judges it. Sourced by story.sh.
+# After the walk-through: the container engines of this machine, and the result of each for every
+# answer to hello's tag. Each pull goes into an empty store, once through Archway and once straight
+# from ECR, where another tag gives the same answer. matrix.py prints the table and judges it.
+# Sourced by story.sh.
 
 MATRIX=$WORK/matrix
 MATRIX_HOST=$GATEWAY:5002
 declare -A OTHER=([amd64]=arm64 [arm64]=amd64)
 declare -A ENGINE=([1.6]=/usr/bin [2.4]=$TOOLS/bin)
 
-# ECR is new, so it is empty and has another certificate: so is Archway.
+# Starts ECR again. It is empty and has another certificate, so the images are pushed again.
 ecr_is_back() {
   local arch
   mkdir "$MATRIX"
@@ -33,7 +34,7 @@ ecr_digest() {
   curl -sf -u "AWS:$(cat "$WORK/ecr/token")" -H "Accept: $INDEX_TYPE" "https://$REGISTRY/v2/hello/manifests/$1" | digest_of
 }
 
-# hosts.toml for each way that a containerd is led: without a hint, and with one for each architecture.
+# Writes a hosts.toml without a hint, and one with a hint for each architecture.
 write_matrix_hosts() {
   local way header dir
   for way in none "${ARCHITECTURES[@]}"; do
@@ -46,7 +47,7 @@ write_matrix_hosts() {
   done
 }
 
-# containerd of release $1, on this side of the bridge: it can reach ECR, too.
+# Starts containerd of release $1 on this side of the bridge, where it can reach ECR too.
 start_engine() {
   local release=$1 dir=$MATRIX/containerd-$1
   write_containerd_toml "$dir" linux/amd64
@@ -60,8 +61,8 @@ engine_ctr() {
   "${ENGINE[$release]}/ctr" --address "$MATRIX/containerd-$release/containerd.sock" "$@"
 }
 
-# pull_by_ctr RELEASE WAY TAG [PLATFORM]: prints "ARCHITECTURES DIGEST" of what it has then, each - where there is none;
-# "failed -" where it says that it failed.
+# pull_by_ctr RELEASE WAY TAG [PLATFORM]: pulls and prints "ARCHITECTURES DIGEST" of the result,
+# with - for a missing part, or "failed -" if ctr fails.
 pull_by_ctr() {
   local release=$1 way=$2 image=$ECR/hello:$3 options=(--snapshotter native) digest
   if [ "$way" = direct ]; then
@@ -76,11 +77,11 @@ pull_by_ctr() {
   else
     printf 'failed -\n'
   fi
-  # A pull that failed may have left its name, and what that needs.
+  # A failed pull may leave its name and content behind.
   engine_ctr "$release" images rm --sync "$image" >/dev/null 2>&1
 }
 
-# The architectures whose layers are among the digests read.
+# The architectures of the layers among the digests on standard input.
 architectures_in() {
   awk -v parts="$MATRIX/parts" '
     BEGIN { while ((getline <parts) > 0) if ($1 ~ /^layer/) role[$2] = substr($1, 7) }
@@ -88,7 +89,7 @@ architectures_in() {
     END { print all ? all : "-" }'
 }
 
-# pull_by_docker WAY TAG [PLATFORM]: the same.
+# pull_by_docker WAY TAG [PLATFORM]: the same with docker.
 pull_by_docker() {
   local way=$1 image options=(--quiet)
   case $way in
@@ -105,7 +106,8 @@ pull_by_docker() {
   docker image rm --force "$image" >/dev/null
 }
 
-# All pulls of a client, as lines "CLIENT|TOLD|ANSWER|ROUTE|ARCHITECTURES DIGEST". Told nothing, it wants amd64.
+# All pulls of a client, as lines "CLIENT|PLATFORM|ANSWER|ROUTE|ARCHITECTURES DIGEST". Without a
+# platform it wants amd64.
 pulls_of() {
   local client=$1 platform wanted other answer route way tag
   shift
@@ -132,8 +134,8 @@ matrix() {
   local running=() pid
   step "Every client, every answer" \
     "ECR is back. Each client pulls into an empty store, through a new Archway and straight from ECR." \
-    "Told nothing it wants amd64, as this machine is. The hint is a header in hosts.toml, for dockerd a path in the name." \
-    "A cell says of which architecture it has the layers then, and whether it recorded the index or a child."
+    "Without --platform it wants amd64, as this machine is. The hint is a header in hosts.toml, for dockerd a path in the name." \
+    "A cell shows the architecture of the layers it has then, and whether it recorded the index or a child."
   ecr_is_back
   start_another matrix-archway "$MATRIX_HOST"
   write_matrix_hosts
@@ -143,7 +145,7 @@ matrix() {
   pulls_of "containerd 2.4 (ctr)" pull_by_ctr 2.4 >"$MATRIX/2.pulls" & running+=($!)
   pulls_of "dockerd 20.10" pull_by_docker >"$MATRIX/3.pulls" & running+=($!)
   for pid in "${running[@]}"; do
-    wait "$pid" || fail "a client's pulls could not be made"
+    wait "$pid" || fail "the pulls of a client could not run"
   done
-  python3 "$DEMO/matrix.py" "$MATRIX" || fail "a client did not end as it must"
+  python3 "$DEMO/matrix.py" "$MATRIX" || fail "a client ended with the wrong result"
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# The two nodes of the demo: each a network namespace on the demo's own bridge with a containerd of its own.
-# All a node is told about registries is one hosts.toml that points at Archway; ECR's name leads nowhere there,
-# and Archway's address is the only one it can reach. Sourced by story.sh.
+# The two nodes of the demo, each a network namespace on the demo's own bridge with its own
+# containerd. A node knows registries only from one hosts.toml that points at Archway. ECR's name
+# does not resolve there, and the node can reach no address but Archway's. Sourced by story.sh.
 
 declare -A ADDRESS=([x86]=10.77.0.11 [arm]=10.77.0.12)
 declare -A NODE_PID=()
@@ -38,7 +38,7 @@ connect_node() {
   ip -n "$node" link set lo up
 }
 
-# hosts.toml of a node; whatever follows the name is one more line for Archway's section.
+# Writes the hosts.toml of node $1; $2, if given, is added to Archway's section.
 write_hosts_toml() {
   local node=$1 dir
   dir=$WORK/$node/certs.d/$REGISTRY
@@ -52,7 +52,8 @@ ${2:-}
 TOML
 }
 
-# write_containerd_toml DIR PLATFORM: the configuration of a containerd that keeps all it has in DIR. Both releases read it.
+# write_containerd_toml DIR PLATFORM: the configuration of a containerd with all its data in DIR,
+# for both releases.
 write_containerd_toml() {
   mkdir -p "$1"
   cat >"$1/containerd.toml" <<TOML
@@ -67,7 +68,7 @@ disabled_plugins = ["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime
 [plugins."io.containerd.internal.v1.opt"]
   path = "$1/opt"
 
-# What a machine of this platform unpacks without being told.
+# The platform that this machine unpacks by default.
 [[plugins."io.containerd.transfer.v1.local".unpack_config]]
   platform = "$2"
   snapshotter = "native"
@@ -75,7 +76,7 @@ disabled_plugins = ["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime
 TOML
 }
 
-# A node has a host name, a /run, an empty /etc/hosts and a containerd to itself.
+# Starts a node with its own host name, /run, empty /etc/hosts and containerd.
 start_node() {
   local node=$1 dir=$WORK/$1
   write_containerd_toml "$dir" "${PLATFORM[$node]}"
@@ -89,7 +90,8 @@ start_node() {
   until_true 20 "containerd of $node" node_ctr "$node" version
 }
 
-# node_ctr NODE ...: ctr, run on that node. containerd 2 warns on each call where cgroups are of the old kind.
+# node_ctr NODE ...: runs ctr on that node. containerd 2 warns on each call on a machine with
+# cgroups v1.
 node_ctr() {
   local node=$1
   shift
@@ -97,7 +99,7 @@ node_ctr() {
     "$TOOLS/bin/ctr" --address "$WORK/$node/containerd.sock" "$@"
 }
 
-# Pulls as the node would; why the platform is named, step 8 of the story says.
+# Pulls as the node would. Step 8 of the story explains why it names the platform.
 pull() {
   local node=$1
   shown "[$node] ctr images pull --hosts-dir certs.d --platform ${PLATFORM[$node]} $IMAGE"
@@ -105,13 +107,13 @@ pull() {
     --platform "${PLATFORM[$node]}" "$IMAGE"
 }
 
-# The digests of all that a node has.
+# The digests of all content of a node.
 content() { node_ctr "$1" content ls -q 2>/dev/null | sort; }
 
-# The digest that the tag stands for on a node.
+# The digest that a node recorded for the tag.
 target_digest() { node_ctr "$1" images ls "name==$IMAGE" 2>/dev/null | awk 'NR == 2 { print $3 }'; }
 
-# run_on NODE NAME PORT: starts the pulled image under that name and waits until it answers at that port.
+# run_on NODE NAME PORT: starts the pulled image under NAME and waits until it answers at PORT.
 run_on() {
   local node=$1 name=$2 port=$3
   shown "[$node] ctr run --detach --net-host --platform ${PLATFORM[$node]} $IMAGE $name"
@@ -120,7 +122,7 @@ run_on() {
   until_true 10 "$name on $node" curl -sf "http://${ADDRESS[$node]}:$port/hello"
 }
 
-# stop_on NODE NAME: the end of what was started so.
+# stop_on NODE NAME: stops the container that run_on started and removes it.
 stop_on() {
   local node=$1 name=$2
   quietly node_ctr "$node" task kill --signal KILL "$name"
@@ -131,7 +133,7 @@ stop_on() {
 
 has_stopped() { node_ctr "$1" task ls | grep -q "^$2 .*STOPPED"; }
 
-# Stops hello and takes everything of the image off the node.
+# Stops hello and removes its image and all content from the node.
 remove_hello() {
   local node=$1
   stop_on "$node" hello

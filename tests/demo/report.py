@@ -1,8 +1,8 @@
 """The table at the end of the demo, and the verdict on it.
 
-Reads what the story left in its work folder: `parts` (what is in ECR), `counts` (what ECR was asked for),
-the list of contents of each client, and Archway's access log. Ends with 1 when a figure is not what Archway
-promises: every part fetched from ECR once, every client with its own architecture's parts, nothing else.
+Reads the work folder of the story: `parts` (the content of ECR), `counts` (the requests to ECR), the list of
+contents of each client, and Archway's access log. Ends with 1 if a figure breaks a promise of Archway: every
+part is fetched from ECR once, and every client has the parts of its own architecture and no others.
 """
 
 import collections
@@ -16,7 +16,7 @@ CLIENTS = {
     "old, default": "old-client/amd64/content",
     "old, arm64": "old-client/arm64/content",
 }
-# What each client must hold at least, and what it must not.
+# The parts each client must hold, and those it must not.
 HOLDS = {
     "x86 node": ({"index", "manifest/amd64", "config/amd64", "layer/amd64"}, {"layer/arm64"}),
     "Arm node": ({"manifest/arm64", "config/arm64", "layer/arm64"}, {"layer/amd64"}),
@@ -30,13 +30,13 @@ class Part(collections.namedtuple("Part", "role digest size")):
 
 
 def read_parts(work):
-    """What is in ECR, in the order the story lists it."""
+    """The content of ECR, in the order of the story's list."""
     lines = (line.split() for line in (work / "parts").read_text().splitlines())
     return [Part(role, digest, int(size)) for role, digest, size in lines]
 
 
 def read_counts(work):
-    """How often ECR was asked: ({last part of the path: GETs}, other requests with their number)."""
+    """The requests to ECR: ({last part of the path: GETs}, other requests with their number)."""
     gets, others = collections.Counter(), collections.Counter()
     for line in (work / "counts").read_text().splitlines():
         times, method, status, path = line.split()
@@ -49,17 +49,17 @@ def read_counts(work):
 
 
 def asked(gets, part):
-    """GETs of a part; the index is asked for by its tag as well."""
+    """The GETs of a part. The index is requested by its tag too."""
     return gets[part.digest] + (gets["latest"] if part.role == "index" else 0)
 
 
 def read_tokens(work):
-    """How often the ECR API handed out a token."""
+    """The number of tokens that the ECR API issued."""
     return len((work / "ecr/calls").read_text().splitlines())
 
 
 def read_outcomes(work):
-    """How Archway answered the clients' GETs of manifests and blobs: {outcome: (requests, bytes)}."""
+    """Archway's answers to the clients' GETs of manifests and blobs: {outcome: (requests, bytes)}."""
     outcomes = collections.defaultdict(lambda: [0, 0])
     for line in (work / "log/archway.log").read_text().splitlines():
         event = json.loads(line)
@@ -71,7 +71,7 @@ def read_outcomes(work):
 
 def print_parts(parts, gets, held):
     """The table: a line for each part, a column for ECR and one for each client."""
-    print(f"    {'':16}{'digest':21}{'bytes':>8}  {'asked of ECR':>12}  " + "  ".join(held))
+    print(f"    {'':16}{'digest':21}{'bytes':>8}  {'ECR requests':>12}  " + "  ".join(held))
     for part in parts:
         marks = "  ".join(("✓" if part.digest in content else "·").center(len(client))
                           for client, content in held.items())
@@ -79,11 +79,11 @@ def print_parts(parts, gets, held):
 
 
 def print_summary(others, tokens, outcomes):
-    """What else ECR was asked, and how many of the clients' requests it never saw."""
+    """The other requests to ECR, and the share of the clients' requests that Archway answered itself."""
     print()
-    others["token from its API"] = tokens
+    others["token from the API"] = tokens
     asked_too = ", ".join(f"{times} × {request}" for request, times in sorted(others.items()))
-    print(f"    Beside that ECR was asked: {asked_too}.")
+    print(f"    Other requests to ECR: {asked_too}.")
     requests = sum(number for number, _ in outcomes.values())
     fetched = outcomes["fill"][0] + outcomes["miss"][0]
     names = ", ".join(f"{outcome} {number}" for outcome, (number, _) in sorted(outcomes.items()) if number)
@@ -92,13 +92,13 @@ def print_summary(others, tokens, outcomes):
 
 
 def faults(parts, gets, held):
-    """Everything that is not as promised, in words."""
+    """A sentence for each broken promise."""
     for part in parts:
         if asked(gets, part) != 1:
-            yield f"ECR was asked {asked(gets, part)} times for {part.role}"
+            yield f"ECR got {asked(gets, part)} requests for {part.role} instead of one"
     known = {part.digest for part in parts} | {"latest"}
     for name in gets.keys() - known:
-        yield f"ECR was asked for {name}, which nobody needs"
+        yield f"ECR got a request for {name}, which no client needs"
     for client, (must, must_not) in HOLDS.items():
         has = {part.role for part in parts if part.digest in held[client]}
         for role in sorted(must - has):
@@ -108,7 +108,7 @@ def faults(parts, gets, held):
 
 
 def main():
-    """Prints the table; the exit status is the verdict."""
+    """Prints the table. The exit status is the verdict."""
     work = pathlib.Path(sys.argv[1])
     parts = read_parts(work)
     gets, others = read_counts(work)

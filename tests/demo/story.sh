@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The story of `make demo`, told step by step; started by demo.sh as the first process of namespaces of its own.
-# The parts: team.sh (what the team does with docker and ECR), node.sh (the two nodes), greeting.sh (tags alone),
-# report.py (the table of what it took), matrix.sh and matrix.py (every client, every answer).
+# The story of `make demo`, step by step. demo.sh starts it as the first process of its own
+# namespaces. The parts: team.sh (the team, with docker and ECR), node.sh (the two nodes),
+# greeting.sh (a tag for each architecture), report.py (the table of requests), matrix.sh and
+# matrix.py (every client, every answer).
 set -euo pipefail
 
 REGION=us-east-1
@@ -29,7 +30,7 @@ export ARCHWAY_TOOLS=$TOOLS
 # shellcheck source=tests/demo/matrix.sh
 . "$DEMO/matrix.sh"
 
-# The names that this demo knows, and no others.
+# Hides the machine's Docker, and makes the demo's names the only ones that resolve.
 make_private() {
   hide_docker
   { printf '127.0.0.1 localhost\n' && "$STANDIN" hosts; } >"$WORK/hosts"
@@ -37,7 +38,7 @@ make_private() {
   make_network
 }
 
-# ECR's addresses are on this side of the bridge only: the nodes have no route to them.
+# Puts ECR's addresses on this side of the bridge, where the nodes have no route to them.
 place_ecr() {
   local address
   for address in $("$STANDIN" hosts | cut -d' ' -f1); do
@@ -45,7 +46,8 @@ place_ecr() {
   done
 }
 
-# From here on its authority is trusted as the public ones are, and its account is the one signed in to.
+# Starts ECR. From here on its authority is trusted like the public ones, and the AWS credentials
+# are those of its account.
 start_ecr() {
   place_ecr
   NAMES=1 "$STANDIN" up "$WORK/ecr"
@@ -59,7 +61,7 @@ start_ecr() {
 
 ecr_answers() { curl -s -o /dev/null "https://$REGISTRY/v2/"; }
 
-# What is in ECR, as lines "ROLE DIGEST SIZE", asked for before the counting of requests begins.
+# The content of ECR as lines "ROLE DIGEST SIZE", requested before the counting begins.
 list_parts() {
   local credentials=(-u "AWS:$(cat "$WORK/ecr/token")") url=https://$REGISTRY/v2/hello/manifests arch digest
   curl -sf "${credentials[@]}" -H "Accept: $INDEX_TYPE" "$url/latest" >"$WORK/index.json"
@@ -74,7 +76,7 @@ list_parts() {
   done
 }
 
-# The digest of an architecture's manifest, as the index names it.
+# The digest of an architecture's manifest in the index.
 child() {
   jq -r --arg arch "$1" '.manifests[] | select(.platform.architecture == $arch) | .digest' "$WORK/index.json"
 }
@@ -95,11 +97,11 @@ format = "json"
 path = "$WORK/cache"
 
 [platform]
-default = "linux/amd64"      # for clients that can take no index and do not say what they are
+default = "linux/amd64"      # for clients that accept no index and do not name their platform
 
 [upstream."$REGISTRY"]
-auth = "ecr"                 # the token comes from the ECR API, by the AWS SDK's usual credentials
-tag_ttl = "1s"               # short, so that the outage below finds the tag out of date
+auth = "ecr"                 # the token comes from the ECR API, with the AWS SDK's usual credentials
+tag_ttl = "1s"               # short, so that the tag is stale in the outage below
 TOML
   greeting_rule >>"$WORK/archway.toml"
   indent <"$WORK/archway.toml"
@@ -112,8 +114,8 @@ TOML
   }
 }
 
-# start_another NAME ADDRESS: one more Archway of the same configuration, with a cache of its own, which knows nothing of the
-# first.
+# start_another NAME ADDRESS: starts another Archway with the same configuration and its own cache,
+# independent of the first.
 start_another() {
   local name=$1 address=$2
   sed -e "s|$GATEWAY:5000|$address|" -e "s|$WORK/cache|$WORK/$name-cache|" "$WORK/archway.toml" >"$WORK/$name.toml"
@@ -132,7 +134,8 @@ tag_is_stale() {
   curl -sf -I "$ARCHWAY_URL/v2/hello/manifests/latest?ns=$REGISTRY" | grep -qi '^Archway-Cache: stale'
 }
 
-# A client from before there were indexes: takes nothing but a plain manifest, then its config and layers.
+# A client from before indexes: it accepts only an image manifest, then fetches its config and
+# layers.
 old_client() {
   local arch=$1 dir=$WORK/old-client/$1 digest got
   shift
@@ -143,12 +146,12 @@ old_client() {
   child "$arch" >"$dir/content"
   for digest in $(jq -r '.config.digest, .layers[].digest' "$dir/manifest"); do
     got=$(curl -sf "$ARCHWAY_URL/v2/hello/blobs/$digest?ns=$REGISTRY" | digest_of)
-    [ "$got" = "$digest" ] || fail "blob $digest came as $got"
+    [ "$got" = "$digest" ] || fail "blob $digest arrived as $got"
     printf '%s\n' "$digest" >>"$dir/content"
   done
 }
 
-# Both nodes in turn, as a load balancer in front of the cluster would ask them.
+# Requests both nodes in turn, as a load balancer in front of the cluster would.
 round_robin() {
   local turn node answer
   local -A machine=([x86]=x86_64 [arm]=aarch64)
@@ -180,16 +183,16 @@ prologue() {
   make_private
   step "ECR, the stand-in" "docker-registry on an S3 with pre-signed URLs, an ECR API and TLS, under Amazon's names."
   start_ecr
-  good "https://$REGISTRY/v2/ answers; \$ECR below"
+  good "https://$REGISTRY/v2/ answers; shown as \$ECR below"
 
-  step "The team builds hello for two architectures" "Static C; GET /hello says which machine it runs on."
+  step "The team builds hello for two architectures" "Static C; GET /hello names the machine it runs on."
   start_docker
   build_hello
-  step "The team pushes them to ECR" "As ECR's users do: the token comes from the aws command."
+  step "The team pushes them to ECR" "The way ECR's users do: the token comes from the aws command."
   push_hello
-  step "One name for both" "A manifest list: hello:latest is whichever fits the machine that pulls it."
+  step "One name for both" "A manifest list: hello:latest is the image that fits the machine."
   push_index
-  step "Another image, the old way" "A tag for each architecture, and no name for both."
+  step "Another image, the old way" "A tag for each architecture, and none for both."
   push_greeting
   stop_docker
   list_parts >"$WORK/parts"
@@ -197,25 +200,25 @@ prologue() {
 }
 
 first_pulls() {
-  step "Archway in front of ECR" "From here on every request that reaches ECR is counted."
+  step "Archway in front of ECR" "From here on every request to ECR is counted."
   start_archway
   good "listens on $GATEWAY:5000"
 
-  step "A cluster of two nodes" "Each a network of its own with a containerd of its own." \
-    "All they know of registries is one hosts.toml; to ECR itself they have no way at all."
+  step "A cluster of two nodes" "Each has its own network and its own containerd." \
+    "Its only registry configuration is one hosts.toml. No node can reach ECR itself."
   make_nodes
 
   step "Both run hello:latest" \
-    "The x86 node takes the index and chooses itself. The Arm node's header says what it is," \
-    "so Archway chooses for it. This machine has no Arm processor: qemu runs that hello, and ctr, which goes" \
-    "by the processor it finds, is told the node's platform."
+    "The x86 node takes the index and chooses itself. The Arm node names its platform in a header," \
+    "so Archway chooses for it. This machine has no Arm processor: qemu runs that hello, and ctr gets" \
+    "the node's platform as an option, because it would use the processor it finds."
   pull_and_run_everywhere
-  expect "the x86 node holds the tag as the index" "$(digest_of_index)" "$(target_digest x86)"
-  expect "the Arm node holds the tag as its manifest" "$(child arm64)" "$(target_digest arm)"
+  expect "the x86 node records the index" "$(digest_of_index)" "$(target_digest x86)"
+  expect "the Arm node records its own manifest" "$(child arm64)" "$(target_digest arm)"
   content x86 >"$WORK/x86/content"
   content arm >"$WORK/arm/content"
 
-  step "A client that knows no indexes" "It gets a plain manifest: the default platform's, or the one its header names."
+  step "A client that knows no indexes" "It gets an image manifest: of the default platform, or of the one in its header."
   old_clients
   "$STANDIN" counts "$WORK/ecr" >"$WORK/counts"
 }
@@ -225,19 +228,19 @@ outage() {
   "$STANDIN" down "$WORK/ecr"
   ! ecr_answers || fail "ECR still answers"
   good "nothing answers at https://$REGISTRY any more"
-  until_true 10 "the tag to be out of date" tag_is_stale
-  good "the tag is past its time and cannot be checked: Archway goes on with what it knows"
+  until_true 10 "the tag to become stale" tag_is_stale
+  good "the tag has expired and cannot be revalidated: Archway serves it stale"
 
   step "Both nodes lose the image and pull it again" "Everything comes out of Archway's cache."
   remove_hello x86
   remove_hello arm
   pull_and_run_everywhere
-  expect "the x86 node has what it had" "$(wc -l <"$WORK/x86/content") parts" "$(same_parts x86)"
-  expect "the Arm node has what it had" "$(wc -l <"$WORK/arm/content") parts" "$(same_parts arm)"
+  expect "the x86 node has the same content again" "$(wc -l <"$WORK/x86/content") parts" "$(same_parts x86)"
+  expect "the Arm node has the same content again" "$(wc -l <"$WORK/arm/content") parts" "$(same_parts arm)"
   old_clients
 }
 
-# How many of a node's parts from before the outage it has again.
+# The number of parts that a node had before the outage and has again.
 same_parts() { printf '%d parts\n' "$(content "$1" | comm -12 - "$WORK/$1/content" | wc -l)"; }
 
 main() {
@@ -245,8 +248,8 @@ main() {
   first_pulls
   per_architecture_tags
   outage
-  step "What it took"
-  python3 "$DEMO/report.py" "$WORK" || fail "the figures are not what they must be"
+  step "The requests it took"
+  python3 "$DEMO/report.py" "$WORK" || fail "the figures differ from the promised ones"
   matrix
   printf '\n%sDone in %d seconds.%s\n' "$BOLD" $SECONDS "$PLAIN"
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the team does: build hello for two architectures, push both to ECR and join them under one name.
+# The team: it builds hello for two architectures, pushes both to ECR and joins them under one name.
 # Sourced by story.sh.
 
 declare -A COMPILER=([amd64]=gcc [arm64]=aarch64-linux-gnu-gcc)

@@ -52,6 +52,21 @@ async fn the_metrics_count_requests_by_outcome() {
 }
 
 #[tokio::test]
+async fn a_request_that_cannot_be_read_is_counted_without_an_empty_label() {
+    let registry = FakeRegistry::start().await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let client = archway.client();
+    client.get("/v2/Team/App/manifests/v1").await.expect(400);
+    client.get("/v2/app/blobs/uploads/").await.expect(405);
+    let text = archway.admin().get("/metrics").await.text();
+    for (endpoint, count) in [("none", 1), ("push", 1)] {
+        let counted = format!("endpoint=\"{endpoint}\",outcome=\"none\",status=\"4xx\"}} {count}");
+        assert!(text.contains(&counted), "{counted} in\n{text}");
+    }
+    assert!(!text.contains("=\"\""), "{text}");
+}
+
+#[tokio::test]
 async fn no_client_can_make_the_metrics_grow() {
     let registry = FakeRegistry::start().await;
     let archway = Setup::in_front_of(&registry).start().await;

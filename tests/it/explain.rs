@@ -115,7 +115,7 @@ async fn the_command_explains_for_any_client() {
     assert_eq!(crio["explanation"]["answer"], "index");
     assert_eq!(
         crio["explanation"]["why"],
-        "the mode does not let this source decide"
+        "the mode does not follow this source"
     );
     let accept = format!("Accept: {}", IMAGES_ONLY.join(","));
     let old = json(
@@ -126,7 +126,10 @@ async fn the_command_explains_for_any_client() {
     assert_eq!(old["explanation"]["followed"]["source"], "user-agent");
     let (code, out, _) = command(&archway, &["explain", NAME]).await;
     assert_eq!(code, 0);
-    assert!(out.contains("index, since no source spoke"), "{out}");
+    assert!(
+        out.contains("index, since no source names a platform"),
+        "{out}"
+    );
     let bad = ["explain", "--as", "Archway-Platform: linux/s390x", NAME];
     let (code, out, _) = command(&archway, &bad).await;
     assert_eq!(code, 1);

@@ -31,8 +31,18 @@ fn head(answer: &[u8]) -> Vec<String> {
 
 #[tokio::test]
 async fn an_answer_given_again_is_the_same_and_pipelined_requests_keep_their_order() {
+    equal_requests_get_equal_answers_in_order("").await;
+}
+
+#[tokio::test]
+async fn without_replay_equal_requests_get_equal_answers_in_order_too() {
+    equal_requests_get_equal_answers_in_order("[server]\nreplay = false").await;
+}
+
+async fn equal_requests_get_equal_answers_in_order(server: &str) {
     let (registry, content) = FakeRegistry::with_app().await;
-    let archway = Setup::in_front_of(&registry).start().await;
+    let setup = Setup::in_front_of(&registry).table(server);
+    let archway = setup.start().await;
     let pulled = archway.client().pull("team/app", "v1").await;
     archway.stores_all(&pulled).await;
     let body = &content.root().bytes;

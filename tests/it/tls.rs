@@ -143,7 +143,7 @@ async fn what_is_no_handshake_ends_and_harms_nobody() {
     site.counts("failed").await;
     let level = eventually("it is in the log", async || {
         let mut events = site.archway.log().events().into_iter();
-        let said = events.find(|event| event["message"] == "no TLS connection");
+        let said = events.find(|event| event["message"] == "TLS handshake failed");
         said.map(|said| said["level"].clone())
     })
     .await;

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
-# A dockerd of one's own, for a script that isolated.sh started: its own data, sockets and containerd, no set-up of
-# networks. Nothing of the machine's own Docker is seen or touched. To be sourced after say.sh.
+# A dockerd of its own, for a script that isolated.sh started: with its own data, sockets and
+# containerd, and without networks. It neither sees nor touches the machine's Docker. Source it
+# after say.sh.
 
 export DOCKER_HOST=unix://$WORK/docker/docker.sock DOCKER_CONFIG=$WORK/docker/client
 
@@ -9,8 +10,8 @@ hide_docker() {
   [ ! -d /etc/docker ] || mount -t tmpfs none /etc/docker
 }
 
-# Starts it; $1, where there is one, is more for its daemon.json.
-# shellcheck disable=SC2120 # most need no more
+# Starts it. $1, if given, is added to its daemon.json.
+# shellcheck disable=SC2120 # most callers add nothing
 start_docker() {
   mkdir -p "$DOCKER_CONFIG"
   cat >"$WORK/docker/daemon.json" <<JSON
@@ -28,5 +29,5 @@ JSON
 
 stop_docker() {
   kill "$DOCKERD"
-  wait "$DOCKERD" || fail "dockerd did not end well"
+  wait "$DOCKERD" || fail "dockerd ended with an error"
 }

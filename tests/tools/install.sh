@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
-# Installs what the demo and the tests with real clients use, on a bare Debian 12 machine.
+# Installs the programs of the demo and of the tests with real clients on a bare Debian 12 machine.
 #
-#   install.sh demo      what `make demo` and the image test need
-#   install.sh clients   what the tests with real clients need
-#   install.sh bench     what `make bench` compares with
-#   install.sh all       both, and what building Archway itself needs (but for Rust)
+#   install.sh demo      for `make demo` and the image test
+#   install.sh clients   for the tests with real clients
+#   install.sh bench     the servers that `make bench` compares Archway with
+#   install.sh build     what building Archway itself needs (but for Rust)
+#   install.sh all       demo and clients, and the build tools of Archway (except Rust)
 #
-# Packages of the system come by apt, everything else goes into $ARCHWAY_TOOLS (default: .tools at the top
-# of the repository): bin/ holds Go programs in the versions pinned below, venv/ the AWS stand-in. Nothing
-# there is put into anybody's PATH, so Debian's own containerd stays what `containerd` means.
-# Running it again is quick: each part remembers the version it was installed in.
+# System packages come from apt. Everything else goes into $ARCHWAY_TOOLS (default: .tools at the
+# top of the repository): bin/ holds Go programs in the versions pinned below, venv/ the AWS
+# stand-in. Nothing there is added to PATH, so `containerd` stays Debian's own. A second run is
+# quick, because each part records its installed version.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TOOLS=${ARCHWAY_TOOLS:-$(cd "$HERE/../.." && pwd)/.tools}
-GO_MINIMUM=1.21        # from this one on, Go fetches the exact toolchain a module asks for
-GO_FALLBACK=1.27.3     # installed beside the venv where the system has none or an older one
+GO_MINIMUM=1.21        # since this version Go fetches the exact toolchain of a module
+GO_FALLBACK=1.27.3     # installed beside the venv if the system has no Go or an older one
 
 APT_DEMO=(docker.io containerd docker-registry runc apache2-utils qemu-user-static awscli
   gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
@@ -47,7 +48,7 @@ fail() {
   exit 1
 }
 
-# Runs a command with its output kept in a log; shows the log's end only when the command fails.
+# Runs a command with its output in a log. Shows the end of the log only if the command fails.
 step() {
   local name=$1 log
   shift
@@ -55,7 +56,7 @@ step() {
   log=$TOOLS/log/${name//[^A-Za-z0-9.-]/_}.log
   if ! "$@" >"$log" 2>&1 </dev/null; then
     tail -n 20 "$log" | sed 's/^/    /' >&2
-    fail "\"$name\" failed; the whole output is in $log"
+    fail "\"$name\" failed; see $log for the whole output"
   fi
 }
 
@@ -70,15 +71,16 @@ apt_packages() {
     installed "$package" || missing+=("$package")
   done
   if [ ${#missing[@]} -eq 0 ]; then
-    say "Debian packages: all ${#packages[@]} there"
+    say "Debian packages: all ${#packages[@]} installed"
     return
   fi
-  [ "$(id -u)" = 0 ] || fail "not root, so install these yourself: apt-get install ${missing[*]}"
+  [ "$(id -u)" = 0 ] || fail "packages are missing and this is not root; run apt-get install ${missing[*]}"
   step "apt-get update" apt-get update -q
   step "apt-get install ${missing[*]}" apt_install "${missing[@]}"
 }
 
-# docker.io and docker-registry would start services of their own: tests start what they need themselves.
+# Installs without starting services: docker.io and docker-registry would start theirs, but the
+# tests start their own.
 apt_install() (
   policy=/usr/sbin/policy-rc.d
   if [ ! -e $policy ]; then
@@ -89,7 +91,7 @@ apt_install() (
   DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 )
 
-# True when the part $1 was installed in the version $2 and its file $3 is still there.
+# Whether the part $1 was installed in the version $2 and its file $3 still exists.
 have() { [ "$(cat "$TOOLS/version/$1" 2>/dev/null)" = "$2" ] && [ -x "$3" ]; }
 
 remember() { printf '%s\n' "$2" >"$TOOLS/version/$1"; }
@@ -98,7 +100,7 @@ python_venv() {
   local wanted
   wanted=$(sha256sum <"$HERE/requirements.txt")
   if have venv "$wanted" "$TOOLS/venv/bin/ministack"; then
-    say "Python environment: there"
+    say "Python environment: installed"
     return
   fi
   rm -rf "$TOOLS/venv"
@@ -108,7 +110,7 @@ python_venv() {
   remember venv "$wanted"
 }
 
-# Sets GO to a Go that is new enough, installing one where the machine has none.
+# Sets GO to a Go that is new enough. Installs one if the machine has none.
 find_go() {
   local version
   GO=$(command -v go || true)
@@ -127,13 +129,13 @@ find_go() {
   remember go "$GO_FALLBACK"
 }
 
-# Builds the named Go programs that are not there yet, in the version asked for.
+# Builds the named Go programs that are not installed yet in the given version.
 go_programs() {
   local entry name path version
   for entry in "$@"; do
     read -r name path version <<<"$entry"
     if have "$name" "$version" "$TOOLS/bin/$name"; then
-      say "$name $version: there"
+      say "$name $version: installed"
       continue
     fi
     [ -n "${GO:-}" ] || find_go
@@ -143,7 +145,7 @@ go_programs() {
   done
 }
 
-# One run at a time: a second one waits for the first and then finds everything there.
+# Allows one run at a time. A second one waits for the first and then finds everything installed.
 only_one_run() {
   exec 9>"$TOOLS/lock"
   if ! flock -n 9; then
@@ -152,12 +154,12 @@ only_one_run() {
   fi
 }
 
-# The pulling half of a kubelet: a small Go program of the client tests.
+# Builds cri-pull of the client tests, a small Go program that pulls as a kubelet does.
 cri_pull() {
   local wanted
   wanted=$(cat "$HERE"/../clients/cri/{go.mod,go.sum,main.go} | sha256sum)
   if have cri-pull "$wanted" "$TOOLS/bin/cri-pull"; then
-    say "cri-pull: there"
+    say "cri-pull: installed"
     return
   fi
   [ -n "${GO:-}" ] || find_go
@@ -167,7 +169,7 @@ cri_pull() {
 }
 
 main() {
-  [ "$(uname -m)" = x86_64 ] || fail "made for x86_64: the demo's other architecture is emulated arm64"
+  [ "$(uname -m)" = x86_64 ] || fail "this machine is no x86_64, which the demo needs beside its emulated arm64"
   mkdir -p "$TOOLS/bin" "$TOOLS/log" "$TOOLS/version"
   only_one_run
   case ${1:-all} in
@@ -185,13 +187,16 @@ main() {
     bench)
       apt_packages "${APT_BENCH[@]}"
       ;;
+    build)
+      apt_packages "${APT_BUILD[@]}"
+      ;;
     all)
       apt_packages "${APT_DEMO[@]}" "${APT_CLIENTS[@]}" "${APT_BUILD[@]}"
       python_venv
       go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
       cri_pull
       ;;
-    *) fail "usage: install.sh demo|clients|bench|all" ;;
+    *) fail "usage: install.sh demo|clients|bench|build|all" ;;
   esac
   say "done: $TOOLS"
 }

@@ -1,18 +1,19 @@
 # shellcheck shell=bash
-# Gives a script a machine of its own and takes it away again: network, mounts, host names and processes live in
-# namespaces that the kernel tears down with the script, however it ends. What is not bound to a namespace is
-# undone here: the work folder and the control groups of its containers. To be sourced.
+# Gives a script a machine of its own and removes it again. Network, mounts, host names and
+# processes live in namespaces that the kernel tears down with the script, however it ends. The rest
+# is removed here: the work folder and the control groups of its containers. Source this file.
 #
-#   isolated NAME SCRIPT    runs SCRIPT with bash as process 1, ends with its status
+#   isolated NAME SCRIPT    runs SCRIPT with bash as process 1 and ends with its status
 #
-# SCRIPT finds a fresh folder in WORK, with log/ in it, and in CGROUP a name for its control groups. Before that
-# `set_up` is called and in the end `tear_down`, if the sourcing script defines them. KEEP=1 keeps the folder.
+# SCRIPT gets a fresh folder in WORK, with log/ in it, and a name for its control groups in CGROUP.
+# `set_up` is called before it and `tear_down` after it, if the sourcing script defines them. KEEP=1
+# keeps the folder.
 
-# shellcheck disable=SC2317 # clean_up and what it calls run from a trap
+# shellcheck disable=SC2317 # clean_up and its callees run from a trap
 
 ISOLATED=
 
-# The control groups outlive the namespaces by the moment their processes take to go.
+# Retries, because the control groups outlive the namespaces until their processes are gone.
 remove_cgroups() {
   local groups until=$((SECONDS + 5))
   while groups=$(find /sys/fs/cgroup -depth -type d -path "*/$CGROUP*" 2>/dev/null) && [ -n "$groups" ]; do
@@ -39,7 +40,7 @@ clean_up() {
 
 isolated() {
   local status=0
-  # Debian's own programs, whatever else of that name the machine has, and no proxy between them.
+  # Use Debian's own programs, even if the machine has others of that name, and no proxy.
   export PATH=/usr/sbin:/usr/bin:/sbin:/bin
   unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY AWS_CA_BUNDLE
   WORK=$(mktemp -d "/tmp/$1.XXXXXX")
@@ -50,7 +51,8 @@ isolated() {
   trap 'exit 143' TERM
   mkdir "$WORK/log"
   if declare -F set_up >/dev/null; then set_up; fi
-  # In the background, so that the traps above run at once; ends with this shell, even when that is killed.
+  # In the background, so that the traps above run at once. It ends with this shell, even if the
+  # shell is killed.
   setpriv --pdeathsig KILL unshare --mount --net --pid --fork --kill-child --mount-proc --propagation private \
     bash "$2" &
   ISOLATED=$!

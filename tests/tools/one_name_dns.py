@@ -1,5 +1,5 @@
-"""A DNS server that knows one name: answers its A question with an address, its AAAA question with nothing and
-every other name with NXDOMAIN. Usage: one_name_dns.py LISTEN NAME ADDRESS (UDP port 53)."""
+"""A DNS server that knows one name. It answers the A question for it with an address, the AAAA question with
+no record, and every other name with NXDOMAIN. Usage: one_name_dns.py LISTEN NAME ADDRESS (UDP port 53)."""
 
 import socket
 import struct
@@ -9,7 +9,7 @@ A, NO_SUCH_NAME, RESPONSE = 1, 3, 0x8180
 
 
 def read_question(query):
-    """The name asked for, the type of the question, and where the question ends."""
+    """The name in the question, the type of the question, and the offset of its end."""
     labels, at = [], 12
     while query[at]:
         labels.append(query[at + 1 : at + 1 + query[at]].decode("ascii", "replace"))
@@ -18,7 +18,7 @@ def read_question(query):
 
 
 def answer(query, name, address):
-    """The whole response to a query."""
+    """The response to a query, as bytes."""
     asked, kind, end = read_question(query)
     known = asked == name
     records = b""

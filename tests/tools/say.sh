@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What the demo and the image test print, and how they fail: numbered steps, the reason for each, the commands
-# as they are run. To be sourced; WORK/log must be there.
+# The output of the demo and the image test: numbered steps, the reason for each, the commands they
+# run, and their failures. Source this file; WORK/log must exist.
 
 STEP=0
 if [ -t 1 ]; then
@@ -9,7 +9,7 @@ else
   BOLD='' DIM='' RED='' GREEN='' PLAIN=''
 fi
 
-# A new step: its title, then why it is done.
+# Begins a step: its title, then the reason for it.
 step() {
   STEP=$((STEP + 1))
   printf '\n%s%2d. %s%s  %s(%ds)%s\n' "$BOLD" $STEP "$1" "$PLAIN" "$DIM" $SECONDS "$PLAIN"
@@ -19,14 +19,14 @@ step() {
 
 note() { printf '    %s\n' "$@"; }
 
-# Shows a command without running it; the long value of ECR, where that is set, as $ECR.
+# Shows a command without running it. The long value of ECR, if set, appears as $ECR.
 shown() {
   local line="$*"
   [ -z "${ECR:-}" ] || line=${line//$ECR/\$ECR}
   printf '    %s$ %s%s\n' "$DIM" "$line" "$PLAIN"
 }
 
-# Runs a command quietly; what it printed is shown only when it fails.
+# Runs a command quietly and shows its output only if it fails.
 quietly() {
   local log
   log=$(mktemp "$WORK/log/command.XXXXXX")
@@ -51,18 +51,18 @@ fail() {
   exit 1
 }
 
-# expect WHAT WANTED GOT: ends the script where something differs.
+# expect WHAT WANTED GOT: ends the script if WANTED and GOT differ.
 expect() {
   [ "$2" = "$3" ] || fail "$1: expected \"$2\", got \"$3\""
   good "$1: $3"
 }
 
-# until_true SECONDS WHAT COMMAND...: waits for a condition, not for a time.
+# until_true SECONDS WHAT COMMAND...: waits until COMMAND succeeds, and fails after SECONDS.
 until_true() {
   local until=$((SECONDS + $1)) what=$2
   shift 2
   until "$@" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$until" ] || fail "waited in vain for $what"
+    [ "$SECONDS" -lt "$until" ] || fail "timed out waiting for $what"
     sleep 0.1
   done
 }

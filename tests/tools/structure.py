@@ -6,7 +6,8 @@
 2. No type name is defined twice within a crate.
 3. No type has `impl` blocks in more than three files.
 4. No crate is over 9,000 lines of production code.
-5. One crate only, the data plane's, may allow `unsafe`.
+5. One crate only may allow `unsafe`: the one that maps and sends files.
+6. Every dependency of a crate is used in its code.
 
 Usage: structure.py [--parents] [FOLDER]     (default: the repository this script lies in)
 --parents lists, without judging, children that import from the module above them.
@@ -15,6 +16,7 @@ Usage: structure.py [--parents] [FOLDER]     (default: the repository this scrip
 import pathlib
 import re
 import sys
+import tomllib
 from collections import defaultdict
 
 MAX_CRATE_LINES = 9_000
@@ -104,7 +106,7 @@ class Module:
 
 class Crate:
     def __init__(self, folder):
-        self.name = folder.name
+        self.name, self.folder = folder.name, folder
         self.root, self.lines, self.allows_unsafe = Module((), None), 0, []
         sources = folder / "src"
         for file in sorted(sources.rglob("*.rs")):
@@ -271,6 +273,14 @@ def scattered(crate):
             )
 
 
+def unused(crate):
+    manifest = tomllib.loads((crate.folder / "Cargo.toml").read_text())
+    sources = "".join(file.read_text() for file in (crate.folder / "src").rglob("*.rs"))
+    for name in manifest.get("dependencies", {}):
+        if not re.search(rf"\b{name.replace('-', '_')}\b(?:::|;| as )", sources):
+            yield f"{crate.name}: dependency {name} is not used\n"
+
+
 def main():
     arguments = [argument for argument in sys.argv[1:] if argument != "--parents"]
     top = pathlib.Path(arguments[0] if arguments else pathlib.Path(__file__).parents[2])
@@ -284,7 +294,7 @@ def main():
         return 0
     faults = []
     for crate in crates:
-        for judge in (circles, twice, scattered):
+        for judge in (circles, twice, scattered, unused):
             faults += judge(crate)
         if crate.lines > MAX_CRATE_LINES:
             faults.append(f"{crate.name}: {crate.lines} lines of production code, {MAX_CRATE_LINES} at most\n")

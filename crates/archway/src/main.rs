@@ -12,7 +12,7 @@ use protocol::error_chain::ErrorChain;
 use proxy::{
     app::App,
     descriptors,
-    telemetry::{self, lines::Lines},
+    telemetry::{self, log_writer::LogWriter},
 };
 use server::crypto;
 
@@ -90,7 +90,7 @@ fn serve(mut config: Config) -> ExitCode {
     code
 }
 
-fn run(config: Config, lines: Lines) -> anyhow::Result<()> {
+fn run(config: Config, lines: LogWriter) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS + config.cache.max_fills)

@@ -27,6 +27,8 @@ pub struct Server {
     pub header_timeout: Duration,
     /// Connections of clients open at once, on all listeners together; never zero. The admin listener's do not count.
     pub max_connections: usize,
+    /// Whether equal requests for small stored content are answered from memory, below HTTP.
+    pub replay: bool,
     /// Load balancers that may say who their client is, by `X-Forwarded-For` or the PROXY protocol.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -37,6 +39,7 @@ pub(super) struct RawServer {
     shutdown_grace: Option<Field<Interval>>,
     header_timeout: Option<Field<Timeout>>,
     max_connections: Option<Count>,
+    replay: Option<bool>,
     trusted_proxies: Vec<Field<Network>>,
 }
 
@@ -49,6 +52,7 @@ impl RawServer {
         let trusted = trusted.filter_map(|field| field.take("trusted_proxies", problems));
         let trusted_proxies = trusted.map(|Network(network)| network).collect();
         Server {
+            replay: self.replay.unwrap_or(true),
             trusted_proxies,
             shutdown_grace: or(
                 self.shutdown_grace,
@@ -75,6 +79,7 @@ impl Server {
         page.duration("shutdown_grace", self.shutdown_grace);
         page.duration("header_timeout", self.header_timeout);
         page.raw("max_connections", self.max_connections);
+        page.raw("replay", self.replay);
         page.list("trusted_proxies", &self.trusted_proxies);
     }
 }

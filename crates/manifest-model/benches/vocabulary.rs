@@ -1,4 +1,4 @@
-//! What a request and a download spend in this crate: `cargo bench -p manifest-model`.
+//! The time a request and a download spend in this crate: `cargo bench -p manifest-model`.
 
 use std::hint::black_box;
 
@@ -11,8 +11,8 @@ use manifest_model::{
 const IMAGE: &[u8] = include_bytes!("../tests/corpus/docker-image.json");
 const INDEX: &[u8] = include_bytes!("../tests/corpus/oci-index.json");
 const WINDOWS: &[u8] = include_bytes!("../tests/corpus/windows-list.json");
-/// What a download is hashed in.
-const PIECE: usize = 1 << 20;
+/// The size of the chunks in which a download is hashed.
+const CHUNK_BYTES: usize = 1 << 20;
 
 fn words(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("parse");
@@ -38,7 +38,7 @@ fn parse(bytes: &'static [u8]) -> Manifest {
         .expect("the corpus is valid")
 }
 
-/// The digest of the whole is part of it.
+/// Parsing includes the digest of the body.
 fn manifests(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("manifest");
     for (name, bytes) in [("image", IMAGE), ("index", INDEX)] {
@@ -70,13 +70,13 @@ fn choice(criterion: &mut Criterion) {
 
 fn hashing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hash");
-    let piece = vec![0x5a; PIECE];
-    group.throughput(Throughput::Bytes(PIECE as u64));
+    let chunk = vec![0x5a; CHUNK_BYTES];
+    group.throughput(Throughput::Bytes(CHUNK_BYTES as u64));
     for (name, algorithm) in [("sha256", Algorithm::Sha256), ("sha512", Algorithm::Sha512)] {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let mut hasher = Hasher::new(algorithm);
-                hasher.update(black_box(&piece));
+                hasher.update(black_box(&chunk));
                 hasher.finish()
             });
         });

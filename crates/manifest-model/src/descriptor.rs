@@ -1,38 +1,38 @@
-//! Descriptors: how one piece of content points to another.
+//! Descriptors: the pointers from one piece of content to another.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::error::DescriptorError;
-use crate::json;
-use crate::{Digest, MediaType, Platform};
+use crate::{Digest, MediaType, Platform, error::DescriptorError, json};
 
-/// The annotation with which builders mark what belongs to another manifest of the same index, and its value there.
-const ATTESTATION: (&str, &str) = ("vnd.docker.reference.type", "attestation-manifest");
+/// The annotation, key and value, by which builders mark an entry as an attestation about another
+/// manifest of the same index.
+const ATTESTATION_MARK: (&str, &str) = ("vnd.docker.reference.type", "attestation-manifest");
 
-/// The annotation with which such an entry names that manifest.
-const ATTESTED: &str = "vnd.docker.reference.digest";
+/// The annotation by which an attestation names the manifest it is about.
+const ATTESTED_DIGEST: &str = "vnd.docker.reference.digest";
 
-/// A pointer to content: what it is called by, how large it is and what it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A pointer to content: its digest, its size and its type.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Descriptor {
-    /// What the content is; [`MediaType::Other`] with an empty name where the descriptor does not say.
+    /// The type of the content; [`MediaType::Other`] with an empty name where the descriptor has
+    /// none.
     pub media_type: MediaType,
-    /// What the content is called by.
+    /// The digest of the content, by which it is fetched and verified.
     pub digest: Digest,
-    /// How many bytes it has; 0 where the descriptor does not say, as in a manifest of schema 1.
+    /// The size of the content in bytes; 0 where the descriptor has none, as in schema 1.
     pub size: u64,
-    /// For which platform it is, as the descriptor spells it: not normalised. `None` where it does not say.
+    /// The platform of the content, as the descriptor spells it: not normalised.
     pub platform: Option<Platform>,
-    /// Remarks of whoever made it.
+    /// Annotations of the builder; those with a `null` value are left out.
     pub annotations: BTreeMap<String, String>,
 }
 
-/// The fields of a descriptor that matter here.
+/// The fields of a descriptor that this crate reads, each still as raw JSON.
 #[derive(Deserialize)]
-struct Raw<'a> {
+struct RawDescriptor<'a> {
     #[serde(borrow, rename = "mediaType")]
     media_type: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -46,29 +46,31 @@ struct Raw<'a> {
 }
 
 impl Descriptor {
-    /// Whether it points to an attestation (provenance, bill of materials) and not to something to run.
+    /// Whether it points to an attestation (provenance, bill of materials) instead of an image.
     pub fn is_attestation(&self) -> bool {
-        let (key, value) = ATTESTATION;
+        let (key, value) = ATTESTATION_MARK;
         self.annotations
             .get(key)
             .is_some_and(|found| found == value)
     }
 
-    /// For an attestation the digest of what it is about, as it is spelled there; nothing where it does not say.
+    /// For an attestation: the digest it names as its subject, unparsed; empty where it names none.
+    ///
+    /// `None` for any other descriptor.
     pub fn attested(&self) -> Option<&str> {
-        let about = self.annotations.get(ATTESTED);
+        let about = self.annotations.get(ATTESTED_DIGEST);
         self.is_attestation()
             .then(|| about.map_or("", String::as_str))
     }
 
-    /// Reads a descriptor: unknown fields are ignored and all but the digest may be absent.
+    /// Reads a descriptor. Unknown fields are ignored; every field but the digest may be absent.
     pub(crate) fn from_json(text: &str) -> Result<Self, DescriptorError> {
-        let raw: Raw<'_> = json::object(text).map_err(|()| DescriptorError::Malformed)?;
+        let raw: RawDescriptor<'_> = json::object(text).map_err(|()| DescriptorError::Malformed)?;
         let wrong = |field| DescriptorError::Field { field };
         let media_type: String = json::field(raw.media_type, "mediaType").map_err(wrong)?;
         let Ok(media_type) = media_type.parse();
         let digest: String = json::field(raw.digest, "digest").map_err(wrong)?;
-        // Signed first: clients read it as a signed number, so that nothing above its range is a size either.
+        // Clients read the size as a signed 64-bit number, so a larger one is refused here too.
         let size: i64 = json::field(raw.size, "size").map_err(wrong)?;
         let platform = match raw.platform {
             Some(raw) => Some(json::object(raw.get()).map_err(|()| wrong("platform"))?),
@@ -76,13 +78,13 @@ impl Descriptor {
         };
         let annotations: BTreeMap<String, Option<String>> =
             json::field(raw.annotations, "annotations").map_err(wrong)?;
-        let said = |(key, value): (String, Option<String>)| value.map(|value| (key, value));
+        let without_null = |(key, value): (String, Option<String>)| value.map(|value| (key, value));
         Ok(Self {
             media_type,
             digest: digest.parse()?,
             size: size.try_into().map_err(|_| wrong("size"))?,
             platform,
-            annotations: annotations.into_iter().filter_map(said).collect(),
+            annotations: annotations.into_iter().filter_map(without_null).collect(),
         })
     }
 }
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_null_among_annotations_or_features_is_as_good_as_absent() {
+    fn a_null_among_annotations_or_features_counts_as_absent() {
         let json = r#","annotations":{"a":null,"b":"c"},"platform":{"os.features":[null,"f"]}"#;
         let read = read(json).unwrap();
         assert_eq!(read.annotations, [("b".into(), "c".into())].into());
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_platform_without_anything_is_still_one() {
+    fn an_empty_platform_is_still_a_platform() {
         let json = r#","platform":{"os":null,"os.features":null}"#;
         assert_eq!(read(json).unwrap().platform, Some(Platform::default()));
     }
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_must_be_there_and_be_one() {
+    fn a_missing_or_malformed_digest_is_refused() {
         assert!(matches!(
             Descriptor::from_json("{}"),
             Err(DescriptorError::Digest(_))
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_or_has_a_field_twice_is_malformed() {
+    fn anything_but_an_object_with_unique_fields_is_malformed() {
         for json in ["[]", "null", "1", "\"x\"", r#"{"size":1,"size":2}"#] {
             assert_eq!(
                 Descriptor::from_json(json).unwrap_err(),

@@ -1,37 +1,39 @@
-//! Digests: what content is called by.
+//! Digests: the names of content.
 //!
-//! The wire form is `algorithm:hex` with lower-case hex of the algorithm's exact length. Only the two algorithms that
-//! registries serve are known; a digest of any other is not parsed.
+//! The wire form is `algorithm:hex` with lower-case hex of the algorithm's exact length. Only the
+//! two algorithms that registries serve are known; a digest of any other is refused.
 
 pub(crate) mod hasher;
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use self::hasher::Hasher;
 use crate::error::{ParseError, Word};
-use hasher::Hasher;
 
-/// Room for the longest digest.
-const MAX_LEN: usize = 64;
+/// The size of the longest digest, that of SHA-512.
+const MAX_DIGEST_BYTES: usize = 64;
+
+const WRONG_LENGTH: &str = "the wrong length for its algorithm";
+const NOT_HEX: &str = "not lower-case hex after the colon";
 
 /// A digest algorithm of the OCI image specification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
-    /// SHA-256, which practically all content is named by.
+    /// SHA-256, in practice the algorithm of nearly all content.
     Sha256,
-    /// SHA-512.
+    /// SHA-512, the other algorithm the specification registers.
     Sha512,
 }
 
 impl Algorithm {
-    /// How many hex digits a digest of this algorithm has.
+    /// The number of hex digits in a digest of this algorithm.
     pub const fn hex_len(self) -> usize {
         self.len() * 2
     }
 
-    /// How many bytes a digest of this algorithm has.
+    /// The number of bytes in a digest of this algorithm.
     const fn len(self) -> usize {
         match self {
             Self::Sha256 => 32,
@@ -64,19 +66,19 @@ impl FromStr for Algorithm {
 }
 
 impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
     }
 }
 
 /// The digest of some content: an [`Algorithm`] and the bytes it computed.
 ///
-/// Ordered by algorithm, then by value. Serialised as its wire form.
+/// Digests are ordered by algorithm, then by value, and serialised in their wire form.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest {
     algorithm: Algorithm,
-    /// Zero behind the algorithm's length, so that the derived comparisons are right.
-    bytes: [u8; MAX_LEN],
+    /// Zero past the algorithm's length, so that the derived comparisons are right.
+    bytes: [u8; MAX_DIGEST_BYTES],
 }
 
 impl Digest {
@@ -87,27 +89,27 @@ impl Digest {
         hasher.finish()
     }
 
-    /// Makes a digest of an algorithm and the bytes it computed, as a store that keeps them apart reads them.
+    /// Builds a digest from its two parts, for a store that keeps them apart.
     ///
-    /// An error if there are not as many bytes as the algorithm computes.
+    /// The number of bytes must be the one the algorithm computes.
     pub fn from_parts(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, ParseError> {
         if bytes.len() == algorithm.len() {
             Ok(Self::from_exact(algorithm, bytes))
         } else {
             Err(ParseError::new(
                 Word::Digest,
-                "not as long as its algorithm makes it",
+                WRONG_LENGTH,
                 &hex::encode(bytes),
             ))
         }
     }
 
-    /// The algorithm it was computed with.
+    /// The algorithm that computed the digest.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The part behind the colon.
+    /// The part after the colon.
     pub fn hex(&self) -> String {
         hex::encode(self.as_bytes())
     }
@@ -119,7 +121,7 @@ impl Digest {
 
     /// `bytes` must have the algorithm's length.
     fn from_exact(algorithm: Algorithm, bytes: &[u8]) -> Self {
-        let mut all = [0; MAX_LEN];
+        let mut all = [0; MAX_DIGEST_BYTES];
         all[..algorithm.len()].copy_from_slice(bytes);
         Self {
             algorithm,
@@ -135,37 +137,36 @@ impl FromStr for Digest {
         let wrong = |problem| ParseError::new(Word::Digest, problem, s);
         let (algorithm, hex) = s
             .split_once(':')
-            .ok_or_else(|| wrong("no colon behind the algorithm"))?;
+            .ok_or_else(|| wrong("no colon after the algorithm"))?;
         let algorithm: Algorithm = algorithm
             .parse()
             .map_err(|e: ParseError| wrong(e.problem()))?;
         if hex.len() != algorithm.hex_len() {
-            return Err(wrong("not as long as its algorithm makes it"));
+            return Err(wrong(WRONG_LENGTH));
         }
         if hex.bytes().any(|b| !matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(wrong("not lower-case hex behind the colon"));
+            return Err(wrong(NOT_HEX));
         }
-        let mut bytes = [0; MAX_LEN];
-        hex::decode_to_slice(hex, &mut bytes[..algorithm.len()])
-            .map_err(|_| wrong("not lower-case hex behind the colon"))?;
+        let mut bytes = [0; MAX_DIGEST_BYTES];
+        hex::decode_to_slice(hex, &mut bytes[..algorithm.len()]).map_err(|_| wrong(NOT_HEX))?;
         Ok(Self { algorithm, bytes })
     }
 }
 
 impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut hex = [0; MAX_LEN * 2];
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut hex = [0; MAX_DIGEST_BYTES * 2];
         let hex = &mut hex[..self.algorithm.hex_len()];
         hex::encode_to_slice(self.as_bytes(), hex).map_err(|_| fmt::Error)?;
-        f.write_str(self.algorithm.as_str())?;
-        f.write_str(":")?;
-        f.write_str(std::str::from_utf8(hex).map_err(|_| fmt::Error)?)
+        formatter.write_str(self.algorithm.as_str())?;
+        formatter.write_str(":")?;
+        formatter.write_str(std::str::from_utf8(hex).map_err(|_| fmt::Error)?)
     }
 }
 
 impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Digest({self})")
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Digest({self})")
     }
 }
 

@@ -1,31 +1,33 @@
-//! What can be wrong with a word, a descriptor or a manifest.
+//! The errors: a word, a descriptor or a manifest that breaks its rules.
 //!
-//! The errors tell the caller's decisions apart and carry no text of a library. Input that is repeated in a message is
-//! escaped and shortened, so that an error can go to a log or a client whatever the input was.
+//! Each variant is one decision for the caller; none carries the text of a library. Input that a
+//! message repeats is escaped and shortened, so that every error may go to a log or a client.
 
 use std::fmt;
 
-/// The longest input a [`ParseError`] repeats, in characters.
-const MAX_INPUT: usize = 80;
+use crate::limits::MAX_MANIFEST_BYTES;
 
-/// What a [`ParseError`] was expected to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The longest input a [`ParseError`] repeats, in characters.
+const MAX_INPUT_CHARS: usize = 80;
+
+/// The kind of word a [`ParseError`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
-    /// A digest algorithm.
+    /// An [`Algorithm`](crate::Algorithm).
     Algorithm,
-    /// A digest.
+    /// A [`Digest`](crate::Digest).
     Digest,
-    /// The name of a repository.
+    /// A [`RepoName`](crate::RepoName).
     RepoName,
-    /// A tag.
+    /// A [`Tag`](crate::Tag).
     Tag,
-    /// A platform.
+    /// A [`Platform`](crate::Platform).
     Platform,
 }
 
 impl fmt::Display for Word {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
             Self::Algorithm => "digest algorithm",
             Self::Digest => "digest",
             Self::RepoName => "repository name",
@@ -35,8 +37,8 @@ impl fmt::Display for Word {
     }
 }
 
-/// A word that does not follow its grammar.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// A word that breaks its grammar.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid {word} \"{input}\": {problem}")]
 pub struct ParseError {
     word: Word,
@@ -54,34 +56,34 @@ impl ParseError {
         }
     }
 
-    /// What the input was expected to be.
+    /// The kind of word that was expected.
     pub fn word(&self) -> Word {
         self.word
     }
 
-    /// What was wrong with it, as a clause.
+    /// The rule it breaks, as a phrase that can follow a colon.
     pub fn problem(&self) -> &'static str {
         self.problem
     }
 
-    /// The input: escaped, and cut to 80 characters of printable text.
+    /// The input, escaped and cut to 80 printable characters.
     pub fn input(&self) -> &str {
         &self.input
     }
 }
 
-/// Escapes control characters and quotes, and cuts what is longer than [`MAX_INPUT`].
+/// Escapes control characters and quotes, then cuts the text to [`MAX_INPUT_CHARS`].
 fn shorten(input: &str) -> String {
     const CUT: &str = "...";
     let mut escaped: String = input
         .chars()
         .flat_map(char::escape_debug)
-        .take(MAX_INPUT + 1)
+        .take(MAX_INPUT_CHARS + 1)
         .collect();
-    if let Some((end, _)) = escaped.char_indices().nth(MAX_INPUT) {
+    if let Some((end, _)) = escaped.char_indices().nth(MAX_INPUT_CHARS) {
         let keep = escaped[..end]
             .char_indices()
-            .nth(MAX_INPUT - CUT.len())
+            .nth(MAX_INPUT_CHARS - CUT.len())
             .map_or(end, |(at, _)| at);
         escaped.truncate(keep);
         escaped.push_str(CUT);
@@ -89,54 +91,51 @@ fn shorten(input: &str) -> String {
     escaped
 }
 
-/// A descriptor that no client could follow.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// A descriptor that no client can follow.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DescriptorError {
     /// It is not a JSON object, or names a field twice.
-    #[error("not an object with one value for each field")]
+    #[error("not a JSON object, or a field occurs twice")]
     Malformed,
-    /// A field of it holds a value of the wrong type; a size must be a whole number that is not negative.
-    #[error("its {field} has a value it cannot have")]
+    /// A field has a value of the wrong type. A size must be a whole number and not negative.
+    #[error("its {field} has an invalid value")]
     Field {
         /// The field's name in JSON.
         field: &'static str,
     },
-    /// Its digest is not one, or is missing.
+    /// Its digest is malformed or missing.
     #[error(transparent)]
     Digest(#[from] ParseError),
 }
 
-/// A body that is not a manifest we may pass on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// A body that must not be passed on as a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    /// It is larger than [`MAX_MANIFEST_BYTES`](crate::MAX_MANIFEST_BYTES).
-    #[error(
-        "manifest of {size} bytes is larger than the {} bytes allowed",
-        crate::MAX_MANIFEST_BYTES
-    )]
+    /// It is larger than [`MAX_MANIFEST_BYTES`].
+    #[error("manifest of {size} bytes is above the limit of {MAX_MANIFEST_BYTES} bytes")]
     TooLarge {
-        /// The size it has.
+        /// Its size in bytes.
         size: usize,
     },
     /// It is not JSON.
     #[error("not JSON")]
     NotJson,
     /// It is JSON, but not an object, or names a field twice.
-    #[error("not a JSON object with one value for each field")]
+    #[error("not a JSON object, or a field occurs twice")]
     NotObject,
-    /// It could be read as an index and as an image, so that two clients may see two different things in it.
+    /// One client could read it as an index and another as an image.
     #[error("both an index and an image manifest")]
     Ambiguous,
-    /// Neither its media type nor its fields say what kind of manifest it is.
-    #[error("nothing says what kind of manifest it is")]
+    /// Neither a media type nor its fields identify its kind.
+    #[error("neither its media type nor its fields identify the kind of manifest")]
     Unrecognised,
-    /// A field holds a value of the wrong type.
-    #[error("{field} has a value it cannot have")]
+    /// A field has a value of the wrong type.
+    #[error("{field} has an invalid value")]
     Field {
         /// The field's name in JSON.
         field: &'static str,
     },
-    /// The descriptor in a field is malformed.
+    /// A field that holds one descriptor is malformed.
     #[error("{field} is malformed: {source}")]
     Descriptor {
         /// The field's name in JSON.
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_error_says_where() {
+    fn a_manifest_error_names_the_entry() {
         let source = DescriptorError::Field { field: "size" };
         let error = ManifestError::Entry {
             field: "manifests",
@@ -196,7 +195,7 @@ mod tests {
         };
         assert_eq!(
             error.to_string(),
-            "manifests[3] is malformed: its size has a value it cannot have"
+            "manifests[3] is malformed: its size has an invalid value"
         );
     }
 }

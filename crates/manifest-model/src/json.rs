@@ -1,17 +1,15 @@
-//! How JSON is read here: field by field, so that an error can name the field.
+//! Reading JSON field by field, so that an error can name the field.
 //!
-//! An object is first cut into its known fields as raw text ([`object`]) and each is then read on its own ([`field`]).
-//! Unknown fields are ignored, `null` is as good as absent, and a field that occurs twice is refused: readers differ in
-//! which of the two they believe.
+//! [`object`] cuts an object into its known fields as raw text; [`field`] then reads each of them.
+//! Unknown fields are ignored and `null` counts as absent. A field that occurs twice is refused,
+//! because readers differ in which of the two values they use.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-/// Reads an object, and nothing but an object: serde would take an array for a struct as well.
+/// Reads an object and nothing else: serde alone would read an array into a struct as well.
 ///
-/// # Errors
-/// `Err` also where a field occurs twice.
+/// Fails, too, where a known field occurs twice.
 pub(crate) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ()> {
     if !text
         .trim_start_matches([' ', '\t', '\r', '\n'])
@@ -22,10 +20,9 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ()> {
     serde_json::from_str(text).map_err(|_| ())
 }
 
-/// Reads the value of a field, which is its type's default where the field is absent or `null`.
+/// Reads the value of a field: its type's default where the field is absent or `null`.
 ///
-/// # Errors
-/// The field's name, where the value has another type.
+/// A value of another type is an error that carries the field's name.
 pub(crate) fn field<T: DeserializeOwned + Default>(
     raw: Option<&RawValue>,
     name: &'static str,
@@ -38,7 +35,7 @@ pub(crate) fn field<T: DeserializeOwned + Default>(
     }
 }
 
-/// For `deserialize_with`: a `null` is kept as raw text, so that it can be told from an absent field.
+/// For `deserialize_with`: keeps a `null` as raw text, so that it differs from an absent field.
 pub(crate) fn present<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<&'a RawValue>, D::Error> {

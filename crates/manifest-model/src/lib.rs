@@ -1,10 +1,19 @@
 //! The vocabulary of OCI registries, and containerd's choice of a platform.
 //!
-//! Every word a registry speaks has a type here: [`Digest`], [`RepoName`], [`Tag`], [`Reference`], [`MediaType`],
-//! [`Platform`]. Text becomes one of them by `FromStr`, which checks its grammar, and text again by `Display`.
-//! A [`Manifest`] keeps the bytes it was received as, which are the truth, and beside them a lenient view of what they
-//! link to; it is never written out again. [`synthesize()`] makes a new index of images that have none. [`choose`] picks
-//! the entry of an index that containerd would pick for a [`Platform`], by way of a [`Matcher`].
+//! The crate owns
+//! - a type for every word of a registry: [`Digest`], [`RepoName`], [`Tag`], [`Reference`],
+//!   [`MediaType`], [`Platform`]. `FromStr` is the only way in and checks the grammar; `Display` is
+//!   its inverse.
+//! - the [`Manifest`]: the received bytes, which are the truth, and beside them a lenient view of
+//!   their links. A manifest is never serialised again; [`synthesize()`] makes a new index instead.
+//! - the choice: [`choose`] picks the entry of an index that containerd would pick for a platform,
+//!   which a [`Matcher`] compares.
+//!
+//! It refuses I/O: it opens no file and no socket, starts no task and knows no HTTP. All other
+//! crates depend on it.
+//!
+//! Read first: `digest.rs`, a type with one way in; `manifest.rs`, then `manifest/children.rs` for
+//! the checks; `platform/matcher.rs`, then `select.rs` for the choice.
 //!
 //! ```
 //! use manifest_model::{Algorithm, Choice, Manifest, Matcher, Platform, choose};
@@ -16,17 +25,18 @@
 //! let index = Manifest::parse(body.into(), None, Algorithm::Sha256)?;
 //! let wanted: Platform = "linux/armhf".parse()?;
 //! assert_eq!(wanted.to_string(), "linux/arm/v7");
-//! let Choice::Manifest(entry) = choose(index.entries(), &Matcher::new(&wanted)) else { panic!("v7 runs v6") };
+//! let Choice::Manifest(entry) = choose(index.entries(), &Matcher::new(&wanted)) else {
+//!     panic!("v7 runs v6")
+//! };
 //! assert_eq!(entry.size, 2);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-//!
-//! The crate is pure: it opens no file and no socket, starts no task and knows no HTTP.
 
 mod descriptor;
 mod digest;
 mod error;
 mod json;
+mod limits;
 mod manifest;
 mod media_type;
 mod name;
@@ -38,15 +48,16 @@ mod tag;
 pub mod user_agent;
 
 pub use descriptor::Descriptor;
-pub use digest::hasher::Hasher;
-pub use digest::{Algorithm, Digest};
+pub use digest::{Algorithm, Digest, hasher::Hasher};
 pub use error::{DescriptorError, ManifestError, ParseError, Word};
+pub use limits::{MAX_INDEX_DEPTH, MAX_MANIFEST_BYTES};
 pub use manifest::Manifest;
-pub use manifest::limits::{MAX_INDEX_DEPTH, MAX_MANIFEST_BYTES};
 pub use media_type::MediaType;
 pub use name::RepoName;
-pub use platform::Platform;
-pub use platform::matcher::{Fallbacks, Matcher};
+pub use platform::{
+    Platform,
+    matcher::{Fallbacks, Matcher},
+};
 pub use reference::Reference;
 pub use select::{Choice, Verdict, choose, offered, verdicts};
 pub use synthesize::{SOURCES, SYNTHETIC, Source, SynthesisError, synthesize, synthesized_from};

@@ -1,21 +1,22 @@
-//! Manifests: the bytes that were received, and beside them a view of what they say.
+//! Manifests: the received bytes, and beside them a parsed view.
 //!
-//! The bytes are the truth, since their digest is the manifest's name; they are kept as they came and never written
-//! anew. The view holds what a proxy has to know: what kind of manifest it is and what it links to.
+//! The bytes are the truth, because their digest is the manifest's name. They are kept as they came
+//! and never serialised again. The view holds the kind of manifest and its links, which is all a
+//! proxy has to know.
 
 mod children;
-pub(crate) mod limits;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{Algorithm, Descriptor, Digest, ManifestError, MediaType};
-use children::Children;
-use limits::MAX_MANIFEST_BYTES;
+use self::children::Children;
+use crate::{
+    Algorithm, Descriptor, Digest, MediaType, error::ManifestError, limits::MAX_MANIFEST_BYTES,
+};
 
-/// A manifest or an index, as it was received. A clone shares everything with the original.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A manifest or an index, as it was received. A clone is a cheap handle to the same content.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest(Arc<Inner>);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -27,17 +28,20 @@ struct Inner {
 }
 
 impl Manifest {
-    /// Takes a body for a manifest and computes its digest with `algorithm`.
+    /// Parses the body of a manifest and computes its digest with `algorithm`.
     ///
-    /// Its media type is the body's own `mediaType`; without one `content_type`, if that is a kind of index or image; else it
-    /// is guessed from the fields there are. Where those tell nothing, `content_type` counts if it names a format at all, as
-    /// `application/json` does not.
+    /// The media type comes from the first of these that has one:
+    /// 1. the body's own `mediaType`,
+    /// 2. `content_type`, if it is a kind of index or image,
+    /// 3. a guess from the fields of the body,
+    /// 4. `content_type`, if it names a format at all (`application/json` does not).
     ///
-    /// The view is lenient: unknown fields are ignored, `null` is as good as absent. Refused is what a client could not
-    /// use, or what two clients could read as two different things:
-    /// - a body that is larger than [`MAX_MANIFEST_BYTES`], no JSON object, or of no recognisable kind,
-    /// - an index that has `config` or `layers`, an image that has `manifests` (schema 1 is let off),
-    /// - a descriptor without a valid digest, or with a value of the wrong type.
+    /// The view is lenient: unknown fields are ignored and `null` counts as absent. A body is
+    /// refused if no client could use it, or if two clients could read it in two ways:
+    /// - it is larger than [`MAX_MANIFEST_BYTES`], not a JSON object, or of no recognisable kind,
+    /// - it is an index with `config` or `layers`, or an image with `manifests` (schema 1 is
+    ///   exempt),
+    /// - one of its descriptors has no valid digest, or a value of the wrong type.
     pub fn parse(
         bytes: Bytes,
         content_type: Option<&MediaType>,
@@ -63,22 +67,23 @@ impl Manifest {
 
     /// The digest of [`bytes`](Self::bytes).
     ///
-    /// For a signed manifest of schema 1 that is not what registries call it by: they leave the signatures out.
+    /// For a signed manifest of schema 1 it differs from the registry's digest, which leaves the
+    /// signatures out.
     pub fn digest(&self) -> Digest {
         self.0.digest
     }
 
-    /// What kind of manifest it is.
+    /// The kind of manifest; [`parse`](Self::parse) describes where it comes from.
     pub fn media_type(&self) -> &MediaType {
         &self.0.media_type
     }
 
-    /// Whether it lists manifests and is no manifest of its own.
+    /// Whether it is an index: a list of manifests, one for each platform.
     pub fn is_index(&self) -> bool {
         self.0.media_type.is_index()
     }
 
-    /// The entries of an index, in its order; of anything else there are none.
+    /// The entries of an index, in its order. Empty for any other manifest.
     pub fn entries(&self) -> &[Descriptor] {
         if self.is_index() {
             &self.0.children.manifests
@@ -87,28 +92,29 @@ impl Manifest {
         }
     }
 
-    /// The configuration of an image.
+    /// The configuration of an image, which an index does not have.
     pub fn config(&self) -> Option<&Descriptor> {
         self.0.children.config.as_ref()
     }
 
-    /// The layers of an image, lowest first. A manifest of schema 1 has none here: see [`links`](Self::links).
+    /// The layers of an image, lowest first. Those of schema 1 are only in [`links`](Self::links).
     pub fn layers(&self) -> &[Descriptor] {
         &self.0.children.layers
     }
 
-    /// The manifest that this one is about.
+    /// The manifest this one refers to, as a signature refers to its image.
     pub fn subject(&self) -> Option<&Descriptor> {
         self.0.children.subject.as_ref()
     }
 
-    /// What kind of artifact it is, where it says so.
+    /// The `artifactType`, if it has one.
     pub fn artifact_type(&self) -> Option<&str> {
         self.0.children.artifact_type.as_deref()
     }
 
-    /// Everything this manifest needs to be complete: the entries of an index, configuration, layers, the `fsLayers` of
-    /// schema 1 and the `blobs` of an OCI artifact manifest. The subject is not among them.
+    /// Everything the manifest needs to be complete: the entries of an index, the configuration,
+    /// the layers, the `fsLayers` of schema 1 and the `blobs` of an OCI artifact manifest. The
+    /// subject is not among them.
     pub fn links(&self) -> impl Iterator<Item = &Descriptor> {
         let children = &self.0.children;
         children

@@ -1,18 +1,17 @@
-//! Media types: what a manifest says it is.
+//! Media types: the kinds of manifests.
 
-use std::convert::Infallible;
-use std::fmt;
-use std::str::FromStr;
+use std::{convert::Infallible, fmt, str::FromStr};
 
-/// The media type of a manifest or of what a descriptor points to.
+/// The media type of a manifest, or of the content a descriptor points to.
 ///
-/// Parsing drops parameters (`; charset=utf-8`) and lower-cases, and never fails: what is not a kind of manifest we know
-/// is [`Other`](MediaType::Other). `Other` never holds the name of another variant, as long as it was made by parsing.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Parsing drops parameters (`; charset=utf-8`), lower-cases and never fails: a type that is no
+/// known kind of manifest becomes [`Other`](Self::Other). A parsed `Other` never holds the name of
+/// another variant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum MediaType {
     /// An OCI image index.
     OciIndex,
-    /// An OCI image manifest; artifacts have it too.
+    /// An OCI image manifest; artifacts use it too.
     OciManifest,
     /// A Docker manifest list.
     DockerList,
@@ -22,12 +21,12 @@ pub enum MediaType {
     DockerSchema1,
     /// A Docker image manifest, version 2, schema 1, signed.
     DockerSchema1Signed,
-    /// Anything else, lower-case and without parameters; empty where there was none.
+    /// Any other type, in lower case and without parameters; empty where there was none.
     Other(Box<str>),
 }
 
 impl MediaType {
-    /// Every kind of manifest to ask an upstream for, best first.
+    /// Every known kind of manifest, in the order in which to ask an upstream for them.
     pub const MANIFESTS: [Self; 6] = [
         Self::OciIndex,
         Self::OciManifest,
@@ -37,7 +36,7 @@ impl MediaType {
         Self::DockerSchema1,
     ];
 
-    /// The name as it goes into a header.
+    /// The name as a header carries it.
     pub fn as_str(&self) -> &str {
         match self {
             Self::OciIndex => "application/vnd.oci.image.index.v1+json",
@@ -57,7 +56,7 @@ impl MediaType {
         matches!(self, Self::OciIndex | Self::DockerList)
     }
 
-    /// Whether it is the manifest of one image that today's clients can run.
+    /// Whether it is the manifest of one image, of a kind that today's clients run.
     pub fn is_image(&self) -> bool {
         matches!(self, Self::OciManifest | Self::DockerManifest)
     }
@@ -67,8 +66,8 @@ impl MediaType {
         matches!(self, Self::DockerSchema1 | Self::DockerSchema1Signed)
     }
 
-    /// Whether a body of this type may be a manifest at all: `application/json` or `text/plain`, which servers send for
-    /// want of something better, tell nothing about it.
+    /// Whether the type identifies a format. `application/json` and `text/plain` do not: servers
+    /// send them for any manifest.
     pub(crate) fn names_a_format(&self) -> bool {
         match self {
             Self::Other(name) => name.ends_with("+json"),
@@ -95,8 +94,8 @@ impl FromStr for MediaType {
 }
 
 impl fmt::Display for MediaType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
     }
 }
 

@@ -1,22 +1,21 @@
 //! Repository names: lower-case path components joined by slashes.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use crate::error::{ParseError, Word};
 
-/// The longest name; clients limit host and name together to as much.
-const MAX_LEN: usize = 255;
+/// The longest name. Clients apply the same limit to host and name together.
+const MAX_NAME_CHARS: usize = 255;
 
 /// The name of a repository, as the distribution specification defines it.
 ///
-/// Each component is made of runs of `a-z0-9` joined by one separator: a dot, one or two underscores, or any number of
-/// dashes. A name holds at most 255 characters. It names no host.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Each component consists of runs of `a-z0-9` joined by one separator: a dot, one or two
+/// underscores, or any number of dashes. A name has at most 255 characters and includes no host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RepoName(Box<str>);
 
 impl RepoName {
-    /// The name as it goes into a path.
+    /// The name as a path carries it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -27,7 +26,7 @@ impl FromStr for RepoName {
 
     fn from_str(s: &str) -> Result<Self, ParseError> {
         let wrong = |problem| Err(ParseError::new(Word::RepoName, problem, s));
-        if s.len() > MAX_LEN {
+        if s.len() > MAX_NAME_CHARS {
             return wrong("longer than 255 characters");
         }
         if s.split('/').all(is_component) {
@@ -39,12 +38,12 @@ impl FromStr for RepoName {
 }
 
 impl fmt::Display for RepoName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
     }
 }
 
-/// Whether `s` is alphanumeric runs, with one separator between each two of them.
+/// Whether `s` consists of alphanumeric runs with one separator between each two.
 fn is_component(s: &str) -> bool {
     let is_alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     if !s.starts_with(is_alphanumeric) || !s.ends_with(is_alphanumeric) {
@@ -59,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_the_specification_are_taken() {
+    fn names_of_the_specification_are_accepted() {
         let longest = "a".repeat(255);
         let names = [
             "a",

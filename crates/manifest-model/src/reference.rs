@@ -1,16 +1,15 @@
-//! References: what a manifest is asked for by.
+//! References: the two ways to ask for a manifest.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use crate::{Digest, ParseError, Tag};
 
-/// A manifest within a repository: by a tag, which may move, or by a digest, which may not.
+/// Names a manifest within a repository by a tag, which may move, or by a digest, which may not.
 ///
-/// No tag holds a colon and every digest does, so that the two never meet.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Every digest holds a colon and no tag does, so a text is never both.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reference {
-    /// By a name that may mean something else tomorrow.
+    /// By a name that may point to another manifest tomorrow.
     Tag(Tag),
     /// By its content.
     Digest(Digest),
@@ -29,10 +28,10 @@ impl FromStr for Reference {
 }
 
 impl fmt::Display for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tag(tag) => tag.fmt(f),
-            Self::Digest(digest) => digest.fmt(f),
+            Self::Tag(tag) => tag.fmt(formatter),
+            Self::Digest(digest) => digest.fmt(formatter),
         }
     }
 }

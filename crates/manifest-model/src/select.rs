@@ -1,32 +1,32 @@
-//! The choice of one entry of an index.
+//! The choice of one entry of an index, as containerd makes it.
 
 mod verdict;
 
-use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::{cmp::Ordering, collections::HashSet};
 
 pub use self::verdict::{Verdict, verdicts};
 use crate::{Descriptor, Matcher, Platform};
 
-/// What to do with an index for a platform.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The outcome of a choice: an image, an index to descend into, or nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice<'a> {
-    /// This image: its entry names a platform that matches.
+    /// This image. Its entry names a platform that matches.
     Manifest(&'a Descriptor),
-    /// This image, if the platform in its configuration matches: its entry names none. If it does not match, nothing in
-    /// the index fits.
+    /// This image, if the platform in its configuration matches, because its entry names none. If
+    /// it does not match, nothing in the index fits.
     Unverified(&'a Descriptor),
-    /// Choose again in this index.
+    /// This nested index: choose again among its entries.
     Index(&'a Descriptor),
-    /// Nothing fits.
+    /// No entry fits.
     None,
 }
 
 /// Chooses the entry that containerd would choose.
 ///
-/// What does not match is dropped, entries without a platform stay; the best is taken, the first among equals, an entry
-/// without a platform only if there is no other. It is the only candidate: where it turns out not to fit, nothing does.
-/// Attestations are never chosen, nor is an entry that is neither an image nor an index.
+/// Entries whose platform does not match are dropped; entries without a platform stay and come
+/// last. The best entry is chosen, the first among equals. It is the only candidate: if it turns
+/// out not to fit, nothing does. Attestations are never chosen, nor is an entry that is neither an
+/// image nor an index.
 pub fn choose<'a>(entries: &'a [Descriptor], matcher: &Matcher) -> Choice<'a> {
     let best = entries
         .iter()
@@ -41,10 +41,10 @@ pub fn choose<'a>(entries: &'a [Descriptor], matcher: &Matcher) -> Choice<'a> {
     }
 }
 
-/// The platforms an index offers, for whoever found nothing in it: normalised, each once, in the order of the index,
-/// without attestations.
+/// The platforms an index offers, to show where none of them fits: normalised, each once, in the
+/// order of the index, without attestations.
 pub fn offered(entries: &[Descriptor]) -> Vec<Platform> {
-    // An index of 4 MiB has room for tens of thousands.
+    // A set, because an index of 4 MiB has room for tens of thousands of platforms.
     let mut seen = HashSet::new();
     entries
         .iter()

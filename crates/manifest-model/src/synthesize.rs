@@ -1,8 +1,9 @@
-//! An index made here, of images that were pushed under names of their own.
+//! Synthesized indexes: indexes made here, of images that were pushed under names of their own.
 //!
-//! Whoever has the same images under the same names makes the same bytes, so that replicas agree on the digest without
-//! talking to each other: fixed order of fields, sorted entries, no time, no space. Nothing that was received is ever
-//! changed by this; the result is a manifest like any other.
+//! The same images under the same names give the same bytes, so replicas agree on the digest
+//! without talking to each other: the fields have a fixed order, the entries are sorted, and there
+//! is neither a timestamp nor whitespace. No received manifest is changed; the result is a manifest
+//! of its own.
 
 use std::collections::BTreeMap;
 
@@ -10,56 +11,57 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Algorithm, Descriptor, Digest, Manifest, ManifestError, MediaType, Platform};
 
-/// The annotation that tells an index made here from one that was pushed; its value is `true`.
+/// The annotation that marks a synthesized index; its value is `true`.
 pub const SYNTHETIC: &str = "io.archway.synthetic";
 
-/// The annotation that names what it was made of: `NAME:TAG@DIGEST`, sorted, joined by commas.
+/// The annotation that lists the sources: `NAME:TAG@DIGEST`, sorted, joined by commas.
 pub const SOURCES: &str = "io.archway.sources";
 
-/// One source of an index to be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One source of a synthesized index.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// What it is called at its registry: `team/hello:arm64`.
+    /// Its name at the registry: `team/hello:arm64`.
     pub name: String,
-    /// What that name led to.
+    /// The digest that the name resolved to.
     pub root: Digest,
-    /// The images it brings, each with its platform, and the attestations about them. No index is among them.
+    /// Its images, each with its platform, and the attestations about them. An index is not
+    /// allowed.
     pub entries: Vec<Descriptor>,
 }
 
-/// Why there is no index.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// The reason why no index can be synthesized.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SynthesisError {
-    /// No source brings an image.
-    #[error("there is no image to list")]
+    /// No source has an image.
+    #[error("no source has an image to list")]
     Empty,
-    /// Two images for one platform: taking either would be a guess.
+    /// Two images are for one platform, and choosing either would be a guess.
     #[error("two images for {platform}: {} and {}", candidates[0], candidates[1])]
     Ambiguous {
-        /// The platform.
+        /// The platform both are for.
         platform: Platform,
         /// The images, as `NAME:TAG@DIGEST`.
         candidates: [String; 2],
     },
-    /// An image whose platform nobody said.
-    #[error("nothing says which platform {0} is for")]
+    /// An image has no platform.
+    #[error("the platform of image {0} is unknown")]
     NoPlatform(Digest),
-    /// What was made is no manifest a client would take.
+    /// The result is no valid manifest, for instance because it is too large.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
 }
 
-/// The OCI index of all images the sources bring, in an order that does not depend on theirs.
+/// Makes the OCI index of all images of the sources, in an order that does not depend on theirs.
 ///
-/// Platforms are written normalised. The same image from two sources counts once; two images for one platform are
-/// refused. Attestations come last.
+/// Platforms are normalised. The same image from two sources counts once; two images for one
+/// platform are refused. Attestations come last.
 pub fn synthesize(sources: &[Source]) -> Result<Manifest, SynthesisError> {
     let mut entries = images(sources)?;
     entries.extend(attestations(sources));
-    let index = Index {
+    let index = SynthesizedIndex {
         schema_version: 2,
         media_type: MediaType::OciIndex.as_str(),
-        manifests: entries.into_iter().map(Entry::from).collect(),
+        manifests: entries.into_iter().map(SynthesizedEntry::from).collect(),
         annotations: annotations(sources),
     };
     let bytes = serde_json::to_vec(&index).expect("strings and numbers are JSON");
@@ -67,7 +69,7 @@ pub fn synthesize(sources: &[Source]) -> Result<Manifest, SynthesisError> {
     Ok(manifest)
 }
 
-/// What an index says it was made of, as `NAME:TAG@DIGEST`; `None` for one that was pushed.
+/// The sources of a synthesized index, as `NAME:TAG@DIGEST`; `None` for one that was pushed.
 pub fn synthesized_from(index: &Manifest) -> Option<Vec<String>> {
     #[derive(Deserialize)]
     struct Annotated {
@@ -80,19 +82,19 @@ pub fn synthesized_from(index: &Manifest) -> Option<Vec<String>> {
     Some(sources.split(',').map(str::to_owned).collect())
 }
 
-/// The order of the fields is that of the bytes.
+/// The index as JSON. The order of the fields decides the bytes and so the digest.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Index {
+struct SynthesizedIndex {
     schema_version: u8,
     media_type: &'static str,
-    manifests: Vec<Entry>,
+    manifests: Vec<SynthesizedEntry>,
     annotations: BTreeMap<&'static str, String>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Entry {
+struct SynthesizedEntry {
     media_type: String,
     digest: String,
     size: u64,
@@ -102,7 +104,7 @@ struct Entry {
     annotations: BTreeMap<String, String>,
 }
 
-impl From<Descriptor> for Entry {
+impl From<Descriptor> for SynthesizedEntry {
     fn from(entry: Descriptor) -> Self {
         Self {
             media_type: entry.media_type.as_str().to_owned(),
@@ -117,7 +119,7 @@ impl From<Descriptor> for Entry {
 fn images(sources: &[Source]) -> Result<Vec<Descriptor>, SynthesisError> {
     let mut found: Vec<(Descriptor, Platform, &Source)> = Vec::new();
     for source in sources {
-        for entry in source.entries.iter().filter(|entry| !is_aside(entry)) {
+        for entry in source.entries.iter().filter(|entry| !is_companion(entry)) {
             let platform = entry
                 .platform
                 .as_ref()
@@ -131,7 +133,7 @@ fn images(sources: &[Source]) -> Result<Vec<Descriptor>, SynthesisError> {
         }
     }
     found.sort_by(|(a, for_a, from_a), (b, for_b, from_b)| {
-        (for_a, order(a), &from_a.name).cmp(&(for_b, order(b), &from_b.name))
+        (for_a, sort_key(a), &from_a.name).cmp(&(for_b, sort_key(b), &from_b.name))
     });
     found.dedup_by(|(b, for_b, _), (a, for_a, _)| for_a == for_b && a.digest == b.digest);
     if found.is_empty() {
@@ -154,19 +156,19 @@ fn images(sources: &[Source]) -> Result<Vec<Descriptor>, SynthesisError> {
 
 fn attestations(sources: &[Source]) -> Vec<Descriptor> {
     let all = sources.iter().flat_map(|source| &source.entries);
-    let mut found: Vec<_> = all.filter(|entry| is_aside(entry)).cloned().collect();
-    found.sort_by(|a, b| order(a).cmp(&order(b)));
+    let mut found: Vec<_> = all.filter(|entry| is_companion(entry)).cloned().collect();
+    found.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
     found.dedup_by(|b, a| a.digest == b.digest);
     found
 }
 
-/// Whether an entry accompanies an image rather than being one.
-fn is_aside(entry: &Descriptor) -> bool {
+/// Whether an entry accompanies an image instead of being one.
+fn is_companion(entry: &Descriptor) -> bool {
     entry.is_attestation() || entry.platform.as_ref().is_some_and(Platform::is_unknown)
 }
 
-/// Total, so that equal entries are all that can change places.
-fn order(entry: &Descriptor) -> impl Ord {
+/// A key for sorting that covers every field, so that only equal entries can change places.
+fn sort_key(entry: &Descriptor) -> impl Ord {
     (
         entry.digest.to_string(),
         entry.media_type.as_str().to_owned(),

@@ -1,34 +1,35 @@
 //! Tags: the names a registry may move.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use crate::error::{ParseError, Word};
 
-/// The longest tag. The distribution specification stops at 128; ECR takes 300, and so must a proxy in front of it.
-const MAX_LEN: usize = 300;
+/// The longest tag. The distribution specification allows 128 characters; ECR allows 300, so a
+/// proxy in front of it must too.
+const MAX_TAG_CHARS: usize = 300;
 
-/// How many digits of a digest a tag of referrers has; the specification cuts longer ones off.
-const REFERRED: usize = 64;
+/// The hex digits in a tag of referrers; the specification truncates longer digests to as many.
+const REFERRERS_HEX_DIGITS: usize = 64;
 
 /// A tag: a letter, digit or underscore, then up to 299 of those, dots and dashes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(Box<str>);
 
 impl Tag {
-    /// The tag as it goes into a path.
+    /// The tag as a path carries it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it stands for what refers to a manifest: `sha256-HEX` of the distribution specification, which has a list of it
-    /// there for registries without the API, or what tools hang on it, as in `sha256-HEX.sig`.
+    /// Whether it is a tag of referrers: `sha256-HEX`, under which the distribution specification
+    /// lists the referrers of a manifest for registries without that API, or a variation by a tool,
+    /// as in `sha256-HEX.sig`.
     pub fn is_of_referrers(&self) -> bool {
         let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         ["sha256-", "sha512-"]
             .iter()
             .filter_map(|algorithm| self.0.strip_prefix(algorithm))
-            .any(|rest| rest.bytes().take_while(is_hex).count() >= REFERRED)
+            .any(|rest| rest.bytes().take_while(is_hex).count() >= REFERRERS_HEX_DIGITS)
     }
 }
 
@@ -38,22 +39,22 @@ impl FromStr for Tag {
     fn from_str(s: &str) -> Result<Self, ParseError> {
         let wrong = |problem| Err(ParseError::new(Word::Tag, problem, s));
         let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-        if s.len() > MAX_LEN {
+        if s.len() > MAX_TAG_CHARS {
             return wrong("longer than 300 characters");
         }
         if !s.bytes().next().is_some_and(is_word) {
             return wrong("does not start with a letter, digit or underscore");
         }
         if !s.bytes().all(|b| is_word(b) || b == b'.' || b == b'-') {
-            return wrong("holds more than letters, digits, underscores, dots and dashes");
+            return wrong("not only letters, digits, underscores, dots and dashes");
         }
         Ok(Self(s.into()))
     }
 }
 
 impl fmt::Display for Tag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
     }
 }
 
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_of_the_specification_and_longer_ones_are_taken() {
+    fn tags_of_the_specification_and_longer_ones_are_accepted() {
         let longest = "v".repeat(300);
         for tag in ["latest", "v1.2.3", "_x", "1-2_3.4", "UPPER", "a", &longest] {
             assert_eq!(tag.parse::<Tag>().unwrap().to_string(), tag);

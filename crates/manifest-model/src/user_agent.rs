@@ -1,31 +1,35 @@
 //! Platforms in `User-Agent` headers.
 //!
-//! dockerd and CRI-O say which operating system and processor they were built for, no other client does. It is the
-//! daemon's platform: a `--platform` of its user is not in it, which is why this is no more than a hint.
+//! dockerd and CRI-O name the operating system and processor they were built for; no other client
+//! does. The header does not carry the user's `--platform`, so the result is only a hint.
 
 use crate::Platform;
 
-/// The daemons whose word is taken, by the product they name first.
-const DAEMONS: [&str; 2] = ["docker/", "cri-o/"];
+/// The trusted daemons, by the product their header names first.
+const DAEMON_PREFIXES: [&str; 2] = ["docker/", "cri-o/"];
 
-/// Words of programs that build images, for other machines as often as not.
-const BUILDERS: [&str; 2] = ["buildkit", "buildah"];
+/// Words of programs that build images, often for other machines than their own.
+const BUILDER_WORDS: [&str; 2] = ["buildkit", "buildah"];
 
-/// Where dockerd repeats what its own client sent, which proves nothing.
-const QUOTED: &str = "UpstreamClient(";
+/// The start of the part where dockerd repeats its client's header, which proves nothing.
+const CLIENT_PART: &str = "UpstreamClient(";
 
-/// The platform of a dockerd or CRI-O: `docker/28.5.2 go/go1.25 ... os/linux arch/arm64 UpstreamClient(...)`.
+/// The platform of a dockerd or CRI-O:
+/// `docker/28.5.2 go/go1.25 ... os/linux arch/arm64 UpstreamClient(...)`.
 ///
-/// `None` for all other clients, above all for builders. Also `None` for `arch/arm`, which may be any of the variants v5 to
-/// v7, and for a Windows without its build: to guess too high would be to hand out what does not run.
+/// `None` for all other clients, above all for builders. Also `None` for `arch/arm`, which may be
+/// any of the variants v5 to v7, and for Windows without its build: a guess that is too high would
+/// give the client an image it cannot run.
 pub fn platform(user_agent: &str) -> Option<Platform> {
     let lower = user_agent.to_ascii_lowercase();
-    if !DAEMONS.iter().any(|daemon| user_agent.starts_with(daemon))
-        || BUILDERS.iter().any(|word| lower.contains(word))
+    if !DAEMON_PREFIXES
+        .iter()
+        .any(|daemon| user_agent.starts_with(daemon))
+        || BUILDER_WORDS.iter().any(|word| lower.contains(word))
     {
         return None;
     }
-    let own = user_agent.split(QUOTED).next().unwrap_or_default();
+    let own = user_agent.split(CLIENT_PART).next().unwrap_or_default();
     let word = |key| own.split(' ').find_map(|word| word.strip_prefix(key));
     let (os, architecture) = (word("os/")?, word("arch/")?);
     let platform: Platform = match os {
@@ -37,7 +41,8 @@ pub fn platform(user_agent: &str) -> Option<Platform> {
     (platform.architecture != "arm").then_some(platform)
 }
 
-/// `10.0.20348` of `kernel/10.0 20348 (20348.1.amd64fre.fe_release.210507-1500)`, as a dockerd on Windows has it.
+/// `10.0.20348` of `kernel/10.0 20348 (20348.1.amd64fre.fe_release.210507-1500)`, the part of a
+/// dockerd on Windows.
 fn windows_version(own: &str) -> Option<String> {
     let (_, kernel) = own.split_once(" kernel/")?;
     let mut words = kernel.split(' ');
@@ -62,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn dockerd_says_its_platform() {
+    fn dockerd_names_its_platform() {
         assert_eq!(found(DOCKERD).as_deref(), Some("linux/amd64"));
         let arm64 = DOCKERD.replace("arch/amd64", "arch/arm64");
         assert_eq!(found(&arm64).as_deref(), Some("linux/arm64"));
@@ -74,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn cri_o_says_its_platform() {
+    fn cri_o_names_its_platform() {
         assert_eq!(
             found("cri-o/1.33.2 go/go1.24.4 os/linux arch/arm64").as_deref(),
             Some("linux/arm64")
@@ -82,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn other_clients_say_nothing_whatever_they_say() {
+    fn other_clients_are_never_believed() {
         for client in [
             "containerd/2.1.4",
             "containers/5.39.2",
@@ -119,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_dockerds_client_claims_is_not_what_dockerd_says() {
+    fn the_header_of_dockerds_client_is_not_dockerds() {
         assert_eq!(
             found("docker/28.5.2 go/go1.25.3 UpstreamClient(x os/linux arch/s390x )"),
             None
@@ -145,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_windows_says_its_build_or_nothing() {
+    fn a_windows_without_its_build_is_none() {
         let windows = "docker/28.5.2 go/go1.25.3 git-commit/89c5e8f \
                        kernel/10.0 20348 (20348.1.amd64fre.fe_release.210507-1500) os/windows arch/amd64 \
                        UpstreamClient(Docker-Client/28.5.2 \\(windows\\))";

@@ -1,8 +1,9 @@
 //! containerd's own choices, vector by vector.
 //!
-//! `data/platform-vectors.json` holds what containerd's selection code chose for a platform in an index; all manifests
-//! and configurations are in it by digest. The walk here does what a caller of [`choose`] has to do: descend into a
-//! nested index, and look at the configuration of an entry that names no platform.
+//! `data/platform-vectors.json` holds the choices of containerd's selection code for platforms and
+//! indexes, with all manifests and configurations by digest. The walk here does the part of the
+//! caller of [`choose`]: it descends into nested indexes and reads the configuration of an entry
+//! without a platform.
 
 use std::collections::HashMap;
 
@@ -13,7 +14,8 @@ use manifest_model::{
 };
 use serde::Deserialize;
 
-const VECTORS: usize = 58;
+/// The number of vectors, so that a truncated file fails.
+const VECTOR_COUNT: usize = 58;
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -69,7 +71,7 @@ impl Vector {
         manifest
     }
 
-    /// The digest of the manifest a client ends up with.
+    /// The digest of the manifest that the client ends up with.
     fn choose(&self, matcher: &Matcher) -> Option<Digest> {
         let mut manifest = self.manifest(self.root_digest, &self.root_media_type.parse().unwrap());
         if !manifest.is_index() {
@@ -118,7 +120,7 @@ fn every_choice_is_containerds() {
         }
         ran += 1;
     }
-    assert_eq!((count, ran), (VECTORS, VECTORS));
+    assert_eq!((count, ran), (VECTOR_COUNT, VECTOR_COUNT));
 }
 
 #[test]
@@ -135,7 +137,7 @@ fn every_request_is_normalised_as_containerd_does() {
     }
 }
 
-/// What a client over HTTP gets is what these vectors say: no vector but the strict ones may need another matcher.
+/// The vectors hold for clients over HTTP: only the strict ones need another matcher.
 #[test]
 fn the_matcher_of_clients_is_the_one_of_the_vectors() {
     for vector in vectors()
@@ -153,7 +155,7 @@ fn the_matcher_of_clients_is_the_one_of_the_vectors() {
     }
 }
 
-/// The one rule of containerd's that is not copied: to it an attestation is what fits `unknown/unknown` best.
+/// The one rule of containerd that is not copied: it gives an attestation to `unknown/unknown`.
 #[test]
 fn asking_for_unknown_never_yields_an_attestation() {
     let wanted: Platform = "unknown/unknown".parse().unwrap();

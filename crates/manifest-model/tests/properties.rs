@@ -1,8 +1,11 @@
-//! What holds for every input: printing undoes parsing, nothing panics, the order of an index decides only between equals.
+//! Laws for every input: printing undoes parsing, nothing panics, and the order of an index decides
+//! only between equals.
 
-use std::collections::BTreeMap;
-use std::fmt::{Debug, Display};
-use std::str::FromStr;
+use std::{
+    collections::BTreeMap,
+    fmt::{Debug, Display},
+    str::FromStr,
+};
 
 use bytes::Bytes;
 use manifest_model::{
@@ -11,7 +14,7 @@ use manifest_model::{
 };
 use proptest::prelude::*;
 
-/// Whatever is parsed prints as it was written.
+/// The text parses, and prints as it was written.
 fn is_inverse<T>(text: &str) -> Result<(), TestCaseError>
 where
     T: FromStr<Err: Debug> + Display + PartialEq + Debug,
@@ -23,7 +26,7 @@ where
     Ok(())
 }
 
-/// Whatever can be parsed at all prints as it was written; nothing panics.
+/// A text that parses prints as it was written; no text panics.
 fn is_inverse_if_parsed<T: FromStr + Display>(text: &str) -> Result<(), TestCaseError> {
     if let Ok(value) = text.parse::<T>() {
         prop_assert_eq!(value.to_string(), text);
@@ -35,10 +38,10 @@ fn algorithms() -> impl Strategy<Value = Algorithm> {
     prop_oneof![Just(Algorithm::Sha256), Just(Algorithm::Sha512)]
 }
 
-/// Text with the characters of the grammars, so that many pass and many nearly do.
+/// Text of the grammars' characters: much of it is valid, much of it nearly is.
 const NEARLY: &str = "[a-z0-9A-Z_./:()@%ä -]{0,80}";
 
-/// Platforms as an index or a client may spell them, close enough to one another to compete.
+/// Platforms as an index or a client may spell them, similar enough to compete.
 fn platforms() -> impl Strategy<Value = Platform> {
     let os = prop::sample::select(vec![
         "", "linux", "Linux", "windows", "macos", "darwin", "unknown",
@@ -145,7 +148,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_parses_prints_as_it_was_written(text in prop_oneof![any::<String>(), NEARLY]) {
+    fn a_text_that_parses_prints_as_it_was_written(text in prop_oneof![any::<String>(), NEARLY]) {
         is_inverse_if_parsed::<Algorithm>(&text)?;
         is_inverse_if_parsed::<Digest>(&text)?;
         is_inverse_if_parsed::<RepoName>(&text)?;
@@ -226,7 +229,8 @@ proptest! {
     ) {
         let matcher = Matcher::new(&wanted);
         let rank = |entries: &[Descriptor]| chosen(&choose(entries, &matcher)).map(|entry| entry.platform.clone());
-        // An entry that is neither image nor index ends the choice, so that only what can be chosen is compared.
+        // An entry that is neither image nor index ends the choice, so only the others are
+        // compared.
         let can_be = |entry: &&Descriptor| entry.media_type.is_index() || entry.media_type.is_image();
         let one: Vec<Descriptor> = entries.iter().filter(can_be).cloned().collect();
         let two: Vec<Descriptor> = shuffled.iter().filter(can_be).cloned().collect();
@@ -237,7 +241,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_chosen_matches(entries in indexes(), wanted in platforms()) {
+    fn the_choice_matches(entries in indexes(), wanted in platforms()) {
         let matcher = Matcher::new(&wanted);
         match choose(&entries, &matcher) {
             Choice::Manifest(entry) => {
@@ -265,7 +269,7 @@ proptest! {
     }
 
     #[test]
-    fn a_platform_takes_itself(wanted in platforms()) {
+    fn a_platform_matches_itself(wanted in platforms()) {
         prop_assume!(!wanted.is_unknown());
         prop_assert!(Matcher::strict(&wanted).matches(&wanted.normalized()));
     }

@@ -1,6 +1,8 @@
 //! Header names of the distribution spec, and our own.
 
-use http::HeaderName;
+use std::fmt::Display;
+
+use http::{HeaderName, HeaderValue};
 
 /// The digest of the body (distribution-spec, pulling manifests).
 pub const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -21,3 +23,9 @@ pub const ARCHWAY_EXPLAIN: HeaderName = HeaderName::from_static("archway-explain
 pub const ARCHWAY_CACHE: HeaderName = HeaderName::from_static("archway-cache");
 /// How many pulls Docker Hub still allows, and in which window.
 pub const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+
+/// The header value of a text of ours: a digest, a name, a platform, a number. Their grammars allow
+/// header text only, so anything else, above all a text a client or an upstream chose, is a bug.
+pub fn header_text(text: impl Display) -> HeaderValue {
+    HeaderValue::try_from(text.to_string()).expect("our own grammars allow header text only")
+}

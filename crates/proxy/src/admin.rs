@@ -1,4 +1,6 @@
-//! Health and metrics, on a listener of their own.
+//! Health, metrics and the list of images, on a listener of their own.
+//!
+//! Owns the admin routes and their texts. Refuses what registry clients ask: that is `routes`.
 
 mod images;
 
@@ -22,10 +24,11 @@ use protocol::host::Host;
 
 use crate::{pull::Pull, push_times::PushTimes, telemetry::metrics::Metrics};
 
-/// What the admin routes look at.
+/// The parts the admin routes report on. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
-    /// True while new requests are welcome: an outage upstream does not change it, since a cache is useful then too.
+    /// True until shutdown begins. An upstream outage does not change it: a cache is most useful
+    /// then.
     pub(crate) ready: Arc<AtomicBool>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) pull: Pull,
@@ -44,14 +47,14 @@ pub(crate) fn router(admin: Admin) -> Router {
 
 async fn readyz(State(admin): State<Admin>) -> Response {
     if admin.ready.load(Ordering::Relaxed) {
-        detail(&admin.pull).into_response()
+        readiness(&admin.pull).into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response()
     }
 }
 
-/// Ready, and a line for each endpoint that is down or throttling.
-fn detail(pull: &Pull) -> String {
+/// `ready`, and a line for each endpoint that is down or rate-limits us.
+fn readiness(pull: &Pull) -> String {
     let mut text = "ready\n".to_owned();
     for standing in pull.upstreams().standings() {
         if standing.outage.is_some() || standing.held.is_some() {

@@ -37,7 +37,7 @@ use crate::{
     telemetry::{
         self,
         access::{AccessMetrics, Observer},
-        lines::Lines,
+        log_writer::LogWriter,
         metrics::Metrics,
     },
     usage::Usage,
@@ -78,11 +78,11 @@ pub struct App {
 impl App {
     /// Opens the cache and binds the listeners. No upstream is contacted. The lines of the access
     /// log go to `lines`.
-    pub async fn start(config: Config, lines: Lines) -> Result<Self, StartError> {
+    pub async fn start(config: Config, lines: LogWriter) -> Result<Self, StartError> {
         let config = Arc::new(config);
         let cache = open_cache(&config)?;
         let counters = MetricsOfParts::default();
-        let metrics = Arc::new(counters.registered(&lines));
+        let metrics = counters.registry(&lines);
         let tasks = Tasks::default();
         let pull = Pull::new(
             cache.clone(),
@@ -107,7 +107,7 @@ impl App {
         let observer = Observer {
             metrics: counters.access,
             // For people they are log events like all others.
-            lines: (!telemetry::is_human(&config.log)).then_some(lines),
+            log: (!telemetry::is_human(&config.log)).then_some(lines),
         };
         let ready = Arc::new(AtomicBool::new(true));
         let admin = Admin {
@@ -119,7 +119,7 @@ impl App {
         };
         let bound = bind(&config, admin, &routes::router(service, observer)).await?;
         let stop = CancellationToken::new();
-        let replays = Replays::new(cache, stop.clone());
+        let replays = (config.server.replay).then(|| Replays::new(cache, stop.clone()));
         let server = Server::new(&config.server, replays, counters.server, stop.clone());
         Ok(Self {
             config,
@@ -204,7 +204,7 @@ struct MetricsOfParts {
 
 impl MetricsOfParts {
     /// A registry that has all of them, and the count of dropped log lines.
-    fn registered(&self, lines: &Lines) -> Metrics {
+    fn registry(&self, lines: &LogWriter) -> Arc<Metrics> {
         let mut metrics = Metrics::default();
         metrics.watch(lines);
         let registry = metrics.registry();
@@ -214,7 +214,7 @@ impl MetricsOfParts {
         self.prefetch.register(registry);
         self.housekeeping.register(registry);
         self.server.register(registry);
-        metrics
+        Arc::new(metrics)
     }
 }
 

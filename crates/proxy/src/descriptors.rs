@@ -1,29 +1,30 @@
 //! How many files and connections this process may have open at once.
 //!
-//! Many systems start a service with a soft limit of 1024, far below what it may raise that to itself. At the limit nothing
-//! can be opened or accepted, so what the configuration allows is held against it before anything is.
+//! Many systems start a service with a soft limit of 1024 descriptors, far below its hard limit. At
+//! the limit nothing can be opened or accepted, so the binary compares the configuration with it
+//! before it opens anything.
 
 use config::Config;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-/// What is open beside files of the cache and connections of clients: listeners and the connections to the admin one, the
-/// index, the log, connections for tags and tokens.
-const RESERVE: usize = 256;
+/// Descriptors for all else than cached files and client connections: listeners, admin connections,
+/// the index, the log, connections for tags and tokens.
+const RESERVED_DESCRIPTORS: usize = 256;
 
-/// What one download has open: its file for writing and for reading, its journal, its connection.
-const PER_FILL: usize = 4;
+/// Descriptors of one download: its file for writing and for reading, its journal, its connection.
+const DESCRIPTORS_PER_FILL: usize = 4;
 
-/// Raises the limit as far as it goes. Where that is not enough, files kept open and clients' connections are bounded to what
-/// it leaves them: clients then wait for their turn, where they would have got errors.
+/// Raises the soft limit to the hard one. Where that is not enough, it lowers the bounds of open
+/// files and client connections in `config`: clients then wait instead of getting errors.
 pub fn fit(config: &mut Config) {
     let Some(limit) = raised() else { return };
     let wanted = Shares {
         files: config.cache.max_open_files,
         connections: config.server.max_connections,
     };
-    let fills = PER_FILL * config.cache.max_fills + config.cache.max_extra_connections;
-    let taken = RESERVE + fills;
+    let fills = DESCRIPTORS_PER_FILL * config.cache.max_fills + config.cache.max_extra_connections;
+    let taken = RESERVED_DESCRIPTORS + fills;
     let granted = wanted.within(limit.saturating_sub(taken));
     if granted == wanted {
         return;
@@ -33,14 +34,15 @@ pub fn fit(config: &mut Config) {
         needed = taken + wanted.files + wanted.connections,
         max_open_files = granted.files,
         max_connections = granted.connections,
-        "this process may open too few files for its configuration and uses these bounds: raise the limit (LimitNOFILE of \
-         systemd, `ulimit -Hn`), or lower cache.max_open_files, cache.max_fills and server.max_connections",
+        "this process may open too few files for its configuration and runs with the bounds in this line: raise the hard \
+         limit (LimitNOFILE in systemd, `ulimit -Hn`), or lower cache.max_open_files, cache.max_fills and \
+         server.max_connections",
     );
     config.cache.max_open_files = granted.files;
     config.server.max_connections = granted.connections;
 }
 
-/// The limit, once it is as high as this process may set it; `None` where there is none.
+/// The limit, raised as far as this process may; `None` where there is none.
 fn raised() -> Option<usize> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let highest = Rlimit {
@@ -50,14 +52,14 @@ fn raised() -> Option<usize> {
     let limit = match setrlimit(Resource::Nofile, highest) {
         Ok(()) => maximum,
         Err(error) => {
-            warn!(%error, "the limit of open files cannot be raised");
+            warn!(%error, "the open-file limit could not be raised");
             current
         }
     };
     limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// Who shares what the limit leaves.
+/// How the descriptors the limit leaves are shared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shares {
     files: usize,
@@ -65,14 +67,14 @@ struct Shares {
 }
 
 impl Shares {
-    /// As much of it as there is room for. An idle file is a convenience, a connection is a client: files have what clients
-    /// leave them, and a quarter at least. None of both is ever zero.
-    fn within(self, room: usize) -> Shares {
+    /// These shares, cut to `room`. Connections go first, since an idle file only saves an `open`;
+    /// but files keep a quarter, and neither share is ever zero.
+    fn within(self, room: usize) -> Self {
         let files = self
             .files
             .min(room.saturating_sub(self.connections).max(room / 4));
         let connections = self.connections.min(room - files);
-        Shares {
+        Self {
             files: files.max(1),
             connections: connections.max(1),
         }

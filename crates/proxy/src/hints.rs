@@ -1,7 +1,7 @@
-//! Which platform a client is: who may say so, and who is believed.
+//! Which platform a client wants: the sources of hints, and the order in which they are trusted.
 //!
-//! `SOURCES` is the order of trust, one line per source; each source is a small module of its own. Nothing a hint says ever
-//! changes what is fetched or stored.
+//! `SOURCES` is that order, one line per source; each source is a small module of its own. A hint
+//! only selects the answer to its own request: it never changes what is fetched or stored.
 
 mod address;
 mod header;
@@ -19,7 +19,7 @@ use manifest_model::ParseError;
 use protocol::host::Host;
 pub use protocol::wish::Wish;
 
-/// Who said it.
+/// Where a hint comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// `?platform=`
@@ -32,7 +32,7 @@ pub enum Source {
     Listener,
     /// `platform.hosts`
     VirtualHost,
-    /// What dockerd and CRI-O say of themselves.
+    /// The `User-Agent` of dockerd and CRI-O, which names their machine.
     UserAgent,
     /// `platform.addresses`
     Address,
@@ -41,7 +41,8 @@ pub enum Source {
 }
 
 impl Source {
-    /// Whether the client or the operator said so on purpose. Implicit sources know who asks, not what for.
+    /// Whether the client or the operator named the platform on purpose. Implicit sources know
+    /// which machine asks, not for which one it asks.
     pub fn is_explicit(self) -> bool {
         match self {
             Self::Query | Self::Header | Self::Path | Self::Listener | Self::VirtualHost => true,
@@ -70,37 +71,37 @@ impl fmt::Display for Source {
     }
 }
 
-/// A wish and who had it.
+/// A platform that was asked for, and where the request for it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint {
-    /// Who said so.
+    /// Where it comes from.
     pub source: Source,
-    /// What was said.
+    /// The platform asked for, or the index itself.
     pub wish: Wish,
 }
 
-/// Why a request's hints cannot be followed: a 400.
+/// Why the hints of a request cannot be followed: a 400.
 #[derive(Debug, thiserror::Error)]
 pub enum HintError {
-    /// A source named something that is no platform.
-    #[error("the {from} names no platform: {source}")]
+    /// A source named something that is not a platform.
+    #[error("the {from} does not name a platform: {source}")]
     Invalid {
-        /// Who.
+        /// The source.
         from: Source,
-        /// What is wrong with it.
+        /// The mistake in it.
         source: ParseError,
     },
     /// Two explicit sources disagree.
-    #[error("the {} asks for {}, the {} for {}: remove one of them", .first.source, .first.wish, .second.source, .second.wish)]
+    #[error("the {} asks for {}, the {} for {}; remove one of them", .first.source, .first.wish, .second.source, .second.wish)]
     Conflict {
-        /// The one that is trusted more.
+        /// The more trusted one.
         first: Box<Hint>,
         /// The other.
         second: Box<Hint>,
     },
 }
 
-/// Everything of a request that may tell its platform.
+/// Everything about a request that may name its platform.
 #[derive(Clone, Copy, Debug)]
 pub struct Clues<'a> {
     /// The values of `platform` in the query, decoded.
@@ -109,58 +110,58 @@ pub struct Clues<'a> {
     pub headers: &'a HeaderMap,
     /// The platform in the path, in its path form.
     pub path: Option<&'a str>,
-    /// The listener's wish.
+    /// The listener's `platform`.
     pub listener: Option<&'a Wish>,
-    /// The name under which the client knows us.
+    /// The host name under which the client reached us.
     pub host: Option<&'a Host>,
-    /// The client's address: the connection's, or the one a trusted proxy has named.
+    /// The client's address: the connection's, or the one a trusted proxy names.
     pub peer: IpAddr,
     /// The configured hosts and addresses.
     pub config: &'a PlatformConfig,
 }
 
-/// What a source module offers.
-enum Ask {
-    /// What the client wrote: any number of wishes, or nonsense.
+/// How a source module looks for a platform.
+enum Lookup {
+    /// In what the client wrote: any number of platforms, or an error.
     Written(fn(&Clues<'_>) -> Result<Vec<Wish>, ParseError>),
-    /// What the configuration or the connection says: one wish or none.
+    /// In the configuration or the connection: one platform or none.
     Known(fn(&Clues<'_>) -> Option<Wish>),
 }
 
-impl Ask {
+impl Lookup {
     fn wishes(&self, clues: &Clues<'_>) -> Result<Vec<Wish>, ParseError> {
         match self {
-            Self::Written(ask) => ask(clues),
-            Self::Known(ask) => Ok(ask(clues).into_iter().collect()),
+            Self::Written(find) => find(clues),
+            Self::Known(find) => Ok(find(clues).into_iter().collect()),
         }
     }
 }
 
-/// The order of trust: the first that speaks is believed.
+/// The order of trust: the first source that names a platform is followed.
 ///
-/// Behind them stands [`Source::Default`], which needs no module: the `platform` of the repository's rule, of the upstream, then
-/// `platform.default`, whichever is set first.
-const SOURCES: [(Source, Ask); 7] = [
-    (Source::Query, Ask::Written(query::wishes)),
-    (Source::Header, Ask::Written(header::wishes)),
-    (Source::Path, Ask::Written(path::wishes)),
-    (Source::Listener, Ask::Known(listener::wish)),
-    (Source::VirtualHost, Ask::Known(virtual_host::wish)),
-    (Source::UserAgent, Ask::Known(user_agent::wish)),
-    (Source::Address, Ask::Known(address::wish)),
+/// [`Source::Default`] comes last and needs no module: it is the `platform` of the repository's
+/// rule, else of the upstream, else `platform.default`.
+const SOURCES: [(Source, Lookup); 7] = [
+    (Source::Query, Lookup::Written(query::wishes)),
+    (Source::Header, Lookup::Written(header::wishes)),
+    (Source::Path, Lookup::Written(path::wishes)),
+    (Source::Listener, Lookup::Known(listener::wish)),
+    (Source::VirtualHost, Lookup::Known(virtual_host::wish)),
+    (Source::UserAgent, Lookup::Known(user_agent::wish)),
+    (Source::Address, Lookup::Known(address::wish)),
 ];
 
-/// What all sources have to say, in the order of trust. Explicit sources must agree, with themselves and with each other.
+/// The hints of all sources, in the order of trust. Explicit sources that disagree are an error.
 pub fn hints(clues: &Clues<'_>) -> Result<Vec<Hint>, HintError> {
-    let mut said: Vec<Hint> = Vec::new();
-    for (source, ask) in SOURCES {
-        let wishes = ask.wishes(clues).map_err(|error| HintError::Invalid {
+    let mut hints: Vec<Hint> = Vec::new();
+    for (source, lookup) in SOURCES {
+        let wishes = lookup.wishes(clues).map_err(|error| HintError::Invalid {
             from: source,
             source: error,
         })?;
         for wish in wishes {
             let hint = Hint { source, wish };
-            if let Some(first) = said.first()
+            if let Some(first) = hints.first()
                 && source.is_explicit()
                 && first.wish != hint.wish
             {
@@ -169,10 +170,10 @@ pub fn hints(clues: &Clues<'_>) -> Result<Vec<Hint>, HintError> {
                     second: Box::new(hint),
                 });
             }
-            said.push(hint);
+            hints.push(hint);
         }
     }
-    Ok(said)
+    Ok(hints)
 }
 
 #[cfg(test)]

@@ -1,20 +1,29 @@
-//! What is here for each platform: of every cached tag, which images are whole, which in part, which not at all.
+//! How much of every cached tag is stored, per platform: the whole image, a part of it, or nothing.
 //!
-//! Read from what is stored alone: no upstream is asked, and looking keeps nothing from being evicted. An image's manifest that
-//! was never pulled tells nothing about its layers, so its size is unknown and it counts as absent.
+//! Owns the survey of stored images, its filters and pages, and the counts for the metrics. Refuses
+//! to ask an upstream, and a survey counts as no use: it keeps nothing from eviction. Where an
+//! image's manifest was never pulled, its layers are unknown: it has no size and counts as absent.
+//!
+//! `admin` lists images, `housekeeping` counts them, and the command line reads what `admin` sends.
 
-mod attached;
-mod descent;
+mod attachment;
+mod completeness;
 mod image;
+mod index_walk;
 mod listing;
+mod part;
+mod stored;
 #[cfg(test)]
 mod support;
+mod text;
 mod totals;
 
-pub use self::image::{seconds, stored};
 pub use self::{
-    attached::Attached,
-    image::{Completeness, Image, Part},
-    listing::{Listing, Request},
+    attachment::Attachment,
+    completeness::Completeness,
+    image::{Image, seconds},
+    listing::{Listing, ListingQuery},
+    part::ImagePart,
+    stored::stored,
     totals::{Totals, totals},
 };

@@ -2,10 +2,10 @@
 //!
 //! Owns the routes, platform hints, pulling through the cache, prefetch, the inventory of images,
 //! the admin routes and the life of the process between start and shutdown. Refuses command lines
-//! (`archway`), sockets (`server`), and the ways of a registry (`upstream`).
+//! (`archway`), sockets (`server`), and how to talk to a registry (`upstream`).
 //!
-//! A request walks `server` -> `telemetry::access` -> `routes` -> `pull` -> `cache` and `upstream`.
-//! `usage` notes the answer for `prefetch`; `housekeeping` runs beside.
+//! A request passes `server` -> `telemetry::access` -> `routes` -> `pull` -> `cache` and
+//! `upstream`. `usage` notes the answer for `prefetch`; `housekeeping` runs beside.
 
 mod admin;
 pub mod app;

@@ -13,7 +13,6 @@ use std::{
 use cache::RepoKey;
 use manifest_model::{Digest, RepoName};
 use moka::sync::Cache;
-use protocol::host::Host;
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::debug;
 use upstream::{Pushed, Unsaid, Upstream};
@@ -89,29 +88,26 @@ impl PushTimes {
             let _ = timeout(LISTING_TIMEOUT, self.find_out(unanswered)).await;
         }
         for image in &mut listing.images {
-            if let Some((_, _, key)) = place(image) {
-                image.pushed = self.known.get(&key).flatten().map(seconds);
-            }
+            let key = key_of(image);
+            image.pushed = self.known.get(&key).flatten().map(seconds);
         }
     }
 
     fn unanswered(&self, listing: &Listing) -> Vec<Unanswered> {
         let mut unanswered = HashMap::new();
         for image in &listing.images {
-            let Some((host, name, key)) = place(image) else {
-                continue;
-            };
+            let key = key_of(image);
             if self.known.contains_key(&key) || self.unknown.contains_key(&key) {
                 continue;
             }
-            let upstream = match self.pull.upstreams().find(&host) {
+            let upstream = match self.pull.upstreams().find(&image.upstream) {
                 Ok(Some(upstream)) if upstream.tells_pushed() => upstream,
                 _ => continue,
             };
             let (repository, digest) = key;
             let of_repository = unanswered.entry(repository.clone()).or_insert(Unanswered {
                 upstream,
-                name,
+                name: image.repository.clone(),
                 key: repository,
                 digests: Vec::new(),
             });
@@ -178,10 +174,7 @@ impl PushTimes {
     }
 }
 
-/// The place of a listed image; `None` for an image that no version of this code lists.
-fn place(image: &Image) -> Option<(Host, RepoName, ImageKey)> {
-    let host: Host = image.upstream.parse().ok()?;
-    let name: RepoName = image.repository.parse().ok()?;
-    let key = repository_key(&host, &name);
-    Some((host, name, (key, image.digest.parse().ok()?)))
+fn key_of(image: &Image) -> ImageKey {
+    let repository = repository_key(&image.upstream, &image.repository);
+    (repository, image.digest)
 }

@@ -1,4 +1,7 @@
-//! The registry API towards clients: what a request means, then one file per kind of answer.
+//! The registry API for clients: what a request means, then one file per kind of answer.
+//!
+//! Owns status codes, headers and error bodies. Refuses to decide what is fetched or stored: that
+//! is `pull`. The server calls the router for each request.
 
 mod blob;
 mod context;
@@ -6,6 +9,7 @@ mod error;
 mod explain;
 mod lists;
 mod manifest;
+mod platform_text;
 mod push;
 mod query;
 
@@ -19,7 +23,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use config::Config;
-use manifest_model::{Digest, Reference, RepoName};
+use manifest_model::Digest;
 use protocol::{headers, target::Target};
 use server::exchange::Arrival;
 use upstream::ListingKind;
@@ -27,11 +31,11 @@ use upstream::ListingKind;
 use self::{context::Context, error::ApiError};
 use crate::{
     pull::Pull,
-    telemetry::access::{self, Account, Observer},
+    telemetry::access::{self, Endpoint, Observer, RequestFacts},
     usage::Usage,
 };
 
-/// What all requests share.
+/// What every request needs of the running program. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Service {
     pub(crate) config: Arc<Config>,
@@ -39,7 +43,7 @@ pub struct Service {
     pub(crate) usage: Usage,
 }
 
-/// The largest body worth keeping in memory for the next equal request.
+/// The largest body kept in memory for the next equal request, in bytes.
 const MAX_REPLAYABLE: u64 = 64 * 1024;
 
 /// The registry API as a router. Requests need an [`Arrival`] in their extensions.
@@ -56,11 +60,12 @@ async fn answer(
     request: Request,
 ) -> Response {
     let (request, _) = request.into_parts();
-    let mut account = Account::default();
+    let mut facts = RequestFacts::default();
     let outcome = match Context::of(&service, &arrival, &request) {
         Ok(context) => {
-            context.describe(&mut account);
-            let mut outcome = dispatch(&service, &context, &request, &mut account).await;
+            facts.endpoint = Endpoint::of(&request.method, &context.target);
+            context.describe(&mut facts);
+            let mut outcome = dispatch(&service, &context, &request, &mut facts).await;
             if let (Ok(response), Some(upstream)) = (&mut outcome, &context.upstream_header) {
                 response
                     .headers_mut()
@@ -71,14 +76,14 @@ async fn answer(
         Err(error) => Err(error),
     };
     let mut response = outcome.unwrap_or_else(|error| {
-        account.error.clone_from(&error.log);
+        facts.error.clone_from(&error.log);
         error.into_response()
     });
     let version = HeaderValue::from_static("registry/2.0");
     response
         .headers_mut()
         .insert(headers::DOCKER_DISTRIBUTION_API_VERSION, version);
-    response.extensions_mut().insert(account);
+    response.extensions_mut().insert(facts);
     response
 }
 
@@ -86,80 +91,38 @@ async fn dispatch(
     service: &Service,
     context: &Context,
     request: &Parts,
-    account: &mut Account,
+    facts: &mut RequestFacts,
 ) -> Result<Response, ApiError> {
     if !matches!(request.method, Method::GET | Method::HEAD) {
-        account.endpoint = "push";
         return Err(push::refusal(context));
     }
     match &context.target {
-        Target::Ping => {
-            account.endpoint = "ping";
-            Ok(([(header::CONTENT_TYPE, "application/json")], "{}").into_response())
-        }
+        Target::Ping => Ok(([(header::CONTENT_TYPE, "application/json")], "{}").into_response()),
         Target::Manifest(name, reference) => {
-            account.endpoint = "manifest";
-            manifest_answer(service, context, request, (name, reference), account).await
+            let repository = context.repository(service, name)?;
+            let headers = &request.headers;
+            manifest::answer(service, context, &repository, reference, headers, facts).await
         }
         Target::Blob(name, digest) => {
-            account.endpoint = "blob";
-            blob_answer(service, context, request, (name, digest), account).await
+            let repository = context.repository(service, name)?;
+            blob::answer(service, &repository, digest, request, facts).await
         }
         Target::Tags(name) => {
-            account.endpoint = "tags";
-            list_answer(service, context, request, name, ListingKind::Tags).await
+            let repository = context.repository(service, name)?;
+            let query = request.uri.query();
+            lists::answer(context, &repository, ListingKind::Tags, query).await
         }
         Target::Referrers(name, digest) => {
-            account.endpoint = "referrers";
-            let kind = ListingKind::Referrers(*digest);
-            list_answer(service, context, request, name, kind).await
+            let repository = context.repository(service, name)?;
+            let (kind, query) = (ListingKind::Referrers(*digest), request.uri.query());
+            lists::answer(context, &repository, kind, query).await
         }
         Target::Uploads(_) => Err(push::refusal(context)),
     }
 }
 
-async fn manifest_answer(
-    service: &Service,
-    context: &Context,
-    request: &Parts,
-    (name, reference): (&RepoName, &Reference),
-    account: &mut Account,
-) -> Result<Response, ApiError> {
-    let repository = context.repository(service, name)?;
-    manifest::answer(
-        service,
-        context,
-        &repository,
-        reference,
-        &request.headers,
-        account,
-    )
-    .await
-}
-
-async fn blob_answer(
-    service: &Service,
-    context: &Context,
-    request: &Parts,
-    (name, digest): (&RepoName, &Digest),
-    account: &mut Account,
-) -> Result<Response, ApiError> {
-    let repository = context.repository(service, name)?;
-    blob::answer(service, &repository, digest, request, account).await
-}
-
-async fn list_answer(
-    service: &Service,
-    context: &Context,
-    request: &Parts,
-    name: &RepoName,
-    kind: ListingKind,
-) -> Result<Response, ApiError> {
-    let repository = context.repository(service, name)?;
-    lists::answer(context, &repository, kind, request.uri.query()).await
-}
-
-/// Whether the client has it already (RFC 9110, section 13.1.2): entity tags here are the quoted digest.
+/// Whether the client has it already (RFC 9110, section 13.1.2). Our entity tags are quoted
+/// digests.
 fn is_known(request: &HeaderMap, digest: &Digest) -> bool {
     let tag = format!("\"{digest}\"");
     request
@@ -175,13 +138,12 @@ fn is_known(request: &HeaderMap, digest: &Digest) -> bool {
 
 /// The headers every answer for a digest carries.
 fn digest_headers(response: &mut Response, digest: &Digest) {
-    let text = |value: String| HeaderValue::try_from(value).expect("digests are header text");
-    response
-        .headers_mut()
-        .insert(headers::DOCKER_CONTENT_DIGEST, text(digest.to_string()));
-    response
-        .headers_mut()
-        .insert(header::ETAG, text(format!("\"{digest}\"")));
+    let out = response.headers_mut();
+    out.insert(headers::DOCKER_CONTENT_DIGEST, headers::header_text(digest));
+    out.insert(
+        header::ETAG,
+        headers::header_text(format_args!("\"{digest}\"")),
+    );
 }
 
 fn not_modified(digest: &Digest) -> Response {

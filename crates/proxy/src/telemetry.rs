@@ -1,7 +1,11 @@
-//! What the proxy tells about itself: log lines, one access event per request, metrics.
+//! The log, the access log and the registry of metrics.
+//!
+//! Owns the log's levels, formats and writer. Refuses to count for others: each part of the program
+//! owns its metrics. `docs/logging.md` lists all events,
+//! `docs/operations.md` all metrics.
 
 pub mod access;
-pub mod lines;
+pub mod log_writer;
 pub mod metrics;
 
 use std::io::{self, IsTerminal};
@@ -15,18 +19,19 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use self::lines::Lines;
+use self::log_writer::LogWriter;
 
-/// What these log below `info` are whole requests and answers, our tokens among them. A target begins with one of these.
-const TALKATIVE: [&str; 6] = ["aws_", "h2", "hyper", "reqwest", "rustls", "tower"];
+/// Libraries that log whole requests and answers below `info`, our tokens among them, by the
+/// beginning of their targets.
+const LEAKY_TARGETS: [&str; 6] = ["aws_", "h2", "hyper", "reqwest", "rustls", "tower"];
 
-/// The crates of the program beside `proxy`, which are the targets of its events.
+/// The crates of the program beside `proxy`: each is the target of its own events.
 const CRATES: [&str; 6] = [
     "archway", "cache", "config", "protocol", "server", "upstream",
 ];
 
-/// The target of the events that tell of requests.
-const ACCESS: &str = "access";
+/// The target of the access log.
+const ACCESS_TARGET: &str = "access";
 
 /// Whether log lines are for people rather than for programs.
 pub(crate) fn is_human(log: &Log) -> bool {
@@ -37,25 +42,25 @@ pub(crate) fn is_human(log: &Log) -> bool {
     }
 }
 
-/// Sends log events to standard error in the configured format. To be called once, by the binary, which hands the lines on to
-/// those that write their own and flushes them at its end.
-pub fn init(log: &Log) -> io::Result<Lines> {
-    let lines = Lines::to(io::stderr())?;
+/// Sends log events to standard error in the configured format. The binary calls it once, passes
+/// the writer to the access log and flushes it at the end.
+pub fn init(log: &Log) -> io::Result<LogWriter> {
+    let writer = LogWriter::to(io::stderr())?;
     let registry = tracing_subscriber::registry().with(filter(log));
-    let out = lines.clone();
+    let out = writer.clone();
     let layer = tracing_subscriber::fmt::layer().with_writer(move || out.clone());
     if is_human(log) {
         let layer = layer.with_ansi(io::stderr().is_terminal());
-        registry.with(layer.with_filter(discreet())).init();
+        registry.with(layer.with_filter(without_leaks())).init();
     } else {
         let layer = layer.json().flatten_event(true);
-        registry.with(layer.with_filter(discreet())).init();
+        registry.with(layer.with_filter(without_leaks())).init();
     }
-    Ok(lines)
+    Ok(writer)
 }
 
-/// What is logged of what. Requests have a switch of their own, so the level of all the rest says nothing of them; a level for
-/// their target does.
+/// The levels of all targets. The access log has a switch of its own, so a general level leaves it
+/// alone; only a level for its own target does not.
 fn filter(log: &Log) -> EnvFilter {
     let filter =
         EnvFilter::try_new(directives(&log.level)).unwrap_or_else(|_| EnvFilter::new("info"));
@@ -63,14 +68,14 @@ fn filter(log: &Log) -> EnvFilter {
         let directives = log.level.split(',').filter_map(|one| one.split_once('='));
         directives
             .map(|(target, _)| target)
-            .any(|target| target == ACCESS)
+            .any(|target| target == ACCESS_TARGET)
     };
     let level = match log.access {
         true if names_access() => return filter,
         true => "info",
         false => "off",
     };
-    let directive = format!("{ACCESS}={level}");
+    let directive = format!("{ACCESS_TARGET}={level}");
     filter.add_directive(directive.parse().expect("a valid directive"))
 }
 
@@ -86,11 +91,13 @@ fn directives(level: &str) -> String {
     implied.chain(written).collect::<Vec<_>>().join(",")
 }
 
-/// Keeps the talkative to `info`, whatever level was asked for, by a target of its own too.
-fn discreet() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+/// Holds [`LEAKY_TARGETS`] at `info`, even where the configuration names one of them with another
+/// level.
+fn without_leaks() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
     filter_fn(|metadata| {
         let target = metadata.target();
-        *metadata.level() <= Level::INFO || !TALKATIVE.iter().any(|name| target.starts_with(name))
+        *metadata.level() <= Level::INFO
+            || !LEAKY_TARGETS.iter().any(|name| target.starts_with(name))
     })
 }
 
@@ -100,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether requests are logged, and whether a hint of the proxy is.
+    /// Whether the access log is on, and whether the proxy's own events are.
     fn logged(level: &str, access: bool) -> (bool, bool) {
         let log = Log {
             format: LogFormat::Json,

@@ -1,12 +1,20 @@
 //! One connection, from its first byte to its last.
 
 use std::{
+    convert::Infallible,
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
+use axum::{Router, body::Body};
+use config::Listener;
+use http::{Request, Response};
+use hyper::{
+    body::{Body as HttpBody, Incoming},
+    service::Service,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::Watcher},
@@ -21,55 +29,83 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
+use tower_service::Service as _;
 use tracing::debug;
 
-use super::{
-    Content, Replays, proxy_protocol,
-    replay::{Asker, Replaying, Turn},
-    service::ApiService,
+use crate::{
+    exchange::{Arrival, SendfileTarget},
+    proxy_protocol,
+    replay::{Replays, RequestScope},
     tls::{self, Acceptor, Protocol},
     zero_copy::ZeroCopy,
 };
-use crate::exchange::{Arrival, SendfileTarget};
 
-/// How long an HTTP/2 connection may be silent before the client is asked whether it is still there.
-const PING_AFTER: Duration = Duration::from_secs(30);
+/// After how much silence an HTTP/2 client gets a ping.
+const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// An accepted connection and all it takes to serve it.
-pub(super) struct Connection {
-    pub(super) stream: TcpStream,
-    pub(super) tls: Option<Arc<Acceptor>>,
-    /// Whose PROXY protocol headers are believed.
-    pub(super) trusted_proxies: Arc<[IpNet]>,
-    pub(super) sendfile_bytes: Counter,
-    pub(super) conversation: Conversation,
+/// What a listener serves.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    /// The registry API, with this listener's settings.
+    Registry(Arc<Listener>, Router),
+    /// Health and metrics.
+    Admin(Router),
 }
 
-/// What a connection is served with, whoever carries its bytes.
-pub(super) struct Conversation {
-    /// Who has connected to us.
-    pub(super) peer: SocketAddr,
-    /// Whom that is for: the same, but for connections through a load balancer.
-    pub(super) client: IpAddr,
-    pub(super) content: Content,
-    pub(super) replays: Replays,
-    pub(super) header_timeout: Duration,
-    pub(super) watcher: Watcher,
+/// An accepted connection and all it takes to serve it.
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
+    pub(crate) tls: Option<Arc<Acceptor>>,
+    /// Whose PROXY headers are believed.
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
+    pub(crate) sendfile_bytes: Counter,
+    pub(crate) conversation: Conversation,
+}
+
+/// What a connection is served with, whatever carries its bytes.
+pub(crate) struct Conversation {
+    /// The other end of the TCP connection.
+    pub(crate) peer: SocketAddr,
+    /// The client: the peer, or the one a load balancer names in its PROXY header.
+    pub(crate) client: IpAddr,
+    pub(crate) content: Content,
+    pub(crate) replays: Option<Replays>,
+    pub(crate) header_timeout: Duration,
+    pub(crate) watcher: Watcher,
+}
+
+impl Content {
+    /// The word for it in the log.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Registry(..) => "registry",
+            Self::Admin(_) => "admin",
+        }
+    }
+
+    /// The listener's settings; the admin listener has none.
+    pub(crate) fn listener(&self) -> Option<&Arc<Listener>> {
+        match self {
+            Self::Registry(listener, _) => Some(listener),
+            Self::Admin(_) => None,
+        }
+    }
 }
 
 impl Connection {
-    /// Serves it to its end; from the stop on, to the end of the requests it has.
+    /// Serves the connection to its end; after the stop, to the end of its running requests.
     ///
-    /// Before the first request nothing has been asked for: there the stop, or a client that says nothing, is the end.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    /// Before the first request nothing has been asked for: there the stop ends it at once, and a
+    /// silent client within the header timeout.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         let peer = self.conversation.peer;
-        let Some(client) = stop.run_until_cancelled(self.greet()).await else {
+        let Some(client) = stop.run_until_cancelled(self.identify_client()).await else {
             return;
         };
         match client {
             Ok(client) => self.conversation.client = client,
             Err(error) => {
-                debug!(%peer, %error, "a connection that asked for nothing");
+                debug!(%peer, %error, "closed a connection without a request");
                 return;
             }
         }
@@ -81,86 +117,122 @@ impl Connection {
             ..
         } = self;
         let Some(tls) = tls else {
-            let slot = Arc::new(SendfileTarget::default());
-            let stream = ZeroCopy::new(stream, Arc::clone(&slot), sendfile_bytes);
-            return conversation.hold(stream, Protocol::Http1, Some(slot)).await;
+            let target = Arc::new(SendfileTarget::default());
+            let stream = ZeroCopy::new(stream, Arc::clone(&target), sendfile_bytes);
+            return conversation
+                .serve(stream, Protocol::Http1, Some(target))
+                .await;
         };
         match stop.run_until_cancelled(tls.accept(stream)).await {
             Some(Ok(stream)) => {
                 let protocol = tls::protocol(&stream);
-                conversation.hold(stream, protocol, None).await;
+                conversation.serve(stream, protocol, None).await;
             }
-            Some(Err(error)) => debug!(%peer, error = %ErrorChain(&error), "no TLS connection"),
+            Some(Err(error)) => debug!(%peer, error = %ErrorChain(&error), "TLS handshake failed"),
             None => {}
         }
     }
 
-    /// Waits for the first byte: hyper times a request only from there on. The answer is the client's address, which a load
-    /// balancer in front may have to say.
-    async fn greet(&mut self) -> io::Result<IpAddr> {
+    /// Waits for the first byte, since hyper times a request only from there on, and reads the
+    /// PROXY header where the listener wants one.
+    async fn identify_client(&mut self) -> io::Result<IpAddr> {
         let peer = self.conversation.peer;
-        let patience = self.conversation.header_timeout;
+        let limit = self.conversation.header_timeout;
         let listener = self.conversation.content.listener();
         if listener.is_some_and(|listener| listener.proxy_protocol) {
             let named = proxy_protocol::client(&mut self.stream, peer, &self.trusted_proxies);
-            return timeout(patience, named).await?;
+            return timeout(limit, named).await?;
         }
         if self.tls.is_none() {
-            timeout(patience, self.stream.readable()).await??;
+            timeout(limit, self.stream.readable()).await??;
         }
         Ok(peer.ip())
     }
 }
 
 impl Conversation {
-    async fn hold(
+    async fn serve(
         self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         protocol: Protocol,
         sendfile: Option<Arc<SendfileTarget>>,
     ) {
-        let peer = self.peer;
-        let builder = builder(protocol, self.header_timeout);
+        let http = Http {
+            builder: builder(protocol, self.header_timeout),
+            watcher: self.watcher,
+        };
         let ended = match self.content {
             Content::Registry(listener, router) => {
-                let turn = Arc::new(Turn::default());
-                let asker = Asker {
+                let scope = RequestScope {
                     listener: Arc::clone(&listener),
                     client: self.client,
                 };
-                let stream = Replaying::new(
-                    stream,
-                    self.replays.clone(),
-                    asker,
-                    Arc::clone(&turn),
-                    self.header_timeout,
-                );
-                let service = ApiService {
-                    router,
-                    arrival: Arrival {
-                        listener,
-                        peer: self.client,
-                        sendfile,
-                    },
-                    replays: self.replays,
-                    turn,
+                let arrival = Arrival {
+                    listener,
+                    peer: self.client,
+                    sendfile,
                 };
-                let connection = builder.serve_connection(TokioIo::new(stream), service);
-                self.watcher.watch(connection.into_owned()).await
+                let api = Api { router, arrival };
+                match self.replays {
+                    Some(replays) => {
+                        let (stream, api) = replays.wrap(stream, api, scope, self.header_timeout);
+                        http.serve(stream, api).await
+                    }
+                    None => http.serve(stream, api).await,
+                }
             }
-            Content::Admin(router) => {
-                let service = TowerToHyperService::new(router);
-                let connection = builder.serve_connection(TokioIo::new(stream), service);
-                self.watcher.watch(connection.into_owned()).await
-            }
+            Content::Admin(router) => http.serve(stream, TowerToHyperService::new(router)).await,
         };
         if let Err(error) = ended {
-            debug!(%peer, %error, "a connection broke");
+            debug!(peer = %self.peer, %error, "connection broke");
         }
     }
 }
 
-/// What serves a connection that speaks `protocol`. To find that out from its first bytes would be to wait for them without a
+/// The registry API on one connection: the routes, told where their requests come in.
+#[derive(Clone)]
+pub(crate) struct Api {
+    router: Router,
+    arrival: Arrival,
+}
+
+impl Service<Request<Incoming>> for Api {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = <Router as tower_service::Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.arrival.clone());
+        self.router.clone().call(request)
+    }
+}
+
+/// What serves the requests of a connection. It ends gracefully with the watcher's server.
+struct Http {
+    builder: auto::Builder<TokioExecutor>,
+    watcher: Watcher,
+}
+
+impl Http {
+    async fn serve<S, A, B>(
+        self,
+        stream: S,
+        api: A,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        A: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+        A::Future: Send + 'static,
+        B: HttpBody + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let connection = self.builder.serve_connection(TokioIo::new(stream), api);
+        self.watcher.watch(connection.into_owned()).await
+    }
+}
+
+/// Serves just one protocol: to guess it from the first bytes would be to wait for them without a
 /// deadline.
 fn builder(protocol: Protocol, header_timeout: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -171,7 +243,7 @@ fn builder(protocol: Protocol, header_timeout: Duration) -> auto::Builder<TokioE
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(PING_AFTER);
+        .keep_alive_interval(HTTP2_PING_INTERVAL);
     match protocol {
         Protocol::Http1 => builder.http1_only(),
         Protocol::Http2 => builder.http2_only(),

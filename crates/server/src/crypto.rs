@@ -1,4 +1,4 @@
-//! Whose cryptography TLS runs on: aws-lc's, but for AES-GCM on processors where ring has the faster one.
+//! The cryptography of TLS: aws-lc's, but ring's AES-GCM on processors where that is faster.
 
 use rustls::{
     CipherSuite, SupportedCipherSuite,
@@ -6,14 +6,15 @@ use rustls::{
 };
 use tracing::debug;
 
-/// Makes [`provider`] that of the process, for what does not name one. The first call counts.
+/// Makes [`provider`] the default of the process. Only the first call has an effect.
 pub fn install() {
     let _ = provider().install_default();
 }
 
-/// aws-lc's key exchange, signatures and suites, in its order of preference. Its AES-GCM takes 32 bytes or more at a time (VAES)
-/// only with AVX-512; ring's does so with AVX2 too. On processors between the two (AMD's Zen 3, of many cloud machines; Intel's
-/// without AVX-512) that is twice the speed, and encrypting is most of what a stored blob costs over TLS.
+/// aws-lc's key exchange, signatures and suites, in its order of preference. Its AES-GCM takes 32
+/// bytes or more at a time (VAES) only with AVX-512; ring's does so with AVX2 too. On processors
+/// between the two (AMD's Zen 3, of many cloud machines; Intel's without AVX-512) ring is twice as
+/// fast, and encryption is most of the cost of a stored blob over TLS.
 pub fn provider() -> CryptoProvider {
     let mut provider = aws_lc_rs::default_provider();
     if has_vaes_without_avx512() {
@@ -23,7 +24,8 @@ pub fn provider() -> CryptoProvider {
     provider
 }
 
-/// The conditions of both libraries: `crypto_gcm_avx512_enabled` of aws-lc, `aes_gcm::DynKey::new` of ring.
+/// Combines the conditions of both libraries: `crypto_gcm_avx512_enabled` of aws-lc,
+/// `aes_gcm::DynKey::new` of ring.
 #[cfg(target_arch = "x86_64")]
 fn has_vaes_without_avx512() -> bool {
     let vaes = is_x86_feature_detected!("vaes")

@@ -1,4 +1,5 @@
-//! What is counted of connections: open ones, TLS handshakes, certificate reloads, bytes sent by the kernel.
+//! What is counted of connections: open ones, TLS handshakes, certificate reloads, bytes sent by
+//! the kernel.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,

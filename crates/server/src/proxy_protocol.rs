@@ -1,7 +1,8 @@
-//! The PROXY protocol, versions 1 and 2: a load balancer's word, before the first byte of its client, on who that client is.
+//! The PROXY protocol, versions 1 and 2: before the first byte of its client, a load balancer names
+//! that client.
 //!
-//! Only from a trusted peer, and from one it must come: a listener that took connections with and without the header would let
-//! anybody behind the same balancer write one.
+//! Only a trusted peer is believed, and must send the header: a listener that took connections with
+//! and without it would let anybody behind the same balancer write one.
 
 use std::{
     io,
@@ -13,20 +14,20 @@ use ppp::{v1, v2};
 use protocol::forwarded;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// What a version 2 header begins with; a version 1 header is longer than this too.
-const START: usize = v2::PROTOCOL_PREFIX.len();
+/// The length of what a version 2 header begins with; a version 1 header is longer too.
+const PREFIX: usize = v2::PROTOCOL_PREFIX.len();
 
-/// The fixed part of a version 2 header; the length of the rest stands in its last two bytes.
+/// The fixed part of a version 2 header. Its last two bytes hold the length of the rest.
 const FIXED: usize = 16;
 
 /// The longest version 1 header, its line end included.
-const LONGEST_V1: usize = 107;
+const MAX_V1_HEADER: usize = 107;
 
-/// The longest rest of a version 2 header taken: addresses, and what balancers add to them.
-const LONGEST_V2: usize = 4096;
+/// The longest rest of a version 2 header: addresses, and the extensions of balancers.
+const MAX_V2_REST: usize = 4096;
 
-/// The client behind `peer`: whom the header names, or `peer` itself where it is not `trusted` or speaks for itself. Takes the
-/// header and not a byte more.
+/// The client behind `peer`: the one the header names, or `peer` itself if it is not `trusted` or
+/// connects for itself. Reads the header and not a byte more.
 pub(super) async fn client(
     stream: &mut (impl AsyncRead + Unpin),
     peer: SocketAddr,
@@ -35,7 +36,7 @@ pub(super) async fn client(
     if !forwarded::is_trusted(peer.ip(), trusted) {
         return Ok(peer.ip());
     }
-    let mut header = vec![0; START];
+    let mut header = vec![0; PREFIX];
     stream.read_exact(&mut header).await?;
     let named = if header == v2::PROTOCOL_PREFIX {
         binary(stream, header).await?
@@ -50,15 +51,15 @@ async fn binary(
     mut header: Vec<u8>,
 ) -> io::Result<Option<IpAddr>> {
     header.resize(FIXED, 0);
-    stream.read_exact(&mut header[START..]).await?;
+    stream.read_exact(&mut header[PREFIX..]).await?;
     let rest = usize::from(u16::from_be_bytes([header[FIXED - 2], header[FIXED - 1]]));
-    if rest > LONGEST_V2 {
+    if rest > MAX_V2_REST {
         return Err(malformed("its header is too long"));
     }
     header.resize(FIXED + rest, 0);
     stream.read_exact(&mut header[FIXED..]).await?;
     let header = v2::Header::try_from(header.as_slice()).map_err(malformed)?;
-    // Local: the balancer itself, looking whether we are alive.
+    // Local: a health check of the balancer itself.
     Ok(match (header.command, header.addresses) {
         (v2::Command::Proxy, v2::Addresses::IPv4(ends)) => Some(ends.source_address.into()),
         (v2::Command::Proxy, v2::Addresses::IPv6(ends)) => Some(ends.source_address.into()),
@@ -73,9 +74,9 @@ async fn text(
     if !header.starts_with(v1::PROTOCOL_PREFIX.as_bytes()) {
         return Err(malformed("a trusted proxy sent no PROXY header"));
     }
-    // A byte at a time: what follows the line is the client's.
+    // A byte at a time: the bytes behind the line are the client's.
     while !header.ends_with(b"\r\n") {
-        if header.len() == LONGEST_V1 {
+        if header.len() == MAX_V1_HEADER {
             return Err(malformed("its header is too long"));
         }
         header.push(stream.read_u8().await?);
@@ -159,7 +160,7 @@ mod tests {
             let sent = [start, &rest].concat();
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let (_, left) = runtime.block_on(read(BALANCER, &sent));
-            prop_assert!(sent.len() - left.len() <= FIXED + LONGEST_V2);
+            prop_assert!(sent.len() - left.len() <= FIXED + MAX_V2_REST);
         }
     }
 

@@ -1,20 +1,26 @@
-//! Requests that came before, byte for byte, answered as they were, byte for byte.
+//! Answers again, below hyper, a request that equals an earlier one byte for byte.
 //!
-//! A cluster asks for the same few manifests and configs thousands of times, in the same words. The first such request goes
-//! through hyper and the routes, and the answer is kept with the request's bytes. Below hyper, [`Replaying`] looks at what
-//! comes in while nothing else is going on: bytes that equal a kept request are answered here and never seen above. Nothing of
-//! a request is left out of the comparison, so nothing that a route looks at can be missed.
+//! A cluster asks for the same few manifests and configs thousands of times, in the same words. The
+//! first such request goes through hyper and the routes, and its answer is stored with the
+//! request's bytes. Below hyper, [`stream`] compares what comes in while nothing else is going
+//! on: a request that equals a stored one is answered there and never seen above. No byte of a
+//! request is left out of the comparison, so nothing that a route looks at can be missed.
 //!
-//! What is kept is small, stored, and holds: a digest always, a tag for as long as it need not be confirmed and no tag has been
-//! written. [`LONGEST`] bounds it further, so that uses are noted and files taken out from under us are missed soon enough.
+//! Stored answers are small, of stored content, and hold: one for a digest always, one for a tag
+//! while the tag is fresh and no tag has been written. [`MAX_AGE`] bounds both, so that uses are
+//! counted and a file removed behind our back is noticed soon.
 //!
-//! A connection leaves this path for good with its first byte that is not part of one whole request at a time: pipelining,
-//! request bodies and HTTP/2 are hyper's alone.
+//! A connection leaves this path for good with its first byte that is not part of one whole request
+//! at a time: pipelining, request bodies and HTTP/2 are hyper's alone.
+//!
+//! The only door is [`Replays::wrap`]; `server.replay = false` never opens it. What it saves is in
+//! `docs/benchmarks.md`: about half of the processor time of a small answer.
 
-mod connection;
+mod in_flight;
 mod output;
-mod shelf;
-mod turn;
+mod service;
+mod store;
+mod stream;
 
 use std::{
     hash::{BuildHasher, Hash, Hasher},
@@ -28,76 +34,94 @@ use cache::Cache;
 use config::Listener;
 use foldhash::fast::RandomState;
 use http::{HeaderMap, HeaderName, Response, StatusCode, header};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use self::shelf::Shelf;
-pub(super) use self::{
-    connection::Replaying,
-    turn::{Busy, Turn},
-};
+use self::{in_flight::InFlight, service::ReplayService, store::ExpiringMap, stream::ReplayStream};
 use crate::{
     exchange::{AccessRecord, REQUEST_ID, Replayable, RequestId},
     time_text,
 };
 
-/// The longest time an answer is kept.
-const LONGEST: Duration = Duration::from_secs(5);
+/// The longest time an answer is stored.
+const MAX_AGE: Duration = Duration::from_secs(5);
 
-/// What all answers may take together. A body that several answers share is counted for each.
+/// The size of all answers together. A body that several answers share counts for each.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// A body up to here is copied behind its headers: one buffer takes the shorter way into the socket.
-const COPIED: usize = 8 * 1024;
+/// A body up to this size is copied behind its headers: one buffer takes the shorter way into the
+/// socket.
+const MAX_COPIED_BODY: usize = 8 * 1024;
 
-/// What an answer costs beside its body: the request, the headers, the log line, the map.
+/// The size of an answer beside its body: the request, the headers, the log line, the map.
 const OVERHEAD: usize = 2048;
 
-/// The answers kept, of all listeners. Cheap to clone; all clones are the same.
+/// The stored answers of all listeners. Cheap to clone; all clones are the same.
 #[derive(Clone, Debug)]
 pub struct Replays {
-    answers: Arc<Shelf<Answer>>,
+    answers: Arc<ExpiringMap<StoredAnswer>>,
     hasher: RandomState,
     cache: Cache,
-    /// From here on every request is hyper's, which ends connections in an orderly way.
+    /// Once it is cancelled every request is hyper's, which ends connections gracefully.
     stop: CancellationToken,
 }
 
-/// Who asks, and where: part of what an answer may depend on.
+/// The part of a request that is not in its bytes, and on which an answer may depend.
 #[derive(Clone, Debug)]
-pub(super) struct Asker {
-    pub(super) listener: Arc<Listener>,
-    pub(super) client: IpAddr,
+pub(crate) struct RequestScope {
+    pub(crate) listener: Arc<Listener>,
+    pub(crate) client: IpAddr,
 }
 
 #[derive(Debug)]
-struct Answer {
-    asker: Asker,
+struct StoredAnswer {
+    scope: RequestScope,
     request: Bytes,
     until: Instant,
     tag_writes: Option<u64>,
-    /// The status line and the headers that are always the same.
+    /// The status line and the headers that are the same each time.
     head: Bytes,
     body: Bytes,
     record: AccessRecord,
 }
 
 impl Replays {
-    /// An empty store of answers. From the cancellation of `stop` on it answers nothing.
+    /// An empty store of answers. Once `stop` is cancelled it answers nothing.
     pub fn new(cache: Cache, stop: CancellationToken) -> Self {
         Self {
-            answers: Arc::new(Shelf::new(MAX_BYTES)),
+            answers: Arc::new(ExpiringMap::new(MAX_BYTES)),
             hasher: RandomState::default(),
             cache,
             stop,
         }
     }
 
-    /// The answer to a request that came at `started`, if it is kept and holds.
-    fn find(&self, asker: &Asker, request: &[u8], started: Instant) -> Option<Arc<Answer>> {
-        let answer = self.answers.get(self.hash(asker, request))?;
+    /// Puts the replay below and above hyper: the connection's stream and the service that answers
+    /// what is not replayed. `header_timeout` is how long hyper waits for a request.
+    pub(crate) fn wrap<S: AsyncRead + AsyncWrite + Unpin, A>(
+        self,
+        stream: S,
+        api: A,
+        scope: RequestScope,
+        header_timeout: Duration,
+    ) -> (ReplayStream<S>, ReplayService<A>) {
+        let in_flight = Arc::new(InFlight::default());
+        let service = ReplayService::new(api, self.clone(), scope.clone(), Arc::clone(&in_flight));
+        let stream = ReplayStream::new(stream, self, scope, in_flight, header_timeout);
+        (stream, service)
+    }
+
+    /// The answer to a request that came at `started`, if one is stored and holds.
+    fn find(
+        &self,
+        scope: &RequestScope,
+        request: &[u8],
+        started: Instant,
+    ) -> Option<Arc<StoredAnswer>> {
+        let answer = self.answers.get(self.hash(scope, request))?;
         let holds = answer.until > started
             && answer.request == request
-            && answer.asker.is(asker)
+            && answer.scope.is(scope)
             && answer
                 .tag_writes
                 .is_none_or(|then| then == self.cache.tag_writes())
@@ -105,47 +129,48 @@ impl Replays {
         holds.then_some(answer)
     }
 
-    /// Keeps the answer to `request`, of which a route has said that it may be kept.
-    pub(super) fn keep<B>(
+    /// Stores the answer to `request`, with the permission of its route.
+    fn store<B>(
         &self,
-        asker: &Asker,
+        scope: &RequestScope,
         request: Bytes,
         response: &Response<B>,
         replayable: Replayable,
         record: AccessRecord,
     ) {
-        let answer = Answer {
-            asker: asker.clone(),
-            until: Instant::now() + replayable.holds_for.min(LONGEST),
+        let answer = StoredAnswer {
+            scope: scope.clone(),
+            until: Instant::now() + replayable.holds_for.min(MAX_AGE),
             tag_writes: replayable.tag_writes,
             head: head(response.status(), response.headers()),
             body: replayable.body,
             record,
             request,
         };
-        let hash = self.hash(asker, &answer.request);
+        let hash = self.hash(scope, &answer.request);
         let (weight, until) = (answer.body.len() + OVERHEAD, answer.until);
         self.answers.put(hash, answer, weight, until);
     }
 
-    fn hash(&self, asker: &Asker, request: &[u8]) -> u64 {
+    fn hash(&self, scope: &RequestScope, request: &[u8]) -> u64 {
         let mut hasher = self.hasher.build_hasher();
-        Arc::as_ptr(&asker.listener).hash(&mut hasher);
-        asker.client.hash(&mut hasher);
+        Arc::as_ptr(&scope.listener).hash(&mut hasher);
+        scope.client.hash(&mut hasher);
         hasher.write(request);
         hasher.finish()
     }
 }
 
-impl Asker {
+impl RequestScope {
     fn is(&self, other: &Self) -> bool {
         // Listeners live as long as the process.
         Arc::ptr_eq(&self.listener, &other.listener) && self.client == other.client
     }
 }
 
-impl Answer {
-    /// Appends what is sent first, and returns what follows it: one more such answer, logged and counted.
+impl StoredAnswer {
+    /// Logs and counts one more such answer. Appends its head to `out`, and its body if that is
+    /// small; returns the rest of the body.
     fn write(&self, out: &mut Vec<u8>, started: Instant) -> Bytes {
         let (id, at) = (RequestId::next(), SystemTime::now());
         out.extend_from_slice(&self.head);
@@ -156,7 +181,7 @@ impl Answer {
         time_text::write_http(out, at);
         out.extend_from_slice(b"\r\n\r\n");
         self.record.write(id, at, started.elapsed());
-        if self.body.len() > COPIED {
+        if self.body.len() > MAX_COPIED_BODY {
             return self.body.clone();
         }
         out.extend_from_slice(&self.body);
@@ -164,7 +189,7 @@ impl Answer {
     }
 }
 
-/// The status line and those headers that are the same each time.
+/// The status line and the headers that are the same each time.
 fn head(status: StatusCode, headers: &HeaderMap) -> Bytes {
     let mut head = BytesMut::new();
     head.put_slice(b"HTTP/1.1 ");
@@ -172,7 +197,7 @@ fn head(status: StatusCode, headers: &HeaderMap) -> Bytes {
     head.put_slice(b" ");
     head.put_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     head.put_slice(b"\r\n");
-    // The length of a 304 would be that of the body it spares, and it is none: hyper leaves it out as well.
+    // The length of a 304 would be that of the body it spares; hyper leaves it out as well.
     let is_left_out = |name: &HeaderName| {
         *name == REQUEST_ID
             || *name == header::DATE

@@ -1,4 +1,5 @@
-//! Times as text. Every answer carries one and every line of the access log another, so each second's are made once.
+//! Times as text. Every answer carries one and every line of the access log another, so each
+//! second's are made once.
 
 use std::{
     cell::RefCell,

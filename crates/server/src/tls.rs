@@ -1,4 +1,5 @@
-//! TLS on a listener: the handshake, under a deadline, and the certificate, which may change while the process runs.
+//! TLS on a listener: the handshake, under a deadline, and the certificate, which may change while
+//! the process runs.
 
 mod reload;
 
@@ -24,16 +25,17 @@ use crate::{
 };
 
 /// In the order of preference: a client that takes both multiplexes.
-const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
+const ALPN_PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
 
 const HTTP2: &[u8] = b"h2";
 
-/// How much plain text is encrypted ahead of the socket: a piece of a stored blob (256 KiB) with the headers before it, so
-/// that each piece is one write to the socket. It also bounds what a slow client holds in memory.
+/// How much plain text is encrypted ahead of the socket: a piece of a stored blob (256 KiB) with
+/// the headers before it, so that each piece is one write to the socket. It also bounds the memory
+/// that a slow client holds.
 const BUFFER_LIMIT: usize = 272 * 1024;
 
-/// What someone gets who speaks plain HTTP here.
-const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+/// The answer to plain HTTP on a TLS port.
+const PLAIN_HTTP_REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     content-type: text/plain\r\n\
     content-length: 43\r\n\
     connection: close\r\n\
@@ -41,21 +43,21 @@ const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     plain HTTP on a TLS port; use https instead";
 
 /// More than the headers of any client's request.
-const REQUEST_HEAD: usize = 8 * 1024;
+const MAX_PLAIN_REQUEST: usize = 8 * 1024;
 
-/// Why a connection has not become a TLS connection. None of them is a fault of this side.
+/// Why a connection did not become a TLS connection. None of these is our fault.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HandshakeError {
-    /// It was closed before the first byte, as health checks do that only connect.
+    /// It was closed before the first byte, as by health checks that only connect.
     #[error("closed before the handshake")]
     Closed,
-    /// The client did not say all it had to in time, the first byte of a request included.
-    #[error("the handshake took too long")]
+    /// The client did not finish the handshake and send the first byte of a request in time.
+    #[error("the client did not finish the handshake in time")]
     TimedOut,
-    /// The client speaks plain HTTP, and was told so.
+    /// The client speaks plain HTTP, and got an answer that says so.
     #[error("plain HTTP on a TLS port")]
     PlainHttp,
-    /// The two do not agree, or the client went away.
+    /// Both sides found no common ground, or the client went away.
     #[error("the handshake failed")]
     Failed(#[source] io::Error),
 }
@@ -71,14 +73,15 @@ impl HandshakeError {
     }
 }
 
-/// What is spoken on a connection: HTTP/2 only where both sides said so in the handshake (RFC 9113, section 3.2).
+/// The protocol of a connection: HTTP/2 only if both sides chose it in the handshake (RFC 9113,
+/// section 3.2).
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Protocol {
     Http1,
     Http2,
 }
 
-/// What the two have agreed to speak.
+/// The protocol that both sides chose.
 pub(super) fn protocol(stream: &TlsStream<TcpStream>) -> Protocol {
     match stream.get_ref().1.alpn_protocol() {
         Some(HTTP2) => Protocol::Http2,
@@ -95,15 +98,15 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// One that shows `pair`, whatever it is at the time, and gives each handshake `timeout`.
+    /// Presents `pair` as it is at each handshake, and gives each handshake `timeout`.
     pub(crate) fn new(pair: KeyPair, timeout: Duration, metrics: ServerMetrics) -> Self {
         let provider = Arc::new(crypto::provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13, &TLS12])
             .expect("the provider has ciphers for both")
             .with_no_client_auth()
-            .with_cert_resolver(Arc::new(Current(pair.clone())));
-        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+            .with_cert_resolver(Arc::new(CurrentCertificate(pair.clone())));
+        config.alpn_protocols = ALPN_PROTOCOLS.map(<[u8]>::to_vec).into();
         Self {
             tls: Arc::new(config).into(),
             pair,
@@ -112,8 +115,8 @@ impl Acceptor {
         }
     }
 
-    /// Makes a TLS connection of a TCP connection and waits for the first byte on it, or says why not; either is counted.
-    /// Dropped, it cuts the connection.
+    /// Makes a TLS connection of a TCP connection, and waits for the first byte on it. Counts the
+    /// outcome. Dropping the future cuts the connection.
     pub(crate) async fn accept(
         &self,
         stream: TcpStream,
@@ -141,8 +144,8 @@ impl Acceptor {
             connection.set_buffer_limit(Some(BUFFER_LIMIT));
         });
         let mut stream = accepting.await.map_err(HandshakeError::Failed)?;
-        // Only from its first byte on a request has a deadline: a client that says nothing would stay for good. An end or an
-        // error that comes instead is met again by the one who serves.
+        // hyper gives a request its deadline from the first byte on: a silent client would stay for
+        // good. The end or an error of the stream shows again when it is served.
         let _ = stream.fill_buf().await;
         Ok(stream)
     }
@@ -153,16 +156,16 @@ impl Acceptor {
     }
 }
 
-/// A TLS record never begins with a letter, a request always does. What was sent is read first: a connection that is
-/// closed with bytes unread is reset, and the client may lose the answer.
+/// A TLS record never begins with a letter, a request always does. The request is read first: a
+/// connection closed with unread bytes is reset, and the client may lose the answer.
 async fn refuse(mut stream: TcpStream) -> HandshakeError {
-    let mut head = Vec::with_capacity(REQUEST_HEAD);
-    let told = async {
+    let mut head = Vec::with_capacity(MAX_PLAIN_REQUEST);
+    let answered = async {
         stream.read_buf(&mut head).await?;
-        stream.write_all(PLAIN_HTTP).await?;
+        stream.write_all(PLAIN_HTTP_REFUSAL).await?;
         stream.shutdown().await
     };
-    match told.await {
+    match answered.await {
         Ok(()) => HandshakeError::PlainHttp,
         Err(error) => HandshakeError::Failed(error),
     }
@@ -178,9 +181,9 @@ fn version(stream: &TlsStream<TcpStream>) -> &'static str {
 
 /// The same certificate for every name: clients come by address, or by names only they know.
 #[derive(Debug)]
-struct Current(KeyPair);
+struct CurrentCertificate(KeyPair);
 
-impl ResolvesServerCert for Current {
+impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.current())
     }
@@ -192,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_answer_to_plain_http_announces_its_length() {
-        let text = std::str::from_utf8(PLAIN_HTTP).unwrap();
+        let text = std::str::from_utf8(PLAIN_HTTP_REFUSAL).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("content-length: {}\r\n", body.len())));
     }

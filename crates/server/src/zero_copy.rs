@@ -1,10 +1,11 @@
 //! Bodies that go from the page cache to the socket without passing through this process.
 //!
-//! hyper writes what a body yields. A large stored blob is yielded as pieces of its file's mapping, which nobody reads:
-//! [`ZeroCopy`], the connection below hyper, recognises such a piece by its address and has the kernel send the file's bytes
-//! instead (`sendfile`). It knows which file to compare with from the connection's [`SendfileTarget`], which the route has filled in. A
-//! piece it does not recognise is written like any other bytes, so everything above works without knowing of this, and so do
-//! TLS and HTTP/2.
+//! hyper writes the pieces that a body yields. The body of a large stored blob yields pieces of its
+//! file's mapping, which nobody reads: [`ZeroCopy`], the connection below hyper, recognises such a
+//! piece by its address and has the kernel send the file's bytes instead (`sendfile`). The route
+//! notes the file to compare with in the connection's [`SendfileTarget`]. A piece that is not
+//! recognised is written like any other bytes, so everything above works without knowing of this,
+//! and so do TLS and HTTP/2.
 
 use std::{
     future::Future,
@@ -26,31 +27,33 @@ use tokio::{
 
 use crate::exchange::{Position, SendfileTarget};
 
-/// The most bytes one system call sends: more would keep a worker from its other connections, less costs more calls.
-const PER_CALL: usize = 2 * 1024 * 1024;
+/// The most bytes that one system call sends: more would keep a worker from its other connections,
+/// less costs more calls.
+const MAX_PER_CALL: usize = 2 * 1024 * 1024;
 
-/// What a connection sends before the others of its worker have their turn.
-const PER_TURN: usize = PER_CALL;
+/// The most bytes that a connection sends before the others of its worker have their turn.
+const MAX_PER_TURN: usize = MAX_PER_CALL;
 
 /// A TCP connection that sends pieces of files from the files.
 #[derive(Debug)]
 pub(crate) struct ZeroCopy {
     stream: TcpStream,
-    slot: Arc<SendfileTarget>,
+    target: Arc<SendfileTarget>,
     /// Bytes sent from files.
     sent: Counter,
-    memory: Memory,
-    /// Whether less than a full packet is held back.
+    residency: Residency,
+    /// Whether the kernel holds back less than a full packet.
     corked: bool,
-    /// The end of what was sent last, if that was a piece of a file.
+    /// Where the piece sent last ended, if it was of a file.
     position: Option<Position>,
     /// Bytes sent since other connections of this worker had their turn.
     since_turn: usize,
 }
 
-/// What is known of a piece's presence in memory: `sendfile` would hold up the worker for as long as the disk takes.
+/// Whether a piece is in the page cache: if not, `sendfile` would block the worker for as long as
+/// the disk takes.
 #[derive(Debug, Default)]
-enum Memory {
+enum Residency {
     #[default]
     Unknown,
     /// These bytes of this file are in memory, as far as samples tell.
@@ -60,12 +63,12 @@ enum Memory {
 }
 
 impl ZeroCopy {
-    pub(crate) fn new(stream: TcpStream, slot: Arc<SendfileTarget>, sent: Counter) -> Self {
+    pub(crate) fn new(stream: TcpStream, target: Arc<SendfileTarget>, sent: Counter) -> Self {
         Self {
             stream,
-            slot,
+            target,
             sent,
-            memory: Memory::Unknown,
+            residency: Residency::Unknown,
             corked: false,
             position: None,
             since_turn: 0,
@@ -80,27 +83,27 @@ impl ZeroCopy {
         range: Range<u64>,
     ) -> Poll<io::Result<()>> {
         loop {
-            match &mut self.memory {
-                Memory::Warm(of, warm)
+            match &mut self.residency {
+                Residency::Warm(of, warm)
                     if std::ptr::eq(of.as_ptr(), Arc::as_ptr(file))
                         && warm.start <= range.start
                         && range.end <= warm.end =>
                 {
                     return Poll::Ready(Ok(()));
                 }
-                Memory::Warming(of, warming, job) => {
+                Residency::Warming(of, warming, job) => {
                     let read = ready!(Pin::new(job).poll(context));
-                    self.memory = Memory::Warm(of.clone(), warming.clone());
+                    self.residency = Residency::Warm(of.clone(), warming.clone());
                     read.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()))?;
                 }
-                Memory::Unknown | Memory::Warm(..) if file.is_in_memory(range.clone()) => {
-                    self.memory = Memory::Warm(Arc::downgrade(file), range.clone());
+                Residency::Unknown | Residency::Warm(..) if file.is_in_memory(range.clone()) => {
+                    self.residency = Residency::Warm(Arc::downgrade(file), range.clone());
                 }
-                Memory::Unknown | Memory::Warm(..) => {
+                Residency::Unknown | Residency::Warm(..) => {
                     let of = Arc::downgrade(file);
                     let (file, wanted) = (Arc::clone(file), range.clone());
                     let job = tokio::task::spawn_blocking(move || file.warm(wanted));
-                    self.memory = Memory::Warming(of, range.clone(), job);
+                    self.residency = Residency::Warming(of, range.clone(), job);
                 }
             }
         }
@@ -113,12 +116,12 @@ impl ZeroCopy {
         offset: u64,
         length: usize,
     ) -> Poll<io::Result<usize>> {
-        if self.since_turn >= PER_TURN {
+        if self.since_turn >= MAX_PER_TURN {
             self.since_turn = 0;
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let length = length.min(PER_CALL);
+        let length = length.min(MAX_PER_CALL);
         if let Err(error) = ready!(self.poll_warm(context, file, offset..offset + length as u64)) {
             file.condemn(&error);
             return Poll::Ready(Err(error));
@@ -159,9 +162,9 @@ impl ZeroCopy {
         }
     }
 
-    /// From here on only full packets leave, until a flush with nothing of the file left to send at once: what stands before a
-    /// piece of a file goes out with it, and the pieces follow each other without seams. Without it a connection at full speed
-    /// costs a tenth more.
+    /// From here on only full packets leave, until a flush with nothing of the file left to send at
+    /// once: the headers go out with the first piece, and the pieces follow each other without
+    /// seams. Without it a connection at full speed costs a tenth more.
     fn cork(&mut self) {
         if !self.corked {
             self.corked = sockopt::set_tcp_cork(&self.stream, true).is_ok();
@@ -170,7 +173,7 @@ impl ZeroCopy {
 
     fn uncork(&mut self) {
         if self.corked {
-            // Where this failed the rest would leave a moment later.
+            // If this failed the rest would leave a moment later.
             let _ = sockopt::set_tcp_cork(&self.stream, false);
             self.corked = false;
         }
@@ -193,7 +196,7 @@ impl AsyncWrite for ZeroCopy {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if let Some((file, offset)) = self.slot.find(bytes) {
+        if let Some((file, offset)) = self.target.find(bytes) {
             return self.poll_send_file(context, &file, offset, bytes.len());
         }
         self.position = None;
@@ -206,7 +209,7 @@ impl AsyncWrite for ZeroCopy {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let piece = slices.iter().enumerate().find_map(|(place, slice)| {
-            let (file, offset) = self.slot.find(slice)?;
+            let (file, offset) = self.target.find(slice)?;
             Some((place, file, offset))
         });
         match piece {
@@ -228,7 +231,7 @@ impl AsyncWrite for ZeroCopy {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let goes_on = self.position.as_ref();
-        if !goes_on.is_some_and(|position| self.slot.goes_on_at(position)) {
+        if !goes_on.is_some_and(|position| self.target.goes_on_at(position)) {
             self.uncork();
         }
         Pin::new(&mut self.stream).poll_flush(context)

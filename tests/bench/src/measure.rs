@@ -6,6 +6,7 @@ mod fill;
 mod herd;
 mod kill;
 mod ranges;
+mod replay;
 mod scale;
 mod slow;
 mod small;
@@ -39,6 +40,11 @@ pub(crate) const ALL: &[Measure] = &[
         name: "small",
         about: "manifests and small blobs over plain HTTP",
         run: small::run,
+    },
+    Measure {
+        name: "replay",
+        about: "the same with and without the replay of answers, plain and TLS",
+        run: replay::run,
     },
     Measure {
         name: "cold",

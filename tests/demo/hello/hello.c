@@ -1,6 +1,6 @@
-/* The program the demo ships: answers GET /hello with the machine it believes to run on, as JSON.
- * One connection at a time, nothing but libc: it is linked statically into an image FROM scratch.
- * Started as `hello [PORT]`, port 8080 when none is named. */
+/* The program of the demo's images: answers GET /hello with the machine it runs on, as JSON.
+ * It serves one connection at a time and needs only libc, linked statically into an image FROM scratch.
+ * Usage: `hello [PORT]`; the default port is 8080. */
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* As process 1 of a container it would ignore SIGTERM without a handler. */
+/* Without a handler, process 1 of a container ignores SIGTERM. */
 static void stop(int signal_number) {
     (void)signal_number;
     _exit(0);

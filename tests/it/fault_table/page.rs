@@ -9,23 +9,22 @@ use super::cell::Outcome;
 const HEAD: &str = "\
 # What clients get when an upstream misbehaves
 
-Made by the test `fault_table` (`UPDATE_FAULTS=1 cargo test -p integration-tests --test it fault_table`), which fails when
-anything but a time differs from what is written here. Every fault of the first column was laid on a real server, in five
-situations:
+The test `fault_table` makes this page (`UPDATE_FAULTS=1 cargo test -p integration-tests --test it fault_table`). It fails if a
+run differs from the page in anything but a time. A real server produced each fault of the first column in five situations:
 
-- *tag cached*: the tag was pulled before, and its time is over (`tag_ttl = \"0s\"`);
-- *tag not cached*, *blob cold*: nothing is there; the client asks twice, one after the other;
-- *digest cached*: the manifest was pulled before, now it is asked for by digest;
-- *blob half-way*: half of the blob has come when the line breaks; the request for the rest meets the fault.
+- *tag cached*: the tag was pulled before and has expired (`tag_ttl = \"0s\"`);
+- *tag not cached*, *blob cold*: nothing is cached; the client makes two requests, one after the other;
+- *digest cached*: the manifest was pulled before and is now requested by digest;
+- *blob half-way*: the connection breaks after half of the blob, and the request for the rest meets the fault.
 
-A cell says what the client got, after how long, and how many requests reached the upstream for it. *stale* is the cached
-answer with `Warning`, `Age` and `Archway-Cache: stale`. *whole* is a body with the right digest; *cut off* is a body whose
-connection breaks before its end, which no client takes for a whole one (a small one may be a 5xx instead, if it went wrong
-before its headers had gone out). *5xx* is 502, 503 or 504; once the upstream is known to be down, 503. The timeouts were those
-of a test: 1 s to connect, 1 s for headers, 1 s between two pieces of a body, 3 s of `patience`.
+A cell shows the client's result, the time it took, and the number of requests that reached the upstream. *stale* is the cached
+answer with `Warning`, `Age` and `Archway-Cache: stale`. *whole* is a body with the right digest. *cut off* is a body whose
+connection breaks before its end, so that no client takes it for a whole one; a small one may be a 5xx instead, if the fault came
+before its headers were sent. *5xx* is 502, 503 or 504; once the upstream is known to be down, it is 503. The timeouts were those
+of a test: 1 s to connect, 1 s for headers, 1 s between two chunks of a body, 3 s of `patience`.
 
-What holds in every cell: nothing takes 10 s; no 401 and no challenge is relayed; 404 is said only where the upstream said
-404; no wrong byte is ever completed; and where an upstream does not answer at all, only the first client waits for it.
+In every cell: nothing takes 10 s; no 401 and no challenge is relayed; a 404 comes only from a 404 of the upstream; no body with a
+wrong byte is ever completed; and if an upstream does not answer at all, only the first client waits for it.
 ";
 
 /// The whole page.

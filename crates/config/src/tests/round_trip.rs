@@ -110,6 +110,7 @@ access = false
 shutdown_grace = "0s"
 header_timeout = "1s"
 max_connections = 1
+replay = false
 trusted_proxies = ["10.0.0.0/8", "fd00::1/128"]
 "#;
 

@@ -33,6 +33,7 @@ fn an_empty_file_is_the_defaults() {
     assert_eq!(config.server.shutdown_grace, Duration::from_secs(30));
     assert_eq!(config.server.header_timeout, Duration::from_secs(10));
     assert_eq!(config.server.max_connections, 10_000);
+    assert!(config.server.replay);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A digest that parses prints as it was written, and is made of the parts it shows.
+//! A digest that parses prints as it was written and can be rebuilt from its parts.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

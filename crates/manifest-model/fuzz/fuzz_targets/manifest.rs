@@ -1,4 +1,4 @@
-//! A body that is taken for a manifest is kept as it is, and a choice in it is one of its links.
+//! A body that parses as a manifest keeps its bytes, and a choice in it is one of its links.
 #![no_main]
 
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! A repository name that parses prints as it was written, and cannot leave its place in a path.
+//! A repository name that parses prints as it was written and cannot escape from a path.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A platform that parses is normalised and survives being written down, however it came in.
+//! A platform that parses, from any of the three forms, is normalised and prints as it was parsed.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

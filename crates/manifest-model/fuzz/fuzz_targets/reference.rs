@@ -1,4 +1,4 @@
-//! A reference that parses prints as it was written, and is a digest if and only if it has a colon.
+//! A reference that parses prints as it was written, and is a digest exactly if it has a colon.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,21 +1,23 @@
-//! A digest that is computed while the bytes go by.
+//! A digest that is computed while the content streams by.
 
 use sha2::{Digest as _, Sha256, Sha512};
 
 use super::{Algorithm, Digest};
 
-/// A running digest over chunks; however the content is cut, [`finish`](Hasher::finish) gives the digest of the whole.
-#[derive(Debug, Clone)]
+/// A running digest over chunks.
+///
+/// The result of [`finish`](Self::finish) does not depend on where the content was cut.
+#[derive(Clone, Debug)]
 pub struct Hasher(State);
 
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 enum State {
     Sha256(Sha256),
     Sha512(Sha512),
 }
 
 impl Hasher {
-    /// A digest of nothing so far.
+    /// Starts with empty content.
     pub fn new(algorithm: Algorithm) -> Self {
         Self(match algorithm {
             Algorithm::Sha256 => State::Sha256(Sha256::new()),
@@ -23,7 +25,7 @@ impl Hasher {
         })
     }
 
-    /// Takes the next chunk of the content.
+    /// Adds the next chunk of the content.
     pub fn update(&mut self, chunk: &[u8]) {
         match &mut self.0 {
             State::Sha256(sha) => sha.update(chunk),
@@ -31,7 +33,7 @@ impl Hasher {
         }
     }
 
-    /// The digest of all chunks, in the order in which they were given.
+    /// The digest of all chunks, in the order in which they were added.
     pub fn finish(self) -> Digest {
         match self.0 {
             State::Sha256(sha) => Digest::from_exact(Algorithm::Sha256, &sha.finalize()),

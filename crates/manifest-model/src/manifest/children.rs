@@ -1,34 +1,39 @@
-//! What a manifest points to, read from its JSON.
+//! The content a manifest points to, read from its JSON.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::error::{DescriptorError, ManifestError};
-use crate::json;
-use crate::{Descriptor, MediaType};
+use crate::{
+    Descriptor, MediaType,
+    error::{DescriptorError, ManifestError},
+    json,
+};
 
-/// What the layers of schema 1 are, which does not say it itself.
-const SCHEMA1_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+/// The media type of a schema 1 layer; the manifest itself does not state it.
+const SCHEMA1_LAYER_TYPE: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
-/// What an OCI artifact manifest is called; a release candidate of the image specification had it, clients still push it.
-const OCI_ARTIFACT: &str = "application/vnd.oci.artifact.manifest.v1+json";
+/// The media type of an OCI artifact manifest. Only a release candidate of the image specification
+/// had this kind, but clients still push it.
+const OCI_ARTIFACT_TYPE: &str = "application/vnd.oci.artifact.manifest.v1+json";
 
-/// The descriptors of a manifest, by the field they were in.
+/// The descriptors of a manifest, by the field that held them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Children {
     pub(super) manifests: Vec<Descriptor>,
     pub(super) config: Option<Descriptor>,
     pub(super) layers: Vec<Descriptor>,
-    /// `blobs` of an artifact manifest or `fsLayers` of schema 1.
+    /// The `blobs` of an artifact manifest or the `fsLayers` of schema 1.
     pub(super) blobs: Vec<Descriptor>,
     pub(super) subject: Option<Descriptor>,
     pub(super) artifact_type: Option<Box<str>>,
 }
 
-/// The fields of all kinds of manifests that matter here. A `null` counts as present.
+/// The fields this crate reads, of all kinds of manifests. A `null` counts as present.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Raw<'a> {
+struct RawManifest<'a> {
     #[serde(borrow, default, deserialize_with = "json::present")]
     schema_version: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "json::present")]
@@ -51,20 +56,20 @@ struct Raw<'a> {
     signatures: Option<&'a RawValue>,
 }
 
-/// A layer of schema 1.
+/// An element of `fsLayers`.
 #[derive(Deserialize)]
 struct FsLayer<'a> {
     #[serde(borrow, rename = "blobSum")]
     blob_sum: Option<&'a RawValue>,
 }
 
-/// Reads the body of a manifest; the rules are those of [`Manifest::parse`](super::Manifest::parse).
+/// Reads the body of a manifest by the rules of [`Manifest::parse`](super::Manifest::parse).
 pub(super) fn read(
     body: &[u8],
     content_type: Option<&MediaType>,
 ) -> Result<(MediaType, Children), ManifestError> {
     let text = std::str::from_utf8(body).map_err(|_| ManifestError::NotJson)?;
-    let raw: Raw<'_> = json::object(text).map_err(|()| {
+    let raw: RawManifest<'_> = json::object(text).map_err(|()| {
         let json: Result<&RawValue, _> = serde_json::from_str(text);
         if json.is_ok() {
             ManifestError::NotObject
@@ -77,9 +82,12 @@ pub(super) fn read(
     Ok((media_type, raw.children()?))
 }
 
-impl Raw<'_> {
-    /// The body's own media type. Without one the type it came with, if that is a kind of manifest such fields make; what it
-    /// came with else is no more than a server's word about bytes that others serve too, and counts where there is no guess.
+impl RawManifest<'_> {
+    /// The body's own media type, else the `Content-Type` or a guess.
+    ///
+    /// The `Content-Type` of an index or an image wins over a guess, and must then fit the fields. Any
+    /// other one counts only without a guess: another server may send the same bytes with another
+    /// header.
     fn media_type(&self, content_type: Option<&MediaType>) -> Result<MediaType, ManifestError> {
         let own: String = string(self.media_type, "mediaType")?;
         if !own.is_empty() {
@@ -87,7 +95,7 @@ impl Raw<'_> {
             return Ok(own);
         }
         match (content_type, self.guess()) {
-            // `check_shape` holds these against the fields.
+            // `check_shape` compares these with the fields.
             (Some(given), _) if given.is_index() || given.is_image() => Ok(given.clone()),
             (Some(given), Some(guess)) if given.is_schema1() && guess.is_schema1() => {
                 Ok(given.clone())
@@ -98,8 +106,8 @@ impl Raw<'_> {
         }
     }
 
-    /// Only OCI manifests, artifact manifests and schema 1 may be without a media type of their own. A field that is
-    /// `null` is a hint only where no other field is one.
+    /// Guesses the kind from the fields. Only OCI manifests, artifact manifests and schema 1 may
+    /// lack a media type of their own. A `null` field counts only if no other field decides.
     fn guess(&self) -> Option<MediaType> {
         let version1 = self
             .schema_version
@@ -112,28 +120,28 @@ impl Raw<'_> {
                 MediaType::DockerSchema1
             });
         }
-        self.guess_by(says)
+        self.guess_by(has_value)
             .or_else(|| self.guess_by(|field| field.is_some()))
     }
 
-    /// A guess by the first field that `counts`.
+    /// Guesses by the first field that `counts`.
     fn guess_by(&self, counts: impl Fn(Option<&RawValue>) -> bool) -> Option<MediaType> {
         if counts(self.manifests) {
             Some(MediaType::OciIndex)
         } else if counts(self.config) || counts(self.layers) {
             Some(MediaType::OciManifest)
         } else {
-            counts(self.blobs).then(|| MediaType::Other(OCI_ARTIFACT.into()))
+            counts(self.blobs).then(|| MediaType::Other(OCI_ARTIFACT_TYPE.into()))
         }
     }
 
-    /// Refuses what one client would read as an index and another as an image.
+    /// Refuses a body that one client would read as an index and another as an image.
     fn check_shape(&self, media_type: &MediaType) -> Result<(), ManifestError> {
-        let (index, image) = (says(self.manifests), says(self.layers));
+        let (index, image) = (has_value(self.manifests), has_value(self.layers));
         let ambiguous = if media_type.is_schema1() {
             false
         } else if media_type.is_index() {
-            image || says(self.config)
+            image || has_value(self.config)
         } else if media_type.is_image() {
             index
         } else {
@@ -163,8 +171,8 @@ impl Raw<'_> {
     }
 }
 
-/// Whether a field is there and is not `null`.
-fn says(raw: Option<&RawValue>) -> bool {
+/// Whether a field is present and not `null`.
+fn has_value(raw: Option<&RawValue>) -> bool {
     raw.is_some_and(|raw| raw.get() != "null")
 }
 
@@ -208,10 +216,10 @@ fn schema1_layer(text: &str) -> Result<Descriptor, DescriptorError> {
     let digest: String =
         json::field(raw.blob_sum, "blobSum").map_err(|field| DescriptorError::Field { field })?;
     Ok(Descriptor {
-        media_type: MediaType::Other(SCHEMA1_LAYER.into()),
+        media_type: MediaType::Other(SCHEMA1_LAYER_TYPE.into()),
         digest: digest.parse()?,
         size: 0,
         platform: None,
-        annotations: std::collections::BTreeMap::new(),
+        annotations: BTreeMap::new(),
     })
 }

@@ -80,7 +80,7 @@ fn without_one_the_content_type_counts_if_it_names_a_format() {
 }
 
 #[test]
-fn a_content_type_of_another_kind_does_not_stand_against_the_fields() {
+fn a_content_type_that_contradicts_the_fields_is_ignored() {
     let (evil, schema1) = (
         "application/vnd.evil+json",
         MediaType::DockerSchema1.as_str(),
@@ -95,7 +95,7 @@ fn a_content_type_of_another_kind_does_not_stand_against_the_fields() {
 }
 
 #[test]
-fn without_either_the_fields_tell() {
+fn without_either_the_fields_decide() {
     let guess = |body| parse(body).unwrap().media_type().clone();
     assert_eq!(guess(r#"{"manifests":null}"#), MediaType::OciIndex);
     assert_eq!(guess(r#"{"layers":[]}"#), MediaType::OciManifest);
@@ -130,7 +130,7 @@ fn null_lists_are_empty() {
 }
 
 #[test]
-fn links_are_all_that_makes_it_complete() {
+fn links_are_everything_but_the_subject() {
     let body = format!(
         r#"{{"config":{{"digest":"{DIGEST}","size":1}},"layers":[{{"digest":"{DIGEST}","size":2}},
         {{"digest":"{DIGEST}","size":3}}],"subject":{{"digest":"{DIGEST}","size":4}},"artifactType":"a/b"}}"#
@@ -206,7 +206,7 @@ fn a_field_of_a_wrong_type_is_an_error_that_names_it() {
 }
 
 #[test]
-fn what_could_be_read_as_two_things_is_refused() {
+fn an_ambiguous_body_is_refused() {
     let both = format!(r#"{{"manifests":[],"layers":[{{"digest":"{DIGEST}"}}]}}"#);
     for content_type in [MediaType::OciIndex, MediaType::OciManifest] {
         assert_eq!(
@@ -236,7 +236,7 @@ fn what_could_be_read_as_two_things_is_refused() {
 }
 
 #[test]
-fn what_is_no_json_object_is_refused() {
+fn anything_but_a_json_object_is_refused() {
     for body in ["", "{", "nul", "{} {}", "<html>", "\u{feff}{}"] {
         assert_eq!(parse(body), Err(ManifestError::NotJson), "{body}");
     }

@@ -1,4 +1,4 @@
-//! The platform of this machine, translated from Rust's names to those of the OCI image specification.
+//! The platform of this machine, translated from Rust's names to the OCI specification's.
 
 use std::env::consts;
 
@@ -21,8 +21,8 @@ pub(super) fn host() -> Platform {
     platform.normalized()
 }
 
-/// The level of an x86-64 processor (System V ABI, "Micro-architecture levels"). Not all features of a level can be asked for
-/// here, but no processor was made that has these and lacks the others.
+/// The level of an x86-64 processor (System V ABI, "Micro-architecture levels"). Rust cannot detect
+/// all features of a level, but every processor that has these has the others too.
 #[cfg(target_arch = "x86_64")]
 fn level() -> &'static str {
     use std::arch::is_x86_feature_detected as has;
@@ -49,7 +49,7 @@ fn level() -> &'static str {
     }
 }
 
-/// Variants of other processors are the common one: nothing newer is claimed than is known.
+/// Other processors get their common variant, because a newer one is not detected.
 #[cfg(not(target_arch = "x86_64"))]
 fn level() -> &'static str {
     ""

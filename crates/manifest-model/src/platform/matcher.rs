@@ -1,59 +1,63 @@
-//! Which platforms a wanted one is content with, and which of them it likes best.
+//! Matching: the offered platforms that a wanted one runs, and the best of them.
 
 use std::cmp::Ordering;
 
-use super::{Platform, order, windows};
+use super::{Platform, fallbacks, windows};
 
-/// Whether a machine may be given what its processor runs as a last resort.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether a machine may get an image that was built for another platform its processor runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallbacks {
-    /// Older variants and the 32-bit ancestor as well: what containerd calls `Only`.
+    /// Older variants and the 32-bit ancestor match too: containerd's `Only`.
     Allowed,
-    /// The platform itself and nothing else: what containerd calls `OnlyStrict`.
+    /// The platform itself and nothing else: containerd's `OnlyStrict`.
     Strict,
 }
 
-/// A wanted platform, made ready to be compared with what an index offers.
+/// A wanted platform, prepared for comparison with the platforms an index offers.
 ///
-/// What is compared is operating system, architecture and variant, after normalisation; for Windows also whether the
-/// wanted version runs the offered one. What an offered platform demands in features the wanted one must have, only
-/// `win32k` is never missed. Nothing matches `unknown/unknown`, not even who asks for it: attestations hide there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Operating system, architecture and variant must be equal after normalisation. On Windows the
+/// wanted version must also run the offered one. The wanted platform must have every feature the
+/// offered one demands, except `win32k` on Windows. Nothing matches `unknown/unknown`, not even a
+/// request for it, because attestations carry that platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matcher {
     /// Best first, all normalised.
     wanted: Vec<Platform>,
-    order: Order,
+    preference: Preference,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    /// By the first of the wanted platforms that is matched, then by how many features are made use of.
-    Wanted,
-    /// By the version of the operating system, newest first. Versions are compared as text, as Windows nodes do.
-    Newest,
+/// The order among platforms that match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Preference {
+    /// By the position in `wanted` of the platform that runs the offered one, then by the number of
+    /// features the offered one uses, most first.
+    WantedOrder,
+    /// By the version of the operating system, newest first. Versions are compared as text, as
+    /// containerd does on Windows.
+    NewestVersion,
 }
 
 impl Matcher {
-    /// What a client of platform `wanted` would choose by: on Windows the newest version that runs and no fallbacks, on
-    /// everything else the ordered fallbacks.
+    /// The default of a client on `wanted`: on Windows the newest version that runs, without
+    /// fallbacks; on any other system the ordered fallbacks.
     pub fn new(wanted: &Platform) -> Self {
         let wanted = wanted.normalized();
         if wanted.os == windows::OS {
             Self {
                 wanted: vec![wanted],
-                order: Order::Newest,
+                preference: Preference::NewestVersion,
             }
         } else {
             Self::only(&wanted)
         }
     }
 
-    /// The ordered fallbacks of `wanted`, Windows or not.
+    /// `wanted` and its ordered fallbacks, on Windows too.
     pub fn only(wanted: &Platform) -> Self {
         Self::with(wanted, Fallbacks::Allowed)
     }
 
-    /// `wanted` alone, in whatever spelling.
+    /// `wanted` alone, in any spelling.
     pub fn strict(wanted: &Platform) -> Self {
         Self::with(wanted, Fallbacks::Strict)
     }
@@ -61,47 +65,45 @@ impl Matcher {
     /// `wanted`, with or without its fallbacks.
     pub fn with(wanted: &Platform, fallbacks: Fallbacks) -> Self {
         let wanted = match fallbacks {
-            Fallbacks::Allowed => order::fallbacks(wanted),
+            Fallbacks::Allowed => fallbacks::of(wanted),
             Fallbacks::Strict => vec![wanted.normalized()],
         };
         Self {
             wanted,
-            order: Order::Wanted,
+            preference: Preference::WantedOrder,
         }
     }
 
-    /// Whether the wanted machine runs what is for `offered`.
+    /// Whether the wanted machine runs an image for `offered`.
     pub fn matches(&self, offered: &Platform) -> bool {
         self.rank(&offered.normalized()).is_some()
     }
 
-    /// Orders platforms best first. Those that do not match come last and are equal to one another.
+    /// Orders platforms best first. Platforms that do not match come last, equal to one another.
     pub fn compare(&self, a: &Platform, b: &Platform) -> Ordering {
         let (a, b) = (a.normalized(), b.normalized());
         match (self.rank(&a), self.rank(&b)) {
-            (Some(rank_a), Some(rank_b)) => match self.order {
-                Order::Wanted => rank_a
+            (Some(rank_a), Some(rank_b)) => match self.preference {
+                Preference::WantedOrder => rank_a
                     .cmp(&rank_b)
                     .then(b.os_features.len().cmp(&a.os_features.len())),
-                Order::Newest => b.os_version.cmp(&a.os_version),
+                Preference::NewestVersion => b.os_version.cmp(&a.os_version),
             },
             (rank_a, rank_b) => rank_a.is_none().cmp(&rank_b.is_none()),
         }
     }
 
-    /// The first wanted platform that is content with a normalised one.
+    /// The position of the first wanted platform that runs `offered`, which is normalised.
     fn rank(&self, offered: &Platform) -> Option<usize> {
         if offered.is_unknown() {
             return None;
         }
-        self.wanted
-            .iter()
-            .position(|wanted| is_content(wanted, offered))
+        self.wanted.iter().position(|wanted| runs(wanted, offered))
     }
 }
 
-/// Whether a single wanted platform is content with an offered one, both normalised.
-fn is_content(wanted: &Platform, offered: &Platform) -> bool {
+/// Whether one wanted platform runs images for an offered one, both normalised.
+fn runs(wanted: &Platform, offered: &Platform) -> bool {
     let on_windows = wanted.os == windows::OS;
     wanted.os == offered.os
         && wanted.architecture == offered.architecture

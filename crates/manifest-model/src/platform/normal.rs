@@ -2,7 +2,7 @@
 
 use super::Platform;
 
-/// The operating system of a platform that names none: containerd takes that of the machine it runs on.
+/// The operating system of a platform that names none. containerd uses that of its own machine.
 pub(super) const DEFAULT_OS: &str = "linux";
 
 pub(super) fn normalize(platform: &Platform) -> Platform {
@@ -27,7 +27,7 @@ fn os(os: &str) -> String {
     }
 }
 
-/// Architecture and variant are normalised together: some names of an architecture mean a variant.
+/// Normalises architecture and variant together, because some architecture names imply a variant.
 fn architecture(architecture: &str, variant: &str) -> (String, String) {
     let architecture = architecture.to_ascii_lowercase();
     let variant = variant.to_ascii_lowercase();

@@ -2,15 +2,14 @@
 
 use std::str::FromStr;
 
-use super::Platform;
-use super::normal::DEFAULT_OS;
+use super::{Platform, normal::DEFAULT_OS};
 use crate::error::{ParseError, Word};
 
-/// The longest form; real ones have fewer than 40 characters.
-const MAX_LEN: usize = 200;
+/// The longest written form; real ones have fewer than 40 characters.
+const MAX_PLATFORM_CHARS: usize = 200;
 
-/// The operating systems containerd knows, which say nothing on their own.
-const SYSTEMS: [&str; 17] = [
+/// The operating systems containerd knows. One alone is no platform.
+const OPERATING_SYSTEMS: [&str; 17] = [
     "aix",
     "android",
     "darwin",
@@ -30,7 +29,7 @@ const SYSTEMS: [&str; 17] = [
     "zos",
 ];
 
-/// The architectures containerd knows, which mean Linux where they stand alone.
+/// The architectures containerd knows. One alone is a platform of Linux.
 const ARCHITECTURES: [&str; 24] = [
     "386",
     "amd64",
@@ -58,19 +57,20 @@ const ARCHITECTURES: [&str; 24] = [
     "wasm",
 ];
 
-/// Reads `os[(os.version)]/arch[/variant]` or a known architecture, which is then Linux's; the result is normalised.
+/// Parses `os[(os.version)]/arch[/variant]`, or a known architecture alone, which means Linux. The
+/// result is normalised.
 impl FromStr for Platform {
     type Err = ParseError;
 
     fn from_str(s: &str) -> Result<Self, ParseError> {
         let wrong = |problem| ParseError::new(Word::Platform, problem, s);
-        if s.len() > MAX_LEN {
+        if s.len() > MAX_PLATFORM_CHARS {
             return Err(wrong("longer than 200 characters"));
         }
         let mut parts = s.split('/');
         let first = parts.next().unwrap_or_default();
         let (os, os_version) =
-            system(first).ok_or_else(|| wrong("not os(version) in front of the first slash"))?;
+            system(first).ok_or_else(|| wrong("not os or os(version) before the first slash"))?;
         let Some(architecture) = parts.next() else {
             return alone(first, os).map_err(wrong);
         };
@@ -80,7 +80,7 @@ impl FromStr for Platform {
         }
         if !is_word(architecture) || !variant.is_none_or(is_word) {
             return Err(wrong(
-                "an empty part or a strange character behind the first slash",
+                "an empty part or an invalid character after the first slash",
             ));
         }
         let variant = variant.unwrap_or_default();
@@ -95,13 +95,13 @@ impl FromStr for Platform {
     }
 }
 
-/// Reads a form without slashes, in which dashes stand for them. Those of a version are left alone, and so is the one of
-/// `x86-64`, which is a name and not two.
+/// Parses a form with dashes in place of slashes. The dashes of a version stay, and so does the one
+/// of `x86-64`, which is one name.
 pub(super) fn path_form(form: &str) -> Result<Platform, ParseError> {
     if form.contains('/') {
         return Err(ParseError::new(
             Word::Platform,
-            "a slash in a form that is one part of a path",
+            "a slash in the form for paths, which has dashes instead",
             form,
         ));
     }
@@ -113,7 +113,7 @@ pub(super) fn path_form(form: &str) -> Result<Platform, ParseError> {
         .map_err(|e: ParseError| ParseError::new(Word::Platform, e.problem(), form))
 }
 
-/// A form without a slash, of which `os` is all or the part before the version: then it must be an architecture.
+/// Reads a form without a slash, which must be an architecture; `os` is the form without a version.
 fn alone(word: &str, os: &str) -> Result<Platform, &'static str> {
     let architecture = Platform {
         os: DEFAULT_OS.into(),
@@ -129,14 +129,14 @@ fn alone(word: &str, os: &str) -> Result<Platform, &'static str> {
     .os;
     if is_architecture(&architecture.architecture) {
         Ok(architecture)
-    } else if SYSTEMS.contains(&os.as_str()) {
+    } else if OPERATING_SYSTEMS.contains(&os.as_str()) {
         Err("an operating system without an architecture")
     } else {
         Err("neither os/architecture nor a known architecture")
     }
 }
 
-/// Whether containerd knows the architecture of this name, which is a normalised one.
+/// Whether containerd knows the architecture `name`, which must be normalised.
 pub(super) fn is_architecture(name: &str) -> bool {
     ARCHITECTURES.contains(&name)
 }

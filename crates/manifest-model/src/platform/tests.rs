@@ -108,7 +108,7 @@ fn malformed_platforms_are_refused() {
 }
 
 #[test]
-fn in_a_path_dashes_stand_for_slashes() {
+fn a_path_has_dashes_in_place_of_slashes() {
     let cases = [
         ("linux-arm64", "linux/arm64"),
         ("linux-arm-v7", "linux/arm/v7"),
@@ -141,7 +141,7 @@ fn in_a_path_dashes_stand_for_slashes() {
 }
 
 #[test]
-fn features_are_sorted_and_each_is_there_once() {
+fn features_are_sorted_and_unique() {
     let platform = Platform {
         os_features: vec!["b".into(), "a".into(), "b".into()],
         ..parse("linux/amd64")
@@ -151,7 +151,7 @@ fn features_are_sorted_and_each_is_there_once() {
 }
 
 #[test]
-fn no_operating_system_is_linux_only_once_it_is_normalised() {
+fn a_missing_operating_system_becomes_linux_when_normalised() {
     let platform: Platform = serde_json::from_str(r#"{"architecture":"amd64"}"#).unwrap();
     assert_eq!(platform.os, "");
     assert_eq!(platform.normalized().os, "linux");

@@ -1,27 +1,30 @@
-//! Which Windows containers a Windows host runs.
+//! The Windows containers that a Windows host runs.
 //!
-//! Host and container share a kernel. Until Windows Server 2022 their builds had to be the same; since then a host runs
-//! what was built for anything between the last long-term release before its own and itself.
+//! Host and container share a kernel. Until Windows Server 2022 their builds had to be equal. Since
+//! then a host runs every build from the last long-term release before its own up to its own.
 
 /// The name of the operating system these rules are for.
 pub(super) const OS: &str = "windows";
 
-/// The builds of the long-term releases with a stable interface: Windows Server 2022 and 2025.
-const LONG_TERM: [u16; 2] = [20348, 26100];
+/// The builds of the long-term releases with a stable kernel interface: Windows Server 2022 and
+/// 2025.
+const LONG_TERM_BUILDS: [u16; 2] = [20348, 26100];
 
-/// The feature that every host has for as long as anybody looked, and that therefore never filters.
+/// A feature that every Windows host counts as having, so that it never excludes an image.
 pub(super) const WIN32K: &str = "win32k";
 
-/// What matters of an `os.version`; its fourth part, the patch level, does not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The compared parts of an `os.version`. Its fourth part, the patch level, does not matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 struct Version {
     major: u8,
     minor: u8,
     build: u16,
 }
 
-/// Whether a host of version `host` runs containers of version `container`. No version on either side is no objection,
-/// and neither is one of the host's that cannot be read; one of the container's that cannot be read is.
+/// Whether a host of version `host` runs containers of version `container`.
+///
+/// A missing version on either side matches, and so does a malformed version of the host. A
+/// malformed version of the container does not.
 pub(super) fn runs(host: &str, container: &str) -> bool {
     let host = version(host).unwrap_or_default();
     if container.is_empty() || host == Version::default() {
@@ -31,18 +34,18 @@ pub(super) fn runs(host: &str, container: &str) -> bool {
     if (host.major, host.minor) != (container.major, container.minor) {
         return false;
     }
-    let [first, ..] = LONG_TERM;
+    let [first, ..] = LONG_TERM_BUILDS;
     if host.build < first {
         return host.build == container.build;
     }
-    let oldest = LONG_TERM
+    let oldest = LONG_TERM_BUILDS
         .into_iter()
         .rfind(|&release| release < host.build)
         .unwrap_or(first);
     (oldest..=host.build).contains(&container.build)
 }
 
-/// Reads `10.0.20348` or `10.0.20348.2700`.
+/// Parses `10.0.20348` or `10.0.20348.2700`.
 fn version(text: &str) -> Option<Version> {
     let mut parts = text.split('.');
     let major = digits(parts.next()?)?.parse().ok()?;
@@ -55,7 +58,7 @@ fn version(text: &str) -> Option<Version> {
     })
 }
 
-/// Keeps out the sign that `parse` would take.
+/// `part`, if it is all digits: `parse` alone would accept a sign.
 fn digits(part: &str) -> Option<&str> {
     part.bytes().all(|b| b.is_ascii_digit()).then_some(part)
 }
@@ -100,14 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_version_is_no_objection() {
+    fn a_missing_version_matches() {
         assert!(runs("", SERVER_2019));
         assert!(runs(SERVER_2019, ""));
         assert!(runs("ltsc2019", SERVER_2022));
     }
 
     #[test]
-    fn an_unreadable_version_of_a_container_is_one() {
+    fn a_malformed_version_of_a_container_does_not_match() {
         assert!(!runs(SERVER_2022, "ltsc2022"));
         assert!(!runs(SERVER_2022, "10.0.+20348"));
     }

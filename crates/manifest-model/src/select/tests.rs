@@ -1,7 +1,7 @@
 use super::*;
 use crate::{Algorithm, Digest, MediaType};
 
-/// An entry with a digest made of its number, an image for a platform or, for an empty text, for none.
+/// An image whose digest is that of its number, for a platform or, with an empty text, for none.
 fn entry(number: u8, platform: &str) -> Descriptor {
     Descriptor {
         media_type: MediaType::OciManifest,
@@ -32,7 +32,7 @@ fn matcher(platform: &str) -> Matcher {
 }
 
 #[test]
-fn the_best_wins_wherever_it_stands() {
+fn the_best_wins_at_any_position() {
     let entries = [
         entry(0, "linux/386"),
         entry(1, "linux/amd64"),
@@ -75,7 +75,7 @@ fn an_entry_without_a_platform_comes_after_all_that_match_and_must_be_checked() 
 }
 
 #[test]
-fn a_nested_index_is_descended_into_when_it_is_the_one() {
+fn a_nested_index_is_descended_into_when_it_is_the_best() {
     let nested = [
         of_type(MediaType::OciIndex, entry(0, "")),
         of_type(MediaType::DockerList, entry(1, "linux/arm64")),
@@ -111,7 +111,7 @@ fn an_attestation_is_never_chosen() {
 }
 
 #[test]
-fn what_is_neither_image_nor_index_is_not_an_answer() {
+fn an_entry_that_is_neither_image_nor_index_is_no_choice() {
     let artifact = "application/vnd.oci.artifact.manifest.v1+json"
         .parse()
         .unwrap();
@@ -134,7 +134,7 @@ fn nothing_is_chosen_where_nothing_fits() {
 }
 
 #[test]
-fn what_is_offered_is_listed_once_in_order_and_normalised() {
+fn offered_platforms_are_listed_once_in_order_and_normalised() {
     let entries = [
         entry(0, "linux/arm64/v8"),
         attestation(entry(1, "unknown/unknown")),

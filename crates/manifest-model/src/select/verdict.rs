@@ -1,29 +1,29 @@
-//! Why an entry of an index was chosen, or was not: for people, next to the choice itself.
+//! The reason why each entry of an index was chosen or not, as an explanation of the choice.
 
 use super::{choose, compare, fits};
 use crate::{Choice, Descriptor, Matcher};
 
-/// What became of one entry when an index was chosen from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The reason why one entry of an index was chosen or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It was chosen.
+    /// It is the choice.
     Chosen,
-    /// It says something about another entry and is not to be run.
+    /// It is about another entry and is no image.
     Attestation,
-    /// It is for a platform that does not do.
+    /// Its platform does not match.
     OtherPlatform,
-    /// It names no platform, so it comes after all that do.
+    /// It names no platform, and an entry that names one fits.
     NoPlatform,
-    /// It would do, but another one fits better.
+    /// It fits, but another entry fits better.
     WorseFit,
-    /// It fits as well as the chosen one, which comes first.
+    /// It fits as well as the chosen entry, which comes first.
     LaterEqual,
-    /// It would have been chosen but is neither an image nor an index, so nothing was.
+    /// It fits best but is neither an image nor an index, so nothing was chosen.
     NoImage,
 }
 
 impl Verdict {
-    /// A word for machines.
+    /// A stable word for JSON and labels.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Chosen => "chosen",
@@ -37,9 +37,11 @@ impl Verdict {
     }
 }
 
-/// A verdict on each entry, in the order of the index. At most one is chosen, the one of [`choose`].
+/// A verdict on each entry, in the order of the index. At most one is chosen, the one of
+/// [`choose`].
 ///
-/// Judged by the index alone: whether an entry without a platform does after all is for its image's configuration to say.
+/// The verdict rests on the index alone. Whether an entry without a platform fits after all depends
+/// on the configuration of its image.
 pub fn verdicts<'a>(
     entries: &'a [Descriptor],
     matcher: &Matcher,
@@ -57,7 +59,7 @@ pub fn verdicts<'a>(
         }
         match chosen {
             Some(chosen) if std::ptr::eq(chosen, entry) => Verdict::Chosen,
-            // What fits and was not chosen although nothing was is what ended the choice, or stood behind it.
+            // Nothing was chosen: the best entry has the wrong type, and this one ranks below it.
             None if entry.media_type.is_image() || entry.media_type.is_index() => Verdict::WorseFit,
             None => Verdict::NoImage,
             Some(chosen) if entry.platform.is_none() && chosen.platform.is_some() => {

@@ -47,7 +47,7 @@ fn source(name: &str, entries: &[Descriptor]) -> Source {
 }
 
 #[test]
-fn the_bytes_are_these() {
+fn the_bytes_are_fixed() {
     let made = synthesize(&[
         source("hello:arm64", &[image("b", "linux/arm64/v8")]),
         source("hello:amd64", &[image("a", "linux/amd64")]),
@@ -74,7 +74,7 @@ fn the_bytes_are_these() {
 }
 
 #[test]
-fn only_what_was_made_here_says_what_it_was_made_of() {
+fn only_a_synthesized_index_names_its_sources() {
     let made = synthesize(&[source("x:1", &[image("a", "linux/amd64")])]).unwrap();
     let said = format!("x:1@{}", digest("x:1"));
     assert_eq!(synthesized_from(&made), Some(vec![said]));
@@ -162,7 +162,7 @@ fn an_image_without_a_platform_is_refused() {
     assert_eq!(error, SynthesisError::NoPlatform(digest("a")));
 }
 
-/// Sources that bring images, some of them twice, and attestations.
+/// Sources with images, some of them twice, and with attestations.
 fn sources() -> impl Strategy<Value = Vec<Source>> {
     let platform = prop::sample::select(vec![
         "linux/amd64",
@@ -173,11 +173,11 @@ fn sources() -> impl Strategy<Value = Vec<Source>> {
         "linux/s390x",
         "windows(10.0.20348.1)/amd64",
     ]);
-    let entry = (0..12_u8, platform, any::<bool>()).prop_map(|(name, platform, aside)| {
-        if aside {
+    let entry = (0..12_u8, platform, any::<bool>()).prop_map(|(name, platform, is_attestation)| {
+        if is_attestation {
             attestation(&format!("attestation {name}"), "image")
         } else {
-            // The same platform always with the same image, so that most of what is made can be.
+            // One image for each platform, so that most of the sources can be merged.
             image(&platform.parse::<Platform>().unwrap().to_string(), platform)
         }
     });
@@ -205,8 +205,8 @@ proptest! {
     }
 
     #[test]
-    fn what_is_made_reads_back_as_what_went_in(all in sources()) {
-        prop_assume!(all.iter().flat_map(|source| &source.entries).any(|entry| !is_aside(entry)));
+    fn a_synthesized_index_reads_back_as_its_sources(all in sources()) {
+        prop_assume!(all.iter().flat_map(|source| &source.entries).any(|entry| !is_companion(entry)));
         let made = synthesize(&all).unwrap();
         let again = Manifest::parse(made.bytes().clone(), None, Algorithm::Sha256).unwrap();
         prop_assert_eq!(&again, &made);
@@ -224,9 +224,9 @@ proptest! {
     }
 
     #[test]
-    fn no_two_images_of_what_is_made_are_for_one_platform(all in sources()) {
+    fn no_two_images_of_a_synthesized_index_are_for_one_platform(all in sources()) {
         let Ok(made) = synthesize(&all) else { return Ok(()) };
-        let mut platforms: Vec<_> = made.entries().iter().filter(|entry| !is_aside(entry)).map(|entry| entry.platform.clone()).collect();
+        let mut platforms: Vec<_> = made.entries().iter().filter(|entry| !is_companion(entry)).map(|entry| entry.platform.clone()).collect();
         let all = platforms.len();
         platforms.dedup();
         prop_assert_eq!(platforms.len(), all);

@@ -1,7 +1,7 @@
-//! The manifests of this folder, and what was computed of each apart from the crate. Links are named by the first eight digits
-//! of their digests.
+//! The manifests of this folder, each with expectations that were computed without the crate. Links
+//! are named by the first eight digits of their digests.
 
-/// One of the manifests, and what is to be read of it.
+/// One of the manifests, with the expected result of reading it.
 pub(crate) struct Case {
     pub(crate) file: &'static str,
     pub(crate) bytes: &'static [u8],
@@ -10,7 +10,7 @@ pub(crate) struct Case {
     pub(crate) kind: &'static str,
     pub(crate) digest: &'static str,
     pub(crate) links: &'static [&'static str],
-    /// The sizes of all links together.
+    /// The sum of the sizes of all links.
     pub(crate) size: u64,
     pub(crate) subject: Option<&'static str>,
 }

@@ -1,4 +1,4 @@
-//! Manifests of every kind a registry serves, as bytes: each is read without being touched.
+//! Manifests of every kind a registry serves: each is parsed and its bytes stay as they are.
 
 mod cases;
 
@@ -19,7 +19,8 @@ fn read(case: &Case) -> Manifest {
     manifest.unwrap_or_else(|error| panic!("{}: {error}", case.file))
 }
 
-/// What a client of a platform gets from an index.
+/// The entry a client of a platform gets from an index: `?` marks one whose configuration must be
+/// checked, `/` a nested index.
 fn chosen(manifest: &Manifest, platform: &str) -> Option<String> {
     let wanted: Platform = platform.parse().expect("a platform");
     match choose(manifest.entries(), &Matcher::new(&wanted)) {
@@ -30,7 +31,7 @@ fn chosen(manifest: &Manifest, platform: &str) -> Option<String> {
     }
 }
 
-/// `oci-spec` is stricter and loses some fields; what it does read of an OCI manifest must be what we read.
+/// `oci-spec` is stricter and drops some fields, but the links it does read must be ours.
 #[test]
 fn an_independent_parser_reads_the_same_links() {
     use oci_spec::image::{ImageIndex, ImageManifest};
@@ -172,7 +173,7 @@ fn each_platform_of_an_index_gets_its_own_entry() {
 }
 
 #[test]
-fn attestations_are_links_but_no_choice() {
+fn attestations_are_links_but_never_chosen() {
     let index = read(case("attested-index.json"));
     assert_eq!(
         index
@@ -218,7 +219,7 @@ fn versions_and_features_of_windows_are_read() {
 }
 
 #[test]
-fn a_nested_index_and_an_entry_without_a_platform_say_so() {
+fn a_nested_index_and_an_entry_without_a_platform_are_marked() {
     let nested = read(case("nested-index.json"));
     assert_eq!(chosen(&nested, "linux/amd64").as_deref(), Some("3e130f7e/"));
     assert_eq!(chosen(&nested, "linux/arm64").as_deref(), Some("b6cc60d5/"));
@@ -231,7 +232,7 @@ fn a_nested_index_and_an_entry_without_a_platform_say_so() {
 }
 
 #[test]
-fn an_artifact_says_what_it_is() {
+fn an_artifact_has_its_type() {
     let artifact_type = |file| read(case(file)).artifact_type().map(str::to_owned);
     assert_eq!(
         artifact_type("artifact.json").as_deref(),

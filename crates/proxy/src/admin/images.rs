@@ -1,6 +1,7 @@
-//! `GET /_archway/v1/images`: what is cached, per platform.
+//! `GET /_archway/v1/images`: the cached images, per platform.
 //!
-//! `name=HOST/REPOSITORY:TAG` asks about one; without it all are listed: `filter`, `missing=PLATFORM`, `limit`, `after`.
+//! `name=HOST/REPOSITORY:TAG` asks for one image. Without it the answer is a page of all images,
+//! chosen by `filter`, `missing=PLATFORM`, `limit` and `after`.
 
 use axum::{
     extract::{RawQuery, State},
@@ -9,47 +10,51 @@ use axum::{
 };
 use cache::CacheError;
 use manifest_model::Reference;
-use protocol::error_chain::ErrorChain;
-use protocol::image_name::ImageName;
+use protocol::{error_chain::ErrorChain, image_name::ImageName};
+use tracing::{error, warn};
 use url::form_urlencoded;
 
 use super::Admin;
-use crate::inventory::{Listing, Request};
+use crate::{
+    inventory::{Listing, ListingQuery},
+    pull::repository_key,
+};
 
-/// What the query asks for.
-enum Question {
+/// The query, parsed.
+enum ImagesQuery {
     One(ImageName),
-    Page(Request),
+    Page(ListingQuery),
 }
 
 pub(super) async fn answer(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
-    let question = match Question::parse(query.as_deref().unwrap_or_default()) {
-        Ok(question) => question,
+    let query = match ImagesQuery::parse(query.as_deref().unwrap_or_default()) {
+        Ok(query) => query,
         Err(mistake) => return (StatusCode::BAD_REQUEST, mistake + "\n").into_response(),
     };
-    // So that what was pulled a moment ago shows.
+    // Uses wait in memory: without this a pull of a moment ago would not show.
     if let Err(error) = admin.pull.cache().write_down().await {
-        tracing::warn!(error = %ErrorChain(&error), "the last uses could not be written");
+        warn!(error = %ErrorChain(&error), "the last uses could not be written");
     }
     let push_times = admin.push_times.clone();
-    let looked = tokio::task::spawn_blocking(move || question.look(&admin)).await;
-    match looked {
+    let listing = tokio::task::spawn_blocking(move || query.read(&admin)).await;
+    match listing {
         Ok(Ok(mut listing)) => {
             push_times.fill_in(&mut listing).await;
             let body = serde_json::to_vec(&listing).expect("plain data always serialises");
             ([(header::CONTENT_TYPE, "application/json")], body).into_response()
         }
         Ok(Err(error)) => {
-            tracing::error!(error = %ErrorChain(&error), "the images cannot be listed");
-            (StatusCode::INTERNAL_SERVER_ERROR, "the cache failed\n").into_response()
+            error!(error = %ErrorChain(&error), "the images could not be listed");
+            let message = "the cache could not be read; the log has the cause\n";
+            (StatusCode::INTERNAL_SERVER_ERROR, message).into_response()
         }
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response(),
     }
 }
 
-impl Question {
+impl ImagesQuery {
     fn parse(query: &str) -> Result<Self, String> {
-        let mut page = Request::default();
+        let mut page = ListingQuery::default();
         let mut name = None;
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             let wrong = |error: &dyn std::fmt::Display| format!("{key}: {error}");
@@ -61,7 +66,7 @@ impl Question {
                 "limit" => page.limit = Some(value.parse().map_err(|error| wrong(&error))?),
                 _ => {
                     return Err(format!(
-                        "{key}: unknown; there is name, filter, missing, after and limit"
+                        "{key}: unknown parameter; use name, filter, missing, after or limit"
                     ));
                 }
             }
@@ -69,14 +74,14 @@ impl Question {
         Ok(name.map_or(Self::Page(page), Self::One))
     }
 
-    /// Blocks.
-    fn look(self, admin: &Admin) -> Result<Listing, CacheError> {
+    /// Reads the images from the cache. Blocks.
+    fn read(self, admin: &Admin) -> Result<Listing, CacheError> {
         let cache = admin.pull.cache();
         match self {
-            Self::Page(request) => request.list(cache),
+            Self::Page(query) => query.list(cache),
             Self::One(image) => {
                 let host = image.host.as_ref().unwrap_or(&admin.default_upstream);
-                let repository = crate::pull::repository_key(host, &image.repository);
+                let repository = repository_key(host, &image.repository);
                 match &image.reference {
                     Reference::Tag(tag) => Listing::of_tag(cache, &repository, tag),
                     Reference::Digest(digest) => Listing::of_digest(cache, &repository, digest),

@@ -1,4 +1,5 @@
-//! Networks whose machines are of one platform. The address is the connection's own, or the one a trusted proxy has named.
+//! Networks whose machines share a platform. The address is the connection's, or the one a trusted
+//! proxy names.
 
 use super::{Clues, Wish};
 

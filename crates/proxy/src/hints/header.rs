@@ -1,4 +1,5 @@
-//! `Archway-Platform: linux/arm64`. containerd sends each value of its `hosts.toml` on a line of its own.
+//! `Archway-Platform: linux/arm64`. containerd sends each value of its `hosts.toml` as a line of
+//! its own.
 
 use manifest_model::ParseError;
 use protocol::headers::ARCHWAY_PLATFORM;

@@ -1,4 +1,4 @@
-//! A listener for one platform: one port per architecture, or one proxy per node.
+//! The `platform` of a listener: one port per architecture, or one proxy per node.
 
 use super::{Clues, Wish};
 

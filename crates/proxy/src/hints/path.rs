@@ -1,4 +1,5 @@
-//! `/platform/linux-arm64/v2/...` and `/v2/platform/linux-arm64/...`, for clients that cannot set headers.
+//! `/platform/linux-arm64/v2/...` and `/v2/platform/linux-arm64/...`, for clients that cannot set
+//! headers.
 
 use manifest_model::ParseError;
 

@@ -159,7 +159,7 @@ fn explicit_sources_that_disagree_are_both_named() {
     let message = given.hint().unwrap_err().to_string();
     assert_eq!(
         message,
-        "the query asks for linux/arm/v7, the header for linux/arm64: remove one of them"
+        "the query asks for linux/arm/v7, the header for linux/arm64; remove one of them"
     );
 }
 
@@ -203,7 +203,7 @@ fn nonsense_names_its_source() {
         .unwrap_err()
         .to_string();
     assert!(
-        message.starts_with("the header names no platform"),
+        message.starts_with("the header does not name a platform"),
         "{message}"
     );
 }

@@ -1,4 +1,5 @@
-//! dockerd and CRI-O name their machine in `User-Agent`; nobody else does, and builders build for others.
+//! The `User-Agent` of dockerd and CRI-O, which names their machine. No other client's does, and
+//! builders build for other machines.
 
 use http::header;
 use manifest_model::user_agent;

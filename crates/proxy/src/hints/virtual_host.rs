@@ -1,4 +1,4 @@
-//! `arm64.mirror.example`: a name of ours that stands for a platform.
+//! `arm64.mirror.example`: a host name of this proxy that means a platform.
 
 use super::{Clues, Wish};
 

@@ -1,126 +1,86 @@
-//! One tag or digest, and how much of it is stored.
+//! One tag or digest of a repository, and how much of it is stored.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cache::{Cache, CacheError, RepoKey};
-use manifest_model::{Descriptor, Digest, Manifest, Matcher, Platform};
-use protocol::error_chain::ErrorChain;
+use manifest_model::{Digest, Matcher, Platform, RepoName, Tag};
+use protocol::host::Host;
 use serde::{Deserialize, Serialize};
-use tracing::warn;
 
-use super::{Attached, descent::parts_of_index};
+use super::{
+    attachment::Attachment, completeness::Completeness, index_walk::parts_of_index,
+    part::ImagePart, stored::stored, text,
+};
 
-/// The largest image config read to learn its platform.
-const LARGEST_CONFIG: u64 = 8 * 1024 * 1024;
-
-/// A tag or a digest of a repository and what is stored of it.
+/// A tag or a digest of a repository, and how much of it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
-    /// The upstream.
-    pub upstream: String,
-    /// The repository there.
-    pub repository: String,
-    /// The tag; none for a digest that was asked about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag: Option<String>,
-    /// What the tag points at.
-    pub digest: String,
-    /// Whether that is an index.
+    /// The upstream, by its canonical name.
+    #[serde(with = "text")]
+    pub upstream: Host,
+    /// The repository at the upstream, written in full: `library/busybox`.
+    #[serde(with = "text")]
+    pub repository: RepoName,
+    /// The tag; none where the query named a digest.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "text::optional"
+    )]
+    pub tag: Option<Tag>,
+    /// The digest the tag points at.
+    pub digest: Digest,
+    /// Whether the digest is that of an index.
     pub index: bool,
     /// When the upstream last confirmed the tag, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<u64>,
-    /// When the upstream got it, in seconds since 1970; unknown unless it is asked (`pushed_at`) and says so.
+    /// When it was pushed to the upstream, in seconds since 1970. Unknown unless the upstream may
+    /// be asked (`pushed_at`) and answers.
     #[serde(default)]
     pub pushed: Option<u64>,
-    /// When it was last asked for, in seconds since 1970.
+    /// When a client last requested it, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used: Option<u64>,
-    /// How many clients have pulled it in the last 30 days; each address is one.
+    /// How many clients have pulled it in the last 30 days, counted by address.
     #[serde(default)]
     pub clients: usize,
-    /// Whether there may be more: that many are told apart at most.
+    /// Whether `clients` has reached the most addresses that are kept, so that there may be more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub clients_or_more: bool,
-    /// Its images and their attestations, as the index lists them.
-    pub parts: Vec<Part>,
-    /// Signatures and the like that are kept under tags of their own.
+    /// Its images and their attestations, in the order of the index.
+    pub parts: Vec<ImagePart>,
+    /// Signatures, attestations and SBOMs kept under tags of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub attached: Vec<Attached>,
-}
-
-/// One image of an index, or the only one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
-    /// What it is for; none where neither the index nor a stored config says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub platform: Option<String>,
-    /// Its manifest.
-    pub digest: String,
-    /// For an attestation, the image it is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attests: Option<String>,
-    /// How much of it is stored.
-    pub state: Completeness,
-    /// Bytes stored of it.
-    pub stored: u64,
-    /// Bytes it has; unknown as long as its manifest is not stored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<u64>,
-}
-
-/// How much of an image is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Completeness {
-    /// Nothing, as far as anybody knows.
-    Absent,
-    /// Its manifest, and perhaps more.
-    Partial,
-    /// All of it.
-    Cached,
-}
-
-impl Completeness {
-    /// The word in tables, JSON and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Absent => "absent",
-            Self::Partial => "partial",
-            Self::Cached => "cached",
-        }
-    }
+    pub attached: Vec<Attachment>,
 }
 
 impl Image {
-    /// The image that is for exactly `wanted`: what its processor would run as well does not make it complete.
-    pub fn part(&self, wanted: &Platform) -> Option<&Part> {
+    /// The image for exactly `wanted`. One for another platform that the same processor runs does
+    /// not make it complete.
+    pub fn part(&self, wanted: &Platform) -> Option<&ImagePart> {
         let matcher = Matcher::strict(wanted);
-        let fits = |part: &&Part| {
-            part.attests.is_none()
-                && part
-                    .platform
-                    .as_deref()
-                    .and_then(|platform| platform.parse().ok())
-                    .is_some_and(|platform| matcher.matches(&platform))
+        let fits = |part: &&ImagePart| {
+            let platform = part.platform.as_ref();
+            part.is_image() && platform.is_some_and(|platform| matcher.matches(platform))
         };
         self.parts.iter().find(fits)
     }
 
-    /// How much of it is here for `wanted`.
+    /// How much of it is stored for `wanted`.
     pub fn completeness(&self, wanted: &Platform) -> Completeness {
         self.part(wanted)
             .map_or(Completeness::Absent, |part| part.state)
     }
 
-    /// Whether some image of it does not say what it is for.
+    /// Whether the platform of at least one of its images is unknown.
     pub fn has_unknown(&self) -> bool {
         self.parts
             .iter()
-            .any(|part| part.attests.is_none() && part.platform.is_none())
+            .any(|part| part.is_image() && part.platform.is_none())
     }
 
-    /// The name people use: `HOST/REPOSITORY:TAG`.
+    /// Its name: `HOST/REPOSITORY:TAG`, or `HOST/REPOSITORY@DIGEST`.
     pub fn name(&self) -> String {
         let (upstream, repository) = (&self.upstream, &self.repository);
         match &self.tag {
@@ -129,27 +89,32 @@ impl Image {
         }
     }
 
-    /// Looks at what is stored of `digest`; `None` if the manifest itself is not. Blocks.
+    /// Surveys what is stored of `digest`; `None` if its manifest is not. Blocks.
     pub(super) fn survey(
         cache: &Cache,
         repository: &RepoKey,
-        tag: Option<(&str, SystemTime)>,
+        tag: Option<(&Tag, SystemTime)>,
         digest: &Digest,
     ) -> Result<Option<Self>, CacheError> {
+        // Keys are made of a host and a name; one that is not comes from another version.
+        let (Ok(upstream), Ok(name)) = (repository.upstream().parse(), repository.name().parse())
+        else {
+            return Ok(None);
+        };
         let Some(manifest) = stored(cache, digest)? else {
             return Ok(None);
         };
         let parts = if manifest.is_index() {
             parts_of_index(cache, &manifest)?
         } else {
-            vec![part_of(cache, &manifest, None)?]
+            vec![ImagePart::of_manifest(cache, &manifest, None)?]
         };
         let clients = cache.clients(repository, digest)?;
         Ok(Some(Self {
-            upstream: repository.upstream().to_owned(),
-            repository: repository.name().to_owned(),
-            tag: tag.map(|(tag, _)| tag.to_owned()),
-            digest: digest.to_string(),
+            upstream,
+            repository: name,
+            tag: tag.map(|(tag, _)| tag.clone()),
+            digest: *digest,
             index: manifest.is_index(),
             confirmed: tag.map(|(_, confirmed)| seconds(confirmed)),
             pushed: None,
@@ -157,103 +122,14 @@ impl Image {
             clients: clients.count,
             clients_or_more: clients.or_more,
             parts,
-            attached: Attached::survey(cache, repository, digest)?,
+            attached: Attachment::survey(cache, repository, digest)?,
         }))
     }
 }
 
-/// Since 1970.
+/// Whole seconds since 1970; zero for an earlier time.
 pub fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs()
-}
-
-/// A stored manifest that is what its digest says. Blocks.
-pub fn stored(cache: &Cache, digest: &Digest) -> Result<Option<Manifest>, CacheError> {
-    unless_unreadable(cache.peek_manifest(digest))
-}
-
-/// A file that cannot be read is nothing to tell of: it must not keep from sight what others hold.
-fn unless_unreadable<T>(found: Result<Option<T>, CacheError>) -> Result<Option<T>, CacheError> {
-    match found {
-        Err(error @ CacheError::Io { .. }) => {
-            warn!(error = %ErrorChain(&error), "a stored file is passed over");
-            Ok(None)
-        }
-        found => found,
-    }
-}
-
-pub(super) fn part_of(
-    cache: &Cache,
-    manifest: &Manifest,
-    entry: Option<&Descriptor>,
-) -> Result<Part, CacheError> {
-    let own = manifest.bytes().len() as u64;
-    let (mut here, mut size, mut whole) = (own, own, true);
-    for link in manifest.links() {
-        if let Some(stored) = cache.peek_size(&link.digest)? {
-            here += stored;
-            size += stored;
-        } else {
-            size += link.size;
-            whole = false;
-        }
-    }
-    let platform = match entry.and_then(platform_of_entry) {
-        Some(platform) => Some(platform),
-        None => platform_of_config(cache, manifest)?,
-    };
-    Ok(Part {
-        platform,
-        digest: manifest.digest().to_string(),
-        attests: entry.and_then(Descriptor::attested).map(str::to_owned),
-        state: if whole {
-            Completeness::Cached
-        } else {
-            Completeness::Partial
-        },
-        stored: here,
-        size: Some(size),
-    })
-}
-
-pub(super) fn platform_of_entry(entry: &Descriptor) -> Option<String> {
-    let platform = entry.platform.as_ref()?;
-    Some(platform.to_string())
-}
-
-fn platform_of_config(cache: &Cache, manifest: &Manifest) -> Result<Option<String>, CacheError> {
-    let Some(config) = manifest.config() else {
-        return Ok(None);
-    };
-    let bytes = unless_unreadable(cache.peek_bytes(&config.digest, LARGEST_CONFIG))?;
-    let platform = bytes.and_then(|bytes| Platform::of_config(&bytes).ok());
-    // Not every config is an image's: an artifact's names no processor.
-    let named = platform.filter(|platform| !platform.architecture.is_empty());
-    Ok(named.map(|platform| platform.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::{
-        super::support::{cache, index, store},
-        *,
-    };
-
-    #[tokio::test]
-    async fn a_file_that_cannot_be_read_is_passed_over() {
-        let (cache, folder) = cache();
-        let digest = store(&cache, &index("app", &[]), None).await;
-        let path = folder.path().join("blobs/sha256").join(digest.hex());
-        assert!(stored(&cache, &digest).unwrap().is_some());
-        // A folder can be opened and not read, whoever tries.
-        fs::remove_file(&path).unwrap();
-        fs::create_dir(&path).unwrap();
-        assert!(cache.peek_manifest(&digest).is_err());
-        assert!(stored(&cache, &digest).unwrap().is_none());
-    }
 }

@@ -1,28 +1,30 @@
-//! Pages of images, filtered.
+//! Pages of the cached images, filtered.
 
 use cache::{Cache, CacheError, RepoKey, TagEntry, TagRow};
 use manifest_model::{Digest, Platform, Tag};
 use protocol::host::glob;
 use serde::{Deserialize, Serialize};
 
-use super::{Attached, Completeness, Image};
+use super::{attachment::Attachment, completeness::Completeness, image::Image};
 
-/// Tags looked at for one page: a filter that lets nothing through must not walk over a whole cache at once.
-const MOST_ROWS: usize = 2000;
+/// Tags read for one page: a filter that nothing passes must not walk through a whole cache at
+/// once.
+const MAX_ROWS: usize = 2000;
 
-/// Images on one page at most.
-const MOST_IMAGES: usize = 500;
+/// Images on one page.
+const MAX_IMAGES: usize = 500;
 
-/// What to list.
+/// Which images to list.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
-    /// Only names that match: `HOST/REPOSITORY:TAG`, where `*` is any run of characters and `?` one.
+pub struct ListingQuery {
+    /// Only names that match this pattern of `HOST/REPOSITORY:TAG`: `*` is any run of characters,
+    /// `?` is one.
     pub filter: Option<String>,
-    /// Only images that lack something for this platform.
+    /// Only images that are not completely cached for this platform.
     pub missing: Option<Platform>,
-    /// Behind this key: the `next` of the page before.
+    /// Only images behind this key: the `next` of the page before.
     pub after: Option<String>,
-    /// Images on the page; the bound is the listing's own.
+    /// How many images to list, up to the bound of a page.
     pub limit: Option<usize>,
 }
 
@@ -31,17 +33,17 @@ pub struct Request {
 pub struct Listing {
     /// The images, in the order of their names.
     pub images: Vec<Image>,
-    /// Where the next page begins; none behind the last. A page may be empty and not the last.
+    /// Where the next page begins; none on the last one. An empty page need not be the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
-impl Request {
-    /// The page. Blocks.
+impl ListingQuery {
+    /// Reads the page. Blocks.
     pub fn list(&self, cache: &Cache) -> Result<Listing, CacheError> {
-        let limit = self.limit.unwrap_or(MOST_IMAGES).clamp(1, MOST_IMAGES);
-        let rows = cache.tags(self.after.as_deref(), MOST_ROWS)?;
-        let is_last = rows.len() < MOST_ROWS;
+        let limit = self.limit.unwrap_or(MAX_IMAGES).clamp(1, MAX_IMAGES);
+        let rows = cache.tags(self.after.as_deref(), MAX_ROWS)?;
+        let is_last = rows.len() < MAX_ROWS;
         let mut listing = Listing::default();
         let mut key = None;
         for row in &rows {
@@ -49,9 +51,9 @@ impl Request {
                 listing.next = key;
                 return Ok(listing);
             }
-            if self.is_meant(row)
+            if self.matches_filter(row)
                 && let Some(image) = of_row(cache, row)?
-                && self.is_shown(&image)
+                && self.lacks_platform(&image)
             {
                 listing.images.push(image);
             }
@@ -61,22 +63,22 @@ impl Request {
         Ok(listing)
     }
 
-    fn is_meant(&self, row: &TagRow) -> bool {
-        if Attached::is_name(&row.tag) {
+    fn matches_filter(&self, row: &TagRow) -> bool {
+        if Attachment::is_name(&row.tag) {
             return false;
         }
         let filter = self.filter.as_deref();
         filter.is_none_or(|filter| glob::matches(filter.as_bytes(), row.key().as_bytes()))
     }
 
-    fn is_shown(&self, image: &Image) -> bool {
+    fn lacks_platform(&self, image: &Image) -> bool {
         let missing = self.missing.as_ref();
         missing.is_none_or(|platform| image.completeness(platform) != Completeness::Cached)
     }
 }
 
 impl Listing {
-    /// The one image a name stands for, if its manifest is stored and the repository has it. Blocks.
+    /// The image of one tag, if its manifest is stored and linked to the repository. Blocks.
     pub fn of_tag(cache: &Cache, repository: &RepoKey, tag: &Tag) -> Result<Self, CacheError> {
         let Some(entry) = cache.tag(repository, tag) else {
             return Ok(Self::default());
@@ -92,7 +94,7 @@ impl Listing {
         })
     }
 
-    /// The same for a digest.
+    /// The image of one digest, if its manifest is stored and linked to the repository. Blocks.
     pub fn of_digest(
         cache: &Cache,
         repository: &RepoKey,
@@ -112,10 +114,5 @@ impl Listing {
 
 pub(super) fn of_row(cache: &Cache, row: &TagRow) -> Result<Option<Image>, CacheError> {
     let TagEntry { digest, confirmed } = row.entry;
-    Image::survey(
-        cache,
-        &row.repository,
-        Some((row.tag.as_str(), confirmed)),
-        &digest,
-    )
+    Image::survey(cache, &row.repository, Some((&row.tag, confirmed)), &digest)
 }

@@ -1,4 +1,4 @@
-//! What the tests of the inventory share.
+//! Caches and indexes for the tests of the inventory.
 
 use cache::Cache;
 use manifest_model::{Algorithm, Digest, Manifest};
@@ -19,7 +19,7 @@ pub(super) fn cache() -> (Cache, TempDir) {
     (Cache::open(&options).unwrap(), folder)
 }
 
-/// An index of entries with these processors; `name` makes it differ from others.
+/// An index of entries for these architectures; `name` makes its digest differ from others.
 pub(super) fn index(name: &str, entries: &[(Digest, &str)]) -> Manifest {
     let entry = |(digest, architecture): &(Digest, &str)| {
         format!(

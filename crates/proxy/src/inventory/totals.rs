@@ -1,78 +1,82 @@
-//! Numbers of images per platform, for the metrics.
+//! How many images are cached per platform, for the metrics.
 
 use std::collections::HashMap;
 
 use cache::{Cache, CacheError};
 
-use super::{Attached, Completeness, Image, listing::of_row};
+use super::{attachment::Attachment, completeness::Completeness, image::Image, listing::of_row};
 
-/// Platforms counted by their names; what comes after them is `other`.
-const MOST_PLATFORMS: usize = 16;
+/// Platforms with a label of their own; all further ones are counted as [`OTHER`].
+const MAX_LABELS: usize = 16;
 
-/// Images counted at most.
-const MOST_IMAGES: usize = 20_000;
+/// Images counted: the count stops there.
+const MAX_COUNTED: usize = 20_000;
 
 /// Tags read from the index at once.
-const PAGE: usize = 2000;
+const ROWS_PER_READ: usize = 2000;
 
-/// The platform of those without room of their own.
+/// The label for platforms beyond [`MAX_LABELS`].
 const OTHER: &str = "other";
 
-/// How many images there are for each platform, and how whole they are.
+/// How many images there are for each platform label and completeness.
 pub type Totals = HashMap<(String, Completeness), i64>;
 
-/// Counts the images of all cached tags; `None` if it was kept from going on. `goes_on` is asked before each. Blocks, for as long
-/// as it takes to look at each file's size.
+/// Counts the images of all cached tags. `goes_on` is asked before each tag; once it says no, the
+/// count is `None`. Blocks for as long as it takes to look up the size of every file.
 pub fn totals(cache: &Cache, goes_on: impl Fn() -> bool) -> Result<Option<Totals>, CacheError> {
-    let mut count = Count::default();
+    let mut count = PlatformCount::default();
     let mut after: Option<String> = None;
     loop {
-        let rows = cache.tags(after.as_deref(), PAGE)?;
+        let rows = cache.tags(after.as_deref(), ROWS_PER_READ)?;
         for row in &rows {
             if !goes_on() {
                 return Ok(None);
             }
-            if count.images == MOST_IMAGES {
+            if count.images == MAX_COUNTED {
                 return Ok(Some(count.totals));
             }
-            if !Attached::is_name(&row.tag)
+            if !Attachment::is_name(&row.tag)
                 && let Some(image) = of_row(cache, row)?
             {
                 count.add(&image);
             }
         }
         match rows.last() {
-            Some(last) if rows.len() == PAGE => after = Some(last.key()),
+            Some(last) if rows.len() == ROWS_PER_READ => after = Some(last.key()),
             _ => return Ok(Some(count.totals)),
         }
     }
 }
 
 #[derive(Default)]
-struct Count {
+struct PlatformCount {
     totals: Totals,
-    platforms: Vec<String>,
+    labels: Vec<String>,
     images: usize,
 }
 
-impl Count {
+impl PlatformCount {
     fn add(&mut self, image: &Image) {
         self.images += 1;
-        let images = image.parts.iter().filter(|part| part.attests.is_none());
-        for part in images {
+        for part in image.parts.iter().filter(|part| part.is_image()) {
             let Some(platform) = &part.platform else {
                 continue;
             };
-            if !self.platforms.contains(platform) && self.platforms.len() < MOST_PLATFORMS {
-                self.platforms.push(platform.clone());
-            }
-            let is_known = self.platforms.contains(platform);
-            let label = if is_known { platform } else { OTHER };
-            *self
-                .totals
-                .entry((label.to_owned(), part.state))
-                .or_default() += 1;
+            let label = self.label(platform.to_string());
+            *self.totals.entry((label, part.state)).or_default() += 1;
         }
+    }
+
+    /// Its own label for a platform that is among the first to be counted.
+    fn label(&mut self, platform: String) -> String {
+        if self.labels.contains(&platform) {
+            return platform;
+        }
+        if self.labels.len() == MAX_LABELS {
+            return OTHER.to_owned();
+        }
+        self.labels.push(platform.clone());
+        platform
     }
 }
 

@@ -12,7 +12,7 @@ use futures_util::{TryStreamExt, stream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts};
 use manifest_model::Digest;
 use protocol::{
-    headers,
+    headers::{self, header_text},
     range::{ByteRange, Unsatisfiable},
 };
 use server::exchange::{Arrival, Replayable};
@@ -20,7 +20,7 @@ use server::exchange::{Arrival, Replayable};
 use super::{MAX_REPLAYABLE, Service, digest_headers, error::ApiError, is_known, not_modified};
 use crate::{
     pull::{BlobAnswer, BlobBody, Outcome, Repository},
-    telemetry::access::Account,
+    telemetry::access::RequestFacts,
 };
 
 /// The media type of every blob: only manifests know more.
@@ -34,12 +34,12 @@ pub(super) async fn answer(
     repository: &Repository,
     digest: &Digest,
     parts: &Parts,
-    account: &mut Account,
+    facts: &mut RequestFacts,
 ) -> Result<Response, ApiError> {
     let request = &parts.headers;
     if parts.method == Method::HEAD {
         let (size, outcome) = service.pull.blob_size(repository, digest).await?;
-        account.outcome = Some(outcome);
+        facts.outcome = Some(outcome);
         let known = is_known(request, digest);
         return Ok(if known {
             not_modified(digest)
@@ -53,7 +53,7 @@ pub(super) async fn answer(
         });
     }
     let blob = service.pull.blob(repository, digest).await?;
-    account.outcome = Some(blob.outcome);
+    facts.outcome = Some(blob.outcome);
     service.usage.served_blob(repository, digest);
     if is_known(request, digest) {
         return Ok(not_modified(digest));
@@ -148,21 +148,19 @@ fn part(digest: &Digest, blob: BlobAnswer, range: Range<u64>, size: u64, by: Rea
         body,
     );
     let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
-    let content_range = HeaderValue::try_from(content_range).expect("digits are header text");
     response
         .headers_mut()
-        .insert(header::CONTENT_RANGE, content_range);
+        .insert(header::CONTENT_RANGE, header_text(content_range));
     response
 }
 
 fn unsatisfiable(digest: &Digest, size: u64) -> Response {
     let mut response = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
     digest_headers(&mut response, digest);
-    let content_range =
-        HeaderValue::try_from(format!("bytes */{size}")).expect("digits are header text");
-    response
-        .headers_mut()
-        .insert(header::CONTENT_RANGE, content_range);
+    response.headers_mut().insert(
+        header::CONTENT_RANGE,
+        header_text(format_args!("bytes */{size}")),
+    );
     response
 }
 

@@ -1,4 +1,4 @@
-//! What a request means: which upstream, which target, which platform.
+//! What a request means: its upstream, its target and its platform.
 
 use std::net::IpAddr;
 
@@ -17,29 +17,30 @@ use super::{Service, error::ApiError, query::Query};
 use crate::{
     hints::{self, Clues, Hint},
     pull::Repository,
-    telemetry::access::Account,
+    telemetry::access::RequestFacts,
 };
 
-/// A request, understood.
+/// A request whose path, query and headers were valid.
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) upstream: Host,
-    /// The upstream's name as a header value; none for the ping, which means no upstream in particular.
+    /// The upstream's name as a header value; none for a ping, which is for no upstream.
     pub(super) upstream_header: Option<HeaderValue>,
-    /// Who asks, as seen behind trusted proxies.
+    /// The client's address: the connection's, or the one a trusted proxy names.
     pub(super) client: IpAddr,
     pub(super) target: Target,
-    /// What all sources of platform hints said, the most trusted first.
+    /// The platforms that the sources of hints name, the most trusted first.
     pub(super) hints: Vec<Hint>,
     pub(super) query: Query,
-    /// Whether the client wants a body: not with a HEAD.
+    /// Whether the client wants a body: false for a HEAD.
     pub(super) is_read: bool,
     /// The path as the client wrote it.
     pub(super) path: String,
 }
 
 impl Context {
-    /// Reads path, query and headers. An error here is the client's or its configuration's.
+    /// Reads path, query and headers. An error here is a mistake of the client or its
+    /// configuration.
     pub(super) fn of(
         service: &Service,
         arrival: &Arrival,
@@ -50,7 +51,7 @@ impl Context {
         let namespace = query.namespace.as_deref().map(parse_host).transpose()?;
         let decoded = percent_decode_str(&path)
             .decode_utf8()
-            .map_err(|_| ApiError::bad_path("the path is no text"))?;
+            .map_err(|_| ApiError::bad_path("the path is not valid UTF-8"))?;
         let address = target::parse(&decoded, namespace.as_ref())?;
         let called = called_host(&request.uri, &request.headers);
         let client = forwarded::client(
@@ -90,7 +91,8 @@ impl Context {
         })
     }
 
-    /// The repository meant, if its upstream is configured.
+    /// The repository `name` of the request's upstream; an error unless that upstream is
+    /// configured.
     pub(super) fn repository(
         &self,
         service: &Service,
@@ -102,29 +104,30 @@ impl Context {
             .ok_or_else(|| ApiError::not_configured(&self.upstream))
     }
 
-    /// The hint to follow.
+    /// The hint to follow: the most trusted one.
     pub(super) fn hint(&self) -> Option<&Hint> {
         self.hints.first()
     }
 
-    pub(super) fn describe(&self, account: &mut Account) {
+    /// Notes for the access log what the request asks for.
+    pub(super) fn describe(&self, facts: &mut RequestFacts) {
         if let Some(repository) = self.target.repository() {
-            account.upstream = Some(self.upstream.to_string());
-            account.repository = Some(repository.to_string());
+            facts.upstream = Some(self.upstream.to_string());
+            facts.repository = Some(repository.to_string());
         }
-        account.reference = match &self.target {
+        facts.reference = match &self.target {
             Target::Manifest(_, reference) => Some(reference.to_string()),
             Target::Blob(_, digest) | Target::Referrers(_, digest) => Some(digest.to_string()),
             Target::Ping | Target::Tags(_) | Target::Uploads(_) => None,
         };
         if let Some(hint) = self.hint() {
-            account.platform = Some(hint.wish.to_string());
-            account.platform_source = Some(hint.source.as_str());
+            facts.platform = Some(hint.wish.to_string());
+            facts.platform_source = Some(hint.source);
         }
     }
 }
 
-/// In the order of the documentation: query, path, virtual host, listener, default.
+/// The first upstream named by: query, path, virtual host, listener, default.
 fn choose_upstream(
     config: &Config,
     arrival: &Arrival,
@@ -140,12 +143,12 @@ fn choose_upstream(
 }
 
 fn parse_host(text: &str) -> Result<Host, ApiError> {
-    text.parse::<Host>()
-        .map(Host::canonical)
-        .map_err(|error| ApiError::bad_path(&format!("ns names no host: {error}")))
+    text.parse::<Host>().map(Host::canonical).map_err(|error| {
+        ApiError::bad_path(&format!("the query's `ns` is not a valid host: {error}"))
+    })
 }
 
-/// The name the client used for us: HTTP/2 has it in the URI, HTTP/1 in a header.
+/// The host name under which the client reached us: HTTP/2 has it in the URI, HTTP/1 in a header.
 fn called_host(uri: &Uri, headers: &HeaderMap) -> Option<Host> {
     let authority = uri.authority().map(http::uri::Authority::as_str);
     authority

@@ -1,7 +1,7 @@
-//! Every inner error becomes a status and the spec's JSON here, and only here.
+//! Turns every inner error into a status and the spec's JSON. No other file does.
 //!
-//! Clients of an anonymous mirror must never see 401 or a challenge: some of them answer with a password. Trouble upstream is a
-//! 5xx, so that clients turn to their next host; 404 is said only when the upstream said it.
+//! Clients of an anonymous mirror must never get a 401 or a challenge: some of them answer with a
+//! password. An upstream failure is a 5xx, never a 404, so that clients try their next host.
 
 use std::time::Duration;
 
@@ -18,17 +18,17 @@ use protocol::{
 use serde_json::{Value, json};
 use upstream::{Absent, FetchError, Trouble};
 
-use super::explain;
+use super::platform_text;
 use crate::{
     hints::HintError,
     pull::{BodyError, PullError},
 };
 
-/// Platforms listed to whom none fits.
-const MOST_PLATFORMS: usize = 64;
+/// The most platforms an error lists as available.
+const MAX_PLATFORMS: usize = 64;
 
-/// When a client may come again after a failure that should pass.
-const COME_AGAIN: Duration = Duration::from_secs(5);
+/// When a client may retry after a failure that should pass.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -38,9 +38,9 @@ pub(super) struct ApiError {
     message: String,
     detail: Option<Value>,
     retry_after: Option<Duration>,
-    /// Beside those that follow from the rest.
+    /// Further headers, beside those that follow from the other fields.
     headers: HeaderMap,
-    /// The whole chain of causes, for the access log alone.
+    /// The error with all its causes, for the access log alone.
     pub(super) log: Option<String>,
 }
 
@@ -68,33 +68,43 @@ impl ApiError {
         }
     }
 
-    /// An upstream nobody configured: the operator learns which key to set.
+    /// An upstream that is not configured; the message names the key that would allow it.
     pub(super) fn not_configured(upstream: &Host) -> Self {
         let message = format!(
-            "the upstream {upstream} is not configured; to allow it, add [upstream.\"{upstream}\"] to the configuration"
+            "the upstream {upstream} is not configured; to allow it, add [upstream.\"{upstream}\"] to the proxy's configuration"
         );
         Self::new(StatusCode::NOT_FOUND, Code::NameUnknown, message)
     }
 
-    /// The same error with these headers too.
+    /// The same error with these headers as well.
     pub(super) fn with(mut self, headers: HeaderMap) -> Self {
         self.headers.extend(headers);
         self
     }
 
-    /// A stored body that cannot be read. It has been taken out: the next request fetches it anew.
+    /// A stored blob that cannot be read. It was removed, so the next request downloads it again.
     pub(super) fn unreadable(error: &BodyError) -> Self {
         let log = Some(ErrorChain(error).to_string());
         let answer = Self::unavailable(
             StatusCode::BAD_GATEWAY,
-            "a stored blob could not be read; it will be fetched anew".to_owned(),
+            "the cached copy of this blob is unreadable and was removed; retry to download it again"
+                .to_owned(),
         );
         Self { log, ..answer }
     }
 
+    /// A cache that cannot be read or written. Its paths are nothing for clients.
+    fn cache_failed() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            Code::Unknown,
+            "the proxy's cache failed; the proxy's log has the cause under this x-request-id",
+        )
+    }
+
     fn unavailable(status: StatusCode, message: String) -> Self {
         Self {
-            retry_after: Some(COME_AGAIN),
+            retry_after: Some(RETRY_AFTER),
             ..Self::new(status, Code::Unavailable, message)
         }
     }
@@ -112,7 +122,7 @@ impl IntoResponse for ApiError {
         if let Some(wait) = self.retry_after {
             response.headers_mut().insert(
                 header::RETRY_AFTER,
-                // Rounded up: a client that comes too early is sent away again.
+                // Rounded up: a client that retries too early is refused again.
                 HeaderValue::from((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)),
             );
         }
@@ -168,7 +178,8 @@ impl From<PullError> for ApiError {
                     error.to_string(),
                 )
             },
-            // Not 404: what was asked for is there, more than once. Asking again does not help, so no `Retry-After`.
+            // Not 404: the image exists, more than once. A retry does not help, so no
+            // `Retry-After`.
             PullError::Ambiguous {
                 platform,
                 candidates,
@@ -188,18 +199,14 @@ impl From<PullError> for ApiError {
             PullError::Busy | PullError::Interrupted => {
                 Self::unavailable(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
             }
-            PullError::Cache(_) => Self::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                Code::Unknown,
-                "the cache failed",
-            ),
+            PullError::Cache(_) => Self::cache_failed(),
             PullError::Fetch(_) | PullError::Fill(_) => match (error.fetch_error(), &error) {
                 (Some(fetch), _) => Self::from(fetch),
                 (None, PullError::Fill(fill)) => Self::from(&**fill),
                 (None, _) => Self::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     Code::Unknown,
-                    "the pull failed",
+                    "the pull failed; the proxy's log has the cause under this x-request-id",
                 ),
             },
         };
@@ -226,8 +233,8 @@ impl From<&FetchError> for ApiError {
             }
             FetchError::Refused { .. } => Self::new(StatusCode::FORBIDDEN, Code::Denied, message),
             FetchError::Throttled { retry_after, .. } => Self {
-                // Not 429: containerd repeats that six times at once.
-                retry_after: Some(retry_after.unwrap_or(COME_AGAIN)),
+                // Not 429: containerd retries that six times at once.
+                retry_after: Some(retry_after.unwrap_or(RETRY_AFTER)),
                 ..Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     Code::TooManyRequests,
@@ -255,11 +262,7 @@ impl From<&FetchError> for ApiError {
 impl From<&FillError> for ApiError {
     fn from(error: &FillError) -> Self {
         match error {
-            FillError::Storage { .. } => Self::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                Code::Unknown,
-                "the cache failed",
-            ),
+            FillError::Storage { .. } => Self::cache_failed(),
             FillError::Source { .. } | FillError::Corrupt { .. } | FillError::Length { .. } => {
                 Self::unavailable(StatusCode::BAD_GATEWAY, error.to_string())
             }
@@ -270,16 +273,16 @@ impl From<&FillError> for ApiError {
     }
 }
 
-/// Lists what there is, as far as it is of use to read: an index may hold anything.
+/// Lists the available platforms, up to a length people read: an index may hold thousands.
 fn nothing_fits(wanted: &Platform, offered: &[Platform]) -> ApiError {
-    let shown = offered.iter().take(MOST_PLATFORMS);
-    let available: Vec<_> = shown.map(explain::shortened).collect();
-    let there = match offered.len() - available.len() {
-        _ if available.is_empty() => "none at all".to_owned(),
+    let shown = offered.iter().take(MAX_PLATFORMS);
+    let available: Vec<_> = shown.map(platform_text::shortened).collect();
+    let listed = match offered.len() - available.len() {
+        _ if available.is_empty() => "no platform".to_owned(),
         0 => available.join(", "),
         more => format!("{} and {more} more", available.join(", ")),
     };
-    let message = format!("no manifest for {wanted}; there is {there}");
+    let message = format!("no manifest for {wanted}; the image has {listed}");
     let detail = json!({ "platform": wanted.to_string(), "available": available });
     ApiError {
         detail: Some(detail),

@@ -1,29 +1,27 @@
-//! `Archway-Explain: 1` on a manifest request: the answer says in a header of its own how it came about.
+//! The answer to `Archway-Explain: 1` on a manifest request: a header that explains the choice.
 //!
-//! The header holds JSON in one line of ASCII, at most [`LONGEST`] bytes; entries that find no room are counted.
+//! The header holds one line of JSON in ASCII, of at most [`MAX_HEADER_BYTES`] bytes. Entries that
+//! do not fit are left out and counted.
 
-use config::Resolve;
 use http::{HeaderMap, HeaderValue};
-use manifest_model::{Manifest, Matcher, Platform, Reference, Verdict, verdicts};
+use manifest_model::{Matcher, Reference, Verdict, verdicts};
 use protocol::{
     explanation::{Entry, Explanation, Said},
-    headers::ARCHWAY_EXPLAIN,
+    headers::{ARCHWAY_EXPLAIN, header_text},
 };
 
-use super::context::Context;
+use super::{context::Context, platform_text::shortened};
 use crate::{
     hints::{Hint, Wish},
-    pull::{Repository, Substitution},
+    pull::{Repository, Served},
 };
 
-/// The longest explanation: with all other headers still below what common clients and proxies take.
-const LONGEST: usize = 6 * 1024;
+/// The largest explanation: with all other headers it stays below what common clients and proxies
+/// accept.
+const MAX_HEADER_BYTES: usize = 6 * 1024;
 
-/// Entries explained at most.
-const MOST_ENTRIES: usize = 40;
-
-/// The longest spelling of a platform shown.
-const LONGEST_PLATFORM: usize = 80;
+/// The most entries explained.
+const MAX_ENTRIES: usize = 40;
 
 /// Whether the client asks for an explanation.
 pub(super) fn is_wanted(request: &HeaderMap) -> bool {
@@ -32,32 +30,27 @@ pub(super) fn is_wanted(request: &HeaderMap) -> bool {
         .is_some_and(|value| value.as_bytes() == b"1")
 }
 
-/// What the decision was made of.
-pub(super) struct Case<'a> {
+/// The values that decided how a manifest request is answered.
+pub(super) struct Decision<'a> {
     pub(super) context: &'a Context,
     pub(super) repository: &'a Repository,
     pub(super) reference: &'a Reference,
-    pub(super) manifest: &'a Manifest,
-    pub(super) mode: Resolve,
+    pub(super) served: &'a Served,
     pub(super) takes_index: bool,
-    pub(super) substitution: Option<&'a Substitution>,
-    /// Whether the answer is a child, or would have been.
-    pub(super) is_child: bool,
 }
 
-impl Case<'_> {
+impl Decision<'_> {
     /// The header's value.
     pub(super) fn explain(&self) -> HeaderValue {
-        let text = self.explanation().into_header(LONGEST);
-        HeaderValue::try_from(text).expect("JSON in ASCII is header text")
+        header_text(self.explanation().into_header(MAX_HEADER_BYTES))
     }
 
     fn explanation(&self) -> Explanation {
         let (answer, why) = self.verdict();
         let mut entries = Vec::new();
-        if let Some(substitution) = self.substitution {
+        if let Some(substitution) = self.served.substitution() {
             let matcher = Matcher::new(&substitution.platform);
-            let judged = verdicts(self.manifest.entries(), &matcher);
+            let judged = verdicts(self.served.found().entries(), &matcher);
             entries.extend(judged.map(|(entry, verdict)| Entry {
                 digest: entry.digest.to_string(),
                 platform: entry.platform.as_ref().map(shortened),
@@ -68,19 +61,19 @@ impl Case<'_> {
             .iter()
             .find(|entry| entry.verdict == Verdict::Chosen.as_str());
         let chosen = chosen.map(|entry| entry.digest.clone());
-        let more = entries.len().saturating_sub(MOST_ENTRIES);
-        entries.truncate(MOST_ENTRIES);
+        let more = entries.len().saturating_sub(MAX_ENTRIES);
+        entries.truncate(MAX_ENTRIES);
         Explanation {
             upstream: self.context.upstream.to_string(),
             repository: self.repository.name().to_string(),
             reference: self.reference.to_string(),
             said: self.context.hints.iter().map(said).collect(),
-            followed: self.substitution.map(|substitution| Said {
+            followed: self.served.substitution().map(|substitution| Said {
                 source: substitution.source.as_str().to_owned(),
                 platform: substitution.platform.to_string(),
                 explicit: substitution.source.is_explicit(),
             }),
-            mode: self.mode.word().to_owned(),
+            mode: self.served.mode().word().to_owned(),
             accepts_index: self.takes_index,
             answer: answer.to_owned(),
             why: why.to_owned(),
@@ -94,23 +87,30 @@ impl Case<'_> {
         matches!(self.reference, Reference::Tag(tag) if tag.is_of_referrers())
     }
 
-    /// What the answer is, and why.
+    /// The kind of answer, and the reason for it.
     fn verdict(&self) -> (&'static str, &'static str) {
         let by_digest = matches!(self.reference, Reference::Digest(_));
-        match (self.manifest.is_index(), self.substitution) {
+        match (self.served.found().is_index(), self.served.substitution()) {
             (true, _) if by_digest => ("index", "a digest is answered with its own bytes"),
             (false, _) if by_digest => ("manifest", "a digest is answered with its own bytes"),
             (false, _) => ("manifest", "the tag is a single manifest"),
-            _ if self.is_of_referrers() => ("index", "the tag lists what refers to a manifest"),
-            (true, Some(_)) if !self.is_child => ("index", "none of its entries is for a platform"),
-            (true, Some(_)) if !self.takes_index => ("child", "the client takes no index"),
-            (true, Some(_)) => ("child", "the mode lets this source decide"),
+            _ if self.is_of_referrers() => ("index", "the tag is a list of referrers"),
+            (true, Some(_)) if self.served.is_found_itself() => {
+                ("index", "no entry of the index is for a platform")
+            }
+            (true, Some(_)) if !self.takes_index => {
+                ("child", "the client does not accept an index")
+            }
+            (true, Some(_)) => ("child", "the mode follows this source"),
             (true, None) => match self.context.hint() {
-                None => ("index", "no source spoke and the client takes the index"),
+                None => (
+                    "index",
+                    "no source names a platform and the client accepts an index",
+                ),
                 Some(Hint {
                     wish: Wish::All, ..
-                }) => ("index", "the index itself was asked for"),
-                Some(_) => ("index", "the mode does not let this source decide"),
+                }) => ("index", "the request asks for the index itself"),
+                Some(_) => ("index", "the mode does not follow this source"),
             },
         }
     }
@@ -122,13 +122,4 @@ fn said(hint: &Hint) -> Said {
         platform: hint.wish.to_string(),
         explicit: hint.source.is_explicit(),
     }
-}
-
-/// The platform as it is shown; its real name may be as long as an index.
-pub(super) fn shortened(platform: &Platform) -> String {
-    platform
-        .to_string()
-        .chars()
-        .take(LONGEST_PLATFORM)
-        .collect()
 }

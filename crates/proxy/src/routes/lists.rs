@@ -1,4 +1,4 @@
-//! Tags and referrers, passed through page by page.
+//! Lists of tags and referrers, passed through page by page: lists are never cached.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
@@ -26,7 +26,7 @@ pub(super) async fn answer(
             .insert(headers::OCI_FILTERS_APPLIED, filters);
     }
     if let Some(next) = &listing.next {
-        // In the form the client used, so that its next request comes to us and means the same upstream.
+        // In the form the client used: its next request comes to us and names the same upstream.
         let link = format!(
             "<{}?{}>; rel=\"next\"",
             context.path,

@@ -8,7 +8,10 @@ use bytes::Bytes;
 use config::Resolve;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use manifest_model::{Manifest, Reference};
-use protocol::{accept, headers};
+use protocol::{
+    accept,
+    headers::{self, header_text},
+};
 use server::exchange::Replayable;
 
 use super::{
@@ -17,7 +20,7 @@ use super::{
 };
 use crate::{
     pull::{Client, Outcome, Repository, Served},
-    telemetry::access::Account,
+    telemetry::access::RequestFacts,
 };
 
 pub(super) async fn answer(
@@ -26,7 +29,7 @@ pub(super) async fn answer(
     repository: &Repository,
     reference: &Reference,
     request: &HeaderMap,
-    account: &mut Account,
+    facts: &mut RequestFacts,
 ) -> Result<Response, ApiError> {
     let client = Client {
         hint: context.hint(),
@@ -36,29 +39,26 @@ pub(super) async fn answer(
         address: context.client,
     };
     let served = service.pull.answer(repository, reference, &client).await?;
-    account.outcome = Some(served.outcome());
+    facts.outcome = Some(served.outcome());
     // An error has these headers, too.
     let mut about = vary(reference, &served);
     let is_explained = explain::is_wanted(request);
     if is_explained {
-        let case = explain::Case {
+        let decision = explain::Decision {
             context,
             repository,
             reference,
-            manifest: served.found(),
-            mode: served.mode(),
+            served: &served,
             takes_index: client.takes_index,
-            substitution: served.substitution(),
-            is_child: !served.is_found_itself(),
         };
-        about.insert(headers::ARCHWAY_EXPLAIN, case.explain());
+        about.insert(headers::ARCHWAY_EXPLAIN, decision.explain());
     }
     let manifest = served
         .manifest()
         .map_err(|error| ApiError::from(error).with(about.clone()))?;
     if let Some((_, chosen)) = served.child() {
-        account.platform = Some(chosen.platform.to_string());
-        account.platform_source = Some(chosen.source.as_str());
+        facts.platform = Some(chosen.platform.to_string());
+        facts.platform_source = Some(chosen.source);
     }
     let usage = &service.usage;
     usage.served_manifest(repository, reference, &served, &client);
@@ -123,9 +123,6 @@ fn whole(manifest: &Manifest) -> Response {
 
 fn describe(response: &mut Response, served: &Served, context: &Context) {
     let out = response.headers_mut();
-    let text = |value: String| {
-        HeaderValue::try_from(value).expect("digests, names and platforms are header text")
-    };
     let outcome = served.outcome();
     out.insert(
         headers::ARCHWAY_CACHE,
@@ -138,15 +135,15 @@ fn describe(response: &mut Response, served: &Served, context: &Context) {
     }
     if let Some((child, chosen)) = served.child() {
         let platform = format!("{}; source={}", chosen.platform, chosen.source);
-        out.insert(headers::ARCHWAY_PLATFORM, text(platform));
+        out.insert(headers::ARCHWAY_PLATFORM, header_text(platform));
         let index = served.found().digest();
-        out.insert(headers::ARCHWAY_INDEX, text(index.to_string()));
+        out.insert(headers::ARCHWAY_INDEX, header_text(index));
         let (parent, _) = context.path.rsplit_once('/').unwrap_or_default();
         let namespace = context.query.namespace_pair();
         let query = namespace.map_or_else(String::new, |pair| format!("?{pair}"));
         out.insert(
             header::CONTENT_LOCATION,
-            text(format!("{parent}/{}{query}", child.digest())),
+            header_text(format_args!("{parent}/{}{query}", child.digest())),
         );
     }
 }

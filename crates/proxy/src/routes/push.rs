@@ -1,4 +1,4 @@
-//! Pushing does not go through a pull-through proxy: the answer says where it does go.
+//! The answer to a push: where to push instead, since a pull-through proxy takes none.
 
 use http::StatusCode;
 use serde_json::json;
@@ -12,7 +12,7 @@ pub(super) fn refusal(context: &Context) -> ApiError {
         .map(|name| format!("/{name}"))
         .unwrap_or_default();
     let target = format!("{}{name}", context.upstream);
-    let message = format!("this is a read-only proxy; push to {target} itself");
+    let message = format!("push to {target} directly; this proxy is read-only");
     ApiError::unsupported(
         StatusCode::METHOD_NOT_ALLOWED,
         message,

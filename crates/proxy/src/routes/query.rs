@@ -1,27 +1,30 @@
-//! The query of a request: what is for us, and what is for the upstream's lists.
+//! The query of a request: the parameters for us, and those for the upstream's lists.
 
 use http::StatusCode;
 use url::form_urlencoded;
 
 use super::error::ApiError;
 
-/// What the specification lets a client say to a list.
-const LISTING: [&str; 3] = ["n", "last", "artifactType"];
+/// The parameters the specification has for lists.
+const LIST_PARAMETERS: [&str; 3] = ["n", "last", "artifactType"];
 
-/// Before the upstream's own parameters in the link to its next page. Quay's cursor is `next_page`, and a registry that is a
-/// proxy itself may use `ns`: so marked they come back to the upstream, and never mean anything to us.
-const UPSTREAMS: &str = "up.";
+/// Marks the upstream's own parameters in the link to its next page. Quay's cursor is `next_page`,
+/// and a registry that is itself a proxy may use `ns`: with this mark they go back to the upstream
+/// and never mean anything to us.
+const UPSTREAM_PREFIX: &str = "up.";
 
-/// Bounds of what goes on to an upstream; its own links are far below.
-const MOST_PARAMETERS: usize = 16;
-const LONGEST_LISTING: usize = 4096;
+/// The most parameters passed on to an upstream; its own links have far fewer.
+const MAX_PARAMETERS: usize = 16;
 
-/// A query, taken apart.
+/// The most bytes of all parameters that are passed on to an upstream.
+const MAX_PASSED_BYTES: usize = 4096;
+
+/// The parameters for us.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Query {
-    /// `ns`: the upstream, as containerd and `BuildKit` name it.
+    /// `ns`: the upstream, as containerd and `BuildKit` send it.
     pub(super) namespace: Option<String>,
-    /// `platform`, as often as it was given.
+    /// `platform`, every time it was given.
     pub(super) platform: Vec<String>,
 }
 
@@ -38,16 +41,17 @@ impl Query {
         parsed
     }
 
-    /// `ns=HOST`, where the client has named its upstream so: it belongs into every address we send it to.
+    /// `ns=HOST`, if the client named its upstream that way: every address we send it to needs it.
     pub(super) fn namespace_pair(&self) -> Option<String> {
         self.namespace.as_ref().map(|host| pair("ns", host))
     }
 
-    /// The query of the next page of a list, as the client has to ask us for it; [`listing`] makes `next` of it again.
+    /// The query with which the client asks us for the next page; [`listing`] turns it into the
+    /// upstream's `next` again.
     pub(super) fn for_next_page(&self, next: &str) -> String {
         let theirs = pairs(next).map(|pair| match key(pair) {
-            key if LISTING.contains(&key) => pair.to_owned(),
-            _ => format!("{UPSTREAMS}{pair}"),
+            key if LIST_PARAMETERS.contains(&key) => pair.to_owned(),
+            _ => format!("{UPSTREAM_PREFIX}{pair}"),
         });
         let platform = self
             .platform
@@ -58,19 +62,19 @@ impl Query {
     }
 }
 
-/// All of a query that a list's upstream gets to see, byte for byte: what the specification knows, and what the upstream itself
-/// has put into the link to this page.
+/// The part of a query that is passed on to a list's upstream, byte for byte: the specification's
+/// parameters, and those the upstream itself put into the link to this page.
 pub(super) fn listing(query: Option<&str>) -> Result<Option<String>, ApiError> {
     let passed: Vec<&str> = pairs(query.unwrap_or_default())
-        .filter_map(|pair| match pair.strip_prefix(UPSTREAMS) {
-            None => LISTING.contains(&key(pair)).then_some(pair),
+        .filter_map(|pair| match pair.strip_prefix(UPSTREAM_PREFIX) {
+            None => LIST_PARAMETERS.contains(&key(pair)).then_some(pair),
             own => own,
         })
         .collect();
     let listing = passed.join("&");
-    if passed.len() > MOST_PARAMETERS || listing.len() > LONGEST_LISTING {
+    if passed.len() > MAX_PARAMETERS || listing.len() > MAX_PASSED_BYTES {
         let message = format!(
-            "a list takes at most {MOST_PARAMETERS} parameters of together {LONGEST_LISTING} bytes"
+            "too many query parameters: a list takes {MAX_PARAMETERS}, of {MAX_PASSED_BYTES} bytes in total"
         );
         return Err(ApiError::unsupported(
             StatusCode::BAD_REQUEST,
@@ -152,9 +156,9 @@ mod tests {
     #[test]
     fn what_goes_on_to_an_upstream_is_bounded() {
         let many = |count| "up.a=1&".repeat(count);
-        assert!(listing(Some(&many(MOST_PARAMETERS))).is_ok());
-        assert!(listing(Some(&many(MOST_PARAMETERS + 1))).is_err());
-        assert!(listing(Some(&format!("last={}", "a".repeat(LONGEST_LISTING)))).is_err());
-        assert!(listing(Some(&format!("x={}", "a".repeat(LONGEST_LISTING)))).is_ok());
+        assert!(listing(Some(&many(MAX_PARAMETERS))).is_ok());
+        assert!(listing(Some(&many(MAX_PARAMETERS + 1))).is_err());
+        assert!(listing(Some(&format!("last={}", "a".repeat(MAX_PASSED_BYTES)))).is_err());
+        assert!(listing(Some(&format!("x={}", "a".repeat(MAX_PASSED_BYTES)))).is_ok());
     }
 }

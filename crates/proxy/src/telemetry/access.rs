@@ -1,6 +1,9 @@
-//! One event per request, written when its body has ended: only then are bytes and duration known, and whether the client
-//! stayed.
+//! The access log and the counters of requests: one line each, written when the body has ended.
+//!
+//! Only then are the bytes and the duration known, and whether the client stayed. Owns the
+//! middleware that watches a request; routes leave what they find out in [`RequestFacts`].
 
+mod endpoint;
 mod line;
 mod metrics;
 
@@ -17,49 +20,51 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{Method, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use protocol::headers;
 use server::exchange::{AccessRecord, REQUEST_ID, Replayable, RequestId};
 
-pub use self::metrics::AccessMetrics;
+pub use self::{endpoint::Endpoint, metrics::AccessMetrics};
 use self::{
-    line::{Line, Timing, write_line},
+    line::{AccessLine, Timing, write_line},
     metrics::outcome_label,
 };
-use super::lines::Lines;
-use crate::pull::Outcome;
+use super::log_writer::LogWriter;
+use crate::{hints, pull::Outcome};
 
-/// What a route found out about its request. It travels in the response's extensions.
+/// What the routes find out about a request, for its line and its counters. Routes put it into the
+/// response's extensions; the middleware takes it out again.
 #[derive(Clone, Debug, Default)]
-pub struct Account {
-    /// The kind of thing asked for.
-    pub endpoint: &'static str,
-    /// The upstream meant.
+pub struct RequestFacts {
+    /// The kind of endpoint.
+    pub endpoint: Endpoint,
+    /// The upstream the request is for.
     pub upstream: Option<String>,
-    /// The repository there.
+    /// The repository at that upstream.
     pub repository: Option<String>,
     /// The tag or digest.
     pub reference: Option<String>,
     /// Where the answer came from.
     pub outcome: Option<Outcome>,
-    /// The client's platform, as far as anything told it.
+    /// The client's platform, if any source named one.
     pub platform: Option<String>,
-    /// What told it.
-    pub platform_source: Option<&'static str>,
-    /// Why it failed, in full: for the log, not for the client.
+    /// The source that named it.
+    pub platform_source: Option<hints::Source>,
+    /// The error with all its causes: for the log, never for the client.
     pub error: Option<String>,
 }
 
-/// Who is told of requests.
+/// Where requests are counted and logged. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Observer {
     /// The counters.
     pub metrics: AccessMetrics,
-    /// Where lines in JSON go. In any other format they are log events like all others.
-    pub lines: Option<Lines>,
+    /// The log, where access lines are JSON. In any other format they are ordinary log events.
+    pub log: Option<LogWriter>,
 }
 
-/// The middleware: times the request, wraps the body.
+/// The middleware: times the request and wraps the body.
 pub async fn observe(State(observer): State<Observer>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
@@ -69,7 +74,7 @@ pub async fn observe(State(observer): State<Observer>, request: Request, next: N
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
         .to_owned();
-    let mut event = Event {
+    let mut request_log = RequestLog {
         id: RequestId::next(),
         started,
         to_first_byte: None,
@@ -77,18 +82,18 @@ pub async fn observe(State(observer): State<Observer>, request: Request, next: N
         path,
         user_agent,
         status: client_left(),
-        account: Account::default(),
+        facts: RequestFacts::default(),
         observer,
         bytes: 0,
         expected: None,
         ended: false,
     };
-    // Where the client leaves before there is an answer, this is where the event is dropped.
+    // A client that leaves before the answer drops this future, and with it `request_log`.
     let mut response = next.run(request).await;
-    event.to_first_byte = Some(started.elapsed());
-    event.status = response.status();
-    event.account = response.extensions_mut().remove().unwrap_or_default();
-    event.expected = match event.method {
+    request_log.to_first_byte = Some(started.elapsed());
+    request_log.status = response.status();
+    request_log.facts = response.extensions_mut().remove().unwrap_or_default();
+    request_log.expected = match request_log.method {
         Method::HEAD => Some(0),
         _ => response
             .headers()
@@ -96,39 +101,41 @@ pub async fn observe(State(observer): State<Observer>, request: Request, next: N
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .or_else(|| response.body().size_hint().exact()),
     };
-    event.ended = event.expected == Some(0) || response.body().is_end_stream();
-    let named = HeaderValue::try_from(event.id.text()).expect("digits are header text");
-    response.headers_mut().insert(REQUEST_ID, named);
+    request_log.ended = request_log.expected == Some(0) || response.body().is_end_stream();
+    let id = headers::header_text(request_log.id.text());
+    response.headers_mut().insert(REQUEST_ID, id);
     if response.extensions().get::<Replayable>().is_some()
-        && let Some(record) = event.record()
+        && let Some(record) = request_log.record()
     {
         response.extensions_mut().insert(record);
     }
-    response.map(|body| Body::new(Observed { body, event }))
+    response.map(|body| Body::new(ObservedBody { body, request_log }))
 }
 
-/// What no client is ever told: it left before the answer. nginx's number for it.
+/// The status of a request whose client left before the answer: nginx's number for it, never sent.
 fn client_left() -> StatusCode {
     StatusCode::from_u16(499).expect("three digits")
 }
 
-struct Event {
+/// A request that is being answered. Dropping it, when its body has ended or its client has left,
+/// counts and logs the request.
+struct RequestLog {
     id: RequestId,
     started: Instant,
-    /// None while there is no answer.
+    /// None until there is an answer.
     to_first_byte: Option<Duration>,
     method: Method,
     path: String,
     user_agent: String,
     status: StatusCode,
-    account: Account,
+    facts: RequestFacts,
     observer: Observer,
     bytes: u64,
     expected: Option<u64>,
     ended: bool,
 }
 
-impl Drop for Event {
+impl Drop for RequestLog {
     fn drop(&mut self) {
         let elapsed = self.started.elapsed();
         self.count(elapsed);
@@ -136,8 +143,8 @@ impl Drop for Event {
             return;
         }
         let line = self.line(elapsed);
-        match &self.observer.lines {
-            Some(lines) => lines.add(|buffer| {
+        match &self.observer.log {
+            Some(log) => log.add(|buffer| {
                 write_line(
                     buffer,
                     &line.timing,
@@ -149,24 +156,25 @@ impl Drop for Event {
     }
 }
 
-impl Event {
+impl RequestLog {
     fn count(&self, elapsed: Duration) {
         let metrics = &self.observer.metrics;
         metrics
-            .of(&self.account, self.status)
+            .of(&self.facts, self.status)
             .count(self.bytes, elapsed);
         if !self.ended {
             metrics.count_aborted();
         }
     }
 
-    /// Logs and counts the same answer when it is given again, whole. `None` where its line would be a log event.
+    /// A record that logs and counts each repetition of this answer, complete. `None` where its
+    /// line is a log event, which cannot be prepared.
     fn record(&self) -> Option<AccessRecord> {
-        let lines = match &self.observer.lines {
+        let log = match &self.observer.log {
             None if is_logged() => return None,
-            lines => lines.clone().filter(|_| is_logged()),
+            log => log.clone().filter(|_| is_logged()),
         };
-        let counters = self.observer.metrics.of(&self.account, self.status);
+        let counters = self.observer.metrics.of(&self.facts, self.status);
         let mut line = self.line(Duration::ZERO);
         line.bytes = self.expected.unwrap_or(0);
         line.complete = true;
@@ -174,21 +182,21 @@ impl Event {
         let rest = serde_json::to_vec(&line).unwrap_or_default();
         Some(AccessRecord::new(move |id, at, elapsed| {
             counters.count(bytes, elapsed);
-            if let Some(lines) = &lines {
+            if let Some(log) = &log {
                 let timing = Timing {
                     at,
                     id,
                     first_byte: elapsed,
                     duration: elapsed,
                 };
-                lines.add(|buffer| write_line(buffer, &timing, &rest));
+                log.add(|buffer| write_line(buffer, &timing, &rest));
             }
         }))
     }
 
-    fn line(&self, elapsed: Duration) -> Line<'_> {
-        let account = &self.account;
-        Line {
+    fn line(&self, elapsed: Duration) -> AccessLine<'_> {
+        let facts = &self.facts;
+        AccessLine {
             timing: Timing {
                 at: SystemTime::now(),
                 id: self.id,
@@ -200,32 +208,33 @@ impl Event {
             method: self.method.as_str(),
             path: &self.path,
             status: self.status.as_u16(),
-            upstream: account.upstream.as_deref(),
-            repository: account.repository.as_deref(),
-            reference: account.reference.as_deref(),
-            outcome: outcome_label(account.outcome),
-            platform: account.platform.as_deref(),
-            platform_source: account.platform_source,
+            upstream: facts.upstream.as_deref(),
+            repository: facts.repository.as_deref(),
+            reference: facts.reference.as_deref(),
+            outcome: outcome_label(facts.outcome),
+            platform: facts.platform.as_deref(),
+            platform_source: facts.platform_source.map(hints::Source::as_str),
             bytes: self.bytes,
             complete: self.ended,
             user_agent: &self.user_agent,
-            error: account.error.as_deref(),
+            error: facts.error.as_deref(),
             target: "access",
         }
     }
 }
 
-/// Whether requests are logged at all.
+/// Whether the access log is on.
 fn is_logged() -> bool {
     tracing::enabled!(target: "access", tracing::Level::INFO)
 }
 
-struct Observed {
+/// A body that notes in `request_log` how much of it was sent.
+struct ObservedBody {
     body: Body,
-    event: Event,
+    request_log: RequestLog,
 }
 
-impl HttpBody for Observed {
+impl HttpBody for ObservedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -236,11 +245,11 @@ impl HttpBody for Observed {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                self.event.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                // hyper does not ask for the end of a body whose length it has seen pass.
-                self.event.ended |= self.event.expected == Some(self.event.bytes);
+                self.request_log.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                // hyper does not poll for the end of a body whose whole length has passed.
+                self.request_log.ended |= self.request_log.expected == Some(self.request_log.bytes);
             }
-            Poll::Ready(None) => self.event.ended = true,
+            Poll::Ready(None) => self.request_log.ended = true,
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
         polled

@@ -1,14 +1,15 @@
-//! The registry of all metrics, and its text. What is counted belongs to the part that counts it.
+//! The registry of all metrics, and its text.
 //!
-//! Labels come from closed sets: never a name a client chose.
+//! Owns the registry alone: each part of the program owns its counters and registers them here.
+//! Labels come from closed sets, never from a name a client chose.
 
 use std::fmt::Write;
 
 use prometheus_client::{encoding::text::encode, registry::Registry};
 
-use super::lines::Lines;
+use super::log_writer::LogWriter;
 
-/// The registry. Every name in it begins with `archway_`.
+/// The registry of all metrics. Every name in it begins with `archway_`.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -23,16 +24,16 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Where the parts register what they count.
+    /// The registry, for the parts to register their counters.
     pub fn registry(&mut self) -> &mut Registry {
         &mut self.registry
     }
 
-    /// Shows how many lines of the log were dropped.
-    pub fn watch(&mut self, lines: &Lines) {
+    /// Registers the count of log lines that `log` had to drop.
+    pub fn watch(&mut self, log: &LogWriter) {
         let help = "Log lines dropped because the log was not read fast enough";
         self.registry
-            .register("log_lines_dropped", help, lines.dropped());
+            .register("log_lines_dropped", help, log.dropped());
     }
 
     /// All metrics in the `OpenMetrics` text format, as they are now.

@@ -13,7 +13,8 @@ use http::HeaderName;
 /// Names a request in its answer and in the log, so that a client's report finds its line.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Eight hexadecimal digits for the process, a dash and a number. Never the same within a process, and hardly in two.
+/// Eight hexadecimal digits for the process, a dash and a number. Never the same within a process,
+/// and hardly in two.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestId(u64);
 

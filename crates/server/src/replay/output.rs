@@ -1,4 +1,4 @@
-//! The way of an answer into the socket.
+//! Writing an answer into the stream, as far as it goes each time.
 
 use std::{
     io::{self, IoSlice},
@@ -9,17 +9,18 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 
-/// What is still to be sent of an answer.
+/// The unsent rest of an answer.
 #[derive(Debug, Default)]
 pub(super) struct Output {
     head: Bytes,
     body: Bytes,
-    /// Whether the stream may hold back some of what it took, as TLS does.
+    /// Whether the stream may hold back bytes it took, as TLS does.
     unflushed: bool,
 }
 
 impl Output {
-    /// Sends what `stream` takes at once. The rest is for [`Output::poll_send`]; there must be nothing left of an earlier answer.
+    /// Sends as much as `stream` takes at once and leaves the rest to [`Output::poll_send`].
+    /// Nothing may be left of an earlier answer.
     pub(super) fn begin<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,

@@ -1,7 +1,7 @@
 //! Keeps a listener's certificate as its files are.
 //!
-//! They are looked at, not watched: that costs two calls every few seconds, and sees what notifications miss, such as a
-//! link changed higher up and network file systems.
+//! They are polled, not watched: that costs two calls every few seconds, and notices changes that
+//! notifications miss, as of a link higher up or on a network file system.
 
 use std::time::Duration;
 
@@ -13,13 +13,14 @@ use tracing::{info, warn};
 use crate::metrics::{ReloadLabels, ServerMetrics};
 
 /// Renewals come days before the old certificate ends.
-const LOOK_AGAIN: Duration = Duration::from_secs(3);
+const POLL_INTERVAL: Duration = Duration::from_secs(3);
 
-/// Never returns. New connections get the new certificate; open ones keep what they have agreed on.
+/// Follows the files for as long as it is polled. New connections get the new certificate; open
+/// ones keep theirs.
 pub(super) async fn follow(pair: &KeyPair, metrics: &ServerMetrics) {
-    let mut ticks = interval(LOOK_AGAIN);
+    let mut ticks = interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut said = None;
+    let mut logged = None;
     loop {
         ticks.tick().await;
         let files = pair.clone();
@@ -27,34 +28,34 @@ pub(super) async fn follow(pair: &KeyPair, metrics: &ServerMetrics) {
             // The runtime is ending.
             continue;
         };
-        note(pair, found, &mut said, metrics);
+        report(pair, found, &mut logged, metrics);
     }
 }
 
-/// Says and counts what is new. A bad pair is tried again at each look, but said once.
-fn note(
+/// Logs and counts a change. A bad pair is tried again at each poll, but logged once.
+fn report(
     pair: &KeyPair,
     found: Result<Refreshed, KeyPairError>,
-    said: &mut Option<String>,
+    logged: &mut Option<String>,
     metrics: &ServerMetrics,
 ) {
     let result = match found {
         Ok(Refreshed::Unchanged) => {
-            *said = None;
+            *logged = None;
             return;
         }
         Ok(Refreshed::Replaced) => {
-            *said = None;
-            info!(cert = %pair.cert().display(), "a new TLS certificate is in use");
+            *logged = None;
+            info!(cert = %pair.cert().display(), "loaded a renewed TLS certificate");
             "loaded"
         }
         Err(error) => {
             let error = ErrorChain(&error).to_string();
-            if said.as_ref() == Some(&error) {
+            if logged.as_ref() == Some(&error) {
                 return;
             }
-            warn!(%error, "keeping the TLS certificate as it was");
-            *said = Some(error);
+            warn!(%error, "cannot use the changed TLS certificate; keeping the last good one");
+            *logged = Some(error);
             "refused"
         }
     };
@@ -104,7 +105,7 @@ mod tests {
             (Ok(Refreshed::Unchanged), 1, 3),
             (wrong(Flaw::Mismatch), 1, 4),
         ] {
-            note(&pair, found, &mut said, &metrics);
+            report(&pair, found, &mut said, &metrics);
             let counts = (counted(&metrics, "loaded"), counted(&metrics, "refused"));
             assert_eq!(counts, (loaded, refused));
         }

@@ -25,6 +25,8 @@ pub(crate) struct Setup {
     origin: String,
     /// More lines for the upstream's table.
     lines: String,
+    /// More lines for the server's table.
+    server_lines: String,
     tls: Option<Certificate>,
 }
 
@@ -39,6 +41,12 @@ impl Setup {
     pub(crate) fn upstream_line(mut self, line: &str) -> Self {
         self.lines.push_str(line);
         self.lines.push('\n');
+        self
+    }
+
+    pub(crate) fn server_line(mut self, line: &str) -> Self {
+        self.server_lines.push_str(line);
+        self.server_lines.push('\n');
         self
     }
 
@@ -61,6 +69,11 @@ impl Setup {
     /// Starts it with an empty cache.
     pub(crate) fn start(&self, place: &Place) -> anyhow::Result<Server> {
         self.start_in(place, &place.folder("archway")?)
+    }
+
+    /// The same, in a folder of its own, so that another one can run beside it.
+    pub(crate) fn start_beside(&self, place: &Place) -> anyhow::Result<Server> {
+        self.start_in(place, &place.folder("archway-beside")?)
     }
 
     /// The same, after a first client has pulled the manifest: layers are asked for only then, by every client.
@@ -112,10 +125,11 @@ impl Setup {
         }
         let _ = write!(
             text,
-            "[admin]\naddress = \"{admin}\"\n\
+            "[server]\n{}[admin]\naddress = \"{admin}\"\n\
              [log]\nformat = \"json\"\naccess = true\n\
              [cache]\npath = \"{}\"\n\
              [upstream.\"{UPSTREAM}\"]\nendpoints = [\"{}\"]\ntag_ttl = \"1h\"\n{}",
+            self.server_lines,
             cache(folder).display(),
             self.origin,
             self.lines

@@ -199,7 +199,7 @@ mod tests {
             mode: "explicit".to_owned(),
             accepts_index: true,
             answer: "child".to_owned(),
-            why: "the mode lets this source decide".to_owned(),
+            why: "the mode follows this source".to_owned(),
             chosen: Some("sha256:bb".to_owned()),
             entries: vec![
                 entry("sha256:aa", Some("linux/amd64"), "other-platform"),
@@ -216,7 +216,7 @@ mod tests {
             explanation: Some(explanation),
         };
         let expected = "\
-team/app:v1: child, since the mode lets this source decide
+team/app:v1: child, since the mode follows this source
 digest: sha256:bb
 mode: explicit; the client takes indexes: yes
 

@@ -183,12 +183,16 @@ impl Entry {
 impl Inspected {
     fn fill_in(&mut self, image: &Image) {
         for entry in &mut self.entries {
-            let part = image.parts.iter().find(|part| part.digest == entry.digest);
+            let part = image
+                .parts
+                .iter()
+                .find(|part| part.digest.to_string() == entry.digest);
             entry.cached = Some(part.map_or(Completeness::Absent, |part| part.state));
             entry.stored = Some(part.map_or(0, |part| part.stored));
             if let Some(part) = part {
                 entry.size = part.size.or(entry.size);
-                entry.platform = part.platform.clone().or(entry.platform.take());
+                let platform = part.platform.as_ref().map(ToString::to_string);
+                entry.platform = platform.or(entry.platform.take());
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use manifest_model::Platform;
-use proxy::inventory::{Completeness, Image, Listing, Part};
+use proxy::inventory::{Completeness, Image, ImagePart, Listing};
 
 use super::{Format, Outcome, Place, or_dash};
 use crate::{
@@ -73,14 +73,14 @@ const TITLES: [&str; 9] = [
     "IMAGE", "PLATFORM", "CACHED", "STORED", "SIZE", "PUSHED", "USED", "CLIENTS", "DIGEST",
 ];
 
-fn name(part: &Part) -> String {
+fn name(part: &ImagePart) -> String {
     match (&part.attests, &part.platform) {
         (Some(_), _) => "attestation".to_owned(),
-        (None, platform) => or_dash(platform.clone()),
+        (None, platform) => or_dash(platform.as_ref().map(ToString::to_string)),
     }
 }
 
-fn row(image: &Image, platform: &str, part: Option<&Part>) -> [String; TITLES.len()] {
+fn row(image: &Image, platform: &str, part: Option<&ImagePart>) -> [String; TITLES.len()] {
     let state = match part {
         Some(part) => part.state.as_str(),
         // The upstream may have it by another name; the index does not list it.
@@ -96,7 +96,7 @@ fn row(image: &Image, platform: &str, part: Option<&Part>) -> [String; TITLES.le
         or_dash(image.pushed.map(table::time)),
         or_dash(image.used.map(table::time)),
         clients(image),
-        short(&image.digest),
+        short(&image.digest.to_string()),
     ]
 }
 

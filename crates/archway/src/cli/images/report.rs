@@ -107,7 +107,8 @@ impl Report {
 
 fn platforms(image: &Image) -> Vec<String> {
     let images = image.parts.iter().filter(|part| part.attests.is_none());
-    images.filter_map(|part| part.platform.clone()).collect()
+    let named = images.filter_map(|part| part.platform.as_ref());
+    named.map(ToString::to_string).collect()
 }
 
 impl Reported {

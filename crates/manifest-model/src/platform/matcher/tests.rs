@@ -42,7 +42,7 @@ fn strict_takes_no_fallback_but_every_spelling() {
 }
 
 #[test]
-fn the_two_words_make_the_two_matchers() {
+fn each_kind_of_fallbacks_makes_its_matcher() {
     let wanted = parse("linux/amd64/v2");
     assert_eq!(
         Matcher::with(&wanted, Fallbacks::Allowed),
@@ -96,7 +96,7 @@ fn a_version_matters_on_windows_alone() {
 }
 
 #[test]
-fn what_demands_a_feature_needs_it() {
+fn an_image_that_demands_a_feature_needs_it() {
     let plain = Matcher::new(&parse("linux/amd64"));
     assert!(!plain.matches(&with_features("linux/amd64", &["erofs"])));
     let able = Matcher::new(&with_features("linux/amd64", &["x", "erofs"]));
@@ -114,7 +114,7 @@ fn more_features_in_use_are_better() {
 }
 
 #[test]
-fn win32k_is_never_missed_on_windows_and_nothing_special_elsewhere() {
+fn win32k_is_ignored_on_windows_and_demanded_elsewhere() {
     let windows = with_features("windows/amd64", &["win32k"]);
     assert!(Matcher::new(&parse("windows/amd64")).matches(&windows));
     assert!(
@@ -134,7 +134,7 @@ fn nothing_matches_unknown() {
 }
 
 #[test]
-fn what_does_not_match_is_last_and_equal() {
+fn platforms_that_do_not_match_are_last_and_equal() {
     let matcher = Matcher::new(&parse("linux/amd64"));
     let (fits, one, two) = (
         parse("linux/386"),

@@ -1,4 +1,4 @@
-//! A request's line, in JSON and as a log event.
+//! The line of a request in the access log, as JSON and as a log event.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,9 +6,9 @@ use serde::Serialize;
 use server::{exchange::RequestId, time_text};
 use tracing::info;
 
-/// A request's line. The fields stand as in every other line of the log.
+/// A request's line. `level`, `message` and `target` are those of every other line of the log.
 #[derive(Serialize)]
-pub(super) struct Line<'a> {
+pub(super) struct AccessLine<'a> {
     #[serde(skip)]
     pub(super) timing: Timing,
     pub(super) level: &'static str,
@@ -35,8 +35,8 @@ pub(super) struct Line<'a> {
     pub(super) target: &'static str,
 }
 
-impl Line<'_> {
-    /// As a log event.
+impl AccessLine<'_> {
+    /// Writes it as a log event.
     pub(super) fn log(&self) {
         info!(
             target: "access",
@@ -61,7 +61,7 @@ impl Line<'_> {
     }
 }
 
-/// What differs between two lines for the same request and answer.
+/// The fields in which two lines for equal requests and answers differ.
 pub(super) struct Timing {
     pub(super) at: SystemTime,
     pub(super) id: RequestId,
@@ -69,7 +69,7 @@ pub(super) struct Timing {
     pub(super) duration: Duration,
 }
 
-/// A line: what differs first, then `rest`, a JSON object.
+/// Writes a line of JSON: `timing` first, then the fields of `rest`, a JSON object.
 pub(super) fn write_line(out: &mut Vec<u8>, timing: &Timing, rest: &[u8]) {
     out.extend_from_slice(b"{\"timestamp\":\"");
     time_text::write_rfc3339(out, timing.at);
@@ -84,7 +84,7 @@ pub(super) fn write_line(out: &mut Vec<u8>, timing: &Timing, rest: &[u8]) {
     out.push(b'\n');
 }
 
-/// With three digits behind the point: made of whole numbers, since every request's line has two of them.
+/// Writes milliseconds with three decimals, by whole numbers alone: every line has two of them.
 fn write_milliseconds(out: &mut Vec<u8>, duration: Duration) {
     let micros = duration.as_micros();
     let mut digits = itoa::Buffer::new();

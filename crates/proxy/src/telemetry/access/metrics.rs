@@ -1,4 +1,4 @@
-//! What is counted of requests.
+//! The counters of requests.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::Account;
+use super::RequestFacts;
 use crate::pull::Outcome;
 
 /// A hit takes microseconds, a large cold blob minutes.
@@ -41,7 +41,7 @@ struct OutcomeLabels {
 
 /// The counters of requests that were answered alike.
 #[derive(Clone, Debug)]
-pub(super) struct Counters {
+pub(super) struct RequestCounters {
     requests: Counter,
     sent: Counter,
     durations: Histogram,
@@ -70,28 +70,29 @@ impl AccessMetrics {
         registry.register("bodies_aborted", help, self.aborted.clone());
     }
 
-    /// The counters of requests with this account and status.
-    pub(super) fn of(&self, account: &Account, status: StatusCode) -> Counters {
-        let outcome = outcome_label(account.outcome);
+    /// The counters of requests with these facts and this status.
+    pub(super) fn of(&self, facts: &RequestFacts, status: StatusCode) -> RequestCounters {
+        let outcome = outcome_label(facts.outcome);
         let labels = RequestLabels {
-            endpoint: account.endpoint,
+            endpoint: facts.endpoint.as_str(),
             outcome,
             status: status_class(status),
         };
-        Counters {
+        RequestCounters {
             requests: self.requests.get_or_create(&labels).clone(),
             sent: self.sent.get_or_create(&OutcomeLabels { outcome }).clone(),
             durations: self.durations.clone(),
         }
     }
 
-    /// Counts a body that ended before its length: the client left, or a fill failed.
+    /// Counts a body that ended before its length: the client left, or the download behind it
+    /// failed.
     pub(super) fn count_aborted(&self) {
         self.aborted.inc();
     }
 }
 
-impl Counters {
+impl RequestCounters {
     /// Counts one request, with the bytes of its body that were sent.
     pub(super) fn count(&self, bytes: u64, elapsed: Duration) {
         self.requests.inc();
@@ -100,7 +101,7 @@ impl Counters {
     }
 }
 
-/// The labels' word for an outcome.
+/// The label of an outcome; `none` where nothing was looked up.
 pub(super) fn outcome_label(outcome: Option<Outcome>) -> &'static str {
     outcome.map_or("none", Outcome::as_str)
 }

@@ -1,4 +1,4 @@
-//! What answers the requests of a connection that hyper has seen: the routes; and what may be replayed of it is kept.
+//! The half above hyper: stores what may be replayed, and tells the half below when it is busy.
 
 use std::{
     convert::Infallible,
@@ -7,42 +7,62 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::{Router, body::Body as RouteBody};
+use axum::body::Body as RouteBody;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Method, Request, Response, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, service::Service};
-use tower_service::Service as _;
 
-use super::replay::{Asker, Busy, Replays, Turn};
-use crate::exchange::{AccessRecord, Arrival, Replayable};
+use super::{
+    Replays, RequestScope,
+    in_flight::{Busy, InFlight},
+};
+use crate::exchange::{AccessRecord, Replayable};
 
-/// The registry API on one connection.
+/// A service whose answers are stored where their routes permit it.
 #[derive(Clone)]
-pub(super) struct ApiService {
-    pub(super) router: Router,
-    pub(super) arrival: Arrival,
-    pub(super) replays: Replays,
-    pub(super) turn: Arc<Turn>,
+pub(crate) struct ReplayService<A> {
+    api: A,
+    replays: Replays,
+    scope: RequestScope,
+    in_flight: Arc<InFlight>,
 }
 
-impl Service<Request<Incoming>> for ApiService {
-    type Response = Response<Answering>;
+impl<A> ReplayService<A> {
+    pub(super) fn new(
+        api: A,
+        replays: Replays,
+        scope: RequestScope,
+        in_flight: Arc<InFlight>,
+    ) -> Self {
+        Self {
+            api,
+            replays,
+            scope,
+            in_flight,
+        }
+    }
+}
+
+impl<A> Service<Request<Incoming>> for ReplayService<A>
+where
+    A: Service<Request<Incoming>, Response = Response<RouteBody>, Error = Infallible>,
+    A::Future: Send + 'static,
+{
+    type Response = Response<BusyBody>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let bytes = self.turn.take().filter(|_| is_replayable(&request));
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let bytes = self
+            .in_flight
+            .take_request()
+            .filter(|_| is_replayable(&request));
         let is_head = request.method() == Method::HEAD;
-        let busy = Busy(Arc::clone(&self.turn));
-        let replays = self.replays.clone();
-        let asker = Asker {
-            listener: Arc::clone(&self.arrival.listener),
-            client: self.arrival.peer,
-        };
-        request.extensions_mut().insert(self.arrival.clone());
-        let answering = self.router.clone().call(request);
+        let busy = Busy(Arc::clone(&self.in_flight));
+        let (replays, scope) = (self.replays.clone(), self.scope.clone());
+        let answering = self.api.call(request);
         Box::pin(async move {
             let mut response = answering.await?;
             let extensions = response.extensions_mut();
@@ -53,14 +73,14 @@ impl Service<Request<Incoming>> for ApiService {
                     // Routes answer as to a GET; for hyper, and so here, the headers are all of it.
                     replayable.body = Bytes::new();
                 }
-                replays.keep(&asker, bytes, &response, replayable, record);
+                replays.store(&scope, bytes, &response, replayable, record);
             }
-            Ok(response.map(|body| Answering { body, _busy: busy }))
+            Ok(response.map(|body| BusyBody { body, _busy: busy }))
         })
     }
 }
 
-/// Whether the same request can be answered without hyper: it asks for nothing of the connection.
+/// Whether an equal request can be answered without hyper: it asks for nothing of the connection.
 fn is_replayable(request: &Request<Incoming>) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD)
         && request.version() == Version::HTTP_11
@@ -69,13 +89,13 @@ fn is_replayable(request: &Request<Incoming>) -> bool {
         && request.body().is_end_stream()
 }
 
-/// A body, and the word that its connection is busy with it.
-pub(super) struct Answering {
+/// A body that keeps its connection busy until it is dropped.
+pub(crate) struct BusyBody {
     body: RouteBody,
     _busy: Busy,
 }
 
-impl Body for Answering {
+impl Body for BusyBody {
     type Data = Bytes;
     type Error = axum::Error;
 

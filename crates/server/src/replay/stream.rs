@@ -1,4 +1,4 @@
-//! The connection below hyper that answers what it knows.
+//! The half below hyper: a stream that answers stored requests itself and hands up all others.
 
 use std::{
     cell::RefCell,
@@ -13,32 +13,33 @@ use std::{
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Asker, Replays, Turn, output::Output};
+use super::{Replays, RequestScope, in_flight::InFlight, output::Output};
 
-/// The longest request that is looked at.
-const LONGEST_REQUEST: usize = 4096;
+/// The longest request that is compared.
+const MAX_REQUEST: usize = 4096;
 
-/// hyper measures how long it waits for a request, and does not know of those it never sees: it sees one this often, or twice
-/// within its patience.
-const SEEN_EVERY: Duration = Duration::from_secs(2);
+/// hyper measures how long it waits for a request, and does not know of those it never sees: it is
+/// handed one this often, or twice within its timeout.
+const HAND_UP_INTERVAL: Duration = Duration::from_secs(2);
 
 const END_OF_LINE: &[u8] = b"\r\n";
 
-/// A request that says one of these is followed by more than its head.
+/// A request with one of these headers is followed by more than its head.
 const FRAMING: [&[u8]; 2] = [b"content-length:", b"transfer-encoding:"];
 
 thread_local! {
-    /// Where answers are put together: none is longer than its headers and [`super::COPIED`].
+    /// Where answers are put together: none is longer than its headers and
+    /// [`super::MAX_COPIED_BODY`].
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A connection of which hyper sees only what cannot be answered here.
+/// A stream of which hyper sees only the requests that cannot be answered here.
 #[derive(Debug)]
-pub(crate) struct Replaying<S> {
+pub(crate) struct ReplayStream<S> {
     stream: S,
     replays: Replays,
-    asker: Asker,
-    turn: Arc<Turn>,
+    scope: RequestScope,
+    in_flight: Arc<InFlight>,
     output: Output,
     /// What hyper has still to read.
     handed_up: Bytes,
@@ -46,30 +47,30 @@ pub(crate) struct Replaying<S> {
     flushed: bool,
     /// Whether requests have come one at a time so far.
     orderly: bool,
-    seen: Instant,
-    seen_every: Duration,
+    handed_up_at: Instant,
+    hand_up_interval: Duration,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Replaying<S> {
-    /// `patience` is how long hyper waits for a request.
-    pub(crate) fn new(
+impl<S: AsyncRead + AsyncWrite + Unpin> ReplayStream<S> {
+    /// `header_timeout` is how long hyper waits for a request.
+    pub(super) fn new(
         stream: S,
         replays: Replays,
-        asker: Asker,
-        turn: Arc<Turn>,
-        patience: Duration,
+        scope: RequestScope,
+        in_flight: Arc<InFlight>,
+        header_timeout: Duration,
     ) -> Self {
         Self {
             stream,
             replays,
-            asker,
-            turn,
+            scope,
+            in_flight,
             output: Output::default(),
             handed_up: Bytes::new(),
             flushed: true,
             orderly: true,
-            seen: Instant::now(),
-            seen_every: SEEN_EVERY.min(patience / 2),
+            handed_up_at: Instant::now(),
+            hand_up_interval: HAND_UP_INTERVAL.min(header_timeout / 2),
         }
     }
 
@@ -77,7 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Replaying<S> {
         self.output.poll_send(&mut self.stream, context)
     }
 
-    /// Answers requests until one comes that hyper has to see; it is then what `input` holds.
+    /// Answers requests until one comes that hyper has to see; `input` then holds that one.
     fn poll_replay(
         &mut self,
         context: &mut Context<'_>,
@@ -89,12 +90,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Replaying<S> {
             ready!(Pin::new(&mut self.stream).poll_read(context, input))?;
             let request = input.filled();
             let now = Instant::now();
-            let known = if now.duration_since(self.seen) < self.seen_every {
-                self.replays.find(&self.asker, request, now)
+            let stored = if now.duration_since(self.handed_up_at) < self.hand_up_interval {
+                self.replays.find(&self.scope, request, now)
             } else {
                 None
             };
-            let Some(answer) = known else {
+            let Some(answer) = stored else {
                 return Poll::Ready(Ok(()));
             };
             SCRATCH.with_borrow_mut(|scratch| {
@@ -107,19 +108,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Replaying<S> {
 
     fn hand_up(&mut self, request: &[u8]) {
         self.handed_up = Bytes::copy_from_slice(request);
-        self.seen = Instant::now();
+        self.handed_up_at = Instant::now();
         // The end of the stream is no request, and nothing comes after it.
         self.orderly = is_one_head(request);
         if self.orderly {
-            self.turn.begin(self.handed_up.clone());
+            self.in_flight.begin(self.handed_up.clone());
         }
     }
 }
 
-/// Whether these bytes are the whole head of one request that reads, and nothing else comes with it.
+/// Whether these bytes are the whole head of one GET or HEAD, and nothing else.
 ///
-/// hyper must see the same in them. It skips empty lines before a request, and takes a lone line feed for the end of a line: what
-/// has either is not one head here.
+/// hyper must see the same in them. It skips empty lines before a request, and takes a lone line
+/// feed for the end of a line: bytes with either are not one head here.
 fn is_one_head(bytes: &[u8]) -> bool {
     let is_read = bytes.starts_with(b"GET ") || bytes.starts_with(b"HEAD ");
     let lines = bytes.strip_suffix(END_OF_LINE).filter(|_| is_read);
@@ -130,7 +131,7 @@ fn is_one_head(bytes: &[u8]) -> bool {
     })
 }
 
-/// The last line of a head, which is empty, is none.
+/// The empty line that ends a head is not one of its lines.
 fn is_line_of_a_head(line: &[u8]) -> bool {
     let text = line.strip_suffix(END_OF_LINE).unwrap_or_default();
     !text.is_empty() && !FRAMING.iter().any(|name| begins_with(text, name))
@@ -141,7 +142,7 @@ fn begins_with(line: &[u8], name: &[u8]) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(name))
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Replaying<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ReplayStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -152,14 +153,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Replaying<S> {
             if !this.orderly {
                 return Pin::new(&mut this.stream).poll_read(context, buffer);
             }
-            if this.turn.is_busy() || !this.flushed {
+            if this.in_flight.is_busy() || !this.flushed {
                 let before = buffer.filled().len();
                 ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
                 // Something came before the last answer was out.
                 this.orderly = buffer.filled().len() == before;
                 return Poll::Ready(Ok(()));
             }
-            let mut space = [MaybeUninit::uninit(); LONGEST_REQUEST];
+            let mut space = [MaybeUninit::uninit(); MAX_REQUEST];
             let mut input = ReadBuf::uninit(&mut space);
             ready!(this.poll_replay(context, &mut input))?;
             this.hand_up(input.filled());
@@ -170,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Replaying<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Replaying<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ReplayStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -1,30 +1,27 @@
 //! A small map whose entries live for seconds: read by every request, written by few.
 //!
-//! A look-up is a read lock and a probe. What a general cache does beside it (an order of use, housekeeping) would cost more than
-//! the answer it finds, and with entries that expire so soon there is nothing to be gained by it.
+//! A look-up is a read lock and a probe. The order of use that a general cache keeps would cost
+//! more than the answer it finds, and would gain nothing with entries that expire so soon.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-    time::Instant,
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use foldhash::fast::RandomState;
+use parking_lot::RwLock;
 
-/// Locks, so that cores do not wait for each other.
+/// The number of locks, so that cores do not wait for each other.
 const SHARDS: usize = 16;
 
 #[derive(Debug)]
-pub(super) struct Shelf<T> {
+pub(super) struct ExpiringMap<T> {
     shards: [RwLock<Shard<T>>; SHARDS],
-    /// What one shard may weigh.
+    /// The largest weight of one shard.
     bound: usize,
 }
 
 #[derive(Debug)]
 struct Shard<T> {
     entries: HashMap<u64, Entry<T>, RandomState>,
-    /// What the entries weigh together.
+    /// The weight of all entries together.
     weight: usize,
 }
 
@@ -35,7 +32,7 @@ struct Entry<T> {
     until: Instant,
 }
 
-impl<T> Shelf<T> {
+impl<T> ExpiringMap<T> {
     /// A map of entries that together weigh no more than `bound`.
     pub(super) fn new(bound: usize) -> Self {
         let shard = |_| {
@@ -50,24 +47,23 @@ impl<T> Shelf<T> {
         }
     }
 
-    /// The value under `key`. It may be past its time: that is for the caller to judge, who has the time.
+    /// The value under `key`. It may have expired: the caller, who has the time, judges that.
     pub(super) fn get(&self, key: u64) -> Option<Arc<T>> {
-        let shard = self.shard(key).read();
-        let shard = shard.unwrap_or_else(PoisonError::into_inner);
-        shard
+        self.shard(key)
+            .read()
             .entries
             .get(&key)
             .map(|entry| Arc::clone(&entry.value))
     }
 
-    /// Puts a value in the place of what is there. Makes room by dropping what is past its time; where that is not enough, by
-    /// dropping everything: the next requests bring back what is asked for.
+    /// Puts a value under `key`, in place of an older one. Room is made by removing expired
+    /// entries; where that is not enough, by removing all: the next requests bring back what is
+    /// asked for.
     pub(super) fn put(&self, key: u64, value: T, weight: usize, until: Instant) {
-        let shard = self.shard(key).write();
-        let mut shard = shard.unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.shard(key).write();
         if shard.weight + weight > self.bound {
             let now = Instant::now();
-            shard.drop_past(now);
+            shard.remove_expired(now);
         }
         if shard.weight + weight > self.bound {
             shard.clear();
@@ -95,9 +91,9 @@ impl<T> Shard<T> {
         }
     }
 
-    fn drop_past(&mut self, now: Instant) {
-        let past = self.entries.extract_if(|_, entry| entry.until <= now);
-        self.weight -= past.map(|(_, entry)| entry.weight).sum::<usize>();
+    fn remove_expired(&mut self, now: Instant) {
+        let expired = self.entries.extract_if(|_, entry| entry.until <= now);
+        self.weight -= expired.map(|(_, entry)| entry.weight).sum::<usize>();
     }
 
     fn clear(&mut self) {
@@ -114,38 +110,38 @@ mod tests {
 
     #[test]
     fn what_was_put_last_is_there_and_the_bound_holds() {
-        let shelf = Shelf::new(SHARDS * 100);
+        let map = ExpiringMap::new(SHARDS * 100);
         let later = Instant::now() + Duration::from_mins(1);
         for number in 0..1000 {
-            shelf.put(number, number, 30, later);
-            assert_eq!(shelf.get(number).as_deref(), Some(&number));
+            map.put(number, number, 30, later);
+            assert_eq!(map.get(number).as_deref(), Some(&number));
         }
-        let there = (0..1000).filter(|number| shelf.get(*number).is_some());
+        let there = (0..1000).filter(|number| map.get(*number).is_some());
         assert!(there.count() <= SHARDS * 3);
     }
 
     #[test]
     fn what_was_replaced_or_dropped_weighs_nothing_any_more() {
-        let shelf = Shelf::new(SHARDS * 100);
+        let map = ExpiringMap::new(SHARDS * 100);
         let later = Instant::now() + Duration::from_mins(1);
-        shelf.put(1, "kept", 40, later);
+        map.put(1, "kept", 40, later);
         for _ in 0..10 {
-            shelf.put(2, "replaced", 30, later);
+            map.put(2, "replaced", 30, later);
         }
-        assert!(shelf.get(1).is_some() && shelf.get(2).is_some());
-        shelf.put(3, "too much", 40, later);
-        assert!(shelf.get(1).is_none() && shelf.get(2).is_none());
-        shelf.put(4, "beside it", 60, later);
-        assert!(shelf.get(3).is_some() && shelf.get(4).is_some());
+        assert!(map.get(1).is_some() && map.get(2).is_some());
+        map.put(3, "too much", 40, later);
+        assert!(map.get(1).is_none() && map.get(2).is_none());
+        map.put(4, "beside it", 60, later);
+        assert!(map.get(3).is_some() && map.get(4).is_some());
     }
 
     #[test]
     fn what_is_past_its_time_makes_room_first() {
-        let shelf = Shelf::new(SHARDS * 100);
+        let map = ExpiringMap::new(SHARDS * 100);
         let now = Instant::now();
-        shelf.put(1, "old", 60, now);
-        shelf.put(2, "young", 30, now + Duration::from_mins(1));
-        shelf.put(3, "new", 60, now + Duration::from_mins(1));
-        assert!(shelf.get(1).is_none() && shelf.get(2).is_some() && shelf.get(3).is_some());
+        map.put(1, "old", 60, now);
+        map.put(2, "young", 30, now + Duration::from_mins(1));
+        map.put(3, "new", 60, now + Duration::from_mins(1));
+        assert!(map.get(1).is_none() && map.get(2).is_some() && map.get(3).is_some());
     }
 }

@@ -1,35 +1,40 @@
-//! The way down through an index and those it nests, to the parts of an image. What is listed again is not read again.
+//! The walk through an index and its nested indexes to the images they list. A manifest that is
+//! listed twice is read once.
 
 use std::collections::HashSet;
 
 use cache::{Cache, CacheError};
-use manifest_model::{Descriptor, Digest, MAX_INDEX_DEPTH, Manifest};
+use manifest_model::{Digest, MAX_INDEX_DEPTH, Manifest};
 
-use super::image::{Completeness, Part, part_of, platform_of_entry, stored};
+use super::{part::ImagePart, stored::stored};
 
-/// Entries looked at in one index with all it nests, be they images or indexes: more is no image anybody runs.
-const MOST_ENTRIES: usize = 512;
+/// Entries read of one index with all its nested ones, images and indexes alike: indexes of real
+/// images are far smaller.
+const MAX_ENTRIES: usize = 512;
 
 /// The images below `index` and their attestations, in its order. Blocks.
-pub(super) fn parts_of_index(cache: &Cache, index: &Manifest) -> Result<Vec<Part>, CacheError> {
-    let mut descent = Descent {
+pub(super) fn parts_of_index(
+    cache: &Cache,
+    index: &Manifest,
+) -> Result<Vec<ImagePart>, CacheError> {
+    let mut walk = IndexWalk {
         cache,
-        entries_left: MOST_ENTRIES,
+        entries_left: MAX_ENTRIES,
         opened: HashSet::new(),
         parts: Vec::new(),
     };
-    descent.open(index, MAX_INDEX_DEPTH)?;
-    Ok(descent.parts)
+    walk.open(index, MAX_INDEX_DEPTH)?;
+    Ok(walk.parts)
 }
 
-struct Descent<'a> {
+struct IndexWalk<'a> {
     cache: &'a Cache,
     entries_left: usize,
     opened: HashSet<Digest>,
-    parts: Vec<Part>,
+    parts: Vec<ImagePart>,
 }
 
-impl Descent<'_> {
+impl IndexWalk<'_> {
     fn open(&mut self, index: &Manifest, depth: usize) -> Result<(), CacheError> {
         self.opened.insert(index.digest());
         for entry in index.entries() {
@@ -40,42 +45,23 @@ impl Descent<'_> {
             if self.opened.contains(&entry.digest) {
                 continue;
             }
-            if let Some(again) = self.listed_again(entry) {
+            // An index may list one image for several platforms.
+            let known = self.parts.iter().find(|part| part.digest == entry.digest);
+            if let Some(known) = known {
+                let again = known.listed_again(entry);
                 self.parts.push(again);
                 continue;
             }
             match stored(self.cache, &entry.digest)? {
                 Some(nested) if nested.is_index() && depth > 0 => self.open(&nested, depth - 1)?,
                 Some(manifest) => {
-                    let part = part_of(self.cache, &manifest, Some(entry))?;
+                    let part = ImagePart::of_manifest(self.cache, &manifest, Some(entry))?;
                     self.parts.push(part);
                 }
-                None => self.parts.push(absent(entry)),
+                None => self.parts.push(ImagePart::absent(entry)),
             }
         }
         Ok(())
-    }
-
-    /// The part for an image that was looked at before: an index may list one for several platforms.
-    fn listed_again(&self, entry: &Descriptor) -> Option<Part> {
-        let digest = entry.digest.to_string();
-        let known = self.parts.iter().find(|part| part.digest == digest)?;
-        Some(Part {
-            platform: platform_of_entry(entry).or_else(|| known.platform.clone()),
-            attests: entry.attested().map(str::to_owned),
-            ..known.clone()
-        })
-    }
-}
-
-fn absent(entry: &Descriptor) -> Part {
-    Part {
-        platform: platform_of_entry(entry),
-        digest: entry.digest.to_string(),
-        attests: entry.attested().map(str::to_owned),
-        state: Completeness::Absent,
-        stored: 0,
-        size: None,
     }
 }
 
@@ -108,7 +94,7 @@ mod tests {
     async fn indexes_without_an_image_are_entries_too() {
         let (cache, _folder) = cache();
         let mut entries = Vec::new();
-        for number in 0..MOST_ENTRIES {
+        for number in 0..MAX_ENTRIES {
             let empty = index(&number.to_string(), &[]);
             entries.push((store(&cache, &empty, None).await, "amd64"));
         }
@@ -123,7 +109,11 @@ mod tests {
         let (cache, _folder) = cache();
         let root = index("root", &[(image(), "amd64"), (image(), "arm64")]);
         let parts = parts_of_index(&cache, &root).unwrap();
-        let platforms: Vec<_> = parts.iter().map(|part| part.platform.as_deref()).collect();
-        assert_eq!(platforms, [Some("linux/amd64"), Some("linux/arm64")]);
+        let platforms: Vec<_> = parts
+            .iter()
+            .filter_map(|part| part.platform.as_ref())
+            .collect();
+        let platforms: Vec<_> = platforms.iter().map(ToString::to_string).collect();
+        assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
     }
 }

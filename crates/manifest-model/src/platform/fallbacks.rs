@@ -1,24 +1,27 @@
-//! What else a machine can run: the ordered fallbacks of a platform.
+//! The ordered fallbacks of a platform: the other platforms whose images its processor runs.
 //!
-//! A processor runs what was built for its older variants, and most 64-bit ones what was built for their 32-bit
-//! ancestors. Nothing is ever taken that was built for a newer one.
+//! A processor runs images for its older variants, and most 64-bit processors run images for their
+//! 32-bit ancestors. An image for a newer variant is never a fallback.
 
 use super::Platform;
 
-/// The newest variants of 64-bit Arm there are; of anything else nobody knows what it can run.
-const NEWEST_V8: u8 = 9;
-const NEWEST_V9: u8 = 7;
+/// The highest known minor version of 64-bit Arm v8. Nothing is assumed about a higher one.
+const MAX_V8_MINOR: u8 = 9;
 
-/// Version 9.n of 64-bit Arm can do what 8.(n + 5) can.
-const V8_OF_V9: u8 = 5;
+/// The highest known minor version of 64-bit Arm v9.
+const MAX_V9_MINOR: u8 = 7;
 
-/// The oldest variant of 32-bit Arm that is fallen back to.
-const OLDEST_ARM: u8 = 5;
+/// 64-bit Arm v9.n includes v8.(n + 5).
+const V8_MINOR_OF_V9_0: u8 = 5;
 
-/// The platform itself, then whatever its processor runs as well, best first. All are normalised.
+/// The oldest version of 32-bit Arm that is a fallback.
+const MIN_ARM_VERSION: u8 = 5;
+
+/// `wanted` itself, then its fallbacks, best first. All are normalised.
 ///
-/// Empty for an unknown variant of `arm64`, as with containerd. A variant with a number above 255 has no older ones.
-pub(super) fn fallbacks(wanted: &Platform) -> Vec<Platform> {
+/// Empty for an unknown variant of `arm64`, as in containerd. A variant with a number above 255 has
+/// no older ones.
+pub(super) fn of(wanted: &Platform) -> Vec<Platform> {
     let wanted = wanted.normalized();
     let variants: Vec<(&str, String)> = match wanted.architecture.as_str() {
         "amd64" => amd64(&wanted.variant),
@@ -37,7 +40,7 @@ pub(super) fn fallbacks(wanted: &Platform) -> Vec<Platform> {
     variants.into_iter().map(platform).collect()
 }
 
-/// The levels below, then the 32-bit ancestor.
+/// The level itself, the lower levels, then the 32-bit ancestor.
 fn amd64(variant: &str) -> Vec<(&'static str, String)> {
     let lower = (1..number(variant).unwrap_or(1))
         .rev()
@@ -50,9 +53,9 @@ fn amd64(variant: &str) -> Vec<(&'static str, String)> {
     all
 }
 
-/// The versions below, down to the oldest that is still built for.
+/// The version itself, then the lower ones down to the oldest.
 fn arm(variant: &str) -> Vec<(&'static str, String)> {
-    let lower = (OLDEST_ARM..number(variant).unwrap_or(OLDEST_ARM))
+    let lower = (MIN_ARM_VERSION..number(variant).unwrap_or(MIN_ARM_VERSION))
         .rev()
         .map(|version| format!("v{version}"));
     std::iter::once(variant.to_owned())
@@ -61,7 +64,7 @@ fn arm(variant: &str) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// The minor versions below, for version 9 those of version 8 it includes, then 32-bit Arm.
+/// The version itself and the lower minor ones, for v9 the v8 it includes, then 32-bit Arm.
 fn arm64(variant: &str) -> Vec<(&'static str, String)> {
     let ladder = |major: u8, minor: u8| {
         (0..=minor)
@@ -70,7 +73,7 @@ fn arm64(variant: &str) -> Vec<(&'static str, String)> {
     };
     let mut all: Vec<_> = match arm64_version(variant) {
         Some((9, minor)) => ladder(9, minor)
-            .chain(ladder(8, (minor + V8_OF_V9).min(NEWEST_V8)))
+            .chain(ladder(8, (minor + V8_MINOR_OF_V9_0).min(MAX_V8_MINOR)))
             .collect(),
         Some((major, minor)) => ladder(major, minor).collect(),
         None => return Vec::new(),
@@ -87,11 +90,11 @@ fn arm64_variant(major: u8, minor: u8) -> String {
     }
 }
 
-/// Major and minor version of a normalised variant of `arm64`, if it is one that exists.
+/// The major and minor version of a normalised variant of `arm64`, if that variant is known.
 fn arm64_version(variant: &str) -> Option<(u8, u8)> {
-    let versions = (0..=NEWEST_V8)
+    let versions = (0..=MAX_V8_MINOR)
         .map(|minor| (8, minor))
-        .chain((0..=NEWEST_V9).map(|minor| (9, minor)));
+        .chain((0..=MAX_V9_MINOR).map(|minor| (9, minor)));
     let mut known = versions.filter(|&(major, minor)| arm64_variant(major, minor) == variant);
     if variant.is_empty() {
         Some((8, 0))
@@ -110,7 +113,7 @@ mod tests {
     use super::*;
 
     fn order(platform: &str) -> Vec<String> {
-        fallbacks(&platform.parse().unwrap())
+        of(&platform.parse().unwrap())
             .iter()
             .map(ToString::to_string)
             .collect()

@@ -1,25 +1,28 @@
-//! Signatures and the like, as registries without a referrers API keep them: under a tag made of the digest they are about.
+//! Signatures, attestations and SBOMs as registries without a referrers API keep them: under a tag
+//! made of the digest they are about.
 
 use cache::{Cache, CacheError, RepoKey};
 use manifest_model::{Digest, Tag};
 use serde::{Deserialize, Serialize};
 
-use super::image::{Completeness, part_of, stored};
+use super::{completeness::Completeness, part::ImagePart, stored::stored, text};
 
-/// What follows the digest in such a tag: nothing for the spec's own fallback, the rest is cosign's.
+/// The ends of such a tag, behind the digest: none in the spec's own fallback, the others are
+/// cosign's.
 const SUFFIXES: [&str; 4] = ["", ".sig", ".att", ".sbom"];
 
 /// Something attached to an image by a tag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attached {
-    /// Its tag.
-    pub tag: String,
+pub struct Attachment {
+    /// The tag it is kept under.
+    #[serde(with = "text")]
+    pub tag: Tag,
     /// How much of it is stored.
     pub state: Completeness,
 }
 
-impl Attached {
-    /// What is known to be attached to `digest`: tags somebody has asked for here.
+impl Attachment {
+    /// The known attachments of `digest`: those whose tags a client has asked for here. Blocks.
     pub(super) fn survey(
         cache: &Cache,
         repository: &RepoKey,
@@ -35,18 +38,15 @@ impl Attached {
                 continue;
             };
             let state = match stored(cache, &entry.digest)? {
-                Some(manifest) => part_of(cache, &manifest, None)?.state,
+                Some(manifest) => ImagePart::of_manifest(cache, &manifest, None)?.state,
                 None => Completeness::Absent,
             };
-            attached.push(Self {
-                tag: tag.to_string(),
-                state,
-            });
+            attached.push(Self { tag, state });
         }
         Ok(attached)
     }
 
-    /// Whether a tag is of this kind, so that it is listed with what it is about and not beside it.
+    /// Whether a tag belongs to an attachment, which is listed with its image and not on its own.
     pub(super) fn is_name(tag: &Tag) -> bool {
         let name = SUFFIXES
             .iter()
@@ -72,7 +72,11 @@ mod tests {
             (format!("sha1-{hex}"), false),
             ("v1.sig".to_owned(), false),
         ] {
-            assert_eq!(Attached::is_name(&tag.parse().unwrap()), expected, "{tag}");
+            assert_eq!(
+                Attachment::is_name(&tag.parse().unwrap()),
+                expected,
+                "{tag}"
+            );
         }
     }
 }

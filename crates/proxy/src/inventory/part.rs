@@ -1,0 +1,162 @@
+//! One image of an index with what is stored of it: its manifest and the blobs that one links.
+
+use cache::{Cache, CacheError};
+use manifest_model::{Descriptor, Digest, Manifest, Platform};
+use serde::{Deserialize, Serialize};
+
+use super::{completeness::Completeness, stored::unless_unreadable, text};
+
+/// The largest image config read to learn its platform.
+const MAX_CONFIG_BYTES: u64 = 8 * 1024 * 1024;
+
+/// One image or attestation of an index, or the only image of a tag without an index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImagePart {
+    /// Its platform; none where neither the index nor a stored config names one.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "text::platform"
+    )]
+    pub platform: Option<Platform>,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// For an attestation, the image it is about, as the index writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attests: Option<String>,
+    /// How much of it is stored.
+    pub state: Completeness,
+    /// Bytes stored of it.
+    pub stored: u64,
+    /// Bytes of the whole; unknown while its manifest is not stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+impl ImagePart {
+    /// The part whose manifest is stored; `entry` is the index's descriptor of it. Blocks.
+    pub(super) fn of_manifest(
+        cache: &Cache,
+        manifest: &Manifest,
+        entry: Option<&Descriptor>,
+    ) -> Result<Self, CacheError> {
+        let own = manifest.bytes().len() as u64;
+        let (mut here, mut size, mut whole) = (own, own, true);
+        for link in manifest.links() {
+            if let Some(stored) = cache.peek_size(&link.digest)? {
+                here += stored;
+                size += stored;
+            } else {
+                size += link.size;
+                whole = false;
+            }
+        }
+        let platform = match entry.and_then(platform_of_entry) {
+            Some(platform) => Some(platform),
+            None => platform_of_config(cache, manifest)?,
+        };
+        Ok(Self {
+            platform,
+            digest: manifest.digest(),
+            attests: entry.and_then(Descriptor::attested).map(str::to_owned),
+            state: if whole {
+                Completeness::Cached
+            } else {
+                Completeness::Partial
+            },
+            stored: here,
+            size: Some(size),
+        })
+    }
+
+    /// The part for an entry whose manifest is not stored.
+    pub(super) fn absent(entry: &Descriptor) -> Self {
+        Self {
+            platform: platform_of_entry(entry),
+            digest: entry.digest,
+            attests: entry.attested().map(str::to_owned),
+            state: Completeness::Absent,
+            stored: 0,
+            size: None,
+        }
+    }
+
+    /// The part for another entry that names the same manifest.
+    pub(super) fn listed_again(&self, entry: &Descriptor) -> Self {
+        Self {
+            platform: platform_of_entry(entry).or_else(|| self.platform.clone()),
+            attests: entry.attested().map(str::to_owned),
+            ..self.clone()
+        }
+    }
+
+    /// Whether it is an image, not an attestation about one.
+    pub(super) fn is_image(&self) -> bool {
+        self.attests.is_none()
+    }
+}
+
+fn platform_of_entry(entry: &Descriptor) -> Option<Platform> {
+    entry.platform.as_ref().map(listed)
+}
+
+fn platform_of_config(cache: &Cache, manifest: &Manifest) -> Result<Option<Platform>, CacheError> {
+    let Some(config) = manifest.config() else {
+        return Ok(None);
+    };
+    let bytes = unless_unreadable(cache.peek_bytes(&config.digest, MAX_CONFIG_BYTES))?;
+    let platform = bytes.and_then(|bytes| Platform::of_config(&bytes).ok());
+    // Not every config is an image's: an artifact's names no processor.
+    let named = platform.filter(|platform| !platform.architecture.is_empty());
+    Ok(named.as_ref().map(listed))
+}
+
+/// The platform as it is listed: normalised, without features, which its text leaves out.
+fn listed(platform: &Platform) -> Platform {
+    Platform {
+        os_features: Vec::new(),
+        ..platform.normalized()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use manifest_model::Algorithm;
+
+    use super::*;
+
+    fn part(platform: &Platform) -> ImagePart {
+        ImagePart {
+            platform: Some(listed(platform)),
+            digest: Digest::of(Algorithm::Sha256, b"an image"),
+            attests: None,
+            state: Completeness::Absent,
+            stored: 0,
+            size: None,
+        }
+    }
+
+    #[test]
+    fn the_json_of_a_part_reads_back_whatever_platform_its_index_names() {
+        let named = |os: &str, architecture: &str, os_version: &str| Platform {
+            os: os.to_owned(),
+            architecture: architecture.to_owned(),
+            os_version: os_version.to_owned(),
+            os_features: vec!["win32k".to_owned()],
+            ..Platform::default()
+        };
+        for (platform, text) in [
+            (named("linux", "x86_64", ""), "linux/amd64"),
+            (named("windows", "amd64", "10.0.1"), "windows(10.0.1)/amd64"),
+            (named("Odd OS", "a/b/c/d", ""), "odd os/a/b/c/d"),
+            (named("linux", "", ""), "linux"),
+            (named("", "", ""), "linux"),
+        ] {
+            let part = part(&platform);
+            let json = serde_json::to_value(&part).unwrap();
+            assert_eq!(json["platform"], text);
+            let read: ImagePart = serde_json::from_value(json.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&read).unwrap(), json);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The replay of small answers below hyper: what it saves, against the same server without it.
+
+use anyhow::bail;
+
+use crate::client::crowd::Window;
+use crate::client::{plain, tls};
+use crate::content::Object;
+use crate::origin::{Origin, Shape};
+use crate::peers::archway::Setup;
+use crate::peers::nginx::Nginx;
+use crate::peers::process::Server;
+use crate::place::Place;
+use crate::stats::Samples;
+use crate::table::{Goal, Table};
+
+const CONNECTIONS: [usize; 2] = [32, 256];
+
+/// How much less of the processor a replayed answer has to take for the replay to stay.
+const SAVED: f64 = 1.3;
+
+pub(super) fn run(place: &Place) -> anyhow::Result<Vec<Table>> {
+    let origin = Origin::start(&place.content, Shape::default())?;
+    let nginx = Nginx::start(place)?;
+    let trusting = tls::trusting(&nginx.certificate)?;
+    let mut table = Table::new(
+        "Replay of small answers",
+        "Archway with and without `server.replay`, HTTP/1.1 with keep-alive, each with a JSON access log and metrics.",
+        [
+            "what",
+            "over",
+            "connections",
+            "req/s with",
+            "req/s without",
+            "µs CPU/req with",
+            "µs CPU/req without",
+            "CPU without / with",
+        ],
+    );
+    for transport in ["plain", "TLS 1.3"] {
+        let mut setup = Setup::in_front_of(&origin.url());
+        if transport != "plain" {
+            setup = setup.tls(&nginx.certificate);
+        }
+        let without = setup.clone().server_line("replay = false");
+        if !without.is_known_to(place)? {
+            bail!("this Archway has no `server.replay`");
+        }
+        let servers = [setup.start(place)?, without.start_beside(place)?];
+        let load = |server: &Server, path: &str, object: &Object, connections| {
+            let ask = plain::Ask {
+                address: server.address,
+                path,
+                length: object.len(),
+            };
+            match transport {
+                "plain" => plain::load(server, &place.cores, ask, connections),
+                _ => tls::load(server, &trusting, ask, connections),
+            }
+        };
+        compare(place, transport, &servers, &mut table, load)?;
+    }
+    Ok(vec![table])
+}
+
+fn compare(
+    place: &Place,
+    transport: &str,
+    servers: &[Server; 2],
+    table: &mut Table,
+    load: impl Fn(&Server, &str, &Object, usize) -> anyhow::Result<Window>,
+) -> anyhow::Result<()> {
+    let content = &place.content;
+    let [by_digest, by_tag] = content.manifest_paths();
+    let asks = [
+        ("manifest by digest", by_digest, &content.manifest),
+        ("manifest by tag", by_tag, &content.manifest),
+        ("5 KiB blob", content.small.blob_path(), &content.small),
+    ];
+    for (what, path, object) in asks {
+        for connections in CONNECTIONS {
+            let label = format!("{what}, {transport}, {connections} connections");
+            let mut rates: [Samples; 2] = Default::default();
+            let mut costs: [Samples; 2] = Default::default();
+            for run in 0..place.runs {
+                place.say_run(run, &label);
+                for (index, server) in servers.iter().enumerate() {
+                    let window = load(server, &path, object, connections)?;
+                    rates[index].push(window.answers_per_second());
+                    costs[index].push(window.cpu_micros_per_answer());
+                }
+            }
+            let saved = costs[1].over(&costs[0]).median();
+            table.row([
+                what.to_owned(),
+                transport.to_owned(),
+                connections.to_string(),
+                rates[0].show(0),
+                rates[1].show(0),
+                costs[0].show(1),
+                costs[1].show(1),
+                Goal::AtLeast(SAVED).judge(saved),
+            ]);
+        }
+    }
+    Ok(())
+}
