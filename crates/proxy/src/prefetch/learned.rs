@@ -196,3 +196,27 @@ impl LearnedPulls {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spelling_of_places_and_kinds_in_the_index_stays() {
+        let repository: RepoKey = "registry.example/team/app".parse().unwrap();
+        let amd64 = ImageKind::of_text("linux/amd64");
+        let tag = Pulled::Tag(repository.clone(), "v1".parse().unwrap());
+        let image = Pulled::Image(repository.clone(), amd64.clone());
+        let anywhere = Pulled::ImageAt(repository.upstream().into(), ImageKind::Any);
+        for (pulled, place, kind) in [
+            (tag, "registry.example/team/app:v1", "tag"),
+            (image, "registry.example/team/app", "linux/amd64"),
+            (anywhere, "registry.example", "*"),
+        ] {
+            assert_eq!((&*pulled.place(), &*pulled.kind()), (place, kind));
+        }
+        for kind in [ImageKind::Any, amd64] {
+            assert_eq!(ImageKind::of_text(&kind.to_string()), kind);
+        }
+    }
+}
