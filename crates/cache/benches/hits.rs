@@ -1,4 +1,4 @@
-//! What a hit spends in this crate, everything in memory: `cargo bench -p cache`.
+//! The cost of a hit in this crate, with everything in memory: `cargo bench -p cache`.
 
 use std::{fs, hint::black_box, path::Path};
 

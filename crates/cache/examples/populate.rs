@@ -1,8 +1,8 @@
 //! Fills a cache directory with many small blobs and tags, for measuring a large cache:
 //! `cargo run --release -p cache --example populate -- FOLDER BLOBS TAGS`.
 //!
-//! The blobs are written as files and the index is built from them, as after its loss; the tags are spread over a hundred
-//! repositories and all point at one manifest.
+//! It writes the blobs as files and has the index built from them, as after its loss. The tags are
+//! spread over a hundred repositories and all point at one manifest.
 
 use std::{fs, path::PathBuf};
 

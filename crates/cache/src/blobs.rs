@@ -1,127 +1,178 @@
-//! The only door to blobs: a stored one, one that is on its way, or the duty to fetch it.
+//! The blobs that are stored, being filled, or being read, under one lock.
+//!
+//! One lock decides and acts: a fill that ends meanwhile is seen as running or as stored, never as
+//! neither. Eviction asks here too, so that no blob in use goes.
 
-mod fill;
-mod follow;
-mod open;
+mod open_files;
 mod progress;
-mod queue;
-mod reserved;
-mod spans;
-mod writer;
+mod readers;
 
-use std::{
-    collections::HashMap,
-    fs::File,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, fs::File, sync::Arc};
 
 use manifest_model::Digest;
-use tokio::sync::Semaphore;
+use parking_lot::Mutex;
 use tracing::error;
 
-pub(crate) use self::reserved::{Reservations, Reserved};
+use self::open_files::OpenFiles;
+pub(crate) use self::progress::{Progress, Running};
 pub use self::{
-    fill::Fill,
-    follow::{Blob, BlobStream, Follower, ReadBy},
-    progress::{HOLD_BACK, Wishes},
-    queue::{Closed, FillWriter},
-    spans::Spans,
+    progress::{HOLD_BACK, ReadDemands},
+    readers::{Blob, BlobStream, Follower, ReadBy},
 };
-use self::{open::OpenFiles, progress::Running};
 use crate::{
     OpenFile,
-    disk::{Disk, Withdrawn},
+    disk::{Disk, Unpublished},
     error::CacheError,
 };
 
-/// What [`crate::Cache::join`] found.
-#[derive(Debug)]
-pub enum Joined {
-    /// It is stored.
-    Stored(Blob),
-    /// Somebody is fetching it already.
-    Following(Follower),
-    /// Nobody is: the caller now owes the fill its bytes, and reads them like everyone else.
-    Leading(Fill, Follower),
-}
-
-/// The blobs that are stored, being filled, or being read. Shared by all handles of one cache.
+/// All blobs of one directory.
 #[derive(Debug)]
 pub(crate) struct Blobs {
-    disk: Disk,
-    state: Mutex<State>,
-    /// One permit per fill that may run at the same time.
-    slots: Arc<Semaphore>,
-    reserved: Reservations,
+    disk: Arc<Disk>,
+    /// Held for map operations and an `open` at most.
+    table: Mutex<BlobTable>,
 }
 
 #[derive(Debug)]
-struct State {
-    /// At most one fill per digest; its guard takes it out.
+struct BlobTable {
+    /// At most one fill per digest; [`Blobs::end_fill`] removes it.
     running: HashMap<Digest, Arc<Running>>,
     open: OpenFiles,
 }
 
+/// The answer to a request for a blob.
+#[derive(Debug)]
+pub(crate) enum Claim {
+    /// It is stored.
+    Stored(Blob),
+    /// A fill is running.
+    Following(Follower),
+    /// The caller now has to run the fill.
+    Leading(Arc<Running>, Follower),
+}
+
+/// The outcome of an attempt to evict a blob.
+#[derive(Debug)]
+pub(crate) enum Eviction {
+    /// Somebody reads or fills it: it stays.
+    InUse,
+    /// There was no file.
+    Absent,
+    /// It has no name any more; its space is yet to be freed.
+    Unpublished(Unpublished),
+}
+
 impl Blobs {
-    pub(crate) fn new(disk: Disk, max_fills: usize, max_open_files: usize) -> Self {
+    pub(crate) fn new(disk: Arc<Disk>, max_open_files: usize) -> Self {
         Self {
             disk,
-            state: Mutex::new(State {
+            table: Mutex::new(BlobTable {
                 running: HashMap::new(),
                 open: OpenFiles::new(max_open_files),
             }),
-            slots: Arc::new(Semaphore::new(max_fills)),
-            reserved: Reservations::default(),
         }
     }
 
-    pub(crate) fn disk(&self) -> &Disk {
-        &self.disk
-    }
-
+    /// The number of running fills.
     pub(crate) fn running(&self) -> usize {
-        self.state().running.len()
+        self.table.lock().running.len()
     }
 
     pub(crate) fn is_running(&self, digest: &Digest) -> bool {
-        self.state().running.contains_key(digest)
+        self.table.lock().running.contains_key(digest)
     }
 
-    /// Bytes that running fills will take.
-    pub(crate) fn reserved(&self) -> &Reservations {
-        &self.reserved
-    }
-
-    /// The lock is held for map operations and an `open` at most; nobody panics under it.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The open file of a stored blob. `known` asks the index for its size and is only asked when the file is opened.
-    fn open(
-        self: &Arc<Self>,
-        state: &mut State,
+    /// The blob, if it is stored. `recorded` looks its size up in the index; it is called only
+    /// when the file has to be opened.
+    pub(crate) fn stored(
+        &self,
         digest: &Digest,
-        known: impl FnOnce() -> Option<u64>,
+        recorded: impl FnOnce() -> Option<u64>,
     ) -> Result<Option<Blob>, CacheError> {
-        if let Some((file, size)) = state.open.get(digest) {
+        self.open(&mut self.table.lock(), digest, recorded)
+    }
+
+    /// The blob if it is stored, else its running fill, else the duty to fill it.
+    pub(crate) fn claim(
+        &self,
+        digest: &Digest,
+        recorded: impl FnOnce() -> Option<u64>,
+    ) -> Result<Claim, CacheError> {
+        let mut table = self.table.lock();
+        if let Some(running) = table.running.get(digest) {
+            return Ok(Claim::Following(Follower::new(*digest, running)));
+        }
+        if let Some(blob) = self.open(&mut table, digest, recorded)? {
+            return Ok(Claim::Stored(blob));
+        }
+        let running = Arc::new(Running::new());
+        table.running.insert(*digest, Arc::clone(&running));
+        let follower = Follower::new(*digest, &running);
+        Ok(Claim::Leading(running, follower))
+    }
+
+    /// A follower of the running fill of `digest`, if there is one.
+    pub(crate) fn follow(&self, digest: &Digest) -> Option<Follower> {
+        let table = self.table.lock();
+        let running = table.running.get(digest)?;
+        Some(Follower::new(*digest, running))
+    }
+
+    /// Ends a fill. The file of a stored blob is open already.
+    pub(crate) fn end_fill(&self, digest: &Digest, stored: Option<(Arc<OpenFile>, u64)>) {
+        let mut table = self.table.lock();
+        table.running.remove(digest);
+        if let Some((file, size)) = stored.filter(|(file, size)| file.is_fit_for(*size)) {
+            table.open.insert(*digest, file, size);
+        }
+    }
+
+    /// Unpublishes `digest` unless somebody reads or fills it.
+    pub(crate) fn evict(&self, digest: &Digest) -> Result<Eviction, CacheError> {
+        let mut table = self.table.lock();
+        if table.running.contains_key(digest) || !table.open.close_unless_in_use(digest) {
+            return Ok(Eviction::InUse);
+        }
+        Ok(self
+            .disk
+            .unpublish(digest)?
+            .map_or(Eviction::Absent, Eviction::Unpublished))
+    }
+
+    /// Discards a damaged blob, even while somebody reads it.
+    pub(crate) fn discard(&self, digest: &Digest) -> Result<(), CacheError> {
+        let unpublished = {
+            let mut table = self.table.lock();
+            table.open.forget(digest);
+            self.disk.unpublish(digest)?
+        };
+        unpublished.map_or(Ok(()), Unpublished::delete)
+    }
+
+    fn open(
+        &self,
+        table: &mut BlobTable,
+        digest: &Digest,
+        recorded: impl FnOnce() -> Option<u64>,
+    ) -> Result<Option<Blob>, CacheError> {
+        if let Some((file, size)) = table.open.get(digest) {
             return Ok(Some(Blob::new(file, size)));
         }
-        let Some((file, size)) = self.find(&mut state.open, digest, known)? else {
+        let Some((file, size)) = self.find(&mut table.open, digest, recorded)? else {
             return Ok(None);
         };
-        let file = Arc::new(OpenFile::new(*digest, file, Some(size), self));
-        state.open.insert(*digest, Arc::clone(&file), size);
+        let file = Arc::new(OpenFile::new(*digest, file, Some(size), &self.disk));
+        table.open.insert(*digest, Arc::clone(&file), size);
         Ok(Some(Blob::new(file, size)))
     }
 
-    /// A stored file of the size the index knows; one of another size has been damaged, and is taken out. Where the process may
-    /// open no more files, those nobody reads make way.
+    /// A stored file of the recorded size. One of another size is damaged and is discarded. When
+    /// the process may open no more files, idle ones are closed first.
     fn find(
         &self,
         open: &mut OpenFiles,
         digest: &Digest,
-        known: impl FnOnce() -> Option<u64>,
+        recorded: impl FnOnce() -> Option<u64>,
     ) -> Result<Option<(File, u64)>, CacheError> {
         let found = match self.disk.find(digest) {
             Err(error) if error.is_out_of_files() && open.close_idle() => self.disk.find(digest),
@@ -130,96 +181,15 @@ impl Blobs {
         let Some((file, size)) = found? else {
             return Ok(None);
         };
-        match known() {
-            Some(known) if size != known => {
-                error!(%digest, size, known, "a stored blob has changed its size and is taken out");
-                if let Some(damaged) = self.disk.withdraw(digest)? {
-                    damaged.delete()?;
+        match recorded() {
+            Some(recorded) if size != recorded => {
+                error!(%digest, size, recorded, "discarding a stored blob whose size has changed");
+                if let Some(unpublished) = self.disk.unpublish(digest)? {
+                    unpublished.delete()?;
                 }
                 Ok(None)
             }
             _ => Ok(Some((file, size))),
         }
     }
-
-    /// The blob if it is stored; `known` is the size in the index.
-    pub(crate) fn stored(
-        self: &Arc<Self>,
-        digest: &Digest,
-        known: impl FnOnce() -> Option<u64>,
-    ) -> Result<Option<Blob>, CacheError> {
-        self.open(&mut self.state(), digest, known)
-    }
-
-    /// Decides and acts under one lock: a fill that ends meanwhile is seen either as running or as stored, never as neither.
-    pub(crate) fn join(
-        self: &Arc<Self>,
-        cache: &crate::Cache,
-        digest: &Digest,
-        known: impl FnOnce() -> Option<u64>,
-    ) -> Result<Joined, CacheError> {
-        let mut state = self.state();
-        if let Some(running) = state.running.get(digest) {
-            return Ok(Joined::Following(Follower::new(*digest, running)));
-        }
-        if let Some(blob) = self.open(&mut state, digest, known)? {
-            return Ok(Joined::Stored(blob));
-        }
-        let running = Arc::new(Running::new());
-        state.running.insert(*digest, Arc::clone(&running));
-        let follower = Follower::new(*digest, &running);
-        Ok(Joined::Leading(
-            Fill::new(cache.clone(), *digest, running),
-            follower,
-        ))
-    }
-
-    /// The running fill of `digest`, for one who would follow it but not start it.
-    pub(crate) fn follow(&self, digest: &Digest) -> Option<Follower> {
-        let state = self.state();
-        let running = state.running.get(digest)?;
-        Some(Follower::new(*digest, running))
-    }
-
-    /// Ends a fill. What it has stored is open already.
-    fn retire(&self, digest: &Digest, stored: Option<(Arc<OpenFile>, u64)>) {
-        let mut state = self.state();
-        state.running.remove(digest);
-        if let Some((file, size)) = stored.filter(|(file, size)| file.is_fit_for(*size)) {
-            state.open.insert(*digest, file, size);
-        }
-    }
-
-    /// Takes `digest` out of sight unless somebody reads or fills it. The answer says whether it may be forgotten.
-    pub(crate) fn withdraw(&self, digest: &Digest) -> Result<Withdrawal, CacheError> {
-        let mut state = self.state();
-        if state.running.contains_key(digest) || !state.open.close(digest) {
-            return Ok(Withdrawal::InUse);
-        }
-        Ok(self
-            .disk
-            .withdraw(digest)?
-            .map_or(Withdrawal::Absent, Withdrawal::Done))
-    }
-
-    /// Takes a damaged blob out, whoever reads it.
-    pub(crate) fn take_out(&self, digest: &Digest) -> Result<(), CacheError> {
-        let withdrawn = {
-            let mut state = self.state();
-            state.open.forget(digest);
-            self.disk.withdraw(digest)?
-        };
-        withdrawn.map_or(Ok(()), Withdrawn::delete)
-    }
-}
-
-/// What became of an attempt to evict.
-#[derive(Debug)]
-pub(crate) enum Withdrawal {
-    /// Somebody needs it now: leave it.
-    InUse,
-    /// There was no file.
-    Absent,
-    /// Out of sight; delete it.
-    Done(Withdrawn),
 }

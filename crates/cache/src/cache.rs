@@ -1,138 +1,59 @@
-//! [`Cache`]: the crate's one handle.
+//! [`Cache`]: the front of the crate, over the parts that own the state.
 
-mod room;
-mod uses;
+mod manifests;
+mod upkeep;
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::SystemTime,
-};
+use std::{sync::Arc, time::SystemTime};
 
-use manifest_model::{Digest, Manifest, Tag};
-use tokio::task::spawn_blocking;
-use tracing::{error, warn};
+use bytes::Bytes;
+use manifest_model::{Digest, Manifest};
 
-pub(crate) use self::room::Room;
-use self::uses::Uses;
 use crate::{
-    Blob, Follower, Joined, RepoKey,
-    blobs::Blobs,
-    clients::Pulls,
-    disk::{Disk, Staged},
+    Blob, Clients, Follower, Learned, Options, Ranking, Usage,
+    blobs::Claim,
+    blocking::blocking,
     error::CacheError,
-    hot::Hot,
-    index::{Index, TagEntry},
-    survey::ManifestFile,
+    fill::{Fill, Publisher},
+    index::answer_or_default,
+    manifest_file::{self, ManifestFile},
+    storage::Storage,
 };
-
-/// Where a cache lives and how much it may take.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The directory; made if need be, and owned by one process at a time.
-    pub path: PathBuf,
-    /// The sum of all blobs and running fills, in bytes, beyond which blobs are evicted. A fill that does not fit beside the
-    /// other running ones ends with [`CacheError::Full`].
-    pub max_size: u64,
-    /// Where an eviction ends: not above `max_size`.
-    pub low_water: u64,
-    /// Bytes of the file system that are left to others: no download starts, or grows, that would take them.
-    pub min_free: u64,
-    /// How many fills may run at the same time; further ones wait for a slot.
-    pub max_fills: usize,
-    /// How many files are kept open for the next reader; those being read come on top.
-    pub max_open_files: usize,
-}
-
-/// What the cache holds at this moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// Bytes of all stored blobs.
-    pub bytes: u64,
-    /// Running fills.
-    pub fills: usize,
-    /// Bytes evicted since the start.
-    pub evicted_bytes: u64,
-}
 
 /// The cache. Cheap to clone; all clones are the same cache.
 ///
-/// Methods that are `async` do their disk work on the blocking pool; the others touch the disk for an `open` or a look-up at
-/// most. Dropping a future of this type leaves the cache consistent: work handed to the blocking pool runs to its end.
+/// `async` methods do their disk work on the blocking pool. Others touch the disk for an `open` or
+/// a look-up at most, unless they say that they block. Dropping a future of this type leaves the
+/// cache consistent: work handed to the blocking pool runs to its end.
 #[derive(Clone, Debug)]
 pub struct Cache {
-    inner: Arc<Inner>,
+    storage: Arc<Storage>,
 }
 
+/// The answer of [`Cache::join`].
 #[derive(Debug)]
-struct Inner {
-    blobs: Arc<Blobs>,
-    index: Index,
-    hot: Hot,
-    options: Options,
-    opened: SystemTime,
-    bytes: AtomicU64,
-    evicted_bytes: AtomicU64,
-    uses: Uses,
-    pulls: Pulls,
-    /// One eviction at a time; a second one would only look at the same rows.
-    evicting: Mutex<()>,
-    /// One copy of the names at a time.
-    copying_names: Mutex<()>,
+pub enum Joined {
+    /// The blob is stored.
+    Stored(Blob),
+    /// A fill is running already.
+    Following(Follower),
+    /// No fill was running: the caller now owes the fill its bytes, and reads them like everyone
+    /// else.
+    Leading(Fill, Follower),
 }
 
 impl Cache {
-    /// Opens the directory: takes its lock, sweeps what a crash has left half-written, opens or rebuilds the index. Blocks.
+    /// Opens the directory: takes its lock, sweeps the half-written files of a crash, opens or
+    /// rebuilds the index. Blocks.
     pub fn open(options: &Options) -> Result<Self, CacheError> {
-        let opened = SystemTime::now();
-        let disk = Disk::open(&options.path)?;
-        let (index, _) = Index::open(&disk)?;
-        let bytes = AtomicU64::new(index.bytes()?);
-        let inner = Inner {
-            blobs: Arc::new(Blobs::new(disk, options.max_fills, options.max_open_files)),
-            index,
-            hot: Hot::new(),
-            options: options.clone(),
-            opened,
-            bytes,
-            evicted_bytes: AtomicU64::new(0),
-            uses: Uses::default(),
-            pulls: Pulls::default(),
-            evicting: Mutex::default(),
-            copying_names: Mutex::default(),
-        };
         Ok(Self {
-            inner: Arc::new(inner),
+            storage: Arc::new(Storage::open(options)?),
         })
     }
 
-    pub(crate) fn blobs(&self) -> &Arc<Blobs> {
-        &self.inner.blobs
-    }
-
-    pub(crate) fn index(&self) -> &Index {
-        &self.inner.index
-    }
-
-    pub(crate) fn hot(&self) -> &Hot {
-        &self.inner.hot
-    }
-
-    pub(crate) fn copying_names(&self) -> &Mutex<()> {
-        &self.inner.copying_names
-    }
-
-    pub(crate) fn pulls(&self) -> &Pulls {
-        &self.inner.pulls
-    }
-
-    /// The stored blob `digest`, if it is stored.
+    /// The blob `digest`, if it is stored.
     pub fn stored(&self, digest: &Digest) -> Result<Option<Blob>, CacheError> {
-        let known = || known(self.inner.index.size(digest));
-        let blob = self.inner.blobs.stored(digest, known)?;
+        let recorded = || self.recorded_size(digest);
+        let blob = self.storage.blobs.stored(digest, recorded)?;
         if blob.is_some() {
             self.used(digest);
         }
@@ -141,184 +62,93 @@ impl Cache {
 
     /// The blob `digest` if it is stored, else its running fill, else the duty to fill it.
     ///
-    /// Atomic: of any number of callers one leads, and a fill that ends meanwhile is seen as running or as stored.
+    /// Atomic: exactly one of any number of callers leads, and a fill that ends meanwhile is seen
+    /// as running or as stored.
     pub fn join(&self, digest: &Digest) -> Result<Joined, CacheError> {
         self.used(digest);
-        let known = || known(self.inner.index.size(digest));
-        self.inner.blobs.join(self, digest, known)
+        let recorded = || self.recorded_size(digest);
+        Ok(match self.storage.blobs.claim(digest, recorded)? {
+            Claim::Stored(blob) => Joined::Stored(blob),
+            Claim::Following(follower) => Joined::Following(follower),
+            Claim::Leading(running, follower) => {
+                let publisher = Publisher::new(&self.storage);
+                Joined::Leading(Fill::new(publisher, *digest, running), follower)
+            }
+        })
+    }
+
+    fn recorded_size(&self, digest: &Digest) -> Option<u64> {
+        answer_or_default(self.storage.index.rows.size(digest))
     }
 
     /// The running fill of `digest`, if there is one.
     pub fn follow(&self, digest: &Digest) -> Option<Follower> {
-        self.inner.blobs.follow(digest)
+        self.storage.blobs.follow(digest)
     }
 
-    /// Whether `repo` was seen to contain `digest`. An index that cannot be read has seen nothing: its upstream can say it again.
-    pub fn is_linked(&self, repo: &RepoKey, digest: &Digest) -> bool {
-        let look = || known(self.inner.index.is_linked(repo, digest));
-        self.inner.hot.is_linked(repo, digest, look)
+    /// Notes a use of a stored blob or manifest that was answered from elsewhere, such as the
+    /// caller's memory. Needs no disk.
+    pub fn used(&self, digest: &Digest) {
+        self.storage.uses.note(digest);
     }
 
-    /// Notes that `repo` contains `digest`: its upstream has said so. Durable when this returns.
-    pub async fn link(&self, repo: &RepoKey, digest: &Digest) -> Result<(), CacheError> {
-        let (repo, digest) = (repo.clone(), *digest);
-        self.blocking(move |cache| Ok(cache.index().link(&repo, &digest)?))
-            .await
+    /// The size of the stored blob `digest`, if it is stored. Not a use. Blocks for a look into the
+    /// directory.
+    pub fn peek_size(&self, digest: &Digest) -> Result<Option<u64>, CacheError> {
+        self.storage.disk.size(digest)
     }
 
-    /// Remembers that `repo` contains `digest`, until it is noted by [`Self::link`] or forgotten. No disk is asked.
-    pub fn link_seen(&self, repo: &RepoKey, digest: &Digest) {
-        self.inner.hot.link(repo, digest);
+    /// The content of a stored blob of at most `max_size` bytes; the size that a manifest gives
+    /// proves nothing. Not a use. Blocks.
+    pub fn peek_bytes(&self, digest: &Digest, max_size: u64) -> Result<Option<Bytes>, CacheError> {
+        self.storage.disk.read_whole(digest, max_size)
     }
 
-    /// A stored manifest. The caller checks the link first. One that is damaged is taken out, and no longer stored.
-    pub async fn manifest(&self, digest: &Digest) -> Result<Option<Manifest>, CacheError> {
-        let digest = *digest;
-        self.blocking(move |cache| match cache.read_manifest(&digest)? {
-            ManifestFile::Whole(manifest) => {
-                cache.used(&digest);
-                Ok(Some(manifest))
-            }
-            ManifestFile::Damaged => {
-                error!(%digest, "a stored manifest is damaged and is taken out");
-                cache.blobs().take_out(&digest)?;
-                Ok(None)
-            }
-            ManifestFile::Absent => Ok(None),
-        })
-        .await
-    }
-
-    /// Stores a manifest that `repo`'s upstream served, links it and everything it names to `repo`, and points `tag` at it.
-    /// All of it is durable when this returns, or none is visible.
-    pub async fn store_manifest(
-        &self,
-        repo: &RepoKey,
-        manifest: &Manifest,
-        tag: Option<&Tag>,
-    ) -> Result<(), CacheError> {
-        let (repo, manifest, tag) = (repo.clone(), manifest.clone(), tag.cloned());
-        self.blocking(move |cache| {
-            let (digest, bytes) = (manifest.digest(), manifest.bytes());
-            let disk = cache.blobs().disk();
-            let staged = if cache.holds(&digest, bytes) {
-                None
-            } else {
-                Some(stage(disk, &digest, bytes)?)
-            };
-            let record = || {
-                cache
-                    .index()
-                    .record_manifest(&repo, &manifest, tag.as_ref())
-            };
-            match &tag {
-                Some(tag) => cache.inner.hot.tag_changes(&repo, tag, record)?,
-                None => record()?,
-            }
-            if let Some(staged) = staged {
-                // What stands there, if anything does, is damaged; somebody may have it open.
-                cache.blobs().take_out(&digest)?;
-                disk.publish(&staged, &digest)?;
-            }
-            cache.after_growth()
-        })
-        .await
-    }
-
-    /// Whether these very bytes are stored. Others may stand there, or none that can be read: those are to be written anew.
-    fn holds(&self, digest: &Digest, bytes: &[u8]) -> bool {
-        matches!(self.peek_bytes(digest, bytes.len() as u64), Ok(Some(stored)) if stored == bytes)
-    }
-
-    /// Where `tag` pointed when the upstream was last asked. An index that cannot be read knows of none.
-    pub fn tag(&self, repo: &RepoKey, tag: &Tag) -> Option<TagEntry> {
-        let look = || known(self.inner.index.tag(repo, tag));
-        self.inner.hot.tag(repo, tag, look)
-    }
-
-    /// A count that grows with every tag that is written: while it stays, so does every tag.
-    pub fn tag_writes(&self) -> u64 {
-        self.inner.hot.tag_writes()
-    }
-
-    /// The upstream has just said that `tag` points at `digest`, which is stored and linked already.
-    pub async fn confirm_tag(
-        &self,
-        repo: &RepoKey,
-        tag: &Tag,
-        digest: &Digest,
-    ) -> Result<(), CacheError> {
-        let (repo, tag, digest) = (repo.clone(), tag.clone(), *digest);
-        self.blocking(move |cache| {
-            let confirm = || cache.index().confirm_tag(&repo, &tag, &digest);
-            Ok(cache.inner.hot.tag_changes(&repo, &tag, confirm)?)
-        })
-        .await
-    }
-
-    /// The upstream has just said that there is no such tag.
-    pub async fn remove_tag(&self, repo: &RepoKey, tag: &Tag) -> Result<(), CacheError> {
-        let (repo, tag) = (repo.clone(), tag.clone());
-        self.blocking(move |cache| {
-            let remove = || cache.index().remove_tag(&repo, &tag);
-            Ok(cache.inner.hot.tag_changes(&repo, &tag, remove)?)
-        })
-        .await
-    }
-
-    /// What the cache holds at this moment.
-    pub fn usage(&self) -> Usage {
-        Usage {
-            bytes: self.inner.bytes.load(Ordering::Relaxed),
-            fills: self.inner.blobs.running(),
-            evicted_bytes: self.inner.evicted_bytes.load(Ordering::Relaxed),
+    /// Like [`Cache::manifest`], but not a use, and a damaged manifest stays. Blocks.
+    pub fn peek_manifest(&self, digest: &Digest) -> Result<Option<Manifest>, CacheError> {
+        match self.read_manifest(digest)? {
+            ManifestFile::Whole(manifest) => Ok(Some(manifest)),
+            ManifestFile::Absent | ManifestFile::Damaged => Ok(None),
         }
     }
 
-    /// Syncs a verified file, notes it and makes it visible, in the order a crash forgives. Blocks.
-    pub(crate) fn publish_blob(
-        &self,
-        staged: Staged,
-        digest: &Digest,
-        size: u64,
-    ) -> Result<(), CacheError> {
-        staged.sync()?;
-        self.inner.index.record_blob(digest, size)?;
-        self.inner.blobs.disk().publish(&staged, digest)?;
-        drop(staged);
-        self.after_growth()
+    fn read_manifest(&self, digest: &Digest) -> Result<ManifestFile, CacheError> {
+        match self.storage.index.media_types.get(digest)? {
+            Some(media_type) => manifest_file::read(&self.storage.disk, digest, &media_type),
+            None => Ok(ManifestFile::Absent),
+        }
     }
 
-    pub(crate) async fn blocking<T: Send + 'static>(
+    /// When a stored blob was last used. Uses that are not written yet do not count.
+    pub fn last_used(&self, digest: &Digest) -> Result<Option<SystemTime>, CacheError> {
+        Ok(self.storage.index.rows.last_used(digest)?)
+    }
+
+    /// The cache's size at this moment.
+    pub fn usage(&self) -> Usage {
+        self.storage.usage()
+    }
+
+    /// How many clients have pulled which manifest.
+    pub fn clients(&self) -> &Clients {
+        &self.storage.index.clients
+    }
+
+    /// What is pulled where, and how often.
+    pub fn learned(&self) -> &Learned {
+        &self.storage.index.learned
+    }
+
+    /// The blobs that are evicted before all others.
+    pub fn ranking(&self) -> &Ranking {
+        &self.storage.index.ranking
+    }
+
+    async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, CacheError> + Send + 'static,
     ) -> Result<T, CacheError> {
         let cache = self.clone();
-        let joined = spawn_blocking(move || work(&cache)).await;
-        joined.unwrap_or_else(|error| {
-            let source = std::io::Error::other(error);
-            Err(CacheError::Io {
-                action: "work on",
-                path: self.inner.blobs.disk().index_path(),
-                source,
-            })
-        })
+        blocking(move || work(&cache)).await
     }
-}
-
-/// What the index says, or nothing where it cannot be read: an outage of the disk must not become one of the proxy.
-fn known<T: Default>(row: Result<T, redb::Error>) -> T {
-    row.unwrap_or_else(|error| {
-        warn!(%error, "the cache index cannot be read");
-        T::default()
-    })
-}
-
-/// Small bodies in one go: written and synced, not yet visible.
-fn stage(disk: &Disk, digest: &Digest, bytes: &[u8]) -> Result<Staged, CacheError> {
-    let staged = disk.stage(digest)?;
-    std::io::Write::write_all(&mut staged.file(), bytes)
-        .map_err(CacheError::io("write", staged.path()))?;
-    staged.sync()?;
-    Ok(staged)
 }

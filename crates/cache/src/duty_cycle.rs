@@ -1,4 +1,4 @@
-//! How long work that nobody waits for leaves the cores to those who wait.
+//! Pacing work that nobody waits for, so that requests have the cores.
 
 use std::{
     cell::Cell,
@@ -6,19 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long it works in one go. It is what a request on the same core may be late by.
+/// The length of one stint of work, and so the delay of a request on the same core.
 const STINT: Duration = Duration::from_millis(5);
 
-/// How many times as long it rests: it takes a tenth of a core.
-const RESTS: u32 = 9;
+/// The length of a rest, in stints: the work takes a tenth of a core.
+const REST_PER_WORK: u32 = 9;
 
-/// No rest is longer, whatever a step took: the work must see soon that it is to stop.
-const LONGEST_REST: Duration = Duration::from_millis(200);
+/// The bound on a rest, however long a step took: the work must notice soon that it has to stop.
+const MAX_REST: Duration = Duration::from_millis(200);
 
-/// The share of one core that a long walk over the cache may take: a tenth, in stints of some milliseconds. A step of more than
-/// 22 ms costs more than that: no rest is as long as it would need.
+/// The share of one core that a long walk over the cache may take: a tenth, in stints of a few
+/// milliseconds. A step longer than 22 ms takes more, since the rest after it is bounded.
 ///
-/// A low priority of its thread would not do: a thread that hardly runs may hold a lock that others need.
+/// A low thread priority would not do: a thread that hardly runs may hold a lock that others need.
 #[derive(Debug)]
 pub struct DutyCycle {
     since: Cell<Instant>,
@@ -32,7 +32,8 @@ impl DutyCycle {
         }
     }
 
-    /// To be called between small steps, by who holds no lock. Blocks the thread once a stint is over, for 200 ms at most.
+    /// Call this between small steps, holding no lock. Once a stint is over, it blocks the thread
+    /// for 200 ms at most.
     pub fn rest(&self) {
         if let Some(rest) = rest_after(self.since.get().elapsed()) {
             thread::sleep(rest);
@@ -42,7 +43,7 @@ impl DutyCycle {
 }
 
 fn rest_after(worked: Duration) -> Option<Duration> {
-    (worked >= STINT).then(|| (worked * RESTS).min(LONGEST_REST))
+    (worked >= STINT).then(|| (worked * REST_PER_WORK).min(MAX_REST))
 }
 
 #[cfg(test)]
@@ -70,6 +71,6 @@ mod tests {
 
     #[test]
     fn no_rest_keeps_the_work_from_seeing_that_it_is_to_stop() {
-        assert_eq!(rest_after(Duration::from_mins(1)), Some(LONGEST_REST));
+        assert_eq!(rest_after(Duration::from_mins(1)), Some(MAX_REST));
     }
 }

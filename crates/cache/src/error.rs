@@ -1,11 +1,13 @@
-//! What can go wrong, one variant per decision the caller can take.
+//! The errors of this crate, one variant per decision that the caller can take.
 
-use std::{error::Error, fmt, io, path::PathBuf, sync::Arc};
+use std::{error::Error, fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use manifest_model::Digest;
 use rustix::io::Errno;
+use tokio::task::JoinError;
 
-/// The cache itself is in trouble: its directory or its index. Never a reason to say "not found".
+/// A failure of the cache itself, of its directory or its index. Never a reason to answer "not
+/// found".
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// Another process owns the directory.
@@ -19,29 +21,29 @@ pub enum CacheError {
     /// A file operation failed.
     #[error("cannot {action} {path}")]
     Io {
-        /// What was being done, as a verb.
+        /// The operation, as a verb.
         action: &'static str,
         /// The file or directory concerned.
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
     },
-    /// There is no room for a download, and nothing that could be evicted would change that.
+    /// There is no room for a download, and no eviction could make it.
     #[error("{bound} has {free} bytes left and {needed} are needed")]
     Full {
-        /// What leaves no room.
+        /// The bound that leaves no room.
         bound: Bound,
-        /// What is left.
+        /// The bytes left under the bound.
         free: u64,
-        /// What the download needs; of the file system, with the part that is to stay free.
+        /// The bytes that the download needs; for the file system, with those that stay free.
         needed: u64,
     },
-    /// The index is there and could not be opened, though nothing says that it is damaged.
+    /// The index exists and cannot be opened, though nothing shows that it is damaged.
     #[error(
-        "the cache index {path} cannot be opened and is left as it is; put right what hinders it, or move the file away to \
-         have it built anew, with the tags and links of their last copy"
+        "cannot open the cache index {path}, which is left as it is; fix the cause, or move the \
+         file away to have it rebuilt with the tags and links of its last snapshot"
     )]
-    IndexShut {
+    IndexUnavailable {
         /// The file.
         path: PathBuf,
         /// Why.
@@ -50,12 +52,15 @@ pub enum CacheError {
     /// The index could not be read or written.
     #[error("the cache index failed")]
     Index(#[source] Box<redb::Error>),
+    /// A shutdown, or a panic, ended the work before it was done.
+    #[error("the work on the cache was interrupted")]
+    Interrupted(#[source] JoinError),
 }
 
-/// What bounds the room for downloads.
+/// A bound on the room for downloads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bound {
-    /// [`Options::max_size`](crate::Options::max_size), of which other running fills have their part.
+    /// [`Options::max_size`](crate::Options::max_size), less the reservations of other fills.
     MaxSize,
     /// The file system of this directory.
     FileSystem(PathBuf),
@@ -83,9 +88,14 @@ impl CacheError {
             source,
         }
     }
-}
 
-impl CacheError {
+    pub(crate) fn index_unavailable(path: PathBuf, source: redb::Error) -> Self {
+        Self::IndexUnavailable {
+            path,
+            source: Box::new(source),
+        }
+    }
+
     /// Whether the process, or the whole machine, may open no more files.
     pub(crate) fn is_out_of_files(&self) -> bool {
         let Self::Io { source, .. } = self else {
@@ -104,36 +114,37 @@ impl From<redb::Error> for CacheError {
     }
 }
 
-/// The error of whoever feeds a fill, carried to its followers as it is. Followers find it again by downcasting.
+/// The error of a fill's source, handed to its followers as it is. This crate takes no decision by
+/// it; its own failures are variants of [`FillError`].
 pub type SourceError = Arc<dyn Error + Send + Sync>;
 
 /// Why a fill did not become a blob.
 #[derive(Debug, thiserror::Error)]
 pub enum FillError {
-    /// The one who fed the fill gave up and said why.
+    /// The source gave up.
     #[error("the source of {digest} failed")]
     Source {
         /// The blob.
         digest: Digest,
-        /// What the source said.
+        /// Its error.
         source: SourceError,
     },
-    /// The bytes that came are not the ones the digest names.
-    #[error("the source of {expected} sent something else: {actual}")]
+    /// The received bytes do not have the digest.
+    #[error("the source of {expected} sent other bytes, of digest {actual}")]
     Corrupt {
-        /// What was asked for.
+        /// The digest of the blob.
         expected: Digest,
-        /// What came.
+        /// The digest of the received bytes.
         actual: Digest,
     },
-    /// More or fewer bytes came than were announced.
+    /// The source sent more or fewer bytes than it announced.
     #[error("the source of {digest} announced {announced} bytes and sent {received}")]
     Length {
         /// The blob.
         digest: Digest,
         /// Bytes announced.
         announced: u64,
-        /// Bytes received, up to where it was noticed.
+        /// Bytes received until this was noticed.
         received: u64,
     },
     /// The bytes could not be written.
@@ -144,7 +155,15 @@ pub enum FillError {
         /// Why.
         source: CacheError,
     },
-    /// The writer was dropped: shutdown, or a panic in the task that fed it.
+    /// All fill permits were taken, and none came free in time.
+    #[error("no permit for the download of {digest} came free within {waited:?}")]
+    NoPermit {
+        /// The blob.
+        digest: Digest,
+        /// How long the fill waited.
+        waited: Duration,
+    },
+    /// The fill was dropped, by a shutdown or by a panic in the task that fed it.
     #[error("the download of {digest} was abandoned")]
     Abandoned {
         /// The blob.
@@ -152,11 +171,11 @@ pub enum FillError {
     },
 }
 
-/// Why a body could not be read to its end. Whoever sends it on must break the connection, not end it.
+/// Why a body could not be read to its end. Its sender must break the connection, not end the body.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The fill it followed failed.
-    #[error("the download being followed failed")]
+    /// The fill that the reader followed failed.
+    #[error("the download of the blob failed")]
     Fill(#[source] Arc<FillError>),
     /// A stored file could not be read.
     #[error("cannot read {digest}")]

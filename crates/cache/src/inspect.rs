@@ -1,7 +1,8 @@
-//! A cache directory seen from outside: what an operator's commands need.
+//! A cache directory seen from outside, for an operator's commands.
 //!
-//! [`Directory`] reads. It needs no lock for the files, so it works beside a serving process; it reads the index only while
-//! nobody else owns the directory. [`Owned`] changes, and holds the lock for it.
+//! [`Directory`] reads. It needs no lock for the files, so it works beside a serving process; it
+//! reads the index only while no process owns the directory. [`Owned`] makes changes, and holds the
+//! lock for them.
 
 mod contents;
 mod files;
@@ -18,7 +19,7 @@ use std::{
 
 use manifest_model::Digest;
 
-use crate::{disk::lock::patiently, error::CacheError, index::Index};
+use crate::{disk::lock, error::CacheError, index::Index};
 
 pub use self::{
     contents::{Content, Contents, Kind, TaggedManifest, Unread},
@@ -33,16 +34,16 @@ pub struct Directory {
     root: PathBuf,
 }
 
-/// Why a directory cannot be looked at.
+/// Why a directory cannot be inspected.
 #[derive(Debug, thiserror::Error)]
 pub enum NotACache {
-    /// It does not hold `blobs/`, which every cache has from its first start on.
+    /// It lacks `blobs/`, which every cache has from its first start on.
     #[error("{path} holds no cache: there is no folder `blobs` in it")]
     Foreign {
         /// The directory.
         path: PathBuf,
     },
-    /// It is not there, or may not be read.
+    /// It does not exist, or may not be read.
     #[error("cannot open the cache directory {path}")]
     Unreadable {
         /// The directory.
@@ -52,17 +53,17 @@ pub enum NotACache {
     },
 }
 
-/// Bytes of the file system the directory lies on.
+/// Bytes of the directory's file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileSystem {
-    /// What there is.
+    /// Its size.
     pub total: u64,
-    /// What an ordinary user may still write.
+    /// The bytes that an ordinary user may still write.
     pub free: u64,
 }
 
 impl Directory {
-    /// Takes a directory that is there; makes nothing.
+    /// Opens an existing directory; creates nothing.
     pub fn at(root: &Path) -> Result<Self, NotACache> {
         let unreadable = |source| NotACache::Unreadable {
             path: root.into(),
@@ -79,27 +80,27 @@ impl Directory {
         }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.root
     }
 
-    /// The file of a digest, whether or not it is there.
+    /// The path of a digest's file, whether or not it is stored.
     pub fn file(&self, digest: &Digest) -> PathBuf {
         let folder = self.root.join("blobs").join(digest.algorithm().to_string());
         folder.join(digest.hex())
     }
 
-    /// Takes the directory over; nobody else may use it until the answer is dropped. Downloads that were cut off are swept as at
-    /// every start, and a damaged index is built anew.
+    /// Takes the directory over until the answer is dropped. As at every start, interrupted
+    /// downloads are swept and a damaged index is rebuilt.
     pub fn own(&self) -> Result<Owned, CacheError> {
         Owned::open(self)
     }
 
-    /// The size the index has for each digest.
+    /// The size that the index has for each digest.
     pub fn recorded_sizes(&self) -> Result<HashMap<Digest, u64>, Unread> {
         self.with_index(|index| {
-            let rows = index.rows()?;
+            let rows = index.rows.all()?;
             Ok(rows.iter().map(|row| (row.digest, row.size)).collect())
         })
     }
@@ -109,18 +110,18 @@ impl Directory {
         fs::metadata(self.index_path()).map_or(0, |metadata| metadata.len())
     }
 
-    /// Bytes of the disk that downloads under way take, and those that were cut off.
+    /// Bytes of the disk that running and interrupted downloads take.
     pub fn staged_bytes(&self) -> u64 {
         let entries = fs::read_dir(self.root.join("ingest"));
         let entries = entries.into_iter().flatten().flatten();
-        // Files come and go here while it is read, and those of downloads in several ranges have holes.
+        // Files come and go meanwhile, and those of downloads in several ranges have holes.
         entries
             .filter_map(|entry| entry.metadata().ok())
             .map(|metadata| metadata.blocks() * 512)
             .sum()
     }
 
-    /// The file system it lies on.
+    /// The size and the free bytes of its file system.
     pub fn file_system(&self) -> Result<FileSystem, CacheError> {
         let stat = rustix::fs::statvfs(&self.root)
             .map_err(|error| CacheError::io("measure", &self.root)(error.into()))?;
@@ -134,8 +135,9 @@ impl Directory {
         self.root.join("index.redb")
     }
 
-    /// Reads from the index while nobody owns the directory. A process that would own it waits meanwhile, so this is held no longer
-    /// than the reading takes. Nothing is built or repaired.
+    /// Reads from the index while no process owns the directory. A process that wants to own it
+    /// waits meanwhile, so the lock is held no longer than the reading takes. Builds and repairs
+    /// nothing.
     fn with_index<T>(
         &self,
         read: impl FnOnce(&Index) -> Result<T, redb::Error>,
@@ -146,7 +148,8 @@ impl Directory {
                 Err(TryLockError::WouldBlock) => return Err(Unread::InUse),
                 Err(TryLockError::Error(error)) => return Err(self.unreadable(error)),
             },
-            // Never locked; the store has a lock of its own. Making one here might make it another user's.
+            // Never locked; the store has a lock of its own. A lock created here might belong to
+            // another user than the server's.
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(self.unreadable(error)),
         };
@@ -157,8 +160,9 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unread::Missing),
             Err(error) => return Err(self.unreadable(error)),
         }
-        // The store is one process's at a time. As the lock is shared, that is somebody who looks as well.
-        let opened = patiently(|| match Index::open_as_it_is(&path) {
+        // The store admits one process at a time. As the lock is shared, the other one is a reader
+        // too.
+        let opened = lock::retry(|| match Index::open_as_it_is(&path) {
             Err(redb::Error::DatabaseAlreadyOpen) => None,
             opened => Some(opened),
         });

@@ -1,4 +1,6 @@
-//! An open file of the cache, and the ways its bytes are read.
+//! An open file of the cache and the ways to read it.
+
+mod read;
 
 use std::{
     fs::File,
@@ -8,49 +10,60 @@ use std::{
         fd::{AsFd, BorrowedFd},
         unix::fs::{FileExt, MetadataExt},
     },
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
 use manifest_model::Digest;
 use memmap2::Mmap;
 use rustix::io::{Errno, ReadWriteFlags};
+use tracing::error;
 
-use crate::blobs::Blobs;
+pub(crate) use self::read::{PIECE_SIZE, read_at};
+use crate::{
+    disk::{Disk, Unpublished},
+    error::CacheError,
+};
 
-/// From this size on a file is mapped, so that its bytes can go out without passing through this process.
-const MAPPED_FROM: u64 = 1024 * 1024;
+/// Files of at least this size are mapped, so that the kernel can send them without a copy.
+const MIN_MAPPED_SIZE: u64 = 1024 * 1024;
 
-/// The distance of the bytes whose presence in memory stands for that of their neighbours.
+/// The distance between the bytes that are probed to learn whether a range is in memory.
 const PROBE_STEP: u64 = 1024 * 1024;
 
-/// The buffer that pulls cold bytes into memory.
-const WARM_BUFFER: usize = 256 * 1024;
+/// The size of the buffer that pulls cold bytes into memory.
+const WARM_BUFFER_SIZE: usize = 256 * 1024;
 
-/// A blob's file, stored or growing. While somebody holds it, the blob is not evicted.
+/// A blob's file, stored or growing. The blob is not evicted while anybody holds it.
 ///
-/// The file is never cut short or rewritten: a download grows into a file that has its final length from the start, and what
-/// is evicted is unlinked.
+/// The file is never truncated or rewritten: a download grows into a file that has its final
+/// length from the start, and eviction unlinks.
 #[derive(Debug)]
 pub struct OpenFile {
     digest: Digest,
     file: File,
     map: Option<Mmap>,
-    /// Whose files these are: to take this one out when it proves damaged.
-    home: Weak<Blobs>,
+    /// Where the file is unpublished once it proves damaged. Does not keep the cache open.
+    disk: Weak<Disk>,
+    /// A discarded file gets no new readers; its present ones keep it until they are done.
+    is_discarded: AtomicBool,
 }
 
 impl OpenFile {
-    /// Wraps a file of `size` bytes, which is its length now and for good; `None` while that is not known.
-    pub(crate) fn new(digest: Digest, file: File, size: Option<u64>, home: &Arc<Blobs>) -> Self {
+    /// Wraps a file of `size` bytes, its final length; `None` while the length is unknown.
+    pub(crate) fn new(digest: Digest, file: File, size: Option<u64>, disk: &Arc<Disk>) -> Self {
         let map = size
-            .filter(|size| *size >= MAPPED_FROM)
+            .filter(|size| *size >= MIN_MAPPED_SIZE)
             .and_then(|_| map(&file).ok());
         Self {
             digest,
             file,
             map,
-            home: Arc::downgrade(home),
+            disk: Arc::downgrade(disk),
+            is_discarded: AtomicBool::new(false),
         }
     }
 
@@ -58,23 +71,23 @@ impl OpenFile {
         self.digest
     }
 
-    /// Whether a blob of `size` is served from this file as well as from one opened now.
+    /// Whether this file serves a blob of `size` as well as one opened now would.
     pub(crate) fn is_fit_for(&self, size: u64) -> bool {
-        size < MAPPED_FROM || self.map.is_some()
+        size < MIN_MAPPED_SIZE || self.map.is_some()
     }
 
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
-    /// Where in the file `slice` lies, if it is a piece of this file's mapping.
+    /// The offset of `slice` in the file, if it is a piece of this file's mapping.
     pub fn offset_of(&self, slice: &[u8]) -> Option<u64> {
         let map = self.map.as_ref()?;
         let offset = (slice.as_ptr() as usize).checked_sub(map.as_ptr() as usize)?;
         (offset + slice.len() <= map.len()).then_some(offset as u64)
     }
 
-    /// A piece of the mapping: bytes that are not read before somebody looks at them.
+    /// A piece of the mapping. Its bytes are read from the disk when they are first used.
     pub(crate) fn window(self: &Arc<Self>, range: Range<u64>) -> Option<Bytes> {
         let range = usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?;
         let inside = self.map.as_ref()?.get(range.clone()).is_some();
@@ -86,8 +99,8 @@ impl OpenFile {
         })
     }
 
-    /// Whether the bytes of `range` can be read without asking the disk, judged by samples. A file system that cannot tell
-    /// (tmpfs) has everything in memory.
+    /// Whether the bytes of `range` can be read without the disk, judged by samples. On a file
+    /// system that cannot tell (tmpfs) everything is in memory.
     pub fn is_in_memory(&self, range: Range<u64>) -> bool {
         let mut at = range.start;
         while at < range.end {
@@ -110,13 +123,13 @@ impl OpenFile {
         !matches!(read, Ok(0) | Err(Errno::AGAIN))
     }
 
-    /// Brings the bytes of `range` into memory. Blocks for as long as the disk takes.
+    /// Reads the bytes of `range` into memory. Blocks for as long as the disk takes.
     pub fn warm(&self, range: Range<u64>) -> io::Result<()> {
-        let mut buffer = vec![0; WARM_BUFFER];
+        let mut buffer = vec![0; WARM_BUFFER_SIZE];
         let mut at = range.start;
         while at < range.end {
-            let length =
-                usize::try_from(range.end - at).map_or(WARM_BUFFER, |rest| rest.min(WARM_BUFFER));
+            let length = usize::try_from(range.end - at)
+                .map_or(WARM_BUFFER_SIZE, |rest| rest.min(WARM_BUFFER_SIZE));
             match self.file.read_at(&mut buffer[..length], at)? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 read => at += read as u64,
@@ -125,30 +138,49 @@ impl OpenFile {
         Ok(())
     }
 
-    /// Whether the file still stands in the cache directory. One `fstat`.
+    /// Whether the file still has a name on the disk. One `fstat`.
     pub(crate) fn is_linked(&self) -> bool {
         self.file
             .metadata()
             .is_ok_and(|metadata| metadata.nlink() > 0)
     }
 
-    /// Takes the blob out of the cache if `reason` means that its bytes cannot be read, or are fewer than they were. The next
-    /// request fetches it anew. An error of another kind says nothing of the file, and a file that is out already has perhaps been
-    /// replaced by a good one.
-    pub fn condemn(&self, reason: &io::Error) {
-        if !is_damage(reason) || !self.is_linked() {
+    pub(crate) fn is_discarded(&self) -> bool {
+        self.is_discarded.load(Ordering::Acquire)
+    }
+
+    /// Discards the blob if `reason` means that its bytes are lost or unreadable; the next
+    /// request downloads it again. Other errors prove nothing about the file. A file without a
+    /// name is left alone too: a good one may have taken its place.
+    pub fn discard_if_damaged(&self, reason: &io::Error) {
+        if !is_damage(reason) || self.is_discarded() {
             return;
         }
-        tracing::error!(digest = %self.digest, %reason, "a stored blob cannot be read and is taken out");
-        if let Some(home) = self.home.upgrade()
-            && let Err(error) = home.take_out(&self.digest)
-        {
-            tracing::error!(digest = %self.digest, %error, "it could not be taken out");
+        if !self.is_linked() {
+            self.mark_discarded();
+            return;
         }
+        error!(digest = %self.digest, %reason, "discarding a stored blob that cannot be read");
+        if let Some(disk) = self.disk.upgrade()
+            && let Err(error) = self.discard_from(&disk)
+        {
+            error!(digest = %self.digest, %error, "cannot discard the damaged blob");
+        }
+    }
+
+    /// First the name goes, then the mark is set: a request that sees the mark finds no file.
+    fn discard_from(&self, disk: &Disk) -> Result<(), CacheError> {
+        let unpublished = disk.unpublish(&self.digest)?;
+        self.mark_discarded();
+        unpublished.map_or(Ok(()), Unpublished::delete)
+    }
+
+    fn mark_discarded(&self) {
+        self.is_discarded.store(true, Ordering::Release);
     }
 }
 
-/// Whether an error of a read is the disk's, the file system's or the file's.
+/// Whether the disk, the file system or the file caused a read error.
 fn is_damage(error: &io::Error) -> bool {
     let codes = [Errno::IO, Errno::UCLEAN, Errno::BADMSG];
     error.kind() == io::ErrorKind::UnexpectedEof
@@ -178,7 +210,8 @@ impl AsRef<[u8]> for Window {
 
 #[allow(unsafe_code)]
 fn map(file: &File) -> io::Result<Mmap> {
-    // SAFETY: bytes of a mapping must not change while they are borrowed. The directory is this process's alone (its lock says
-    // so), a file in it is never cut short, and a byte of it that a reader may see is written once, before it is shown.
+    // SAFETY: bytes of a mapping must not change while they are borrowed. The lock makes the
+    // directory this process's alone, no file in it is ever truncated, and every byte a reader may
+    // see was written once, before it was shown.
     unsafe { Mmap::map(file) }
 }

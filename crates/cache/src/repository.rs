@@ -6,7 +6,8 @@ use manifest_model::{ParseError, RepoName};
 
 /// A repository of one upstream, as a key: `docker.io/library/hello`.
 ///
-/// Two upstreams never share a key, so what one of them links is not readable through the other. Cheap to clone.
+/// Two upstreams never share a key, so a blob linked by one is not readable through the other.
+/// Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RepoKey(Arc<str>);
 
@@ -17,7 +18,7 @@ impl RepoKey {
         Self(format!("{upstream}/{name}").into())
     }
 
-    /// A key that was made before, by its text.
+    /// The key of a text that [`Self::as_str`] gave, unchecked.
     pub(crate) fn from_text(text: &str) -> Self {
         Self(text.into())
     }
@@ -45,7 +46,7 @@ impl FromStr for RepoKey {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        // What has no slash has no name of a repository, and an empty one says so.
+        // Without a slash the name is empty, and its parser reports that.
         let (upstream, name) = text.split_once('/').unwrap_or((text, ""));
         Ok(Self::new(upstream, &name.parse()?))
     }

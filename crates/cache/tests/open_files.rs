@@ -1,4 +1,5 @@
-//! What happens when the process may open no more files. The limit is the whole process's, so this test has one of its own.
+//! Idle files are closed when the process may open no more. The limit is the whole process's, so
+//! this test has a process of its own.
 
 use bytes::Bytes;
 use cache::{Cache, Joined, Options};

@@ -142,7 +142,7 @@ impl Housekeeping {
     fn snapshot(&self) {
         let (cache, goes_on) = (self.cache.clone(), self.tasks.background_pace());
         self.tasks.spawn(async move {
-            if let Err(error) = cache.copy_names(goes_on).await {
+            if let Err(error) = cache.write_snapshot(goes_on).await {
                 warn!(error = %ErrorChain(&error), "links and tags could not be copied");
             }
         });
@@ -180,7 +180,7 @@ impl Housekeeping {
         }
         let end = Instant::now() + LAST_SNAPSHOT_TIMEOUT;
         let goes_on = move || Instant::now() < end;
-        if let Err(error) = self.cache.copy_names(goes_on).await {
+        if let Err(error) = self.cache.write_snapshot(goes_on).await {
             warn!(error = %ErrorChain(&error), "links and tags could not be copied");
         }
     }

@@ -128,7 +128,9 @@ impl RecentPulls {
         let hash = self.hasher.hash_one((repository, digest, client, hour));
         let slot = &self.noted[slot_of(hash)];
         if slot.load(Ordering::Relaxed) != hash
-            && cache.pulled_by(repository, digest, number(client))
+            && cache
+                .clients()
+                .pulled_by(repository, digest, number(client))
         {
             slot.store(hash, Ordering::Relaxed);
         }
@@ -175,7 +177,7 @@ mod tests {
         let repository: RepoKey = "registry.example/app".parse().unwrap();
         let full = Digest::of(Algorithm::Sha256, b"full");
         let mut waiting = 0;
-        while cache.pulled_by(&repository, &full, waiting) {
+        while cache.clients().pulled_by(&repository, &full, waiting) {
             waiting += 1;
         }
         let (clients, digest) = (RecentPulls::new(), Digest::of(Algorithm::Sha256, b"app"));

@@ -123,7 +123,7 @@ impl ZeroCopy {
         }
         let length = length.min(MAX_PER_CALL);
         if let Err(error) = ready!(self.poll_warm(context, file, offset..offset + length as u64)) {
-            file.condemn(&error);
+            file.discard_if_damaged(&error);
             return Poll::Ready(Err(error));
         }
         self.cork();
@@ -142,11 +142,11 @@ impl ZeroCopy {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(0) => {
                     let error = io::ErrorKind::UnexpectedEof.into();
-                    file.condemn(&error);
+                    file.discard_if_damaged(&error);
                     return Poll::Ready(Err(error));
                 }
                 Err(error) => {
-                    file.condemn(&error);
+                    file.discard_if_damaged(&error);
                     return Poll::Ready(Err(error));
                 }
                 Ok(sent) => {

@@ -63,7 +63,7 @@ async fn beside_a_running_server_blobs_are_listed_from_the_files() {
         let output = stage.archway.cache_command(words).await;
         said(&output, 2);
         let complaint = complaint(&output);
-        assert!(complaint.contains("has the index to itself"), "{complaint}");
+        assert!(complaint.contains("has locked the index"), "{complaint}");
     }
 }
 

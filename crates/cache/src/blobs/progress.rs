@@ -1,19 +1,16 @@
-//! What a fill tells its followers, and what they tell it.
+//! The state that a fill shares with its followers: its progress one way, their demand the other.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use super::Spans;
-use crate::{OpenFile, error::FillError};
+use crate::{OpenFile, error::FillError, spans::Spans};
 
-/// How many bytes at the end of a blob nobody sees before the digest has matched.
+/// How many bytes at the end of a blob stay hidden until its digest has matched.
 pub const HOLD_BACK: u64 = 16 * 1024;
 
-/// A follower that is this far ahead of the bytes that arrive in order says so, instead of waiting for them to get there.
+/// A follower this far ahead of the gapless start demands its bytes instead of waiting for them.
 const FAR_AHEAD: u64 = 16 * 1024 * 1024;
 
 /// How far a download has come.
@@ -25,26 +22,26 @@ pub(crate) enum Progress {
     Filling {
         /// The growing file.
         file: Arc<OpenFile>,
-        /// The size the source announced, if it did.
+        /// The size, if the source announced it.
         size: Option<u64>,
-        /// Which bytes are in the file.
+        /// The bytes in the file.
         written: Arc<Spans>,
     },
-    /// All bytes are there and the digest has matched.
+    /// All bytes are written and the digest has matched.
     Complete {
         /// The whole file.
         file: Arc<OpenFile>,
         /// The blob's size.
         size: u64,
     },
-    /// It will not be completed.
+    /// There will be no blob.
     Failed(Arc<FillError>),
 }
 
 impl Progress {
-    /// How far a follower at `position` may read now; `None` while it has to wait, as it has at `position` itself.
+    /// The end of the bytes a follower at `position` may read now; `None` if there are none.
     ///
-    /// Where the size is known only its end is held back; where it is not, any byte may belong to the end.
+    /// With a known size only the blob's end is held back; without it, any byte may be the last.
     pub(crate) fn readable(&self, position: u64) -> Option<u64> {
         let end = match self {
             Self::Waiting | Self::Failed(_) => return None,
@@ -60,7 +57,7 @@ impl Progress {
         (end > position).then_some(end)
     }
 
-    /// Whether the bytes at `position` will not come soon of themselves.
+    /// Whether the bytes at `position` will not arrive soon on their own.
     fn is_far(&self, position: u64) -> bool {
         match self {
             Self::Filling { written, size, .. } => {
@@ -72,72 +69,84 @@ impl Progress {
     }
 }
 
-/// What a fill shares with its followers.
+/// A running fill, as its followers see it.
 #[derive(Debug)]
 pub(crate) struct Running {
-    pub(super) progress: watch::Sender<Progress>,
-    wishes: Arc<Wishes>,
+    progress: watch::Sender<Progress>,
+    demands: Arc<ReadDemands>,
 }
 
 impl Running {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             progress: watch::Sender::new(Progress::Waiting),
-            wishes: Arc::default(),
+            demands: Arc::default(),
         }
     }
 
-    pub(super) fn wishes(&self) -> Arc<Wishes> {
-        Arc::clone(&self.wishes)
+    pub(crate) fn read_demands(&self) -> Arc<ReadDemands> {
+        Arc::clone(&self.demands)
     }
 
-    /// Says that somebody waits at `position`, if that is far from where bytes arrive, for as long as the answer lives.
-    pub(super) fn wish(&self, position: u64) -> Option<Wish> {
+    /// Shows `progress` to all followers.
+    pub(crate) fn show(&self, progress: Progress) {
+        self.progress.send_replace(progress);
+    }
+
+    /// Shows `progress`, unless the fill has failed: followers that saw the failure and then
+    /// saw it run again would wait forever.
+    pub(crate) fn show_unless_failed(&self, progress: Progress) {
+        self.progress.send_if_modified(|shown| {
+            let is_open = !matches!(shown, Progress::Failed(_));
+            if is_open {
+                *shown = progress;
+            }
+            is_open
+        });
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// Demands the bytes at `position` for as long as the answer lives, if they are far away.
+    pub(super) fn demand(&self, position: u64) -> Option<ReadDemand> {
         self.progress.borrow().is_far(position).then(|| {
-            self.wishes.add(position);
-            Wish {
-                wishes: self.wishes(),
+            self.demands.add(position);
+            ReadDemand {
+                demands: self.read_demands(),
                 position,
             }
         })
     }
 }
 
-/// Where followers wait, far ahead of the bytes that arrive in order.
+/// Where followers wait, far ahead of the gapless start.
 #[derive(Debug, Default)]
-pub struct Wishes {
+pub struct ReadDemands {
+    /// The number of followers at each position.
     positions: Mutex<BTreeMap<u64, usize>>,
     changed: Notify,
 }
 
-impl Wishes {
+impl ReadDemands {
     /// The positions, in order.
     pub fn positions(&self) -> Vec<u64> {
-        let positions = self.positions.lock();
-        let positions = positions.unwrap_or_else(PoisonError::into_inner);
-        positions.keys().copied().collect()
+        self.positions.lock().keys().copied().collect()
     }
 
-    /// Waits for a follower to come that waits far ahead. One that came since the last call counts. Cancel safe.
+    /// Waits for a new demand. One that came since the last call counts. Cancel safe.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
 
     fn add(&self, position: u64) {
-        let mut positions = self
-            .positions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *positions.entry(position).or_default() += 1;
-        drop(positions);
+        *self.positions.lock().entry(position).or_default() += 1;
         self.changed.notify_one();
     }
 
     fn remove(&self, position: u64) {
-        let mut positions = self
-            .positions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut positions = self.positions.lock();
         if let Some(count) = positions.get_mut(&position) {
             *count -= 1;
             if *count == 0 {
@@ -147,15 +156,15 @@ impl Wishes {
     }
 }
 
-/// One follower's waiting, taken back when it is dropped.
+/// One follower's demand, withdrawn on drop.
 #[derive(Debug)]
-pub(super) struct Wish {
-    wishes: Arc<Wishes>,
+pub(super) struct ReadDemand {
+    demands: Arc<ReadDemands>,
     position: u64,
 }
 
-impl Drop for Wish {
+impl Drop for ReadDemand {
     fn drop(&mut self) {
-        self.wishes.remove(self.position);
+        self.demands.remove(self.position);
     }
 }

@@ -1,11 +1,11 @@
-//! What is known of a download that was cut off: beside each staged file stands a journal that says which of its bytes can be
-//! built on.
+//! The journal beside a staged file: which of its bytes the next download can resume from.
 //!
-//! Two answers are kept. *Written* bytes have been handed to the system: they are there after a `kill -9`, but not after a loss
-//! of power. *Synced* bytes have reached the disk. Which of the two counts is told by the system's boot id: within one boot
-//! the page cache has lost nothing.
+//! It keeps two answers. *Written* bytes were handed to the system: they survive a `kill -9` but
+//! not a power loss. *Synced* bytes have reached the disk. The system's boot id decides which of
+//! the two counts: within one boot the page cache has lost nothing.
 //!
-//! The text, padded with spaces to [`LENGTH`] so that one write replaces another of any length:
+//! The text, padded with spaces to [`JOURNAL_LENGTH`] so that one write replaces another of any
+//! length:
 //!
 //! ```text
 //! archway fill 1
@@ -28,15 +28,16 @@ use std::{
 
 use manifest_model::{Algorithm, Digest};
 
-use crate::blobs::Spans;
+use crate::spans::Spans;
 
-const HEAD: &str = "archway fill 1";
+const FORMAT_LINE: &str = "archway fill 1";
 
-/// One page: room for a hundred spans, which is far more than a download has connections.
-const LENGTH: usize = 4096;
+/// One page: room for a hundred spans, far more than a download has connections.
+const JOURNAL_LENGTH: usize = 4096;
 
-/// Told once: it cannot change while a process runs. Empty where the system has none, which never counts as the same boot.
-static BOOT: LazyLock<String> = LazyLock::new(|| {
+/// Read once: it cannot change while a process runs. Empty on a system without one, and an empty id
+/// never counts as the same boot.
+static BOOT_ID: LazyLock<String> = LazyLock::new(|| {
     fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map(|id| id.trim().to_owned())
         .unwrap_or_default()
@@ -44,7 +45,7 @@ static BOOT: LazyLock<String> = LazyLock::new(|| {
 
 /// How far a download has come on the disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Record {
+pub(crate) struct JournalRecord {
     /// The blob's size.
     pub(crate) size: u64,
     /// Handed to the system.
@@ -58,7 +59,7 @@ pub(crate) struct Record {
 pub(crate) struct Journal(File);
 
 impl Journal {
-    /// Makes the file, or takes over the one that is there.
+    /// Opens the file, creating it if need be. An existing journal stays as it is.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         File::options()
             .write(true)
@@ -68,44 +69,44 @@ impl Journal {
             .map(Self)
     }
 
-    /// Replaces what the journal says. One write, not synced.
-    pub(crate) fn write(&self, record: &Record) -> io::Result<()> {
-        self.0.write_all_at(print(record, &BOOT).as_bytes(), 0)
+    /// Replaces the journal's content. One write, not synced.
+    pub(crate) fn write(&self, record: &JournalRecord) -> io::Result<()> {
+        self.0.write_all_at(print(record, &BOOT_ID).as_bytes(), 0)
     }
 
-    /// Brings the journal to the disk.
+    /// Syncs the journal to the disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
     }
 }
 
-/// What can be built on of the download whose journal stands at `path`: its size and the bytes that are there. `None` if there
-/// is no journal or it is not whole.
+/// What can be resumed of the download whose journal is at `path`: the blob's size and the bytes
+/// that count. `None` if there is no journal or it is damaged.
 pub(crate) fn read(path: &Path) -> Option<(u64, Spans)> {
     let mut text = String::new();
     File::open(path)
         .ok()?
-        .take(LENGTH as u64)
+        .take(JOURNAL_LENGTH as u64)
         .read_to_string(&mut text)
         .ok()?;
     let (record, boot) = parse(&text)?;
-    let same_boot = !boot.is_empty() && boot == *BOOT;
-    let there = if same_boot {
+    let same_boot = !boot.is_empty() && boot == *BOOT_ID;
+    let resumable = if same_boot {
         record.written
     } else {
         record.synced
     };
-    Some((record.size, there))
+    Some((record.size, resumable))
 }
 
-fn print(record: &Record, boot: &str) -> String {
-    let mut text = format!("{HEAD}\nboot {boot}\nsize {}\n", record.size);
+fn print(record: &JournalRecord, boot: &str) -> String {
+    let mut text = format!("{FORMAT_LINE}\nboot {boot}\nsize {}\n", record.size);
     for (word, spans) in [("written", &record.written), ("synced", &record.synced)] {
         text.push_str(word);
         for span in spans.iter() {
             let (start, end) = (span.start, span.end);
-            // What does not fit is not claimed; the sum needs its place too.
-            if text.len() < LENGTH - 256 {
+            // A span that does not fit is left out. The sum needs its room too.
+            if text.len() < JOURNAL_LENGTH - 256 {
                 let _ = write!(text, " {start}-{end}");
             }
         }
@@ -113,24 +114,24 @@ fn print(record: &Record, boot: &str) -> String {
     }
     let sum = Digest::of(Algorithm::Sha256, text.as_bytes()).hex();
     let _ = write!(text, "sum {sum}");
-    format!("{text:<LENGTH$}")
+    format!("{text:<JOURNAL_LENGTH$}")
 }
 
-fn parse(text: &str) -> Option<(Record, String)> {
+fn parse(text: &str) -> Option<(JournalRecord, String)> {
     let text = text.trim_end_matches(' ');
     let (lines, sum) = text.rsplit_once("sum ")?;
     if sum != Digest::of(Algorithm::Sha256, lines.as_bytes()).hex() {
         return None;
     }
     let mut lines = lines.lines();
-    if lines.next()? != HEAD {
+    if lines.next()? != FORMAT_LINE {
         return None;
     }
     let boot = lines.next()?.strip_prefix("boot ")?.to_owned();
     let size = lines.next()?.strip_prefix("size ")?.parse().ok()?;
     let written = spans(lines.next()?.strip_prefix("written")?, size)?;
     let synced = spans(lines.next()?.strip_prefix("synced")?, size)?;
-    let record = Record {
+    let record = JournalRecord {
         size,
         written,
         synced,
@@ -154,12 +155,12 @@ mod tests {
 
     use super::*;
 
-    fn record() -> Record {
+    fn record() -> JournalRecord {
         let mut synced = Spans::default();
         synced.insert(0..1000);
         let mut written = synced.clone();
         written.insert(5000..9000);
-        Record {
+        JournalRecord {
             size: 1 << 40,
             written,
             synced,
@@ -169,7 +170,7 @@ mod tests {
     #[test]
     fn a_journal_reads_back_as_what_was_written() {
         let text = print(&record(), "a boot");
-        assert_eq!(text.len(), LENGTH);
+        assert_eq!(text.len(), JOURNAL_LENGTH);
         assert_eq!(parse(&text), Some((record(), "a boot".to_owned())));
     }
 
@@ -188,13 +189,13 @@ mod tests {
     #[test]
     fn more_spans_than_fit_are_left_out_and_not_torn() {
         let many: Spans = (0..1000).map(|at| at * 10..at * 10 + 5).collect();
-        let record = Record {
+        let record = JournalRecord {
             size: 10_000,
             written: many.clone(),
             synced: many,
         };
         let text = print(&record, "a boot");
-        assert_eq!(text.len(), LENGTH);
+        assert_eq!(text.len(), JOURNAL_LENGTH);
         let (back, _) = parse(&text).unwrap();
         assert!(back.written.iter().all(|span| span.end - span.start == 5));
         assert!(!back.written.is_empty());

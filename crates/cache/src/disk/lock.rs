@@ -1,4 +1,4 @@
-//! Whose the directory is: one owner's for as long as it runs, or for a moment that of all who look at the index.
+//! The directory's lock: exclusive for its owner, or shared for a moment by readers of the index.
 
 use std::{
     fs::{File, TryLockError},
@@ -12,22 +12,23 @@ use tracing::info;
 
 use crate::error::CacheError;
 
-/// How long somebody waits for those who look at the index: they need seconds, on a large one.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an owner waits for readers of the index. On a large index they need seconds.
+const READERS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often it is tried meanwhile.
-const TRY_AGAIN: Duration = Duration::from_millis(50);
+/// The time between two attempts.
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Takes the directory for this process alone, until the file is closed. An owner is not waited for.
+/// Takes the directory for this process alone, until the file is closed. Waits for readers of the
+/// index, but not for another owner.
 pub(super) fn own(root: &Path) -> Result<File, CacheError> {
     let path = root.join("lock");
     let lock = File::create(&path).map_err(CacheError::io("create", &path))?;
-    let mut has_said = false;
-    let taken = patiently(|| match lock.try_lock() {
+    let mut has_logged = false;
+    let taken = retry(|| match lock.try_lock() {
         Err(TryLockError::WouldBlock) => {
-            let answer = is_only_looked_at(&lock);
-            if answer.is_none() && !mem::replace(&mut has_said, true) {
-                info!(path = %root.display(), "waiting for those who look at the cache's index");
+            let answer = is_only_read(&lock);
+            if answer.is_none() && !mem::replace(&mut has_logged, true) {
+                info!(path = %root.display(), "waiting for readers of the cache index");
             }
             answer
         }
@@ -41,8 +42,8 @@ pub(super) fn own(root: &Path) -> Result<File, CacheError> {
     }
 }
 
-/// Nothing yet, if those who have the directory would share it; else that it is not to be had.
-fn is_only_looked_at(lock: &File) -> Option<io::Result<bool>> {
+/// `None` while only readers hold the lock; `false` if an owner does.
+fn is_only_read(lock: &File) -> Option<io::Result<bool>> {
     match lock.try_lock_shared() {
         Ok(()) => lock.unlock().err().map(Err),
         Err(TryLockError::WouldBlock) => Some(Ok(false)),
@@ -50,15 +51,15 @@ fn is_only_looked_at(lock: &File) -> Option<io::Result<bool>> {
     }
 }
 
-/// Tries until there is an answer; `None` if that takes too long. Blocks.
-pub(crate) fn patiently<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
-    let until = Instant::now() + PATIENCE;
+/// Repeats `attempt` until it answers; `None` after [`READERS_TIMEOUT`]. Blocks.
+pub(crate) fn retry<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+    let until = Instant::now() + READERS_TIMEOUT;
     loop {
         let answer = attempt();
         if answer.is_some() || Instant::now() >= until {
             return answer;
         }
-        thread::sleep(TRY_AGAIN);
+        thread::sleep(RETRY_INTERVAL);
     }
 }
 
@@ -67,18 +68,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_owner_waits_for_those_who_look_and_for_no_other_owner() {
+    fn an_owner_waits_for_readers_and_for_no_other_owner() {
         let folder = tempfile::tempdir().unwrap();
-        let looking = File::create(folder.path().join("lock")).unwrap();
-        looking.lock_shared().unwrap();
+        let reader = File::create(folder.path().join("lock")).unwrap();
+        reader.lock_shared().unwrap();
         let another = File::open(folder.path().join("lock")).unwrap();
-        assert!(is_only_looked_at(&another).is_none(), "it is tried again");
+        assert!(is_only_read(&another).is_none(), "retry");
         let owner = thread::scope(|scope| {
             let owner = scope.spawn(|| own(folder.path()));
-            drop(looking);
+            drop(reader);
             owner.join().unwrap().unwrap()
         });
-        assert!(matches!(is_only_looked_at(&another), Some(Ok(false))));
+        assert!(matches!(is_only_read(&another), Some(Ok(false))));
         let second = own(folder.path());
         assert!(
             matches!(second, Err(CacheError::Locked { .. })),
@@ -88,9 +89,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_tried_patiently_is_tried_again() {
+    fn an_attempt_without_an_answer_is_repeated() {
         let mut tries = 0;
-        let answer = patiently(|| {
+        let answer = retry(|| {
             tries += 1;
             (tries == 3).then_some(tries)
         });

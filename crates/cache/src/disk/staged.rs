@@ -1,4 +1,4 @@
-//! Files in `ingest/`: what nobody sees yet.
+//! Files in `ingest/`, before they become visible.
 
 use std::{
     fs::{self, File},
@@ -21,10 +21,11 @@ pub(super) const PART: &str = "part";
 /// The extension of its journal.
 pub(super) const JOURNAL: &str = "journal";
 
-/// `statfs` of a tmpfs (`man 2 statfs`). There, reserving space writes all of it.
-const TMPFS: u64 = 0x0102_1994;
+/// The type of a tmpfs in `statfs` (`man 2 statfs`). There, reserving space writes all of it.
+const TMPFS_MAGIC: u64 = 0x0102_1994;
 
-/// A file in `ingest/`. Dropped, it is deleted, unless it was published or is to be [kept](Self::keep).
+/// A file in `ingest/`. Dropping it deletes the file, unless it was published or
+/// [kept](Self::keep).
 #[derive(Debug)]
 pub(crate) struct Staged {
     path: PathBuf,
@@ -50,8 +51,8 @@ impl Staged {
         })
     }
 
-    /// The file for a new download. One whose size is known has that size from the start, on the disk too where the file system
-    /// can promise that, and a journal.
+    /// The file for a new download. With a known size it has that size from the start, blocks
+    /// reserved where the file system can do so, and a journal.
     pub(super) fn create(
         ingest: &Path,
         digest: &Digest,
@@ -60,16 +61,11 @@ impl Staged {
         let path = part_path(ingest, digest);
         let journal_path = journal_path(ingest, digest);
         for old in [&path, &journal_path] {
-            match fs::remove_file(old) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(CacheError::io("delete", old)(error));
-                }
-                _ => {}
-            }
+            delete_if_present(old)?;
         }
         let mut staged = Self::at(path)?;
         if let Some(size) = size {
-            reserve(&staged.file, size)
+            reserve_blocks(&staged.file, size)
                 .map_err(CacheError::io("reserve space for", &staged.path))?;
             let journal = Journal::open(&journal_path);
             staged.journal = Some(journal.map_err(CacheError::io("create", journal_path))?);
@@ -77,7 +73,7 @@ impl Staged {
         Ok(staged)
     }
 
-    /// The file of a download that was cut off, if it still has the blob's size.
+    /// The file of an interrupted download, if it still has the blob's size.
     pub(super) fn resume(ingest: &Path, digest: &Digest, size: u64) -> io::Result<Self> {
         let path = part_path(ingest, digest);
         let file = File::options().read(true).write(true).open(&path)?;
@@ -101,7 +97,7 @@ impl Staged {
         &self.path
     }
 
-    /// Hands the journal over to whoever writes it.
+    /// Hands the journal over to its writer.
     pub(crate) fn take_journal(&mut self) -> Option<Journal> {
         self.journal.take()
     }
@@ -112,7 +108,7 @@ impl Staged {
             .map_err(CacheError::io("sync", &self.path))
     }
 
-    /// Leaves file and journal for the next who wants the blob.
+    /// Leaves file and journal for the next download to resume.
     pub(crate) fn keep(&mut self) {
         self.keep = true;
     }
@@ -121,7 +117,7 @@ impl Staged {
 impl Drop for Staged {
     fn drop(&mut self) {
         if !self.keep {
-            // Published files have moved on and are not found; what else fails here is swept at the next start.
+            // A published file has moved and is not found. The next start sweeps what fails here.
             let _ = fs::remove_file(&self.path);
             if self
                 .path
@@ -142,7 +138,7 @@ pub(super) fn journal_path(ingest: &Path, digest: &Digest) -> PathBuf {
     part_path(ingest, digest).with_extension(JOURNAL)
 }
 
-/// Whose download the file at `path` belongs to; `None` for other files.
+/// The digest of the download that the file at `path` belongs to; `None` for other files.
 pub(super) fn digest_of(path: &Path) -> Option<Digest> {
     let extension = path.extension()?.to_str()?;
     if !matches!(extension, PART | JOURNAL) {
@@ -152,9 +148,20 @@ pub(super) fn digest_of(path: &Path) -> Option<Digest> {
     format!("{algorithm}:{hex}").parse().ok()
 }
 
-/// Gives the file its length, and the disk blocks for it. A full disk shows here rather than in the middle of the download.
-fn reserve(file: &File, size: u64) -> io::Result<()> {
-    let is_tmpfs = fstatfs(file).is_ok_and(|stat| u64::try_from(stat.f_type) == Ok(TMPFS));
+/// Deletes a file. One that is gone already is no error.
+pub(crate) fn delete_if_present(path: &Path) -> Result<(), CacheError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(CacheError::io("delete", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Gives the file its length and the disk blocks for it, so that a full disk shows now and not in
+/// the middle of the download.
+fn reserve_blocks(file: &File, size: u64) -> io::Result<()> {
+    let is_tmpfs = fstatfs(file).is_ok_and(|stat| u64::try_from(stat.f_type) == Ok(TMPFS_MAGIC));
     if size == 0 || is_tmpfs {
         return file.set_len(size);
     }

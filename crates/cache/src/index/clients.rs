@@ -1,48 +1,190 @@
-//! How many clients have pulled a manifest: a set of their numbers, each with the day it was last seen.
+//! How many clients have pulled a manifest: a set of their numbers, each with the day it was last
+//! seen. Pulls are noted in memory and written in batches with the uses.
 //!
-//! A set counts exactly up to [`MOST`] and says "or more" from there on; a client not seen for [`WINDOW_DAYS`] is forgotten. What a
-//! client's number means is the caller's business.
+//! A set counts exactly up to [`MAX_CLIENTS`] and answers "or more" from there on. A client not
+//! seen for [`WINDOW_DAYS`] is forgotten. The caller decides what a client's number means.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     ops::Bound::{Excluded, Unbounded},
+    sync::Arc,
 };
 
 use manifest_model::Digest;
+use parking_lot::Mutex;
 use redb::{Durability, ReadableTable, TableDefinition};
 
-use super::{Index, LINKS, Outcome, link_key, now_ms};
-use crate::RepoKey;
+use super::{
+    keys::{link_key, now_ms},
+    links::LINKS,
+    rows::{STEP_SIZE, Step},
+    store::{Outcome, Store},
+};
+use crate::{RepoKey, error::CacheError};
 
 /// a link's key -> clients, six bytes each: a number and a day since 1970
 pub(super) const CLIENTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("clients");
 
-/// Clients kept of one manifest: a row has up to 1.5 KiB.
-const MOST: usize = 256;
+/// Clients kept per manifest: a row has up to 1.5 KiB.
+const MAX_CLIENTS: usize = 256;
 
 /// How long a client counts after its last pull.
 const WINDOW_DAYS: u16 = 30;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Rows looked at in one step.
-const STEP: usize = 4096;
+/// Pulls noted in memory before they are written to the index, about 150 bytes each.
+const MAX_PENDING: usize = 65_536;
 
-/// How many clients have pulled something within the last thirty days.
+/// How many pulls one transaction writes.
+const BATCH_SIZE: usize = 1024;
+
+/// How many clients have pulled a manifest within the last thirty days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Clients {
-    /// So many, at least.
+pub struct ClientCount {
+    /// The least number.
     pub count: usize,
-    /// Whether there may be more: no more than this are told apart.
+    /// Whether there may be more: only a bounded number is told apart.
     pub or_more: bool,
 }
 
-/// A row, taken apart.
-#[derive(Debug, Default)]
-struct Seen(BTreeMap<u32, u16>);
+/// One client's pull of a manifest from a repository.
+type PullBy = (RepoKey, Digest, u32);
 
-impl Seen {
-    fn read(row: &[u8], today: u16) -> Self {
+/// The table of clients, and the pulls that are not written to it yet.
+#[derive(Debug)]
+pub struct Clients {
+    store: Arc<Store>,
+    pending: Mutex<HashSet<PullBy>>,
+}
+
+impl Clients {
+    pub(super) fn new(store: &Arc<Store>) -> Self {
+        Self {
+            store: Arc::clone(store),
+            pending: Mutex::default(),
+        }
+    }
+
+    /// Notes that `client` has pulled the manifest `digest` from `repo`. Needs no disk. `false` if
+    /// too many pulls are pending: then this one does not count.
+    pub fn pulled_by(&self, repo: &RepoKey, digest: &Digest, client: u32) -> bool {
+        let mut pending = self.pending.lock();
+        let has_room = pending.len() < MAX_PENDING;
+        if has_room {
+            pending.insert((repo.clone(), *digest, client));
+        }
+        has_room
+    }
+
+    /// How many clients have pulled the manifest `digest` from `repo`. Pending pulls do not count
+    /// yet. Blocks.
+    pub fn count(&self, repo: &RepoKey, digest: &Digest) -> Result<ClientCount, CacheError> {
+        Ok(self.read_count(repo, digest)?)
+    }
+
+    fn read_count(&self, repo: &RepoKey, digest: &Digest) -> Outcome<ClientCount> {
+        let table = self.store.begin_read()?.open_table(CLIENTS)?;
+        let row = table.get(link_key(repo, digest).as_slice())?;
+        Ok(row
+            .map(|row| ClientSet::decode(row.value(), today()).count())
+            .unwrap_or_default())
+    }
+
+    /// Writes pending pulls. Pulls that cannot be written stay pending. Blocks.
+    pub(crate) fn flush(&self) -> Result<(), CacheError> {
+        let mut pulls: Vec<_> = std::mem::take(&mut *self.pending.lock())
+            .into_iter()
+            .collect();
+        // Neighbouring pulls of one manifest share one write of its row.
+        pulls.sort_unstable();
+        let Err((unwritten, error)) = in_batches(&pulls, |batch| self.record(batch)) else {
+            return Ok(());
+        };
+        let mut pending = self.pending.lock();
+        for pull in unwritten {
+            if pending.len() >= MAX_PENDING {
+                break;
+            }
+            pending.insert(pull.clone());
+        }
+        Err(error.into())
+    }
+
+    /// A crash that loses this costs a count until the next pull.
+    fn record(&self, pulls: &[PullBy]) -> Outcome<()> {
+        let today = today();
+        self.store.write(Durability::None, |transaction| {
+            let mut table = transaction.open_table(CLIENTS)?;
+            let links = transaction.open_table(LINKS)?;
+            for same in pulls.chunk_by(|a, b| (&a.0, a.1) == (&b.0, b.1)) {
+                let key = link_key(&same[0].0, &same[0].1);
+                // A manifest that could not be stored is not listed either.
+                if links.get(key.as_slice())?.is_none() {
+                    continue;
+                }
+                let mut clients = table
+                    .get(key.as_slice())?
+                    .map(|row| ClientSet::decode(row.value(), today))
+                    .unwrap_or_default();
+                for (_, _, client) in same {
+                    clients.add(*client, today);
+                }
+                table.insert(key.as_slice(), clients.encode().as_slice())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes the rows of manifests that are no longer linked, and rows without a client in the
+    /// window.
+    pub(crate) fn sweep(&self) -> Outcome<()> {
+        let mut after = Vec::new();
+        loop {
+            let step = self.step(&after)?;
+            if !step.suspects.is_empty() {
+                self.store.write(Durability::None, |transaction| {
+                    let mut table = transaction.open_table(CLIENTS)?;
+                    for key in &step.suspects {
+                        table.remove(key.as_slice())?;
+                    }
+                    Ok(())
+                })?;
+            }
+            match step.reached {
+                Some(key) => after = key,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// One step behind `after`: the stale rows.
+    fn step(&self, after: &[u8]) -> Outcome<Step<Vec<u8>>> {
+        let today = today();
+        let transaction = self.store.begin_read()?;
+        let table = transaction.open_table(CLIENTS)?;
+        let links = transaction.open_table(LINKS)?;
+        let (mut suspects, mut reached) = (Vec::new(), None);
+        let range = table.range::<&[u8]>((Excluded(after), Unbounded))?;
+        for row in range.take(STEP_SIZE) {
+            let (key, value) = row?;
+            let is_stale = ClientSet::decode(value.value(), today).0.is_empty()
+                || links.get(key.value())?.is_none();
+            if is_stale {
+                suspects.push(key.value().to_vec());
+            }
+            reached = Some(key.value().to_vec());
+        }
+        Ok(Step { suspects, reached })
+    }
+}
+
+/// A decoded row: each client's number and the day it was last seen.
+#[derive(Debug, Default)]
+struct ClientSet(BTreeMap<u32, u16>);
+
+impl ClientSet {
+    fn decode(row: &[u8], today: u16) -> Self {
         let (clients, _) = row.as_chunks::<6>();
         let clients = clients.iter().map(|[a, b, c, d, e, f]| {
             let number = u32::from_le_bytes([*a, *b, *c, *d]);
@@ -56,12 +198,12 @@ impl Seen {
     }
 
     fn add(&mut self, client: u32, today: u16) {
-        if self.0.len() < MOST || self.0.contains_key(&client) {
+        if self.0.len() < MAX_CLIENTS || self.0.contains_key(&client) {
             self.0.insert(client, today);
         }
     }
 
-    fn write(&self) -> Vec<u8> {
+    fn encode(&self) -> Vec<u8> {
         let mut row = Vec::with_capacity(self.0.len() * 6);
         for (number, day) in &self.0 {
             row.extend(number.to_le_bytes());
@@ -70,10 +212,10 @@ impl Seen {
         row
     }
 
-    fn clients(&self) -> Clients {
-        Clients {
+    fn count(&self) -> ClientCount {
+        ClientCount {
             count: self.0.len(),
-            or_more: self.0.len() >= MOST,
+            or_more: self.0.len() >= MAX_CLIENTS,
         }
     }
 }
@@ -82,77 +224,15 @@ fn today() -> u16 {
     u16::try_from(now_ms() / DAY_MS).unwrap_or(u16::MAX)
 }
 
-impl Index {
-    /// Notes who has pulled what, best sorted: pulls of one manifest in a row cost one write. Losing this in a crash costs a count until the next pull.
-    pub(crate) fn add_clients(&self, pulls: &[(RepoKey, Digest, u32)]) -> Outcome<()> {
-        let today = today();
-        self.write(Durability::None, |transaction| {
-            let mut table = transaction.open_table(CLIENTS)?;
-            let links = transaction.open_table(LINKS)?;
-            for same in pulls.chunk_by(|a, b| (&a.0, a.1) == (&b.0, b.1)) {
-                let key = link_key(&same[0].0, &same[0].1);
-                // What could not be stored is not listed either.
-                if links.get(key.as_slice())?.is_none() {
-                    continue;
-                }
-                let mut seen = table
-                    .get(key.as_slice())?
-                    .map(|row| Seen::read(row.value(), today))
-                    .unwrap_or_default();
-                for (_, _, client) in same {
-                    seen.add(*client, today);
-                }
-                table.insert(key.as_slice(), seen.write().as_slice())?;
-            }
-            Ok(())
-        })
+/// Writes until the first failure, which comes with the unwritten rest.
+fn in_batches<T, E>(
+    items: &[T],
+    mut write: impl FnMut(&[T]) -> Result<(), E>,
+) -> Result<(), (&[T], E)> {
+    for (number, batch) in items.chunks(BATCH_SIZE).enumerate() {
+        write(batch).map_err(|error| (&items[number * BATCH_SIZE..], error))?;
     }
-
-    /// How many clients have pulled `digest` from `repo`.
-    pub(crate) fn clients(&self, repo: &RepoKey, digest: &Digest) -> Outcome<Clients> {
-        let table = self.store.begin_read()?.open_table(CLIENTS)?;
-        let row = table.get(link_key(repo, digest).as_slice())?;
-        Ok(row
-            .map(|row| Seen::read(row.value(), today()).clients())
-            .unwrap_or_default())
-    }
-
-    /// Drops the rows of what is no longer linked, and those of which all clients are forgotten.
-    pub(crate) fn sweep_clients(&self) -> Outcome<()> {
-        let today = today();
-        let mut after = Vec::new();
-        loop {
-            let (mut gone, mut reached) = (Vec::new(), None);
-            {
-                let transaction = self.store.begin_read()?;
-                let table = transaction.open_table(CLIENTS)?;
-                let links = transaction.open_table(LINKS)?;
-                let behind = (Excluded(after.as_slice()), Unbounded);
-                for row in table.range::<&[u8]>(behind)?.take(STEP) {
-                    let (key, value) = row?;
-                    let is_gone = Seen::read(value.value(), today).0.is_empty()
-                        || links.get(key.value())?.is_none();
-                    if is_gone {
-                        gone.push(key.value().to_vec());
-                    }
-                    reached = Some(key.value().to_vec());
-                }
-            }
-            if !gone.is_empty() {
-                self.write(Durability::None, |transaction| {
-                    let mut table = transaction.open_table(CLIENTS)?;
-                    for key in &gone {
-                        table.remove(key.as_slice())?;
-                    }
-                    Ok(())
-                })?;
-            }
-            match reached {
-                Some(key) => after = key,
-                None => return Ok(()),
-            }
-        }
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -161,11 +241,11 @@ mod tests {
 
     #[test]
     fn a_client_counts_once_and_until_it_was_not_seen_for_a_while() {
-        let mut seen = Seen::default();
+        let mut seen = ClientSet::default();
         for (client, day) in [(1, 100), (2, 100), (1, 120)] {
             seen.add(client, day);
         }
-        let count = |today| Seen::read(&seen.write(), today).clients().count;
+        let count = |today| ClientSet::decode(&seen.encode(), today).count().count;
         assert_eq!(count(120), 2);
         assert_eq!(count(130), 2);
         assert_eq!(count(131), 1);
@@ -175,20 +255,37 @@ mod tests {
 
     #[test]
     fn beyond_the_bound_it_says_or_more() {
-        let mut seen = Seen::default();
+        let mut seen = ClientSet::default();
         for client in 0..10_000 {
             seen.add(client, 100);
         }
         assert_eq!(
-            seen.clients(),
-            Clients {
-                count: MOST,
+            seen.count(),
+            ClientCount {
+                count: MAX_CLIENTS,
                 or_more: true
             }
         );
-        assert_eq!(seen.write().len(), MOST * 6);
-        // One that is known is seen again all the same.
+        assert_eq!(seen.encode().len(), MAX_CLIENTS * 6);
+        // A known client is still updated.
         seen.add(7, 131);
-        assert_eq!(Seen::read(&seen.write(), 131).clients().count, 1);
+        assert_eq!(ClientSet::decode(&seen.encode(), 131).count().count, 1);
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_left() {
+        let items: Vec<usize> = (0..3 * BATCH_SIZE).collect();
+        let until_second = |batch: &[usize]| {
+            if batch[0] == BATCH_SIZE {
+                Err(())
+            } else {
+                Ok(())
+            }
+        };
+        assert_eq!(
+            in_batches(&items, until_second),
+            Err((&items[BATCH_SIZE..], ()))
+        );
+        assert_eq!(in_batches(&items, |_| Ok::<_, ()>(())), Ok(()));
     }
 }

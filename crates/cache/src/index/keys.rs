@@ -1,4 +1,6 @@
-//! How digests, links and tags are spelled in the store.
+//! How digests, links, tags and times are spelled in the store.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use manifest_model::{Algorithm, Digest, Tag};
 
@@ -30,7 +32,7 @@ impl DigestKey {
     }
 }
 
-/// `None` for what no version of this code has written.
+/// `None` for a key that no version of this code has written.
 pub(super) fn decode_digest(key: &[u8]) -> Option<Digest> {
     let (algorithm, hash) = key.split_first()?;
     let algorithm = match algorithm {
@@ -41,13 +43,14 @@ pub(super) fn decode_digest(key: &[u8]) -> Option<Digest> {
     Digest::from_parts(algorithm, hash).ok()
 }
 
-/// The repository, a byte no name contains, and the digest: all links of a repository stand together.
+/// The repository, a byte that no name contains, and the digest. All links of a repository are
+/// neighbours.
 pub(super) fn link_key(repo: &RepoKey, digest: &Digest) -> Vec<u8> {
     let digest = DigestKey::of(digest);
     [repo.as_str().as_bytes(), &[0], digest.as_slice()].concat()
 }
 
-/// `None` for what no version of this code has written.
+/// `None` for a key that no version of this code has written.
 pub(super) fn decode_link(key: &[u8]) -> Option<(RepoKey, Digest)> {
     let (repo, digest) = split_link(key)?;
     let repo = std::str::from_utf8(repo).ok()?.parse().ok()?;
@@ -60,15 +63,30 @@ pub(super) fn split_link(key: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&key[..end], &key[end + 1..]))
 }
 
-/// No repository name contains a colon after its host's port, and no tag contains one, so the last colon parts the two.
+/// The repository and the tag, divided by the last colon: no tag contains one, and no repository
+/// name does after the port of its host.
 pub(super) fn tag_key(repo: &RepoKey, tag: &Tag) -> String {
     format!("{}:{}", repo.as_str(), tag.as_str())
 }
 
-/// `None` for what no version of this code has written.
-pub(crate) fn decode_tag(key: &str) -> Option<(RepoKey, Tag)> {
+/// `None` for a key that no version of this code has written.
+pub(super) fn decode_tag(key: &str) -> Option<(RepoKey, Tag)> {
     let (repo, tag) = key.rsplit_once(':')?;
     Some((repo.parse().ok()?, tag.parse().ok()?))
+}
+
+pub(super) fn now_ms() -> u64 {
+    to_ms(SystemTime::now())
+}
+
+/// Milliseconds since 1970; an earlier time counts as 1970.
+pub(super) fn to_ms(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn from_ms(ms: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(ms)
 }
 
 #[cfg(test)]

@@ -1,40 +1,60 @@
-//! What is really pulled: a weight per place and kind, which halves over time.
+//! What is really pulled at each place: a weight per kind that halves over time.
 //!
-//! Places and kinds are the caller's words; here they are keys that decay and are swept when little is left of them.
+//! Places and kinds are the caller's words. Here they are keys that decay and are swept once little
+//! of them is left.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use redb::{Durability, TableDefinition};
 
-use super::{Index, Outcome, now_ms};
+use super::{
+    keys::now_ms,
+    store::{Outcome, Store},
+};
+use crate::{blocking::blocking, error::CacheError};
 
-/// place, a NUL, kind -> (weight, when it was that, in ms)
+/// place, a NUL, kind -> (weight, the time of that weight in ms)
 pub(super) const LEARNED: TableDefinition<'_, &str, (f64, u64)> = TableDefinition::new("learned");
 
-/// Below this a weight counts as nothing: a single pull after four half-lives.
-const FLOOR: f64 = 1.0 / 16.0;
+/// A weight below this counts as nothing: a single pull after four half-lives.
+const MIN_WEIGHT: f64 = 1.0 / 16.0;
 
-/// A weight as it is now.
+/// A kind and its weight as of now.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Learned {
-    /// What was pulled there.
+pub struct LearnedKind {
+    /// The kind that was pulled.
     pub kind: String,
-    /// How often, the long ago counting less.
+    /// The number of pulls, older ones counting less.
     pub weight: f64,
 }
 
-fn decayed(weight: f64, then: u64, now: u64, half_life: Duration) -> f64 {
-    let age = Duration::from_millis(now.saturating_sub(then));
-    weight * 0.5_f64.powf(age.as_secs_f64() / half_life.as_secs_f64().max(1.0))
+/// The table of weights. Cheap to clone; all clones are the same table.
+#[derive(Clone, Debug)]
+pub struct Learned {
+    store: Arc<Store>,
 }
 
-fn key(place: &str, kind: &str) -> String {
-    format!("{place}\0{kind}")
-}
+impl Learned {
+    pub(super) fn new(store: &Arc<Store>) -> Self {
+        Self {
+            store: Arc::clone(store),
+        }
+    }
 
-impl Index {
-    /// Adds one pull. The first one of its kind is durable, losing a later one in a crash costs a little weight.
-    pub(crate) fn learn(&self, place: &str, kind: &str, half_life: Duration) -> Outcome<()> {
+    /// Adds one pull of `kind` at `place`, after earlier ones have decayed by `half_life`. A place
+    /// must not contain a NUL. The first pull of a kind is durable; a crash that loses a later one
+    /// costs a little weight.
+    pub async fn add(
+        &self,
+        place: String,
+        kind: String,
+        half_life: Duration,
+    ) -> Result<(), CacheError> {
+        let learned = self.clone();
+        blocking(move || Ok(learned.record(&place, &kind, half_life)?)).await
+    }
+
+    fn record(&self, place: &str, kind: &str, half_life: Duration) -> Outcome<()> {
         let (key, now) = (key(place, kind), now_ms());
         let known = {
             let table = self.store.begin_read()?.open_table(LEARNED)?;
@@ -44,45 +64,65 @@ impl Index {
             Some((weight, then)) => (decayed(weight, then, now, half_life), Durability::None),
             None => (0.0, Durability::Immediate),
         };
-        self.write(durability, |transaction| {
+        self.store.write(durability, |transaction| {
             let mut table = transaction.open_table(LEARNED)?;
             table.insert(key.as_str(), (old + 1.0, now))?;
             Ok(())
         })
     }
 
-    /// What is pulled at a place, the heaviest first.
-    pub(crate) fn learned(&self, place: &str, half_life: Duration) -> Outcome<Vec<Learned>> {
+    /// The kinds pulled at `place`, the heaviest first, without those that have decayed to nothing.
+    /// Blocks for a look-up.
+    pub fn kinds(&self, place: &str, half_life: Duration) -> Result<Vec<LearnedKind>, CacheError> {
+        Ok(self.read_kinds(place, half_life)?)
+    }
+
+    fn read_kinds(&self, place: &str, half_life: Duration) -> Outcome<Vec<LearnedKind>> {
         let now = now_ms();
         let table = self.store.begin_read()?.open_table(LEARNED)?;
         let (first, last) = (key(place, ""), format!("{place}\u{1}"));
-        let mut found = Vec::new();
+        let mut kinds = Vec::new();
         for row in table.range(first.as_str()..last.as_str())? {
             let (key, value) = row?;
             let (weight, then) = value.value();
             let weight = decayed(weight, then, now, half_life);
             if let Some((_, kind)) = key.value().split_once('\0')
-                && weight >= FLOOR
+                && weight >= MIN_WEIGHT
             {
-                found.push(Learned {
+                kinds.push(LearnedKind {
                     kind: kind.to_owned(),
                     weight,
                 });
             }
         }
-        found.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-        Ok(found)
+        kinds.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+        Ok(kinds)
     }
 
-    /// Drops what counts as nothing any more.
-    pub(crate) fn unlearn(&self, half_life: Duration) -> Outcome<()> {
+    /// Removes the weights that have decayed to nothing.
+    pub async fn sweep(&self, half_life: Duration) -> Result<(), CacheError> {
+        let learned = self.clone();
+        blocking(move || Ok(learned.remove_decayed(half_life)?)).await
+    }
+
+    fn remove_decayed(&self, half_life: Duration) -> Outcome<()> {
         let now = now_ms();
-        self.write(Durability::None, |transaction| {
+        self.store.write(Durability::None, |transaction| {
             let mut table = transaction.open_table(LEARNED)?;
-            table.retain(|_, (weight, then)| decayed(weight, then, now, half_life) >= FLOOR)?;
+            table
+                .retain(|_, (weight, then)| decayed(weight, then, now, half_life) >= MIN_WEIGHT)?;
             Ok(())
         })
     }
+}
+
+fn decayed(weight: f64, then: u64, now: u64, half_life: Duration) -> f64 {
+    let age = Duration::from_millis(now.saturating_sub(then));
+    weight * 0.5_f64.powf(age.as_secs_f64() / half_life.as_secs_f64().max(1.0))
+}
+
+fn key(place: &str, kind: &str) -> String {
+    format!("{place}\0{kind}")
 }
 
 #[cfg(test)]

@@ -1,75 +1,80 @@
 //! Building the index from the files.
 //!
-//! Sizes and last uses (the files' times) come back. No blob's file says which repository it came from: links, tags and what
-//! upstreams called the manifests come from their copy (`names`).
+//! Sizes and last uses (the files' times) come back. No blob's file names its repository: links,
+//! tags and the media types that upstreams gave come from the `snapshot`.
 
-use std::{error::Error, fs::Metadata, time::SystemTime};
+use std::{error::Error, fs::Metadata, sync::Arc, time::SystemTime};
 
 use manifest_model::{Digest, Manifest};
-use redb::{Durability, ReadableTable, WriteTransaction};
+use redb::{Durability, WriteTransaction};
 use tracing::{info, warn};
 
 use super::{
-    BLOBS, Class, DigestKey, Index, MEDIA_TYPES, Outcome, open_store, record, restore::restore,
-    shut, to_ms,
+    keys::to_ms,
+    media_types,
+    rows::{self, BlobRows, Class},
+    snapshot,
+    store::{Outcome, Store},
+    tables,
 };
 use crate::{
-    disk::{Disk, remove_if_there},
+    disk::{Disk, delete_if_present},
     error::CacheError,
-    sniff,
+    manifest_file,
 };
 
-/// Rows per transaction, and between two lines of progress.
-const BATCH: usize = 20_000;
+/// How many files one transaction adds, and how many are between two lines of progress.
+const BATCH_SIZE: usize = 20_000;
 
-/// Files added to a running index by one transaction: others wait for it.
-const SMALL_BATCH: usize = 1000;
+/// How many files one transaction adds to an index in use. Other writers wait for it.
+const SHARED_BATCH_SIZE: usize = 1000;
 
-struct Found {
+/// A stored file, as the index will know it.
+struct FoundFile {
     digest: Digest,
     size: u64,
     used: SystemTime,
     manifest: Option<Manifest>,
 }
 
-/// Builds the index beside its place and moves it there when it is whole: one that was cut off would be taken for all there is.
-pub(super) fn rebuild(disk: &Disk) -> Result<Index, CacheError> {
+/// Builds the index beside its place and moves it there once it is whole: an interrupted one would
+/// be taken for all there is.
+pub(super) fn rebuild(disk: &Disk) -> Result<Arc<Store>, CacheError> {
     let path = disk.index_path();
     let new = path.with_extension("new");
-    remove_if_there(&new)?;
-    let store = open_store(&new).map_err(|error| shut(new.clone(), error))?;
-    let index = Index::new(store);
-    fill(&index, disk)?;
-    restore(&index, disk)?;
-    drop(index);
+    delete_if_present(&new)?;
+    let store =
+        tables::open(&new).map_err(|error| CacheError::index_unavailable(new.clone(), error))?;
+    fill(&store, disk)?;
+    snapshot::restore(&store, disk)?;
+    drop(store);
     disk.publish_index(&new)?;
-    let store = open_store(&path).map_err(|error| shut(path, error))?;
-    Ok(Index::new(store))
+    tables::open(&path).map_err(|error| CacheError::index_unavailable(path, error))
 }
 
-fn fill(index: &Index, disk: &Disk) -> Result<(), CacheError> {
+fn fill(store: &Store, disk: &Disk) -> Result<(), CacheError> {
     let mut batch = Vec::new();
     let mut done = 0;
     for file in disk.walk()? {
         let (digest, metadata) = file?;
-        batch.extend(found(disk, digest, &metadata));
-        if batch.len() == BATCH {
+        batch.extend(look_at(disk, digest, &metadata));
+        if batch.len() == BATCH_SIZE {
             done += batch.len();
-            insert(index, &batch)?;
+            insert(store, &batch)?;
             batch.clear();
             info!(files = done, "building the cache index");
         }
     }
     done += batch.len();
-    insert(index, &batch)?;
+    insert(store, &batch)?;
     if done > 0 {
-        info!(files = done, "the cache index was built from the files");
+        info!(files = done, "built the cache index from the files");
     }
     Ok(())
 }
 
-fn insert(index: &Index, batch: &[Found]) -> Outcome<()> {
-    index.write(Durability::Immediate, |transaction| {
+fn insert(store: &Store, batch: &[FoundFile]) -> Outcome<()> {
+    store.write(Durability::Immediate, |transaction| {
         for found in batch {
             insert_one(transaction, found)?;
         }
@@ -77,88 +82,78 @@ fn insert(index: &Index, batch: &[Found]) -> Outcome<()> {
     })
 }
 
-fn insert_one(transaction: &WriteTransaction, found: &Found) -> Outcome<()> {
+fn insert_one(transaction: &WriteTransaction, found: &FoundFile) -> Outcome<()> {
     let class = if found.manifest.is_some() {
         Class::Manifest
     } else {
         Class::Blob
     };
-    record(
-        transaction,
-        &found.digest,
-        found.size,
-        class,
-        to_ms(found.used),
-    )?;
+    let used = to_ms(found.used);
+    rows::record(transaction, &found.digest, found.size, class, used)?;
     if let Some(manifest) = &found.manifest {
-        let mut media_types = transaction.open_table(MEDIA_TYPES)?;
-        media_types.insert(
-            DigestKey::of(&found.digest).as_slice(),
-            manifest.media_type().as_str(),
-        )?;
+        media_types::replace(transaction, &found.digest, manifest.media_type().as_str())?;
     }
     Ok(())
 }
 
-impl Index {
-    /// Adds the files that have no row, or as many as are seen while it `goes_on`, asked before each. The answer is their number.
-    /// Others may use the index and the directory meanwhile.
-    pub(crate) fn adopt(&self, disk: &Disk, goes_on: impl Fn() -> bool) -> Result<u64, CacheError> {
-        let (mut adopted, mut batch) = (0, Vec::new());
-        for file in disk.walk()?.take_while(|_| goes_on()) {
-            let (digest, metadata) = file?;
-            if self.size(&digest)?.is_some() {
-                continue;
-            }
-            batch.extend(found(disk, digest, &metadata));
-            if batch.len() == SMALL_BATCH {
-                adopted += self.adopt_some(disk, &batch)?;
-                batch.clear();
-            }
+/// Adds the files without a row to an index in use, as long as `goes_on`, asked before each file.
+/// Returns their number. Others may use index and directory meanwhile.
+pub(super) fn adopt(
+    store: &Store,
+    rows: &BlobRows,
+    disk: &Disk,
+    goes_on: impl Fn() -> bool,
+) -> Result<u64, CacheError> {
+    let (mut adopted, mut batch) = (0, Vec::new());
+    for file in disk.walk()?.take_while(|_| goes_on()) {
+        let (digest, metadata) = file?;
+        if rows.size(&digest)?.is_some() {
+            continue;
         }
-        Ok(adopted + self.adopt_some(disk, &batch)?)
-    }
-
-    fn adopt_some(&self, disk: &Disk, batch: &[Found]) -> Result<u64, CacheError> {
-        if batch.is_empty() {
-            return Ok(0);
+        batch.extend(look_at(disk, digest, &metadata));
+        if batch.len() == SHARED_BATCH_SIZE {
+            adopted += adopt_batch(store, disk, &batch)?;
+            batch.clear();
         }
-        let mut adopted = 0;
-        self.write(Durability::Immediate, |transaction| {
-            for found in batch {
-                let key = DigestKey::of(&found.digest);
-                let known = transaction
-                    .open_table(BLOBS)?
-                    .get(key.as_slice())?
-                    .is_some();
-                // Rows outlive their files, so one that has neither was evicted since the directory was read.
-                if !known && matches!(disk.find(&found.digest), Ok(Some(_))) {
-                    insert_one(transaction, found)?;
-                    adopted += 1;
-                }
-            }
-            Ok(())
-        })?;
-        Ok(adopted)
     }
+    Ok(adopted + adopt_batch(store, disk, &batch)?)
 }
 
-/// What a file is; none where it has gone meanwhile, or cannot be opened: that says nothing of the others.
-fn found(disk: &Disk, digest: Digest, metadata: &Metadata) -> Option<Found> {
+fn adopt_batch(store: &Store, disk: &Disk, batch: &[FoundFile]) -> Result<u64, CacheError> {
+    if batch.is_empty() {
+        return Ok(0);
+    }
+    let mut adopted = 0;
+    store.write(Durability::Immediate, |transaction| {
+        for found in batch {
+            let is_known = rows::find(transaction, &found.digest)?.is_some();
+            // A row outlives its file: a file with neither was evicted since the walk saw it.
+            if !is_known && matches!(disk.find(&found.digest), Ok(Some(_))) {
+                insert_one(transaction, found)?;
+                adopted += 1;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(adopted)
+}
+
+/// `None` for a file that is gone meanwhile or cannot be opened: the others are not affected.
+fn look_at(disk: &Disk, digest: Digest, metadata: &Metadata) -> Option<FoundFile> {
     let size = metadata.len();
     let file = disk.find(&digest).unwrap_or_else(|error| {
         warn!(
             error = &error as &dyn Error,
-            "a blob is left out of the cache index until it can be opened"
+            "leaving a blob out of the cache index until it can be opened"
         );
         None
     });
     let (file, _) = file?;
-    Some(Found {
+    Some(FoundFile {
         digest,
         size,
         used: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
-        manifest: sniff::manifest(file, size, digest.algorithm()),
+        manifest: manifest_file::recognize(file, size, digest.algorithm()),
     })
 }
 
@@ -170,6 +165,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::index::Index;
 
     fn put(folder: &TempDir, bytes: &[u8]) -> Digest {
         let digest = Digest::of(Algorithm::Sha256, bytes);
@@ -179,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_whose_building_was_cut_off_is_built_again() {
+    fn an_index_whose_building_was_interrupted_is_built_again() {
         let folder = TempDir::new().unwrap();
         let disk = Disk::open(folder.path()).unwrap();
         let blob = put(&folder, b"a blob");
@@ -188,7 +184,7 @@ mod tests {
         assert!(Index::open(&disk).is_err(), "it cannot list all files");
         fs::create_dir(&other).unwrap();
         let (index, _) = Index::open(&disk).unwrap();
-        assert_eq!(index.size(&blob).unwrap(), Some(6));
+        assert_eq!(index.rows.size(&blob).unwrap(), Some(6));
         assert!(!folder.path().join("index.new").exists());
     }
 
@@ -197,13 +193,13 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let disk = Disk::open(folder.path()).unwrap();
         let blob = put(&folder, b"a blob");
-        // A link to itself cannot be opened, whoever tries.
+        // Nobody can open a link to itself.
         let shut = Digest::of(Algorithm::Sha256, b"shut");
         let path = folder.path().join("blobs/sha256").join(shut.hex());
         symlink(&path, &path).unwrap();
         let (index, _) = Index::open(&disk).unwrap();
-        assert_eq!(index.size(&blob).unwrap(), Some(6));
-        assert_eq!(index.size(&shut).unwrap(), None);
+        assert_eq!(index.rows.size(&blob).unwrap(), Some(6));
+        assert_eq!(index.rows.size(&shut).unwrap(), None);
         assert_eq!(index.adopt(&disk, || true).unwrap(), 0);
         fs::remove_file(&path).unwrap();
         put(&folder, b"shut");

@@ -1,46 +1,54 @@
-//! The open store, and its return after an input or output error.
+//! The open store, and its recovery from an I/O error.
 //!
-//! After a write that failed (a full disk), redb refuses everything until it is opened again. It is opened again here, as soon as
-//! somebody asks: what was committed before is there, and a disk that has room again is written to again.
+//! After a failed write (a full disk), redb refuses everything until it is opened again. The next
+//! access opens it again: all committed rows are there, and a disk that has room again is written
+//! again.
 
 use std::{
     path::{Path, PathBuf},
-    sync::{PoisonError, RwLock},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
+use parking_lot::RwLock;
 use redb::{
-    Database, Error, ReadTransaction, ReadableDatabase, TransactionError, WriteTransaction,
+    Database, Durability, Error, ReadTransaction, ReadableDatabase, TransactionError,
+    WriteTransaction,
 };
 use tracing::{info, warn};
 
-use super::Outcome;
+/// The memory for pages of the store. The often-used part of the tables is small; the system's page
+/// cache has the rest.
+const PAGE_CACHE_SIZE: usize = 8 * 1024 * 1024;
 
-/// Pages the store keeps in memory. The tables' hot parts are small; the rest is the page cache's business.
-const PAGE_CACHE: usize = 8 * 1024 * 1024;
+/// The least time between two attempts to open the store again.
+const REOPEN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The least time between two tries to open it again.
-const RETRY: Duration = Duration::from_secs(1);
+pub(crate) type Outcome<T> = Result<T, Error>;
 
+/// A store whose tables all exist. Each part of the index holds it and knows its own table.
 #[derive(Debug)]
 pub(super) struct Store {
     path: PathBuf,
-    state: RwLock<State>,
+    state: RwLock<StoreState>,
+    /// Whether rows that the snapshot copies were written since [`Self::take_snapshot_is_stale`].
+    snapshot_is_stale: AtomicBool,
 }
 
 #[derive(Debug)]
-enum State {
+enum StoreState {
     Open(Database),
-    /// It has failed; opening it again was last tried then.
+    /// It has failed; the time is that of the last attempt to open it again.
     Failed(Option<Instant>),
 }
 
 impl Store {
-    /// Opens the file, or makes it.
+    /// Opens the file or creates it. A snapshot may be older than the file.
     pub(super) fn open(path: &Path) -> Outcome<Self> {
         Ok(Self {
             path: path.to_owned(),
-            state: RwLock::new(State::Open(open(path)?)),
+            state: RwLock::new(StoreState::Open(open(path)?)),
+            snapshot_is_stale: AtomicBool::new(true),
         })
     }
 
@@ -48,53 +56,93 @@ impl Store {
         self.begin(Database::begin_read)
     }
 
-    pub(super) fn begin_write(&self) -> Outcome<WriteTransaction> {
-        self.begin(Database::begin_write)
+    /// Runs `change` in one transaction. Writers queue up, one at a time.
+    pub(super) fn write(
+        &self,
+        durability: Durability,
+        change: impl FnOnce(&WriteTransaction) -> Outcome<()>,
+    ) -> Outcome<()> {
+        let write = || {
+            let mut transaction = self.begin(Database::begin_write)?;
+            transaction.set_durability(durability)?;
+            change(&transaction)?;
+            Ok(transaction.commit()?)
+        };
+        write().inspect_err(|error| self.note_failure(error))
     }
 
-    /// To be told of every error of a write: after some of them the store has to be opened again.
-    pub(super) fn failed(&self, error: &Error) {
-        if matches!(error, Error::Io(_) | Error::PreviousIo) {
-            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            if matches!(*state, State::Open(_)) {
-                *state = State::Failed(None);
-            }
-        }
+    /// [`Self::write`] for rows that the snapshot copies.
+    pub(super) fn write_copied(
+        &self,
+        durability: Durability,
+        change: impl FnOnce(&WriteTransaction) -> Outcome<()>,
+    ) -> Outcome<()> {
+        let written = self.write(durability, change);
+        self.mark_snapshot_stale();
+        written
     }
 
-    /// Gives back the file's free space, where there is some.
-    pub(super) fn compact(&mut self) -> Outcome<()> {
-        let state = self.state.get_mut();
-        if let State::Open(database) = state.unwrap_or_else(PoisonError::into_inner) {
+    /// Whether rows that the snapshot copies were written since the last call. Rows written during
+    /// the call count for the next one.
+    pub(super) fn take_snapshot_is_stale(&self) -> bool {
+        self.snapshot_is_stale.swap(false, Ordering::AcqRel)
+    }
+
+    pub(super) fn mark_snapshot_stale(&self) {
+        self.snapshot_is_stale.store(true, Ordering::Release);
+    }
+
+    /// Returns the file's free space, if there is any, to the file system.
+    pub(super) fn compact(&self) -> Outcome<()> {
+        if let StoreState::Open(database) = &mut *self.state.write() {
             database.compact()?;
         }
         Ok(())
     }
 
+    /// Some write errors leave a store that has to be opened again.
+    fn note_failure(&self, error: &Error) {
+        if matches!(error, Error::Io(_) | Error::PreviousIo) {
+            let mut state = self.state.write();
+            if matches!(*state, StoreState::Open(_)) {
+                *state = StoreState::Failed(None);
+            }
+        }
+    }
+
     fn begin<T>(&self, begin: impl Fn(&Database) -> Result<T, TransactionError>) -> Outcome<T> {
-        if let State::Open(database) = &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+        if let StoreState::Open(database) = &*self.state.read() {
             return Ok(begin(database)?);
         }
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if let State::Failed(tried) = *state {
-            if tried.is_some_and(|tried| tried.elapsed() < RETRY) {
+        let mut state = self.state.write();
+        if let StoreState::Failed(tried) = *state {
+            if tried.is_some_and(|tried| tried.elapsed() < REOPEN_INTERVAL) {
                 return Err(Error::PreviousIo);
             }
-            *state = State::Failed(Some(Instant::now()));
+            *state = StoreState::Failed(Some(Instant::now()));
             let database = open(&self.path)
-                .inspect_err(|error| warn!(%error, "the cache index cannot be opened again yet"))?;
-            info!("the cache index was opened again after an error");
-            *state = State::Open(database);
+                .inspect_err(|error| warn!(%error, "cannot open the cache index again yet"))?;
+            info!("opened the cache index again after an error");
+            *state = StoreState::Open(database);
         }
         match &*state {
-            State::Open(database) => Ok(begin(database)?),
-            State::Failed(_) => Err(Error::PreviousIo),
+            StoreState::Open(database) => Ok(begin(database)?),
+            StoreState::Failed(_) => Err(Error::PreviousIo),
         }
     }
 }
 
 fn open(path: &Path) -> Outcome<Database> {
     Ok(Database::builder()
-        .set_cache_size(PAGE_CACHE)
+        .set_cache_size(PAGE_CACHE_SIZE)
         .create(path)?)
+}
+
+/// The answer of the index, or nothing if it cannot be read: an outage of the disk must not become
+/// one of the proxy.
+pub(crate) fn answer_or_default<T: Default>(answer: Outcome<T>) -> T {
+    answer.unwrap_or_else(|error| {
+        warn!(%error, "cannot read the cache index");
+        T::default()
+    })
 }

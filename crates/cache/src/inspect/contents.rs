@@ -1,4 +1,5 @@
-//! What a cache holds, put together from its files, from what its manifests say, and from the index where it may be read.
+//! The contents of a cache: its files, described by its manifests and, if it may be read, the
+//! index.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,13 +11,13 @@ use manifest_model::{Digest, Manifest, MediaType, Tag};
 
 use super::{Directory, StoredFile};
 use crate::{
-    RepoKey, TagEntry,
+    RepoKey, TagEntry, TagRow,
     error::CacheError,
     index::{Class, Index, Row},
-    sniff,
+    manifest_file,
 };
 
-/// What a blob is to those who pull it.
+/// The kind of a blob, as a client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// An image index or manifest list.
@@ -27,33 +28,33 @@ pub enum Kind {
     Blob,
 }
 
-/// A stored blob and what is known of it.
+/// A stored blob and its description.
 #[derive(Clone, Debug)]
 pub struct Content {
-    /// What it is called by.
+    /// Its digest.
     pub digest: Digest,
-    /// Its length.
+    /// Its length in bytes.
     pub size: u64,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// What it says of itself, or what a stored manifest says of it; `None` for a blob no stored manifest names.
+    /// The media type that it, or a stored manifest that names it, gives; `None` if there is none.
     pub media_type: Option<MediaType>,
-    /// When it was last used as the index has it; without the index, when it was stored.
+    /// The last use that the index has; without the index, the time it was stored.
     pub used: SystemTime,
-    /// Which repositories link it, in order; empty without the index.
+    /// The repositories that link it, in order; empty without the index.
     pub repositories: Vec<RepoKey>,
-    /// What it names, if it is a manifest or an index; stored or not.
+    /// The digests it names if it is a manifest or an index, stored or not.
     pub names: Vec<Digest>,
 }
 
-/// A tag and the manifest it stands for.
+/// A tag and the manifest it points at.
 #[derive(Clone, Debug)]
 pub struct TaggedManifest {
-    /// Of which repository.
+    /// Its repository.
     pub repository: RepoKey,
     /// The tag.
     pub tag: Tag,
-    /// Where it points, and since when that is known.
+    /// Where it points, and when its upstream last confirmed that.
     pub entry: TagEntry,
     /// Whether the manifest is stored.
     pub stored: bool,
@@ -63,51 +64,51 @@ pub struct TaggedManifest {
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {
     /// Another process owns the directory.
-    #[error("another process, a server most likely, has the index to itself")]
+    #[error("another process, most likely a server, has locked the index")]
     InUse,
-    /// There is none; the next start builds it from the files.
+    /// It does not exist; the next start builds it from the files.
     #[error("there is no index")]
     Missing,
-    /// It cannot be opened; the next start, and `gc`, build it anew from the files.
+    /// It cannot be opened; the next start, or `gc`, rebuilds it from the files.
     #[error("the index cannot be read")]
     Damaged(#[source] CacheError),
 }
 
-/// What a cache holds.
+/// The contents of a cache.
 #[derive(Debug)]
 pub struct Contents {
-    /// The blobs, in no order.
+    /// The blobs, unordered.
     pub blobs: Vec<Content>,
     /// The tags, in order of repository and tag; empty without the index.
     pub tags: Vec<TaggedManifest>,
-    /// Why the index is not in here; `None` if it is.
+    /// Why the index was left out; `None` if it was read.
     pub unread: Option<Unread>,
 }
 
-/// The index at one moment.
+/// All rows of the index at one moment.
 #[derive(Default)]
-pub(super) struct Snapshot {
+pub(super) struct IndexRows {
     rows: Vec<Row>,
     links: Vec<(RepoKey, Digest)>,
-    tags: Vec<(RepoKey, Tag, TagEntry)>,
+    tags: Vec<TagRow>,
 }
 
-impl Snapshot {
+impl IndexRows {
     pub(super) fn of(index: &Index) -> Result<Self, redb::Error> {
         Ok(Self {
-            rows: index.rows()?,
-            links: index.links()?,
-            tags: index.all_tags()?,
+            rows: index.rows.all()?,
+            links: index.links.all()?,
+            tags: index.tags.all()?,
         })
     }
 }
 
 impl Directory {
-    /// Looks at everything. Small files are opened, to tell manifests from blobs.
+    /// Lists everything. Small files are opened, to distinguish manifests from blobs.
     pub fn contents(&self) -> Result<Contents, CacheError> {
-        match self.with_index(Snapshot::of) {
-            Ok(snapshot) => Contents::gather(self, snapshot, None),
-            Err(unread) => Contents::gather(self, Snapshot::default(), Some(unread)),
+        match self.with_index(IndexRows::of) {
+            Ok(index) => Contents::gather(self, index, None),
+            Err(unread) => Contents::gather(self, IndexRows::default(), Some(unread)),
         }
     }
 }
@@ -115,26 +116,24 @@ impl Directory {
 impl Contents {
     pub(super) fn gather(
         directory: &Directory,
-        snapshot: Snapshot,
+        index: IndexRows,
         unread: Option<Unread>,
     ) -> Result<Self, CacheError> {
         let files = directory.list()?.files;
-        let rows: HashMap<Digest, Row> = snapshot
-            .rows
-            .into_iter()
-            .map(|row| (row.digest, row))
-            .collect();
+        let rows = index.rows.into_iter();
+        let rows: HashMap<Digest, Row> = rows.map(|row| (row.digest, row)).collect();
         let mut linked: HashMap<Digest, Vec<RepoKey>> = HashMap::new();
-        for (repository, digest) in snapshot.links {
+        for (repository, digest) in index.links {
             linked.entry(digest).or_default().push(repository);
         }
-        let mut said: HashMap<Digest, MediaType> = HashMap::new();
+        let mut media_types: HashMap<Digest, MediaType> = HashMap::new();
         let mut blobs = Vec::with_capacity(files.len());
         for file in &files {
             let row = rows.get(&file.digest);
             let manifest = manifest(directory, file, row);
             for link in manifest.iter().flat_map(Manifest::links) {
-                said.entry(link.digest)
+                media_types
+                    .entry(link.digest)
                     .or_insert_with(|| link.media_type.clone());
             }
             let repositories = linked.remove(&file.digest).unwrap_or_default();
@@ -142,16 +141,15 @@ impl Contents {
         }
         for blob in &mut blobs {
             if blob.media_type.is_none() {
-                blob.media_type = said.remove(&blob.digest);
+                blob.media_type = media_types.remove(&blob.digest);
             }
         }
         let stored: HashSet<Digest> = files.iter().map(|file| file.digest).collect();
-        let tags = snapshot.tags.into_iter();
-        let tags = tags.map(|(repository, tag, entry)| TaggedManifest {
-            repository,
-            tag,
-            entry,
-            stored: stored.contains(&entry.digest),
+        let tags = index.tags.into_iter().map(|row| TaggedManifest {
+            repository: row.repository,
+            tag: row.tag,
+            entry: row.entry,
+            stored: stored.contains(&row.entry.digest),
         });
         Ok(Self {
             blobs,
@@ -161,14 +159,15 @@ impl Contents {
     }
 }
 
-/// The file as a manifest, unless the index knows it to be none.
+/// The file as a manifest, unless the index knows it as a blob.
 fn manifest(directory: &Directory, file: &StoredFile, row: Option<&Row>) -> Option<Manifest> {
-    if row.is_some_and(|row| row.class != Class::Manifest) || file.size > sniff::LARGEST_MANIFEST {
+    let is_blob = row.is_some_and(|row| row.class != Class::Manifest);
+    if is_blob || file.size > manifest_file::MAX_MANIFEST_SIZE {
         return None;
     }
-    // One that cannot be read is a blob here; `verify` says what is wrong with it.
+    // An unreadable file is a blob here; `verify` reports its fault.
     let open = File::open(directory.file(&file.digest)).ok()?;
-    sniff::manifest(open, file.size, file.digest.algorithm())
+    manifest_file::recognize(open, file.size, file.digest.algorithm())
 }
 
 fn content(

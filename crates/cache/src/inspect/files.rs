@@ -1,4 +1,4 @@
-//! What lies under `blobs/`, by name and size; nothing is opened.
+//! The files under `blobs/`, by name and size. None is opened.
 
 use std::{
     ffi::OsStr,
@@ -16,9 +16,9 @@ use crate::error::CacheError;
 /// A blob's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredFile {
-    /// What it is called by.
+    /// The digest that its name gives.
     pub digest: Digest,
-    /// Its length.
+    /// Its length in bytes.
     pub size: u64,
     /// When it was written.
     pub modified: SystemTime,
@@ -27,14 +27,14 @@ pub struct StoredFile {
 /// Everything under `blobs/`.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// The blobs, in no order.
+    /// The blobs, unordered.
     pub files: Vec<StoredFile>,
-    /// What no version of Archway has put there: names that are no digests, folders, links.
+    /// Entries that no version of Archway has created: names that are no digests, folders, links.
     pub foreign: Vec<PathBuf>,
 }
 
 impl Directory {
-    /// Lists the files. What vanishes meanwhile is left out.
+    /// Lists the files. Skips those that disappear meanwhile.
     pub fn list(&self) -> Result<Listing, CacheError> {
         let mut listing = Listing::default();
         for entry in entries(&self.root.join("blobs"))? {

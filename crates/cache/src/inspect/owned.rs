@@ -1,4 +1,4 @@
-//! Changing a cache that no server runs on.
+//! Changing a cache while no server runs on it.
 
 use std::{collections::HashMap, error::Error};
 
@@ -7,15 +7,14 @@ use tracing::warn;
 
 use super::{
     Directory,
-    contents::{Content, Contents, Snapshot, TaggedManifest},
+    contents::{Content, Contents, IndexRows, TaggedManifest},
 };
 use crate::{
     Collected, RepoKey,
     collect::{self, Company},
-    disk::{Disk, remove_if_there},
+    disk::{Disk, delete_if_present},
     error::CacheError,
     index::{Index, Origin},
-    names,
 };
 
 /// A cache directory whose lock this process holds.
@@ -27,16 +26,16 @@ pub struct Owned {
     origin: Origin,
 }
 
-/// What is to be removed.
+/// A request to remove something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removal {
     /// A blob, with all tags that point at it.
     Blob(Digest),
-    /// A tag, with all of its image that no other tag, manifest or repository needs.
+    /// A tag, with the parts of its image that no other tag, manifest or repository needs.
     Tag(RepoKey, Tag),
 }
 
-/// What was removed for one [`Removal`].
+/// The outcome of one [`Removal`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Removed {
     /// The tags.
@@ -64,24 +63,25 @@ impl Owned {
         })
     }
 
-    /// Whether the index was lost or damaged, and was built from the files.
+    /// Whether the index was lost or damaged, and was rebuilt from the files.
     pub fn index_was_rebuilt(&self) -> bool {
         self.origin == Origin::Built
     }
 
-    /// Brings the index in line with the files, and gives back what its own file does not need any more.
+    /// Makes the index follow the files, and returns the unused space of its own file.
     pub fn collect(&mut self) -> Result<Collected, CacheError> {
         let collected = collect::collect(&self.index, &self.disk, &Company::Alone)?;
         self.index.compact(&self.disk)?;
         Ok(collected)
     }
 
-    /// Removes one after the other. What is removed is asked of the upstream again when a client wants it.
+    /// Removes one after the other. A client that asks for a removed image makes it come from the
+    /// upstream again.
     pub fn remove(&self, removals: &[Removal]) -> Result<Vec<Removed>, CacheError> {
-        let snapshot = Snapshot::of(&self.index)?;
-        let mut holdings = Holdings::new(Contents::gather(&self.directory, snapshot, None)?);
-        // The copy of links and tags would bring back what is removed.
-        remove_if_there(&self.disk.names_path())?;
+        let index = IndexRows::of(&self.index)?;
+        let mut holdings = Holdings::new(Contents::gather(&self.directory, index, None)?);
+        // The old snapshot would restore removed links and tags.
+        delete_if_present(&self.disk.snapshot_path())?;
         let mut done = Vec::with_capacity(removals.len());
         for removal in removals {
             let plan = match removal {
@@ -90,48 +90,49 @@ impl Owned {
             };
             done.push(self.carry_out(plan)?);
         }
-        if let Err(error) = names::copy(&self.index, &self.disk, &|| true) {
+        if let Err(error) = self.index.write_snapshot(&self.disk) {
             let error = &error as &dyn Error;
-            warn!(error, "links and tags could not be copied");
+            warn!(error, "cannot write a snapshot of links and tags");
         }
         Ok(done)
     }
 
-    /// Tags first and rows last: a crash in between leaves rows without files, which cost nothing.
-    fn carry_out(&self, plan: Plan) -> Result<Removed, CacheError> {
+    /// Removes tags first and rows last: a crash in between leaves rows without files, which cost
+    /// nothing.
+    fn carry_out(&self, plan: RemovalPlan) -> Result<Removed, CacheError> {
         for (repository, tag) in &plan.tags {
-            self.index.drop_tag(repository, tag)?;
+            self.index.tags.remove(repository, tag)?;
         }
         let mut removed = Removed {
             tags: plan.tags,
             blobs: Vec::new(),
         };
         for (digest, size) in plan.blobs {
-            if let Some(withdrawn) = self.disk.withdraw(&digest)? {
-                withdrawn.delete()?;
+            if let Some(unpublished) = self.disk.unpublish(&digest)? {
+                unpublished.delete()?;
                 removed.blobs.push((digest, size));
             }
         }
         let gone: Vec<Digest> = removed.blobs.iter().map(|(digest, _)| *digest).collect();
-        self.index.erase_blobs(&gone)?;
-        self.index.unlink(&plan.links)?;
+        self.index.rows.remove(&gone)?;
+        self.index.links.remove(&plan.links)?;
         Ok(removed)
     }
 }
 
-/// What has to go together.
+/// The tags, blobs and links that go together.
 #[derive(Default)]
-struct Plan {
+struct RemovalPlan {
     tags: Vec<(RepoKey, Tag)>,
     blobs: Vec<(Digest, u64)>,
     links: Vec<(RepoKey, Digest)>,
 }
 
-/// What is left while removals are planned.
+/// The contents that are left while removals are planned.
 struct Holdings {
     blobs: HashMap<Digest, Content>,
     tags: Vec<TaggedManifest>,
-    /// The stored manifests that name each digest, those included that have been taken since.
+    /// The stored manifests that name each digest, including those that a plan has taken.
     parents: HashMap<Digest, Vec<Digest>>,
 }
 
@@ -151,17 +152,18 @@ impl Holdings {
         }
     }
 
-    fn take_blob(&mut self, digest: &Digest) -> Plan {
-        let mut plan = Plan::default();
+    fn take_blob(&mut self, digest: &Digest) -> RemovalPlan {
+        let mut plan = RemovalPlan::default();
         self.take_tags(&mut plan, |tagged| tagged.entry.digest == *digest);
         self.take(*digest, &mut plan);
         plan
     }
 
-    /// The tag, its manifest, and downwards whatever nothing else needs: first the repository lets go of what neither its other
-    /// tags nor its other manifests name, and what no repository holds then goes.
-    fn take_image(&mut self, repository: &RepoKey, tag: &Tag) -> Plan {
-        let mut plan = Plan::default();
+    /// Takes the tag, its manifest, and downwards all blobs that nothing else needs. First the
+    /// repository's links go to all that neither its other tags nor its other manifests name; then
+    /// the blobs go that no repository links.
+    fn take_image(&mut self, repository: &RepoKey, tag: &Tag) -> RemovalPlan {
+        let mut plan = RemovalPlan::default();
         let mut candidates = self.take_tags(&mut plan, |tagged| {
             tagged.repository == *repository && tagged.tag == *tag
         });
@@ -195,14 +197,14 @@ impl Holdings {
         parents.filter_map(|parent| self.blobs.get(parent)).any(by)
     }
 
-    /// Moves those tags into the plan; the answer is where they pointed.
+    /// Moves the selected tags into the plan. Returns the digests they pointed at.
     fn take_tags(
         &mut self,
-        plan: &mut Plan,
-        which: impl Fn(&TaggedManifest) -> bool,
+        plan: &mut RemovalPlan,
+        selects: impl Fn(&TaggedManifest) -> bool,
     ) -> Vec<Digest> {
         let mut digests = Vec::new();
-        for tagged in self.tags.extract_if(.., |tagged| which(tagged)) {
+        for tagged in self.tags.extract_if(.., |tagged| selects(tagged)) {
             digests.push(tagged.entry.digest);
             plan.tags.push((tagged.repository, tagged.tag));
         }
@@ -210,7 +212,7 @@ impl Holdings {
     }
 
     /// Moves a blob and all links to it into the plan.
-    fn take(&mut self, digest: Digest, plan: &mut Plan) {
+    fn take(&mut self, digest: Digest, plan: &mut RemovalPlan) {
         if let Some(blob) = self.blobs.remove(&digest) {
             plan.blobs.push((digest, blob.size));
             let links = blob.repositories.into_iter();

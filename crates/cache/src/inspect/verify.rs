@@ -1,4 +1,4 @@
-//! Hashing everything again, and taking out what is not what its name says.
+//! Hashing all files again, and discarding those that do not match their names.
 
 use std::{
     collections::HashMap,
@@ -7,35 +7,33 @@ use std::{
     num::NonZeroUsize,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use manifest_model::{Digest, Hasher};
+use parking_lot::Mutex;
 use rustix::{
     fs::{Advice, fadvise},
     io::Errno,
 };
 
 use super::{Directory, StoredFile};
-use crate::{disk::remove_if_there, error::CacheError};
+use crate::{disk::delete_if_present, error::CacheError};
 
-/// Bytes read at once by each worker.
-const PIECE: usize = 1024 * 1024;
+/// The bytes that each worker reads at once.
+const READ_SIZE: usize = 1024 * 1024;
 
-/// What is wrong with a file.
+/// A fault of a file.
 #[derive(Debug)]
 pub enum Fault {
     /// Its bytes have another digest.
     Corrupt {
-        /// What they hash to.
+        /// The digest of its bytes.
         actual: Digest,
     },
     /// It is longer or shorter than when it was stored.
     Length {
-        /// What the index says.
+        /// The length that the index has.
         recorded: u64,
     },
     /// It cannot be read.
@@ -43,7 +41,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether the file itself is at fault: one that we may not read, or cannot read for want of something, may be as good as new.
+    /// Whether the file itself is damaged. A file that this process may not read, or cannot read
+    /// for lack of a resource, may be in perfect order.
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Corrupt { .. } | Self::Length { .. } => true,
@@ -55,54 +54,54 @@ impl Fault {
     }
 }
 
-/// A file that is not as it should be.
+/// A faulty file.
 #[derive(Debug)]
 pub struct Finding {
     /// The file, as it was listed.
     pub file: StoredFile,
-    /// What is wrong with it.
+    /// Its fault.
     pub fault: Fault,
-    /// Whether it has left its place, by our hand or because somebody stored it anew meanwhile; an error if it could not be
-    /// moved. `None` where it was to stay.
+    /// Whether it has left its place, discarded here or replaced by a new download; an error if it
+    /// could not be discarded. `None` if it was to stay.
     pub removed: Option<Result<(), CacheError>>,
 }
 
-/// What to do with damaged files.
+/// The treatment of damaged files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repair {
-    /// Leave them.
+    /// Report them and leave them.
     Report,
-    /// Take them out, so that they are fetched again.
-    TakeOut,
+    /// Discard them, so that the next request downloads them again.
+    Discard,
 }
 
-/// One file that has been looked at.
+/// The outcome for one file.
 #[derive(Debug)]
 pub enum Checked {
-    /// Its bytes are what its name says.
+    /// Its bytes match its name.
     Good,
-    /// It has gone since it was listed: evicted, or removed.
+    /// It was evicted or removed after it was listed.
     Gone,
-    /// It is not as it should be.
+    /// It is faulty.
     Bad(Box<Finding>),
 }
 
-/// How files are verified.
+/// A verification of files.
 #[derive(Debug)]
 pub struct Verifier<'a> {
     /// The directory.
     pub directory: &'a Directory,
-    /// Sizes from the index, where it could be read.
+    /// The sizes from the index, if it could be read.
     pub sizes: &'a HashMap<Digest, u64>,
-    /// What to do with damaged files.
+    /// The treatment of damaged files.
     pub repair: Repair,
     /// How many files are read at once.
     pub jobs: NonZeroUsize,
 }
 
 impl Verifier<'_> {
-    /// Reads all of `files`, which may be in use by another process meanwhile. `read` hears of bytes as they go by, from
-    /// every worker; `checked` of each file when it is done, one at a time.
+    /// Reads all of `files`, which another process may use meanwhile. Every worker calls `read`
+    /// with the bytes it has just read, and `checked` with the outcome of each file, one at a time.
     pub fn run(
         &self,
         files: &[StoredFile],
@@ -111,11 +110,10 @@ impl Verifier<'_> {
     ) {
         let (next, checked) = (AtomicUsize::new(0), Mutex::new(checked));
         let work = || {
-            let mut buffer = vec![0; PIECE];
+            let mut buffer = vec![0; READ_SIZE];
             while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let outcome = self.check(file, &mut buffer, &read);
-                let mut checked = checked.lock().unwrap_or_else(PoisonError::into_inner);
-                checked(file, outcome);
+                checked.lock()(file, outcome);
             }
         };
         std::thread::scope(|scope| {
@@ -134,8 +132,8 @@ impl Verifier<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Checked::Gone,
             Err(error) => Fault::Unreadable(error),
         };
-        let removed = (self.repair == Repair::TakeOut && fault.is_damage())
-            .then(|| take_out(self.directory, &file.digest, &path, inode));
+        let removed = (self.repair == Repair::Discard && fault.is_damage())
+            .then(|| discard(self.directory, &file.digest, &path, inode));
         Checked::Bad(Box::new(Finding {
             file: *file,
             fault,
@@ -161,7 +159,7 @@ impl Verifier<'_> {
             let recorded = *recorded;
             return Ok(Some(Fault::Length { recorded }));
         }
-        // Hints: read far ahead, and do not let a read of everything push out of memory what clients ask for.
+        // Hints: read far ahead, and do not let this reading push the clients' files out of memory.
         let _ = fadvise(&open, 0, None, Advice::Sequential);
         let _ = fadvise(&open, 0, None, Advice::NoReuse);
         let mut hasher = Hasher::new(file.digest.algorithm());
@@ -180,16 +178,16 @@ impl Verifier<'_> {
     }
 }
 
-/// Moves a damaged file out of sight and deletes it. A crash in between leaves it in `ingest/`, which every start sweeps; a
-/// serving process sees an absent file, and fetches it again when it is asked for.
-fn take_out(
+/// Unpublishes a damaged file and deletes it. A crash in between leaves it in `ingest/`, which
+/// every start sweeps. A serving process sees an absent file, and downloads it at the next request.
+fn discard(
     directory: &Directory,
     digest: &Digest,
     path: &Path,
     inode: Option<u64>,
 ) -> Result<(), CacheError> {
-    // Somebody may have found the damage, too, and stored the blob anew. A name that changes hands after this look costs one
-    // download.
+    // Another process may have found the damage too and stored the blob again. If that happens
+    // after this look, it costs one download.
     let now = fs::metadata(path).map(|metadata| metadata.ino()).ok();
     if now.is_none() || (inode.is_some() && now != inode) {
         return Ok(());
@@ -197,12 +195,12 @@ fn take_out(
     let ingest = directory.path().join("ingest");
     let aside: PathBuf = ingest.join(format!("{}.{}.corrupt", digest.hex(), std::process::id()));
     fs::create_dir_all(&ingest).map_err(CacheError::io("create", &ingest))?;
-    fs::rename(path, &aside).map_err(CacheError::io("take out", path))?;
+    fs::rename(path, &aside).map_err(CacheError::io("discard", path))?;
     if let Some(folder) = path.parent() {
         File::open(folder)
             .and_then(|folder| folder.sync_all())
             .map_err(CacheError::io("sync", folder))?;
     }
     // A starting server may sweep the folder first.
-    remove_if_there(&aside)
+    delete_if_present(&aside)
 }

@@ -1,6 +1,6 @@
-//! How many clients have pulled what.
+//! Each client counts once per manifest and repository.
 
-use cache::{Cache, Clients, RepoKey};
+use cache::{Cache, ClientCount, RepoKey};
 use manifest_model::{Algorithm, Digest, Manifest};
 
 use crate::support::{cache, open};
@@ -23,18 +23,18 @@ async fn each_client_counts_once_for_each_repository_and_over_restarts() {
     let digest = manifest(&cache, &app).await;
     manifest(&cache, &other).await;
     for client in [1, 2, 2, 3, 1] {
-        assert!(cache.pulled_by(&app, &digest, client));
+        assert!(cache.clients().pulled_by(&app, &digest, client));
     }
-    assert!(cache.pulled_by(&other, &digest, 1));
+    assert!(cache.clients().pulled_by(&other, &digest, 1));
     cache.flush_uses().await.unwrap();
-    assert!(cache.pulled_by(&app, &digest, 2));
+    assert!(cache.clients().pulled_by(&app, &digest, 2));
     cache.flush_uses().await.unwrap();
-    // What is written with it is synced, and so is all before.
+    // This write is synced, and with it all writes before.
     cache.link(&repo("third"), &digest).await.unwrap();
     drop(cache);
     let cache = open(&folder, u64::MAX);
-    let count = |repo| cache.clients(repo, &digest).unwrap();
-    let exactly = |count| Clients {
+    let count = |repo| cache.clients().count(repo, &digest).unwrap();
+    let exactly = |count| ClientCount {
         count,
         or_more: false,
     };
@@ -48,21 +48,21 @@ async fn what_waits_to_be_written_is_bounded() {
     let (cache, _folder) = cache();
     let app = repo("app");
     let digest = manifest(&cache, &app).await;
-    let taken = (0..70_000).take_while(|client| cache.pulled_by(&app, &digest, *client));
+    let taken = (0..70_000).take_while(|client| cache.clients().pulled_by(&app, &digest, *client));
     assert_eq!(taken.count(), 65_536);
     cache.flush_uses().await.unwrap();
-    assert!(cache.clients(&app, &digest).unwrap().or_more);
-    assert!(cache.pulled_by(&app, &digest, 1));
+    assert!(cache.clients().count(&app, &digest).unwrap().or_more);
+    assert!(cache.clients().pulled_by(&app, &digest, 1));
 }
 
 #[tokio::test]
 async fn what_is_not_linked_is_not_counted() {
     let (cache, _folder) = cache();
     let digest = manifest(&cache, &repo("app")).await;
-    cache.pulled_by(&repo("other"), &digest, 1);
+    cache.clients().pulled_by(&repo("other"), &digest, 1);
     cache.flush_uses().await.unwrap();
     assert_eq!(
-        cache.clients(&repo("other"), &digest).unwrap(),
-        Clients::default()
+        cache.clients().count(&repo("other"), &digest).unwrap(),
+        ClientCount::default()
     );
 }

@@ -1,4 +1,4 @@
-//! The index follows the files, and whoever is at work is not disturbed.
+//! The index follows the files, and running work is not disturbed.
 
 use std::{fs, path::PathBuf};
 
@@ -113,7 +113,7 @@ async fn more_than_one_step_is_collected() {
         .store_manifest(&repo(), &manifest, Some(&tag))
         .await
         .unwrap();
-    // Every second layer has come; the config has, too.
+    // Every second layer is stored, and so is the config.
     for number in (0..=LAYERS).step_by(2) {
         let bytes = number.to_le_bytes();
         fs::write(file(&folder, &digest(&bytes)), bytes).unwrap();

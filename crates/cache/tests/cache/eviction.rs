@@ -1,4 +1,4 @@
-//! The size bound, and what it spares.
+//! The size bound evicts in order, and spares blobs in use.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +16,7 @@ use crate::support::{body, collect, digest, lead, names, open, options, store, w
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// What left no room.
+/// The bound that left no room.
 fn full(error: &FillError) -> Bound {
     match error {
         FillError::Storage {
@@ -61,7 +61,7 @@ async fn what_is_used_outlives_what_was_used_before_the_clock_was_set_back() {
         digests.push(store(&cache, &blob(number)).await);
     }
     drop(cache);
-    // An index that is built anew has the last uses from the files.
+    // A rebuilt index takes the last uses from the files.
     std::fs::remove_file(folder.path().join("index.redb")).unwrap();
     let (ahead, used) = digests.split_at(4);
     let tomorrow = SystemTime::now() + Duration::from_hours(24);
@@ -94,7 +94,7 @@ async fn what_was_used_lately_outlives_what_was_not() {
     for number in 0..9 {
         digests.push(store(&cache, &blob(number)).await);
     }
-    // The clock of last uses has milliseconds; storing takes longer than that, and so does this.
+    // Last uses are counted in milliseconds; storing takes longer than one, and so does this.
     cache.flush_uses().await.unwrap();
     drop(cache.stored(&digests[0]).unwrap());
     store(&cache, &blob(9)).await;
@@ -187,7 +187,7 @@ async fn no_download_takes_what_is_to_stay_free() {
 }
 
 #[tokio::test]
-async fn what_cannot_fit_on_the_file_system_costs_no_download_that_was_cut_off() {
+async fn a_download_that_cannot_fit_costs_no_interrupted_download() {
     let folder = TempDir::new().unwrap();
     let cut_off = digest(b"cut off");
     let cache = open(&folder, u64::MAX);
@@ -279,7 +279,7 @@ async fn a_body_of_unknown_length_evicts_while_it_grows() {
     write(&fill, 0, &bytes).await;
     let mut stream = follower.read(0, None, ReadBy::Copy);
     stream.next().await.unwrap().unwrap();
-    // What is shown has been written, and what is written has its room.
+    // Shown bytes are written, and written bytes have their room.
     assert!(cache.usage().bytes <= before - 10 * MIB as u64);
     fill.commit().await.unwrap();
     drop(stream);
@@ -316,7 +316,7 @@ async fn an_eviction_is_near_where_either_bound_is() {
 }
 
 #[tokio::test]
-async fn a_blob_that_was_cut_short_on_the_disk_is_taken_out() {
+async fn a_blob_that_was_truncated_on_the_disk_is_discarded() {
     for by in crate::support::WAYS {
         let folder = TempDir::new().unwrap();
         let cache = open(&folder, u64::MAX);

@@ -1,16 +1,19 @@
 //! One fill for everyone, readable while it grows, never to its end before the digest has matched.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use cache::{FillError, HOLD_BACK, Joined, ReadBy, ReadError};
 use futures_util::{FutureExt, StreamExt};
 
 use crate::support::{WAYS, body, cache, collect, digest, follow, lead, names, store, write};
 
+/// Longer than a permit takes to come free.
+const PERMIT_TIMEOUT: Duration = Duration::from_mins(1);
+
 const LONG: usize = 3 * 1024 * 1024;
 
 #[tokio::test]
-async fn of_all_who_ask_one_leads_and_all_read_the_same_bytes() {
+async fn of_many_callers_one_leads_and_all_read_the_same_bytes() {
     let (cache, _folder) = cache();
     let bytes = body(LONG);
     let digest = digest(&bytes);
@@ -224,18 +227,37 @@ async fn an_empty_blob_is_a_blob() {
 }
 
 #[tokio::test]
-async fn a_slot_is_waited_for_and_given_back() {
+async fn a_permit_is_waited_for_and_given_back() {
     let (cache, _folder) = cache();
     let mut running = Vec::new();
     for number in 0..8_u8 {
         let (mut fill, follower) = lead(&cache, &digest(&[number]));
-        fill.admit().await;
+        fill.admit(PERMIT_TIMEOUT).await.unwrap();
         running.push((fill, follower));
     }
     let (mut ninth, _follower) = lead(&cache, &digest(b"ninth"));
-    let waiting = tokio::spawn(async move { ninth.admit().await });
+    let waiting = tokio::spawn(async move { ninth.admit(PERMIT_TIMEOUT).await });
     running.pop();
-    waiting.await.unwrap();
+    waiting.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_fill_without_a_permit_in_time_fails_its_followers() {
+    let (cache, _folder) = cache();
+    let mut running = Vec::new();
+    for number in 0..8_u8 {
+        let (mut fill, follower) = lead(&cache, &digest(&[number]));
+        fill.admit(PERMIT_TIMEOUT).await.unwrap();
+        running.push((fill, follower));
+    }
+    let ninth = digest(b"ninth");
+    let (mut fill, mut follower) = lead(&cache, &ninth);
+    let error = fill.admit(Duration::ZERO).await.unwrap_err();
+    assert!(matches!(*error, FillError::NoPermit { .. }), "{error}");
+    let error = follower.size().await.unwrap_err();
+    assert!(matches!(*error, FillError::NoPermit { .. }), "{error}");
+    // The next request starts a fill of its own.
+    lead(&cache, &ninth);
 }
 
 #[tokio::test]
@@ -258,22 +280,22 @@ async fn bytes_may_come_in_any_order_and_are_read_where_they_are() {
 }
 
 #[tokio::test]
-async fn who_waits_far_ahead_says_so_for_as_long_as_it_waits() {
+async fn a_reader_far_ahead_demands_its_bytes_for_as_long_as_it_waits() {
     let (cache, _folder) = cache();
     let size = 64 * 1024 * 1024;
     let bytes = body(1024 * 1024);
     let digest = digest(&bytes);
     let (mut fill, near) = lead(&cache, &digest);
     fill.start(Some(size)).await.unwrap();
-    let wishes = fill.wishes();
+    let demands = fill.read_demands();
     let far_at = 32 * 1024 * 1024;
     let mut near = near.read(0, None, ReadBy::Map);
     let mut far = follow(&cache, &digest).read(far_at, None, ReadBy::Map);
     assert!(near.next().now_or_never().is_none());
     assert!(far.next().now_or_never().is_none());
-    wishes.changed().await;
-    assert_eq!(wishes.positions(), [far_at]);
+    demands.changed().await;
+    assert_eq!(demands.positions(), [far_at]);
     write(&fill, usize::try_from(far_at).unwrap(), &bytes).await;
     assert!(far.next().await.unwrap().unwrap() == bytes);
-    assert_eq!(wishes.positions(), [] as [u64; 0]);
+    assert_eq!(demands.positions(), [] as [u64; 0]);
 }

@@ -1,4 +1,4 @@
-//! What an operator's commands rely on.
+//! The promises that an operator's commands rely on.
 
 use std::{
     fs,
@@ -59,7 +59,7 @@ async fn what_was_stored_anew_while_it_was_found_damaged_stays() {
     let path = directory.file(&blob);
     fs::write(&path, vec![0; bytes.len()]).unwrap();
     let anew = Once::new();
-    let all = verify(&directory, Repair::TakeOut, |_| {
+    let all = verify(&directory, Repair::Discard, |_| {
         anew.call_once(|| {
             let good = folder.path().join("ingest/good");
             fs::write(&good, &bytes).unwrap();
@@ -87,7 +87,7 @@ async fn what_goes_while_others_are_read_is_no_damage() {
     let verifier = Verifier {
         directory: &directory,
         sizes: &sizes,
-        repair: Repair::TakeOut,
+        repair: Repair::Discard,
         jobs: NonZeroUsize::MIN,
     };
     let mut all = Vec::new();
@@ -134,7 +134,7 @@ async fn the_index_is_read_only_while_nobody_owns_it() {
 }
 
 #[tokio::test]
-async fn who_looks_at_the_index_does_not_shut_out_another_who_looks() {
+async fn a_reader_of_the_index_does_not_shut_out_another_reader() {
     let (cache, folder) = cache();
     let blob = store(&cache, &body(1000)).await;
     drop(cache);

@@ -1,4 +1,4 @@
-//! What was pulled, and how it fades.
+//! Pulls add weight to a kind at a place, and the weight decays.
 
 use std::time::Duration;
 
@@ -8,13 +8,14 @@ const LONG: Duration = Duration::from_hours(24 * 365);
 
 async fn learn(cache: &cache::Cache, place: &str, kind: &str) {
     cache
-        .learn(place.to_owned(), kind.to_owned(), LONG)
+        .learned()
+        .add(place.to_owned(), kind.to_owned(), LONG)
         .await
         .unwrap();
 }
 
 fn kinds(cache: &cache::Cache, place: &str, half_life: Duration) -> Vec<String> {
-    let learned = cache.learned(place, half_life).unwrap();
+    let learned = cache.learned().kinds(place, half_life).unwrap();
     learned.into_iter().map(|learned| learned.kind).collect()
 }
 
@@ -48,11 +49,11 @@ async fn what_was_learned_survives_a_restart() {
 async fn a_sweep_keeps_what_has_weight_and_pulls_add_up() {
     let (cache, _folder) = cache();
     learn(&cache, "a/app", "linux/arm64").await;
-    cache.unlearn(LONG).await.unwrap();
+    cache.learned().sweep(LONG).await.unwrap();
     assert_eq!(kinds(&cache, "a/app", LONG), ["linux/arm64"]);
     for _ in 0..3 {
         learn(&cache, "a/app", "linux/arm64").await;
     }
-    let weight = cache.learned("a/app", LONG).unwrap()[0].weight;
+    let weight = cache.learned().kinds("a/app", LONG).unwrap()[0].weight;
     assert!((weight - 4.0).abs() < 0.01, "{weight}");
 }

@@ -10,13 +10,13 @@ mod support;
 
 mod clients;
 mod collect;
-mod condemned;
+mod discarded;
 mod eviction;
 mod followers;
 mod inspect;
 mod learned;
 mod manifests;
-mod names;
 mod ranking;
 mod restart;
+mod snapshot;
 mod survey;

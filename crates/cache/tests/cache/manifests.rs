@@ -126,7 +126,7 @@ async fn a_manifest_whose_damage_nobody_has_read_is_healed_too() {
     stored(&cache, None).await;
     let found = cache.manifest(&digest).await.unwrap().unwrap();
     assert_eq!(found.bytes(), manifest.bytes());
-    // Nor is the damaged file kept open for those who ask for it as a blob.
+    // The damaged file is not kept open either, for requests of it as a blob.
     let blob = cache.stored(&digest).unwrap().unwrap();
     let read = collect(blob.read(0..size, ReadBy::Copy)).await.unwrap();
     assert!(read == *manifest.bytes());

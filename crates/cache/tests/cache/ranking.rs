@@ -1,4 +1,4 @@
-//! What is evicted before all others, and what keeps up with the manifest that names it.
+//! Unwanted blobs are evicted first, and the blobs of an image keep up with its manifest.
 
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +25,7 @@ async fn store_all(cache: &Cache, numbers: std::ops::Range<u8>) -> Vec<Digest> {
     for number in numbers {
         digests.push(store(cache, &blob(number)).await);
     }
-    // What asks for a blob to store it counts as a use, and is written down before anybody marks it.
+    // Storing a blob counts as a use, which is written before anybody marks the blob.
     cache.flush_uses().await.unwrap();
     digests
 }
@@ -72,7 +72,10 @@ async fn unwanted_blobs_go_first_however_lately_they_were_used() {
     let folder = TempDir::new().unwrap();
     let cache = open(&folder, CAP);
     let digests = store_all(&cache, 0..9).await;
-    cache.set_unwanted(&digests[7..], later()).unwrap();
+    cache
+        .ranking()
+        .set_unwanted(&digests[7..], later())
+        .unwrap();
     store_all(&cache, 9..11).await;
     assert!(!is_stored(&cache, &digests[7]));
     assert!(!is_stored(&cache, &digests[8]));
@@ -89,8 +92,11 @@ async fn what_is_unwanted_stays_so_over_a_restart() {
     let folder = TempDir::new().unwrap();
     let cache = open(&folder, CAP);
     let digests = store_all(&cache, 0..9).await;
-    cache.set_unwanted(&digests[7..], later()).unwrap();
-    // The mark alone is not synced: a clean end writes it with what comes after.
+    cache
+        .ranking()
+        .set_unwanted(&digests[7..], later())
+        .unwrap();
+    // The mark alone is not synced: the next synced write takes it along.
     cache.link(&repo("app"), &digests[0]).await.unwrap();
     drop(cache);
     let cache = open(&folder, CAP);
@@ -105,7 +111,10 @@ async fn a_blob_that_is_asked_for_is_unwanted_no_more() {
     let folder = TempDir::new().unwrap();
     let cache = open(&folder, CAP);
     let digests = store_all(&cache, 0..9).await;
-    cache.set_unwanted(&digests[7..], later()).unwrap();
+    cache
+        .ranking()
+        .set_unwanted(&digests[7..], later())
+        .unwrap();
     drop(cache.stored(&digests[8]).unwrap());
     store_all(&cache, 9..11).await;
     assert!(!is_stored(&cache, &digests[7]));
@@ -119,8 +128,11 @@ async fn what_was_used_since_the_look_is_not_unwanted() {
     let cache = open(&folder, CAP);
     let before = SystemTime::now() - Duration::from_mins(1);
     let digests = store_all(&cache, 0..9).await;
-    cache.set_unwanted(&digests, before).unwrap();
-    assert_eq!(cache.review_unwanted(|| true, |_| true).unwrap(), 0);
+    cache.ranking().set_unwanted(&digests, before).unwrap();
+    assert_eq!(
+        cache.ranking().review_unwanted(|| true, |_| true).unwrap(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -128,11 +140,20 @@ async fn a_review_counts_what_is_unwanted_and_takes_back_the_rest() {
     let folder = TempDir::new().unwrap();
     let cache = open(&folder, CAP);
     let digests = store_all(&cache, 0..9).await;
-    cache.set_unwanted(&digests[5..], later()).unwrap();
+    cache
+        .ranking()
+        .set_unwanted(&digests[5..], later())
+        .unwrap();
     let size = 100 * KIB as u64;
-    assert_eq!(cache.review_unwanted(|| true, |_| true).unwrap(), 4 * size);
+    assert_eq!(
+        cache.ranking().review_unwanted(|| true, |_| true).unwrap(),
+        4 * size
+    );
     let only_last = |digest: &Digest| *digest == digests[8];
-    assert_eq!(cache.review_unwanted(|| true, only_last).unwrap(), size);
+    assert_eq!(
+        cache.ranking().review_unwanted(|| true, only_last).unwrap(),
+        size
+    );
     store_all(&cache, 9..11).await;
     assert!(!is_stored(&cache, &digests[8]));
     assert!(!is_stored(&cache, &digests[0]), "in its old place again");
@@ -149,8 +170,14 @@ async fn manifests_are_never_unwanted() {
         .store_manifest(&repo("app"), &image, None)
         .await
         .unwrap();
-    cache.set_unwanted(&[image.digest()], later()).unwrap();
-    assert_eq!(cache.review_unwanted(|| true, |_| true).unwrap(), 0);
+    cache
+        .ranking()
+        .set_unwanted(&[image.digest()], later())
+        .unwrap();
+    assert_eq!(
+        cache.ranking().review_unwanted(|| true, |_| true).unwrap(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -169,7 +196,7 @@ async fn the_blobs_of_an_image_in_use_outlive_what_was_used_before_it() {
 async fn an_image_follows_a_use_that_an_eviction_has_written_down() {
     let (_folder, cache, digests, image) = nine_and_an_image(2..4).await;
     cache.used(&image.digest());
-    cache.write_down().await.unwrap();
+    cache.write_uses().await.unwrap();
     cache.flush_uses().await.unwrap();
     store_all(&cache, 9..11).await;
     store_all(&cache, 11..13).await;
@@ -199,7 +226,10 @@ async fn a_manifest_that_cannot_be_read_hinders_no_eviction_and_loses_no_use() {
 #[tokio::test]
 async fn the_use_of_a_manifest_makes_its_blobs_no_less_unwanted() {
     let (_folder, cache, digests, image) = nine_and_an_image(7..9).await;
-    cache.set_unwanted(&digests[7..], later()).unwrap();
+    cache
+        .ranking()
+        .set_unwanted(&digests[7..], later())
+        .unwrap();
     cache.used(&image.digest());
     cache.flush_uses().await.unwrap();
     store_all(&cache, 9..11).await;
@@ -222,7 +252,7 @@ async fn repositories_come_one_by_one_with_the_manifests_they_have() {
     cache.link(&repo("b"), &digests[0]).await.unwrap();
     let mut seen = Vec::new();
     let mut after = None;
-    while let Some((repo, manifests)) = cache.next_repository(after.as_ref()).unwrap() {
+    while let Some((repo, manifests)) = cache.ranking().next_repository(after.as_ref()).unwrap() {
         seen.push((repo.name().to_owned(), manifests.len()));
         after = Some(repo);
     }

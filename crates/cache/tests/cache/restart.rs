@@ -1,4 +1,4 @@
-//! What a new process finds.
+//! A new process finds everything that the last one stored.
 
 use std::fs;
 
@@ -52,7 +52,7 @@ async fn half_written_files_are_swept() {
     let (mut fill, _) = lead(&cache, &digest(b"x"));
     fill.start(Some(1_000_000)).await.unwrap();
     write(&fill, 0, &body(500_000)).await;
-    // What a killed process leaves behind: its staged file, and nothing that would clean it up.
+    // The leftover of a killed process: its staged file, and nobody to delete it.
     fs::write(folder.path().join("ingest/deadbeef.0.part"), b"half").unwrap();
     drop((fill, cache));
 
@@ -123,7 +123,7 @@ async fn an_index_that_cannot_be_opened_is_no_damaged_one_and_stays() {
 
     let error = Cache::open(&options(&folder, u64::MAX)).unwrap_err();
     assert!(
-        matches!(&error, CacheError::IndexShut { path, .. } if *path == index),
+        matches!(&error, CacheError::IndexUnavailable { path, .. } if *path == index),
         "{error}"
     );
     assert!(index.join("inside").exists());
@@ -142,7 +142,7 @@ async fn files_that_are_no_blobs_are_left_alone() {
 }
 
 #[tokio::test]
-async fn a_second_process_is_told_to_go_elsewhere() {
+async fn a_second_process_is_refused() {
     let folder = TempDir::new().unwrap();
     let _first = open(&folder, u64::MAX);
     let error = Cache::open(&options(&folder, u64::MAX)).unwrap_err();
@@ -177,8 +177,8 @@ async fn a_sha512_blob_is_a_blob_too() {
 
 const LARGE: usize = 4 * 1024 * 1024;
 
-/// Leaves a download of `bytes` cut off, after these parts of it.
-async fn cut_off(folder: &TempDir, bytes: &bytes::Bytes, parts: &[(usize, usize)]) {
+/// Interrupts a download of `bytes` after these parts of it.
+async fn interrupt(folder: &TempDir, bytes: &bytes::Bytes, parts: &[(usize, usize)]) {
     let cache = open(folder, u64::MAX);
     let (mut fill, _) = lead(&cache, &digest(bytes));
     fill.start(Some(bytes.len() as u64)).await.unwrap();
@@ -190,10 +190,10 @@ async fn cut_off(folder: &TempDir, bytes: &bytes::Bytes, parts: &[(usize, usize)
 }
 
 #[tokio::test]
-async fn a_download_that_was_cut_off_is_gone_on_with_by_the_next_process() {
+async fn the_next_process_resumes_an_interrupted_download() {
     let folder = TempDir::new().unwrap();
     let bytes = body(LARGE);
-    cut_off(&folder, &bytes, &[(0, LARGE / 4), (LARGE / 2, LARGE)]).await;
+    interrupt(&folder, &bytes, &[(0, LARGE / 4), (LARGE / 2, LARGE)]).await;
 
     let cache = open(&folder, u64::MAX);
     let (mut fill, follower) = lead(&cache, &digest(&bytes));
@@ -212,7 +212,7 @@ async fn a_download_that_was_cut_off_is_gone_on_with_by_the_next_process() {
 async fn a_download_of_another_size_starts_anew() {
     let folder = TempDir::new().unwrap();
     let bytes = body(LARGE);
-    cut_off(&folder, &bytes, &[(0, LARGE / 2)]).await;
+    interrupt(&folder, &bytes, &[(0, LARGE / 2)]).await;
     let cache = open(&folder, u64::MAX);
     let (mut fill, _) = lead(&cache, &digest(&bytes));
     assert!(fill.start(Some(LARGE as u64 + 1)).await.unwrap().is_empty());
@@ -223,7 +223,7 @@ async fn a_changed_byte_in_what_was_kept_is_found_and_the_next_try_starts_anew()
     let folder = TempDir::new().unwrap();
     let bytes = body(LARGE);
     let digest = digest(&bytes);
-    cut_off(&folder, &bytes, &[(0, LARGE / 2)]).await;
+    interrupt(&folder, &bytes, &[(0, LARGE / 2)]).await;
     let part = folder
         .path()
         .join(format!("ingest/sha256-{}.part", digest.hex()));
@@ -245,7 +245,7 @@ async fn a_changed_byte_in_what_was_kept_is_found_and_the_next_try_starts_anew()
 async fn a_download_that_has_waited_for_a_day_is_swept() {
     let folder = TempDir::new().unwrap();
     let bytes = body(LARGE);
-    cut_off(&folder, &bytes, &[(0, LARGE / 2)]).await;
+    interrupt(&folder, &bytes, &[(0, LARGE / 2)]).await;
     let yesterday = std::time::SystemTime::now() - std::time::Duration::from_hours(25);
     for name in names(&folder, "ingest") {
         let file = fs::File::options()

@@ -1,4 +1,4 @@
-//! What the tests of this crate share.
+//! Shared by the tests of this crate.
 
 use bytes::Bytes;
 use cache::{BlobStream, Cache, Fill, Follower, Joined, Options, ReadBy, ReadError};
@@ -41,7 +41,7 @@ pub(crate) fn digest(bytes: &[u8]) -> Digest {
     Digest::of(Algorithm::Sha256, bytes)
 }
 
-/// The duty to fill a blob nobody has.
+/// The duty to fill a blob that is neither stored nor on its way.
 pub(crate) fn lead(cache: &Cache, digest: &Digest) -> (Fill, Follower) {
     match cache.join(digest).unwrap() {
         Joined::Leading(fill, follower) => (fill, follower),

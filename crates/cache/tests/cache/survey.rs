@@ -1,4 +1,4 @@
-//! Looking without using.
+//! A look at the cache is no use: it keeps nothing from being evicted.
 
 use bytes::Bytes;
 use cache::{Cache, RepoKey};

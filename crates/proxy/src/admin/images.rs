@@ -31,8 +31,8 @@ pub(super) async fn answer(State(admin): State<Admin>, RawQuery(query): RawQuery
         Ok(query) => query,
         Err(mistake) => return (StatusCode::BAD_REQUEST, mistake + "\n").into_response(),
     };
-    // Uses wait in memory: without this a pull of a moment ago would not show.
-    if let Err(error) = admin.pull.cache().write_down().await {
+    // So that what was pulled a moment ago shows.
+    if let Err(error) = admin.pull.cache().write_uses().await {
         warn!(error = %ErrorChain(&error), "the last uses could not be written");
     }
     let push_times = admin.push_times.clone();

@@ -178,7 +178,7 @@ impl Walk {
     fn sort_all(&mut self, ranking: &Ranking) -> Result<(), End> {
         let cache = &ranking.cache;
         let mut after = None;
-        while let Some((repository, manifests)) = cache.next_repository(after.as_ref())? {
+        while let Some((repository, manifests)) = cache.ranking().next_repository(after.as_ref())? {
             self.step(0)?;
             let kinds = ranking.prefetch.learned().kinds(&repository);
             self.sort(cache, &kinds, &manifests)?;
@@ -241,7 +241,7 @@ impl Walk {
                 .filter(|blob| !self.wanted.contains(&beginning(blob)))
                 .collect();
             unwanted.extend(blobs.iter().map(beginning));
-            cache.set_unwanted(&blobs, *since)?;
+            cache.ranking().set_unwanted(&blobs, *since)?;
         }
         Ok(unwanted)
     }
@@ -249,7 +249,9 @@ impl Walk {
 
 /// Drops from the unwanted blobs all others. Nothing is changed after shutdown has begun.
 fn review(cache: &Cache, tasks: &Tasks, is_unwanted: impl Fn(&Digest) -> bool) -> Result<u64, End> {
-    let bytes = cache.review_unwanted(tasks.background_pace(), is_unwanted)?;
+    let bytes = cache
+        .ranking()
+        .review_unwanted(tasks.background_pace(), is_unwanted)?;
     if tasks.is_closing() {
         return Err(End::Stopped);
     }

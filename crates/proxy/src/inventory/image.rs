@@ -109,7 +109,7 @@ impl Image {
         } else {
             vec![ImagePart::of_manifest(cache, &manifest, None)?]
         };
-        let clients = cache.clients(repository, digest)?;
+        let clients = cache.clients().count(repository, digest)?;
         Ok(Some(Self {
             upstream,
             repository: name,

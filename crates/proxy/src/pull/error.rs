@@ -108,9 +108,10 @@ impl<'a> FillFailure<'a> {
         match error {
             FillError::Source { source, .. } => match source.downcast_ref() {
                 Some(failure) => Self::Source(failure),
-                // The only other error a fill of ours is failed with.
-                None => Self::NoPermit,
+                // No fill of ours is failed with another error.
+                None => Self::Content,
             },
+            FillError::NoPermit { .. } => Self::NoPermit,
             FillError::Storage { .. } => Self::Storage,
             FillError::Abandoned { .. } => Self::Abandoned,
             FillError::Corrupt { .. } | FillError::Length { .. } => Self::Content,

@@ -13,14 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cache::{Cache, Fill, FillError, Wishes};
+use cache::{Cache, Fill, FillError, ReadDemands};
 use futures_util::StreamExt;
 use manifest_model::Digest;
 use protocol::error_chain::ErrorChain;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
-    time::timeout,
 };
 use tracing::{Instrument, debug, info, info_span, warn};
 use upstream::{BlobBody, BlobSource, FetchError, Part};
@@ -41,11 +40,6 @@ pub(super) const FILL_PERMIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Connections beside the wanted ones, for readers that wait far ahead of the rest.
 const SIDE_CONNECTIONS: usize = 2;
-
-/// No permit came free in time.
-#[derive(Debug, thiserror::Error)]
-#[error("no permit for a download came free within {FILL_PERMIT_TIMEOUT:?}")]
-struct NoPermit;
 
 /// Runs fills, each on a task of its own.
 #[derive(Debug)]
@@ -87,8 +81,8 @@ impl Filler {
     }
 
     async fn run(&self, repository: &Repository, mut fill: Fill) {
-        if timeout(FILL_PERMIT_TIMEOUT, fill.admit()).await.is_err() {
-            fill.fail(Arc::new(NoPermit)).await;
+        // Without a permit in time, the fill has failed and told its followers.
+        if fill.admit(FILL_PERMIT_TIMEOUT).await.is_err() {
             return;
         }
         let failure = |source| {
@@ -175,7 +169,7 @@ impl Filler {
             transfer,
             plan: Plan::new(size, there),
             scaler: ConnectionScaler::new(most),
-            wishes: fill.wishes(),
+            demands: fill.read_demands(),
             side: if in_parts { SIDE_CONNECTIONS } else { 0 },
             connections: JoinSet::new(),
         };
@@ -257,7 +251,7 @@ struct Download<'a> {
     transfer: Transfer,
     plan: Plan,
     scaler: ConnectionScaler,
-    wishes: Arc<Wishes>,
+    demands: Arc<ReadDemands>,
     /// How many connections there may be beside the wanted ones.
     side: usize,
     connections: JoinSet<Ended>,
@@ -283,7 +277,7 @@ impl Download<'_> {
                     // A panic in a connection; the fill will lack its bytes and say so.
                     Err(error) => warn!(%error, "a connection of a download panicked"),
                 },
-                () = self.wishes.changed() => {}
+                () = self.demands.changed() => {}
                 _ = tick.tick() => {}
             }
             self.sample(&mut sampled);
@@ -314,14 +308,14 @@ impl Download<'_> {
     fn add(&mut self) {
         loop {
             let running = self.connections.len();
-            let wishes = self.wishes.positions();
-            let length = self.scaler.length(!wishes.is_empty());
+            let demands = self.demands.positions();
+            let length = self.scaler.length(!demands.is_empty());
             let segment = if running < self.scaler.wanted() {
-                self.plan.next(&wishes, length)
+                self.plan.next(&demands, length)
             } else if running < self.scaler.wanted() + self.side {
-                wishes
+                demands
                     .iter()
-                    .find_map(|wish| self.plan.at_wish(*wish, length))
+                    .find_map(|demand| self.plan.at_demand(*demand, length))
             } else {
                 None
             };

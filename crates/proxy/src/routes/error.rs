@@ -266,7 +266,7 @@ impl From<&FillError> for ApiError {
             FillError::Source { .. } | FillError::Corrupt { .. } | FillError::Length { .. } => {
                 Self::unavailable(StatusCode::BAD_GATEWAY, error.to_string())
             }
-            FillError::Abandoned { .. } => {
+            FillError::NoPermit { .. } | FillError::Abandoned { .. } => {
                 Self::unavailable(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
             }
         }

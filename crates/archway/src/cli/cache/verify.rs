@@ -80,7 +80,7 @@ impl Verify {
             directory,
             sizes,
             repair: if self.repair {
-                Repair::TakeOut
+                Repair::Discard
             } else {
                 Repair::Report
             },

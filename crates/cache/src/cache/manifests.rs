@@ -1,0 +1,138 @@
+//! Manifests, links and tags.
+
+use std::io::Write;
+
+use manifest_model::{Digest, Manifest, Tag};
+use tracing::error;
+
+use super::Cache;
+use crate::{
+    RepoKey, TagEntry, TagRow,
+    disk::{Disk, Staged},
+    error::CacheError,
+    manifest_file::ManifestFile,
+};
+
+impl Cache {
+    /// A stored manifest. The caller checks the link first. A damaged manifest is discarded, and is
+    /// no longer stored.
+    pub async fn manifest(&self, digest: &Digest) -> Result<Option<Manifest>, CacheError> {
+        let digest = *digest;
+        self.blocking(move |cache| match cache.read_manifest(&digest)? {
+            ManifestFile::Whole(manifest) => {
+                cache.used(&digest);
+                Ok(Some(manifest))
+            }
+            ManifestFile::Damaged => {
+                error!(%digest, "discarding a damaged manifest");
+                cache.storage.blobs.discard(&digest)?;
+                Ok(None)
+            }
+            ManifestFile::Absent => Ok(None),
+        })
+        .await
+    }
+
+    /// Stores a manifest that `repo`'s upstream served, links it and all digests it names to
+    /// `repo`, and points `tag` at it. All of it is durable when this returns, or none is visible.
+    pub async fn store_manifest(
+        &self,
+        repo: &RepoKey,
+        manifest: &Manifest,
+        tag: Option<&Tag>,
+    ) -> Result<(), CacheError> {
+        let (repo, manifest, tag) = (repo.clone(), manifest.clone(), tag.cloned());
+        self.blocking(move |cache| {
+            let storage = &cache.storage;
+            let (digest, bytes) = (manifest.digest(), manifest.bytes());
+            let staged = if cache.holds(&digest, bytes) {
+                None
+            } else {
+                Some(stage(&storage.disk, &digest, bytes)?)
+            };
+            let index = &storage.index;
+            index.record_manifest(&repo, &manifest, tag.as_ref())?;
+            if let Some(staged) = staged {
+                // A file in its place is damaged, and may be open.
+                storage.blobs.discard(&digest)?;
+                storage.disk.publish(&staged, &digest)?;
+            }
+            storage.after_growth()
+        })
+        .await
+    }
+
+    /// Whether exactly these bytes are stored. Other or unreadable ones have to be replaced.
+    fn holds(&self, digest: &Digest, bytes: &[u8]) -> bool {
+        matches!(self.peek_bytes(digest, bytes.len() as u64), Ok(Some(stored)) if stored == bytes)
+    }
+
+    /// Whether `repo` is known to contain `digest`. An unreadable index knows no link: the upstream
+    /// can be asked again.
+    pub fn is_linked(&self, repo: &RepoKey, digest: &Digest) -> bool {
+        self.storage.index.links.contains(repo, digest)
+    }
+
+    /// Records that `repo` contains `digest`, as its upstream has confirmed. Durable when this
+    /// returns.
+    pub async fn link(&self, repo: &RepoKey, digest: &Digest) -> Result<(), CacheError> {
+        let (repo, digest) = (repo.clone(), *digest);
+        self.blocking(move |cache| Ok(cache.storage.index.links.record(&repo, &digest)?))
+            .await
+    }
+
+    /// Remembers that `repo` contains `digest`, until [`Self::link`] records it or memory forgets
+    /// it. Needs no disk.
+    pub fn link_seen(&self, repo: &RepoKey, digest: &Digest) {
+        self.storage.index.links.remember(repo, digest);
+    }
+
+    /// Where `tag` pointed when the upstream was last asked. An unreadable index knows no tag.
+    pub fn tag(&self, repo: &RepoKey, tag: &Tag) -> Option<TagEntry> {
+        self.storage.index.tags.get(repo, tag)
+    }
+
+    /// A count that grows with every write of a tag: as long as it stays, so does every tag.
+    pub fn tag_writes(&self) -> u64 {
+        self.storage.index.tags.writes()
+    }
+
+    /// Up to `limit` tags, in the order of their keys, behind the key `after`. Blocks no longer
+    /// than a look-up of each.
+    pub fn tags(&self, after: Option<&str>, limit: usize) -> Result<Vec<TagRow>, CacheError> {
+        Ok(self.storage.index.tags.page(after, limit)?)
+    }
+
+    /// The upstream has just confirmed that `tag` points at `digest`, which is stored and linked.
+    pub async fn confirm_tag(
+        &self,
+        repo: &RepoKey,
+        tag: &Tag,
+        digest: &Digest,
+    ) -> Result<(), CacheError> {
+        let (repo, tag, digest) = (repo.clone(), tag.clone(), *digest);
+        self.blocking(move |cache| Ok(cache.storage.index.tags.confirm(&repo, &tag, &digest)?))
+            .await
+    }
+
+    /// The upstream has just answered that there is no such tag.
+    pub async fn remove_tag(&self, repo: &RepoKey, tag: &Tag) -> Result<(), CacheError> {
+        let (repo, tag) = (repo.clone(), tag.clone());
+        self.blocking(move |cache| {
+            cache.storage.index.tags.remove(&repo, &tag)?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Writes and syncs a small body, not yet visible.
+fn stage(disk: &Disk, digest: &Digest, bytes: &[u8]) -> Result<Staged, CacheError> {
+    let staged = disk.ingest.stage(digest)?;
+    staged
+        .file()
+        .write_all(bytes)
+        .map_err(CacheError::io("write", staged.path()))?;
+    staged.sync()?;
+    Ok(staged)
+}

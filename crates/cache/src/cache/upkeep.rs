@@ -1,0 +1,88 @@
+//! The work that nobody waits for.
+
+use super::Cache;
+use crate::{
+    Collected,
+    collect::{Company, collect},
+    error::CacheError,
+};
+
+impl Cache {
+    /// Writes noted uses and pulls to the index, so that they survive a restart, and moves the
+    /// blobs of used images up with them. Called now and then, and at shutdown.
+    pub async fn flush_uses(&self) -> Result<(), CacheError> {
+        self.blocking(|cache| {
+            let storage = &cache.storage;
+            storage
+                .uses
+                .write_with_images(&storage.index, &storage.disk)?;
+            storage.index.clients.flush()
+        })
+        .await
+    }
+
+    /// Writes noted uses and pulls to the index for a reader that wants to see them. The next
+    /// [`Self::flush_uses`] moves the blobs of images.
+    pub async fn write_uses(&self) -> Result<(), CacheError> {
+        self.blocking(|cache| {
+            let storage = &cache.storage;
+            storage.uses.write(&storage.index)?;
+            storage.index.clients.flush()
+        })
+        .await
+    }
+
+    /// Whether an eviction may come soon, for the cache's own bound or for the file system's. One
+    /// look at the file system.
+    pub fn eviction_is_near(&self) -> bool {
+        self.storage.eviction_is_near()
+    }
+
+    /// Evicts blobs that could not go earlier because they were being read. Called now and then.
+    pub async fn trim(&self) -> Result<(), CacheError> {
+        self.blocking(|cache| cache.storage.after_growth()).await
+    }
+
+    /// Makes the index follow the files; see [`Collected`]. On a large cache this takes a while,
+    /// and nobody waits for it: its transactions are small, and it spares running fills and blobs
+    /// stored just now. `goes_on` is asked between transactions and may block to pace the work;
+    /// once it denies, this ends with the work done by then.
+    pub async fn collect(
+        &self,
+        goes_on: impl Fn() -> bool + Send + 'static,
+    ) -> Result<Collected, CacheError> {
+        self.blocking(move |cache| {
+            let storage = &cache.storage;
+            storage.correct_future_uses()?;
+            let blobs = &storage.blobs;
+            storage
+                .disk
+                .ingest
+                .delete_expired_partials(|digest| blobs.is_running(digest))?;
+            let company = Company::Serving(blobs, &goes_on);
+            let collected = collect(&storage.index, &storage.disk, &company)?;
+            storage.after_growth()?;
+            Ok(collected)
+        })
+        .await
+    }
+
+    /// Writes a snapshot of links, tags and media types, unless nothing has changed since the last
+    /// one or another is being written. When `goes_on` ends it early, or after an error, the last
+    /// snapshot stays.
+    ///
+    /// `goes_on` is asked between small steps, when no lock of the index is held; it may block to
+    /// pace the work.
+    pub async fn write_snapshot(
+        &self,
+        goes_on: impl Fn() -> bool + Send + 'static,
+    ) -> Result<(), CacheError> {
+        self.blocking(move |cache| {
+            let storage = &cache.storage;
+            storage
+                .index
+                .write_snapshot_if_stale(&storage.disk, &goes_on)
+        })
+        .await
+    }
+}

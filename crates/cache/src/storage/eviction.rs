@@ -1,0 +1,54 @@
+//! Evicting blobs until their sum is under a bound.
+
+use tracing::{debug, warn};
+
+use crate::{
+    blobs::{Blobs, Eviction},
+    error::CacheError,
+    index::{Index, SeenRow},
+};
+
+/// How many candidates are read from the index at once.
+const BATCH_SIZE: usize = 256;
+
+/// Evicts in the index's order until the sum is at most `goal` or no blob left may go. The answer
+/// is the number of freed bytes. Blocks.
+pub(super) fn shrink(index: &Index, blobs: &Blobs, goal: u64) -> Result<u64, CacheError> {
+    let mut total = index.rows.bytes()?;
+    let mut evicted = 0;
+    // Blobs in use stay at the head of the order and are skipped.
+    let mut in_use = 0;
+    while total > goal {
+        let batch = index.order.first(in_use, BATCH_SIZE)?;
+        if batch.is_empty() {
+            warn!(
+                bytes = total,
+                goal, "the cache stays above its size for now: all of its blobs are being read"
+            );
+            break;
+        }
+        let mut gone = Vec::with_capacity(batch.len());
+        for candidate in batch {
+            let SeenRow { digest, size, .. } = candidate;
+            if total <= goal {
+                break;
+            }
+            match blobs.evict(&digest)? {
+                Eviction::InUse => {
+                    in_use += 1;
+                    continue;
+                }
+                Eviction::Absent => {}
+                Eviction::Unpublished(unpublished) => {
+                    unpublished.delete()?;
+                    evicted += size;
+                    debug!(%digest, size, "evicted a blob");
+                }
+            }
+            total = total.saturating_sub(size);
+            gone.push(candidate);
+        }
+        index.rows.remove_unchanged(&gone)?;
+    }
+    Ok(evicted)
+}
