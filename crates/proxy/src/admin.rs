@@ -56,9 +56,9 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 /// `ready`, and a line for each endpoint that is down or rate-limits us.
 fn readiness(pull: &Pull) -> String {
     let mut text = "ready\n".to_owned();
-    for standing in pull.upstreams().standings() {
-        if standing.outage.is_some() || standing.held.is_some() {
-            let _ = writeln!(text, "{standing}");
+    for status in pull.upstreams().endpoint_statuses() {
+        if status.outage.is_some() || status.held.is_some() {
+            let _ = writeln!(text, "{status}");
         }
     }
     text

@@ -13,9 +13,10 @@ use std::{
 use cache::RepoKey;
 use manifest_model::{Digest, RepoName};
 use moka::sync::Cache;
+use protocol::error_chain::ErrorChain;
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::debug;
-use upstream::{Pushed, Unsaid, Upstream};
+use upstream::{ImagePushTimes, PushTimesError, Upstream};
 
 use crate::{
     inventory::{Image, Listing, seconds},
@@ -101,7 +102,7 @@ impl PushTimes {
                 continue;
             }
             let upstream = match self.pull.upstreams().find(&image.upstream) {
-                Ok(Some(upstream)) if upstream.tells_pushed() => upstream,
+                Ok(Some(upstream)) if upstream.reports_push_times() => upstream,
                 _ => continue,
             };
             let (repository, digest) = key;
@@ -143,22 +144,23 @@ impl PushTimes {
         } in unanswered
         {
             let pushed = if down.contains(upstream.host()) {
-                Pushed::default()
+                ImagePushTimes::default()
             } else {
-                upstream.pushed(&name, &digests).await
+                upstream.push_times(&name, &digests).await
             };
-            if matches!(pushed.trouble, Some(Unsaid::Failed(_))) {
+            if matches!(pushed.error, Some(PushTimesError::Failed(_))) {
                 down.insert(upstream.host().clone());
             }
             self.note(&key, &digests, pushed);
         }
     }
 
-    fn note(&self, repository: &RepoKey, digests: &[Digest], pushed: Pushed) {
-        if let Some(reason) = pushed.trouble {
+    fn note(&self, repository: &RepoKey, digests: &[Digest], pushed: ImagePushTimes) {
+        if let Some(error) = pushed.error {
+            let reason = ErrorChain(&error);
             debug!(%repository, %reason, "the push times of a repository are unknown");
         }
-        let lacking = pushed.lacking.into_iter().map(|digest| (digest, None));
+        let lacking = pushed.missing.into_iter().map(|digest| (digest, None));
         let had = pushed.times.into_iter();
         let found: HashMap<_, _> = had
             .map(|(digest, time)| (digest, Some(time)))

@@ -1,47 +1,47 @@
-//! Who we are towards an upstream: the header for a request, and a new one when the old is refused.
+//! Our credentials at an upstream: the header of a request, and a new one after a refusal.
 //!
-//! Credentials are never taken from a client. A refusal leads to one renewal, never to a loop.
+//! No credential comes from a client. A refusal leads to one renewal, never to a loop.
 
 mod bearer;
 mod challenge;
-mod docker_config;
-pub(super) mod ecr;
+mod ecr;
+mod header;
 mod login;
 mod permission;
-mod slot;
+mod token_slot;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use config::{Auth, EndpointConfig, UpstreamConfig};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use manifest_model::RepoName;
+use parking_lot::Mutex;
 use protocol::{error_body, host::Host};
 use reqwest::Client;
 use url::Url;
 
+pub(crate) use self::ecr::{EcrKey, EcrRepository};
+pub use self::ecr::{EcrTokens, ImagePushTimes, PushTimesError};
 use self::{
-    bearer::{Bearer, Wanted},
+    bearer::{BearerTokens, TokenRequest},
     challenge::Challenge,
-    ecr::{EcrKey, EcrTokens},
-    login::{Login, Source},
-    slot::TokenError,
+    login::{Login, LoginSource},
 };
-use super::error::{FetchError, Trouble};
+use crate::error::{LoginError, Resource, TokenError};
 
-/// An answer that a better credential may turn into a good one.
+/// A response that another credential may turn into a good one.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) status: StatusCode,
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
     challenge: Option<Challenge>,
 }
 
 impl Refusal {
-    /// 401; 403, which is ECR's word for an expired token; and 400, which is ECR Public's.
-    pub(super) fn of(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
+    /// 401; 403, which ECR sends for an expired token; and 400, which ECR Public sends for one.
+    pub(crate) fn of(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST => {
                 Some(Self {
@@ -53,11 +53,12 @@ impl Refusal {
         }
     }
 
-    /// Whether the credential is what is wrong: a 403 is mostly a missing permission, a 400 mostly a bad request.
+    /// Whether the credential is at fault: a 403 is mostly a missing permission, a 400 mostly a bad
+    /// request.
     fn means_expired(&self, body: &error_body::Read) -> bool {
         let message = body.message.to_ascii_lowercase();
         match self.status {
-            // A HEAD is refused without a word.
+            // The refusal of a HEAD has no body.
             StatusCode::FORBIDDEN => message.contains("expired") || body.code.is_empty(),
             StatusCode::BAD_REQUEST => {
                 message.contains("token")
@@ -68,31 +69,33 @@ impl Refusal {
     }
 }
 
-/// How long a registry that wants a password is sent it without asking first; then the login is read anew.
-const BASIC_HOLDS: Duration = Duration::from_mins(1);
+/// How long a password that the registry accepted is sent with the first request. After that the
+/// login is read again, so that a changed password is used soon.
+const BASIC_LIFETIME: Duration = Duration::from_mins(1);
 
-/// Who we are at one endpoint of an upstream. Nothing that one endpoint brought out of us, or out of a realm, is known at another.
+/// The credentials for one endpoint of an upstream. Endpoints share no token and no password, so
+/// one cannot obtain what was meant for another.
 #[derive(Debug)]
-pub(super) struct Authenticator {
+pub(crate) struct Authenticator {
     host: Host,
     endpoint: Url,
-    /// Hosts in private networks that may be realms all the same.
+    /// Hosts in private networks that may be token realms.
     private_hosts: Vec<Host>,
     ecr: Option<(EcrKey, Arc<EcrTokens>)>,
-    bearer: Bearer,
-    /// What the registry took instead of a token, and until when it is sent unasked.
-    basic: Mutex<Option<(HeaderValue, Instant)>>,
+    bearer: BearerTokens,
+    /// The password that the registry wants instead of a token, and until when to send it.
+    password: Mutex<Option<(HeaderValue, Instant)>>,
 }
 
 impl Authenticator {
-    pub(super) fn new(
+    pub(crate) fn new(
         host: &Host,
         config: &UpstreamConfig,
         endpoint: &EndpointConfig,
         client: Client,
         ecr: &Arc<EcrTokens>,
     ) -> Self {
-        let source = Source::of(&endpoint.auth, ecr);
+        let source = LoginSource::of(&endpoint.auth, ecr);
         Self {
             host: host.clone(),
             endpoint: endpoint.url.clone(),
@@ -101,59 +104,58 @@ impl Authenticator {
                 Auth::Ecr(auth) => Some((EcrKey::of(auth), Arc::clone(ecr))),
                 _ => None,
             },
-            bearer: Bearer::new(client, host.clone(), source),
-            basic: Mutex::default(),
+            bearer: BearerTokens::new(client, host.clone(), source),
+            password: Mutex::default(),
         }
     }
 
-    /// The ECR tokens it has, and which of them are its own.
-    pub(super) fn ecr(&self) -> Option<(&EcrTokens, &EcrKey)> {
+    /// The ECR tokens, and the key of those for this endpoint.
+    pub(crate) fn ecr(&self) -> Option<(&EcrTokens, &EcrKey)> {
         let (key, tokens) = self.ecr.as_ref()?;
         Some((tokens, key))
     }
 
-    /// The header to send before anything was refused, if there is one. Without a repository the registry itself is meant.
-    pub(super) async fn credential(
+    /// The header for the first try, if there is one; without a repository, for the registry
+    /// itself.
+    pub(crate) async fn credential(
         &self,
         repository: Option<&RepoName>,
-    ) -> Result<Option<HeaderValue>, FetchError> {
+    ) -> Result<Option<HeaderValue>, TokenError> {
         if let Some((key, tokens)) = &self.ecr {
-            let token = tokens.current(key).await;
-            return token.map(Some).map_err(|error| self.no_token(&error));
+            return tokens.current(key).await.map(Some);
         }
         let bearer = repository.and_then(|repository| self.bearer.known(repository));
-        Ok(bearer.or_else(|| self.remembered()))
+        Ok(bearer.or_else(|| self.known_password()))
     }
 
-    /// The header to try once more with; `None` where trying again cannot help.
-    pub(super) async fn renew(
+    /// The header for the second try; `None` if a second try cannot help.
+    pub(crate) async fn renew(
         &self,
         repository: Option<&RepoName>,
         refusal: &Refusal,
         body: &error_body::Read,
         refused: Option<&HeaderValue>,
-    ) -> Result<Option<HeaderValue>, FetchError> {
+    ) -> Result<Option<HeaderValue>, TokenError> {
         if !refusal.means_expired(body) {
             return Ok(None);
         }
         let renewed = match &self.ecr {
             Some((key, tokens)) => tokens.renew(key, refused).await,
             None => self.answer(repository, refusal, refused).await,
-        };
-        renewed
-            .map(|renewed| renewed.filter(|renewed| Some(renewed) != refused))
-            .map_err(|error| self.no_token(&error))
+        }?;
+        Ok(renewed.filter(|renewed| Some(renewed) != refused))
     }
 
-    /// Why a refusal stands, for messages: in the upstream's words, without the credential `sent`, and with what is lacking.
-    pub(super) fn reason(
+    /// The reason of a final refusal, for messages: the upstream's words without the credential
+    /// `sent`, and the permission to add.
+    pub(crate) fn reason(
         &self,
         refusal: StatusCode,
         body: &error_body::Read,
-        path: &str,
+        resource: Resource,
         sent: Option<&HeaderValue>,
     ) -> String {
-        permission::reason(body, self.ecr.is_some(), refusal, path, sent)
+        permission::reason(body, self.ecr.is_some(), refusal, resource, sent)
     }
 
     async fn answer(
@@ -162,80 +164,39 @@ impl Authenticator {
         refusal: &Refusal,
         refused: Option<&HeaderValue>,
     ) -> Result<Option<HeaderValue>, TokenError> {
-        let wanted = match &refusal.challenge {
-            Some(Challenge::Bearer(demand)) => {
-                let wanted = Wanted::of(demand, &self.endpoint, repository, &self.private_hosts);
-                Some(wanted.map_err(TokenError::Failed)?)
+        let request = match &refusal.challenge {
+            Some(Challenge::Bearer(challenge)) => {
+                let (endpoint, private) = (&self.endpoint, &self.private_hosts);
+                let request = TokenRequest::new(challenge, endpoint, repository, private);
+                Some(request.map_err(TokenError::Rejected)?)
             }
-            Some(Challenge::Basic) => return self.password().await,
-            // A dead token may be refused without a challenge (ECR Public's 400): the last one still holds.
+            Some(Challenge::Basic) => return self.fetch_password().await,
+            // An expired token may be refused without a challenge (ECR Public's 400): the last
+            // challenge still holds.
             None if refused.is_some() => {
-                repository.and_then(|repository| self.bearer.last_demand(repository))
+                repository.and_then(|repository| self.bearer.last_request(repository))
             }
             None => None,
         };
-        match wanted {
-            Some(wanted) => self.bearer.token(repository, &wanted, refused).await,
+        match request {
+            Some(request) => self.bearer.token(repository, &request, refused).await,
             None => Ok(None),
         }
     }
 
-    async fn password(&self) -> Result<Option<HeaderValue>, TokenError> {
+    async fn fetch_password(&self) -> Result<Option<HeaderValue>, TokenError> {
         let header = match self.bearer.source().login(&self.host).await? {
             None => return Ok(None),
             Some(Login::Basic(header)) => header,
-            Some(Login::IdentityToken(_)) => {
-                let reason = "docker's config holds an identity token, but the registry wants a password: log in with one";
-                return Err(TokenError::Failed(reason.to_owned()));
-            }
+            Some(Login::IdentityToken(_)) => return Err(LoginError::PasswordWanted.into()),
         };
-        *self.basic() = Some((header.clone(), Instant::now() + BASIC_HOLDS));
+        *self.password.lock() = Some((header.clone(), Instant::now() + BASIC_LIFETIME));
         Ok(Some(header))
     }
 
-    fn remembered(&self) -> Option<HeaderValue> {
-        let basic = self.basic();
-        let (header, until) = basic.as_ref()?;
+    fn known_password(&self) -> Option<HeaderValue> {
+        let password = self.password.lock();
+        let (header, until) = password.as_ref()?;
         (Instant::now() < *until).then(|| header.clone())
     }
-
-    fn basic(&self) -> MutexGuard<'_, Option<(HeaderValue, Instant)>> {
-        self.basic.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn no_token(&self, error: &TokenError) -> FetchError {
-        let upstream = self.host.clone();
-        let source = match error {
-            TokenError::Refused(status) => {
-                return FetchError::Refused {
-                    upstream,
-                    status: *status,
-                    reason: error.to_string(),
-                };
-            }
-            TokenError::Throttled(wait) => {
-                return FetchError::Throttled {
-                    upstream,
-                    retry_after: Some(*wait),
-                };
-            }
-            TokenError::Resting(outage) => outage.trouble(),
-            TokenError::Failed(reason) => Trouble::Token(reason.clone()),
-        };
-        FetchError::Unreachable { upstream, source }
-    }
-}
-
-/// `Basic` with its secret marked, so that no log prints it.
-fn basic(username: &str, password: &str) -> Option<HeaderValue> {
-    sensitive(&format!(
-        "Basic {}",
-        BASE64_STANDARD.encode(format!("{username}:{password}"))
-    ))
-}
-
-fn sensitive(value: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(value).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }

@@ -1,372 +1,239 @@
-//! One endpoint of an upstream: a request with its credentials, its redirects followed by hand, its failures named.
+//! One endpoint of an upstream: the way from a request to a good answer or a named error.
+//!
+//! [`Sender`] sends one HTTP request and keeps the circuit; `exchange` adds credentials and
+//! redirects; `verdict` turns answers into errors. This file puts them together, within the rate
+//! limits and the time a call may wait.
 
-use std::{error::Error, io, iter, sync::Arc, time::Duration};
+mod exchange;
+mod request;
+mod sender;
+mod verdict;
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use manifest_model::RepoName;
-use protocol::{
-    error_body, error_chain::ErrorChain, headers::DOCKER_DISTRIBUTION_API_VERSION, host::Host,
-};
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use config::UpstreamConfig;
+use http::StatusCode;
+use protocol::host::{Host, HostPattern};
 use reqwest::{Client, Response};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use super::{
-    answer::{is_redirect, read, remaining_pulls},
-    auth::{Authenticator, Refusal},
-    budget::{Budget, Kind, Throttle},
-    error::{Absent, FetchError, Trouble},
-    health::{Failure, Health},
-    patience::Turn,
-    redirect,
+use self::sender::Sender;
+pub(crate) use self::{exchange::Exchange, request::Request};
+use crate::{
+    auth::{Authenticator, EcrKey, EcrTokens},
+    error::{Cause, FetchError, Resource},
+    metrics::UpstreamTally,
+    policy::{Budget, Call, EndpointStatus, Urgency, WaitTooLong},
+    response::{is_signature_refusal, retry_after},
 };
-use crate::metrics::UpstreamTally;
 
-/// The largest error body read for its code and message.
-const LARGEST_ERROR: usize = 64 * 1024;
-
-/// How long a small body may take as a whole; the idle timeout alone would let it trickle for ever.
-const LONGEST_BODY: Duration = Duration::from_mins(1);
+/// The pause after a store's 429 without `Retry-After`, and the shortest with one.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the endpoints of one upstream share.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) host: Host,
-    pub(super) client: Client,
-    pub(super) budget: Budget,
-    pub(super) header_timeout: Duration,
-    pub(super) idle_timeout: Duration,
-    pub(super) private_hosts: Vec<Host>,
-    pub(super) tally: UpstreamTally,
-    pub(super) tasks: TaskTracker,
+pub(crate) struct Shared {
+    host: Host,
+    client: Client,
+    budget: Budget,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+    private_hosts: Vec<Host>,
+    tally: UpstreamTally,
+    tasks: TaskTracker,
+}
+
+impl Shared {
+    /// `tasks` runs the probes of the endpoints.
+    pub(crate) fn new(
+        host: Host,
+        config: &UpstreamConfig,
+        client: Client,
+        budget: Budget,
+        tally: UpstreamTally,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self {
+            host,
+            client,
+            budget,
+            header_timeout: config.header_timeout,
+            idle_timeout: config.idle_timeout,
+            private_hosts: config.private_hosts.clone(),
+            tally,
+            tasks,
+        }
+    }
 }
 
 /// One place that serves an upstream.
 #[derive(Debug)]
-pub(super) struct Endpoint {
-    pub(super) shared: Arc<Shared>,
-    pub(super) base: Url,
-    pub(super) auth: Authenticator,
-    pub(super) health: Arc<Health>,
-    pub(super) throttle: Throttle,
-    /// The last in the list waits out its 429s; before it there is another to turn to.
-    pub(super) is_last: bool,
-}
-
-/// A question to an endpoint.
-pub(super) struct Ask<'a> {
-    pub(super) method: Method,
-    pub(super) repository: &'a RepoName,
-    /// Below `/v2/NAME/`.
-    pub(super) path: String,
-    pub(super) query: Option<&'a str>,
-    pub(super) headers: HeaderMap,
-    /// What a 404 means, unless its code says more.
-    pub(super) absent: Absent,
-}
-
-impl Ask<'_> {
-    pub(super) fn kind(&self) -> Kind {
-        match self.absent {
-            Absent::Manifest => Kind::Manifest,
-            Absent::Blob => Kind::Blob,
-            Absent::Repository | Absent::Endpoint => Kind::List,
-        }
-    }
+pub(crate) struct Endpoint {
+    shared: Arc<Shared>,
+    sender: Sender,
+    auth: Authenticator,
+    /// The last endpoint waits out its 429s; for the others there is a next one to ask.
+    is_last: bool,
 }
 
 impl Endpoint {
-    pub(super) fn new(shared: Arc<Shared>, base: Url, auth: Authenticator, is_last: bool) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, base: Url, auth: Authenticator, is_last: bool) -> Self {
         Self {
+            sender: Sender::new(Arc::clone(&shared), base),
             shared,
-            base,
             auth,
-            health: Health::new(),
-            throttle: Throttle::default(),
             is_last,
         }
     }
 
-    pub(super) fn name(&self) -> &str {
-        self.base.as_str()
+    pub(crate) fn name(&self) -> &str {
+        self.sender.base().as_str()
     }
 
-    pub(super) fn host(&self) -> &Host {
+    pub(crate) fn host(&self) -> &Host {
         &self.shared.host
     }
 
-    pub(super) async fn judge(
-        &self,
-        response: Response,
-        absent: Absent,
-    ) -> Result<Response, FetchError> {
-        let status = response.status();
-        // A store of blobs that lacks one is trouble; manifests and lists are redirected to other registries, whose word counts.
-        // That a range lies beyond the end, only the store can know.
-        let is_word = status == StatusCode::RANGE_NOT_SATISFIABLE
-            || (status == StatusCode::NOT_FOUND && absent != Absent::Blob);
-        if status.is_success() || status.is_redirection() {
-            Ok(response)
-        } else if self.is_elsewhere(&response) && !is_word {
-            // The registry has just said that it has the thing and that we may: a place that refuses it is trouble.
-            Err(self.broken(Trouble::Status(status.as_u16())))
-        } else {
-            Err(self.failure(response, absent).await)
+    /// The longest time between two pieces of a body.
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        self.shared.idle_timeout
+    }
+
+    /// The ECR tokens of this endpoint, and the key of its own.
+    pub(crate) fn ecr(&self) -> Option<(&EcrTokens, &EcrKey)> {
+        self.auth.ecr()
+    }
+
+    /// The state of the endpoint; `pattern` is the upstream's key in the configuration.
+    pub(crate) fn status(&self, pattern: &HostPattern) -> EndpointStatus {
+        EndpointStatus {
+            pattern: pattern.clone(),
+            upstream: self.shared.host.clone(),
+            endpoint: self.name().trim_end_matches('/').to_owned(),
+            outage: self.sender.outage(),
+            held: self.sender.throttle().remaining(),
+            waiting: self.shared.budget.waiting(),
         }
     }
 
-    /// A part from a store that an earlier answer of this endpoint has redirected to. Any answer but a good one is an error, and
-    /// the registry is to be asked again: what was a right address a minute ago may have expired.
+    /// Whether requests are sent, as far as is known now.
+    pub(crate) fn is_up(&self) -> bool {
+        self.sender.outage().is_none()
+    }
+
+    /// Returns at once while requests are sent; within a moment, and perhaps with an error, while
+    /// the endpoint is down.
+    pub(crate) async fn ready(&self) -> Result<(), FetchError> {
+        let closed = self.sender.closed().await;
+        closed.map_err(|open| self.unreachable(Cause::CircuitOpen(open)))
+    }
+
+    /// Starts a probe if one is due, and does not wait for it.
+    pub(crate) fn probe_if_due(&self) {
+        self.sender.probe_if_due();
+    }
+
+    /// Whether an answer comes from elsewhere: a store that the endpoint has redirected to.
+    pub(crate) fn is_redirected(&self, response: &Response) -> bool {
+        !self.sender.is_own(response.url())
+    }
+
+    /// [`Self::ask_as`] for a client that has nothing.
+    pub(crate) async fn ask(&self, request: Request<'_>) -> Result<Response, FetchError> {
+        self.ask_as(Urgency::Pull, request).await
+    }
+
+    /// The answer, if it is a good one: 2xx or 304.
     ///
-    /// It takes no turn in the registry's budget and says nothing about the registry's health.
-    pub(super) async fn ask_store(&self, url: &Url, ask: &Ask<'_>) -> Result<Response, FetchError> {
-        let response = self.send(ask, url, None).await?;
+    /// A 429 is waited out while that is shorter than the upstream's `patience`.
+    pub(crate) async fn ask_as(
+        &self,
+        urgency: Urgency,
+        request: Request<'_>,
+    ) -> Result<Response, FetchError> {
+        let call = self.call(urgency, request.resource);
+        loop {
+            let asked = Instant::now();
+            // Boxed: the futures of the callers are deep already, and a call upstream is no hot
+            // path.
+            let response = Box::pin(self.ask_twice(&request, &call)).await?;
+            if response.status() != StatusCode::TOO_MANY_REQUESTS {
+                return self.judge(response, request.resource).await;
+            }
+            let wait = self.throttled(asked, &response);
+            if !call.may_wait(wait) {
+                return Err(self.too_many(WaitTooLong(wait)));
+            }
+            // The pause of a registry holds for all calls, and each waits for it before its
+            // request.
+            if self.is_redirected(&response) {
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+
+    /// A part from a store that an earlier answer of this endpoint has redirected to. After any
+    /// error the registry is to be asked again: a signed URL may have expired since.
+    ///
+    /// The request takes no permit of the registry's budget and tells nothing about its health.
+    pub(crate) async fn ask_store(
+        &self,
+        url: &Url,
+        request: &Request<'_>,
+    ) -> Result<Response, FetchError> {
+        let sent = self.sender.send(request, url, None).await;
+        let response = sent.map_err(|cause| self.unreachable(cause))?;
         if response.status().is_success() {
             Ok(response)
         } else {
-            Err(self.broken(Trouble::Status(response.status().as_u16())))
+            Err(self.broken(Cause::Status(response.status().as_u16())))
         }
-    }
-
-    /// Whether an answer comes from another place than the endpoint: a store it has redirected to.
-    pub(super) fn is_elsewhere(&self, response: &Response) -> bool {
-        !redirect::same_place(response.url(), &self.base)
-    }
-
-    pub(super) async fn try_ask(&self, ask: &Ask<'_>, turn: Turn) -> Result<Response, FetchError> {
-        let url = self.url(ask);
-        let auth = &self.auth;
-        let mut credential = auth.credential(Some(ask.repository)).await?;
-        self.turn(turn).await?;
-        let mut response = self.send(ask, &url, credential.as_ref()).await?;
-        if let Some(refusal) = Refusal::of(response.status(), response.headers()) {
-            let body = self.error_body(response).await;
-            let renewed = auth
-                .renew(Some(ask.repository), &refusal, &body, credential.as_ref())
-                .await?;
-            let Some(renewed) = renewed else {
-                let reason = auth.reason(refusal.status, &body, &ask.path, credential.as_ref());
-                return Err(self.refused(refusal.status, reason));
-            };
-            self.turn(turn).await?;
-            response = self.send(ask, &url, Some(&renewed)).await?;
-            if Refusal::of(response.status(), response.headers()).is_some() {
-                let status = response.status();
-                let body = self.error_body(response).await;
-                let reason = auth.reason(status, &body, &ask.path, Some(&renewed));
-                return Err(self.refused(status, reason));
-            }
-            credential = Some(renewed);
-        }
-        if is_redirect(response.status()) {
-            response = self
-                .follow(ask, &url, response, credential.as_ref(), turn)
-                .await?;
-        }
-        Ok(response)
-    }
-
-    fn url(&self, ask: &Ask<'_>) -> Url {
-        let mut url = self.base.clone();
-        url.set_path(&format!("/v2/{}/{}", ask.repository, ask.path));
-        url.set_query(ask.query);
-        url
-    }
-
-    async fn follow(
-        &self,
-        ask: &Ask<'_>,
-        first: &Url,
-        mut response: Response,
-        credential: Option<&HeaderValue>,
-        turn: Turn,
-    ) -> Result<Response, FetchError> {
-        let mut current = first.clone();
-        for _ in 0..redirect::MAX_HOPS {
-            if !is_redirect(response.status()) {
-                return Ok(response);
-            }
-            let location = response
-                .headers()
-                .get(header::LOCATION)
-                .and_then(|value| value.to_str().ok());
-            let location =
-                location.ok_or_else(|| self.broken(Trouble::Redirect("it names no target")))?;
-            let private = &self.shared.private_hosts;
-            current = redirect::target(&current, location, &self.base, private)
-                .map_err(|reason| self.broken(Trouble::Redirect(reason)))?;
-            if redirect::same_place(&current, &self.base) {
-                self.turn(turn).await?;
-            }
-            // Ours stays with the registry: a store behind it must not see it, and S3 refuses two ways to sign.
-            let credential = credential.filter(|_| redirect::same_place(first, &current));
-            response = self.send(ask, &current, credential).await?;
-        }
-        if is_redirect(response.status()) {
-            return Err(self.broken(Trouble::Redirect("too many times")));
-        }
-        Ok(response)
-    }
-
-    async fn send(
-        &self,
-        ask: &Ask<'_>,
-        url: &Url,
-        credential: Option<&HeaderValue>,
-    ) -> Result<Response, FetchError> {
-        let shared = &self.shared;
-        let once = || {
-            let mut request = shared
-                .client
-                .request(ask.method.clone(), url.clone())
-                .headers(ask.headers.clone())
-                .header(header::ACCEPT_ENCODING, "identity");
-            if let Some(credential) = credential {
-                request = request.header(header::AUTHORIZATION, credential);
-            }
-            request.send()
-        };
-        let asked = Instant::now();
-        let twice = async {
-            match once().await {
-                // Most likely a connection from the pool that the server was about to close.
-                Err(error) if has_hung_up(&error) => once().await,
-                answer => answer,
-            }
-        };
-        let answer = match tokio::time::timeout(shared.header_timeout, twice).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(Trouble::Http(error.without_url())),
-            Err(_) => Err(Trouble::Timeout(shared.header_timeout)),
-        };
-        if redirect::same_place(url, &self.base) {
-            self.note(asked, &answer);
-        }
-        answer.map_err(|trouble| self.unreachable(trouble))
-    }
-
-    /// Remembers what an answer, or its lack, says about the endpoint.
-    fn note(&self, asked: Instant, answer: &Result<Response, Trouble>) {
-        match answer {
-            Ok(response) if response.status().is_server_error() => {
-                let trouble = Trouble::Status(response.status().as_u16());
-                let now = Instant::now();
-                self.health
-                    .failed(asked, now, Failure::Error, || trouble.to_string());
-            }
-            Ok(response) => {
-                self.health.answered(Instant::now());
-                if response.status() != StatusCode::TOO_MANY_REQUESTS {
-                    self.throttle.answered();
-                }
-                if let Some(left) = remaining_pulls(response.headers()) {
-                    self.shared.tally.pulls_remaining(left);
-                }
-            }
-            Err(trouble) => self.note_trouble(asked, trouble),
-        }
-    }
-
-    fn note_trouble(&self, asked: Instant, trouble: &Trouble) {
-        let failure = match trouble {
-            Trouble::Http(error) if !error.is_connect() && !error.is_timeout() => Failure::Error,
-            _ => Failure::Outage,
-        };
-        let now = Instant::now();
-        self.health
-            .failed(asked, now, failure, || ErrorChain(trouble).to_string());
-    }
-
-    async fn failure(&self, response: Response, absent: Absent) -> FetchError {
-        let status = response.status();
-        match status {
-            StatusCode::NOT_FOUND => {
-                let headers = response.headers();
-                // Registries need not know every list; those that do not say so as any server says it.
-                let is_believed = absent == Absent::Endpoint
-                    || headers.contains_key(DOCKER_DISTRIBUTION_API_VERSION);
-                let code = self.error_body(response).await.code;
-                if code.is_empty() && !is_believed {
-                    // What stands before a registry says this too, while there is no way to it.
-                    return self.broken(Trouble::Status(status.as_u16()));
-                }
-                let what = match code.as_str() {
-                    "NAME_UNKNOWN" if absent != Absent::Endpoint => Absent::Repository,
-                    _ => absent,
-                };
-                FetchError::Absent {
-                    upstream: self.host().clone(),
-                    what,
-                    by_stand_in: false,
-                }
-            }
-            _ if status.is_client_error() => {
-                let body = self.error_body(response).await;
-                self.refused(status, body.reason().to_owned())
-            }
-            _ => self.broken(Trouble::Status(status.as_u16())),
-        }
-    }
-
-    async fn error_body(&self, response: Response) -> error_body::Read {
-        self.bytes(response, LARGEST_ERROR)
-            .await
-            .map(|body| error_body::Read::parse(&body))
-            .unwrap_or_default()
     }
 
     /// A small body, whole.
-    pub(super) async fn bytes(
+    pub(crate) async fn read_body(
         &self,
         response: Response,
         limit: usize,
-    ) -> Result<bytes::Bytes, FetchError> {
-        let (asked, is_elsewhere) = (Instant::now(), self.is_elsewhere(&response));
-        let read = tokio::time::timeout(LONGEST_BODY, read(response, limit)).await;
-        let read = read.unwrap_or(Err(Trouble::Timeout(LONGEST_BODY)));
-        read.map_err(|trouble| match trouble {
-            Trouble::TooLarge(_) => self.broken(trouble),
-            trouble => {
-                if !is_elsewhere {
-                    self.note_trouble(asked, &trouble);
-                }
-                self.unreachable(trouble)
-            }
+    ) -> Result<Bytes, FetchError> {
+        let body = self.sender.read_body(response, limit).await;
+        body.map_err(|cause| match cause {
+            Cause::TooLarge(_) => self.broken(cause),
+            cause => self.unreachable(cause),
         })
     }
 
-    fn refused(&self, status: StatusCode, reason: String) -> FetchError {
-        FetchError::Refused {
-            upstream: self.host().clone(),
-            status: status.as_u16(),
-            reason,
+    /// The time and the rates of a call that begins now.
+    pub(crate) fn call(&self, urgency: Urgency, resource: Resource) -> Call {
+        Call::new(resource, urgency, &self.shared.budget, self.is_last)
+    }
+
+    /// A store that refuses a signed URL gets a fresh one, once: the first may have expired on the
+    /// way.
+    async fn ask_twice(&self, request: &Request<'_>, call: &Call) -> Result<Response, FetchError> {
+        let response = self.follow_redirects(request, call).await?;
+        if self.is_redirected(&response) && is_signature_refusal(response.status()) {
+            return self.follow_redirects(request, call).await;
+        }
+        Ok(response)
+    }
+
+    /// Backs off after a 429. Returns the pause.
+    fn throttled(&self, asked: Instant, response: &Response) -> Duration {
+        let retry_after = retry_after(response.headers());
+        if self.is_redirected(response) {
+            retry_after.unwrap_or(STORE_PAUSE).max(STORE_PAUSE)
+        } else {
+            self.sender.throttle().throttled(asked, retry_after)
         }
     }
 
-    pub(super) fn unreachable(&self, source: Trouble) -> FetchError {
-        FetchError::Unreachable {
-            upstream: self.host().clone(),
-            source,
-        }
+    /// Waits for the permit of one request.
+    async fn acquire(&self, call: &Call) -> Result<(), FetchError> {
+        let acquired = call.acquire(self.sender.throttle(), &self.shared.budget);
+        acquired.await.map_err(|wait| self.too_many(wait))
     }
-
-    pub(super) fn broken(&self, source: Trouble) -> FetchError {
-        FetchError::Broken {
-            upstream: self.host().clone(),
-            source,
-        }
-    }
-}
-
-/// Whether a connection that stood has ended before the answer began. All we ask may be asked again (RFC 9110, section 9.2.2).
-fn has_hung_up(error: &reqwest::Error) -> bool {
-    let mut causes = iter::successors(error.source(), |cause| (*cause).source());
-    let is_end = causes.any(|cause| {
-        let ended = cause.downcast_ref::<hyper::Error>();
-        let reset = cause.downcast_ref::<io::Error>();
-        ended.is_some_and(|error| error.is_incomplete_message() || error.is_canceled())
-            || reset.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionReset)
-    });
-    is_end && !error.is_connect()
 }

@@ -1,182 +1,149 @@
-//! What an upstream can answer other than what was asked for: one variant per decision.
+//! Why an upstream did not give what was asked for: one variant per decision a caller can take.
+//!
+//! Every type here displays its own level only; [`FetchError::chain`] prints all levels at once.
+//! The module lies at the bottom of the crate, so that every part can name its errors.
+
+mod cause;
+mod circuit;
+mod token;
 
 use std::time::Duration;
 
-use manifest_model::{Digest, ManifestError};
 use protocol::{error_chain::ErrorChain, host::Host};
 
-/// What the upstream said it does not have.
+pub use self::{
+    cause::{Cause, LocalFileError},
+    circuit::CircuitOpen,
+    token::{
+        EcrError, LoginEntryError, LoginError, RealmError, RejectedRealm, SdkFailure, TokenError,
+    },
+};
+
+/// What a request is about, and so what a 404 to it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absent {
-    /// The repository.
+pub enum Resource {
+    /// A repository: its tags are asked for, or a 404 tells that there is none of this name.
     Repository,
-    /// The manifest, by tag or digest.
+    /// A manifest, by tag or digest.
     Manifest,
-    /// The blob.
+    /// A blob.
     Blob,
-    /// The endpoint: it does not know the referrers API.
-    Endpoint,
+    /// The referrers API, which not every registry has.
+    ReferrersApi,
 }
 
-/// Why an upstream did not give what was asked.
+/// Why an upstream did not give what was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// It said that there is no such thing. The only error that means "not found".
+    /// The upstream answered that there is no such thing. The only error that means "not found".
     #[error("{upstream} does not have it")]
-    Absent {
-        /// Who said so.
+    NotFound {
+        /// The upstream that answered.
         upstream: Host,
         /// What is missing.
-        what: Absent,
-        /// Only an endpoint said so that stands in for the first, and it may know less (a replica that lags, a mirror that
-        /// filters): enough for a client, nothing to forget for.
-        by_stand_in: bool,
+        what: Resource,
+        /// The answer comes from a fallback endpoint alone, which may know less than the first: a
+        /// replica that lags, a mirror that filters. That is enough to answer a client, but nothing
+        /// is removed from the cache for it.
+        from_fallback: bool,
     },
-    /// It refuses us: credentials, permissions, a policy. Not the client's fault, and no proof of absence.
+    /// The upstream refuses us: credentials, permissions, a policy. This is not the client's fault,
+    /// and no proof of absence.
     #[error("{upstream} refused us with {status}: {reason}")]
     Refused {
-        /// Who refused.
+        /// The upstream that refused.
         upstream: Host,
         /// 401 or 403, or another client error.
         status: u16,
-        /// In its words, shortened, or in ours.
+        /// The upstream's own words, shortened, or ours.
         reason: String,
     },
-    /// It is limiting our requests.
+    /// The upstream limits the rate of our requests.
     #[error("{upstream} is limiting our requests")]
     Throttled {
-        /// Who is.
+        /// The upstream with the limit.
         upstream: Host,
-        /// How long it asks us to wait.
+        /// How long to wait before the next request.
         retry_after: Option<Duration>,
     },
-    /// It could not be reached, or did not answer in time.
+    /// The upstream could not be reached, or did not answer in time.
     #[error("{upstream} could not be reached")]
     Unreachable {
-        /// Who.
+        /// The upstream that was asked.
         upstream: Host,
-        /// Why.
+        /// Why it could not be reached.
         #[source]
-        source: Trouble,
+        source: Cause,
     },
-    /// It answered with something that cannot be right.
+    /// The upstream gave an answer that cannot be right.
     #[error("{upstream} answered wrongly")]
     Broken {
-        /// Who.
+        /// The upstream that answered.
         upstream: Host,
-        /// What was wrong.
+        /// The fault in the answer.
         #[source]
-        source: Trouble,
+        source: Cause,
     },
-}
-
-/// The detail of an outage or of a wrong answer, for logs.
-#[derive(Debug, thiserror::Error)]
-pub enum Trouble {
-    /// The transport failed.
-    #[error("the request failed")]
-    Http(#[source] reqwest::Error),
-    /// No header arrived in time.
-    #[error("no answer within {0:?}")]
-    Timeout(Duration),
-    /// A body that began, and of which no byte arrived for so long.
-    #[error("its body stood still for {0:?}")]
-    Stalled(Duration),
-    /// A server error.
-    #[error("status {0}")]
-    Status(u16),
-    /// The body is not the manifest that was asked for.
-    #[error("asked for {expected}, got {actual}")]
-    WrongDigest {
-        /// Asked for.
-        expected: Digest,
-        /// Got.
-        actual: Digest,
-    },
-    /// The body is no manifest.
-    #[error("its body is no manifest")]
-    Manifest(#[source] ManifestError),
-    /// A body above its bound.
-    #[error("its body is larger than {0} bytes")]
-    TooLarge(usize),
-    /// A redirect we do not follow.
-    #[error("it redirects to where we do not go: {0}")]
-    Redirect(&'static str),
-    /// A range that is not the one asked for.
-    #[error("it answered another range than the one asked for")]
-    Range,
-    /// A body that ends in good order before the bytes it is to bring.
-    #[error("its body ended too early")]
-    Short,
-    /// An answer in the middle of a download that is about another blob.
-    #[error("it said {before} bytes first and {now} later")]
-    Resized {
-        /// The size said first.
-        before: u64,
-        /// The size said now.
-        now: u64,
-    },
-    /// Something under the name of a blob that is not what is stored under it.
-    #[error("it has {there} bytes where the blob has {here}")]
-    OtherSize {
-        /// The size of the blob.
-        here: u64,
-        /// The size said.
-        there: u64,
-    },
-    /// A list whose next page is the page that was asked for.
-    #[error("the next page it names is this page")]
-    SamePage,
-    /// The token endpoint or the credentials.
-    #[error("no token could be had: {0}")]
-    Token(String),
-    /// It has failed before, and is not asked until a probe is answered.
-    #[error("it is not asked for now, after {reason}")]
-    Resting {
-        /// What happened last.
-        reason: std::sync::Arc<str>,
-        /// When it is worth coming again.
-        retry_in: Duration,
-    },
-    /// The credentials' file, a certificate or another local matter.
-    #[error("{0}")]
-    Local(String),
 }
 
 impl FetchError {
-    /// Whether another endpoint may do better. "Not found" is an answer, not trouble.
-    pub fn is_trouble(&self) -> bool {
-        !matches!(self, Self::Absent { .. })
+    /// The error of a request that could not be sent for lack of a token.
+    pub(crate) fn no_token(upstream: Host, error: TokenError) -> Self {
+        match error {
+            TokenError::Refused(status) => Self::Refused {
+                upstream,
+                status,
+                reason: error.to_string(),
+            },
+            TokenError::Throttled(wait) => Self::Throttled {
+                upstream,
+                retry_after: Some(wait),
+            },
+            TokenError::CircuitOpen(open) => Self::Unreachable {
+                upstream,
+                source: Cause::CircuitOpen(open),
+            },
+            error => Self::Unreachable {
+                upstream,
+                source: Cause::Token(error),
+            },
+        }
     }
 
-    /// Whether what we have from before beats reporting this.
+    /// Whether another endpoint may do better. "Not found" is an answer, not a failure.
+    pub fn allows_failover(&self) -> bool {
+        !matches!(self, Self::NotFound { .. })
+    }
+
+    /// Whether a stale copy beats reporting this error.
     pub fn allows_stale(&self) -> bool {
         !matches!(
             self,
-            Self::Absent {
-                by_stand_in: false,
+            Self::NotFound {
+                from_fallback: false,
                 ..
             }
         )
     }
 
-    /// Whether asking again from the byte reached may help: the connection or the server failed, not the request.
+    /// Whether resuming from the last byte received may help: the connection or the server failed,
+    /// not the request.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
-            Self::Broken { source, .. } => matches!(source, Trouble::Http(_) | Trouble::Status(_)),
-            Self::Absent { .. } | Self::Refused { .. } | Self::Throttled { .. } => false,
+            Self::Broken { source, .. } => matches!(source, Cause::Http(_) | Cause::Status(_)),
+            Self::NotFound { .. } | Self::Refused { .. } | Self::Throttled { .. } => false,
         }
     }
 
-    /// Whether nothing came for as long as may be waited for it.
+    /// Whether a timeout ended the request or its body.
     pub fn is_stall(&self) -> bool {
         let Self::Unreachable { source, .. } = self else {
             return false;
         };
         match source {
-            Trouble::Timeout(_) | Trouble::Stalled(_) => true,
-            Trouble::Http(error) => error.is_timeout(),
+            Cause::Timeout(_) | Cause::Stalled(_) => true,
+            Cause::Http(error) => error.is_timeout(),
             _ => false,
         }
     }

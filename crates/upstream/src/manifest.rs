@@ -1,4 +1,4 @@
-//! Manifests and indexes: by tag, by digest, and what a tag points at now.
+//! Manifests and indexes at one endpoint: by tag, by digest, and the digest of a tag.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -6,73 +6,52 @@ use manifest_model::{Algorithm, Digest, Manifest, MediaType, Reference, RepoName
 use protocol::headers::DOCKER_CONTENT_DIGEST;
 use reqwest::Response;
 
-use super::{
-    Upstream,
-    budget::Urgency,
-    endpoint::{Ask, Endpoint},
-    error::{Absent, FetchError, Trouble},
+use crate::{
+    endpoint::{Endpoint, Request},
+    error::{Cause, FetchError, Resource},
+    policy::Urgency,
 };
 
-/// The largest manifest taken from an upstream: what the distribution spec asks registries to accept at least.
-const LARGEST_MANIFEST: usize = 4 * 1024 * 1024;
+/// The largest manifest accepted: the size that registries must support by the distribution spec.
+const MAX_MANIFEST: usize = 4 * 1024 * 1024;
 
-impl Upstream {
-    /// The manifest, its bytes verified: by digest against the digest asked for; by tag the digest is what the bytes hash to
-    /// in the algorithm that the upstream names it by.
-    pub async fn manifest(
-        &self,
-        repository: &RepoName,
-        reference: &Reference,
-    ) -> Result<Manifest, FetchError> {
-        self.hedged_answer(|endpoint| async move {
-            let manifest = fetch(endpoint, repository, reference, None).await?;
-            // Nothing was said that could be unchanged.
-            manifest.ok_or_else(|| endpoint.broken(Trouble::Status(304)))
-        })
-        .await
-    }
-
-    /// The manifest of `tag`, or `None` where it is `known` still: for registries that do not say a tag's digest.
-    pub async fn manifest_unless(
-        &self,
-        repository: &RepoName,
-        tag: &Tag,
-        known: &Digest,
-    ) -> Result<Option<Manifest>, FetchError> {
-        let reference = &Reference::Tag(tag.clone());
-        self.hedged_answer(|endpoint| fetch(endpoint, repository, reference, Some(known)))
-            .await
-    }
-
-    /// The digest `tag` points at now, `None` where the upstream has the tag but does not say. Free of charge at Docker Hub.
-    pub async fn tag_digest(
-        &self,
-        repository: &RepoName,
-        tag: &Tag,
-        urgency: Urgency,
-    ) -> Result<Option<Digest>, FetchError> {
-        self.first_answer(|endpoint| async move {
-            let reference = Reference::Tag(tag.clone());
-            let ask = ask(Method::HEAD, repository, &reference);
-            let response = endpoint.ask_as(urgency, ask).await?;
-            Ok(told_digest(&response))
-        })
-        .await
-    }
+/// A manifest, its bytes verified.
+pub(crate) async fn fetch(
+    endpoint: &Endpoint,
+    repository: &RepoName,
+    reference: &Reference,
+) -> Result<Manifest, FetchError> {
+    let manifest = fetch_unless(endpoint, repository, reference, None).await?;
+    // A 304 without a condition is a fault.
+    manifest.ok_or_else(|| endpoint.broken(Cause::Status(304)))
 }
 
-async fn fetch(
+/// The digest of `tag`; `None` if the upstream does not tell it.
+pub(crate) async fn tag_digest(
+    endpoint: &Endpoint,
+    repository: &RepoName,
+    tag: &Tag,
+    urgency: Urgency,
+) -> Result<Option<Digest>, FetchError> {
+    let reference = Reference::Tag(tag.clone());
+    let request = request(Method::HEAD, repository, &reference);
+    let response = endpoint.ask_as(urgency, request).await?;
+    Ok(digest_header(&response))
+}
+
+/// A manifest, its bytes verified; `None` if its digest is still `known`.
+pub(crate) async fn fetch_unless(
     endpoint: &Endpoint,
     repository: &RepoName,
     reference: &Reference,
     known: Option<&Digest>,
 ) -> Result<Option<Manifest>, FetchError> {
-    let mut ask = ask(Method::GET, repository, reference);
+    let mut request = request(Method::GET, repository, reference);
     if let Some(known) = known {
         let etag = HeaderValue::try_from(format!("\"{known}\"")).expect("digests are header text");
-        ask.headers.insert(header::IF_NONE_MATCH, etag);
+        request.headers.insert(header::IF_NONE_MATCH, etag);
     }
-    let response = endpoint.ask(ask).await?;
+    let response = endpoint.ask(request).await?;
     if known.is_some() && response.status() == StatusCode::NOT_MODIFIED {
         return Ok(None);
     }
@@ -81,20 +60,20 @@ async fn fetch(
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.parse().ok());
-    let told = told_digest(&response);
-    let bytes = endpoint.bytes(response, LARGEST_MANIFEST).await?;
+    let announced = digest_header(&response);
+    let bytes = endpoint.read_body(response, MAX_MANIFEST).await?;
     let algorithm = match reference {
-        Reference::Tag(_) => match told {
-            Some(told) if Digest::of(told.algorithm(), &bytes) != told => {
-                return settle(endpoint, repository, told, bytes, content_type).await;
+        Reference::Tag(_) => match announced {
+            Some(digest) if Digest::of(digest.algorithm(), &bytes) != digest => {
+                return settle(endpoint, repository, digest, bytes, content_type).await;
             }
-            // Under the name the upstream has for it: another would be confirmed by no HEAD and known to nobody else.
-            told => told.map_or(Algorithm::Sha256, |told| told.algorithm()),
+            // The digest that the upstream uses too: a HEAD would not confirm another one.
+            digest => digest.map_or(Algorithm::Sha256, |digest| digest.algorithm()),
         },
         Reference::Digest(expected) => {
             let actual = Digest::of(expected.algorithm(), &bytes);
             if actual != *expected {
-                return Err(endpoint.broken(Trouble::WrongDigest {
+                return Err(endpoint.broken(Cause::WrongDigest {
                     expected: *expected,
                     actual,
                 }));
@@ -104,48 +83,45 @@ async fn fetch(
     };
     Manifest::parse(bytes, content_type.as_ref(), algorithm)
         .map(Some)
-        .map_err(|error| endpoint.broken(Trouble::Manifest(error)))
+        .map_err(|error| endpoint.broken(Cause::Manifest(error)))
 }
 
-/// A tag's bytes are not what their header says: either they are damaged or the header lies. What the upstream has under the
-/// digest it named decides; where it has nothing there, the header lied.
+/// The manifest of a tag whose bytes do not match their digest header: either the bytes are damaged
+/// or the header is wrong. The manifest that the upstream has under that digest decides; if there
+/// is none, the header is wrong.
 async fn settle(
     endpoint: &Endpoint,
     repository: &RepoName,
-    told: Digest,
+    announced: Digest,
     bytes: Bytes,
     content_type: Option<MediaType>,
 ) -> Result<Option<Manifest>, FetchError> {
-    let reference = Reference::Digest(told);
-    match Box::pin(fetch(endpoint, repository, &reference, None)).await {
-        Err(FetchError::Absent { .. }) => {
+    let reference = Reference::Digest(announced);
+    match Box::pin(fetch_unless(endpoint, repository, &reference, None)).await {
+        Err(FetchError::NotFound { .. }) => {
             Manifest::parse(bytes, content_type.as_ref(), Algorithm::Sha256)
                 .map(Some)
-                .map_err(|error| endpoint.broken(Trouble::Manifest(error)))
+                .map_err(|error| endpoint.broken(Cause::Manifest(error)))
         }
         answer => answer,
     }
 }
 
-fn told_digest(response: &Response) -> Option<Digest> {
+fn digest_header(response: &Response) -> Option<Digest> {
     let value = response.headers().get(DOCKER_CONTENT_DIGEST)?;
     value.to_str().ok()?.parse().ok()
 }
 
-fn ask<'a>(method: Method, repository: &'a RepoName, reference: &Reference) -> Ask<'a> {
+fn request<'a>(method: Method, repository: &'a RepoName, reference: &Reference) -> Request<'a> {
     let path = format!("manifests/{reference}");
-    Ask {
-        method,
-        repository,
-        path,
-        query: None,
-        headers: accept_everything(),
-        absent: Absent::Manifest,
-    }
+    let mut request = Request::new(method, Resource::Manifest, repository, &path);
+    request.headers = accept_all();
+    request
 }
 
-/// All six types, always: asked for fewer, ECR converts what it has into something else.
-pub(super) fn accept_everything() -> HeaderMap {
+/// The `Accept` of every manifest request: all six types, since ECR converts a manifest whose type
+/// is not listed.
+pub(crate) fn accept_all() -> HeaderMap {
     let types: Vec<_> = MediaType::MANIFESTS
         .iter()
         .map(|kind| kind.as_str().to_owned())

@@ -1,5 +1,5 @@
-//! What upstreams answer and how they stand. The label is the key of the upstream's table, of which there are as many as the
-//! configuration has.
+//! The counters of upstream answers and the gauges of endpoint states. The label is the upstream's
+//! key in the configuration, which bounds the number of its values.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -8,23 +8,27 @@ use prometheus_client::{
 };
 use protocol::host::HostPattern;
 
-use crate::{FetchError, Standing, Trouble};
+use crate::{
+    error::{Cause, FetchError},
+    policy::EndpointStatus,
+};
 
-/// What is said of an upstream as a whole.
+/// The label of the gauges.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct UpstreamLabels {
     upstream: String,
 }
 
-/// What is counted per answer.
+/// The labels of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AnswerLabels {
     upstream: String,
-    /// `ok`, `absent`, `refused`, `throttled`, `unreachable`, `broken`, or `resting` for what was not even asked.
+    /// `ok`, `absent`, `refused`, `throttled`, `unreachable`, `broken`, or `resting` for a request
+    /// not sent because the circuit is open.
     answer: &'static str,
 }
 
-/// The families. Clones are handles to the same ones.
+/// The metrics of all upstreams. A clone is a handle to the same metrics.
 #[derive(Clone, Debug, Default)]
 pub struct UpstreamMetrics {
     answers: Family<AnswerLabels, Counter>,
@@ -35,7 +39,7 @@ pub struct UpstreamMetrics {
 }
 
 impl UpstreamMetrics {
-    /// Registers everything. The registry's prefix goes before the names.
+    /// Registers all metrics, below the registry's own prefix.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("upstream");
         registry.register("answers", "What upstreams answered", self.answers.clone());
@@ -45,11 +49,11 @@ impl UpstreamMetrics {
         registry.register("endpoints_held", held, self.held.clone());
         let waiting = "Calls that wait for their turn";
         registry.register("calls_waiting", waiting, self.waiting.clone());
-        let remaining = "Pulls left as the upstream last said (ratelimit-remaining)";
+        let remaining = "Pulls left, as last announced by the upstream (ratelimit-remaining)";
         registry.register("pulls_remaining", remaining, self.pulls_remaining.clone());
     }
 
-    /// The part of one upstream.
+    /// The counters of the upstreams with this key.
     pub fn tally(&self, pattern: &HostPattern) -> UpstreamTally {
         UpstreamTally {
             metrics: self.clone(),
@@ -59,27 +63,27 @@ impl UpstreamMetrics {
         }
     }
 
-    /// Sets the gauges to how the endpoints stand now.
-    pub(super) fn observe(&self, standings: &[Standing]) {
+    /// Sets the gauges to the state of the endpoints.
+    pub(crate) fn observe(&self, statuses: &[EndpointStatus]) {
         for gauges in [&self.down, &self.held, &self.waiting] {
             gauges.clear();
         }
-        for standing in standings {
+        for status in statuses {
             let labels = UpstreamLabels {
-                upstream: standing.pattern.as_str().to_owned(),
+                upstream: status.pattern.as_str().to_owned(),
             };
             let add = |gauges: &Family<UpstreamLabels, Gauge>, value: usize| {
                 let gauge = gauges.get_or_create(&labels);
                 gauge.inc_by(i64::try_from(value).unwrap_or(i64::MAX));
             };
-            add(&self.down, usize::from(standing.outage.is_some()));
-            add(&self.held, usize::from(standing.held.is_some()));
-            add(&self.waiting, standing.waiting);
+            add(&self.down, usize::from(status.outage.is_some()));
+            add(&self.held, usize::from(status.held.is_some()));
+            add(&self.waiting, status.waiting);
         }
     }
 }
 
-/// Counts for one upstream.
+/// The counters of one upstream. A clone is a handle to the same counters.
 #[derive(Clone, Debug)]
 pub struct UpstreamTally {
     metrics: UpstreamMetrics,
@@ -87,15 +91,15 @@ pub struct UpstreamTally {
 }
 
 impl UpstreamTally {
-    /// An endpoint answered, or failed so.
+    /// Counts an answer or a failure.
     pub fn answer(&self, error: Option<&FetchError>) {
         let answer = match error {
             None => "ok",
-            Some(FetchError::Absent { .. }) => "absent",
+            Some(FetchError::NotFound { .. }) => "absent",
             Some(FetchError::Refused { .. }) => "refused",
             Some(FetchError::Throttled { .. }) => "throttled",
             Some(FetchError::Unreachable {
-                source: Trouble::Resting { .. },
+                source: Cause::CircuitOpen(_),
                 ..
             }) => "resting",
             Some(FetchError::Unreachable { .. }) => "unreachable",
@@ -106,7 +110,7 @@ impl UpstreamTally {
         self.metrics.answers.get_or_create(&labels).inc();
     }
 
-    /// The upstream said how many pulls are left.
+    /// Notes the number of pulls left that the upstream announced.
     pub fn pulls_remaining(&self, count: u32) {
         let gauge = self.metrics.pulls_remaining.get_or_create(&self.labels);
         gauge.set(count.into());

@@ -1,4 +1,4 @@
-//! Where a redirect may lead.
+//! Where a redirect may lead: the rules against requests into our own machine and network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,25 +6,64 @@ use protocol::host::Host as RegistryHost;
 use url::{Host, Url};
 
 /// Redirects followed for one request: registry -> store, with room for a CDN in between.
-pub(super) const MAX_HOPS: usize = 5;
+pub(crate) const MAX_HOPS: usize = 5;
 
-/// The target of `location` as seen from `current`, or why we do not go there. `origin` is the endpoint first asked: what the
-/// operator has configured on a private address may redirect to private addresses, and anybody to the hosts in `private`;
-/// nobody else may.
-pub(super) fn target(
+/// Why a redirect is not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RedirectError {
+    /// There is no readable `Location`.
+    #[error("the answer names no target")]
+    NoTarget,
+    /// `Location` is not a URL.
+    #[error("the target is not a URL")]
+    NotUrl,
+    /// From https to http.
+    #[error("the target is on http, the request was on https")]
+    Downgrade,
+    /// Another scheme than http and https.
+    #[error("the target is neither on http nor on https")]
+    Scheme,
+    /// The host is allowed on other ports.
+    #[error("the target has a port that `private_hosts` does not name")]
+    Port,
+    /// The host is not allowed.
+    #[error("the target's host is forbidden")]
+    Host(#[source] ForbiddenHost),
+    /// The chain of redirects is too long.
+    #[error("there are more than {MAX_HOPS} redirects")]
+    TooMany,
+}
+
+/// Why a host is not asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ForbiddenHost {
+    /// The URL has no host.
+    #[error("the URL names no host")]
+    Missing,
+    /// The host hands out the credentials of this machine.
+    #[error("it is an instance metadata address")]
+    Metadata,
+    /// The host is inside, and the registry outside.
+    #[error("it is an address of this machine or network")]
+    Private,
+}
+
+/// The target of `location`, resolved against `current`.
+///
+/// `origin` is the configured endpoint. An endpoint on a private address may redirect to private
+/// addresses, and every endpoint to the hosts in `private`; all other redirects must stay public.
+pub(crate) fn target(
     current: &Url,
     location: &str,
     origin: &Url,
     private: &[RegistryHost],
-) -> Result<Url, &'static str> {
-    let target = current
-        .join(location)
-        .map_err(|_| "its address cannot be read")?;
+) -> Result<Url, RedirectError> {
+    let target = current.join(location).map_err(|_| RedirectError::NotUrl)?;
     match target.scheme() {
         "https" => {}
         "http" if current.scheme() == "http" => {}
-        "http" => return Err("from https to http"),
-        _ => return Err("it is neither http nor https"),
+        "http" => return Err(RedirectError::Downgrade),
+        _ => return Err(RedirectError::Scheme),
     }
     if private.iter().any(|host| means(host, &target)) {
         return Ok(target);
@@ -34,14 +73,14 @@ pub(super) fn target(
         .iter()
         .any(|host| Some(host.name()) == target.host_str())
     {
-        return Err("a port that `private_hosts` does not name");
+        return Err(RedirectError::Port);
     }
-    check_host(&target, origin)?;
+    check_host(&target, origin).map_err(RedirectError::Host)?;
     Ok(target)
 }
 
-/// Whether `host` is the URL's, on any port where it names none.
-pub(super) fn means(host: &RegistryHost, url: &Url) -> bool {
+/// Whether `host` is the URL's, on any port if it names none.
+pub(crate) fn means(host: &RegistryHost, url: &Url) -> bool {
     let Some(name) = url.host_str() else {
         return false;
     };
@@ -51,21 +90,23 @@ pub(super) fn means(host: &RegistryHost, url: &Url) -> bool {
             || port.is_some_and(|port| host.as_str() == format!("{name}:{port}")))
 }
 
-/// Refuses addresses inside our own machine or network, unless the configured endpoint is there itself.
+/// Refuses addresses inside our own machine or network, unless the configured endpoint is there
+/// itself.
 ///
-/// Literal addresses and the names that always mean this machine are judged here; what other names resolve to, by the resolver.
-pub(super) fn check_host(target: &Url, origin: &Url) -> Result<(), &'static str> {
+/// Literal addresses and the names that always mean this machine are checked here; the addresses
+/// that other names resolve to are checked by the resolver.
+pub(crate) fn check_host(target: &Url, origin: &Url) -> Result<(), ForbiddenHost> {
     let refused = match target.host() {
         Some(Host::Ipv4(address)) => is_local(IpAddr::V4(address)),
         Some(Host::Ipv6(address)) => is_local(IpAddr::V6(address)),
         Some(Host::Domain(name)) => is_local_name(name),
-        None => return Err("it names no host"),
+        None => return Err(ForbiddenHost::Missing),
     };
     if is_metadata(target) {
-        return Err("an instance metadata address");
+        return Err(ForbiddenHost::Metadata);
     }
     if refused && !is_internal(origin) {
-        Err("an address of this machine or network")
+        Err(ForbiddenHost::Private)
     } else {
         Ok(())
     }
@@ -86,8 +127,8 @@ fn is_local_name(name: &str) -> bool {
 }
 
 /// Whether it is on this machine, its link or a private network.
-pub(super) fn is_local(address: IpAddr) -> bool {
-    match plain(address) {
+pub(crate) fn is_local(address: IpAddr) -> bool {
+    match embedded_ipv4(address) {
         IpAddr::V4(address) => {
             // Shared address space (RFC 6598): pods of some clusters live there.
             let is_shared = address.octets()[0] == 100 && address.octets()[1] & 0xc0 == 64;
@@ -106,8 +147,9 @@ pub(super) fn is_local(address: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address inside an IPv6 one that stands for it: mapped, or behind NAT64 (RFC 6052).
-fn plain(address: IpAddr) -> IpAddr {
+/// An IPv6 address that embeds an IPv4 one, mapped or behind NAT64 (RFC 6052), as that IPv4
+/// address.
+fn embedded_ipv4(address: IpAddr) -> IpAddr {
     let IpAddr::V6(six) = address else {
         return address;
     };
@@ -132,8 +174,9 @@ fn is_metadata(url: &Url) -> bool {
     }
 }
 
-/// Where clouds hand out credentials (EC2, ECS, EKS Pod Identity, and their IPv6 twins; Alibaba): never a store of blobs.
-pub(super) fn is_metadata_address(address: IpAddr) -> bool {
+/// Whether clouds hand out credentials there (EC2, ECS, EKS Pod Identity, and their IPv6 twins;
+/// Alibaba). No store of blobs has such an address.
+pub(crate) fn is_metadata_address(address: IpAddr) -> bool {
     const V4: [Ipv4Addr; 4] = [
         Ipv4Addr::new(169, 254, 169, 254),
         Ipv4Addr::new(169, 254, 170, 2),
@@ -144,14 +187,15 @@ pub(super) fn is_metadata_address(address: IpAddr) -> bool {
         Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
         Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
     ];
-    match plain(address) {
+    match embedded_ipv4(address) {
         IpAddr::V4(address) => V4.contains(&address),
         IpAddr::V6(address) => V6.contains(&address),
     }
 }
 
-/// Whether credentials may go along: only to the very place they were meant for.
-pub(super) fn same_place(left: &Url, right: &Url) -> bool {
+/// Whether both URLs have one origin. Credentials are sent to the origin they are for, and no
+/// other.
+pub(crate) fn same_origin(left: &Url, right: &Url) -> bool {
     left.scheme() == right.scheme()
         && left.host() == right.host()
         && left.port_or_known_default() == right.port_or_known_default()
@@ -161,13 +205,13 @@ pub(super) fn same_place(left: &Url, right: &Url) -> bool {
 mod tests {
     use super::*;
 
-    fn follow(from: &str, to: &str) -> Result<Url, &'static str> {
+    fn follow(from: &str, to: &str) -> Result<Url, RedirectError> {
         let from = Url::parse(from).unwrap();
         target(&from, to, &from, &[])
     }
 
     #[test]
-    fn what_the_operator_names_may_be_a_private_place() {
+    fn a_host_that_the_operator_names_may_be_private() {
         let from = Url::parse("https://registry.example/v2/").unwrap();
         let private = ["10.0.0.7", "localhost:9000", "minio.internal:9000"];
         let private = private.map(|host| host.parse().unwrap());
@@ -235,17 +279,17 @@ mod tests {
     }
 
     #[test]
-    fn another_port_is_another_place() {
+    fn another_port_is_another_origin() {
         let registry = Url::parse("https://registry.example/v2/").unwrap();
-        assert!(same_place(
+        assert!(same_origin(
             &registry,
             &Url::parse("https://registry.example:443/x").unwrap()
         ));
-        assert!(!same_place(
+        assert!(!same_origin(
             &registry,
             &Url::parse("https://registry.example:8443/x").unwrap()
         ));
-        assert!(!same_place(
+        assert!(!same_origin(
             &registry,
             &Url::parse("https://store.example/x").unwrap()
         ));

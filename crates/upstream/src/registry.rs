@@ -1,4 +1,4 @@
-//! The upstreams in use: made on first request, kept while used.
+//! The upstreams in use. Each is made on its first request and kept while it is used.
 
 use std::sync::Arc;
 
@@ -7,25 +7,28 @@ use moka::sync::Cache;
 use protocol::host::Host;
 use tokio_util::task::TaskTracker;
 
-use super::{EcrTokens, FetchError, Standing, Upstream};
-use crate::metrics::UpstreamMetrics;
+use crate::{
+    auth::EcrTokens, error::FetchError, metrics::UpstreamMetrics, policy::EndpointStatus,
+    upstream::Upstream,
+};
 
-/// Upstreams kept at the same time. A pattern such as every ECR host can mean any number of them.
+/// Upstreams kept at the same time. One pattern, such as that of ECR, can match any number of
+/// hosts.
 const MAX_UPSTREAMS: u64 = 1000;
 
-/// All upstreams that may be asked, by name.
+/// All configured upstreams, by name.
 #[derive(Debug)]
 pub struct Registry {
     config: Upstreams,
     known: Cache<Host, Arc<Upstream>>,
     ecr: Arc<EcrTokens>,
     metrics: UpstreamMetrics,
-    /// Probes. Nobody waits for them at the end: what they find out concerns nobody then.
+    /// The probes. Shutdown does not wait for them: their results are of no use then.
     tasks: TaskTracker,
 }
 
 impl Registry {
-    /// Nothing is contacted or built before it is asked for.
+    /// Builds and contacts nothing before the first request.
     pub fn new(config: Upstreams, metrics: UpstreamMetrics) -> Self {
         Self {
             config,
@@ -36,12 +39,12 @@ impl Registry {
         }
     }
 
-    /// The configuration this was made of.
+    /// The configuration of all upstreams.
     pub fn config(&self) -> &Upstreams {
         &self.config
     }
 
-    /// The upstream `host`; `None` if it is not configured, and so not reachable.
+    /// The upstream `host`; `None` if it is not configured.
     pub fn find(&self, host: &Host) -> Result<Option<Arc<Upstream>>, FetchError> {
         if let Some(known) = self.known.get(host) {
             return Ok(Some(known));
@@ -61,18 +64,18 @@ impl Registry {
         Ok(Some(self.known.get_with(host.clone(), || made)))
     }
 
-    /// Sets the gauges of the metrics to how the endpoints are now.
+    /// Sets the gauges of the metrics to the state of the endpoints.
     pub fn observe(&self) {
-        self.metrics.observe(&self.standings());
+        self.metrics.observe(&self.endpoint_statuses());
     }
 
-    /// How every endpoint stands that was asked before, in the order of their names.
-    pub fn standings(&self) -> Vec<Standing> {
+    /// The state of every endpoint of the upstreams in use, in the order of their names.
+    pub fn endpoint_statuses(&self) -> Vec<EndpointStatus> {
         let mut known: Vec<_> = self.known.iter().map(|(_, upstream)| upstream).collect();
         known.sort_by(|a, b| a.host().cmp(b.host()));
         known
             .iter()
-            .flat_map(|upstream| upstream.standings())
+            .flat_map(|upstream| upstream.endpoint_statuses())
             .collect()
     }
 }

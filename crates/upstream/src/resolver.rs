@@ -1,9 +1,10 @@
-//! Names to addresses, with a look at where they lead: a name elsewhere must not mean a place in here.
+//! Resolves names, and drops the private addresses of names that a stranger chose.
 //!
-//! An endpoint's own name may resolve to anything, the operator has written it; so may the names in `private_hosts` and those of
-//! the system's proxies. Any other name, of a redirect's target or a token realm, is left only its public addresses, unless the
-//! endpoint itself is in a private network (`PrivateLink`). Nothing is remembered: each new connection asks again, so a change of
-//! DNS is followed.
+//! The operator has written an endpoint's own name, so it may resolve to anything; so may the names
+//! in `private_hosts` and those of the system's proxies. Any other name, such as a redirect's
+//! target or a token realm, keeps only its public addresses, unless the endpoint itself is in a
+//! private network (`PrivateLink`). Nothing is cached: each new connection resolves again, and so
+//! follows a change of DNS.
 
 use std::{
     fmt, io,
@@ -19,10 +20,10 @@ use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
-use super::redirect;
+use crate::redirect;
 
 /// The variables that name the system's proxies.
-const PROXIES: [&str; 6] = [
+const PROXY_VARIABLES: [&str; 6] = [
     "HTTPS_PROXY",
     "https_proxy",
     "HTTP_PROXY",
@@ -34,7 +35,7 @@ const PROXIES: [&str; 6] = [
 type Lookup = dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync;
 
 /// The resolver of one upstream.
-pub(super) struct Resolver {
+pub(crate) struct Resolver {
     lookup: Box<Lookup>,
     rules: Arc<Rules>,
 }
@@ -42,26 +43,26 @@ pub(super) struct Resolver {
 struct Rules {
     /// Names of endpoints.
     own: Vec<String>,
-    /// Names that may mean a private place.
+    /// Names that may resolve to private addresses.
     trusted: Vec<String>,
-    /// An endpoint's name has led to a private place.
+    /// All addresses of an endpoint's name were private.
     is_private: AtomicBool,
 }
 
-/// A name that leads to where we do not go.
+/// A name without an address that may be connected to.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{0} leads to an address of this machine or network; name it in `private_hosts` if that is meant"
+    "{0} resolves to an address of this machine or network; name it in `private_hosts` to allow it"
 )]
-struct Private(String);
+struct PrivateName(String);
 
 impl Resolver {
     /// The system's resolver under the rules of an upstream.
-    pub(super) fn new(config: &UpstreamConfig) -> Self {
+    pub(crate) fn new(config: &UpstreamConfig) -> Self {
         let system = |name: String| -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
             Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
         };
-        let proxies = PROXIES
+        let proxies = PROXY_VARIABLES
             .iter()
             .filter_map(|name| std::env::var(name).ok())
             .filter_map(|url| proxy_name(&url));
@@ -102,11 +103,11 @@ fn canonical(name: &str) -> String {
 
 impl Rules {
     /// The addresses of `name` that may be connected to.
-    fn judge(&self, name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Private> {
+    fn allowed(&self, name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, PrivateName> {
         let name = canonical(name);
         let is_local = |address: &SocketAddr| redirect::is_local(address.ip());
         if self.own.contains(&name) {
-            // One private address beside public ones would be a key that a stranger's DNS can make.
+            // All of them: one private address beside public ones may come from a stranger's DNS.
             if found.iter().all(is_local) {
                 self.is_private.store(true, Ordering::Relaxed);
             }
@@ -116,12 +117,12 @@ impl Rules {
             return Ok(found);
         }
         let is_private = self.is_private.load(Ordering::Relaxed);
-        let allowed = |address: &SocketAddr| {
+        let may_connect = |address: &SocketAddr| {
             !redirect::is_metadata_address(address.ip()) && (is_private || !is_local(address))
         };
-        let found: Vec<_> = found.into_iter().filter(allowed).collect();
+        let found: Vec<_> = found.into_iter().filter(may_connect).collect();
         if found.is_empty() {
-            return Err(Private(name));
+            return Err(PrivateName(name));
         }
         Ok(found)
     }
@@ -133,7 +134,7 @@ impl Resolve for Resolver {
         let found = (self.lookup)(name.clone());
         let rules = Arc::clone(&self.rules);
         Box::pin(async move {
-            let found = rules.judge(&name, found.await?)?;
+            let found = rules.allowed(&name, found.await?)?;
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
@@ -187,7 +188,7 @@ mod tests {
     ];
 
     #[tokio::test]
-    async fn a_name_elsewhere_does_not_mean_a_place_in_here() {
+    async fn a_strangers_name_does_not_lead_into_our_network() {
         let resolver = resolver(ELSEWHERE);
         for name in [
             "rebound.example",
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_operator_has_named_may_be_anywhere() {
+    async fn a_name_from_the_configuration_may_be_anywhere() {
         let resolver = resolver(ELSEWHERE);
         assert_eq!(ask(&resolver, "MINIO.internal.").await.ok(), None);
         assert_eq!(

@@ -1,78 +1,111 @@
 //! The HTTP client of one upstream: its own connections, trust, identity and timeouts.
 //!
-//! HTTP/2 is spoken where a server offers it, and the system's proxies are used (`HTTPS_PROXY`, `NO_PROXY`).
+//! HTTP/2 is used where a server offers it, and so are the system's proxies (`HTTPS_PROXY`,
+//! `NO_PROXY`).
 
-use std::{path::Path, time::Duration};
+use std::{error::Error, io, iter, path::Path, time::Duration};
 
 use config::UpstreamConfig;
 use protocol::host::Host;
 use reqwest::{Certificate, Client, ClientBuilder, Identity, redirect::Policy};
 
-use super::{
-    error::{FetchError, Trouble},
+use crate::{
+    error::{Cause, FetchError, LocalFileError},
     resolver::Resolver,
 };
 
-/// How long an unused connection is kept: after that a new one asks DNS again. Load balancers close theirs after a minute, and a
-/// request that meets such an end is lost.
-const IDLE_CONNECTION: Duration = Duration::from_secs(50);
+/// How long an unused connection is kept: a new one resolves the name again. Load balancers close
+/// theirs after a minute, and a request that meets such a close is lost.
+const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// How often a connection with requests on it is asked whether it is alive, and how long it may take to say so. Without it one
-/// dead HTTP/2 connection would be given to request after request.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// How often a connection with requests on it is probed, and how long it may take to answer.
+/// Without probes one dead HTTP/2 connection would be given to request after request.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A client as configured. Redirects are not followed by it.
-pub(super) fn client(host: &Host, config: &UpstreamConfig) -> Result<Client, FetchError> {
-    build(host, builder(host, config)?)
+/// A client as configured. It follows no redirect.
+pub(crate) fn client(host: &Host, config: &UpstreamConfig) -> Result<Client, FetchError> {
+    build(host, config, |builder| builder)
 }
 
-/// The client of `builder`.
-pub(super) fn build(host: &Host, builder: ClientBuilder) -> Result<Client, FetchError> {
-    builder.build().map_err(|source| FetchError::Unreachable {
+/// A client as configured that keeps the server's certificate with each response.
+pub(crate) fn client_with_tls_info(
+    host: &Host,
+    config: &UpstreamConfig,
+) -> Result<Client, FetchError> {
+    build(host, config, |builder| builder.tls_info(true))
+}
+
+fn build(
+    host: &Host,
+    config: &UpstreamConfig,
+    adjust: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> Result<Client, FetchError> {
+    let client = builder(config)
+        .map_err(Cause::Local)
+        .and_then(|builder| adjust(builder).build().map_err(Cause::Http));
+    client.map_err(|source| FetchError::Unreachable {
         upstream: host.clone(),
-        source: Trouble::Http(source),
+        source,
     })
 }
 
-/// The same before it is made, for who wants to set more.
-pub(super) fn builder(host: &Host, config: &UpstreamConfig) -> Result<ClientBuilder, FetchError> {
-    let local = |reason: String| FetchError::Unreachable {
-        upstream: host.clone(),
-        source: Trouble::Local(reason),
-    };
-    let read = |path: &Path| {
-        std::fs::read(path)
-            .map_err(|error| local(format!("cannot read {}: {error}", path.display())))
-    };
+fn builder(config: &UpstreamConfig) -> Result<ClientBuilder, LocalFileError> {
     let mut builder = Client::builder()
         .user_agent(concat!("archway/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
         .dns_resolver(Resolver::new(config))
         .connect_timeout(config.connect_timeout)
-        // It runs from the request on, before the first header too. Who reads a large body is stricter.
+        // It runs from the request on, so it covers the wait for the first header too. Readers of a
+        // large body have a stricter one.
         .read_timeout(config.idle_timeout.max(config.header_timeout))
-        .pool_idle_timeout(IDLE_CONNECTION)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .http2_keep_alive_timeout(KEEP_ALIVE)
-        .tcp_keepalive(KEEP_ALIVE)
+        .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .http2_keep_alive_timeout(KEEP_ALIVE_INTERVAL)
+        .tcp_keepalive(KEEP_ALIVE_INTERVAL)
         .tcp_nodelay(true);
     if let Some(path) = &config.ca_file {
-        let roots = Certificate::from_pem_bundle(&read(path)?)
-            .map_err(|error| local(format!("{} holds no certificates: {error}", path.display())))?;
+        let pem = read(path)?;
+        let roots =
+            Certificate::from_pem_bundle(&pem).map_err(|source| LocalFileError::CaFile {
+                path: path.clone(),
+                source,
+            })?;
         builder = builder.tls_certs_merge(roots);
     }
     if let Some(certificate) = &config.client_certificate {
         let mut pem = read(&certificate.key)?;
         pem.push(b'\n');
         pem.extend(read(&certificate.chain)?);
-        let identity = Identity::from_pem(&pem).map_err(|error| {
-            local(format!(
-                "{} and {} are no certificate and key: {error}",
-                certificate.chain.display(),
-                certificate.key.display()
-            ))
-        })?;
+        let identity =
+            Identity::from_pem(&pem).map_err(|source| LocalFileError::ClientCertificate {
+                chain: certificate.chain.clone(),
+                key: certificate.key.clone(),
+                source,
+            })?;
         builder = builder.identity(identity);
     }
     Ok(builder)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, LocalFileError> {
+    std::fs::read(path).map_err(|source| LocalFileError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Whether the server closed an established connection before its answer began. Such a request may
+/// be sent again: all requests made here are idempotent (RFC 9110, section 9.2.2).
+///
+/// The one place that downcasts: reqwest has no method for this, and the hyper and I/O errors that
+/// tell it are to be found only among the causes.
+pub(crate) fn closed_before_answer(error: &reqwest::Error) -> bool {
+    let mut causes = iter::successors(error.source(), |cause| (*cause).source());
+    let is_closed = causes.any(|cause| {
+        let http = cause.downcast_ref::<hyper::Error>();
+        let socket = cause.downcast_ref::<io::Error>();
+        http.is_some_and(|error| error.is_incomplete_message() || error.is_canceled())
+            || socket.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionReset)
+    });
+    is_closed && !error.is_connect()
 }

@@ -14,7 +14,7 @@ use protocol::headers::DOCKER_CONTENT_DIGEST;
 use tokio::net::lookup_host;
 use tokio_util::task::TaskTracker;
 use upstream::{
-    BlobSource, EcrTokens, FetchError, Greeting, Inspector, Part, Upstream, UpstreamMetrics,
+    BlobSource, EcrTokens, FetchError, Part, PingAnswer, Prober, Upstream, UpstreamMetrics,
 };
 use url::Url;
 
@@ -71,21 +71,21 @@ pub(super) async fn examine(
         checks.add("tls", Finding::skipped(NOT_REACHED));
         return checks.skip(&later, NOT_REACHED);
     }
-    let inspector = match Inspector::new(&patient.host, &patient.config, endpoint, ecr) {
-        Ok(inspector) => inspector,
+    let prober = match Prober::new(&patient.host, &patient.config, endpoint, ecr) {
+        Ok(prober) => prober,
         Err(error) => {
             checks.add("tls", Finding::failed(error.chain().to_string()));
             return checks.skip(&later, NOT_REACHED);
         }
     };
     let mut met = None;
-    checks.run("tls", tls(&inspector, &mut met)).await;
+    checks.run("tls", tls(&prober, &mut met)).await;
     let Some(met) = met else {
         return checks.skip(&later, NOT_REACHED);
     };
     checks.add("clock", clock::judge(met.date, SystemTime::now()));
     let repository = patient.images.first().map(|image| &image.repository);
-    let auth = auth(&inspector, &endpoint.auth, repository, &met);
+    let auth = auth(&prober, &endpoint.auth, repository, &met);
     if !checks.run("auth", auth).await {
         return checks.skip(&later[2..], NOT_LET_IN);
     }
@@ -94,10 +94,7 @@ pub(super) async fn examine(
     }
     let mut headers = HeaderMap::new();
     for image in &patient.images {
-        if checks
-            .run("tag", tag(&inspector, image, &mut headers))
-            .await
-        {
+        if checks.run("tag", tag(&prober, image, &mut headers)).await {
             let range = Box::pin(range(patient, endpoint, ecr, image));
             checks.run("range", range).await;
         } else {
@@ -109,14 +106,14 @@ pub(super) async fn examine(
 }
 
 /// Connects; leaves behind what the registry said, where it is worth going on.
-async fn tls(inspector: &Inspector, met: &mut Option<Greeting>) -> Finding {
-    match inspector.greet().await {
-        Ok(greeting) => {
-            let finding = match &greeting.certificate {
+async fn tls(prober: &Prober, met: &mut Option<PingAnswer>) -> Finding {
+    match prober.ping().await {
+        Ok(answer) => {
+            let finding = match &answer.certificate {
                 Some(der) => certificate::judge(der, SystemTime::now()),
                 None => Finding::skipped("plain HTTP, as configured"),
             };
-            *met = Some(greeting).filter(|_| finding.status != Status::Failed);
+            *met = Some(answer).filter(|_| finding.status != Status::Failed);
             finding
         }
         Err(error) => Finding::failed(error.chain().to_string()),
@@ -152,14 +149,14 @@ fn proxy_for(endpoint: &Url) -> Option<String> {
 }
 
 async fn auth(
-    inspector: &Inspector,
+    prober: &Prober,
     auth: &Auth,
     repository: Option<&RepoName>,
-    met: &Greeting,
+    met: &PingAnswer,
 ) -> Finding {
     let (who, is_nobody) = identity(auth);
-    match inspector.sign_in(repository).await {
-        Ok(()) if met.lets_everybody_in() && !is_nobody => Finding::ok(format!(
+    match prober.authenticate(repository).await {
+        Ok(()) if met.is_open() && !is_nobody => Finding::ok(format!(
             "the registry asked for no credentials: whether those of {who} are good is not known"
         )),
         Ok(()) => Finding::ok(format!("let in as {who}")),
@@ -188,11 +185,11 @@ fn identity(auth: &Auth) -> (String, bool) {
     }
 }
 
-async fn tag(inspector: &Inspector, image: &Image, headers: &mut HeaderMap) -> Finding {
+async fn tag(prober: &Prober, image: &Image, headers: &mut HeaderMap) -> Finding {
     let Image {
         repository, tag, ..
     } = image;
-    match inspector.head_tag(repository, tag).await {
+    match prober.head_tag(repository, tag).await {
         Ok(answer) => {
             *headers = answer;
             match headers
@@ -205,7 +202,7 @@ async fn tag(inspector: &Inspector, image: &Image, headers: &mut HeaderMap) -> F
                 )),
             }
         }
-        Err(FetchError::Absent { .. }) => {
+        Err(FetchError::NotFound { .. }) => {
             Finding::failed(format!("there is no {repository}:{tag}"))
         }
         Err(error) => Finding::failed(error.chain().to_string()),

@@ -14,7 +14,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
-use upstream::{BlobBody, BlobSource, FetchError, Part, Trouble};
+use upstream::{BlobBody, BlobSource, Cause, FetchError, Part};
 
 use super::{Repository, fill::FILL_PERMIT_TIMEOUT};
 
@@ -73,8 +73,8 @@ impl Bypass {
         if self.permit.is_none() {
             let permit = Arc::clone(&self.permits).acquire_owned();
             let permit = timeout(FILL_PERMIT_TIMEOUT, permit).await.map_err(|_| {
-                let reason = "too many downloads bypass the cache; make room for it, or raise cache.max_fills";
-                self.source.broken(Trouble::Local(reason.to_owned()))
+                let advice = "free disk space for the cache, or raise cache.max_fills";
+                self.source.broken(Cause::AtCapacity { advice })
             })?;
             self.permit = permit.ok();
         }
@@ -133,7 +133,7 @@ impl Bypass {
                 };
                 let body = self.source.get(part).await?;
                 if body.start != self.received {
-                    return Err(self.source.broken(Trouble::Range));
+                    return Err(self.source.broken(Cause::WrongRange));
                 }
                 self.body = Some(body);
             }
@@ -156,12 +156,10 @@ impl Bypass {
     fn verify(&mut self) -> Result<(), FetchError> {
         let actual = self.hasher.take().map(Hasher::finish);
         match actual {
-            Some(actual) if actual != self.digest => {
-                Err(self.source.broken(Trouble::WrongDigest {
-                    expected: self.digest,
-                    actual,
-                }))
-            }
+            Some(actual) if actual != self.digest => Err(self.source.broken(Cause::WrongDigest {
+                expected: self.digest,
+                actual,
+            })),
             _ => Ok(()),
         }
     }

@@ -68,7 +68,7 @@ impl PullError {
 
     /// Whether the upstream said that there is no such thing.
     pub(super) fn is_absent(&self) -> bool {
-        matches!(self.fetch_error(), Some(FetchError::Absent { .. }))
+        matches!(self.fetch_error(), Some(FetchError::NotFound { .. }))
     }
 
     /// Whether the upstream said that the tag no longer exists, nor any source of its rule.

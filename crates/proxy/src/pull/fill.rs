@@ -157,7 +157,7 @@ impl Filler {
             writer_wait: Arc::default(),
         };
         // A request that counts against a rate is better spent on another blob than on a piece.
-        let in_parts = first.ranges && !transfer.source.is_rationed();
+        let in_parts = first.ranges && !transfer.source.is_rate_limited();
         let most = if in_parts {
             max_connections(repository)
         } else {

@@ -149,10 +149,10 @@ impl Manifests {
     {
         let key = (repository.key.clone(), reference);
         if let Some(what) = self.absences.get(&key) {
-            return Err(FetchError::Absent {
+            return Err(FetchError::NotFound {
                 upstream: repository.upstream.host().clone(),
                 what,
-                by_stand_in: false,
+                from_fallback: false,
             }
             .into());
         }

@@ -16,7 +16,7 @@ use protocol::{
     target::PathError,
 };
 use serde_json::{Value, json};
-use upstream::{Absent, FetchError, Trouble};
+use upstream::{Cause, FetchError, Resource};
 
 use super::platform_text;
 use crate::{
@@ -218,12 +218,12 @@ impl From<&FetchError> for ApiError {
     fn from(error: &FetchError) -> Self {
         let message = error.to_string();
         match error {
-            FetchError::Absent { upstream, what, .. } => {
+            FetchError::NotFound { upstream, what, .. } => {
                 let (code, what) = match what {
-                    Absent::Repository => (Code::NameUnknown, "repository"),
-                    Absent::Manifest => (Code::ManifestUnknown, "manifest"),
-                    Absent::Blob => (Code::BlobUnknown, "blob"),
-                    Absent::Endpoint => (Code::Unsupported, "referrers API"),
+                    Resource::Repository => (Code::NameUnknown, "repository"),
+                    Resource::Manifest => (Code::ManifestUnknown, "manifest"),
+                    Resource::Blob => (Code::BlobUnknown, "blob"),
+                    Resource::ReferrersApi => (Code::Unsupported, "referrers API"),
                 };
                 Self::new(
                     StatusCode::NOT_FOUND,
@@ -242,14 +242,14 @@ impl From<&FetchError> for ApiError {
                 )
             },
             FetchError::Unreachable {
-                source: Trouble::Timeout(_),
+                source: Cause::Timeout(_),
                 ..
             } => Self::unavailable(StatusCode::GATEWAY_TIMEOUT, message),
             FetchError::Unreachable {
-                source: Trouble::Resting { retry_in, .. },
+                source: Cause::CircuitOpen(open),
                 ..
             } => Self {
-                retry_after: Some(*retry_in),
+                retry_after: Some(open.retry_in),
                 ..Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message)
             },
             FetchError::Unreachable { .. } | FetchError::Broken { .. } => {

@@ -1,60 +1,63 @@
-//! Bearer tokens (Docker's token protocol): had from a realm, kept by realm, service and scope, one request at a time for each.
+//! Bearer tokens (Docker's token protocol), by realm, service and scope. Each is fetched from its
+//! realm by one request at a time.
 //!
-//! They belong to one endpoint of one upstream and so to one identity: what another is or asks never brings a token of this one out.
+//! The tokens belong to one endpoint of one upstream, and so to one identity. No other endpoint can
+//! obtain them.
 
 mod known_realm;
-mod realm;
+mod token_request;
 
 use std::sync::Arc;
 
 use http::HeaderValue;
 use manifest_model::RepoName;
 use moka::sync::Cache;
-use protocol::host::Host;
+use protocol::{error_chain::ErrorChain, host::Host};
 use reqwest::Client;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use self::known_realm::KnownRealm;
-pub(super) use self::realm::Wanted;
+pub(super) use self::token_request::TokenRequest;
 use super::{
-    login::{Login, Source},
-    slot::{Slot, Standing, Token, TokenError},
+    login::{Login, LoginSource},
+    token_slot::{Token, TokenSlot, TokenState},
 };
+use crate::error::TokenError;
 
-/// Realms that are known. A registry names one, hardly ever two.
+/// The realms to remember. A registry names one, hardly ever two.
 const MAX_REALMS: u64 = 100;
 
-/// Repositories whose demands, and scopes whose tokens, are kept.
+/// The scopes whose tokens are kept, and the repositories whose requests are.
 const MAX_TOKENS: u64 = 10_000;
 
 /// The tokens of one endpoint. A clone is a handle to the same ones.
 #[derive(Clone, Debug)]
-pub(super) struct Bearer {
-    asker: Arc<Asker>,
-    tokens: Cache<Wanted, Arc<Slot>>,
-    /// What a repository asked for when it last asked.
-    demands: Cache<RepoName, Wanted>,
-    /// Renewals behind a request. They are bounded in time, and shutdown need not wait for them.
+pub(super) struct BearerTokens {
+    realms: Arc<RealmClient>,
+    tokens: Cache<TokenRequest, Arc<TokenSlot>>,
+    /// The token that each repository last asked for.
+    requests: Cache<RepoName, TokenRequest>,
+    /// Renewals in the background. They have a timeout, and shutdown need not wait for them.
     renewals: TaskTracker,
 }
 
-/// Who asks realms, and as whom.
+/// Asks realms with the login of the endpoint.
 #[derive(Debug)]
-struct Asker {
+struct RealmClient {
     client: Client,
     host: Host,
-    source: Source,
+    source: LoginSource,
     /// By origin.
     realms: Cache<String, Arc<KnownRealm>>,
-    /// Nobody waits for these at the end: what they find out concerns nobody then.
+    /// Shutdown does not wait for probes: their results are of no use then.
     probes: TaskTracker,
 }
 
-impl Bearer {
-    pub(super) fn new(client: Client, host: Host, source: Source) -> Self {
+impl BearerTokens {
+    pub(super) fn new(client: Client, host: Host, source: LoginSource) -> Self {
         Self {
-            asker: Arc::new(Asker {
+            realms: Arc::new(RealmClient {
                 client,
                 host,
                 source,
@@ -62,90 +65,98 @@ impl Bearer {
                 probes: TaskTracker::new(),
             }),
             tokens: Cache::new(MAX_TOKENS),
-            demands: Cache::new(MAX_TOKENS),
+            requests: Cache::new(MAX_TOKENS),
             renewals: TaskTracker::new(),
         }
     }
 
-    /// As whom realms are asked.
-    pub(super) fn source(&self) -> &Source {
-        &self.asker.source
+    /// The login that realms are asked with.
+    pub(super) fn source(&self) -> &LoginSource {
+        &self.realms.source
     }
 
-    /// The repository's token, if it has asked for one before and that is still good. One past half of its life is renewed
-    /// behind the request.
+    /// The repository's token, if there is one that has not expired. One past half of its life is
+    /// renewed in the background.
     pub(super) fn known(&self, repository: &RepoName) -> Option<HeaderValue> {
-        let wanted = self.demands.get(repository)?;
-        let slot = self.tokens.get(&wanted)?;
-        match slot.standing() {
-            Standing::Good(header) => Some(header),
-            Standing::Due(header, turn) => {
-                let asker = Arc::clone(&self.asker);
+        let request = self.requests.get(repository)?;
+        let slot = self.tokens.get(&request)?;
+        match slot.check() {
+            TokenState::Good(header) => Some(header),
+            TokenState::Due(header, permit) => {
+                let realms = Arc::clone(&self.realms);
                 self.renewals.spawn(async move {
-                    // The failure is logged where it happens, and the old token is used on.
-                    let _ = slot.settle(turn, asker.ask(&wanted)).await;
+                    // The realm client logs a failure, and the old token stays in use.
+                    let _ = slot.fetch(permit, realms.fetch(&request)).await;
                 });
                 Some(header)
             }
-            // The registry is asked without: its answer says what token it wants now.
-            Standing::Lapsed(_) | Standing::Failed(_) => None,
+            // The request goes out without a token: the registry answers with a challenge.
+            TokenState::Expired(_) | TokenState::Failed(_) => None,
         }
     }
 
-    /// What the repository last asked for.
-    pub(super) fn last_demand(&self, repository: &RepoName) -> Option<Wanted> {
-        self.demands.get(repository)
+    /// The token that the repository last asked for.
+    pub(super) fn last_request(&self, repository: &RepoName) -> Option<TokenRequest> {
+        self.requests.get(repository)
     }
 
-    /// A token other than `refused`, or `None` where a new one would not help. Of several callers one asks the realm.
+    /// A token other than `refused`; `None` if a new one would not help. Of several callers one
+    /// asks the realm.
     pub(super) async fn token(
         &self,
         repository: Option<&RepoName>,
-        wanted: &Wanted,
+        request: &TokenRequest,
         refused: Option<&HeaderValue>,
     ) -> Result<Option<HeaderValue>, TokenError> {
         if let Some(repository) = repository {
-            self.demands.insert(repository.clone(), wanted.clone());
+            self.requests.insert(repository.clone(), request.clone());
         }
-        let slot = self.tokens.get_with(wanted.clone(), Arc::default);
-        let ask = self.asker.ask(wanted);
-        let known = match slot.standing() {
-            // The turn is given back: whoever sends the token next takes it.
-            Standing::Good(header) | Standing::Due(header, _) => header,
-            Standing::Lapsed(old) => return slot.renew(old.as_ref(), ask).await.map(Some),
-            Standing::Failed(error) => return Err(error),
+        let slot = self.tokens.get_with(request.clone(), Arc::default);
+        let fetch = self.realms.fetch(request);
+        let known = match slot.check() {
+            // The permit is given back: the next caller that sends the token renews it.
+            TokenState::Good(header) | TokenState::Due(header, _) => header,
+            TokenState::Expired(old) => return slot.renew(old.as_ref(), fetch).await.map(Some),
+            TokenState::Failed(error) => return Err(error),
         };
         if Some(&known) == refused {
-            slot.force(refused, ask).await
+            slot.force(refused, fetch).await
         } else {
             Ok(Some(known))
         }
     }
 }
 
-impl Asker {
-    async fn ask(&self, wanted: &Wanted) -> Result<Token, TokenError> {
-        let outcome = self.try_ask(wanted).await;
+impl RealmClient {
+    async fn fetch(&self, request: &TokenRequest) -> Result<Token, TokenError> {
+        let outcome = self.try_fetch(request).await;
         if let Err(error) = &outcome {
-            warn!(upstream = %self.host, %error, "no token could be had; an old one is used on where there is one");
+            let error = ErrorChain(error);
+            warn!(upstream = %self.host, %error, "no token obtained; the old one, if any, stays in use");
         }
         outcome
     }
 
-    async fn try_ask(&self, wanted: &Wanted) -> Result<Token, TokenError> {
+    async fn try_fetch(&self, request: &TokenRequest) -> Result<Token, TokenError> {
         let login = self.source.login(&self.host).await?;
-        let outcome = self.ask_as(login.as_ref(), wanted).await;
+        let outcome = self.fetch_as(login.as_ref(), request).await;
         if let (Err(TokenError::Refused(_)), Some(login)) = (&outcome, &login)
             && let Some(another) = self.source.another(login).await?
         {
-            return self.ask_as(Some(&another), wanted).await;
+            return self.fetch_as(Some(&another), request).await;
         }
         outcome
     }
 
-    async fn ask_as(&self, login: Option<&Login>, wanted: &Wanted) -> Result<Token, TokenError> {
-        let origin = wanted.realm().origin().ascii_serialization();
+    async fn fetch_as(
+        &self,
+        login: Option<&Login>,
+        request: &TokenRequest,
+    ) -> Result<Token, TokenError> {
+        let origin = request.realm().origin().ascii_serialization();
         let realm = self.realms.get_with(origin, || Arc::new(KnownRealm::new()));
-        realm.ask(wanted, &self.client, login, &self.probes).await
+        realm
+            .fetch(request, &self.client, login, &self.probes)
+            .await
     }
 }

@@ -1,26 +1,26 @@
-//! `WWW-Authenticate`: which of the demands we can meet.
+//! `WWW-Authenticate`: the challenges that can be answered.
 
 use http::{HeaderMap, header};
 
-/// What an upstream asks of who wants in.
+/// The credential that an upstream asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Challenge {
     /// A token from a realm.
-    Bearer(Demand),
-    /// Name and password. ECR adds a `service` parameter, which says nothing more.
+    Bearer(BearerChallenge),
+    /// Name and password. ECR adds a `service` parameter, which changes nothing.
     Basic,
 }
 
-/// Where a token is to be had, and for what.
+/// Where to get a token, and for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Demand {
+pub(super) struct BearerChallenge {
     pub(super) realm: String,
     pub(super) service: Option<String>,
     pub(super) scope: Option<String>,
 }
 
 impl Challenge {
-    /// The strongest challenge among all header lines that we know how to meet.
+    /// The strongest challenge that can be answered, from all header lines.
     pub(super) fn best(headers: &HeaderMap) -> Option<Self> {
         let mut basic = None;
         for line in headers.get_all(header::WWW_AUTHENTICATE) {
@@ -35,7 +35,7 @@ impl Challenge {
                 if challenge.scheme.eq_ignore_ascii_case("bearer") {
                     if let Some(realm) = parameter("realm") {
                         let (service, scope) = (parameter("service"), parameter("scope"));
-                        return Some(Self::Bearer(Demand {
+                        return Some(Self::Bearer(BearerChallenge {
                             realm,
                             service,
                             scope,
@@ -71,12 +71,12 @@ mod tests {
     #[test]
     fn docker_hubs_challenge_is_read() {
         let line = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/hello:pull""#;
-        let demand = Demand {
+        let challenge = BearerChallenge {
             realm: "https://auth.docker.io/token".into(),
             service: Some("registry.docker.io".into()),
             scope: Some("repository:library/hello:pull".into()),
         };
-        assert_eq!(best(&[line]), Some(Challenge::Bearer(demand)));
+        assert_eq!(best(&[line]), Some(Challenge::Bearer(challenge)));
     }
 
     #[test]
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_cannot_meet_is_no_challenge() {
+    fn a_challenge_that_cannot_be_answered_is_ignored() {
         assert_eq!(best(&["Negotiate"]), None);
         assert_eq!(best(&["Bearer"]), None);
         assert_eq!(best(&[]), None);

@@ -1,11 +1,11 @@
-//! ECR's tokens: one per principal, region and API, good for every account the principal may read there.
+//! ECR's tokens: one per principal, region and API, valid for every account the principal may read.
 //!
-//! A token lives twelve hours. It is renewed at about half of that behind the request that finds it due, kept while renewal
-//! fails, and renewed at once, though never in a loop, when a registry refuses it.
+//! A token lives twelve hours. It is renewed in the background at about half of that, kept while
+//! renewal fails, and renewed at once, though never in a loop, when a registry refuses it.
 
 mod api;
-mod chain;
-mod images;
+mod credential_chain;
+mod push_times;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,26 +13,27 @@ use config::{EcrAuth, EcrPublicAuth, Role};
 use http::HeaderValue;
 use manifest_model::Digest;
 use moka::sync::Cache;
-use protocol::host::EcrVariant;
+use protocol::{error_chain::ErrorChain, host::EcrVariant};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use self::api::Api;
-pub(crate) use self::images::Place;
-pub use self::images::{Pushed, Unsaid};
-use super::slot::{Slot, Standing, Token, TokenError, Turn};
+pub(crate) use self::push_times::EcrRepository;
+pub use self::push_times::{ImagePushTimes, PushTimesError};
+use super::token_slot::{RenewalPermit, Token, TokenSlot, TokenState};
+use crate::error::{EcrError, TokenError};
 
-/// How long the API, and the chain of credentials behind it, may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long the API may take, including the credential chain behind it.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Identities kept at the same time: every region there is, a few times over. Clients write the regions, so there is a bound; where
-/// they write many, those that are used most are kept.
+/// Identities kept at the same time: every AWS region, a few times over. Clients choose the
+/// regions, so there is a bound; above it, the identities in most use are kept.
 const MAX_IDENTITIES: u64 = 256;
 
-/// How long an identity is kept that nobody uses: its token is over by then.
-const IDLE: Duration = Duration::from_hours(12);
+/// How long an unused identity is kept: its token has expired by then.
+const IDENTITY_IDLE_TIMEOUT: Duration = Duration::from_hours(12);
 
-/// What a token is for.
+/// The scope of a token: API, region and principal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct EcrKey {
     service: Service,
@@ -42,9 +43,9 @@ pub(crate) struct EcrKey {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Service {
-    /// Every private registry of a region.
+    /// All private registries of a region.
     Private { region: String, variant: EcrVariant },
-    /// ECR Public, whose API is in one region alone.
+    /// ECR Public, whose API is in one region only.
     Public,
 }
 
@@ -80,41 +81,42 @@ impl EcrKey {
 #[derive(Debug)]
 pub struct EcrTokens {
     identities: Cache<EcrKey, Arc<Identity>>,
-    /// Renewals behind a request. They are bounded in time, and shutdown need not wait for them.
+    /// Renewals in the background. They have a timeout, and shutdown need not wait for them.
     renewals: TaskTracker,
 }
 
-/// Somebody somewhere: the token, and the API behind it.
+/// A principal in a region: its token, and the API that issues it.
 #[derive(Debug)]
 struct Identity {
-    slot: Slot,
+    slot: TokenSlot,
     api: Api,
 }
 
 impl EcrTokens {
-    /// The token to send. While renewal fails the old one is given: it may be good for hours yet, and the registry says when
-    /// it is not.
+    /// The token to send. While renewal fails, that is the old one: it may be valid for hours yet,
+    /// and the registry refuses it when it is not.
     pub(super) async fn current(&self, key: &EcrKey) -> Result<HeaderValue, TokenError> {
         let identity = self.identity(key);
-        match identity.slot.standing() {
-            Standing::Good(header) => Ok(header),
-            Standing::Due(header, turn) => {
+        match identity.slot.check() {
+            TokenState::Good(header) => Ok(header),
+            TokenState::Due(header, permit) => {
                 self.renewals
-                    .spawn(async move { identity.renew_behind(turn).await });
+                    .spawn(async move { identity.renew_in_background(permit).await });
                 Ok(header)
             }
-            Standing::Lapsed(old) => {
+            TokenState::Expired(old) => {
                 let renewed = identity.slot.renew(old.as_ref(), identity.fetch()).await;
                 match (renewed, old) {
                     (Err(_), Some(old)) => Ok(old),
                     (renewed, _) => renewed,
                 }
             }
-            Standing::Failed(error) => Err(error),
+            TokenState::Failed(error) => Err(error),
         }
     }
 
-    /// A token other than `refused`, or `None` where a new one would not help: the refused one is fresh.
+    /// A token other than `refused`; `None` if a new one would not help, because the refused one is
+    /// new.
     pub(super) async fn renew(
         &self,
         key: &EcrKey,
@@ -124,21 +126,21 @@ impl EcrTokens {
         identity.slot.force(refused, identity.fetch()).await
     }
 
-    /// When images were pushed, as far as ECR says so to this identity.
-    pub(crate) async fn pushed(
+    /// When images were pushed, as far as ECR tells this identity.
+    pub(crate) async fn push_times(
         &self,
         key: &EcrKey,
-        place: Place<'_>,
+        repository: EcrRepository<'_>,
         digests: &[Digest],
-    ) -> Pushed {
+    ) -> ImagePushTimes {
         let identity = self.identity(key);
-        identity.api.pushed(place, digests).await
+        identity.api.push_times(repository, digests).await
     }
 
     fn identity(&self, key: &EcrKey) -> Arc<Identity> {
         self.identities.get_with_by_ref(key, || {
             Arc::new(Identity {
-                slot: Slot::default(),
+                slot: TokenSlot::default(),
                 api: Api::new(key.clone()),
             })
         })
@@ -149,7 +151,7 @@ impl Default for EcrTokens {
     fn default() -> Self {
         let identities = Cache::builder()
             .max_capacity(MAX_IDENTITIES)
-            .time_to_idle(IDLE);
+            .time_to_idle(IDENTITY_IDLE_TIMEOUT);
         Self {
             identities: identities.build(),
             renewals: TaskTracker::new(),
@@ -158,29 +160,29 @@ impl Default for EcrTokens {
 }
 
 impl Identity {
-    async fn renew_behind(&self, turn: Turn) {
-        // The failure is logged where it happens, and the old token is used on.
-        let _ = self.slot.settle(turn, self.fetch()).await;
+    async fn renew_in_background(&self, permit: RenewalPermit) {
+        // `fetch` logs a failure, and the old token stays in use.
+        let _ = self.slot.fetch(permit, self.fetch()).await;
     }
 
     async fn fetch(&self) -> Result<Token, TokenError> {
         // Boxed: the SDK's futures are so large that those of every request would be, too.
-        let asked = tokio::time::timeout(PATIENCE, Box::pin(self.api.token())).await;
+        let asked = tokio::time::timeout(TOKEN_TIMEOUT, Box::pin(self.api.token())).await;
         let outcome = asked.unwrap_or_else(|_| {
-            Err(format!(
-                "{} did not answer within {} seconds",
-                self.api,
-                PATIENCE.as_secs()
-            ))
+            Err(EcrError::Timeout {
+                call: self.api.to_string(),
+                after: TOKEN_TIMEOUT,
+            })
         });
         match outcome {
             Ok(token) => {
-                info!(api = %self.api, "a new ECR token");
+                info!(api = %self.api, "got a new ECR token");
                 Ok(token)
             }
-            Err(reason) => {
-                warn!(api = %self.api, reason, "no ECR token could be had; an old one is used on where there is one");
-                Err(TokenError::Failed(reason))
+            Err(error) => {
+                let reason = ErrorChain(&error);
+                warn!(api = %self.api, %reason, "no ECR token obtained; the old one, if any, stays in use");
+                Err(TokenError::Ecr(Arc::new(error)))
             }
         }
     }
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn regions_that_are_merely_named_take_bounded_room_and_drive_no_token_out() {
+    fn regions_that_are_only_named_take_bounded_memory_and_evict_no_token_in_use() {
         let tokens = EcrTokens::default();
         let own = tokens.identity(&key("eu-west-1", None));
         for number in 0..10 * MAX_IDENTITIES {

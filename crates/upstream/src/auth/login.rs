@@ -1,4 +1,6 @@
-//! The login of an upstream: what is shown to a registry that wants a password, or to the realm that gives its tokens.
+//! The login at an upstream, for a registry that wants a password and for the realm of its tokens.
+
+mod docker_config;
 
 use std::{fmt, sync::Arc};
 
@@ -7,44 +9,44 @@ use http::HeaderValue;
 use protocol::host::Host;
 
 use super::{
-    basic, docker_config,
     ecr::{EcrKey, EcrTokens},
-    slot::TokenError,
+    header::basic,
 };
+use crate::error::{LoginError, TokenError};
 
-/// What proves who we are.
+/// A proof of identity.
 #[derive(Clone, PartialEq)]
 pub(super) enum Login {
-    /// Name and password as `Authorization` has them.
+    /// Name and password as an `Authorization` header.
     Basic(HeaderValue),
     /// docker's "identity token": an OAuth 2 refresh token, which only a realm takes.
     IdentityToken(Arc<str>),
 }
 
-/// Keeps the secret to itself.
+/// Prints no secret.
 impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
             Self::Basic(_) => "Basic",
             Self::IdentityToken(_) => "IdentityToken",
         })
     }
 }
 
-/// Where the login comes from. It is read anew each time, so a changed one is used at once.
+/// Where the login comes from. It is read each time, so a changed one is used at once.
 #[derive(Debug)]
-pub(super) enum Source {
-    Nobody,
+pub(super) enum LoginSource {
+    Anonymous,
     Password { username: String, password: Secret },
     DockerConfig,
     EcrPublic { key: EcrKey, tokens: Arc<EcrTokens> },
 }
 
-impl Source {
-    /// The source for everything but private ECR, whose token is no login but the credential itself.
+impl LoginSource {
+    /// The source for all but private ECR, whose token is the credential itself and no login.
     pub(super) fn of(auth: &Auth, ecr: &Arc<EcrTokens>) -> Self {
         match auth {
-            Auth::Anonymous | Auth::Ecr(_) => Self::Nobody,
+            Auth::Anonymous | Auth::Ecr(_) => Self::Anonymous,
             Auth::DockerConfig => Self::DockerConfig,
             Auth::Password { username, password } => Self::Password {
                 username: username.clone(),
@@ -57,20 +59,20 @@ impl Source {
         }
     }
 
-    /// The login for `host`; `None` for nobody.
+    /// The login for `host`; `None` if there is none.
     pub(super) async fn login(&self, host: &Host) -> Result<Option<Login>, TokenError> {
         match self {
-            Self::Nobody => Ok(None),
+            Self::Anonymous => Ok(None),
             Self::Password { username, password } => match basic(username, &password.reveal()) {
                 Some(header) => Ok(Some(Login::Basic(header))),
-                None => Err(TokenError::Failed("the password cannot be sent".to_owned())),
+                None => Err(LoginError::Unsendable.into()),
             },
-            Self::DockerConfig => docker_config::login(host).await.map_err(TokenError::Failed),
+            Self::DockerConfig => Ok(docker_config::login(host).await?),
             Self::EcrPublic { key, tokens } => Ok(Some(Login::Basic(tokens.current(key).await?))),
         }
     }
 
-    /// A login other than the `refused` one, where there is such a thing and asking for it may help.
+    /// A login other than the `refused` one, if there can be one.
     pub(super) async fn another(&self, refused: &Login) -> Result<Option<Login>, TokenError> {
         let (Self::EcrPublic { key, tokens }, Login::Basic(refused)) = (self, refused) else {
             return Ok(None);

@@ -1,36 +1,39 @@
-//! Why a registry refuses us although the credential is good, in words that say what to change.
+//! The reason of a refusal, and for ECR the permission to add.
 
 use http::{HeaderValue, StatusCode};
 use protocol::error_body;
 
-/// Longer than any separator, so that short words of an answer are never taken for a secret.
-const SHORTEST_SECRET: usize = 8;
+use crate::error::Resource;
 
-/// What ECR's refusals say before the action that lacks.
-const NAMED: &str = "not authorized to perform: ";
+/// The shortest credential that is masked. A shorter one could be any word of the message.
+const MIN_SECRET_LENGTH: usize = 8;
 
-/// The refusal in one sentence, without the credential that was sent: some registries repeat what they were given.
+/// The words before the missing action in ECR's refusals.
+const ACTION_PREFIX: &str = "not authorized to perform: ";
+
+/// The refusal in one sentence. The credential that was sent is masked: some registries repeat it.
 pub(super) fn reason(
     body: &error_body::Read,
     is_ecr: bool,
     status: StatusCode,
-    path: &str,
+    resource: Resource,
     sent: Option<&HeaderValue>,
 ) -> String {
-    let said = without(body.reason(), sent);
+    let message = without(body.reason(), sent);
     if is_ecr && status == StatusCode::FORBIDDEN {
-        let action = lacking(&said, path);
+        let action = missing_action(&message, resource);
         format!(
-            "{said}; {action} is lacking: allow it in the identity's IAM policy and, for another account's repository, in that repository's policy"
+            "{message}; {action} is missing: allow it in the identity's IAM policy and, for a \
+             repository of another account, in the policy of that repository"
         )
     } else {
-        said
+        message
     }
 }
 
-/// The IAM action that lacks: the one that is named, else the one that such a request needs.
-fn lacking(said: &str, path: &str) -> String {
-    let named = said.split_once(NAMED).and_then(|(_, rest)| {
+/// The missing IAM action: the one that the message names, else the one that such a request needs.
+fn missing_action(message: &str, resource: Resource) -> String {
+    let named = message.split_once(ACTION_PREFIX).and_then(|(_, rest)| {
         let action: String = rest
             .chars()
             .take_while(|char| char.is_ascii_alphanumeric() || matches!(char, ':' | '-'))
@@ -38,64 +41,66 @@ fn lacking(said: &str, path: &str) -> String {
         action.contains(':').then_some(action)
     });
     named.unwrap_or_else(|| {
-        let kind = path.split('/').next().unwrap_or_default();
-        let action = match kind {
-            "blobs" => "ecr:GetDownloadUrlForLayer or ecr:BatchCheckLayerAvailability",
-            "tags" => "ecr:ListImages",
-            "referrers" => "ecr:ListImageReferrers",
-            _ => "ecr:BatchGetImage",
+        let action = match resource {
+            Resource::Blob => "ecr:GetDownloadUrlForLayer or ecr:BatchCheckLayerAvailability",
+            Resource::Repository => "ecr:ListImages",
+            Resource::ReferrersApi => "ecr:ListImageReferrers",
+            Resource::Manifest => "ecr:BatchGetImage",
         };
         action.to_owned()
     })
 }
 
-fn without(said: &str, sent: Option<&HeaderValue>) -> String {
+fn without(message: &str, sent: Option<&HeaderValue>) -> String {
     let secret = sent
         .and_then(|header| header.to_str().ok())
         .and_then(|header| header.split_once(' '))
         .map(|(_, secret)| secret)
-        .filter(|secret| secret.len() >= SHORTEST_SECRET);
-    secret.map_or_else(|| said.to_owned(), |secret| said.replace(secret, "***"))
+        .filter(|secret| secret.len() >= MIN_SECRET_LENGTH);
+    secret.map_or_else(
+        || message.to_owned(),
+        |secret| message.replace(secret, "***"),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refused(message: &str, path: &str) -> String {
+    fn refused(message: &str, resource: Resource) -> String {
         let body = error_body::Read {
             code: "DENIED".to_owned(),
             message: message.to_owned(),
         };
-        reason(&body, true, StatusCode::FORBIDDEN, path, None)
+        reason(&body, true, StatusCode::FORBIDDEN, resource, None)
     }
 
     #[test]
-    fn the_action_that_ecr_names_is_told() {
+    fn the_action_that_ecr_names_is_reported() {
         let message = "User: arn:aws:sts::123456789012:assumed-role/a/b is not authorized to perform: \
             ecr:BatchImportUpstreamImage on resource: arn:aws:ecr:eu-west-1:123456789012:repository/a";
-        let reason = refused(message, "manifests/v1");
+        let reason = refused(message, Resource::Manifest);
         assert!(
-            reason.contains("; ecr:BatchImportUpstreamImage is lacking"),
+            reason.contains("; ecr:BatchImportUpstreamImage is missing"),
             "{reason}"
         );
     }
 
     #[test]
-    fn where_none_is_named_it_is_the_one_the_request_needs() {
-        for (path, action) in [
-            ("manifests/v1", "ecr:BatchGetImage"),
-            ("blobs/sha256:0", "ecr:GetDownloadUrlForLayer"),
-            ("tags/list", "ecr:ListImages"),
-            ("referrers/sha256:0", "ecr:ListImageReferrers"),
+    fn without_a_named_action_the_one_that_the_request_needs_is_reported() {
+        for (resource, action) in [
+            (Resource::Manifest, "ecr:BatchGetImage"),
+            (Resource::Blob, "ecr:GetDownloadUrlForLayer"),
+            (Resource::Repository, "ecr:ListImages"),
+            (Resource::ReferrersApi, "ecr:ListImageReferrers"),
         ] {
-            let reason = refused("", path);
-            assert!(reason.contains(action), "{path}: {reason}");
+            let reason = refused("", resource);
+            assert!(reason.contains(action), "{resource:?}: {reason}");
         }
     }
 
     #[test]
-    fn a_credential_that_is_repeated_is_not_passed_on() {
+    fn a_repeated_credential_is_masked() {
         let body = error_body::Read {
             code: "DENIED".to_owned(),
             message: "token c2VjcmV0LXRva2Vu is bad".to_owned(),
@@ -105,7 +110,7 @@ mod tests {
             &body,
             false,
             StatusCode::FORBIDDEN,
-            "tags/list",
+            Resource::Repository,
             Some(&sent),
         );
         assert_eq!(reason, "token *** is bad");

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use cache::{Closed, FillWriter};
 use futures_util::StreamExt;
 use tracing::debug;
-use upstream::{BlobBody, BlobSource, FetchError, Part, Trouble};
+use upstream::{Backoff, BlobBody, BlobSource, Cause, FetchError, Part};
 
 use super::plan::Segment;
 
@@ -23,8 +23,9 @@ const MAX_RESUMES: u32 = 4;
 /// a whole idle timeout.
 const MAX_STALLS: u32 = 2;
 
-/// The pause before the first resume; it doubles each time.
+/// The pause before the first resume; it doubles each time, up to that before the last.
 const FIRST_RESUME_PAUSE: Duration = Duration::from_millis(100);
+const MAX_RESUME_PAUSE: Duration = Duration::from_millis(800);
 
 /// The state that all connections of a download share.
 #[derive(Clone)]
@@ -60,6 +61,7 @@ pub(super) async fn fetch(
     mut body: Option<BlobBody>,
 ) -> Result<(), Broken> {
     let (mut resumes, mut stalls) = (0, 0);
+    let mut backoff = Backoff::new(FIRST_RESUME_PAUSE, MAX_RESUME_PAUSE);
     loop {
         let before = segment.reached();
         let broken = match body.take() {
@@ -75,17 +77,19 @@ pub(super) async fn fetch(
         }
         if segment.reached() > before {
             (resumes, stalls) = (0, 0);
+            backoff.reset();
         }
         resumes += 1;
         stalls += u32::from(broken.as_ref().is_some_and(FetchError::is_stall));
         if resumes > MAX_RESUMES || stalls >= MAX_STALLS {
             // A body that ended early without an error is a cut. Taken for an end, its rest would
             // be assigned again for ever.
-            let error = broken.unwrap_or_else(|| transfer.source.broken(Trouble::Short));
+            let error = broken.unwrap_or_else(|| transfer.source.broken(Cause::Truncated));
             return Err(Broken::Source(error));
         }
         debug!(reached = segment.reached(), resumes, "asking for the rest");
-        tokio::time::sleep(FIRST_RESUME_PAUSE * 2_u32.pow(resumes - 1)).await;
+        tokio::time::sleep(backoff.pause()).await;
+        backoff.lengthen();
     }
 }
 
@@ -96,7 +100,7 @@ async fn ask(transfer: &Transfer, segment: &Segment) -> Result<BlobBody, FetchEr
         .get(Part::Bytes(segment.reached(), end))
         .await?;
     match body.size {
-        Some(size) if size != transfer.size => Err(transfer.source.broken(Trouble::Resized {
+        Some(size) if size != transfer.size => Err(transfer.source.broken(Cause::Resized {
             before: transfer.size,
             now: size,
         })),

@@ -10,7 +10,7 @@ use manifest_model::{Digest, Manifest, Reference, Tag};
 use moka::sync::Cache;
 use protocol::error_chain::ErrorChain;
 use tracing::warn;
-use upstream::{Absent, FetchError, Trouble, Urgency};
+use upstream::{Cause, FetchError, Resource, Urgency};
 
 use super::Manifests;
 use crate::pull::{
@@ -78,7 +78,7 @@ impl Manifests {
             Err(
                 FetchError::Refused { .. }
                 | FetchError::Broken {
-                    source: Trouble::Status(404),
+                    source: Cause::Status(404),
                     ..
                 },
             ) => None,
@@ -150,9 +150,9 @@ impl Manifests {
         reference: &Reference,
         problem: FetchError,
     ) -> PullError {
-        if let FetchError::Absent {
+        if let FetchError::NotFound {
             what,
-            by_stand_in: false,
+            from_fallback: false,
             ..
         } = &problem
         {
@@ -173,7 +173,7 @@ impl Manifests {
 
 /// Names the upstream lacks, for as long as that may be repeated without asking.
 #[derive(Debug)]
-pub(super) struct Absences(Cache<(RepoKey, Reference), (Absent, Instant)>);
+pub(super) struct Absences(Cache<(RepoKey, Reference), (Resource, Instant)>);
 
 impl Absences {
     pub(super) fn new() -> Self {
@@ -185,12 +185,12 @@ impl Absences {
         )
     }
 
-    pub(super) fn get(&self, key: &(RepoKey, Reference)) -> Option<Absent> {
+    pub(super) fn get(&self, key: &(RepoKey, Reference)) -> Option<Resource> {
         let (what, until) = self.0.get(key)?;
         (Instant::now() < until).then_some(what)
     }
 
-    pub(super) fn put(&self, key: (RepoKey, Reference), what: Absent, ttl: Duration) {
+    pub(super) fn put(&self, key: (RepoKey, Reference), what: Resource, ttl: Duration) {
         if !ttl.is_zero() {
             let until = Instant::now() + ttl.min(MAX_ABSENCE_TTL);
             self.0.insert(key, (what, until));

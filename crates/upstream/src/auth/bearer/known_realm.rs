@@ -1,47 +1,43 @@
-//! What is remembered of a realm from call to call, whatever each was about: that it does not answer, that it wants a pause, and
-//! that it does not take the login.
+//! The state of a realm across all its tokens: whether it answers, whether it is throttling us, and
+//! whether it accepts the login.
 //!
-//! Each scope has a token of its own, so without this memory every repository would find out for itself.
+//! Each scope has a token of its own, so without this state every repository would meet an outage
+//! for itself.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
+use protocol::error_chain::ErrorChain;
 use reqwest::Client;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::realm::{self, NoToken, Wanted};
+use super::token_request::{REALM_TIMEOUT, TokenFailure, TokenRequest};
 use crate::{
-    auth::{
-        login::Login,
-        slot::{Token, TokenError},
-    },
-    budget::{Throttle, TooLong},
-    health::{Failure, Health},
-    probe,
+    auth::{login::Login, token_slot::Token},
+    error::{RealmError, TokenError},
+    policy::{Failure, Health, Throttle, WaitTooLong, probe},
 };
 
-/// How long a realm's word on a login holds: each refusal may count towards locking the account.
-const VERDICT_HOLDS: Duration = Duration::from_mins(1);
+/// How long a refused login is not shown again: each refusal may count towards locking the account.
+const VERDICT_LIFETIME: Duration = Duration::from_mins(1);
 
-/// How long a call waits for its turn after a 429.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a call waits for the pause after a 429 to end.
+const THROTTLE_WAIT: Duration = Duration::from_secs(1);
 
-/// One realm, as the calls of one endpoint have found it.
+/// The state of one realm, as the calls of one endpoint have met it.
 #[derive(Debug)]
 pub(super) struct KnownRealm {
     health: Arc<Health>,
     throttle: Throttle,
-    verdict: Mutex<Option<Verdict>>,
+    verdict: Mutex<Option<LoginVerdict>>,
 }
 
-/// What it last said of a login.
+/// The last answer about a login.
 #[derive(Debug)]
-struct Verdict {
+struct LoginVerdict {
     login: Login,
-    /// The status it was refused with.
+    /// The status of the refusal; none if the login was accepted.
     refused: Option<u16>,
     at: Instant,
 }
@@ -55,10 +51,10 @@ impl KnownRealm {
         }
     }
 
-    /// Asks it, unless it is known what would come of that.
-    pub(super) async fn ask(
+    /// Fetches a token, unless it is known that the realm would not give one.
+    pub(super) async fn fetch(
         &self,
-        wanted: &Wanted,
+        request: &TokenRequest,
         client: &Client,
         login: Option<&Login>,
         probes: &TaskTracker,
@@ -66,56 +62,60 @@ impl KnownRealm {
         if let Some(status) = login.and_then(|login| self.refusal(login)) {
             return Err(TokenError::Refused(status));
         }
-        let turn = self.throttle.pass(Instant::now() + PATIENCE).await;
-        turn.map_err(|TooLong(wait)| TokenError::Throttled(wait))?;
+        let acquired = self.throttle.acquire(Instant::now() + THROTTLE_WAIT).await;
+        acquired.map_err(|WaitTooLong(wait)| TokenError::Throttled(wait))?;
         let start = |probe| {
-            let url = wanted.realm().clone();
-            probes.spawn(probe::run(probe, client.clone(), url, realm::PATIENCE));
+            let url = request.realm().clone();
+            probes.spawn(probe::run(probe, client.clone(), url, REALM_TIMEOUT));
         };
-        let awake = self.health.awake(start).await;
-        awake.map_err(TokenError::Resting)?;
+        let closed = self.health.closed(start).await;
+        closed.map_err(TokenError::CircuitOpen)?;
         let asked = Instant::now();
-        let answer = wanted.ask(client, login).await;
+        let answer = request.send(client, login).await;
         self.note(asked, answer.as_ref().err());
         if let Some(login) = login {
             self.judge(login, answer.as_ref().err());
         }
-        answer.map_err(|why| match why {
-            NoToken::Refused(status) => TokenError::Refused(status),
-            NoToken::Throttled(retry_after) => {
+        answer.map_err(|failure| match failure {
+            TokenFailure::Refused(status) => TokenError::Refused(status),
+            TokenFailure::Throttled(retry_after) => {
                 TokenError::Throttled(self.throttle.throttled(asked, retry_after))
             }
-            NoToken::Outage(reason) | NoToken::Error(reason) | NoToken::Wrong(reason) => {
-                TokenError::Failed(reason)
-            }
+            TokenFailure::Failed(error) => TokenError::Realm(Arc::new(error)),
         })
     }
 
-    /// Remembers what an answer, or its lack, says about the realm.
-    fn note(&self, asked: Instant, why: Option<&NoToken>) {
+    /// Notes what an answer, or the lack of one, tells about the realm.
+    fn note(&self, asked: Instant, failure: Option<&TokenFailure>) {
         let now = Instant::now();
-        let (failure, reason) = match why {
-            Some(NoToken::Outage(reason)) => (Failure::Outage, reason),
-            Some(NoToken::Error(reason)) => (Failure::Error, reason),
-            Some(NoToken::Throttled(_)) => return self.health.answered(now),
-            Some(NoToken::Refused(_) | NoToken::Wrong(_)) | None => {
-                self.throttle.answered();
-                return self.health.answered(now);
-            }
-        };
-        self.health.failed(asked, now, failure, || reason.clone());
+        if let Some(TokenFailure::Failed(error)) = failure
+            && let Some(failure) = health_failure(error)
+        {
+            let reason = || ErrorChain(error).to_string();
+            self.health.failed(asked, now, failure, reason);
+            return;
+        }
+        if !matches!(failure, Some(TokenFailure::Throttled(_))) {
+            self.throttle.answered();
+        }
+        self.health.answered(now);
     }
 
-    /// Remembers what an answer says about the login. Where it has just brought another token, a refusal is about the scope.
-    fn judge(&self, login: &Login, why: Option<&NoToken>) {
-        let refused = match why {
+    /// Notes what an answer tells about the login. If the login has just brought another token, a
+    /// refusal is about the scope.
+    fn judge(&self, login: &Login, failure: Option<&TokenFailure>) {
+        let refused = match failure {
             None => None,
-            Some(NoToken::Refused(401)) => Some(401),
+            Some(TokenFailure::Refused(401)) => Some(401),
             Some(_) => return,
         };
-        let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused.is_none() || verdict.as_ref().is_none_or(|known| !known.holds_for(login)) {
-            *verdict = Some(Verdict {
+        let mut verdict = self.verdict.lock();
+        if refused.is_none()
+            || verdict
+                .as_ref()
+                .is_none_or(|known| !known.applies_to(login))
+        {
+            *verdict = Some(LoginVerdict {
                 login: login.clone(),
                 refused,
                 at: Instant::now(),
@@ -124,22 +124,37 @@ impl KnownRealm {
     }
 
     fn refusal(&self, login: &Login) -> Option<u16> {
-        let verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
+        let verdict = self.verdict.lock();
         let known = verdict.as_ref()?;
-        known.refused.filter(|_| known.holds_for(login))
+        known.refused.filter(|_| known.applies_to(login))
     }
 }
 
-impl Verdict {
-    fn holds_for(&self, login: &Login) -> bool {
-        self.login == *login && self.at.elapsed() < VERDICT_HOLDS
+impl LoginVerdict {
+    fn applies_to(&self, login: &Login) -> bool {
+        self.login == *login && self.at.elapsed() < VERDICT_LIFETIME
+    }
+}
+
+/// How an error counts for the circuit; not at all if the realm answered, if only with nonsense.
+fn health_failure(error: &RealmError) -> Option<Failure> {
+    match error {
+        RealmError::Timeout(_) => Some(Failure::Outage),
+        RealmError::Unreachable(error) if error.is_connect() || error.is_timeout() => {
+            Some(Failure::Outage)
+        }
+        RealmError::Unreachable(_) | RealmError::Status(500..=599) => Some(Failure::Error),
+        RealmError::Status(_)
+        | RealmError::TooLarge(_)
+        | RealmError::NotToken
+        | RealmError::Empty => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::basic;
+    use crate::auth::header::basic;
 
     fn login(password: &str) -> Login {
         Login::Basic(basic("me", password).unwrap())
@@ -148,7 +163,7 @@ mod tests {
     #[test]
     fn a_refused_login_is_known_and_another_is_not_taken_for_it() {
         let realm = KnownRealm::new();
-        realm.judge(&login("wrong"), Some(&NoToken::Refused(401)));
+        realm.judge(&login("wrong"), Some(&TokenFailure::Refused(401)));
         assert_eq!(realm.refusal(&login("wrong")), Some(401));
         assert_eq!(realm.refusal(&login("right")), None);
         realm.judge(&login("right"), None);
@@ -156,20 +171,20 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_does_not_hold_for_ever() {
+    fn a_verdict_expires() {
         let realm = KnownRealm::new();
-        realm.judge(&login("wrong"), Some(&NoToken::Refused(401)));
-        realm.verdict.lock().unwrap().as_mut().unwrap().at -= VERDICT_HOLDS;
+        realm.judge(&login("wrong"), Some(&TokenFailure::Refused(401)));
+        realm.verdict.lock().as_mut().unwrap().at -= VERDICT_LIFETIME;
         assert_eq!(realm.refusal(&login("wrong")), None);
     }
 
     #[test]
-    fn a_refusal_of_one_repository_is_none_of_the_login() {
+    fn a_refusal_for_one_repository_is_not_about_the_login() {
         let realm = KnownRealm::new();
-        realm.judge(&login("good"), Some(&NoToken::Refused(403)));
+        realm.judge(&login("good"), Some(&TokenFailure::Refused(403)));
         assert_eq!(realm.refusal(&login("good")), None);
         realm.judge(&login("good"), None);
-        realm.judge(&login("good"), Some(&NoToken::Refused(401)));
+        realm.judge(&login("good"), Some(&TokenFailure::Refused(401)));
         assert_eq!(realm.refusal(&login("good")), None);
     }
 }

@@ -1,4 +1,4 @@
-//! `GetAuthorizationToken`, of ECR and of ECR Public, and what its failures mean.
+//! `GetAuthorizationToken` of ECR and of ECR Public, and what its failures mean.
 
 use std::{
     error::Error,
@@ -8,16 +8,19 @@ use std::{
 
 use aws_config::SdkConfig;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
-use protocol::error_chain::ErrorChain;
 use tokio::sync::OnceCell;
 
-use super::{EcrKey, Service, chain};
-use crate::auth::{sensitive, slot::Token};
+use super::{EcrKey, Service, credential_chain};
+use crate::{
+    auth::{header::sensitive, token_slot::Token},
+    error::EcrError,
+};
 
-/// How long a token is used where the answer gives no usable expiry (stand-ins answer with one long past).
-const UNKNOWN_LIFE: Duration = Duration::from_hours(1);
+/// The life of a token whose answer has no usable expiry (test servers answer with one long past).
+const DEFAULT_TOKEN_LIFE: Duration = Duration::from_hours(1);
 
-/// Where tokens of one kind are had. Its client, and with it the credentials it has found, is made at the first call.
+/// The API that issues the tokens of one key. Its client is made at the first call, and keeps the
+/// credentials that it finds.
 #[derive(Debug)]
 pub(super) struct Api {
     key: EcrKey,
@@ -30,8 +33,8 @@ enum Client {
     Public(aws_sdk_ecrpublic::Client),
 }
 
-/// What both services answer with.
-struct Granted {
+/// The answer of both services.
+struct TokenGrant {
     token: Option<String>,
     expires: Option<SystemTime>,
 }
@@ -44,35 +47,35 @@ impl Api {
         }
     }
 
-    /// A new token, or a sentence that says what to do.
-    pub(super) async fn token(&self) -> Result<Token, String> {
+    /// A new token.
+    pub(super) async fn token(&self) -> Result<Token, EcrError> {
         let client = self.client.get_or_init(|| client(&self.key)).await;
         let granted = match client {
             Client::Private(client) => {
                 let answer = client.get_authorization_token().send().await;
-                let answer = answer.map_err(|error| self.explain(&error))?;
+                let answer = answer.map_err(|error| self.failure(error))?;
                 let data = answer.authorization_data().first();
-                Granted {
+                TokenGrant {
                     token: data.and_then(|data| data.authorization_token().map(str::to_owned)),
                     expires: data.and_then(|data| SystemTime::try_from(*data.expires_at()?).ok()),
                 }
             }
             Client::Public(client) => {
                 let answer = client.get_authorization_token().send().await;
-                let answer = answer.map_err(|error| self.explain(&error))?;
+                let answer = answer.map_err(|error| self.failure(error))?;
                 let data = answer.authorization_data();
-                Granted {
+                TokenGrant {
                     token: data.and_then(|data| data.authorization_token().map(str::to_owned)),
                     expires: data.and_then(|data| SystemTime::try_from(*data.expires_at()?).ok()),
                 }
             }
         };
-        granted
-            .token()
-            .ok_or_else(|| format!("{self} gave no token"))
+        granted.token().ok_or_else(|| EcrError::Empty {
+            call: self.to_string(),
+        })
     }
 
-    /// The client of private ECR's API.
+    /// The client of private ECR's API; `None` for ECR Public.
     pub(super) async fn private(&self) -> Option<&aws_sdk_ecr::Client> {
         match self.client.get_or_init(|| client(&self.key)).await {
             Client::Private(client) => Some(client),
@@ -80,71 +83,78 @@ impl Api {
         }
     }
 
-    fn explain<E>(&self, error: &SdkError<E>) -> String
+    fn failure<E>(&self, error: SdkError<E>) -> EcrError
     where
-        E: ProvideErrorMetadata + Error + 'static,
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
+        let call = self.to_string();
         let code = error.as_service_error().and_then(|error| error.code());
-        let chain = ErrorChain(error);
         match code.unwrap_or_default() {
-            "AccessDeniedException" | "AccessDenied" => {
-                let lacking = match self.key.service {
+            "AccessDeniedException" | "AccessDenied" => EcrError::NotPermitted {
+                call,
+                action: match self.key.service {
                     Service::Private { .. } => "ecr:GetAuthorizationToken (on resource \"*\")",
                     Service::Public => {
                         "ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken"
                     }
-                };
-                format!("{self} is not permitted: the identity lacks {lacking}: {chain}")
-            }
-            "ExpiredTokenException" | "ExpiredToken" => {
-                format!("{self} failed: the AWS credentials have expired: {chain}")
-            }
+                },
+                source: error.into(),
+            },
+            "ExpiredTokenException" | "ExpiredToken" => EcrError::Expired {
+                call,
+                source: error.into(),
+            },
             "InvalidSignatureException"
             | "SignatureDoesNotMatch"
-            | "UnrecognizedClientException" => {
-                format!(
-                    "{self} failed: the AWS credentials are not valid there, or this machine's clock is wrong: {chain}"
-                )
-            }
-            _ => format!("{self} failed: {chain}"),
+            | "UnrecognizedClientException" => EcrError::Signature {
+                call,
+                source: error.into(),
+            },
+            _ => EcrError::Failed {
+                call,
+                source: error.into(),
+            },
         }
     }
 }
 
-/// Names the call, for messages.
+/// The name of the call, for messages.
 impl fmt::Display for Api {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.key.service {
-            Service::Private { region, .. } => write!(f, "ecr:GetAuthorizationToken in {region}"),
-            Service::Public => f.write_str("ecr-public:GetAuthorizationToken"),
+            Service::Private { region, .. } => {
+                write!(formatter, "ecr:GetAuthorizationToken in {region}")
+            }
+            Service::Public => formatter.write_str("ecr-public:GetAuthorizationToken"),
         }?;
         match &self.key.role {
-            Some(role) => write!(f, " as {}", role.arn),
+            Some(role) => write!(formatter, " as {}", role.arn),
             None => Ok(()),
         }
     }
 }
 
-impl Granted {
+impl TokenGrant {
     fn token(self) -> Option<Token> {
         let token = self.token.filter(|token| !token.is_empty())?;
         // ECR's token is the base64 of `AWS:PASSWORD` already.
         let header = sensitive(&format!("Basic {token}"))?;
         let expires = self.expires;
         let life = expires.and_then(|expires| expires.duration_since(SystemTime::now()).ok());
-        Some(Token::living(header, life.unwrap_or(UNKNOWN_LIFE)))
+        Some(Token::new(header, life.unwrap_or(DEFAULT_TOKEN_LIFE)))
     }
 }
 
 async fn client(key: &EcrKey) -> Client {
-    let shared: SdkConfig = chain::config(key.region(), key.role.as_ref()).await;
+    let shared: SdkConfig = credential_chain::config(key.region(), key.role.as_ref()).await;
     match key.service {
         Service::Private { variant, .. } => {
             let mut config = aws_sdk_ecr::config::Builder::from(&shared);
             if let Some(endpoint) = &key.endpoint {
                 config = config.endpoint_url(endpoint);
             } else {
-                // Where the name says nothing the environment may (`AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT`).
+                // Never `false`: what the name leaves open, the environment decides
+                // (`AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT`).
                 if variant.fips {
                     config = config.use_fips(true);
                 }

@@ -1,94 +1,75 @@
-//! Lists that are not cached: tags and referrers.
+//! Lists at one endpoint, which are never cached: tags and referrers.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderValue, Method, header};
 use manifest_model::{Digest, RepoName};
 use protocol::{headers::OCI_FILTERS_APPLIED, link};
 
-use super::{
-    Upstream,
-    endpoint::{Ask, Endpoint},
-    error::{Absent, FetchError, Trouble},
+use crate::{
+    endpoint::{Endpoint, Request},
+    error::{Cause, FetchError, Resource},
 };
 
-/// The largest list taken: ECR pages tags by up to 1,000 names of up to 300 characters.
-const LARGEST_LIST: usize = 8 * 1024 * 1024;
+/// The largest page accepted: a page of ECR has up to 1,000 tags of up to 300 characters.
+const MAX_PAGE: usize = 8 * 1024 * 1024;
 
-/// A list as the upstream sent it.
+/// One page of a list as the upstream sent it.
 #[derive(Clone, Debug)]
 pub struct Listing {
     /// The body, untouched.
     pub body: Bytes,
-    /// Its type; JSON where the upstream says something else about it (ECR says `text/plain`).
+    /// The type of the list, whatever the upstream calls it (ECR sends `text/plain`).
     pub content_type: HeaderValue,
     /// The query of the next page, if there is one.
     pub next: Option<String>,
-    /// The filters the upstream says it applied.
+    /// The filters that the upstream has applied (`OCI-Filters-Applied`).
     pub filters: Option<HeaderValue>,
 }
 
-/// Which list.
+/// The kind of a list.
 #[derive(Clone, Copy, Debug)]
 pub enum ListingKind {
     /// The tags of a repository.
     Tags,
-    /// What refers to this digest.
+    /// The manifests that refer to this digest.
     Referrers(Digest),
 }
 
-impl Upstream {
-    /// One page of a list. The query is what the client may say to the upstream, as it is.
-    pub async fn list(
-        &self,
-        repository: &RepoName,
-        kind: ListingKind,
-        query: Option<&str>,
-    ) -> Result<Listing, FetchError> {
-        self.first_answer(|endpoint| fetch(endpoint, repository, kind, query))
-            .await
-    }
-}
-
-async fn fetch(
+/// One page of a list.
+pub(crate) async fn fetch(
     endpoint: &Endpoint,
     repository: &RepoName,
     kind: ListingKind,
     query: Option<&str>,
 ) -> Result<Listing, FetchError> {
-    let (path, absent, content_type) = match kind {
+    let (path, resource, content_type) = match kind {
         ListingKind::Tags => (
             "tags/list".to_owned(),
-            Absent::Repository,
+            Resource::Repository,
             "application/json",
         ),
         ListingKind::Referrers(digest) => (
             format!("referrers/{digest}"),
-            Absent::Endpoint,
+            Resource::ReferrersApi,
             "application/vnd.oci.image.index.v1+json",
         ),
     };
     let content_type = HeaderValue::from_static(content_type);
-    let headers = HeaderMap::from_iter([(header::ACCEPT, content_type.clone())]);
-    let ask = Ask {
-        method: Method::GET,
-        repository,
-        path,
-        query,
-        headers,
-        absent,
-    };
-    let response = endpoint.ask(ask).await?;
+    let mut request = Request::new(Method::GET, resource, repository, &path);
+    request.query = query;
+    request.headers.insert(header::ACCEPT, content_type.clone());
+    let response = endpoint.ask(request).await?;
     let next = response
         .headers()
         .get_all(header::LINK)
         .iter()
         .find_map(|line| query_of(link::next(line.to_str().ok()?)?));
     if next.is_some() && next.as_deref() == query {
-        // Handed on, it would lead clients round and round.
-        return Err(endpoint.broken(Trouble::SamePage));
+        // Clients that follow it would never end.
+        return Err(endpoint.broken(Cause::SamePage));
     }
     let filters = response.headers().get(OCI_FILTERS_APPLIED).cloned();
-    let body = endpoint.bytes(response, LARGEST_LIST).await?;
+    let body = endpoint.read_body(response, MAX_PAGE).await?;
     Ok(Listing {
         body,
         content_type,

@@ -1,4 +1,5 @@
-//! What the status and the headers of an answer say, and its body where that is small.
+//! Reading one HTTP response: its status, the headers that matter here, and its body if that is
+//! small.
 
 use std::time::Duration;
 
@@ -6,37 +7,38 @@ use http::{HeaderMap, StatusCode, header};
 use protocol::headers::RATELIMIT_REMAINING;
 use reqwest::Response;
 
-use super::error::Trouble;
+use crate::error::Cause;
 
-/// The longest wait an upstream may ask for and still be quoted.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// The longest `Retry-After` that is believed; a longer one is cut to this.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// The whole body, if it is no larger than `limit`.
-pub(super) async fn read(mut response: Response, limit: usize) -> Result<bytes::Bytes, Trouble> {
+/// The whole body, or an error above `limit` bytes.
+pub(crate) async fn read(mut response: Response, limit: usize) -> Result<bytes::Bytes, Cause> {
     let mut body = bytes::BytesMut::new();
-    let broken = |error: reqwest::Error| Trouble::Http(error.without_url());
-    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+    let failed = |error: reqwest::Error| Cause::Http(error.without_url());
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if body.len() + chunk.len() > limit {
-            return Err(Trouble::TooLarge(limit));
+            return Err(Cause::TooLarge(limit));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
 }
 
-/// Whether it leads elsewhere; a 304 is an answer.
-pub(super) fn is_redirect(status: StatusCode) -> bool {
+/// Whether the status is a redirect to follow. 304 is not: it is an answer.
+pub(crate) fn is_redirect(status: StatusCode) -> bool {
     status.is_redirection() && status != StatusCode::NOT_MODIFIED
 }
 
 /// Docker Hub's `ratelimit-remaining: 76;w=21600`.
-pub(super) fn remaining_pulls(headers: &HeaderMap) -> Option<u32> {
+pub(crate) fn remaining_pulls(headers: &HeaderMap) -> Option<u32> {
     let value = headers.get(RATELIMIT_REMAINING)?.to_str().ok()?;
     value.split(';').next()?.trim().parse().ok()
 }
 
-/// How stores refuse a signed URL whose time is over. A 429 is not among them: asking again at once would make it worse.
-pub(super) fn is_signature_refusal(status: StatusCode) -> bool {
+/// Whether a store refuses an expired signed URL with this status. 429 is not among them: asking
+/// again at once would make it worse.
+pub(crate) fn is_signature_refusal(status: StatusCode) -> bool {
     matches!(
         status,
         StatusCode::BAD_REQUEST
@@ -47,7 +49,7 @@ pub(super) fn is_signature_refusal(status: StatusCode) -> bool {
 }
 
 /// `Retry-After` in either of its forms (RFC 9110, section 10.2.3).
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match value.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
@@ -56,7 +58,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
             .duration_since(std::time::SystemTime::now())
             .ok()?,
     };
-    Some(wait.min(LONGEST_RETRY_AFTER))
+    Some(wait.min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -81,7 +83,7 @@ mod tests {
             retry_after(&HeaderMap::from_iter([(header::RETRY_AFTER, value)]))
         };
         assert_eq!(wait("7"), Some(Duration::from_secs(7)));
-        assert_eq!(wait("999999"), Some(LONGEST_RETRY_AFTER));
+        assert_eq!(wait("999999"), Some(MAX_RETRY_AFTER));
         assert_eq!(wait("soon"), None);
         let date = std::time::SystemTime::now() + Duration::from_mins(10);
         let read = wait(&httpdate::fmt_http_date(date)).unwrap();

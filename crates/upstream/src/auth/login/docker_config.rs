@@ -1,6 +1,8 @@
-//! Logins from docker's `config.json`: helpers by host, the common store, and what stands in the file itself.
+//! Logins from docker's `config.json`: from a credential helper, the common store, or the file
+//! itself.
 //!
-//! The order is docker's: `credHelpers` for the host, else `credsStore`, else `auths`. The file is read anew each time.
+//! The order is docker's: `credHelpers` for the host, else `credsStore`, else `auths`. The file is
+//! read each time.
 
 use std::{
     collections::HashMap,
@@ -18,28 +20,32 @@ use protocol::host::Host;
 use serde::Deserialize;
 use tokio::{io::AsyncWriteExt, process::Command};
 
-use super::{basic, login::Login};
+use super::Login;
+use crate::{
+    auth::header::basic,
+    error::{LoginEntryError, LoginError},
+};
 
 /// How long a credential helper may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+const HELPER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What a helper calls a user whose secret is an identity token.
+/// The name that a helper gives with an identity token.
 const TOKEN_USER: &str = "<token>";
 
-/// What helpers say when they have nothing for a host; they exit with 1 then as on any other failure.
-const NOTHING: &str = "credentials not found";
+/// The output of helpers without a login for a host. They exit with 1 then, as on any failure.
+const NO_LOGIN: &str = "credentials not found";
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct File {
-    auths: HashMap<String, Entry>,
+struct DockerConfig {
+    auths: HashMap<String, AuthEntry>,
     creds_store: String,
     cred_helpers: HashMap<String, String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Entry {
+struct AuthEntry {
     auth: String,
     username: String,
     password: String,
@@ -48,22 +54,23 @@ struct Entry {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct HelperOutput {
     username: String,
     secret: String,
 }
 
-/// The login for `host`, `None` where there is none. The reason of a failure never holds what a helper printed.
-pub(super) async fn login(host: &Host) -> Result<Option<Login>, String> {
-    let path = path().ok_or("docker's config is nowhere: set DOCKER_CONFIG or HOME")?;
+/// The login for `host`; `None` if there is none.
+pub(super) async fn login(host: &Host) -> Result<Option<Login>, LoginError> {
+    let path = path().ok_or(LoginError::NoConfigFolder)?;
     let text = match tokio::fs::read(&path).await {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("{} cannot be read: {error}", path.display())),
+        Err(source) => return Err(LoginError::Read { path, source }),
     };
-    let file: File = serde_json::from_slice(&text).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        format!("{}:{line}:{column} is not docker's config", path.display())
+    let file: DockerConfig = serde_json::from_slice(&text).map_err(|error| LoginError::Parse {
+        path: path.clone(),
+        line: error.line(),
+        column: error.column(),
     })?;
     file.login(host, &path).await
 }
@@ -75,7 +82,7 @@ fn path() -> Option<PathBuf> {
     Some(folder.join("config.json"))
 }
 
-/// The names a login for `host` may stand under, the one docker itself writes first.
+/// The keys that a login for `host` may have, docker's own first.
 fn names(host: &Host) -> Vec<&str> {
     match host.as_str() {
         "docker.io" => vec![
@@ -94,30 +101,31 @@ fn host_of(key: &str) -> &str {
     rest.split('/').next().unwrap_or(rest)
 }
 
-impl File {
-    async fn login(&self, host: &Host, path: &Path) -> Result<Option<Login>, String> {
+impl DockerConfig {
+    async fn login(&self, host: &Host, path: &Path) -> Result<Option<Login>, LoginError> {
         let names = names(host);
         let helper = names
             .iter()
             .find_map(|name| Some((*name, self.cred_helpers.get(*name)?)));
         if let Some((name, helper)) = helper {
-            return ask(helper, name).await;
+            return ask_helper(helper, name).await;
         }
         if !self.creds_store.is_empty()
-            && let Some(login) = ask(&self.creds_store, names[0]).await?
+            && let Some(login) = ask_helper(&self.creds_store, names[0]).await?
         {
             return Ok(Some(login));
         }
         match self.entry(&names) {
-            Some(entry) => entry.login().map_err(|reason| {
-                let path = path.display();
-                format!("the login for {host} in {path} cannot be used: {reason}")
+            Some(entry) => entry.login().map_err(|source| LoginError::Entry {
+                host: host.clone(),
+                path: path.to_owned(),
+                source,
             }),
             None => Ok(None),
         }
     }
 
-    fn entry(&self, names: &[&str]) -> Option<&Entry> {
+    fn entry(&self, names: &[&str]) -> Option<&AuthEntry> {
         let exact = names.iter().find_map(|name| self.auths.get(*name));
         exact.or_else(|| {
             let mut entries = self.auths.iter();
@@ -127,8 +135,8 @@ impl File {
     }
 }
 
-impl Entry {
-    fn login(&self) -> Result<Option<Login>, &'static str> {
+impl AuthEntry {
+    fn login(&self) -> Result<Option<Login>, LoginEntryError> {
         if !self.identitytoken.is_empty() {
             return Ok(Some(Login::IdentityToken(
                 self.identitytoken.as_str().into(),
@@ -136,7 +144,7 @@ impl Entry {
         }
         if self.auth.is_empty() {
             if self.username.is_empty() {
-                // What docker leaves behind where a store has the secret.
+                // Docker leaves such an entry behind if a store has the secret.
                 return Ok(None);
             }
             return Ok(basic(&self.username, &self.password).map(Login::Basic));
@@ -145,16 +153,17 @@ impl Entry {
             GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
         let decoded = GeneralPurpose::new(&STANDARD, config).decode(self.auth.trim());
         let text = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let text = text.ok_or("`auth` is not base64")?;
-        let (username, password) = text.split_once(':').ok_or("`auth` has no colon")?;
+        let text = text.ok_or(LoginEntryError::NotBase64)?;
+        let pair = text.split_once(':');
+        let (username, password) = pair.ok_or(LoginEntryError::NoColon)?;
         // Old versions of docker padded with NUL.
         let login = basic(username, password.trim_matches('\0'));
         Ok(login.map(Login::Basic))
     }
 }
 
-/// Asks `docker-credential-HELPER`. It is killed when it takes too long.
-async fn ask(helper: &str, name: &str) -> Result<Option<Login>, String> {
+/// Asks `docker-credential-HELPER`, and kills it after [`HELPER_TIMEOUT`].
+async fn ask_helper(helper: &str, name: &str) -> Result<Option<Login>, LoginError> {
     let program = format!("docker-credential-{helper}");
     let run = async {
         let mut child = Command::new(&program)
@@ -165,43 +174,52 @@ async fn ask(helper: &str, name: &str) -> Result<Option<Login>, String> {
             .kill_on_drop(true)
             .spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
-            // A helper that has no need to read the name may be gone already.
+            // A helper that does not read the name may have ended already.
             let _ = stdin.write_all(name.as_bytes()).await;
         }
         child.wait_with_output().await
     };
-    let output = tokio::time::timeout(PATIENCE, run)
-        .await
-        .map_err(|_| format!("{program} did not answer"))?
-        .map_err(|error| format!("{program} cannot be run: {error}"))?;
+    let output = match tokio::time::timeout(HELPER_TIMEOUT, run).await {
+        Ok(Ok(output)) => output,
+        Ok(Err(source)) => return Err(LoginError::HelperStart { program, source }),
+        Err(_) => {
+            let after = HELPER_TIMEOUT;
+            return Err(LoginError::HelperTimeout { program, after });
+        }
+    };
     if !output.status.success() {
-        let said = [output.stdout, output.stderr].concat();
-        return if String::from_utf8_lossy(&said).contains(NOTHING) {
+        let printed = [output.stdout, output.stderr].concat();
+        return if String::from_utf8_lossy(&printed).contains(NO_LOGIN) {
             Ok(None)
         } else {
-            Err(format!("{program} failed for {name}: {}", output.status))
+            Err(LoginError::HelperFailed {
+                program,
+                name: name.to_owned(),
+                status: output.status,
+            })
         };
     }
-    let answer: Answer = serde_json::from_slice(&output.stdout)
-        .map_err(|_| format!("{program} answered with something else than a login"))?;
-    Ok(if answer.username == TOKEN_USER {
-        Some(Login::IdentityToken(answer.secret.into()))
+    let output: HelperOutput =
+        serde_json::from_slice(&output.stdout).map_err(|_| LoginError::HelperOutput { program })?;
+    Ok(if output.username == TOKEN_USER {
+        Some(Login::IdentityToken(output.secret.into()))
     } else {
-        basic(&answer.username, &answer.secret).map(Login::Basic)
+        basic(&output.username, &output.secret).map(Login::Basic)
     })
 }
 
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use protocol::error_chain::ErrorChain;
 
     use super::*;
 
-    fn file(text: &str) -> File {
+    fn file(text: &str) -> DockerConfig {
         serde_json::from_str(text).unwrap()
     }
 
-    async fn login_for(file: &File, host: &str) -> Option<Login> {
+    async fn login_for(file: &DockerConfig, host: &str) -> Option<Login> {
         let host = host.parse().unwrap();
         file.login(&host, Path::new("config.json")).await.unwrap()
     }
@@ -214,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn docker_hub_is_found_under_the_names_it_has() {
+    async fn docker_hub_is_found_under_each_of_its_names() {
         for key in [
             "https://index.docker.io/v1/",
             "index.docker.io",
@@ -251,18 +269,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_identity_token_goes_before_a_password() {
+    async fn an_identity_token_is_preferred_to_a_password() {
         let file = file(r#"{"auths":{"a.example":{"auth":"MDA6","identitytoken":"secret"}}}"#);
         let login = login_for(&file, "a.example").await;
         assert!(matches!(login, Some(Login::IdentityToken(token)) if &*token == "secret"));
     }
 
     #[tokio::test]
-    async fn what_cannot_be_read_is_told_without_the_secret() {
+    async fn an_unreadable_login_is_reported_without_the_secret() {
         let file = file(r#"{"auths":{"a.example":{"auth":"c2VjcmV0"}}}"#);
         let host = "a.example".parse().unwrap();
         let reason = file.login(&host, Path::new("c.json")).await;
-        let reason = reason.err().unwrap();
+        let reason = ErrorChain(&reason.err().unwrap()).to_string();
         assert!(
             reason.contains("no colon") && !reason.contains("secret"),
             "{reason}"

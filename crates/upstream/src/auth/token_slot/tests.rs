@@ -1,25 +1,34 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt;
+use protocol::error_chain::ErrorChain;
 
 use super::*;
+use crate::error::LoginError;
 
 const HOUR: Duration = Duration::from_hours(1);
+
+/// Errors are the same if their texts are: those of the transport cannot be compared.
+impl PartialEq for TokenError {
+    fn eq(&self, other: &Self) -> bool {
+        ErrorChain(self).to_string() == ErrorChain(other).to_string()
+    }
+}
 
 fn header(text: &'static str) -> HeaderValue {
     HeaderValue::from_static(text)
 }
 
 fn token(text: &'static str, life: Duration) -> Token {
-    Token::living(header(text), life)
+    Token::new(header(text), life)
 }
 
 fn failure() -> TokenError {
-    TokenError::Failed("no".to_owned())
+    LoginError::Unsendable.into()
 }
 
-async fn slot_with(text: &'static str, life: Duration) -> Slot {
-    let slot = Slot::default();
+async fn slot_with(text: &'static str, life: Duration) -> TokenSlot {
+    let slot = TokenSlot::default();
     slot.renew(None, async { Ok(token(text, life)) })
         .await
         .unwrap();
@@ -30,7 +39,7 @@ async fn slot_with(text: &'static str, life: Duration) -> Slot {
 fn a_token_is_renewed_around_half_of_its_life() {
     let mut moments = Vec::new();
     for _ in 0..200 {
-        let token = Token::living(header("a"), HOUR);
+        let token = Token::new(header("a"), HOUR);
         let left = token.expires.duration_since(token.renew).as_secs_f64() / HOUR.as_secs_f64();
         assert!((0.44..0.56).contains(&left), "{left}");
         moments.push(token.expires - token.renew);
@@ -43,28 +52,28 @@ fn a_token_is_renewed_around_half_of_its_life() {
 async fn a_token_that_is_due_is_sent_while_one_caller_renews_it() {
     let slot = slot_with("old", HOUR).await;
     slot.state().token.as_mut().unwrap().renew = Instant::now();
-    let Standing::Due(sent, turn) = slot.standing() else {
+    let TokenState::Due(sent, permit) = slot.check() else {
         panic!("it is due")
     };
     assert_eq!(sent, header("old"));
-    let meanwhile = slot.standing();
-    assert!(matches!(meanwhile, Standing::Good(sent) if sent == header("old")));
-    slot.settle(turn, async { Ok(token("new", HOUR)) })
+    let meanwhile = slot.check();
+    assert!(matches!(meanwhile, TokenState::Good(sent) if sent == header("old")));
+    slot.fetch(permit, async { Ok(token("new", HOUR)) })
         .await
         .unwrap();
-    assert!(matches!(slot.standing(), Standing::Good(sent) if sent == header("new")));
+    assert!(matches!(slot.check(), TokenState::Good(sent) if sent == header("new")));
 }
 
 #[tokio::test]
 async fn a_token_is_kept_while_its_renewal_fails() {
     let slot = slot_with("old", HOUR).await;
     slot.state().token.as_mut().unwrap().renew = Instant::now();
-    let Standing::Due(_, turn) = slot.standing() else {
+    let TokenState::Due(_, permit) = slot.check() else {
         panic!("it is due")
     };
-    let failed = slot.settle(turn, async { Err(failure()) }).await;
+    let failed = slot.fetch(permit, async { Err(failure()) }).await;
     assert_eq!(failed, Err(failure()));
-    assert!(matches!(slot.standing(), Standing::Good(sent) if sent == header("old")));
+    assert!(matches!(slot.check(), TokenState::Good(sent) if sent == header("old")));
 }
 
 #[tokio::test]
@@ -73,7 +82,7 @@ async fn a_refused_token_is_renewed_once_and_not_in_a_loop() {
     let (first, second) = (header("first"), header("second"));
     let renewed = slot.force(Some(&first), async { Ok(token("second", HOUR)) });
     assert_eq!(renewed.await, Ok(Some(second.clone())));
-    // Somebody who was refused with the first token gets the second without asking for it.
+    // A caller that was refused with the first token gets the second without a request.
     let late = slot.force(Some(&first), async { panic!("asked again") });
     assert_eq!(late.await, Ok(Some(second.clone())));
     let looped = slot.force(Some(&second), async { panic!("asked again") });
@@ -81,9 +90,9 @@ async fn a_refused_token_is_renewed_once_and_not_in_a_loop() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_renewal_shares_its_outcome() {
+async fn callers_that_wait_for_a_renewal_share_its_result() {
     for outcome in [Ok(token("new", HOUR)), Err(failure())] {
-        let slot = Slot::default();
+        let slot = TokenSlot::default();
         let asked = AtomicUsize::new(0);
         let renew = || {
             slot.renew(None, async {
@@ -101,28 +110,28 @@ async fn who_waits_for_a_renewal_shares_its_outcome() {
 
 #[tokio::test]
 async fn without_a_token_a_failure_is_repeated_for_a_moment() {
-    let slot = Slot::default();
+    let slot = TokenSlot::default();
     let _ = slot.renew(None, async { Err(failure()) }).await;
-    assert!(matches!(slot.standing(), Standing::Failed(error) if error == failure()));
-    slot.state().failure.as_mut().unwrap().0 -= FAILURE_HOLDS;
-    assert!(matches!(slot.standing(), Standing::Lapsed(None)));
+    assert!(matches!(slot.check(), TokenState::Failed(error) if error == failure()));
+    slot.state().failure.as_mut().unwrap().0 -= FAILURE_LIFETIME;
+    assert!(matches!(slot.check(), TokenState::Expired(None)));
 }
 
 #[tokio::test]
-async fn a_token_past_its_time_is_renewed_before_it_is_sent() {
+async fn an_expired_token_is_renewed_before_it_is_sent() {
     let slot = slot_with("old", Duration::ZERO).await;
-    assert!(matches!(slot.standing(), Standing::Lapsed(Some(old)) if old == header("old")));
+    assert!(matches!(slot.check(), TokenState::Expired(Some(old)) if old == header("old")));
 }
 
 #[tokio::test]
-async fn a_renewal_by_force_that_brought_nothing_can_be_forced_again() {
+async fn a_forced_renewal_that_failed_can_be_forced_again() {
     let slot = slot_with("old", HOUR).await;
     let old = header("old");
     let failed = slot.force(Some(&old), async { Err(failure()) });
     assert_eq!(failed.await, Err(failure()));
     let repeated = slot.force(Some(&old), async { panic!("asked again") });
     assert_eq!(repeated.await, Err(failure()));
-    slot.state().failure.as_mut().unwrap().0 -= FAILURE_HOLDS;
+    slot.state().failure.as_mut().unwrap().0 -= FAILURE_LIFETIME;
     let given_up = slot.force(Some(&old), std::future::pending());
     assert_eq!(given_up.now_or_never(), None);
     let renewed = slot.force(Some(&old), async { Ok(token("new", HOUR)) });
@@ -131,10 +140,10 @@ async fn a_renewal_by_force_that_brought_nothing_can_be_forced_again() {
 
 #[tokio::test]
 async fn a_failure_is_repeated_no_longer_than_the_pause_it_asks_for() {
-    let slot = Slot::default();
+    let slot = TokenSlot::default();
     let pause = TokenError::Throttled(Duration::from_secs(1));
     let _ = slot.renew(None, async { Err(pause.clone()) }).await;
-    assert!(matches!(slot.standing(), Standing::Failed(error) if error == pause));
+    assert!(matches!(slot.check(), TokenState::Failed(error) if error == pause));
     slot.state().failure.as_mut().unwrap().0 -= Duration::from_secs(1);
-    assert!(matches!(slot.standing(), Standing::Lapsed(None)));
+    assert!(matches!(slot.check(), TokenState::Expired(None)));
 }

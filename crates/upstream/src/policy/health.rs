@@ -1,42 +1,44 @@
-//! Whether an endpoint is worth asking: a breaker that opens on an outage and closes when a probe is answered.
+//! A circuit breaker: it opens on an outage and closes when a probe is answered.
 //!
-//! While it is open nobody waits for the endpoint's timeouts; a client with nothing cached is told at once and turns to its next
-//! host. After a pause, the next who asks sets off one probe, in the background, and gives it a moment; nobody polls an upstream
-//! that nobody wants.
+//! While it is open, no call waits for the endpoint's timeouts: a client with nothing cached gets
+//! an error at once and turns to its next host. After a pause, the next call starts one probe in
+//! the background and waits briefly for it. Without calls there are no probes.
 
 use std::{sync::Arc, time::Duration};
 
+use protocol::error_chain::ErrorChain;
 use tokio::{sync::watch, time::Instant};
 
-use super::error::Trouble;
+use super::backoff::Backoff;
+use crate::error::{Cause, CircuitOpen};
 
 /// The first pause before a probe; it doubles with each that fails.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// No pause is longer.
+/// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// How long those who come when a probe starts wait for it.
-pub(super) const GLANCE: Duration = Duration::from_millis(400);
+/// How long calls wait for a probe that has just started.
+const PROBE_WAIT: Duration = Duration::from_millis(400);
 
-/// Failures in a row that come at once, and so keep nobody waiting, until the endpoint is left alone.
-const MOST_FAILURES: u32 = 5;
+/// The number of errors in a row that opens the circuit. Each comes at once, and so costs no wait.
+const MAX_ERRORS: u32 = 5;
 
 /// How an endpoint failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// It let us wait, or nothing listens there: the next would fare no better.
+pub(crate) enum Failure {
+    /// A timeout or no connection: the next call would meet the same.
     Outage,
-    /// It answered with an error or hung up: the next may fare better.
+    /// An answered error or a closed connection: the next call may succeed.
     Error,
 }
 
 /// Why an endpoint is not asked, and since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
-    /// When it began.
+    /// The time of the first failure.
     pub since: Instant,
-    /// What happened last, without URLs.
+    /// The last failure with its causes, without URLs.
     pub reason: Arc<str>,
     /// The earliest time of the next probe.
     pub until: Instant,
@@ -44,9 +46,9 @@ pub struct Outage {
 }
 
 impl Outage {
-    /// What who would have asked is told.
-    pub(super) fn trouble(&self) -> Trouble {
-        Trouble::Resting {
+    /// The error of a call that is not made.
+    pub(crate) fn error(&self) -> CircuitOpen {
+        CircuitOpen {
             reason: self.reason.clone(),
             retry_in: self.until.saturating_duration_since(Instant::now()),
         }
@@ -54,51 +56,51 @@ impl Outage {
 }
 
 #[derive(Clone, Debug)]
-struct State {
+struct Circuit {
     outage: Option<Outage>,
     failures: u32,
     last_answer: Option<Instant>,
-    pause: Duration,
+    backoff: Backoff,
 }
 
-/// What to do with a call.
+/// Whether a call may be made.
 #[derive(Debug)]
-pub(super) enum Admission {
-    /// Ask.
+pub(crate) enum Admission {
+    /// Make the call.
     Ask,
-    /// Do not.
+    /// Fail at once.
     Refuse(Outage),
-    /// Run this probe, and wait for its outcome until then.
-    Probe(Probe, Instant),
-    /// Wait until then for the probe that runs.
+    /// Run this probe, and wait for its result until then.
+    Probe(ProbeGuard, Instant),
+    /// Wait until then for the running probe.
     Wait(Instant),
 }
 
-/// The memory of one endpoint.
+/// The circuit of one endpoint or token realm.
 #[derive(Debug)]
-pub(super) struct Health {
-    state: watch::Sender<State>,
+pub(crate) struct Health {
+    state: watch::Sender<Circuit>,
 }
 
 impl Health {
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            state: watch::Sender::new(State {
+            state: watch::Sender::new(Circuit {
                 outage: None,
                 failures: 0,
                 last_answer: None,
-                pause: FIRST_PAUSE,
+                backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             }),
         })
     }
 
-    /// Why it is not asked; `None` while it is.
-    pub(super) fn outage(&self) -> Option<Outage> {
+    /// The outage; `None` while the circuit is closed.
+    pub(crate) fn outage(&self) -> Option<Outage> {
         self.state.borrow().outage.clone()
     }
 
-    /// Whether a call may go that comes at `now`.
-    pub(super) fn admit(self: &Arc<Self>, now: Instant) -> Admission {
+    /// Decides about a call at `now`.
+    pub(crate) fn admit(self: &Arc<Self>, now: Instant) -> Admission {
         let mut admission = Admission::Ask;
         self.state.send_if_modified(|state| {
             let Some(outage) = &mut state.outage else {
@@ -108,9 +110,11 @@ impl Health {
                 None if now < outage.until => Admission::Refuse(outage.clone()),
                 None => {
                     outage.probe = Some(now);
-                    Admission::Probe(Probe(Some(Arc::clone(self))), now + GLANCE)
+                    Admission::Probe(ProbeGuard(Some(Arc::clone(self))), now + PROBE_WAIT)
                 }
-                Some(started) if now < started + GLANCE => Admission::Wait(started + GLANCE),
+                Some(started) if now < started + PROBE_WAIT => {
+                    Admission::Wait(started + PROBE_WAIT)
+                }
                 Some(_) => Admission::Refuse(outage.clone()),
             };
             false
@@ -118,22 +122,26 @@ impl Health {
         admission
     }
 
-    /// Returns once it may be asked, which is at once while all is well; the outage, within a moment, while it is down. A probe
-    /// that is due is handed to `start`, which does not wait for it.
-    pub(super) async fn awake(self: &Arc<Self>, start: impl FnOnce(Probe)) -> Result<(), Outage> {
+    /// Returns at once while the circuit is closed; while it is open, within [`PROBE_WAIT`], by
+    /// then perhaps closed. `start` runs a probe that is due, without waiting for it.
+    pub(crate) async fn closed(
+        self: &Arc<Self>,
+        start: impl FnOnce(ProbeGuard),
+    ) -> Result<(), CircuitOpen> {
         let deadline = match self.admit(Instant::now()) {
             Admission::Ask => return Ok(()),
-            Admission::Refuse(outage) => return Err(outage),
+            Admission::Refuse(outage) => return Err(outage.error()),
             Admission::Wait(deadline) => deadline,
             Admission::Probe(probe, deadline) => {
                 start(probe);
                 deadline
             }
         };
-        self.settled(deadline).await.map_or(Ok(()), Err)
+        let outage = self.settled(deadline).await;
+        outage.map_or(Ok(()), |outage| Err(outage.error()))
     }
 
-    /// Waits for the probe that runs; the outage if it goes on, also when `deadline` comes first.
+    /// Waits for the running probe until `deadline`. Returns the outage unless the probe ended it.
     async fn settled(&self, deadline: Instant) -> Option<Outage> {
         let mut state = self.state.subscribe();
         let settled = state.wait_for(|state| {
@@ -146,18 +154,18 @@ impl Health {
         }
     }
 
-    /// It answered, with whatever.
-    pub(super) fn answered(&self, now: Instant) {
+    /// Notes an answer, whatever it was.
+    pub(crate) fn answered(&self, now: Instant) {
         self.state.send_if_modified(|state| {
             state.failures = 0;
             state.last_answer = Some(now);
-            state.pause = FIRST_PAUSE;
+            state.backoff.reset();
             state.outage.take().is_some()
         });
     }
 
-    /// It failed a call that began at `asked`. What was answered since then speaks against an outage.
-    pub(super) fn failed(
+    /// Notes the failure of a call that began at `asked`. An answer since then rules out an outage.
+    pub(crate) fn failed(
         &self,
         asked: Instant,
         now: Instant,
@@ -169,20 +177,20 @@ impl Health {
                 return false;
             }
             state.failures += 1;
-            if failure == Failure::Error && state.failures < MOST_FAILURES {
+            if failure == Failure::Error && state.failures < MAX_ERRORS {
                 return false;
             }
             state.outage = Some(Outage {
                 since: now,
                 reason: reason().into(),
-                until: now + state.pause,
+                until: now + state.backoff.pause(),
                 probe: None,
             });
             true
         });
     }
 
-    /// The probe was answered. The pause is kept: only a real answer shows that all is well.
+    /// Notes an answered probe. The pause stays long: only the answer to a real call resets it.
     fn recovered(&self) {
         self.state.send_if_modified(|state| {
             state.failures = 0;
@@ -195,8 +203,8 @@ impl Health {
             let Some(outage) = &mut state.outage else {
                 return false;
             };
-            state.pause = (state.pause * 2).min(LONGEST_PAUSE);
-            outage.until = now + state.pause;
+            state.backoff.lengthen();
+            outage.until = now + state.backoff.pause();
             outage.probe = None;
             if let Some(reason) = reason {
                 outage.reason = reason.into();
@@ -206,23 +214,23 @@ impl Health {
     }
 }
 
-/// The duty to find out. Dropped without a verdict, the endpoint stays as it is, and the next may probe.
+/// The duty to probe. Dropped without a report, the circuit stays open and the next call may probe.
 #[derive(Debug)]
-pub(super) struct Probe(Option<Arc<Health>>);
+pub(crate) struct ProbeGuard(Option<Arc<Health>>);
 
-impl Probe {
-    /// Says how it went; the error is the reason.
-    pub(super) fn report(mut self, now: Instant, outcome: Result<(), String>) {
+impl ProbeGuard {
+    /// Reports the result of the probe.
+    pub(crate) fn report(mut self, now: Instant, outcome: Result<(), Cause>) {
         if let Some(health) = self.0.take() {
             match outcome {
                 Ok(()) => health.recovered(),
-                Err(reason) => health.still_down(now, Some(reason)),
+                Err(cause) => health.still_down(now, Some(ErrorChain(&cause).to_string())),
             }
         }
     }
 }
 
-impl Drop for Probe {
+impl Drop for ProbeGuard {
     fn drop(&mut self) {
         if let Some(health) = self.0.take() {
             health.still_down(Instant::now(), None);
@@ -241,10 +249,10 @@ mod tests {
         health
     }
 
-    fn probe(health: &Arc<Health>, now: Instant) -> Probe {
+    fn probe(health: &Arc<Health>, now: Instant) -> ProbeGuard {
         match health.admit(now) {
             Admission::Probe(probe, deadline) => {
-                assert_eq!(deadline, now + GLANCE);
+                assert_eq!(deadline, now + PROBE_WAIT);
                 probe
             }
             other => panic!("{other:?}, but the pause is over"),
@@ -261,12 +269,12 @@ mod tests {
     }
 
     #[test]
-    fn errors_that_come_at_once_have_to_come_in_a_row() {
+    fn only_errors_in_a_row_open_the_circuit() {
         let (health, now) = (Health::new(), Instant::now());
         let fail = || health.failed(now, now, Failure::Error, String::new);
-        (1..MOST_FAILURES).for_each(|_| fail());
+        (1..MAX_ERRORS).for_each(|_| fail());
         health.answered(now);
-        (1..MOST_FAILURES).for_each(|_| fail());
+        (1..MAX_ERRORS).for_each(|_| fail());
         assert!(matches!(health.admit(now), Admission::Ask));
         fail();
         assert!(matches!(health.admit(now), Admission::Refuse(_)));
@@ -282,15 +290,18 @@ mod tests {
     }
 
     #[test]
-    fn after_a_pause_one_probes_and_the_others_wait_a_moment() {
+    fn after_a_pause_one_call_probes_and_the_others_wait_briefly() {
         let start = Instant::now();
         let health = down(start);
         let now = start + FIRST_PAUSE;
         let probe = probe(&health, now);
         assert!(matches!(health.admit(now), Admission::Wait(_)));
-        assert!(matches!(health.admit(now + GLANCE), Admission::Refuse(_)));
-        probe.report(now + GLANCE, Ok(()));
-        assert!(matches!(health.admit(now + GLANCE), Admission::Ask));
+        assert!(matches!(
+            health.admit(now + PROBE_WAIT),
+            Admission::Refuse(_)
+        ));
+        probe.report(now + PROBE_WAIT, Ok(()));
+        assert!(matches!(health.admit(now + PROBE_WAIT), Admission::Ask));
     }
 
     #[test]
@@ -302,7 +313,7 @@ mod tests {
             let refused = matches!(health.admit(early), Admission::Refuse(_));
             assert!(refused, "{factor}");
             now += FIRST_PAUSE * factor;
-            probe(&health, now).report(now, Err("still refused".into()));
+            probe(&health, now).report(now, Err(Cause::Status(503)));
         }
         health.answered(now);
         health.failed(now, now, Failure::Outage, String::new);
@@ -310,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_gets_lost_leaves_its_place_to_the_next() {
+    fn a_probe_that_is_dropped_makes_way_for_the_next() {
         let start = Instant::now();
         let health = down(start);
         drop(probe(&health, start + FIRST_PAUSE));
@@ -326,7 +337,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_a_probe_has_its_outcome_or_leaves() {
+    async fn a_call_waits_for_the_probe_until_its_deadline() {
         let now = Instant::now();
         let health = down(now);
         let probe = probe(&health, now + FIRST_PAUSE);

@@ -1,13 +1,14 @@
-//! Asking a second place when the first takes its time.
+//! Hedging: asking a second endpoint while the first is slow.
 
 use std::{pin::pin, time::Duration};
 
-use super::error::FetchError;
+use crate::error::FetchError;
 
-/// The answer of `first`; where it fails, or has none after `after`, that of `second` may count.
+/// The answer of `first`, or of `second` if `first` fails or takes longer than `after`.
 ///
-/// A good answer of either wins. "Not found" counts from the first alone, as it does without hedging, unless the first fails.
-pub(super) async fn hedged<T>(
+/// The first good answer wins. "Not found" counts from `second` only if `first` fails, as it does
+/// without hedging.
+pub(crate) async fn hedged<T>(
     after: Duration,
     first: impl Future<Output = Result<T, FetchError>>,
     second: impl Future<Output = Result<T, FetchError>>,
@@ -15,13 +16,15 @@ pub(super) async fn hedged<T>(
     let (mut first, mut second) = (pin!(first), pin!(second));
     if let Ok(answer) = tokio::time::timeout(after, &mut first).await {
         return match answer {
-            Err(error) if error.is_trouble() => second.await.map_err(|other| prefer(error, other)),
+            Err(error) if error.allows_failover() => {
+                second.await.map_err(|other| prefer(error, other))
+            }
             answer => answer,
         };
     }
     tokio::select! {
         answer = &mut first => match answer {
-            Err(error) if error.is_trouble() => second.await.map_err(|other| prefer(error, other)),
+            Err(error) if error.allows_failover() => second.await.map_err(|other| prefer(error, other)),
             answer => answer,
         },
         answer = &mut second => match answer {
@@ -31,9 +34,9 @@ pub(super) async fn hedged<T>(
     }
 }
 
-/// What both failures amount to: an answer of the second, else the trouble of the first.
+/// The error to report of two: a "not found" of the second, else the failure of the first.
 fn prefer(first: FetchError, second: FetchError) -> FetchError {
-    if first.is_trouble() && !second.is_trouble() {
+    if first.allows_failover() && !second.allows_failover() {
         second
     } else {
         first
@@ -45,31 +48,31 @@ mod tests {
     use std::future::{pending, ready};
 
     use super::*;
-    use crate::{Absent, Trouble};
+    use crate::error::{Cause, Resource};
 
     type Answer = Result<&'static str, FetchError>;
 
     const SOON: Duration = Duration::from_millis(1);
     const LATE: Duration = Duration::from_hours(1);
 
-    /// An answer that is not there at once, but before `LATE`.
+    /// An answer between `SOON` and `LATE`.
     async fn slow(answer: Answer) -> Answer {
         tokio::time::sleep(Duration::from_millis(50)).await;
         answer
     }
 
-    fn absent() -> Answer {
-        Err(FetchError::Absent {
+    fn not_found() -> Answer {
+        Err(FetchError::NotFound {
             upstream: "registry.example".parse().unwrap(),
-            what: Absent::Manifest,
-            by_stand_in: false,
+            what: Resource::Manifest,
+            from_fallback: false,
         })
     }
 
-    fn trouble() -> Answer {
+    fn failure() -> Answer {
         Err(FetchError::Broken {
             upstream: "registry.example".parse().unwrap(),
-            source: Trouble::Status(500),
+            source: Cause::Status(500),
         })
     }
 
@@ -90,19 +93,19 @@ mod tests {
 
     #[tokio::test]
     async fn not_found_counts_from_the_first_unless_it_fails() {
-        let answer = hedged(SOON, slow(Ok("first")), ready(absent())).await;
+        let answer = hedged(SOON, slow(Ok("first")), ready(not_found())).await;
         assert_eq!(answer.unwrap(), "first");
-        let answer = hedged(SOON, slow(trouble()), ready(absent())).await;
-        assert!(!answer.unwrap_err().is_trouble());
-        let answer = hedged(LATE, ready(absent()), ready(Ok("second"))).await;
+        let answer = hedged(SOON, slow(failure()), ready(not_found())).await;
+        assert!(!answer.unwrap_err().allows_failover());
+        let answer = hedged(LATE, ready(not_found()), ready(Ok("second"))).await;
         assert!(answer.is_err());
     }
 
     #[tokio::test]
-    async fn a_first_that_fails_leaves_it_to_the_second() {
-        let answer = hedged(LATE, ready(trouble()), ready(Ok("second"))).await;
+    async fn if_the_first_fails_the_second_decides() {
+        let answer = hedged(LATE, ready(failure()), ready(Ok("second"))).await;
         assert_eq!(answer.unwrap(), "second");
-        let answer = hedged(SOON, slow(trouble()), slow(Ok("second"))).await;
+        let answer = hedged(SOON, slow(failure()), slow(Ok("second"))).await;
         assert_eq!(answer.unwrap(), "second");
     }
 }

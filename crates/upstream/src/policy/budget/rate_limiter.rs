@@ -1,4 +1,4 @@
-//! A rate: calls go one interval apart, some at once where none went for a while.
+//! A rate limit: calls go one interval apart, and a burst at once after an idle time.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use super::{TooLong, Urgency};
+use super::{Urgency, WaitTooLong};
 
-/// Lets calls through in the order they came, pulls before confirmations.
+/// Grants permits in the order the calls came, pulls before confirmations.
 #[derive(Debug)]
-pub(super) struct Turnstile {
+pub(super) struct RateLimiter {
     interval: Duration,
-    /// How far ahead of the rate a burst may run.
+    /// How far a burst may run ahead of the rate.
     tolerance: Duration,
-    /// When the next call would be due without a burst. Its lock is the queue: tokio's mutex is fair.
+    /// When the next call is due without a burst. Its lock is the queue: tokio's mutex is fair.
     due: Mutex<Instant>,
-    /// Pulls in the queue.
+    /// The number of pulls in the queue.
     pulls: watch::Sender<usize>,
     confirmations: watch::Sender<usize>,
 }
 
-impl Turnstile {
+impl RateLimiter {
     pub(super) fn new(interval: Duration, burst: u32) -> Self {
         Self {
             interval,
@@ -37,51 +37,55 @@ impl Turnstile {
         *self.pulls.borrow() + *self.confirmations.borrow()
     }
 
-    pub(super) async fn pass(&self, urgency: Urgency, deadline: Instant) -> Result<(), TooLong> {
+    pub(super) async fn acquire(
+        &self,
+        urgency: Urgency,
+        deadline: Instant,
+    ) -> Result<(), WaitTooLong> {
         match urgency {
-            Urgency::Pull => self.pull(deadline).await,
+            Urgency::Pull => self.acquire_pull(deadline).await,
             Urgency::Confirmation => {
                 let _queued = Queued::at(&self.confirmations);
-                timeout_at(deadline, self.confirmation())
+                timeout_at(deadline, self.acquire_confirmation())
                     .await
-                    .map_err(|_| TooLong(self.interval))
+                    .map_err(|_| WaitTooLong(self.interval))
             }
         }
     }
 
-    async fn pull(&self, deadline: Instant) -> Result<(), TooLong> {
+    async fn acquire_pull(&self, deadline: Instant) -> Result<(), WaitTooLong> {
         let queued = Queued::at(&self.pulls);
         let ahead = self.interval.saturating_mul(queued.ahead);
-        // Where there is nothing to wait for, a deadline that is over does not matter.
+        // Without a wait, a deadline in the past does not matter.
         let deadline = deadline.max(Instant::now());
         let wait = ahead.saturating_sub(self.tolerance);
         if !wait.is_zero() && Instant::now() + wait > deadline {
-            return Err(TooLong(ahead));
+            return Err(WaitTooLong(ahead));
         }
         let mut due = timeout_at(deadline, self.due.lock())
             .await
-            .map_err(|_| TooLong(self.interval))?;
+            .map_err(|_| WaitTooLong(self.interval))?;
         let now = Instant::now();
-        let (start, next) = self.slot(*due, now);
+        let (start, next) = self.schedule(*due, now);
         if start > deadline.max(now) {
-            return Err(TooLong(start - now));
+            return Err(WaitTooLong(start - now));
         }
         if start > now {
-            // Asleep with the lock in hand: whoever comes later waits behind.
+            // The lock is held during the sleep, so that later calls wait behind this one.
             sleep_until(start).await;
         }
         *due = next;
         Ok(())
     }
 
-    async fn confirmation(&self) {
+    async fn acquire_confirmation(&self) {
         let mut pulls = self.pulls.subscribe();
         loop {
-            // The sender lives as long as we do, so waiting cannot fail.
+            // The sender lives as long as `self`, so waiting cannot fail.
             let _ = pulls.wait_for(|pulls| *pulls == 0).await;
             let mut due = self.due.lock().await;
             let now = Instant::now();
-            let (start, next) = self.slot(*due, now);
+            let (start, next) = self.schedule(*due, now);
             if start <= now {
                 *due = next;
                 return;
@@ -97,15 +101,15 @@ impl Turnstile {
         }
     }
 
-    /// When a call may start, and when the next would be due after it.
-    fn slot(&self, due: Instant, now: Instant) -> (Instant, Instant) {
+    /// When a call may start, and when the next one is due after it.
+    fn schedule(&self, due: Instant, now: Instant) -> (Instant, Instant) {
         let due = due.max(now);
         let start = due.checked_sub(self.tolerance).unwrap_or(now).max(now);
         (start, due + self.interval)
     }
 }
 
-/// A place in a queue, given up when dropped.
+/// A place in a queue. Dropping it leaves the queue.
 struct Queued<'a> {
     queue: &'a watch::Sender<usize>,
     ahead: u32,
@@ -142,10 +146,10 @@ mod tests {
 
     #[tokio::test]
     async fn calls_go_an_interval_apart_after_the_burst() {
-        let turnstile = Turnstile::new(INTERVAL, 3);
+        let limiter = RateLimiter::new(INTERVAL, 3);
         let start = Instant::now();
         let times = join_all((0..6).map(async |_| {
-            turnstile.pass(Urgency::Pull, far()).await.unwrap();
+            limiter.acquire(Urgency::Pull, far()).await.unwrap();
             start.elapsed()
         }));
         let times = times.await;
@@ -157,51 +161,51 @@ mod tests {
 
     #[tokio::test]
     async fn pulls_overtake_confirmations() {
-        let turnstile = Turnstile::new(INTERVAL, 1);
-        turnstile.pass(Urgency::Pull, far()).await.unwrap();
+        let limiter = RateLimiter::new(INTERVAL, 1);
+        limiter.acquire(Urgency::Pull, far()).await.unwrap();
         let order = Mutex::new(Vec::new());
-        let pass = async |name, urgency| {
-            turnstile.pass(urgency, far()).await.unwrap();
+        let call = async |name, urgency| {
+            limiter.acquire(urgency, far()).await.unwrap();
             order.lock().await.push(name);
         };
         tokio::join!(
-            pass("confirmation", Urgency::Confirmation),
-            pass("first pull", Urgency::Pull),
-            pass("second pull", Urgency::Pull),
+            call("confirmation", Urgency::Confirmation),
+            call("first pull", Urgency::Pull),
+            call("second pull", Urgency::Pull),
         );
         let order = order.into_inner();
         assert_eq!(order, ["first pull", "second pull", "confirmation"]);
     }
 
     #[tokio::test]
-    async fn who_cannot_be_served_in_time_is_told_at_once() {
-        let turnstile = Turnstile::new(Duration::from_hours(1), 1);
-        turnstile.pass(Urgency::Pull, far()).await.unwrap();
-        assert!(turnstile.pass(Urgency::Pull, far()).await.is_err());
+    async fn a_call_that_cannot_go_in_time_fails_at_once() {
+        let limiter = RateLimiter::new(Duration::from_hours(1), 1);
+        limiter.acquire(Urgency::Pull, far()).await.unwrap();
+        assert!(limiter.acquire(Urgency::Pull, far()).await.is_err());
         let soon = Instant::now() + INTERVAL;
-        assert!(turnstile.pass(Urgency::Confirmation, soon).await.is_err());
-        assert_eq!(turnstile.waiting(), 0);
+        assert!(limiter.acquire(Urgency::Confirmation, soon).await.is_err());
+        assert_eq!(limiter.waiting(), 0);
     }
 
     #[tokio::test]
-    async fn who_never_waits_may_go_while_nobody_else_does() {
-        let turnstile = Turnstile::new(Duration::from_hours(1), 2);
+    async fn a_call_past_its_deadline_goes_while_nobody_waits() {
+        let limiter = RateLimiter::new(Duration::from_hours(1), 2);
         let past = Instant::now();
-        turnstile.pass(Urgency::Pull, past).await.unwrap();
-        turnstile.pass(Urgency::Confirmation, past).await.unwrap();
-        assert!(turnstile.pass(Urgency::Pull, past).await.is_err());
+        limiter.acquire(Urgency::Pull, past).await.unwrap();
+        limiter.acquire(Urgency::Confirmation, past).await.unwrap();
+        assert!(limiter.acquire(Urgency::Pull, past).await.is_err());
     }
 
     #[tokio::test]
-    async fn who_leaves_the_queue_takes_no_turn() {
-        let turnstile = Turnstile::new(Duration::from_hours(1), 2);
-        turnstile.pass(Urgency::Pull, far()).await.unwrap();
-        turnstile.pass(Urgency::Pull, far()).await.unwrap();
-        let before = *turnstile.due.lock().await;
+    async fn a_call_that_leaves_the_queue_takes_no_permit() {
+        let limiter = RateLimiter::new(Duration::from_hours(1), 2);
+        limiter.acquire(Urgency::Pull, far()).await.unwrap();
+        limiter.acquire(Urgency::Pull, far()).await.unwrap();
+        let before = *limiter.due.lock().await;
         let deadline = Instant::now() + Duration::from_hours(3);
-        let third = turnstile.pass(Urgency::Pull, deadline);
+        let third = limiter.acquire(Urgency::Pull, deadline);
         assert!(tokio::time::timeout(INTERVAL, third).await.is_err());
-        assert_eq!(turnstile.waiting(), 0);
-        assert_eq!(*turnstile.due.lock().await, before);
+        assert_eq!(limiter.waiting(), 0);
+        assert_eq!(*limiter.due.lock().await, before);
     }
 }

@@ -1,38 +1,40 @@
-//! The realm of a Bearer challenge: whether we go there, how it is asked, and what it answers.
+//! A request for one token: whether the realm may be asked, how it is asked, and how its answer
+//! reads.
 
 use std::time::Duration;
 
 use http::{StatusCode, header};
 use manifest_model::RepoName;
-use protocol::{error_chain::ErrorChain, host::Host};
+use protocol::host::Host;
 use reqwest::{Client, RequestBuilder, Response};
 use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    answer::retry_after,
-    auth::{challenge::Demand, login::Login, sensitive, slot::Token},
+    auth::{challenge::BearerChallenge, header::sensitive, login::Login, token_slot::Token},
+    error::{RealmError, RejectedRealm},
     redirect,
+    response::retry_after,
 };
 
-/// What a token lives where the realm does not say (Docker's token specification).
-const DEFAULT_LIFE: Duration = Duration::from_mins(1);
+/// The life of a token without `expires_in` (Docker's token specification).
+const DEFAULT_TOKEN_LIFE: Duration = Duration::from_mins(1);
 
-/// No token is kept longer, whatever the realm says.
-const LONGEST_LIFE: Duration = Duration::from_hours(12);
+/// The longest life of a token; a longer `expires_in` is cut to this.
+const MAX_TOKEN_LIFE: Duration = Duration::from_hours(12);
 
 /// The largest answer read from a realm.
-const LARGEST_ANSWER: usize = 1024 * 1024;
+const MAX_TOKEN_ANSWER: usize = 1024 * 1024;
 
 /// How long a realm may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const REALM_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How we are called where a refresh token is turned into an access token.
+/// Our name where a refresh token is turned into an access token.
 const CLIENT_ID: &str = "archway";
 
-/// A token that is to be had: from where, for which service, for which scope.
+/// A token to get: from which realm, for which service and scope.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(in crate::auth) struct Wanted {
+pub(in crate::auth) struct TokenRequest {
     realm: Url,
     service: Option<String>,
     scope: Option<String>,
@@ -40,71 +42,73 @@ pub(in crate::auth) struct Wanted {
 
 /// Why a realm gave no token.
 #[derive(Debug)]
-pub(super) enum NoToken {
-    /// It refuses us, with this status.
+pub(super) enum TokenFailure {
+    /// The realm refused the login, with this status.
     Refused(u16),
-    /// It is asked too often; how long it wants to be left alone.
+    /// The realm limits our requests; its `Retry-After`.
     Throttled(Option<Duration>),
-    /// It let us wait, or nothing listens there.
-    Outage(String),
-    /// It answered with an error or hung up.
-    Error(String),
-    /// It answered something else than a token.
-    Wrong(String),
+    /// Anything else.
+    Failed(RealmError),
+}
+
+impl From<RealmError> for TokenFailure {
+    fn from(error: RealmError) -> Self {
+        Self::Failed(error)
+    }
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct TokenAnswer {
     token: Option<String>,
     access_token: Option<String>,
     expires_in: Option<u64>,
 }
 
-impl Wanted {
-    /// What `demand` asks for, if we go there. Without a scope in it, it is about `repository` alone.
-    pub(in crate::auth) fn of(
-        demand: &Demand,
+impl TokenRequest {
+    /// The token that `challenge` asks for, if its realm may be asked. Without a scope it is for
+    /// `repository` alone.
+    pub(in crate::auth) fn new(
+        challenge: &BearerChallenge,
         endpoint: &Url,
         repository: Option<&RepoName>,
         private: &[Host],
-    ) -> Result<Self, String> {
-        let realm =
-            Url::parse(&demand.realm).map_err(|_| "the token realm is no URL".to_owned())?;
+    ) -> Result<Self, RejectedRealm> {
+        let realm = Url::parse(&challenge.realm).map_err(|_| RejectedRealm::NotUrl)?;
         let allowed = match realm.scheme() {
             "https" => true,
             "http" => endpoint.scheme() == "http",
             _ => false,
         };
         if !allowed {
-            return Err("the token realm is not on https".to_owned());
+            return Err(RejectedRealm::NotHttps);
         }
         let is_named = private.iter().any(|host| redirect::means(host, &realm));
         if !is_named {
-            redirect::check_host(&realm, endpoint).map_err(|reason| {
-                let name = realm.host_str().unwrap_or_default();
-                format!("the token realm is {reason}; add \"{name}\" to `private_hosts` of the upstream to allow it")
+            redirect::check_host(&realm, endpoint).map_err(|source| {
+                let name = realm.host_str().unwrap_or_default().to_owned();
+                RejectedRealm::Host { name, source }
             })?;
         }
         let own_scope = || Some(format!("repository:{}:pull", repository?));
         Ok(Self {
             realm,
-            service: demand.service.clone(),
-            scope: demand.scope.clone().or_else(own_scope),
+            service: challenge.service.clone(),
+            scope: challenge.scope.clone().or_else(own_scope),
         })
     }
 
-    /// Where it is had; of one origin there is one realm to know about.
+    /// The URL of the realm. Its origin identifies the realm.
     pub(super) fn realm(&self) -> &Url {
         &self.realm
     }
 
-    /// Asks the realm: with a password or as nobody by GET, as registries have it since ever, with an identity token by POST
-    /// (OAuth 2's `refresh_token` grant), which is the only way for those.
-    pub(super) async fn ask(
+    /// Asks the realm: with a password or without a login by GET, as registries have always done;
+    /// with an identity token by POST (OAuth 2's `refresh_token` grant), the only way for those.
+    pub(super) async fn send(
         &self,
         client: &Client,
         login: Option<&Login>,
-    ) -> Result<Token, NoToken> {
+    ) -> Result<Token, TokenFailure> {
         let request = match login {
             None => client.get(self.url()),
             Some(Login::Basic(login)) => client
@@ -115,9 +119,9 @@ impl Wanted {
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(self.form(token)),
         };
-        tokio::time::timeout(PATIENCE, answer(request))
+        tokio::time::timeout(REALM_TIMEOUT, answer(request))
             .await
-            .unwrap_or_else(|_| Err(NoToken::Outage("the token realm did not answer".to_owned())))
+            .unwrap_or_else(|_| Err(RealmError::Timeout(REALM_TIMEOUT).into()))
     }
 
     fn pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
@@ -145,75 +149,59 @@ impl Wanted {
     }
 }
 
-async fn answer(request: RequestBuilder) -> Result<Token, NoToken> {
+async fn answer(request: RequestBuilder) -> Result<Token, TokenFailure> {
     let request = request.header(header::ACCEPT, "application/json");
     let mut response = request.send().await.map_err(unreachable)?;
     let status = response.status();
     match status {
-        _ if status.is_success() => read(&body(&mut response).await?),
+        _ if status.is_success() => Ok(read(&body(&mut response).await?)?),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST => {
-            Err(NoToken::Refused(status.as_u16()))
+            Err(TokenFailure::Refused(status.as_u16()))
         }
-        StatusCode::TOO_MANY_REQUESTS => Err(NoToken::Throttled(retry_after(response.headers()))),
-        _ => {
-            let reason = format!("the token realm answered {}", status.as_u16());
-            Err(if status.is_server_error() {
-                NoToken::Error(reason)
-            } else {
-                NoToken::Wrong(reason)
-            })
+        StatusCode::TOO_MANY_REQUESTS => {
+            Err(TokenFailure::Throttled(retry_after(response.headers())))
         }
+        _ => Err(RealmError::Status(status.as_u16()).into()),
     }
 }
 
-async fn body(response: &mut Response) -> Result<Vec<u8>, NoToken> {
+async fn body(response: &mut Response) -> Result<Vec<u8>, RealmError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > LARGEST_ANSWER {
-            return Err(wrong("the token realm's answer is too large"));
+        if body.len() + chunk.len() > MAX_TOKEN_ANSWER {
+            return Err(RealmError::TooLarge(MAX_TOKEN_ANSWER));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
-fn read(body: &[u8]) -> Result<Token, NoToken> {
-    let answer: Answer =
-        serde_json::from_slice(body).map_err(|_| wrong("the token realm's answer is no token"))?;
+fn read(body: &[u8]) -> Result<Token, RealmError> {
+    let answer: TokenAnswer = serde_json::from_slice(body).map_err(|_| RealmError::NotToken)?;
     let token = answer
         .token
         .or(answer.access_token)
         .filter(|token| !token.is_empty());
     let header = token.and_then(|token| sensitive(&format!("Bearer {token}")));
-    let header = header.ok_or_else(|| wrong("the token realm's answer holds no token"))?;
+    let header = header.ok_or(RealmError::Empty)?;
     let life = answer
         .expires_in
-        .map_or(DEFAULT_LIFE, Duration::from_secs)
-        .min(LONGEST_LIFE);
-    Ok(Token::living(header, life))
+        .map_or(DEFAULT_TOKEN_LIFE, Duration::from_secs)
+        .min(MAX_TOKEN_LIFE);
+    Ok(Token::new(header, life))
 }
 
-/// A realm's URL may hold what its owner would not have in a log.
-fn unreachable(error: reqwest::Error) -> NoToken {
-    let error = error.without_url();
-    let reason = format!("the token realm cannot be reached: {}", ErrorChain(&error));
-    if error.is_connect() || error.is_timeout() {
-        NoToken::Outage(reason)
-    } else {
-        NoToken::Error(reason)
-    }
-}
-
-fn wrong(reason: &str) -> NoToken {
-    NoToken::Wrong(reason.to_owned())
+/// A realm's URL may hold a secret, so it is kept out of the error.
+fn unreachable(error: reqwest::Error) -> RealmError {
+    RealmError::Unreachable(error.without_url())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn wanted(realm: &str, private: &[&str]) -> Result<Wanted, String> {
-        let demand = Demand {
+    fn request(realm: &str, private: &[&str]) -> Result<TokenRequest, RejectedRealm> {
+        let challenge = BearerChallenge {
             realm: realm.into(),
             service: Some("registry".into()),
             scope: None,
@@ -221,23 +209,23 @@ mod tests {
         let endpoint = Url::parse("https://registry.example").unwrap();
         let private: Vec<Host> = private.iter().map(|host| host.parse().unwrap()).collect();
         let name = "team/app".parse().unwrap();
-        Wanted::of(&demand, &endpoint, Some(&name), &private)
+        TokenRequest::new(&challenge, &endpoint, Some(&name), &private)
     }
 
     #[test]
     fn a_realm_without_a_scope_is_asked_for_this_repository_alone() {
-        let wanted = wanted("https://auth.example/token", &[]).unwrap();
+        let request = request("https://auth.example/token", &[]).unwrap();
         assert_eq!(
-            wanted.url().as_str(),
+            request.url().as_str(),
             "https://auth.example/token?service=registry&scope=repository%3Ateam%2Fapp%3Apull"
         );
     }
 
     #[test]
     fn an_identity_token_is_sent_in_the_body() {
-        let wanted = wanted("https://auth.example/token", &[]).unwrap();
+        let request = request("https://auth.example/token", &[]).unwrap();
         assert_eq!(
-            wanted.form("a&b"),
+            request.form("a&b"),
             "grant_type=refresh_token&client_id=archway&refresh_token=a%26b&service=registry&scope=repository%3Ateam%2Fapp%3Apull"
         );
     }
@@ -251,17 +239,17 @@ mod tests {
             "file:///x",
             "nonsense",
         ] {
-            assert!(wanted(hostile, &[]).is_err(), "{hostile}");
+            assert!(request(hostile, &[]).is_err(), "{hostile}");
         }
     }
 
     #[test]
-    fn a_realm_in_a_private_network_is_asked_where_it_is_allowed_by_name() {
+    fn a_realm_in_a_private_network_is_asked_if_private_hosts_names_it() {
         let realm = "https://10.1.2.3:8443/token";
-        let reason = wanted(realm, &["10.1.2.3:443"]).unwrap_err();
+        let reason = request(realm, &["10.1.2.3:443"]).unwrap_err().to_string();
         assert!(reason.contains("add \"10.1.2.3\""), "{reason}");
-        assert!(wanted(realm, &["10.1.2.3:8443"]).is_ok());
-        assert!(wanted(realm, &["10.1.2.3"]).is_ok());
+        assert!(request(realm, &["10.1.2.3:8443"]).is_ok());
+        assert!(request(realm, &["10.1.2.3"]).is_ok());
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! Who we are towards AWS: environment, profile, web identity, container, instance, and a role taken on top of that.
+//! AWS credentials: environment, profile, web identity, container, instance, and a role assumed on
+//! top.
 //!
-//! The order and the parts are the SDK's own. The chain around them is ours, because the SDK's keeps to itself what it has
-//! tried and why each part had nothing.
+//! The order and the providers are the SDK's own. The chain around them is ours, because the SDK's
+//! does not report which providers it tried and why each of them failed.
 
 use std::time::Duration;
 
@@ -31,37 +32,39 @@ use aws_smithy_http_client::{
 use config::Role;
 use protocol::error_chain::ErrorChain;
 
-/// How long one part of the chain may take; a metadata service that is not there swallows what is sent to it.
-const PART_PATIENCE: Duration = Duration::from_secs(5);
+/// How long one provider may take; packets to a metadata service that is not there get lost.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the whole chain may take, a role on top of it included.
-const CHAIN_PATIENCE: Duration = Duration::from_secs(12);
+/// How long the whole chain may take, including a role on top of it.
+const CHAIN_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// One try of a call.
-const ATTEMPT: Duration = Duration::from_secs(4);
+/// How long one attempt of a call may take.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long the instance metadata service, which is on this machine, may take for anything.
-const METADATA_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the instance metadata service, which is on this machine, may take to connect or answer.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
 
-const HOP_LIMIT: &str = "in a container the instance's metadata hop limit has to be 2 or more: \
+/// The advice for a container that cannot reach the metadata service.
+const HOP_LIMIT_ADVICE: &str = "in a container the instance's metadata hop limit has to be 2 or more: \
     `aws ec2 modify-instance-metadata-options --http-put-response-hop-limit 2`";
 
-/// How the role's sessions are called in `CloudTrail`.
-const SESSION: &str = "archway";
+/// The name of the role's sessions in `CloudTrail`.
+const ROLE_SESSION_NAME: &str = "archway";
 
-/// Settings for calls in `region` as whom the chain finds, or as `role` by way of that.
+/// Settings for calls in `region` with the credentials that the chain finds, or with `role`,
+/// assumed with these.
 pub(super) async fn config(region: &str, role: Option<&Role>) -> SdkConfig {
     let region = Region::new(region.to_owned());
     let ours = EnvironmentVariableRegionProvider::new().region().await;
     let home = home(ours, &region);
     let chain = SharedCredentialsProvider::new(CredentialChain::new(&provider_config(&home).await));
     let timeouts = TimeoutConfig::builder()
-        .operation_attempt_timeout(ATTEMPT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .build();
     let own = aws_config::defaults(BehaviorVersion::latest())
         .region(region)
         .credentials_provider(chain.clone())
-        .identity_cache(IdentityCache::lazy().load_timeout(CHAIN_PATIENCE).build())
+        .identity_cache(IdentityCache::lazy().load_timeout(CHAIN_TIMEOUT).build())
         .timeout_config(timeouts)
         .load()
         .await;
@@ -69,7 +72,7 @@ pub(super) async fn config(region: &str, role: Option<&Role>) -> SdkConfig {
         return own;
     };
     let mut taken = AssumeRoleProvider::builder(&role.arn)
-        .session_name(SESSION)
+        .session_name(ROLE_SESSION_NAME)
         .region(home)
         .configure(&own);
     if let Some(id) = &role.external_id {
@@ -81,14 +84,15 @@ pub(super) async fn config(region: &str, role: Option<&Role>) -> SdkConfig {
         .build()
 }
 
-/// The region whose STS is asked who we are: `ours`, as `AWS_REGION` has it, since the other is named by whoever pulls. STS knows
-/// nothing of other partitions, so there it is the registry's.
+/// The region whose STS is asked: `ours` from `AWS_REGION`, since clients choose the registry's.
+/// STS knows only its own partition, so for a registry in another one it is the registry's.
 fn home(ours: Option<Region>, registrys: &Region) -> Region {
     ours.filter(|ours| partition(ours) == partition(registrys))
         .unwrap_or_else(|| registrys.clone())
 }
 
-/// How the parts of the chain ask STS in `region`: at the kind of endpoint that the environment or the profile wants.
+/// Settings for the providers that ask STS in `region`, at the kind of endpoint that the
+/// environment or the profile names.
 async fn provider_config(region: &Region) -> ProviderConfig {
     let config = ProviderConfig::without_region();
     let fips = use_fips_provider(&config).await;
@@ -100,40 +104,40 @@ async fn provider_config(region: &Region) -> ProviderConfig {
         .with_retry_config(RetryConfig::standard().with_max_attempts(2))
 }
 
-/// A client for what hands out identities on this machine. It uses no proxy, whatever the environment says: a proxy cannot reach
-/// these addresses, and is not to see the token that goes there.
+/// A client for the metadata services on this machine. It ignores the proxy of the environment: a
+/// proxy cannot reach these addresses, and must not see the token that goes there.
 fn direct() -> SharedHttpClient {
     HttpClient::new()
         .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
         .build_https()
 }
 
-/// What the names of a partition's regions begin with.
-const PARTITIONS: [&str; 7] = [
+/// The prefixes of region names by which partitions differ.
+const PARTITION_PREFIXES: [&str; 7] = [
     "cn-", "us-gov-", "eusc-", "us-iso-", "us-isob-", "eu-isoe-", "us-isof-",
 ];
 
 /// The partition of a region; `None` is the commercial one.
 fn partition(region: &Region) -> Option<&'static str> {
     let is_its = |prefix: &&str| region.as_ref().starts_with(*prefix);
-    PARTITIONS.into_iter().find(is_its)
+    PARTITION_PREFIXES.into_iter().find(is_its)
 }
 
-/// The parts, asked in order. One that is not set up is passed over; one that is set up and fails is an error, so that a broken
-/// pod identity is never replaced by the node's.
+/// The providers in their order. One that is not configured is skipped; one that is configured and
+/// fails ends the chain, so that the node's identity never replaces a broken pod identity.
 #[derive(Debug)]
 struct CredentialChain {
-    parts: Vec<Part>,
+    providers: Vec<NamedProvider>,
 }
 
 #[derive(Debug)]
-struct Part {
+struct NamedProvider {
     name: &'static str,
     provider: SharedCredentialsProvider,
 }
 
-/// The name of the part that a container cannot reach without a setting.
-const INSTANCE: &str = "instance metadata (IMDSv2)";
+/// The name of the provider that a container cannot reach without a setting.
+const INSTANCE_PROVIDER: &str = "instance metadata (IMDSv2)";
 
 impl CredentialChain {
     fn new(config: &ProviderConfig) -> Self {
@@ -141,8 +145,8 @@ impl CredentialChain {
         let metadata = imds::Client::builder()
             .configure(&nearby)
             .max_attempts(2)
-            .connect_timeout(METADATA_PATIENCE)
-            .read_timeout(METADATA_PATIENCE)
+            .connect_timeout(METADATA_TIMEOUT)
+            .read_timeout(METADATA_TIMEOUT)
             .build();
         let profile = ProfileFileCredentialsProvider::builder().configure(config);
         let web_identity = WebIdentityTokenCredentialsProvider::builder().configure(config);
@@ -150,30 +154,31 @@ impl CredentialChain {
         let instance = ImdsCredentialsProvider::builder()
             .configure(&nearby)
             .imds_client(metadata);
-        let parts = vec![
-            Part::new("environment", EnvironmentVariableCredentialsProvider::new()),
-            Part::new("profile", profile.build()),
-            Part::new("web identity (IRSA)", web_identity.build()),
-            Part::new("container (ECS, EKS Pod Identity)", container.build()),
-            Part::new(INSTANCE, instance.build()),
+        let providers = vec![
+            NamedProvider::new("environment", EnvironmentVariableCredentialsProvider::new()),
+            NamedProvider::new("profile", profile.build()),
+            NamedProvider::new("web identity (IRSA)", web_identity.build()),
+            NamedProvider::new("container (ECS, EKS Pod Identity)", container.build()),
+            NamedProvider::new(INSTANCE_PROVIDER, instance.build()),
         ];
-        Self { parts }
+        Self { providers }
     }
 
     async fn credentials(&self) -> provider::Result {
         let mut tried = Vec::new();
-        for part in &self.parts {
-            let asked = part.provider.provide_credentials();
-            let (reason, is_set_up) = match tokio::time::timeout(PART_PATIENCE, asked).await {
+        for named in &self.providers {
+            let asked = named.provider.provide_credentials();
+            let (reason, is_configured) = match tokio::time::timeout(PROVIDER_TIMEOUT, asked).await
+            {
                 Ok(Ok(credentials)) => return Ok(credentials),
                 Ok(Err(error)) => {
-                    let is_set_up = !matches!(error, CredentialsError::CredentialsNotLoaded(_));
-                    (ErrorChain(&error).to_string(), is_set_up)
+                    let is_configured = !matches!(error, CredentialsError::CredentialsNotLoaded(_));
+                    (ErrorChain(&error).to_string(), is_configured)
                 }
-                Err(_) => ("it did not answer".to_owned(), true),
+                Err(_) => ("no answer".to_owned(), true),
             };
-            tried.push(part.why(&reason));
-            if is_set_up {
+            tried.push(named.describe(&reason));
+            if is_configured {
                 break;
             }
         }
@@ -184,7 +189,7 @@ impl CredentialChain {
     }
 }
 
-impl Part {
+impl NamedProvider {
     fn new(name: &'static str, provider: impl ProvideCredentials + 'static) -> Self {
         Self {
             name,
@@ -192,11 +197,12 @@ impl Part {
         }
     }
 
-    fn why(&self, reason: &str) -> String {
-        // With the metadata service switched off, or answering that there is no role, hops are not what is wrong.
+    fn describe(&self, reason: &str) -> String {
+        // The hop limit is not at fault if the service is disabled or answers that there is no
+        // role.
         let reached = reason.contains("disabled") || reason.contains("404");
-        if self.name == INSTANCE && !reached {
-            format!("{}: {reason} ({HOP_LIMIT})", self.name)
+        if self.name == INSTANCE_PROVIDER && !reached {
+            format!("{}: {reason} ({HOP_LIMIT_ADVICE})", self.name)
         } else {
             format!("{}: {reason}", self.name)
         }

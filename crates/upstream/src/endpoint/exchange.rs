@@ -1,0 +1,126 @@
+//! A request with its credentials, renewed once if refused, and its redirects followed by hand.
+
+use http::{HeaderValue, header};
+use reqwest::Response;
+use url::Url;
+
+use super::{Endpoint, request::Request};
+use crate::{
+    auth::Refusal,
+    error::{Cause, FetchError},
+    policy::Call,
+    redirect::{self, RedirectError, same_origin},
+    response::is_redirect,
+};
+
+/// A response and the credential it was given for.
+pub(crate) struct Exchange {
+    pub(crate) response: Response,
+    pub(crate) credential: Option<HeaderValue>,
+}
+
+impl Endpoint {
+    /// The first response to a request without credentials.
+    pub(crate) async fn exchange_anonymously(
+        &self,
+        request: &Request<'_>,
+    ) -> Result<Response, FetchError> {
+        let url = request.url(self.sender.base());
+        let sent = self.sender.send(request, &url, None).await;
+        sent.map_err(|cause| self.unreachable(cause))
+    }
+
+    /// The response to a request with our credentials. A refusal leads to one renewal; a second one
+    /// is an error. No redirect is followed.
+    pub(crate) async fn exchange(
+        &self,
+        request: &Request<'_>,
+        call: &Call,
+    ) -> Result<Exchange, FetchError> {
+        let url = request.url(self.sender.base());
+        let no_token = |error| FetchError::no_token(self.host().clone(), error);
+        let credential = self.auth.credential(request.repository).await;
+        let credential = credential.map_err(no_token)?;
+        let response = self.send(request, &url, credential.as_ref(), call).await?;
+        let Some(refusal) = Refusal::of(response.status(), response.headers()) else {
+            return Ok(Exchange {
+                response,
+                credential,
+            });
+        };
+        let body = self.error_body(response).await;
+        let renewed = self
+            .auth
+            .renew(request.repository, &refusal, &body, credential.as_ref());
+        let Some(renewed) = renewed.await.map_err(no_token)? else {
+            let (status, resource) = (refusal.status, request.resource);
+            return Err(self.refused(status, &body, resource, credential.as_ref()));
+        };
+        let response = self.send(request, &url, Some(&renewed), call).await?;
+        if Refusal::of(response.status(), response.headers()).is_some() {
+            return Err(self
+                .refusal(response, request.resource, Some(&renewed))
+                .await);
+        }
+        Ok(Exchange {
+            response,
+            credential: Some(renewed),
+        })
+    }
+
+    /// [`Self::exchange`], and the redirects after it.
+    pub(super) async fn follow_redirects(
+        &self,
+        request: &Request<'_>,
+        call: &Call,
+    ) -> Result<Response, FetchError> {
+        let Exchange {
+            mut response,
+            credential,
+        } = self.exchange(request, call).await?;
+        let first = request.url(self.sender.base());
+        let mut current = first.clone();
+        for _ in 0..redirect::MAX_HOPS {
+            if !is_redirect(response.status()) {
+                return Ok(response);
+            }
+            current = self
+                .target(&current, &response)
+                .map_err(|error| self.broken(Cause::Redirect(error)))?;
+            // The credential stays with the registry: a store behind it must not see it, and S3
+            // refuses two signatures.
+            let credential = credential
+                .as_ref()
+                .filter(|_| same_origin(&first, &current));
+            response = self.send(request, &current, credential, call).await?;
+        }
+        if is_redirect(response.status()) {
+            return Err(self.broken(Cause::Redirect(RedirectError::TooMany)));
+        }
+        Ok(response)
+    }
+
+    /// Sends one request, after its permit if it goes to the endpoint itself.
+    async fn send(
+        &self,
+        request: &Request<'_>,
+        url: &Url,
+        credential: Option<&HeaderValue>,
+        call: &Call,
+    ) -> Result<Response, FetchError> {
+        if self.sender.is_own(url) {
+            self.acquire(call).await?;
+        }
+        let sent = self.sender.send(request, url, credential).await;
+        sent.map_err(|cause| self.unreachable(cause))
+    }
+
+    fn target(&self, current: &Url, response: &Response) -> Result<Url, RedirectError> {
+        let location = response.headers().get(header::LOCATION);
+        let location = location
+            .and_then(|value| value.to_str().ok())
+            .ok_or(RedirectError::NoTarget)?;
+        let private = &self.shared.private_hosts;
+        redirect::target(current, location, self.sender.base(), private)
+    }
+}

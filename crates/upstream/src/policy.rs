@@ -1,0 +1,19 @@
+//! When to send a request, and when not: rate limits, backing off, circuit breaking, hedging.
+//!
+//! These are state machines over time. They know neither requests nor credentials; endpoints and
+//! token realms ask them before a request and report the result after it.
+
+mod backoff;
+mod budget;
+mod call;
+mod health;
+pub(crate) mod hedge;
+pub(crate) mod probe;
+mod status;
+
+pub use self::{backoff::Backoff, budget::Urgency, health::Outage, status::EndpointStatus};
+pub(crate) use self::{
+    budget::{Budget, Throttle, WaitTooLong},
+    call::Call,
+    health::{Admission, Failure, Health, ProbeGuard},
+};

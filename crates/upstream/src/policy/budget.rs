@@ -1,0 +1,95 @@
+//! When a call to an upstream may go: within the configured rates, and after the pause it asked
+//! for.
+//!
+//! Calls wait in the order they came. Confirmations of tags let pulls go first, since a copy of
+//! what they confirm is cached. No call waits past its deadline; one that cannot go by then fails
+//! at once.
+
+mod rate_limiter;
+mod throttle;
+
+use std::time::Duration;
+
+use config::Limits;
+use tokio::time::Instant;
+
+use self::rate_limiter::RateLimiter;
+pub(crate) use self::throttle::Throttle;
+use crate::error::Resource;
+
+/// How urgent a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// A client that has nothing.
+    Pull,
+    /// A client that could be served the cached copy.
+    Confirmation,
+}
+
+/// A call cannot go before its deadline; it could after this time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WaitTooLong(pub(crate) Duration);
+
+/// The configured rates of one upstream. Registries count manifests and blobs apart.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    all: Option<RateLimiter>,
+    manifests: Option<RateLimiter>,
+    blobs: Option<RateLimiter>,
+    longest_wait: Duration,
+}
+
+impl Budget {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let limiter = |rate: Option<config::Rate>| {
+            let rate = rate?;
+            let burst = limits.burst.unwrap_or_else(|| rate.default_burst());
+            Some(RateLimiter::new(rate.interval(), burst))
+        };
+        Self {
+            all: limiter(limits.rate),
+            manifests: limiter(limits.manifest_rate),
+            blobs: limiter(limits.blob_rate),
+            longest_wait: limits.patience,
+        }
+    }
+
+    /// A budget without rates.
+    pub(crate) fn unlimited() -> Self {
+        Self {
+            all: None,
+            manifests: None,
+            blobs: None,
+            longest_wait: Duration::ZERO,
+        }
+    }
+
+    /// When a call that begins now gives up.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.longest_wait
+    }
+
+    /// Waits until the rates allow the call.
+    pub(crate) async fn acquire(
+        &self,
+        resource: Resource,
+        urgency: Urgency,
+        deadline: Instant,
+    ) -> Result<(), WaitTooLong> {
+        let of_kind = match resource {
+            Resource::Manifest => self.manifests.as_ref(),
+            Resource::Blob => self.blobs.as_ref(),
+            Resource::Repository | Resource::ReferrersApi => None,
+        };
+        for limiter in of_kind.into_iter().chain(&self.all) {
+            limiter.acquire(urgency, deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// The number of calls that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        let all = [&self.all, &self.manifests, &self.blobs];
+        all.into_iter().flatten().map(RateLimiter::waiting).sum()
+    }
+}
