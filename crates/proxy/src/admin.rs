@@ -22,7 +22,7 @@ use axum::{
 use http::header;
 use protocol::host::Host;
 
-use crate::{pull::Pull, telemetry::metrics::Metrics};
+use crate::{pull::Pull, push_times::PushTimes, telemetry::metrics::Metrics};
 
 /// The parts the admin routes report on. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,6 +32,7 @@ pub(crate) struct Admin {
     pub(crate) ready: Arc<AtomicBool>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) pull: Pull,
+    pub(crate) push_times: PushTimes,
     pub(crate) default_upstream: Host,
 }
 

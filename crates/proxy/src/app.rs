@@ -1,4 +1,7 @@
-//! All parts, built from the configuration, and their life from the first listener to the last flush.
+//! The assembly of all parts from the configuration, and their life from the first listener to the
+//! last flush.
+//!
+//! Owns the order of start and shutdown. Refuses the work of any part.
 
 use std::{
     io,
@@ -10,14 +13,14 @@ use std::{
     time::Duration,
 };
 
+use axum::Router;
 use cache::{Cache, CacheError, Options};
 use config::Config;
-use protocol::error_chain::ErrorChain;
 use server::{Bound, Replays, Server, ServerMetrics};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::JoinSet,
-    time::{Instant, interval, interval_at, timeout_at},
+    time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -25,27 +28,20 @@ use upstream::{Registry, UpstreamMetrics};
 
 use crate::{
     admin::{self, Admin},
-    pull::{Prefetcher, Pull, PullMetrics},
+    housekeeping::{Housekeeping, HousekeepingMetrics},
+    prefetch::{Prefetch, PrefetchMetrics},
+    pull::{Pull, PullMetrics},
+    push_times::PushTimes,
     routes::{self, Service},
+    tasks::Tasks,
     telemetry::{
         self,
         access::{AccessMetrics, Observer},
         log_writer::LogWriter,
         metrics::Metrics,
     },
+    usage::Usage,
 };
-
-/// How often remembered uses are written down.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
-
-/// How often rows of the index that lead nowhere are dropped, and downloads nobody has gone on with.
-const COLLECT_INTERVAL: Duration = Duration::from_hours(6);
-
-/// How often links and tags are copied out of the index. What has changed since is lost with an index that is.
-const COPY_INTERVAL: Duration = Duration::from_mins(30);
-
-/// How often the images are counted: it looks at every file of the cache, so not at each scrape.
-const COUNT_INTERVAL: Duration = Duration::from_mins(5);
 
 /// Why the proxy could not start.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +68,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct App {
     config: Arc<Config>,
-    pull: Pull,
+    housekeeping: Housekeeping,
     ready: Arc<AtomicBool>,
     server: Server,
     bound: Vec<Bound>,
@@ -80,61 +76,54 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the cache and binds the listeners. No upstream is contacted. Lines of the access log go to `lines`.
+    /// Opens the cache and binds the listeners. No upstream is contacted. The lines of the access
+    /// log go to `lines`.
     pub async fn start(config: Config, lines: LogWriter) -> Result<Self, StartError> {
         let config = Arc::new(config);
-        let options = Options {
-            path: config.cache.path.clone(),
-            max_size: config.cache.max_size,
-            low_water: config.cache.low_water,
-            min_free: config.cache.min_free,
-            max_fills: config.cache.max_fills,
-            max_open_files: config.cache.max_open_files,
-        };
-        let cache = Cache::open(&options)?;
-        let counters = Counters::default();
+        let cache = open_cache(&config)?;
+        let counters = MetricsOfParts::default();
         let metrics = counters.registry(&lines);
+        let tasks = Tasks::default();
         let pull = Pull::new(
-            cache,
+            cache.clone(),
             Registry::new(config.upstreams.clone(), counters.upstreams),
             &config.cache,
-            Prefetcher::new(&config, &counters.pulls),
             counters.pulls,
+            &tasks,
+        );
+        let prefetch = Prefetch::new(&config, pull.clone(), counters.prefetch, tasks.clone());
+        let housekeeping = Housekeeping::new(
+            cache.clone(),
+            prefetch.clone(),
+            config.prefetch.refresh,
+            counters.housekeeping,
+            tasks.clone(),
         );
         let service = Service {
             config: Arc::clone(&config),
             pull: pull.clone(),
+            usage: Usage::new(cache.clone(), prefetch),
         };
         let observer = Observer {
             metrics: counters.access,
             // For people they are log events like all others.
             log: (!telemetry::is_human(&config.log)).then_some(lines),
         };
-        let router = routes::router(service, observer);
         let ready = Arc::new(AtomicBool::new(true));
-        let mut bound = Vec::new();
-        if let Some(address) = config.admin {
-            let admin = Admin {
-                ready: Arc::clone(&ready),
-                metrics: Arc::clone(&metrics),
-                pull: pull.clone(),
-                default_upstream: config.default_upstream.clone(),
-            };
-            let listener = Bound::admin(address, admin::router(admin)).await;
-            bound.push(listener.map_err(|source| StartError::Bind { address, source })?);
-        }
-        for listener in &config.listeners {
-            let address = listener.address;
-            let listener = Bound::registry(listener.clone(), router.clone()).await;
-            bound.push(listener.map_err(|source| StartError::Bind { address, source })?);
-        }
+        let admin = Admin {
+            ready: Arc::clone(&ready),
+            metrics,
+            push_times: PushTimes::new(pull.clone(), tasks),
+            pull,
+            default_upstream: config.default_upstream.clone(),
+        };
+        let bound = bind(&config, admin, &routes::router(service, observer)).await?;
         let stop = CancellationToken::new();
-        let replay = || Replays::new(pull.cache().clone(), stop.clone());
-        let replays = config.server.replay.then(replay);
+        let replays = (config.server.replay).then(|| Replays::new(cache, stop.clone()));
         let server = Server::new(&config.server, replays, counters.server, stop.clone());
         Ok(Self {
             config,
-            pull,
+            housekeeping,
             ready,
             server,
             bound,
@@ -142,13 +131,13 @@ impl App {
         })
     }
 
-    /// Serves until SIGTERM or SIGINT, then: not ready, no new connections, running requests and downloads to their end within
-    /// the grace period, or until a second signal. The rest is cut when the runtime ends; the lines of those clients are in the
-    /// log from then on.
+    /// Serves until SIGTERM or SIGINT. Then it is not ready, takes no new connections and lets
+    /// running requests and downloads finish within the grace period, or until a second signal. The
+    /// rest is cut when the runtime ends; the lines of those clients are in the log from then on.
     pub async fn run(self) -> Result<(), StartError> {
         let Self {
             config,
-            pull,
+            housekeeping,
             ready,
             server,
             bound,
@@ -162,29 +151,58 @@ impl App {
         }
         tokio::select! {
             () = signals.next() => {}
-            () = keep_house(&pull, config.prefetch.refresh) => {}
+            () = housekeeping.run_maintenance() => {}
         }
         ready.store(false, Ordering::Relaxed);
         stop.cancel();
-        info!(grace = ?config.server.shutdown_grace, "shutting down");
+        let grace = config.server.shutdown_grace;
+        info!(?grace, "shutting down");
         tokio::select! {
-            () = drain(listeners, &pull, config.server.shutdown_grace) => info!("stopped"),
-            () = signals.next() => warn!("told to stop again: cutting what still runs"),
+            () = drain(listeners, &housekeeping, grace) => info!("stopped"),
+            () = signals.next() => warn!("a second signal came: cutting what still runs"),
         }
         Ok(())
     }
 }
 
-/// What each part counts.
+fn open_cache(config: &Config) -> Result<Cache, CacheError> {
+    Cache::open(&Options {
+        path: config.cache.path.clone(),
+        max_size: config.cache.max_size,
+        low_water: config.cache.low_water,
+        min_free: config.cache.min_free,
+        max_fills: config.cache.max_fills,
+        max_open_files: config.cache.max_open_files,
+    })
+}
+
+/// Binds the admin listener first, so that an operator sees the start of the others.
+async fn bind(config: &Config, admin: Admin, router: &Router) -> Result<Vec<Bound>, StartError> {
+    let mut bound = Vec::new();
+    if let Some(address) = config.admin {
+        let listener = Bound::admin(address, admin::router(admin)).await;
+        bound.push(listener.map_err(|source| StartError::Bind { address, source })?);
+    }
+    for listener in &config.listeners {
+        let address = listener.address;
+        let listener = Bound::registry(listener.clone(), router.clone()).await;
+        bound.push(listener.map_err(|source| StartError::Bind { address, source })?);
+    }
+    Ok(bound)
+}
+
+/// The metrics of every part.
 #[derive(Debug, Default)]
-struct Counters {
+struct MetricsOfParts {
     access: AccessMetrics,
     upstreams: UpstreamMetrics,
     pulls: PullMetrics,
+    prefetch: PrefetchMetrics,
+    housekeeping: HousekeepingMetrics,
     server: ServerMetrics,
 }
 
-impl Counters {
+impl MetricsOfParts {
     /// A registry that has all of them, and the count of dropped log lines.
     fn registry(&self, lines: &LogWriter) -> Arc<Metrics> {
         let mut metrics = Metrics::default();
@@ -193,12 +211,14 @@ impl Counters {
         self.access.register(registry);
         self.upstreams.register(registry);
         self.pulls.register(registry);
+        self.prefetch.register(registry);
+        self.housekeeping.register(registry);
         self.server.register(registry);
         Arc::new(metrics)
     }
 }
 
-/// What tells the process to end.
+/// The signals that end the process.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -220,48 +240,14 @@ impl Signals {
     }
 }
 
-/// Does what is due now and then, for as long as it is polled. Dropped in between it leaves nothing half done.
-async fn keep_house(pull: &Pull, refresh: Duration) {
-    let mut flush = interval(FLUSH_INTERVAL);
-    // An interval cannot be zero; where there is none this one is never looked at.
-    let mut refreshing = interval(refresh.max(Duration::from_millis(1)));
-    let mut count = interval(COUNT_INTERVAL);
-    let mut copy = interval_at(Instant::now() + COPY_INTERVAL, COPY_INTERVAL);
-    let mut collect = interval_at(Instant::now() + COLLECT_INTERVAL, COLLECT_INTERVAL);
-    loop {
-        tokio::select! {
-            _ = count.tick() => {
-                pull.count_images();
-                pull.forget_learned().await;
-            }
-            _ = refreshing.tick(), if !refresh.is_zero() => pull.refresh_tags(),
-            _ = flush.tick() => {
-                tidy(pull.cache()).await;
-                pull.rank_blobs();
-            }
-            _ = copy.tick() => pull.copy_names(),
-            _ = collect.tick() => pull.collect(),
-        }
-    }
-}
-
-/// Lets requests and downloads come to their end, all within `grace`.
-async fn drain(mut listeners: JoinSet<()>, pull: &Pull, grace: Duration) {
+/// Lets requests and downloads finish, all within `grace`.
+async fn drain(mut listeners: JoinSet<()>, housekeeping: &Housekeeping, grace: Duration) {
     let deadline = Instant::now() + grace;
     let drained = async { while listeners.join_next().await.is_some() {} };
     if timeout_at(deadline, drained).await.is_err() {
-        warn!("cutting clients that are still reading");
+        warn!("the grace period is over: cutting clients that are still reading");
     }
-    pull.drain(deadline.saturating_duration_since(Instant::now()))
+    housekeeping
+        .drain(deadline.saturating_duration_since(Instant::now()))
         .await;
-}
-
-/// Writes down what is remembered in memory, and evicts what was being read when it should have gone.
-async fn tidy(cache: &Cache) {
-    if let Err(error) = cache.flush_uses().await {
-        warn!(error = %ErrorChain(&error), "the last uses could not be written");
-    }
-    if let Err(error) = cache.trim().await {
-        warn!(error = %ErrorChain(&error), "the cache could not be brought under its size");
-    }
 }

@@ -4,7 +4,7 @@
 //! to ask an upstream, and a survey counts as no use: it keeps nothing from eviction. Where an
 //! image's manifest was never pulled, its layers are unknown: it has no size and counts as absent.
 //!
-//! `admin` lists images, `pull` counts them, and the command line reads what `admin` sends.
+//! `admin` lists images, `housekeeping` counts them, and the command line reads what `admin` sends.
 
 mod attachment;
 mod completeness;

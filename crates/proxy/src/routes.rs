@@ -32,6 +32,7 @@ use self::{context::Context, error::ApiError};
 use crate::{
     pull::Pull,
     telemetry::access::{self, Endpoint, Observer, RequestFacts},
+    usage::Usage,
 };
 
 /// What every request needs of the running program. Cheap to clone.
@@ -39,6 +40,7 @@ use crate::{
 pub struct Service {
     pub(crate) config: Arc<Config>,
     pub(crate) pull: Pull,
+    pub(crate) usage: Usage,
 }
 
 /// The largest body kept in memory for the next equal request, in bytes.
@@ -108,12 +110,12 @@ async fn dispatch(
         Target::Tags(name) => {
             let repository = context.repository(service, name)?;
             let query = request.uri.query();
-            lists::answer(service, context, &repository, ListingKind::Tags, query).await
+            lists::answer(context, &repository, ListingKind::Tags, query).await
         }
         Target::Referrers(name, digest) => {
             let repository = context.repository(service, name)?;
             let (kind, query) = (ListingKind::Referrers(*digest), request.uri.query());
-            lists::answer(service, context, &repository, kind, query).await
+            lists::answer(context, &repository, kind, query).await
         }
         Target::Uploads(_) => Err(push::refusal(context)),
     }

@@ -35,11 +35,11 @@ pub(super) async fn answer(State(admin): State<Admin>, RawQuery(query): RawQuery
     if let Err(error) = admin.pull.cache().write_uses().await {
         warn!(error = %ErrorChain(&error), "the last uses could not be written");
     }
-    let pull = admin.pull.clone();
+    let push_times = admin.push_times.clone();
     let listing = tokio::task::spawn_blocking(move || query.read(&admin)).await;
     match listing {
         Ok(Ok(mut listing)) => {
-            pull.tell_pushed(&mut listing).await;
+            push_times.fill_in(&mut listing).await;
             let body = serde_json::to_vec(&listing).expect("plain data always serialises");
             ([(header::CONTENT_TYPE, "application/json")], body).into_response()
         }

@@ -1,14 +1,14 @@
-//! Why a pull could not be answered.
+//! Why a pull failed, by the decision a caller can take.
+//!
+//! [`FillFailure::of`] is the only place that looks into the error of a fill.
 
 use std::sync::Arc;
 
-use cache::{CacheError, FillError};
+use cache::{CacheError, FillError, RepoKey};
 use manifest_model::Platform;
 use upstream::FetchError;
 
-use super::fill::NotGiven;
-
-/// Cheap to clone: one failed fetch answers everyone who waited for it.
+/// Why a pull failed. Cheap to clone: one failed fetch answers all who waited for it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PullError {
     /// The upstream did not give it.
@@ -17,21 +17,21 @@ pub enum PullError {
     /// The download failed before it had begun.
     #[error(transparent)]
     Fill(#[from] Arc<FillError>),
-    /// The cache is in trouble.
+    /// The cache failed.
     #[error(transparent)]
     Cache(#[from] Arc<CacheError>),
-    /// The image has nothing for the platform.
+    /// The index has no manifest for the platform.
     #[error("no manifest for {wanted}")]
     NothingFits {
-        /// What was asked for.
+        /// The platform asked for.
         wanted: Platform,
-        /// What there is.
+        /// The platforms there are.
         offered: Vec<Platform>,
     },
-    /// The image cannot be resolved: nested too deep, or a config that is none.
+    /// The image cannot be resolved: nested too deep, or with an unusable config.
     #[error("the index cannot be resolved: {0}")]
     Unresolvable(&'static str),
-    /// The upstream says it has none of the names a rule looks at.
+    /// The upstream lacks every source of a rule.
     #[error("none of the names it is made of exists: {}", tried.join(", "))]
     NoSource {
         /// The names, as `NAME:TAG`.
@@ -45,22 +45,35 @@ pub enum PullError {
         /// The images, as `NAME:TAG@DIGEST`.
         candidates: Vec<String>,
     },
-    /// All fill slots are taken and none came free in time.
+    /// No permit for a download came free in time.
     #[error("too many downloads are running")]
     Busy,
-    /// The work was cut off by our own shutdown.
+    /// Our own shutdown cut the work.
     #[error("shutting down")]
     Interrupted,
 }
 
 impl PullError {
-    /// The upstream's part in it, if it had one.
+    /// The upstream's error behind this one, if there is one.
     pub fn fetch_error(&self) -> Option<&FetchError> {
         match self {
             Self::Fetch(error) => Some(error),
-            Self::Fill(fill) => NotGiven::of(fill).map(|failure| &failure.source),
+            Self::Fill(fill) => match FillFailure::of(fill) {
+                FillFailure::Source(refusal) => Some(&refusal.source),
+                _ => None,
+            },
             _ => None,
         }
+    }
+
+    /// Whether the upstream said that there is no such thing.
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self.fetch_error(), Some(FetchError::NotFound { .. }))
+    }
+
+    /// Whether the upstream said that the tag no longer exists, nor any source of its rule.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_absent() || matches!(self, Self::NoSource { .. })
     }
 }
 
@@ -74,4 +87,43 @@ impl From<CacheError> for PullError {
     fn from(error: CacheError) -> Self {
         Self::Cache(Arc::new(error))
     }
+}
+
+/// A fill failed: what that means to its followers.
+pub(super) enum FillFailure<'a> {
+    /// An upstream failed, in the name of one repository.
+    Source(&'a SourceFailure),
+    /// No permit came free in time.
+    NoPermit,
+    /// Our disk failed, not the source of the bytes.
+    Storage,
+    /// The fill was dropped: shutdown, or a panic.
+    Abandoned,
+    /// The source sent wrong bytes.
+    Content,
+}
+
+impl<'a> FillFailure<'a> {
+    pub(super) fn of(error: &'a FillError) -> Self {
+        match error {
+            FillError::Source { source, .. } => match source.downcast_ref() {
+                Some(failure) => Self::Source(failure),
+                // No fill of ours is failed with another error.
+                None => Self::Content,
+            },
+            FillError::NoPermit { .. } => Self::NoPermit,
+            FillError::Storage { .. } => Self::Storage,
+            FillError::Abandoned { .. } => Self::Abandoned,
+            FillError::Corrupt { .. } | FillError::Length { .. } => Self::Content,
+        }
+    }
+}
+
+/// The answer of an upstream that ended a fill, and the repository in whose name it was asked: the
+/// answer says nothing about any other.
+#[derive(Debug, thiserror::Error)]
+#[error("asked for in {repository}")]
+pub(super) struct SourceFailure {
+    pub(super) repository: RepoKey,
+    pub(super) source: FetchError,
 }

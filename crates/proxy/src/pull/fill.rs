@@ -1,121 +1,192 @@
-//! Feeding a fill from its upstream: one connection or several, through cuts, stalls and our own restarts.
+//! Feeding a fill from its upstream: over one connection or several, through cuts, stalls and our
+//! own restarts.
+//!
+//! Owns the connections of downloads and their number. Refuses the choice of the repository and who
+//! may read the bytes: both are `blobs`' affair.
 
-mod fetch;
-mod pace;
 mod plan;
+mod scale;
+mod transfer;
 
 use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use cache::{Fill, FillError, ReadDemands, RepoKey};
+use cache::{Cache, Fill, FillError, ReadDemands};
 use futures_util::StreamExt;
 use manifest_model::Digest;
 use protocol::error_chain::ErrorChain;
-use tokio::{sync::OwnedSemaphorePermit, task::JoinSet};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
 use tracing::{Instrument, debug, info, info_span, warn};
 use upstream::{BlobBody, BlobSource, FetchError, Part};
 
 use self::{
-    fetch::{Broken, Line, fetch},
-    pace::{Look, Pace},
     plan::{Plan, Segment},
+    scale::{ConnectionScaler, Sample},
+    transfer::{Broken, Transfer, fetch},
 };
-use super::{Pull, Repository};
+use super::{
+    PullMetrics, Repository,
+    error::{FillFailure, SourceFailure},
+};
+use crate::tasks::Tasks;
 
-/// How long a fill waits for a permit.
-pub(super) const PERMIT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a download waits for a permit to begin.
+pub(super) const FILL_PERMIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Connections beside the wanted ones, for readers that wait far ahead of the rest.
 const SIDE_CONNECTIONS: usize = 2;
 
-/// What an upstream answered instead of the blob, and in which repository: it says nothing about any other.
-#[derive(Debug, thiserror::Error)]
-#[error("asked for in {repository}")]
-pub(super) struct NotGiven {
-    pub(super) repository: RepoKey,
-    pub(super) source: FetchError,
+/// Runs fills, each on a task of its own.
+#[derive(Debug)]
+pub(super) struct Filler {
+    cache: Cache,
+    metrics: PullMetrics,
+    /// Connections that downloads may have beside their first, over all upstreams.
+    extra_connections: Arc<Semaphore>,
+    tasks: Tasks,
 }
 
-impl NotGiven {
-    /// The one that `error` carries, if that is why the fill failed.
-    pub(super) fn of(error: &FillError) -> Option<&Self> {
-        match error {
-            FillError::Source { source, .. } => source.downcast_ref(),
-            _ => None,
+impl Filler {
+    pub(super) fn new(
+        cache: Cache,
+        metrics: PullMetrics,
+        max_extra_connections: usize,
+        tasks: Tasks,
+    ) -> Self {
+        Self {
+            cache,
+            metrics,
+            extra_connections: Arc::new(Semaphore::new(max_extra_connections)),
+            tasks,
         }
     }
-}
 
-/// Brings a blob to the cache, or its followers an error. Runs on a task of its own.
-pub(super) async fn run(pull: Pull, repository: Repository, fill: Fill) {
-    let span = info_span!("fill", upstream = %repository.upstream.host(), repository = %repository.name, digest = %fill.digest());
-    let stop = pull.inner.stop.clone();
-    // Cut by shutdown, the fill is dropped, which tells its followers.
-    stop.run_until_cancelled(Box::pin(bring(pull, repository, fill)))
-        .instrument(span)
-        .await;
-}
-
-async fn bring(pull: Pull, repository: Repository, mut fill: Fill) {
-    // Without a permit in time, the fill has failed and told its followers.
-    if fill.admit(PERMIT_TIMEOUT).await.is_err() {
-        return;
+    /// Brings a blob to the cache, or an error to its followers.
+    pub(super) fn start(self: &Arc<Self>, repository: Repository, fill: Fill) {
+        let filler = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let span = info_span!("fill", upstream = %repository.upstream.host(), repository = %repository.name, digest = %fill.digest());
+            // Cut by shutdown, the fill is dropped, which fails its followers.
+            filler
+                .tasks
+                .until_cut(Box::pin(filler.run(&repository, fill)))
+                .instrument(span)
+                .await;
+        });
     }
-    let not_given = |source| {
-        Arc::new(NotGiven {
-            repository: repository.key.clone(),
-            source,
-        })
-    };
-    let source = BlobSource::new(
-        Arc::clone(&repository.upstream),
-        repository.name.clone(),
-        fill.digest(),
-    );
-    let (first, partial) = match first_answer(&repository, &fill, &source).await {
-        Ok(answer) => answer,
-        Err(error) => {
-            debug!(error = %error.chain(), "the upstream did not give the blob");
-            fill.fail(not_given(error)).await;
+
+    async fn run(&self, repository: &Repository, mut fill: Fill) {
+        // Without a permit in time, the fill has failed and told its followers.
+        if fill.admit(FILL_PERMIT_TIMEOUT).await.is_err() {
             return;
         }
-    };
-    // Who follows this fill need not ask for its own repository again. On the disk it is noted later: that may take as long as
-    // everything so far.
-    let digest = fill.digest();
-    pull.inner.cache.link_seen(&repository.key, &digest);
-    if partial {
-        info!("going on with a download that was cut off");
-    }
-    let fed = feed(&pull, &repository, &mut fill, source, first).await;
-    pull.note_link(&repository, &digest).await;
-    let outcome = match fed {
-        Ok(()) => fill.commit().await,
-        Err(Feed::Source(error)) => Err(fill.fail(not_given(error)).await),
-        Err(Feed::Start(error)) => Err(error),
-    };
-    settle(&pull, outcome);
-}
-
-fn settle(pull: &Pull, outcome: Result<(), Arc<FillError>>) {
-    let metrics = &pull.inner.metrics;
-    match outcome {
-        Ok(()) => {
-            metrics.fills_completed.inc();
-        }
-        Err(error) => {
-            metrics.fills_failed.inc();
-            if matches!(*error, FillError::Storage { .. }) {
-                metrics.fills_unstored.inc();
+        let failure = |source| {
+            Arc::new(SourceFailure {
+                repository: repository.key.clone(),
+                source,
+            })
+        };
+        let source = BlobSource::new(
+            Arc::clone(&repository.upstream),
+            repository.name.clone(),
+            fill.digest(),
+        );
+        let (first, partial) = match first_answer(repository, &fill, &source).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                debug!(error = %error.chain(), "the upstream did not give the blob");
+                fill.fail(failure(error)).await;
+                return;
             }
-            warn!(error = %ErrorChain(&error), "a download failed");
+        };
+        // A follower from the same repository need not ask again. The link reaches the disk later:
+        // that may take as long as everything so far.
+        let digest = fill.digest();
+        self.cache.link_seen(&repository.key, &digest);
+        if partial {
+            info!("resuming a download that was cut off");
         }
+        let fed = self.feed(repository, &mut fill, source, first).await;
+        repository.link(&self.cache, &digest).await;
+        let outcome = match fed {
+            Ok(()) => fill.commit().await,
+            Err(FeedError::Source(error)) => Err(fill.fail(failure(error)).await),
+            Err(FeedError::Start(error)) => Err(error),
+        };
+        self.count(outcome);
+    }
+
+    fn count(&self, outcome: Result<(), Arc<FillError>>) {
+        match outcome {
+            Ok(()) => {
+                self.metrics.fills_completed.inc();
+            }
+            Err(error) => {
+                self.metrics.fills_failed.inc();
+                if matches!(FillFailure::of(&error), FillFailure::Storage) {
+                    self.metrics.fills_unstored.inc();
+                }
+                warn!(error = %ErrorChain(&error), "a download failed");
+            }
+        }
+    }
+
+    /// Starts the fill and hands it all bytes. An end without an error means that the fill has
+    /// them, or takes no more and knows why.
+    async fn feed(
+        &self,
+        repository: &Repository,
+        fill: &mut Fill,
+        source: BlobSource,
+        first: BlobBody,
+    ) -> Result<(), FeedError> {
+        let there = fill.start(first.size).await.map_err(FeedError::Start)?;
+        let Some(size) = first.size else {
+            return pour_all(fill, first).await.map_err(FeedError::Source);
+        };
+        let transfer = Transfer {
+            source: Arc::new(source),
+            writer: fill.writer(),
+            size,
+            received: Arc::default(),
+            writer_wait: Arc::default(),
+        };
+        // A request that counts against a rate is better spent on another blob than on a piece.
+        let in_parts = first.ranges && !transfer.source.is_rate_limited();
+        let most = if in_parts {
+            max_connections(repository)
+        } else {
+            1
+        };
+        let download = Download {
+            filler: self,
+            repository,
+            transfer,
+            plan: Plan::new(size, there),
+            scaler: ConnectionScaler::new(most),
+            demands: fill.read_demands(),
+            side: if in_parts { SIDE_CONNECTIONS } else { 0 },
+            connections: JoinSet::new(),
+        };
+        download.run(first).await
+    }
+
+    /// The permit for one more connection to the repository's upstream.
+    fn extra_connection(&self, repository: &Repository) -> Option<ConnectionPermit> {
+        let of_upstream = repository.upstream.extra_connection()?;
+        let of_all = Arc::clone(&self.extra_connections)
+            .try_acquire_owned()
+            .ok()?;
+        Some([of_upstream, of_all])
     }
 }
 
-/// Asks for the blob, or for what an earlier download has left to fetch. The flag says which.
+/// Asks for the blob, or for the first gap an earlier download has left. The flag says which.
 async fn first_answer(
     repository: &Repository,
     fill: &Fill,
@@ -124,77 +195,38 @@ async fn first_answer(
     if let Some((size, there)) = fill.partial().await
         && let Some(gap) = there.gap(0, size)
     {
-        let end = Some(gap.end.min(gap.start + pace::FIRST));
+        let end = Some(gap.end.min(gap.start + scale::FIRST_REQUEST));
         match source.get(Part::Bytes(gap.start, end)).await {
             Ok(body) if body.size == Some(size) => return Ok((body, true)),
-            // It was said to be of another length then: what is there is no part of it.
+            // It had another length then: what is on disk is no part of it.
             Ok(_) | Err(FetchError::Refused { status: 416, .. }) => {}
             Err(error) => return Err(error),
         }
     }
     let is_empty = Digest::of(fill.digest().algorithm(), b"") == fill.digest();
-    let part = if is_empty || most_connections(repository) == 1 {
+    let part = if is_empty || max_connections(repository) == 1 {
         Part::Whole
     } else {
         // Whether the store answers ranges is learned on the way.
-        Part::Bytes(0, Some(pace::FIRST))
+        Part::Bytes(0, Some(scale::FIRST_REQUEST))
     };
     let mut body = source.get(part).await?;
     if body.size.is_none() && body.end.is_some() {
-        // A piece of a blob of unknown size: whether it is all of it only the whole can tell.
+        // A piece of a blob of unknown size: only the whole can tell whether that was all.
         drop(body);
         body = source.get(Part::Whole).await?;
     }
     Ok((body, false))
 }
 
-enum Feed {
+enum FeedError {
     /// The upstream failed for good.
     Source(FetchError),
     /// The fill could not start; it has told its followers.
     Start(Arc<FillError>),
 }
 
-/// Starts the fill and hands it all bytes. An end without an error means that the fill has them, or will take no more: it knows.
-async fn feed(
-    pull: &Pull,
-    repository: &Repository,
-    fill: &mut Fill,
-    source: BlobSource,
-    first: BlobBody,
-) -> Result<(), Feed> {
-    let there = fill.start(first.size).await.map_err(Feed::Start)?;
-    let Some(size) = first.size else {
-        return pour_all(fill, first).await.map_err(Feed::Source);
-    };
-    let line = Line {
-        source: Arc::new(source),
-        writer: fill.writer(),
-        size,
-        received: Arc::default(),
-        held: Arc::default(),
-    };
-    // What a rate counts is better spent on another blob than on this one in pieces.
-    let in_parts = first.ranges && !line.source.is_rate_limited();
-    let most = if in_parts {
-        most_connections(repository)
-    } else {
-        1
-    };
-    let download = Download {
-        pull,
-        repository,
-        line,
-        plan: Plan::new(size, there),
-        pace: Pace::new(most),
-        demands: fill.read_demands(),
-        side: if in_parts { SIDE_CONNECTIONS } else { 0 },
-        connections: JoinSet::new(),
-    };
-    download.run(first).await
-}
-
-/// A body whose length nobody knows comes in one piece: where it breaks off cannot be told from its end but by the digest.
+/// A body of unknown length comes in one piece: only the digest tells its end from a cut.
 async fn pour_all(fill: &Fill, mut body: BlobBody) -> Result<(), FetchError> {
     let writer = fill.writer();
     let mut position = 0;
@@ -214,11 +246,11 @@ type Ended = (Segment, Result<(), Broken>);
 
 /// A download over one connection or several.
 struct Download<'a> {
-    pull: &'a Pull,
+    filler: &'a Filler,
     repository: &'a Repository,
-    line: Line,
+    transfer: Transfer,
     plan: Plan,
-    pace: Pace,
+    scaler: ConnectionScaler,
     demands: Arc<ReadDemands>,
     /// How many connections there may be beside the wanted ones.
     side: usize,
@@ -226,15 +258,15 @@ struct Download<'a> {
 }
 
 impl Download<'_> {
-    /// Until nothing is missing, or the fill takes no more and knows why.
-    async fn run(mut self, first: BlobBody) -> Result<(), Feed> {
-        // The first stretch is what the first answer brings.
+    /// Runs until nothing is missing, or the fill takes no more and knows why.
+    async fn run(mut self, first: BlobBody) -> Result<(), FeedError> {
+        // The first segment is what the first answer brings.
         let length = first.end.map_or(u64::MAX, |end| end - first.start);
         if let Some(segment) = self.plan.next(&[], length) {
             self.start(segment, Some(first), None);
         }
-        let mut looked = Instant::now();
-        let mut tick = tokio::time::interval(pace::TICK);
+        let mut sampled = Instant::now();
+        let mut tick = tokio::time::interval(scale::TICK);
         tick.tick().await;
         while !self.connections.is_empty() {
             tokio::select! {
@@ -243,51 +275,52 @@ impl Download<'_> {
                     Ok((segment, Err(Broken::Source(error)))) => self.lost(&segment, error)?,
                     Ok((segment, Ok(()))) => self.plan.ended(&segment),
                     // A panic in a connection; the fill will lack its bytes and say so.
-                    Err(error) => warn!(%error, "a connection of a download was lost"),
+                    Err(error) => warn!(%error, "a connection of a download panicked"),
                 },
                 () = self.demands.changed() => {}
                 _ = tick.tick() => {}
             }
-            self.look(&mut looked);
+            self.sample(&mut sampled);
             self.add();
         }
         Ok(())
     }
 
-    /// Measures, once in each period and at the end of the first stretch.
-    fn look(&mut self, looked: &mut Instant) {
-        let time = looked.elapsed();
-        if time < self.pace.period() && !self.connections.is_empty() {
+    /// Measures, once in each period and at the end of the first segment.
+    fn sample(&mut self, sampled: &mut Instant) {
+        let time = sampled.elapsed();
+        if time < self.scaler.period() && !self.connections.is_empty() {
             return;
         }
-        *looked = Instant::now();
-        self.pace.look(Look {
-            bytes: self.line.received.swap(0, Ordering::Relaxed),
+        *sampled = Instant::now();
+        let writer_wait = self.transfer.writer_wait.swap(0, Ordering::Relaxed);
+        self.scaler.observe(Sample {
+            bytes: self.transfer.received.swap(0, Ordering::Relaxed),
             time,
-            held: Duration::from_micros(self.line.held.swap(0, Ordering::Relaxed)),
+            writer_wait: Duration::from_micros(writer_wait),
             missing: self.plan.missing(),
             running: self.connections.len(),
         });
     }
 
-    /// Starts connections up to the number there should be. The first needs nobody's leave; further ones are bounded over all
-    /// downloads.
+    /// Starts connections up to the number there should be. The first needs no permit; further ones
+    /// are bounded over all downloads.
     fn add(&mut self) {
         loop {
             let running = self.connections.len();
-            let wishes = self.demands.positions();
-            let length = self.pace.length(!wishes.is_empty());
-            let segment = if running < self.pace.wanted() {
-                self.plan.next(&wishes, length)
-            } else if running < self.pace.wanted() + self.side {
-                wishes
+            let demands = self.demands.positions();
+            let length = self.scaler.length(!demands.is_empty());
+            let segment = if running < self.scaler.wanted() {
+                self.plan.next(&demands, length)
+            } else if running < self.scaler.wanted() + self.side {
+                demands
                     .iter()
-                    .find_map(|wish| self.plan.at_wish(*wish, length))
+                    .find_map(|demand| self.plan.at_demand(*demand, length))
             } else {
                 None
             };
             let Some(segment) = segment else { return };
-            let permit = self.pull.extra_connection(self.repository);
+            let permit = self.filler.extra_connection(self.repository);
             if running > 0 && permit.is_none() {
                 self.plan.ended(&segment);
                 return;
@@ -296,43 +329,38 @@ impl Download<'_> {
         }
     }
 
-    fn start(&mut self, segment: Segment, body: Option<BlobBody>, permit: Option<Permit>) {
-        let line = self.line.clone();
+    fn start(
+        &mut self,
+        segment: Segment,
+        body: Option<BlobBody>,
+        permit: Option<ConnectionPermit>,
+    ) {
+        let transfer = self.transfer.clone();
         let connection = async move {
-            let outcome = fetch(line, segment.clone(), body).await;
+            let outcome = fetch(transfer, segment.clone(), body).await;
             drop(permit);
             (segment, outcome)
         };
         self.connections.spawn(connection.in_current_span());
     }
 
-    /// One connection has failed for good. While others run they take over what it has left.
-    fn lost(&mut self, segment: &Segment, error: FetchError) -> Result<(), Feed> {
+    /// One connection has failed for good. While others run they take over the rest of its segment.
+    fn lost(&mut self, segment: &Segment, error: FetchError) -> Result<(), FeedError> {
         self.plan.ended(segment);
         if self.connections.is_empty() {
-            return Err(Feed::Source(error));
+            return Err(FeedError::Source(error));
         }
-        debug!(error = %error.chain(), "one of several connections failed; the others go on");
-        self.pace.shrink_to(self.connections.len());
+        debug!(error = %error.chain(), "one of several connections failed; the others continue");
+        self.scaler.shrink_to(self.connections.len());
         self.side = 0;
         Ok(())
     }
 }
 
-/// The leave for one more connection: from its upstream, and over all.
-type Permit = [OwnedSemaphorePermit; 2];
+/// The permit for one more connection: from its upstream, and over all.
+type ConnectionPermit = [OwnedSemaphorePermit; 2];
 
 /// How many connections one blob of the repository's upstream may have.
-fn most_connections(repository: &Repository) -> usize {
+fn max_connections(repository: &Repository) -> usize {
     repository.upstream.config().parallel
-}
-
-impl Pull {
-    fn extra_connection(&self, repository: &Repository) -> Option<Permit> {
-        let of_upstream = repository.upstream.extra_connection()?;
-        let of_all = Arc::clone(&self.inner.extra_connections)
-            .try_acquire_owned()
-            .ok()?;
-        Some([of_upstream, of_all])
-    }
 }

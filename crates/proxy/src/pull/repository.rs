@@ -1,13 +1,18 @@
 //! A repository of an upstream, as a request means it.
+//!
+//! Owns its name, its key in the cache and its look-ups in the upstream's settings. Asks the
+//! upstream for lists alone, which are never cached.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use cache::RepoKey;
-use manifest_model::RepoName;
-use protocol::host::Host;
-use upstream::Upstream;
+use cache::{Cache, RepoKey};
+use config::Rule;
+use manifest_model::{Digest, RepoName, Tag};
+use protocol::{error_chain::ErrorChain, host::Host};
+use tracing::warn;
+use upstream::{Listing, ListingKind, Upstream};
 
-use super::{Pull, PullError};
+use super::PullError;
 
 /// A repository and the upstream it is in. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -18,22 +23,7 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Where it is.
-    pub fn upstream(&self) -> &Upstream {
-        &self.upstream
-    }
-
-    /// Its name there.
-    pub fn name(&self) -> &RepoName {
-        &self.name
-    }
-
-    /// Another repository of the same upstream.
-    pub(super) fn sibling(&self, name: &RepoName) -> Self {
-        Self::at(Arc::clone(&self.upstream), name)
-    }
-
-    fn at(upstream: Arc<Upstream>, name: &RepoName) -> Self {
+    pub(super) fn new(upstream: Arc<Upstream>, name: &RepoName) -> Self {
         let name = official_name(upstream.host(), name);
         let key = RepoKey::new(upstream.host().as_str(), &name);
         Self {
@@ -42,17 +32,63 @@ impl Repository {
             key,
         }
     }
-}
 
-impl Pull {
-    /// `name` at the upstream `host`; `None` where that upstream is not configured.
-    pub fn repository(
-        &self,
-        host: &Host,
-        name: &RepoName,
-    ) -> Result<Option<Repository>, PullError> {
-        let upstream = self.inner.upstreams.find(host)?;
-        Ok(upstream.map(|upstream| Repository::at(upstream, name)))
+    /// The upstream it is in.
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// Its name at the upstream.
+    pub fn name(&self) -> &RepoName {
+        &self.name
+    }
+
+    /// Its key in the cache.
+    pub fn key(&self) -> &RepoKey {
+        &self.key
+    }
+
+    /// One page of tags or referrers from the upstream. Never cached: both grow at any moment.
+    pub async fn list(&self, kind: ListingKind, query: Option<&str>) -> Result<Listing, PullError> {
+        Ok(self.upstream.list(&self.name, kind, query).await?)
+    }
+
+    /// Another repository of the same upstream.
+    pub(super) fn sibling(&self, name: &RepoName) -> Self {
+        Self::new(Arc::clone(&self.upstream), name)
+    }
+
+    /// The rule that answers `tag`, if the upstream's settings have one. With a rule, the absence
+    /// of the tag at the upstream is not the last word.
+    pub(super) fn rule(&self, tag: &Tag) -> Option<&Rule> {
+        self.upstream.config().rules.of(&self.name, tag)
+    }
+
+    /// Whether a tag of this name is configured never to move.
+    pub(super) fn is_immutable(&self, tag: &Tag) -> bool {
+        let patterns = &self.upstream.config().immutable_tags;
+        patterns.iter().any(|pattern| pattern.matches(tag))
+    }
+
+    /// The repository to fetch `digest` from: the source repository of a rule where both are known
+    /// to link it, else this one.
+    pub(super) fn source_of(&self, cache: &Cache, digest: &Digest) -> Cow<'_, Self> {
+        let sources = self.upstream.config().rules.lenders(&self.name);
+        if sources.is_empty() || !cache.is_linked(&self.key, digest) {
+            return Cow::Borrowed(self);
+        }
+        let mut siblings = sources.iter().map(|name| self.sibling(name));
+        siblings
+            .find(|source| cache.is_linked(&source.key, digest))
+            .map_or(Cow::Borrowed(self), Cow::Owned)
+    }
+
+    /// Records that this repository has `digest`. Where that fails, the next request costs one more
+    /// question; this one has its answer.
+    pub(super) async fn link(&self, cache: &Cache, digest: &Digest) {
+        if let Err(error) = cache.link(&self.key, digest).await {
+            warn!(error = %ErrorChain(&error), %digest, "a link could not be recorded");
+        }
     }
 }
 
@@ -61,10 +97,10 @@ pub fn repository_key(host: &Host, name: &RepoName) -> RepoKey {
     RepoKey::new(host.as_str(), &official_name(host, name))
 }
 
-/// Docker Hub's own images have one-word names, which stand for `library/NAME`.
+/// The full name of a repository: a one-word name at Docker Hub is short for `library/NAME`.
 pub fn official_name(host: &Host, name: &RepoName) -> RepoName {
     if host.as_str() == "docker.io" && !name.as_str().contains('/') {
-        // A name that cannot be lengthened any more is left as it is: the upstream will not know it either.
+        // A name at the length limit stays as it is: the upstream will not know it either.
         return format!("library/{name}")
             .parse()
             .unwrap_or_else(|_| name.clone());

@@ -1,234 +1,292 @@
-//! Names that are answered from other names, by the rules of their upstream's config.
+//! Names that are answered from other names, by the rules of their upstream's settings.
 //!
-//! A rule looks at what the upstream itself has, never at what another rule would make: rules cannot run in circles.
-//! What it makes is stored, linked and tagged under the repository that was asked, so that its freshness, its staleness
-//! and its digest are those of any other manifest. The images it lists may lie in other repositories of the same
-//! upstream, the lenders; what is linked here and there is fetched from there.
+//! A rule reads what the upstream itself has, never what another rule would make: rules cannot run
+//! in circles. Its result is stored, linked and tagged under the repository that was asked, so that
+//! freshness, staleness and digest requests need nothing new. The images of a result may lie in
+//! other repositories of the same upstream, the source repositories; content that is linked both
+//! here and there is fetched from there.
+//!
+//! Owns flights of its own: a rule waits for the flights to the upstream, and none of those waits
+//! for a rule.
 
-use std::borrow::Cow;
+mod alias;
+mod synthesis;
 
-use cache::TagEntry;
-use config::{Prefer, Rule, RuleAnswer};
-use manifest_model::{Digest, Manifest, Reference, Tag, synthesized_from};
+use std::{collections::BTreeMap, sync::Arc};
+
+use cache::{Cache, TagEntry};
+use config::{Prefer, RuleAnswer};
+use futures_util::FutureExt;
+use manifest_model::{Descriptor, Digest, Manifest, Reference, Tag, synthesized_from};
 use protocol::error_chain::ErrorChain;
-use tracing::{debug, warn};
-use upstream::{FetchError, Urgency};
+use tracing::debug;
+use upstream::Urgency;
 
-use super::{ManifestAnswer, Outcome, Pull, PullError, Repository, manifest::is_gone};
+use super::{
+    Outcome, PullError, Repository,
+    answer::{ManifestAnswer, ManifestResult},
+    flights::Flights,
+    manifests::{ManifestFlights, Manifests},
+    platforms::{MAX_DEPTH, Platforms},
+};
+use crate::tasks::Tasks;
 
-/// What a rule made, and what has to be readable for it.
-pub(super) struct Made {
-    pub(super) manifest: Manifest,
-    /// Where its images are, where that is not the repository that was asked.
-    pub(super) lent: Vec<(Repository, Digest)>,
+/// The most entries of one source, with those of the indexes it nests.
+const MAX_ENTRIES: usize = 256;
+
+/// The result of a rule, and all that has to be readable for it.
+struct Synthesized {
+    manifest: Manifest,
+    /// Its images in source repositories other than the one that was asked.
+    borrowed: Vec<(Repository, Digest)>,
 }
 
-/// A name a rule looks at.
-pub(super) struct Looked {
-    pub(super) repository: Repository,
-    pub(super) tag: Tag,
+/// A name that a rule reads.
+struct SourceTag {
+    repository: Repository,
+    tag: Tag,
 }
 
-impl Looked {
-    /// As the upstream calls it, whatever the upstream is called here: the same for every replica.
-    pub(super) fn name(&self) -> String {
+impl SourceTag {
+    /// Its name at the upstream, whatever the upstream is called here: the same for every replica.
+    fn name(&self) -> String {
         format!("{}:{}", self.repository.name, self.tag)
     }
 }
 
-impl Repository {
-    fn rule(&self, tag: &Tag) -> Option<&Rule> {
-        self.upstream.config().rules.of(&self.name, tag)
-    }
-
-    /// The names the rule for `tag` looks at.
-    fn looks_at(&self, rule: &Rule, tag: &Tag) -> Vec<Looked> {
-        let names = rule.looks_at(&self.name, tag).into_iter();
-        names
-            .map(|(name, tag)| Looked {
-                repository: self.sibling(&name),
-                tag,
-            })
-            .collect()
-    }
+/// The rules of all upstreams, over their manifests.
+#[derive(Debug)]
+pub(super) struct Rules {
+    cache: Cache,
+    manifests: Arc<Manifests>,
+    platforms: Arc<Platforms>,
+    flights: ManifestFlights,
 }
 
-impl Pull {
-    /// What `tag` is now: as its rule says where it has one, else as the upstream says.
-    pub(super) async fn ask(
-        &self,
+impl Rules {
+    pub(super) fn new(
+        cache: Cache,
+        manifests: Arc<Manifests>,
+        platforms: Arc<Platforms>,
+        tasks: Tasks,
+    ) -> Self {
+        Self {
+            cache,
+            manifests,
+            platforms,
+            flights: Flights::new(tasks),
+        }
+    }
+
+    /// What `tag` is now: by its rule where it has one, else at the upstream.
+    pub(super) async fn current(
+        self: &Arc<Self>,
         repository: &Repository,
         tag: &Tag,
         known: Option<(TagEntry, Urgency)>,
-    ) -> Result<ManifestAnswer, PullError> {
+    ) -> ManifestResult {
         if repository.rule(tag).is_none() {
-            return self.confirm(repository, tag, known).await;
+            return self.manifests.confirm(repository, tag, known).await;
         }
-        let asked = tag.clone();
-        // Flights of their own: a rule waits for the upstream's, and none of those waits for a rule.
-        self.join(
-            &self.inner.ruled,
-            repository,
-            Reference::Tag(tag.clone()),
-            move |pull, repository| async move { pull.by_rule(&repository, &asked, known).await },
-        )
-        .await
+        let key = (repository.key.clone(), Reference::Tag(tag.clone()));
+        let work = || {
+            let (rules, repository, tag) = (Arc::clone(self), repository.clone(), tag.clone());
+            async move { rules.apply(&repository, &tag, known).await }
+        };
+        let outcome = self.flights.join(key, work).await;
+        outcome.unwrap_or(Err(PullError::Interrupted))
     }
 
-    /// Whether `tag` has a rule, so that its absence at the upstream is not the last word.
-    pub(super) fn is_ruled(repository: &Repository, tag: &Tag) -> bool {
-        repository.rule(tag).is_some()
-    }
-
-    /// Whether what `tag` was seen to be may be used for ever: what a rule made only where all it looks at may be, and only
-    /// if all of that was there.
-    pub(super) async fn is_immutable(
+    /// Whether a tag that is configured never to move may be used for ever as `seen`. The result of
+    /// a rule may, only if all of its sources are such tags and all of them were there.
+    pub(super) async fn leaves_immutable(
         &self,
         repository: &Repository,
         tag: &Tag,
         seen: &Digest,
     ) -> Result<bool, PullError> {
-        let patterns = &repository.upstream.config().immutable_tags;
-        let is_immutable = |tag: &Tag| patterns.iter().any(|pattern| pattern.matches(tag));
-        let Some(rule) = repository.rule(tag).filter(|_| is_immutable(tag)) else {
-            return Ok(is_immutable(tag));
+        let Some(rule) = repository.rule(tag) else {
+            return Ok(true);
         };
-        let looked_at = rule.looks_at(&repository.name, tag);
+        let sources = rule.looks_at(&repository.name, tag);
         if let RuleAnswer::Index { .. } = rule.answer {
-            let Some(seen) = self.stored_manifest(repository, seen).await? else {
+            let Some(seen) = self.manifests.stored(repository, seen).await? else {
                 return Ok(false);
             };
             match synthesized_from(&seen) {
-                Some(sources) if sources.len() < looked_at.len() => return Ok(false),
+                Some(found) if found.len() < sources.len() => return Ok(false),
                 Some(_) => {}
                 None => return Ok(true),
             }
         }
-        Ok(looked_at.iter().all(|(_, tag)| is_immutable(tag)))
+        Ok(sources.iter().all(|(_, tag)| repository.is_immutable(tag)))
     }
 
-    async fn by_rule(
+    async fn apply(
         &self,
         repository: &Repository,
         tag: &Tag,
         known: Option<(TagEntry, Urgency)>,
-    ) -> Result<ManifestAnswer, PullError> {
-        let rule = repository.rule(tag).expect("asked for because it has one");
+    ) -> ManifestResult {
+        let rule = repository
+            .rule(tag)
+            .expect("a flight of rules is for a tag that has one");
         if rule.prefer == Prefer::Upstream {
-            match self.confirm(repository, tag, known).await {
-                Err(problem) if is_absent(&problem) => {}
+            match self.manifests.confirm(repository, tag, known).await {
+                Err(problem) if problem.is_absent() => {}
                 answer => return answer,
             }
         }
-        let looked = repository.looks_at(rule, tag);
-        let made = match &rule.answer {
+        let sources = rule.looks_at(&repository.name, tag).into_iter();
+        let sources: Vec<_> = sources
+            .map(|(name, tag)| SourceTag {
+                repository: repository.sibling(&name),
+                tag,
+            })
+            .collect();
+        let result = match &rule.answer {
             RuleAnswer::Index { platforms, .. } => {
-                self.virtual_index(repository, looked, platforms).await
+                self.synthesize_index(repository, &sources, platforms).await
             }
-            RuleAnswer::Child { platform, .. } => self.alias(repository, looked, platform).await,
+            RuleAnswer::Child { platform, .. } => {
+                self.resolve_alias(repository, &sources, platform).await
+            }
         };
-        match made {
-            Ok(made) => self.keep(repository, tag, made, known).await,
+        match result {
+            Ok(synthesized) => self.keep(repository, tag, synthesized, known).await,
             Err(problem) => {
-                debug!(error = %ErrorChain(&problem), repository = %repository.key, %tag, "a rule made nothing");
+                debug!(error = %ErrorChain(&problem), repository = %repository.key, %tag, "a rule has no result");
                 let serve_deleted = repository.upstream.config().serve_deleted_tags;
-                if is_verdict(&problem) && !(serve_deleted && is_gone(&problem)) {
-                    self.inner.cache.remove_tag(&repository.key, tag).await?;
+                if is_verdict(&problem) && !(serve_deleted && problem.is_gone()) {
+                    self.cache.remove_tag(&repository.key, tag).await?;
                 }
                 Err(problem)
             }
         }
     }
 
-    /// What the upstream has under a name a rule looks at, asked for now; `None` where it says that it has nothing.
-    pub(super) async fn look(&self, looked: &Looked) -> Result<Option<Manifest>, PullError> {
-        let Looked { repository, tag } = looked;
-        let answer = if Self::is_ruled(repository, tag) {
-            // The row of this tag is what its own rule makes; what the upstream has goes without one.
+    /// The manifest of a source tag, asked for now; `None` where the upstream says that it has
+    /// none.
+    async fn source_manifest(&self, source: &SourceTag) -> Result<Option<Manifest>, PullError> {
+        let SourceTag { repository, tag } = source;
+        let answer = if repository.rule(tag).is_some() {
+            // The row of this tag holds the result of its own rule; the upstream's goes without
+            // one.
             let reference = Reference::Tag(tag.clone());
-            self.fly(repository, reference.clone(), move |pull, repository| async move {
-                pull.fetch(&repository, &reference, None).await
-            })
-            .await
+            self.manifests.fetch(repository, reference).await
         } else {
-            let known = self.inner.cache.tag(&repository.key, tag);
+            let known = self.cache.tag(&repository.key, tag);
             let known = known.map(|entry| (entry, Urgency::Pull));
-            self.confirm(repository, tag, known).await
+            self.manifests.confirm(repository, tag, known).await
         };
         match answer {
             Ok(answer) => Ok(Some(answer.manifest)),
-            Err(problem) if is_absent(&problem) => Ok(None),
+            Err(problem) if problem.is_absent() => Ok(None),
             Err(problem) => Err(problem),
         }
     }
 
-    /// Makes what a rule made readable here, by tag and by digest, with all it lists. If it cannot be kept, the client
-    /// has it all the same.
+    /// Makes the result of a rule readable here, by tag and by digest, with all it lists. A client
+    /// has it even if the disk will not take it.
     async fn keep(
         &self,
         repository: &Repository,
         tag: &Tag,
-        made: Made,
+        synthesized: Synthesized,
         known: Option<(TagEntry, Urgency)>,
-    ) -> Result<ManifestAnswer, PullError> {
-        let digest = made.manifest.digest();
+    ) -> ManifestResult {
+        let Synthesized { manifest, borrowed } = synthesized;
+        let digest = manifest.digest();
         if known.is_some_and(|(known, _)| known.digest == digest)
-            && self.stored_manifest(repository, &digest).await?.is_some()
+            && self.manifests.stored(repository, &digest).await?.is_some()
         {
-            self.inner
-                .cache
+            self.cache
                 .confirm_tag(&repository.key, tag, &digest)
                 .await?;
-            return Ok(ManifestAnswer::new(made.manifest, Outcome::Hit));
+            return Ok(ManifestAnswer::new(manifest, Outcome::Hit));
         }
-        for (lender, child) in &made.lent {
-            let child = self.by_digest(lender, child).await?.manifest;
-            self.store(repository, &child, None).await;
+        for (source, child) in &borrowed {
+            let child = self.manifests.get(source, child).await?.manifest;
+            self.manifests.store(repository, &child, None).await;
         }
-        self.store(repository, &made.manifest, Some(tag)).await;
-        Ok(ManifestAnswer::new(made.manifest, Outcome::Miss))
+        self.manifests.store(repository, &manifest, Some(tag)).await;
+        Ok(ManifestAnswer::new(manifest, Outcome::Miss))
     }
 
-    pub(super) async fn store(
+    /// The images and attestations below a manifest, itself if it is one, with their platforms;
+    /// indexes are opened.
+    async fn leaves(
         &self,
         repository: &Repository,
-        manifest: &Manifest,
-        tag: Option<&Tag>,
-    ) {
-        let cache = &self.inner.cache;
-        if let Err(trouble) = cache.store_manifest(&repository.key, manifest, tag).await {
-            warn!(error = %ErrorChain(&trouble), digest = %manifest.digest(), "a manifest could not be stored");
+        root: Manifest,
+    ) -> Result<Vec<Descriptor>, PullError> {
+        if !root.is_index() {
+            return Ok(vec![self.described(repository, &root).await?]);
         }
-        self.inner.manifests.put(manifest);
+        let (mut leaves, mut entries_left) = (Vec::new(), MAX_ENTRIES);
+        let mut waiting = vec![(root, 1)];
+        while let Some((index, depth)) = waiting.pop() {
+            for entry in index.entries() {
+                // Indexes count, too: those without an image would be opened for ever.
+                entries_left = entries_left
+                    .checked_sub(1)
+                    .ok_or(PullError::Unresolvable("a source has too many entries"))?;
+                let is_named = entry.media_type.is_image() && entry.platform.is_some();
+                if is_named || entry.is_attestation() {
+                    leaves.push(entry.clone());
+                    continue;
+                }
+                let below = self
+                    .manifests
+                    .get(repository, &entry.digest)
+                    .await?
+                    .manifest;
+                if !below.is_index() {
+                    let annotations = entry.annotations.clone();
+                    let leaf = self.described(repository, &below).await?;
+                    leaves.push(Descriptor {
+                        annotations,
+                        ..leaf
+                    });
+                } else if depth < MAX_DEPTH {
+                    waiting.push((below, depth + 1));
+                } else {
+                    return Err(PullError::Unresolvable("its indexes are nested too deep"));
+                }
+            }
+        }
+        Ok(leaves)
     }
 
-    /// The repository to fetch `digest` from: another one where a rule lends from there and both are known to link it.
-    pub(super) fn lender<'a>(
+    /// An image as an index would list it, with the platform in its config.
+    async fn described(
         &self,
-        repository: &'a Repository,
-        digest: &Digest,
-    ) -> Cow<'a, Repository> {
-        let cache = &self.inner.cache;
-        let lenders = repository.upstream.config().rules.lenders(&repository.name);
-        if lenders.is_empty() || !cache.is_linked(&repository.key, digest) {
-            return Cow::Borrowed(repository);
+        repository: &Repository,
+        image: &Manifest,
+    ) -> Result<Descriptor, PullError> {
+        let config = image.config().filter(|_| image.media_type().is_image());
+        let config = config.ok_or(PullError::Unresolvable("a source is no image"))?;
+        let platform = self.platforms.config_platform(repository, config);
+        let platform = platform.boxed().await?;
+        if platform.architecture.is_empty() {
+            return Err(PullError::Unresolvable(
+                "an image's config names no platform",
+            ));
         }
-        let mut siblings = lenders.iter().map(|name| repository.sibling(name));
-        siblings
-            .find(|lender| cache.is_linked(&lender.key, digest))
-            .map_or(Cow::Borrowed(repository), Cow::Owned)
+        Ok(Descriptor {
+            media_type: image.media_type().clone(),
+            digest: image.digest(),
+            size: image.bytes().len() as u64,
+            platform: Some(platform),
+            annotations: BTreeMap::new(),
+        })
     }
 }
 
-/// Whether every source has answered and there is nothing to serve: what there was before is gone.
+/// Whether every source has answered and there is nothing to serve: the result of before is gone.
 fn is_verdict(problem: &PullError) -> bool {
     matches!(
         problem,
         PullError::NoSource { .. } | PullError::NothingFits { .. } | PullError::Ambiguous { .. }
     )
-}
-
-/// Whether the upstream said that there is no such thing.
-pub(super) fn is_absent(problem: &PullError) -> bool {
-    matches!(problem.fetch_error(), Some(FetchError::NotFound { .. }))
 }

@@ -1,4 +1,4 @@
-//! GET and HEAD of blobs, whole or in part.
+//! GET and HEAD of blobs, whole or in part. Owns ranges and the way a body reaches the connection.
 
 use std::{convert::Infallible, ops::Range, time::Duration};
 
@@ -12,7 +12,7 @@ use futures_util::{TryStreamExt, stream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts};
 use manifest_model::Digest;
 use protocol::{
-    headers,
+    headers::{self, header_text},
     range::{ByteRange, Unsatisfiable},
 };
 use server::exchange::{Arrival, Replayable};
@@ -23,10 +23,10 @@ use crate::{
     telemetry::access::RequestFacts,
 };
 
-/// What a blob is said to be: its media type is the manifest's affair.
+/// The media type of every blob: only manifests know more.
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// What a stream without items has none of.
+/// The item of a stream that has none.
 type Nothing = Result<Bytes, Infallible>;
 
 pub(super) async fn answer(
@@ -34,12 +34,12 @@ pub(super) async fn answer(
     repository: &Repository,
     digest: &Digest,
     parts: &Parts,
-    account: &mut RequestFacts,
+    facts: &mut RequestFacts,
 ) -> Result<Response, ApiError> {
     let request = &parts.headers;
     if parts.method == Method::HEAD {
         let (size, outcome) = service.pull.blob_size(repository, digest).await?;
-        account.outcome = Some(outcome);
+        facts.outcome = Some(outcome);
         let known = is_known(request, digest);
         return Ok(if known {
             not_modified(digest)
@@ -53,12 +53,13 @@ pub(super) async fn answer(
         });
     }
     let blob = service.pull.blob(repository, digest).await?;
-    account.outcome = Some(blob.outcome);
-    service.pull.served_blob(repository, digest);
+    facts.outcome = Some(blob.outcome);
+    service.usage.served_blob(repository, digest);
     if is_known(request, digest) {
         return Ok(not_modified(digest));
     }
-    // Without a size no `Content-Range` can be given; the whole body is a right answer to any range.
+    // Without a size no `Content-Range` can be given; the whole body is a right answer to any
+    // range.
     if let (Some(range), Some(size)) = (requested(request, digest), blob.size) {
         return Ok(match range.of(size) {
             Ok(range) => {
@@ -79,7 +80,7 @@ pub(super) async fn answer(
     Ok(described(StatusCode::OK, digest, size, outcome, body))
 }
 
-/// A small stored blob: read at once, and kept ready for the next who asks in the same words.
+/// A small stored blob: read at once, and kept for the next equal request.
 async fn small(digest: &Digest, size: Option<u64>, body: BlobBody) -> Result<Response, ApiError> {
     let bytes = body
         .try_fold(BytesMut::new(), |mut all, piece| async move {
@@ -99,9 +100,10 @@ async fn small(digest: &Digest, size: Option<u64>, body: BlobBody) -> Result<Res
     Ok(response)
 }
 
-/// Only HTTP/1 leaves a body's bytes alone on their way to the connection, and only some connections send from files.
+/// Only HTTP/1 passes a body's bytes to the connection untouched, and only some connections send
+/// from files.
 ///
-/// `end` is where the answer ends, where that is known.
+/// `end` is where the answer ends, if that is known.
 fn way_to_read(request: &Parts, blob: &BlobAnswer, end: Option<u64>) -> ReadBy {
     let slot = request
         .extensions
@@ -118,7 +120,8 @@ fn way_to_read(request: &Parts, blob: &BlobAnswer, end: Option<u64>) -> ReadBy {
     }
 }
 
-/// The range asked for. With an `If-Range` that names other bytes than these, the whole is wanted (RFC 9110, section 13.1.5).
+/// The range asked for. With an `If-Range` that names other bytes than these, the client wants the
+/// whole (RFC 9110, section 13.1.5).
 fn requested(request: &HeaderMap, digest: &Digest) -> Option<ByteRange> {
     let condition = request
         .get(header::IF_RANGE)
@@ -145,21 +148,19 @@ fn part(digest: &Digest, blob: BlobAnswer, range: Range<u64>, size: u64, by: Rea
         body,
     );
     let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
-    let content_range = HeaderValue::try_from(content_range).expect("digits are header text");
     response
         .headers_mut()
-        .insert(header::CONTENT_RANGE, content_range);
+        .insert(header::CONTENT_RANGE, header_text(content_range));
     response
 }
 
 fn unsatisfiable(digest: &Digest, size: u64) -> Response {
     let mut response = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
     digest_headers(&mut response, digest);
-    let content_range =
-        HeaderValue::try_from(format!("bytes */{size}")).expect("digits are header text");
-    response
-        .headers_mut()
-        .insert(header::CONTENT_RANGE, content_range);
+    response.headers_mut().insert(
+        header::CONTENT_RANGE,
+        header_text(format_args!("bytes */{size}")),
+    );
     response
 }
 

@@ -3,9 +3,8 @@
 //! The header holds one line of JSON in ASCII, of at most [`MAX_HEADER_BYTES`] bytes. Entries that
 //! do not fit are left out and counted.
 
-use config::Resolve;
 use http::{HeaderMap, HeaderValue};
-use manifest_model::{Manifest, Matcher, Reference, Verdict, verdicts};
+use manifest_model::{Matcher, Reference, Verdict, verdicts};
 use protocol::{
     explanation::{Entry, Explanation, Said},
     headers::{ARCHWAY_EXPLAIN, header_text},
@@ -14,7 +13,7 @@ use protocol::{
 use super::{context::Context, platform_text::shortened};
 use crate::{
     hints::{Hint, PlatformRequest},
-    pull::{Repository, Substitution},
+    pull::{Repository, Served},
 };
 
 /// The largest explanation: with all other headers it stays below what common clients and proxies
@@ -36,12 +35,8 @@ pub(super) struct Decision<'a> {
     pub(super) context: &'a Context,
     pub(super) repository: &'a Repository,
     pub(super) reference: &'a Reference,
-    pub(super) manifest: &'a Manifest,
-    pub(super) mode: Resolve,
+    pub(super) served: &'a Served,
     pub(super) takes_index: bool,
-    pub(super) substitution: Option<&'a Substitution>,
-    /// Whether the answer is a child, or would be if one fitted.
-    pub(super) is_child: bool,
 }
 
 impl Decision<'_> {
@@ -53,9 +48,9 @@ impl Decision<'_> {
     fn explanation(&self) -> Explanation {
         let (answer, why) = self.verdict();
         let mut entries = Vec::new();
-        if let Some(substitution) = self.substitution {
+        if let Some(substitution) = self.served.substitution() {
             let matcher = Matcher::new(&substitution.platform);
-            let judged = verdicts(self.manifest.entries(), &matcher);
+            let judged = verdicts(self.served.found().entries(), &matcher);
             entries.extend(judged.map(|(entry, verdict)| Entry {
                 digest: entry.digest.to_string(),
                 platform: entry.platform.as_ref().map(shortened),
@@ -73,12 +68,12 @@ impl Decision<'_> {
             repository: self.repository.name().to_string(),
             reference: self.reference.to_string(),
             said: self.context.hints.iter().map(said).collect(),
-            followed: self.substitution.map(|substitution| Said {
+            followed: self.served.substitution().map(|substitution| Said {
                 source: substitution.source.as_str().to_owned(),
                 platform: substitution.platform.to_string(),
                 explicit: substitution.source.is_explicit(),
             }),
-            mode: self.mode.word().to_owned(),
+            mode: self.served.mode().word().to_owned(),
             accepts_index: self.takes_index,
             answer: answer.to_owned(),
             why: why.to_owned(),
@@ -95,12 +90,12 @@ impl Decision<'_> {
     /// The kind of answer, and the reason for it.
     fn verdict(&self) -> (&'static str, &'static str) {
         let by_digest = matches!(self.reference, Reference::Digest(_));
-        match (self.manifest.is_index(), self.substitution) {
+        match (self.served.found().is_index(), self.served.substitution()) {
             (true, _) if by_digest => ("index", "a digest is answered with its own bytes"),
             (false, _) if by_digest => ("manifest", "a digest is answered with its own bytes"),
             (false, _) => ("manifest", "the tag is a single manifest"),
             _ if self.is_of_referrers() => ("index", "the tag is a list of referrers"),
-            (true, Some(_)) if !self.is_child => {
+            (true, Some(_)) if self.served.is_found_itself() => {
                 ("index", "no entry of the index is for a platform")
             }
             (true, Some(_)) if !self.takes_index => {

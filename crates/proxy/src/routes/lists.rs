@@ -5,21 +5,17 @@ use http::{HeaderValue, header};
 use protocol::headers;
 use upstream::ListingKind;
 
-use super::{Service, context::Context, error::ApiError, query};
+use super::{context::Context, error::ApiError, query};
 use crate::pull::Repository;
 
 pub(super) async fn answer(
-    service: &Service,
     context: &Context,
     repository: &Repository,
     kind: ListingKind,
     asked: Option<&str>,
 ) -> Result<Response, ApiError> {
     let asked = query::listing(asked)?;
-    let listing = service
-        .pull
-        .list(repository, kind, asked.as_deref())
-        .await?;
+    let listing = repository.list(kind, asked.as_deref()).await?;
     let mut response = listing.body.into_response();
     response
         .headers_mut()

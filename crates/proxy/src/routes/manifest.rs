@@ -1,13 +1,17 @@
 //! GET and HEAD of manifests. Both are built alike; the server leaves the body of a HEAD out.
-
-use std::time::Duration;
+//!
+//! Which manifest goes out is decided by [`Pull::answer`](crate::pull::Pull::answer); this file
+//! only writes it down: status, headers, the explanation.
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use config::Resolve;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use manifest_model::{Digest, Manifest, Platform, Reference};
-use protocol::{accept, headers};
+use manifest_model::{Manifest, Reference};
+use protocol::{
+    accept,
+    headers::{self, header_text},
+};
 use server::exchange::Replayable;
 
 use super::{
@@ -15,18 +19,9 @@ use super::{
     not_modified,
 };
 use crate::{
-    pull::{
-        ManifestAnswer, Outcome, PullError, Repository, ServedManifest, Substitution,
-        resolve_mode_substitutes,
-    },
+    pull::{Client, Outcome, Repository, Served},
     telemetry::access::RequestFacts,
 };
-
-/// What goes out: the manifest asked for, or a child in place of its index.
-struct Served {
-    manifest: Manifest,
-    substituted: Option<(Substitution, Digest)>,
-}
 
 pub(super) async fn answer(
     service: &Service,
@@ -34,70 +29,57 @@ pub(super) async fn answer(
     repository: &Repository,
     reference: &Reference,
     request: &HeaderMap,
-    account: &mut RequestFacts,
+    facts: &mut RequestFacts,
 ) -> Result<Response, ApiError> {
-    let tag_writes = service.pull.cache().tag_writes();
-    let answer = service.pull.manifest(repository, reference).await?;
-    account.outcome = Some(answer.outcome);
-    let mode = repository.upstream().config().resolve_of(repository.name());
-    let takes_index = accept::takes_index(request);
-    let substitution = match reference {
-        // A digest is a digest: only a tag may be answered by a child. What refers to a manifest is for no machine.
-        Reference::Tag(tag) if answer.manifest.is_index() && !tag.is_of_referrers() => {
-            let default = default_platform(service, repository);
-            resolve_mode_substitutes(mode, context.hint(), takes_index, default)
-        }
-        _ => None,
+    let client = Client {
+        hint: context.hint(),
+        takes_index: accept::takes_index(request),
+        default_platform: &service.config.platform.default,
+        is_read: context.is_read,
+        address: context.client,
     };
-    let chosen = substitution.as_ref();
-    let served = serve(service, repository, &answer.manifest, chosen, takes_index).await;
-    let case = explain::Decision {
-        context,
-        repository,
-        reference,
-        manifest: &answer.manifest,
-        mode,
-        takes_index,
-        substitution: chosen,
-        is_child: !matches!(&served, Ok(served) if served.substituted.is_none()),
-    };
-    // What an error says as well.
-    let mut about = vary(reference, &answer.manifest, mode);
+    let served = service.pull.answer(repository, reference, &client).await?;
+    facts.outcome = Some(served.outcome());
+    // An error has these headers, too.
+    let mut about = vary(reference, &served);
     let is_explained = explain::is_wanted(request);
     if is_explained {
-        about.insert(headers::ARCHWAY_EXPLAIN, case.explain());
+        let decision = explain::Decision {
+            context,
+            repository,
+            reference,
+            served: &served,
+            takes_index: client.takes_index,
+        };
+        about.insert(headers::ARCHWAY_EXPLAIN, decision.explain());
     }
-    let served = served.map_err(|error| ApiError::from(error).with(about.clone()))?;
-    if let Some((chosen, _)) = &served.substituted {
-        account.platform = Some(chosen.platform.to_string());
-        account.platform_source = Some(chosen.source);
+    let manifest = served
+        .manifest()
+        .map_err(|error| ApiError::from(error).with(about.clone()))?;
+    if let Some((_, chosen)) = served.child() {
+        facts.platform = Some(chosen.platform.to_string());
+        facts.platform_source = Some(chosen.source);
     }
-    note(service, context, repository, reference, &answer, &served);
-    let digest = served.manifest.digest();
+    let usage = &service.usage;
+    usage.served_manifest(repository, reference, &served, &client);
+    let digest = manifest.digest();
     let mut response = if is_known(request, &digest) {
         not_modified(&digest)
     } else {
-        whole(&served.manifest)
+        whole(manifest)
     };
-    describe(&mut response, &answer, &served, context);
+    describe(&mut response, &served, context);
     response.headers_mut().extend(about);
-    if !is_explained && answer.outcome == Outcome::Hit {
-        let holds_for = service.pull.holds_for(repository, reference);
-        let tag_writes = matches!(reference, Reference::Tag(_)).then_some(tag_writes);
-        allow_replay(&mut response, &served.manifest, holds_for, tag_writes);
+    if !is_explained {
+        allow_replay(&mut response, manifest, &served);
     }
     Ok(response)
 }
 
-/// Lets the next same request have this answer, if it is small and holds for a while.
-fn allow_replay(
-    response: &mut Response,
-    manifest: &Manifest,
-    holds_for: Duration,
-    tag_writes: Option<u64>,
-) {
+/// Lets the next equal request have this answer, if it is small and holds for a while.
+fn allow_replay(response: &mut Response, manifest: &Manifest, served: &Served) {
     let size = manifest.bytes().len() as u64;
-    if holds_for.is_zero() || size > MAX_REPLAYABLE {
+    if served.holds_for.is_zero() || size > MAX_REPLAYABLE {
         return;
     }
     let body = match response.status() {
@@ -106,89 +88,22 @@ fn allow_replay(
     };
     response.extensions_mut().insert(Replayable {
         body,
-        holds_for,
-        tag_writes,
+        holds_for: served.holds_for,
+        tag_writes: served.tag_writes,
     });
 }
 
-/// Tells who keeps count what went out: the index with the hint, and the image itself.
-fn note(
-    service: &Service,
-    context: &Context,
-    repository: &Repository,
-    reference: &Reference,
-    answer: &ManifestAnswer,
-    served: &Served,
-) {
-    let hint = context.hint().and_then(|hint| hint.wish.platform());
-    let noted = ServedManifest {
-        reference,
-        manifest: &answer.manifest,
-        hint,
-        is_read: context.is_read,
-        client: context.client,
-    };
-    service.pull.served_manifest(repository, noted);
-    if served.substituted.is_some() {
-        let child = Reference::Digest(served.manifest.digest());
-        let child = ServedManifest {
-            reference: &child,
-            manifest: &served.manifest,
-            ..noted
-        };
-        service.pull.served_manifest(repository, child);
-    }
-}
-
-/// What a client of this repository is when nothing in its request says so.
-fn default_platform<'a>(service: &'a Service, repository: &'a Repository) -> &'a Platform {
-    let config = repository.upstream().config();
-    config
-        .platform_of(repository.name())
-        .unwrap_or(&service.config.platform.default)
-}
-
-/// What of a request decides how a tag that is an index is answered, whether by a child or not: a cache between us and the client
-/// would hand one client's answer to another.
-fn vary(reference: &Reference, manifest: &Manifest, mode: Resolve) -> HeaderMap {
-    if !matches!(reference, Reference::Tag(_)) || !manifest.is_index() {
+/// The request headers that decide how a tag that is an index is answered, whether by a child or
+/// not: a cache between us and the client would hand one client's answer to another.
+fn vary(reference: &Reference, served: &Served) -> HeaderMap {
+    if !matches!(reference, Reference::Tag(_)) || !served.found().is_index() {
         return HeaderMap::new();
     }
-    let value = HeaderValue::from_static(match mode {
+    let value = HeaderValue::from_static(match served.mode() {
         Resolve::Always => "Accept, Archway-Platform, User-Agent",
         Resolve::Needed | Resolve::Explicit => "Accept, Archway-Platform",
     });
     HeaderMap::from_iter([(header::VARY, value)])
-}
-
-/// The child that answers for an index, else the manifest itself. An index that is for no platform, as one of artifacts, goes
-/// untouched to whoever takes it.
-async fn serve(
-    service: &Service,
-    repository: &Repository,
-    manifest: &Manifest,
-    substitution: Option<&Substitution>,
-    takes_index: bool,
-) -> Result<Served, PullError> {
-    let itself = Served {
-        manifest: manifest.clone(),
-        substituted: None,
-    };
-    let Some(chosen) = substitution else {
-        return Ok(itself);
-    };
-    let wanted = &chosen.platform;
-    match service.pull.child(repository, manifest, wanted).await? {
-        Some(child) => Ok(Served {
-            manifest: child,
-            substituted: Some((chosen.clone(), manifest.digest())),
-        }),
-        None if takes_index => Ok(itself),
-        None => Err(PullError::NothingFits {
-            wanted: wanted.clone(),
-            offered: Vec::new(),
-        }),
-    }
 }
 
 fn whole(manifest: &Manifest) -> Response {
@@ -206,30 +121,29 @@ fn whole(manifest: &Manifest) -> Response {
     response
 }
 
-fn describe(response: &mut Response, answer: &ManifestAnswer, served: &Served, context: &Context) {
+fn describe(response: &mut Response, served: &Served, context: &Context) {
     let out = response.headers_mut();
-    let text = |value: String| {
-        HeaderValue::try_from(value).expect("digests, names and platforms are header text")
-    };
+    let outcome = served.outcome();
     out.insert(
         headers::ARCHWAY_CACHE,
-        HeaderValue::from_static(answer.outcome.as_str()),
+        HeaderValue::from_static(outcome.as_str()),
     );
-    if let (Outcome::Stale, Some(age)) = (answer.outcome, answer.age) {
+    if let (Outcome::Stale, Some(age)) = (outcome, served.age()) {
         out.insert(header::AGE, HeaderValue::from(age.as_secs()));
         let warning = "299 - \"the upstream could not confirm this tag; served as last seen\"";
         out.insert(header::WARNING, HeaderValue::from_static(warning));
     }
-    if let Some((chosen, index)) = &served.substituted {
+    if let Some((child, chosen)) = served.child() {
         let platform = format!("{}; source={}", chosen.platform, chosen.source);
-        out.insert(headers::ARCHWAY_PLATFORM, text(platform));
-        out.insert(headers::ARCHWAY_INDEX, text(index.to_string()));
+        out.insert(headers::ARCHWAY_PLATFORM, header_text(platform));
+        let index = served.found().digest();
+        out.insert(headers::ARCHWAY_INDEX, header_text(index));
         let (parent, _) = context.path.rsplit_once('/').unwrap_or_default();
         let namespace = context.query.namespace_pair();
         let query = namespace.map_or_else(String::new, |pair| format!("?{pair}"));
         out.insert(
             header::CONTENT_LOCATION,
-            text(format!("{parent}/{}{query}", served.manifest.digest())),
+            header_text(format_args!("{parent}/{}{query}", child.digest())),
         );
     }
 }

@@ -10,10 +10,11 @@ use std::{
 
 use cache::Spans;
 
-/// A connection that will be at a wished-for byte within so many bytes is left to get there.
+/// A connection this many bytes before a byte that is demanded is left to get there.
 const NEAR: u64 = 8 * 1024 * 1024;
 
-/// The bytes of one blob: there, being fetched, or nobody's yet. Knows nothing of connections but how far each has come.
+/// The bytes of one blob: on disk, being fetched, or unassigned. Knows nothing of connections but
+/// how far each has come.
 #[derive(Debug)]
 pub(super) struct Plan {
     size: u64,
@@ -21,7 +22,7 @@ pub(super) struct Plan {
     running: Vec<Segment>,
 }
 
-/// A stretch that one connection fetches from front to back.
+/// A range that one connection fetches from front to back.
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
     start: u64,
@@ -43,7 +44,7 @@ impl Segment {
         self.reached.load(Ordering::Relaxed)
     }
 
-    /// Where to stop. It may come nearer while the segment is fetched: somebody else has taken over the rest.
+    /// Where to stop. It moves nearer when another connection takes over the rest of the segment.
     pub(super) fn end(&self) -> u64 {
         self.end.load(Ordering::Relaxed)
     }
@@ -53,7 +54,7 @@ impl Segment {
         self.reached() >= self.end()
     }
 
-    /// So many more bytes are fetched.
+    /// Records `bytes` more bytes as fetched.
     pub(super) fn advance(&self, bytes: u64) {
         self.reached.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -72,23 +73,26 @@ impl Plan {
         }
     }
 
-    /// How many bytes nobody has yet, those being fetched among them.
+    /// Bytes that are not there yet, those being fetched among them.
     pub(super) fn missing(&self) -> u64 {
         let fetched = |segment: &Segment| segment.reached().min(segment.end()) - segment.start;
         let fetched: u64 = self.running.iter().map(fetched).sum();
         self.size.saturating_sub(self.there.total() + fetched)
     }
 
-    /// The next stretch to fetch, of `length` bytes at most: the one that some reader comes to first. Readers are where there is
-    /// a wish, and where the bytes in order end. That last one, by which the digest is made and every body ends, weighs as much
-    /// as all wishes together.
-    pub(super) fn next(&mut self, wishes: &[u64], length: u64) -> Option<Segment> {
-        if let Some(segment) = wishes.iter().find_map(|wish| self.at_wish(*wish, length)) {
+    /// The next segment to fetch, of `length` bytes at most: the one that some reader reaches
+    /// first. Readers are where there is a demand, and where the bytes in order end. That last one,
+    /// by which the digest is made and every body ends, weighs as much as all demands together.
+    pub(super) fn next(&mut self, demands: &[u64], length: u64) -> Option<Segment> {
+        if let Some(segment) = demands
+            .iter()
+            .find_map(|demand| self.at_demand(*demand, length))
+        {
             return Some(segment);
         }
         let taken = self.taken();
-        let others = wishes.len() as u64;
-        let readers = wishes.iter().map(|wish| (*wish, others));
+        let others = demands.len() as u64;
+        let readers = demands.iter().map(|demand| (*demand, others));
         let gaps = readers
             .chain([(self.in_order(), 1)])
             .filter_map(|(reader, weight)| {
@@ -97,13 +101,13 @@ impl Plan {
             });
         let (_, gap) = gaps
             .min_by_key(|(distance, gap)| (*distance, gap.start))
-            // What lies before all readers comes last.
+            // Bytes before all readers come last.
             .or_else(|| taken.gap(0, self.size).map(|gap| (0, gap)))?;
         Some(self.assign(gap, length))
     }
 
-    /// A stretch at `position`, unless its bytes are there or will be soon.
-    pub(super) fn at_wish(&mut self, position: u64, length: u64) -> Option<Segment> {
+    /// A segment at `position`, unless its bytes are there or will be soon.
+    pub(super) fn at_demand(&mut self, position: u64, length: u64) -> Option<Segment> {
         if position >= self.size || self.there.end_at(position).is_some() {
             return None;
         }
@@ -119,7 +123,7 @@ impl Plan {
         Some(self.assign(rest, length))
     }
 
-    /// A connection is through with its segment, or has given up in the middle of it.
+    /// A connection has finished its segment, or given up in the middle of it.
     pub(super) fn ended(&mut self, segment: &Segment) {
         self.running.retain(|running| !running.is(segment));
         self.there.insert(segment.start..segment.reached());
@@ -157,7 +161,7 @@ mod tests {
     const MIB: u64 = 1024 * 1024;
 
     #[test]
-    fn stretches_follow_one_another_from_the_front() {
+    fn segments_follow_one_another_from_the_front() {
         let mut there = Spans::default();
         there.insert(MIB..2 * MIB);
         let mut plan = Plan::new(20 * MIB, there);
@@ -169,11 +173,11 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_far_ahead_is_fetched_next_and_not_twice() {
+    fn a_demand_far_ahead_is_fetched_next_and_not_twice() {
         let mut plan = Plan::new(100 * MIB, Spans::default());
         let first = plan.next(&[], 8 * MIB).unwrap();
-        let wished = plan.next(&[50 * MIB], 8 * MIB).unwrap();
-        assert_eq!((wished.start, wished.end()), (50 * MIB, 58 * MIB));
+        let demanded = plan.next(&[50 * MIB], 8 * MIB).unwrap();
+        assert_eq!((demanded.start, demanded.end()), (50 * MIB, 58 * MIB));
         let next = plan.next(&[50 * MIB], 100 * MIB).unwrap();
         assert_eq!((next.start, next.end()), (8 * MIB, 50 * MIB));
         assert_eq!(first.end(), 8 * MIB);
@@ -182,9 +186,9 @@ mod tests {
     #[test]
     fn readers_far_apart_have_their_bytes_fetched_by_turns() {
         let mut plan = Plan::new(100 * MIB, Spans::default());
-        let wishes = [50 * MIB];
+        let demands = [50 * MIB];
         let starts: Vec<_> = (0..6)
-            .map_while(|_| plan.next(&wishes, 8 * MIB))
+            .map_while(|_| plan.next(&demands, 8 * MIB))
             .map(|segment| segment.start / MIB)
             .collect();
         assert_eq!(starts, [50, 0, 8, 58, 16, 66]);
@@ -193,9 +197,9 @@ mod tests {
     #[test]
     fn the_bytes_in_order_get_as_much_as_all_readers_further_on() {
         let mut plan = Plan::new(512 * MIB, Spans::default());
-        let wishes = [128 * MIB, 256 * MIB, 384 * MIB];
+        let demands = [128 * MIB, 256 * MIB, 384 * MIB];
         let starts: Vec<_> = (0..12)
-            .map_while(|_| plan.next(&wishes, 8 * MIB))
+            .map_while(|_| plan.next(&demands, 8 * MIB))
             .map(|segment| segment.start / MIB)
             .collect();
         let in_order = starts.iter().filter(|start| **start < 128).count();
@@ -203,12 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_in_the_middle_of_a_running_stretch_takes_over_its_rest() {
+    fn a_demand_in_the_middle_of_a_running_segment_takes_over_its_rest() {
         let mut plan = Plan::new(100 * MIB, Spans::default());
         let whole = plan.next(&[], u64::MAX).unwrap();
         whole.advance(10 * MIB);
-        assert!(plan.at_wish(12 * MIB, u64::MAX).is_none(), "soon there");
-        let rest = plan.at_wish(60 * MIB, u64::MAX).unwrap();
+        assert!(plan.at_demand(12 * MIB, u64::MAX).is_none(), "soon there");
+        let rest = plan.at_demand(60 * MIB, u64::MAX).unwrap();
         assert_eq!(whole.end(), 60 * MIB);
         assert_eq!((rest.start, rest.end()), (60 * MIB, 100 * MIB));
     }
@@ -225,8 +229,8 @@ mod tests {
     }
 
     proptest! {
-        /// However connections come, advance, fail and end, and whatever is wished for: every byte is fetched in the end, and
-        /// none is assigned to two at a time.
+        /// However connections come, advance, fail and end, and whatever is demanded: every byte
+        /// is fetched in the end, and none is assigned to two at a time.
         #[test]
         fn every_byte_is_fetched_and_none_twice_at_a_time(
             steps in prop::collection::vec((0..4_u8, 0..64_u64, 1..20_u64), 0..60),
@@ -238,7 +242,7 @@ mod tests {
                 let pick = usize::try_from(position).unwrap() % running.len().max(1);
                 match what {
                     0 => running.extend(plan.next(&[], amount)),
-                    1 => running.extend(plan.at_wish(position, amount)),
+                    1 => running.extend(plan.at_demand(position, amount)),
                     2 if !running.is_empty() => {
                         let segment = &running[pick];
                         segment.advance(amount.min(segment.end().saturating_sub(segment.reached())));

@@ -1,4 +1,4 @@
-//! One connection of a download: a stretch of the blob, through cuts and stalls.
+//! One connection of a download: a segment of the blob, through cuts and stalls.
 
 use std::{
     sync::{
@@ -16,34 +16,35 @@ use upstream::{Backoff, BlobBody, BlobSource, Cause, FetchError, Part};
 
 use super::plan::Segment;
 
-/// How often in a row a stretch may be taken up again without a byte gained in between.
+/// How often in a row a segment may be resumed without a byte gained in between.
 const MAX_RESUMES: u32 = 4;
 
-/// How many stalls in a row, without a byte gained in between, are enough. Each costs the clients a whole idle timeout.
+/// Stalls in a row, without a byte gained in between, that end a connection. Each costs the clients
+/// a whole idle timeout.
 const MAX_STALLS: u32 = 2;
 
-/// The pause before the first of them; it doubles each time, up to that before the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_millis(800);
+/// The pause before the first resume; it doubles each time, up to that before the last.
+const FIRST_RESUME_PAUSE: Duration = Duration::from_millis(100);
+const MAX_RESUME_PAUSE: Duration = Duration::from_millis(800);
 
-/// What all connections of a download share.
+/// The state that all connections of a download share.
 #[derive(Clone)]
-pub(super) struct Line {
+pub(super) struct Transfer {
     pub(super) source: Arc<BlobSource>,
     pub(super) writer: FillWriter,
-    /// The blob's size: an answer that speaks of another one is about another blob.
+    /// The blob's size: an answer with another size is about another blob.
     pub(super) size: u64,
-    /// Bytes received over all connections, since somebody last looked.
+    /// Bytes received over all connections since the last sample.
     pub(super) received: Arc<AtomicU64>,
-    /// Microseconds for which they have waited for the writer, likewise.
-    pub(super) held: Arc<AtomicU64>,
+    /// Microseconds for which connections have waited for the writer since then.
+    pub(super) writer_wait: Arc<AtomicU64>,
 }
 
-/// Why a stretch was not fetched to its end.
+/// Why a segment was not fetched to its end.
 pub(super) enum Broken {
-    /// The upstream.
+    /// The upstream failed for good.
     Source(FetchError),
-    /// The fill takes no more.
+    /// The fill takes no more bytes.
     Writer,
 }
 
@@ -53,20 +54,20 @@ impl From<Closed> for Broken {
     }
 }
 
-/// Fetches all of `segment`, beginning with `body` where that has been asked for already.
+/// Fetches all of `segment`, beginning with `body` where there is one already.
 pub(super) async fn fetch(
-    line: Line,
+    transfer: Transfer,
     segment: Segment,
     mut body: Option<BlobBody>,
 ) -> Result<(), Broken> {
     let (mut resumes, mut stalls) = (0, 0);
-    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+    let mut backoff = Backoff::new(FIRST_RESUME_PAUSE, MAX_RESUME_PAUSE);
     loop {
         let before = segment.reached();
         let broken = match body.take() {
-            Some(body) => pour(&line, &segment, body).await?,
-            None => match ask(&line, &segment).await {
-                Ok(body) => pour(&line, &segment, body).await?,
+            Some(body) => pour(&transfer, &segment, body).await?,
+            None => match ask(&transfer, &segment).await {
+                Ok(body) => pour(&transfer, &segment, body).await?,
                 Err(error) if error.is_transient() => Some(error),
                 Err(error) => return Err(Broken::Source(error)),
             },
@@ -81,8 +82,9 @@ pub(super) async fn fetch(
         resumes += 1;
         stalls += u32::from(broken.as_ref().is_some_and(FetchError::is_stall));
         if resumes > MAX_RESUMES || stalls >= MAX_STALLS {
-            // Ended early without an error: a cut that looks like an end. Taken for one, the rest would be assigned for ever.
-            let error = broken.unwrap_or_else(|| line.source.broken(Cause::Truncated));
+            // A body that ended early without an error is a cut. Taken for an end, its rest would
+            // be assigned again for ever.
+            let error = broken.unwrap_or_else(|| transfer.source.broken(Cause::Truncated));
             return Err(Broken::Source(error));
         }
         debug!(reached = segment.reached(), resumes, "asking for the rest");
@@ -91,21 +93,24 @@ pub(super) async fn fetch(
     }
 }
 
-async fn ask(line: &Line, segment: &Segment) -> Result<BlobBody, FetchError> {
-    let end = Some(segment.end()).filter(|end| *end < line.size);
-    let body = line.source.get(Part::Bytes(segment.reached(), end)).await?;
+async fn ask(transfer: &Transfer, segment: &Segment) -> Result<BlobBody, FetchError> {
+    let end = Some(segment.end()).filter(|end| *end < transfer.size);
+    let body = transfer
+        .source
+        .get(Part::Bytes(segment.reached(), end))
+        .await?;
     match body.size {
-        Some(size) if size != line.size => Err(line.source.broken(Cause::Resized {
-            before: line.size,
+        Some(size) if size != transfer.size => Err(transfer.source.broken(Cause::Resized {
+            before: transfer.size,
             now: size,
         })),
         _ => Ok(body),
     }
 }
 
-/// Writes what comes, up to the end of the segment, until the body ends or breaks; the error, if it broke.
+/// Writes the body up to the end of the segment; returns the error if the body broke before.
 async fn pour(
-    line: &Line,
+    transfer: &Transfer,
     segment: &Segment,
     mut body: BlobBody,
 ) -> Result<Option<FetchError>, Broken> {
@@ -117,7 +122,8 @@ async fn pour(
             Ok(chunk) => chunk,
             Err(error) => return Ok(Some(error)),
         };
-        line.received
+        transfer
+            .received
             .fetch_add(chunk.len() as u64, Ordering::Relaxed);
         let end = position + chunk.len() as u64;
         let new = cut(chunk, position, segment.reached(), segment.end());
@@ -125,16 +131,16 @@ async fn pour(
         if !new.is_empty() {
             let length = new.len() as u64;
             let begun = Instant::now();
-            line.writer.write(segment.reached(), new).await?;
-            let held = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-            line.held.fetch_add(held, Ordering::Relaxed);
+            transfer.writer.write(segment.reached(), new).await?;
+            let waited = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            transfer.writer_wait.fetch_add(waited, Ordering::Relaxed);
             segment.advance(length);
         }
     }
     Ok(None)
 }
 
-/// Of bytes that begin at `position`, those from `from` to `to`.
+/// The bytes from `from` to `to`, of a chunk that begins at `position`.
 fn cut(mut chunk: Bytes, position: u64, from: u64, to: u64) -> Bytes {
     let place = |offset: u64| {
         usize::try_from(offset.saturating_sub(position))
@@ -150,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_bytes_of_the_stretch_are_taken() {
+    fn only_the_bytes_of_the_segment_are_taken() {
         let chunk = Bytes::from_static(b"0123456789");
         assert_eq!(cut(chunk.clone(), 100, 100, 200), chunk);
         assert_eq!(cut(chunk.clone(), 100, 103, 105), "34");

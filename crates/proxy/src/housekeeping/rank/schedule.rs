@@ -5,13 +5,13 @@ use std::{
     time::Instant,
 };
 
-/// A walk that took a second is followed by a pause of so many seconds. It has worked for a tenth of that second: it keeps to a
-/// [`cache::DutyCycle`].
-const PAUSES: u32 = 20;
+/// A walk that took a second is followed by a pause of this many seconds. It has worked for a tenth
+/// of that second: it keeps to a [`cache::DutyCycle`].
+const PAUSE_FACTOR: u32 = 20;
 
 /// When the next walk may begin.
 #[derive(Debug)]
-pub(in super::super) struct Ranking {
+pub(super) struct Schedule {
     next: Mutex<Next>,
 }
 
@@ -24,24 +24,24 @@ enum Next {
 /// A walk that is under way. It ends with this, however it ends.
 #[derive(Debug)]
 pub(super) struct Run<'a> {
-    ranking: &'a Ranking,
+    schedule: &'a Schedule,
     started: Instant,
 }
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
-        *self.ranking.next() = Next::At(Instant::now() + self.started.elapsed() * PAUSES);
+        *self.schedule.next() = Next::At(Instant::now() + self.started.elapsed() * PAUSE_FACTOR);
     }
 }
 
-impl Ranking {
-    pub(in super::super) fn new() -> Self {
+impl Schedule {
+    pub(super) fn new() -> Self {
         Self {
             next: Mutex::new(Next::At(Instant::now())),
         }
     }
 
-    /// Whether a walk is due. Who is told so makes it within [`Self::run`].
+    /// Whether a walk is due. The caller then makes it within [`Self::run`].
     pub(super) fn begin(&self, is_near: impl FnOnce() -> bool) -> bool {
         let mut next = self.next();
         let is_due = matches!(*next, Next::At(at) if at <= Instant::now()) && is_near();
@@ -53,7 +53,7 @@ impl Ranking {
 
     pub(super) fn run(&self) -> Run<'_> {
         Run {
-            ranking: self,
+            schedule: self,
             started: Instant::now(),
         }
     }
@@ -72,25 +72,25 @@ mod tests {
 
     #[test]
     fn a_walk_is_followed_by_a_pause_that_its_length_decides() {
-        let ranking = Ranking::new();
-        assert!(!ranking.begin(|| false), "no eviction is near");
-        assert!(ranking.begin(|| true));
-        assert!(!ranking.begin(|| true), "one is under way");
-        let mut run = ranking.run();
+        let schedule = Schedule::new();
+        assert!(!schedule.begin(|| false), "no eviction is near");
+        assert!(schedule.begin(|| true));
+        assert!(!schedule.begin(|| true), "one is under way");
+        let mut run = schedule.run();
         run.started -= Duration::from_secs(1);
         drop(run);
-        assert!(!ranking.begin(|| true), "it rests for twenty seconds");
+        assert!(!schedule.begin(|| true), "it rests for twenty seconds");
     }
 
     #[test]
     fn a_walk_that_panics_is_over() {
-        let ranking = Ranking::new();
-        assert!(ranking.begin(|| true));
+        let schedule = Schedule::new();
+        assert!(schedule.begin(|| true));
         let walk = std::panic::AssertUnwindSafe(|| {
-            let _run = ranking.run();
+            let _run = schedule.run();
             panic!("a walk fails");
         });
         std::panic::catch_unwind(walk).unwrap_err();
-        assert!(matches!(*ranking.next(), Next::At(_)));
+        assert!(matches!(*schedule.next(), Next::At(_)));
     }
 }

@@ -1,4 +1,6 @@
-//! When a tag that is an index is answered by one of its children, and by which.
+//! Whether a tag that is an index is answered with one of its children, and with which.
+
+use std::sync::Arc;
 
 use cache::ReadBy;
 use config::Resolve;
@@ -7,26 +9,19 @@ use manifest_model::{
     Choice, Descriptor, ImageConfig, Manifest, Matcher, Platform, choose, offered,
 };
 
-use super::{Pull, PullError, Repository};
+use super::{PullError, Repository, Substitution, blobs::Blobs, manifests::Manifests};
 use crate::hints::{Hint, PlatformRequest, Source};
 
 /// How deep indexes may be nested.
 pub(super) const MAX_DEPTH: usize = 8;
 
-/// A platform to answer with, and who asked for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Substitution {
-    /// The platform.
-    pub platform: Platform,
-    /// Who asked.
-    pub source: Source,
-}
-
-/// Whether an index is answered by a child, by the upstream's mode, the client's hint and what the client can read.
+/// Whether an index is answered with a child, by the upstream's mode, the client's hint and what
+/// the client can read.
 ///
-/// A client that takes no index gets a child in every mode: of the hint's platform, else of the default one. One that takes
-/// indexes gets a child only where the mode lets the hint's source decide.
-pub fn resolve_mode_substitutes(
+/// A client that takes no index gets a child in every mode: of the hint's platform, else of the
+/// default one. A client that takes indexes gets a child only where the mode lets the hint's source
+/// decide.
+pub(super) fn choose_substitution(
     mode: Resolve,
     hint: Option<&Hint>,
     takes_index: bool,
@@ -54,12 +49,24 @@ pub fn resolve_mode_substitutes(
     })
 }
 
-impl Pull {
-    /// The child of `index` for `wanted`, as containerd would choose it. Nested indexes are followed; an entry that does not say
-    /// its platform is judged by its image's config.
+/// Looks below indexes, and into image configs where an index names no platform.
+#[derive(Debug)]
+pub(super) struct Platforms {
+    manifests: Arc<Manifests>,
+    blobs: Arc<Blobs>,
+}
+
+impl Platforms {
+    pub(super) fn new(manifests: Arc<Manifests>, blobs: Arc<Blobs>) -> Self {
+        Self { manifests, blobs }
+    }
+
+    /// The child of `index` for `wanted`, as containerd would choose it. Nested indexes are
+    /// followed; an entry without a platform is judged by its image's config.
     ///
-    /// Nothing where the index is for no platform at all, as one of artifacts: it has no child for anybody.
-    pub async fn child(
+    /// `None` where the index is for no platform at all, as one of artifacts: it has no child for
+    /// any client.
+    pub(super) async fn child(
         &self,
         repository: &Repository,
         index: &Manifest,
@@ -84,8 +91,12 @@ impl Pull {
                 Choice::Unverified(entry) | Choice::Index(entry) => (entry, false),
                 Choice::None => return nothing_in(&current),
             };
-            // What it is, its bytes say; the entry may say something else.
-            let manifest = self.by_digest(repository, &entry.digest).await?.manifest;
+            // Its bytes say whether it is an index; the entry may be wrong about it.
+            let manifest = self
+                .manifests
+                .get(repository, &entry.digest)
+                .await?
+                .manifest;
             if manifest.is_index() {
                 current = manifest;
                 continue;
@@ -109,13 +120,13 @@ impl Pull {
         Err(PullError::Unresolvable("its indexes are nested too deep"))
     }
 
-    /// The platform an image's config names; an empty one where it names none, as that of an artifact.
+    /// The platform in an image's config; an empty one where it has none, as that of an artifact.
     pub(super) async fn config_platform(
         &self,
         repository: &Repository,
         config: &Descriptor,
     ) -> Result<Platform, PullError> {
-        let answer = self.blob(repository, &config.digest).await?;
+        let answer = self.blobs.get(repository, &config.digest).await?;
         let mut stream = answer.bytes.read(0, None, ReadBy::Copy);
         let mut bytes = Vec::new();
         let broken = |_| PullError::Unresolvable("an image's config could not be read");
@@ -143,7 +154,7 @@ mod tests {
     }
 
     fn source(mode: Resolve, hint: Option<&Hint>, takes_index: bool) -> Option<Source> {
-        resolve_mode_substitutes(mode, hint, takes_index, &"linux/amd64".parse().unwrap())
+        choose_substitution(mode, hint, takes_index, &"linux/amd64".parse().unwrap())
             .map(|chosen| chosen.source)
     }
 

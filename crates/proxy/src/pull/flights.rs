@@ -1,4 +1,4 @@
-//! One run for all who ask the same at the same time.
+//! One run for all who ask for the same thing at the same time.
 
 use std::{
     collections::HashMap,
@@ -8,16 +8,18 @@ use std::{
 
 use futures_util::{FutureExt, future::Shared};
 use tokio::sync::oneshot;
-use tokio_util::task::TaskTracker;
 
-type Running<K, V> = Arc<Mutex<HashMap<K, Shared<oneshot::Receiver<V>>>>>;
+use crate::tasks::Tasks;
+
+type RunsByKey<K, V> = Arc<Mutex<HashMap<K, Shared<oneshot::Receiver<V>>>>>;
 
 /// Runs under way, by key.
 ///
-/// A run has a task of its own: it goes on when those who wait for it leave.
+/// A run has a task of its own: it continues when the callers that wait for it leave.
 #[derive(Debug)]
 pub(super) struct Flights<K, V> {
-    running: Running<K, V>,
+    running: RunsByKey<K, V>,
+    tasks: Tasks,
 }
 
 impl<K, V> Flights<K, V>
@@ -25,31 +27,23 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(tasks: Tasks) -> Self {
         Self {
             running: Arc::default(),
+            tasks,
         }
     }
 
-    /// What `work` answers, or the run of the same key that is under way. `None` if it was cut off by shutdown or a panic.
-    pub(super) async fn join<F>(
-        &self,
-        key: K,
-        tasks: &TaskTracker,
-        work: impl FnOnce() -> F,
-    ) -> Option<V>
+    /// The result of `work`, or of the run of the same key that is under way. `None` if shutdown or
+    /// a panic ended it.
+    pub(super) async fn join<F>(&self, key: K, work: impl FnOnce() -> F) -> Option<V>
     where
         F: Future<Output = V> + Send + 'static,
     {
-        self.start(key, tasks, work).await.ok()
+        self.start(key, work).await.ok()
     }
 
-    fn start<F>(
-        &self,
-        key: K,
-        tasks: &TaskTracker,
-        work: impl FnOnce() -> F,
-    ) -> Shared<oneshot::Receiver<V>>
+    fn start<F>(&self, key: K, work: impl FnOnce() -> F) -> Shared<oneshot::Receiver<V>>
     where
         F: Future<Output = V> + Send + 'static,
     {
@@ -64,12 +58,14 @@ where
             running: Arc::clone(&self.running),
             key,
         };
-        let work = work();
-        tasks.spawn(async move {
-            let outcome = work.await;
-            // Off the map before the answer goes out: who asks after it starts anew.
+        let (work, tasks) = (work(), self.tasks.clone());
+        self.tasks.spawn(async move {
+            let outcome = tasks.until_cut(work).await;
+            // Off the map before the answer goes out: a caller that comes after it starts anew.
             drop(landing);
-            let _ = sender.send(outcome);
+            if let Some(outcome) = outcome {
+                let _ = sender.send(outcome);
+            }
         });
         shared
     }
@@ -77,7 +73,7 @@ where
 
 /// Takes a run off the map, also when its task panics or is dropped.
 struct Landing<K: Eq + Hash, V> {
-    running: Running<K, V>,
+    running: RunsByKey<K, V>,
     key: K,
 }
 
@@ -98,16 +94,13 @@ mod tests {
 
     #[tokio::test]
     async fn all_who_ask_at_the_same_time_share_one_run() {
-        let (flights, tasks, runs) = (
-            Flights::new(),
-            TaskTracker::new(),
-            Arc::new(AtomicUsize::new(0)),
-        );
+        let flights = Flights::new(Tasks::default());
+        let runs = Arc::new(AtomicUsize::new(0));
         let (release, gate) = oneshot::channel::<()>();
         let gate = gate.shared();
         let ask = || {
             let (runs, gate) = (Arc::clone(&runs), gate.clone());
-            flights.join("key", &tasks, move || async move {
+            flights.join("key", move || async move {
                 runs.fetch_add(1, Ordering::SeqCst);
                 let _ = gate.await;
                 42
@@ -122,10 +115,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_run_goes_on_when_the_one_who_asked_leaves() {
-        let (flights, tasks) = (Flights::new(), TaskTracker::new());
+        let flights = Flights::new(Tasks::default());
         let (release, gate) = oneshot::channel::<()>();
         let (done, finished) = oneshot::channel();
-        drop(flights.start("key", &tasks, move || async move {
+        drop(flights.start("key", move || async move {
             let _ = gate.await;
             let _ = done.send(());
         }));
@@ -135,13 +128,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_leaves_no_run_behind() {
-        let (flights, tasks) = (Flights::<_, u8>::new(), TaskTracker::new());
+        let flights = Flights::<_, u8>::new(Tasks::default());
         assert_eq!(
-            flights
-                .join("key", &tasks, || async { panic!("on purpose") })
-                .await,
+            flights.join("key", || async { panic!("on purpose") }).await,
             None
         );
-        assert_eq!(flights.join("key", &tasks, || async { 1 }).await, Some(1));
+        assert_eq!(flights.join("key", || async { 1 }).await, Some(1));
     }
 }

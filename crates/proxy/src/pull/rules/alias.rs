@@ -1,28 +1,24 @@
 //! The name of one architecture, answered from the name that has them all.
 
-use manifest_model::{Matcher, Platform};
+use manifest_model::{Matcher, Platform, offered};
 
-use super::{
-    Pull, PullError, Repository,
-    rules::{Looked, Made},
-};
+use super::{Rules, SourceTag, Synthesized};
+use crate::pull::{PullError, Repository};
 
-impl Pull {
-    /// The one image for exactly `platform` below the target: an older variant or the 32-bit ancestor is not what the
-    /// name promises.
-    pub(super) async fn alias(
+impl Rules {
+    /// The one image for exactly `platform` below the target: an older variant or the 32-bit
+    /// ancestor is not what the name promises.
+    pub(super) async fn resolve_alias(
         &self,
         repository: &Repository,
-        looked: Vec<Looked>,
+        tags: &[SourceTag],
         platform: &Platform,
-    ) -> Result<Made, PullError> {
-        let tried = || looked.iter().map(Looked::name).collect();
-        let Some(target) = looked.first() else {
-            return Err(PullError::NoSource { tried: tried() });
+    ) -> Result<Synthesized, PullError> {
+        let no_source = || PullError::NoSource {
+            tried: tags.iter().map(SourceTag::name).collect(),
         };
-        let Some(root) = self.look(target).await? else {
-            return Err(PullError::NoSource { tried: tried() });
-        };
+        let target = tags.first().ok_or_else(no_source)?;
+        let root = self.source_manifest(target).await?.ok_or_else(no_source)?;
         let leaves = self.leaves(&target.repository, root).await?;
         let matcher = Matcher::strict(platform);
         let fits = |platform: &Platform| matcher.matches(platform);
@@ -36,15 +32,19 @@ impl Pull {
         match *fitting {
             [] => Err(PullError::NothingFits {
                 wanted: platform.clone(),
-                offered: manifest_model::offered(&leaves),
+                offered: offered(&leaves),
             }),
             [child] => {
-                let manifest = self.by_digest(&target.repository, &child).await?.manifest;
+                let manifest = self
+                    .manifests
+                    .get(&target.repository, &child)
+                    .await?
+                    .manifest;
                 let is_elsewhere = target.repository.key != repository.key;
-                let lent = is_elsewhere.then(|| (target.repository.clone(), child));
-                Ok(Made {
+                let borrowed = is_elsewhere.then(|| (target.repository.clone(), child));
+                Ok(Synthesized {
                     manifest,
-                    lent: Vec::from_iter(lent),
+                    borrowed: Vec::from_iter(borrowed),
                 })
             }
             _ => Err(PullError::Ambiguous {

@@ -1,54 +1,49 @@
-//! Which images the indexes of a repository say are wanted here.
+//! Which images are wanted here, by the indexes of a repository.
 
 use std::{collections::HashMap, time::SystemTime};
 
 use manifest_model::{Digest, Manifest};
 
-use super::super::{
-    parts::{PARTS_HOLD, kind_for, kinds},
-    warm::platform_of,
-};
+use crate::prefetch::{ImageKind, PARTS_TTL, kinds};
 
-/// What the indexes of a repository say about an image.
+/// An image, as the indexes of a repository list it.
 #[derive(Debug, Default)]
-pub(super) struct Entry {
+pub(super) struct IndexedImage {
     pub(super) is_wanted: bool,
     /// When one of them was last asked for.
     index_used: Option<SystemTime>,
 }
 
-impl Entry {
-    /// Whether somebody has asked for the image itself since `lately`, and not on the way from an index: that would have been
-    /// asked for within the time for which a pull's parts are remembered, and what was pulled is learned.
+impl IndexedImage {
+    /// Whether a client has asked for the image itself since `lately`, and not on the way from an
+    /// index. On that way the index is asked for within the time for which a pull's parts are
+    /// remembered, and the pull is learned.
     pub(super) fn is_asked_for_alone(&self, used: Option<SystemTime>, lately: SystemTime) -> bool {
         let by_index = |used: SystemTime| {
-            let index = self.index_used.map(|index| index + PARTS_HOLD);
+            let index = self.index_used.map(|index| index + PARTS_TTL);
             index.is_some_and(|until| used <= until)
         };
         used.is_some_and(|used| used >= lately && !by_index(used))
     }
 }
 
-/// Notes which entries of an index are for somebody here. One that several indexes list is wanted if one of them says so; one
-/// that says no platform is not judged.
+/// Notes which entries of an index are wanted here. An image that several indexes list is wanted if
+/// it is by one of them; an entry without a platform is not judged.
 pub(super) fn judge(
     index: &Manifest,
     used: Option<SystemTime>,
-    learned: &[String],
-    seen: &mut HashMap<Digest, Entry>,
+    learned: &[ImageKind],
+    seen: &mut HashMap<Digest, IndexedImage>,
 ) {
-    let platforms: Vec<_> = learned
+    let platforms: Vec<_> = learned.iter().filter_map(ImageKind::platform).collect();
+    let chosen: Vec<ImageKind> = platforms
         .iter()
-        .filter_map(|kind| platform_of(kind))
-        .collect();
-    let chosen: Vec<String> = platforms
-        .iter()
-        .filter_map(|platform| kind_for(index, platform))
+        .filter_map(|platform| ImageKind::chosen(index, platform))
         .collect();
     for (digest, kind) in kinds(index) {
         let fits =
-            platforms.is_empty() || chosen.iter().chain(learned).any(|wanted| **wanted == *kind);
-        let entry: &mut Entry = seen.entry(digest).or_default();
+            platforms.is_empty() || chosen.iter().chain(learned).any(|wanted| *wanted == kind);
+        let entry: &mut IndexedImage = seen.entry(digest).or_default();
         entry.is_wanted |= fits;
         entry.index_used = entry.index_used.max(used);
     }
@@ -60,7 +55,10 @@ mod tests {
 
     use manifest_model::Algorithm;
 
-    use super::{super::ANY, *};
+    use super::*;
+
+    /// Stands for [`ImageKind::Any`].
+    const ANY: &str = "*";
 
     fn index(entries: &[(&str, &str)]) -> Manifest {
         let entry = |(name, architecture): &(&str, &str)| {
@@ -84,7 +82,13 @@ mod tests {
     }
 
     fn judged(indexes: &[Manifest], learned: &[&str], name: &str) -> Option<bool> {
-        let learned: Vec<String> = learned.iter().map(ToString::to_string).collect();
+        let learned: Vec<_> = learned
+            .iter()
+            .map(|name| match *name {
+                ANY => ImageKind::Any,
+                name => ImageKind::Platform(name.into()),
+            })
+            .collect();
         let mut seen = HashMap::new();
         for index in indexes {
             judge(index, None, &learned, &mut seen);
@@ -136,7 +140,7 @@ mod tests {
             (None, Some(12), true),
             (Some(8), None, false),
         ] {
-            let entry = Entry {
+            let entry = IndexedImage {
                 is_wanted: false,
                 index_used: index.map(at),
             };

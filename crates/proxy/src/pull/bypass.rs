@@ -1,5 +1,8 @@
-//! Bytes straight from the upstream to one client, for when the cache cannot store them: a full disk must not keep anybody from
-//! pulling. Nothing is shared here: each client has a download of its own, bounded by the number of fills there may be.
+//! Bytes straight from the upstream to one client, for when the cache cannot store them: a full
+//! disk must not keep a client from pulling.
+//!
+//! Nothing is shared here: each client has a download of its own, bounded by the number of fills
+//! there may be.
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
@@ -13,30 +16,31 @@ use tokio::{
 };
 use upstream::{BlobBody, BlobSource, Cause, FetchError, Part};
 
-use super::{Repository, fill::PERMIT_TIMEOUT};
+use super::{Repository, fill::FILL_PERMIT_TIMEOUT};
 
 /// How often in a row the blob may be asked for again without a byte gained in between.
 const MAX_RESUMES: u32 = 4;
 
-/// The bytes of `range` of a blob, straight from its upstream. The whole blob is read and hashed for it, whatever the range, and
-/// its end is held back until the digest has matched. Waits for a free slot first.
+/// The bytes of `range` of a blob, straight from its upstream. The whole blob is read and hashed
+/// for it, whatever the range, and its end is held back until the digest has matched. Waits for a
+/// permit first.
 pub(super) fn stream(
     repository: &Repository,
     digest: Digest,
     range: Range<u64>,
-    slots: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 ) -> impl Stream<Item = Result<Bytes, FetchError>> + Send + use<> {
     let source = BlobSource::new(
         Arc::clone(&repository.upstream),
         repository.name.clone(),
         digest,
     );
-    let through = Through {
+    let bypass = Bypass {
         source,
         digest,
         range,
-        slots,
-        slot: None,
+        permits,
+        permit: None,
         body: None,
         hasher: Some(Hasher::new(digest.algorithm())),
         received: 0,
@@ -44,17 +48,18 @@ pub(super) fn stream(
         held_bytes: 0,
         resumes: 0,
     };
-    stream::try_unfold(through, Through::step)
+    stream::try_unfold(bypass, Bypass::step)
 }
 
-struct Through {
+/// One client's download.
+struct Bypass {
     source: BlobSource,
     digest: Digest,
     range: Range<u64>,
-    slots: Arc<Semaphore>,
-    slot: Option<OwnedSemaphorePermit>,
+    permits: Arc<Semaphore>,
+    permit: Option<OwnedSemaphorePermit>,
     body: Option<BlobBody>,
-    /// Taken when the blob is whole and right.
+    /// Taken when the blob is whole and its digest has matched.
     hasher: Option<Hasher>,
     received: u64,
     /// Received and not sent yet, the youngest last.
@@ -63,15 +68,15 @@ struct Through {
     resumes: u32,
 }
 
-impl Through {
+impl Bypass {
     async fn step(mut self) -> Result<Option<(Bytes, Self)>, FetchError> {
-        if self.slot.is_none() {
-            let slot = Arc::clone(&self.slots).acquire_owned();
-            let slot = timeout(PERMIT_TIMEOUT, slot).await.map_err(|_| {
+        if self.permit.is_none() {
+            let permit = Arc::clone(&self.permits).acquire_owned();
+            let permit = timeout(FILL_PERMIT_TIMEOUT, permit).await.map_err(|_| {
                 let advice = "free disk space for the cache, or raise cache.max_fills";
                 self.source.broken(Cause::AtCapacity { advice })
             })?;
-            self.slot = slot.ok();
+            self.permit = permit.ok();
         }
         loop {
             let keep = if self.hasher.is_some() { HOLD_BACK } else { 0 };
@@ -118,7 +123,7 @@ impl Through {
         None
     }
 
-    /// The next bytes of the blob; `None` at its end. A cut is gone on from.
+    /// The next bytes of the blob; `None` at its end. A body that was cut is resumed.
     async fn receive(&mut self) -> Result<Option<Bytes>, FetchError> {
         loop {
             if self.body.is_none() {

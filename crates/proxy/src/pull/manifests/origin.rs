@@ -1,0 +1,199 @@
+//! The upstream's answer for a name: one question for all who ask, and its traces in the cache.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use cache::{RepoKey, TagEntry};
+use manifest_model::{Digest, Manifest, Reference, Tag};
+use moka::sync::Cache;
+use protocol::error_chain::ErrorChain;
+use tracing::warn;
+use upstream::{Cause, FetchError, Resource, Urgency};
+
+use super::Manifests;
+use crate::pull::{
+    Outcome, PullError, Repository,
+    answer::{ManifestAnswer, ManifestResult},
+};
+
+/// Names remembered as absent at the same time.
+const MAX_ABSENCES: u64 = 100_000;
+
+/// No absence is remembered for longer, whatever the config says.
+const MAX_ABSENCE_TTL: Duration = Duration::from_hours(1);
+
+impl Manifests {
+    /// The upstream's manifest of `tag` now; the tag is stored as that.
+    pub(in crate::pull) async fn confirm(
+        self: &Arc<Self>,
+        repository: &Repository,
+        tag: &Tag,
+        known: Option<(TagEntry, Urgency)>,
+    ) -> ManifestResult {
+        let (reference, tag) = (Reference::Tag(tag.clone()), tag.clone());
+        let work = move |manifests: Arc<Self>, repository: Repository| async move {
+            if let Some((entry, urgency)) = known {
+                let current = manifests.revalidate(&repository, &tag, &entry, urgency);
+                return current.await;
+            }
+            let reference = Reference::Tag(tag.clone());
+            let current = manifests.download(&repository, &reference, Some(&tag));
+            current.await
+        };
+        self.share(repository, reference, work).await
+    }
+
+    /// The upstream's manifest of a name. A tag is not stored as that.
+    pub(in crate::pull) async fn fetch(
+        self: &Arc<Self>,
+        repository: &Repository,
+        reference: Reference,
+    ) -> ManifestResult {
+        self.share(
+            repository,
+            reference.clone(),
+            move |manifests, repository| async move {
+                manifests.download(&repository, &reference, None).await
+            },
+        )
+        .await
+    }
+
+    /// A HEAD first: it is cheap, and enough where nothing has changed. Where it gives no digest, a
+    /// GET that names the one known.
+    async fn revalidate(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        entry: &TagEntry,
+        urgency: Urgency,
+    ) -> ManifestResult {
+        let (upstream, name) = (&repository.upstream, &repository.name);
+        let by_tag = Reference::Tag(tag.clone());
+        let current = match upstream.tag_digest(name, tag, urgency).await {
+            Ok(digest) => digest,
+            // Some registries answer HEAD otherwise than GET, and a HEAD carries no error code.
+            Err(
+                FetchError::Refused { .. }
+                | FetchError::Broken {
+                    source: Cause::Status(404),
+                    ..
+                },
+            ) => None,
+            Err(problem) => return Err(self.note_failure(repository, &by_tag, problem).await),
+        };
+        let changed = match current {
+            Some(current) if current == entry.digest => None,
+            Some(_) => Some(upstream.manifest(name, &by_tag).await),
+            None => {
+                let unless = upstream.manifest_unless(name, tag, &entry.digest).await;
+                unless.transpose()
+            }
+        };
+        match changed {
+            Some(Ok(manifest)) => Ok(self.fetched(repository, manifest, Some(tag)).await),
+            Some(Err(problem)) => Err(self.note_failure(repository, &by_tag, problem).await),
+            None => {
+                let confirmed = self.cache.confirm_tag(&repository.key, tag, &entry.digest);
+                if let Err(trouble) = confirmed.await {
+                    warn!(error = %ErrorChain(&trouble), %tag, "an unchanged tag could not be recorded; it will be confirmed again");
+                }
+                self.get_in_flight(repository, &entry.digest, tag).await
+            }
+        }
+    }
+
+    /// Like [`Self::get`], from within a flight: a manifest that was evicted is downloaded here,
+    /// not in a flight of its own.
+    async fn get_in_flight(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        tag: &Tag,
+    ) -> ManifestResult {
+        if let Some(hit) = self.hit(repository, digest).await {
+            return Ok(hit);
+        }
+        self.download(repository, &Reference::Digest(*digest), Some(tag))
+            .await
+    }
+
+    async fn download(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        tag: Option<&Tag>,
+    ) -> ManifestResult {
+        let (upstream, name) = (&repository.upstream, &repository.name);
+        match upstream.manifest(name, reference).await {
+            Ok(manifest) => Ok(self.fetched(repository, manifest, tag).await),
+            Err(problem) => Err(self.note_failure(repository, reference, problem).await),
+        }
+    }
+
+    async fn fetched(
+        &self,
+        repository: &Repository,
+        manifest: Manifest,
+        tag: Option<&Tag>,
+    ) -> ManifestAnswer {
+        self.store(repository, &manifest, tag).await;
+        ManifestAnswer::new(manifest, Outcome::Miss)
+    }
+
+    /// Remembers an absence, and forgets the tag that is absent.
+    async fn note_failure(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        problem: FetchError,
+    ) -> PullError {
+        if let FetchError::NotFound {
+            what,
+            from_fallback: false,
+            ..
+        } = &problem
+        {
+            let config = repository.upstream.config();
+            let key = (repository.key.clone(), reference.clone());
+            self.absences.put(key, *what, config.not_found_ttl);
+            if let Reference::Tag(tag) = reference
+                && repository.rule(tag).is_none()
+                && !config.serve_deleted_tags
+                && let Err(trouble) = self.cache.remove_tag(&repository.key, tag).await
+            {
+                return trouble.into();
+            }
+        }
+        problem.into()
+    }
+}
+
+/// Names the upstream lacks, for as long as that may be repeated without asking.
+#[derive(Debug)]
+pub(super) struct Absences(Cache<(RepoKey, Reference), (Resource, Instant)>);
+
+impl Absences {
+    pub(super) fn new() -> Self {
+        Self(
+            Cache::builder()
+                .max_capacity(MAX_ABSENCES)
+                .time_to_live(MAX_ABSENCE_TTL)
+                .build(),
+        )
+    }
+
+    pub(super) fn get(&self, key: &(RepoKey, Reference)) -> Option<Resource> {
+        let (what, until) = self.0.get(key)?;
+        (Instant::now() < until).then_some(what)
+    }
+
+    pub(super) fn put(&self, key: (RepoKey, Reference), what: Resource, ttl: Duration) {
+        if !ttl.is_zero() {
+            let until = Instant::now() + ttl.min(MAX_ABSENCE_TTL);
+            self.0.insert(key, (what, until));
+        }
+    }
+}
