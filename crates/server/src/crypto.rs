@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn aes_gcm_is_rings_and_chacha_stays_aws_lcs() {
         let by_ring = |suite: &SupportedCipherSuite| {
-            // Suites of the same name are equal; which library one is of shows in where it stands.
+            // Suites of the same name are equal, so the address tells the library.
             let at = |suite: &SupportedCipherSuite| match suite {
                 SupportedCipherSuite::Tls12(suite) => std::ptr::from_ref(*suite).addr(),
                 SupportedCipherSuite::Tls13(suite) => std::ptr::from_ref(*suite).addr(),

@@ -55,8 +55,8 @@ pub struct Replayable {
     pub tag_writes: Option<u64>,
 }
 
-/// Logs and counts one more answer of a kind that was logged and counted before: as a complete
-/// one, since it is handed to the connection in one piece. Cheap to clone.
+/// Logs and counts a repeated answer. It counts as complete, since the connection gets it in one
+/// piece. Cheap to clone.
 #[derive(Clone)]
 pub struct AccessRecord(Arc<dyn Fn(RequestId, SystemTime, Duration) + Send + Sync>);
 

@@ -96,8 +96,9 @@ impl Replays {
         }
     }
 
-    /// Puts the replay below and above hyper: the connection's stream and the service that answers
-    /// what is not replayed. `header_timeout` is how long hyper waits for a request.
+    /// Puts the replay below and above hyper: around the connection's stream, and around the
+    /// service that answers all other requests. `header_timeout` is how long hyper waits for a
+    /// request.
     pub(crate) fn wrap<S: AsyncRead + AsyncWrite + Unpin, A>(
         self,
         stream: S,

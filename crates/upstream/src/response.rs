@@ -1,4 +1,4 @@
-//! Reading one HTTP response: its status, the headers that matter here, and its body if that is
+//! Reading one HTTP response: its status, the headers that matter here, and its body if it is
 //! small.
 
 use std::time::Duration;

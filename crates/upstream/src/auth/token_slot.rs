@@ -1,4 +1,8 @@
-//! One token and its renewal: one caller at a time renews, and the others wait for its result.
+//! One token and its renewal: one caller at a time renews, and the others wait for its result, good
+//! or bad.
+//!
+//! At about half of its life a token is renewed in the background, behind a request; an expired one
+//! is renewed before the request. A refusal forces a renewal, at most once a minute.
 //!
 //! A slot does not know where tokens come from: its owner passes in the future that fetches one.
 
