@@ -1,6 +1,7 @@
-//! The command line: what can be asked of the binary, and the commands that only look at the configuration.
+//! The command line: its arguments, and the commands that only read the configuration.
 //!
-//! `main` runs `serve`; the rest is answered here as an `Answer`, so that nothing but `Answer::deliver` prints.
+//! `main` runs `serve`; every other command returns an `Answer`, so that `Answer::deliver` alone
+//! prints.
 
 mod cache;
 mod images;
@@ -20,11 +21,11 @@ use config::{Config, ConfigError};
 pub(crate) use self::{cache::CacheCommand, images::ImageCommand};
 use crate::doctor::DoctorCommand;
 
-/// Names the configuration where no `--config` does.
+/// The variable that names the configuration if `--config` does not.
 const CONFIG_VARIABLE: &str = "ARCHWAY_CONFIG";
-/// The exit code of a configuration that cannot be used, as clap's for a command line that cannot.
+/// The exit code for an unusable configuration, the same as clap's for an unusable command line.
 const UNUSABLE: u8 = 2;
-/// The exit code of a question whose answer is no, or that got none.
+/// The exit code if the answer is no, or there is none.
 const FAILED: u8 = 1;
 
 /// A pull-through proxy for OCI registries: caches images and picks the platform a client needs.
@@ -78,7 +79,7 @@ cache in $XDG_CACHE_HOME/archway or ~/.cache/archway. `archway config print` sho
 Example:
   archway serve --config /etc/archway.toml";
 
-/// Which configuration is meant.
+/// The configuration to use.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigFile {
     /// What `--config` named, if it was given.
@@ -105,7 +106,7 @@ pub(crate) enum ConfigCommand {
     Print(ConfigFile),
 }
 
-/// What a command has to say, and how it ends.
+/// The output of a command, and its exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// For standard output.
@@ -117,7 +118,7 @@ pub(crate) struct Answer {
 }
 
 impl ConfigFile {
-    /// The configuration that is meant: of `--config`, else of `$ARCHWAY_CONFIG`, else the defaults.
+    /// Loads the file of `--config`, else of `$ARCHWAY_CONFIG`, else the defaults.
     pub(crate) fn load(&self) -> Result<Config, ConfigError> {
         let named = std::env::var_os(CONFIG_VARIABLE)
             .filter(|name| !name.is_empty())
@@ -130,7 +131,7 @@ impl ConfigFile {
 }
 
 impl ConfigCommand {
-    /// Does what is asked; prints nothing itself.
+    /// Runs the command; prints nothing itself.
     pub(crate) fn run(&self) -> Answer {
         match self {
             ConfigCommand::Check { file } => match Config::load(file) {
@@ -154,7 +155,7 @@ impl Answer {
         }
     }
 
-    /// A question that got no answer, or a machine that has not what it takes to run a command.
+    /// A command that got no answer, or that this machine could not run.
     pub(crate) fn failed(reason: &dyn std::fmt::Display) -> Answer {
         Answer {
             out: String::new(),
@@ -163,7 +164,8 @@ impl Answer {
         }
     }
 
-    /// The mistakes of a configuration; in colours when standard error is a terminal. `main` uses it for `serve` too.
+    /// The mistakes in a configuration, in colours if standard error is a terminal. `main` uses it
+    /// for `serve` too.
     pub(crate) fn unusable(error: &ConfigError) -> Answer {
         let mut err = match error {
             ConfigError::Invalid(report) if io::stderr().is_terminal() => report.coloured(),
@@ -181,7 +183,7 @@ impl Answer {
         }
     }
 
-    /// A command line that means nothing with this configuration.
+    /// A command line that does not fit this configuration.
     pub(crate) fn misused(reason: &str) -> Answer {
         Answer {
             out: String::new(),
@@ -190,7 +192,8 @@ impl Answer {
         }
     }
 
-    /// Prints it and gives the exit code. A closed pipe is no failure: whoever closed it has read enough.
+    /// Prints it and returns the exit code. A closed pipe is no failure: its reader has read
+    /// enough.
     pub(crate) fn deliver(&self) -> ExitCode {
         let _ = io::stdout().lock().write_all(self.out.as_bytes());
         let _ = io::stderr().lock().write_all(self.err.as_bytes());

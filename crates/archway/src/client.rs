@@ -1,4 +1,5 @@
-//! The binary as a client: of a running Archway, or straight of an upstream. What the commands that look at images ask with.
+//! The binary as a client: of a running Archway, or of an upstream itself. The commands about
+//! images send their requests through it.
 
 mod choice;
 mod direct;

@@ -1,7 +1,8 @@
-//! `archway doctor`: looks at what Archway depends on, the way Archway would use it, and says what is wrong.
+//! `archway doctor`: checks the services that Archway depends on, the way Archway would use them.
 //!
-//! Nothing of it runs while the proxy serves. Every question has a bound in time, upstreams are looked at side by side, and
-//! each one that is done is told at once.
+//! It asks upstreams through the same clients and credentials as the proxy, but belongs to no
+//! request: nothing of it runs while the proxy serves. Every check has a timeout, upstreams are
+//! checked side by side, and each result is reported as soon as it is there.
 
 mod certificate;
 mod clock;
@@ -24,13 +25,14 @@ pub(crate) use self::image::Image;
 use self::report::{Report, UpstreamReport};
 use crate::cli::{Answer, ConfigFile};
 
-/// Upstreams looked at at the same time.
+/// The number of upstreams that are checked at the same time.
 const AT_ONCE: usize = 8;
 
 /// What to look at.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DoctorCommand {
-    /// Check names, certificates, credentials and limits of the upstreams; ends with 1 when one fails
+    /// Check names, certificates, credentials and limits of the upstreams; ends with 1 when one
+    /// fails
     #[command(after_help = HELP)]
     Upstreams(Upstreams),
 }
@@ -45,16 +47,17 @@ Examples:
   archway doctor upstreams --config /etc/archway.toml --image docker.io/library/busybox:latest
   archway doctor upstreams -o json 123456789012.dkr.ecr.eu-west-1.amazonaws.com --image team/app:v1";
 
-/// Which upstreams, and how to tell.
+/// The upstreams to check, and the form of the answer.
 #[derive(Debug, Args)]
 pub(crate) struct Upstreams {
-    /// The configuration whose upstreams are meant.
+    /// The configuration of the upstreams.
     #[command(flatten)]
     pub file: ConfigFile,
     /// A table for eyes or JSON
     #[arg(short, long, value_enum, default_value_t = Output::Human)]
     output: Output,
-    /// A tag to ask for; with a host only that upstream is asked for it, else all are. May be repeated
+    /// A tag to ask for; with a host only that upstream is asked for it, else all are. May be
+    /// repeated
     #[arg(long = "image", value_name = "[HOST/]REPO:TAG")]
     images: Vec<Image>,
     /// Hosts of upstreams
@@ -68,7 +71,7 @@ enum Output {
     Json,
 }
 
-/// An upstream that is to be looked at.
+/// An upstream to check.
 struct Patient {
     host: Host,
     config: UpstreamConfig,
@@ -76,7 +79,7 @@ struct Patient {
 }
 
 impl Upstreams {
-    /// Checks what is meant; tells progress on standard error as it goes.
+    /// Checks the upstreams, and reports progress on standard error.
     pub(crate) async fn run(&self, config: &Config) -> Answer {
         let (patients, unknown) = self.patients(config);
         if let Some(host) = unknown {
@@ -114,7 +117,7 @@ impl Upstreams {
         }
     }
 
-    /// What is to be looked at, or the name that means nothing.
+    /// The upstreams to check, or a name that is not configured.
     fn patients(&self, config: &Config) -> (Vec<Patient>, Option<Host>) {
         let mut hosts: Vec<Host> = if self.names.is_empty() {
             let exact = config.upstreams.patterns();
@@ -166,7 +169,7 @@ fn names(config: &Config) -> String {
     names.join(", ")
 }
 
-/// For whoever waits; a closed standard error is no failure.
+/// Prints a line of progress. A closed standard error is no failure.
 fn progress(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }

@@ -21,13 +21,15 @@ use crate::{
     doctor::{DoctorCommand, Upstreams},
 };
 
-/// How long work may take that cannot be cut: a look-up of a name, a write to a disk that hangs.
+/// How long the exit waits for work that cannot be cancelled: a name look-up, a write to a disk
+/// that hangs.
 const LAST_WORK: Duration = Duration::from_secs(1);
 
-/// How long the last lines of the log may take: a reader that stands still must not keep the process.
+/// How long the exit waits for the last lines of the log: a reader that has stopped must not keep
+/// the process.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// Threads for what blocks, beside the one that each running download holds to its end: as many as tokio has by default.
+/// Threads for blocking work: tokio's default. Each running download holds one more to its end.
 const BLOCKING_THREADS: usize = 512;
 
 fn main() -> ExitCode {
@@ -56,7 +58,7 @@ fn examine(upstreams: &Upstreams, config: &Config) -> ExitCode {
     }
 }
 
-/// A question is asked and answered on this thread.
+/// Runs a command about images on this thread.
 fn ask(command: &ImageCommand) -> ExitCode {
     crypto::install();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -83,7 +85,7 @@ fn serve(mut config: Config) -> ExitCode {
             tracing::error!(error = %ErrorChain(error.as_ref()), "archway cannot run");
             ExitCode::FAILURE
         }
-        // Whatever is left out of the log: a process that ends says why.
+        // The log leaves errors out, but a process that ends must give its reason.
         Err(error) => Answer::failed(&ErrorChain(error.as_ref())).deliver(),
     };
     lines.flush(LAST_LINES);
@@ -96,7 +98,7 @@ fn run(config: Config, lines: LogWriter) -> anyhow::Result<()> {
         .max_blocking_threads(BLOCKING_THREADS + config.cache.max_fills)
         .build()?;
     let outcome = runtime.block_on(async { App::start(config, lines).await?.run().await });
-    // Clients that are still reading are cut here, and have a line each.
+    // This cuts clients that are still reading; each gets its line in the access log.
     runtime.shutdown_timeout(LAST_WORK);
     Ok(outcome?)
 }

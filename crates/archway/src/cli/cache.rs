@@ -1,7 +1,7 @@
-//! `archway cache`: what operators do with a cache directory.
+//! `archway cache`: listing, verifying and cleaning up a cache directory.
 //!
-//! Exit codes are the same for all: 0 is done and well, 1 is "there was something" (damage found, a name not found), 2 is "it
-//! could not be done".
+//! Exit codes are the same for all: 0 is success, 1 is a finding (a damaged file, a name that is
+//! not there), 2 is a command that could not be carried out.
 
 mod du;
 mod gc;
@@ -24,7 +24,7 @@ use serde::Serialize;
 use super::{Answer, ConfigFile, UNUSABLE};
 use crate::cli::table;
 
-/// Something was found, or was not: the answer says what.
+/// The exit code for a finding, which the answer describes.
 const FOUND: u8 = 1;
 
 /// What to do with a cache directory.
@@ -43,7 +43,7 @@ pub(crate) enum CacheCommand {
 }
 
 impl CacheCommand {
-    /// Does what is asked. Only `verify`, which takes long, writes anything itself.
+    /// Runs the command. Only `verify`, which takes long, prints anything itself.
     pub(crate) fn run(&self) -> Answer {
         let answer = match self {
             Self::Verify(command) => command.run(),
@@ -56,7 +56,7 @@ impl CacheCommand {
     }
 }
 
-/// Which directory is meant, and how to answer.
+/// The directory, and the form of the answer.
 #[derive(Debug, Args)]
 struct Place {
     #[command(flatten)]
@@ -77,10 +77,10 @@ enum Form {
     Json,
 }
 
-/// The directory that is meant.
+/// The selected directory.
 struct Found {
     directory: Directory,
-    /// The bound on its size; unknown where only the directory was named.
+    /// The bound on its size; unknown if only the directory was named.
     max_size: Option<u64>,
 }
 
@@ -103,7 +103,7 @@ impl Place {
     }
 }
 
-/// It could not be done.
+/// The answer of a command that could not be carried out.
 fn refused(error: &(dyn std::error::Error + 'static)) -> Answer {
     Answer {
         out: String::new(),
@@ -112,7 +112,7 @@ fn refused(error: &(dyn std::error::Error + 'static)) -> Answer {
     }
 }
 
-/// The same for a command that needs the directory to itself.
+/// As [`refused`], for a command that needs the directory to itself.
 fn not_ours(error: &CacheError) -> Answer {
     let mut answer = refused(error);
     if let CacheError::Locked { path } = error {
@@ -125,7 +125,7 @@ fn not_ours(error: &CacheError) -> Answer {
     answer
 }
 
-/// What is missing from an answer that had to do without the index.
+/// A note about the gaps in an answer that was made without the index.
 fn note(unread: Option<&Unread>, missing: &str) -> String {
     unread.map_or_else(String::new, |unread| {
         format!("note: {}; {missing}\n", ErrorChain(unread))
@@ -137,7 +137,7 @@ fn json(value: &impl Serialize) -> String {
     text.expect("plain structures of strings and numbers") + "\n"
 }
 
-/// A file may claim to be from before 1970.
+/// A time as text. A file may claim to be from before 1970.
 fn time(time: SystemTime) -> String {
     table::time(seconds(time))
 }

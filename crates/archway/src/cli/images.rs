@@ -1,4 +1,5 @@
-//! The commands about images, each in a file of its own: they ask a running Archway or an upstream and print what it says.
+//! The commands about images, one file per command: they ask a running Archway or an upstream, and
+//! print the answer.
 
 mod explain;
 mod inspect;
@@ -35,11 +36,11 @@ pub(crate) enum ImageCommand {
     Warm(warm::Warm),
 }
 
-/// Which Archway is asked.
+/// The Archway to ask.
 #[derive(Debug, Args)]
 pub(super) struct Place {
-    /// Its registry listener; by default one of the configuration, on this machine: plain, and without a platform of its
-    /// own, where there is such a one
+    /// Its registry listener; by default one of the configuration, on this machine: plain, and
+    /// without a platform of its own, where there is such a one
     #[arg(long, value_name = "URL")]
     server: Option<Url>,
     /// Its admin listener; by default that of the configuration, on this machine
@@ -49,7 +50,7 @@ pub(super) struct Place {
     config: ConfigFile,
 }
 
-/// How an answer is written.
+/// The form of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// For people.
@@ -60,7 +61,7 @@ pub(super) enum Format {
 }
 
 impl ImageCommand {
-    /// Does what is asked; prints nothing itself.
+    /// Runs the command; prints nothing itself.
     pub(crate) async fn run(&self) -> Answer {
         let place = match self {
             Self::Explain(command) => &command.place,
@@ -95,7 +96,7 @@ fn json(value: &impl Serialize) -> String {
     text
 }
 
-/// `Some`, or a dash.
+/// The text, or a dash for `None`.
 fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }

@@ -1,12 +1,12 @@
-//! Tables for people: columns two spaces apart, no lines, so that `grep`, `sort` and `awk` take them, too. And what stands in
-//! their cells.
+//! Tables for people: columns two spaces apart and no lines, so that `grep`, `sort` and `awk` can
+//! read them too. Also sizes and times as text for their cells.
 
 use std::{
     fmt::{self, Write as _},
     time::{Duration, UNIX_EPOCH},
 };
 
-/// Which side a column's cells stand on.
+/// The side to which a column's cells are aligned.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     Left,
@@ -27,7 +27,7 @@ impl<const N: usize> Table<N> {
         }
     }
 
-    /// A table whose cells all stand on the left.
+    /// A table whose cells are all aligned left.
     pub(super) fn left(titles: [&'static str; N]) -> Self {
         Self::new(titles.map(|title| (title, Side::Left)))
     }
@@ -41,7 +41,7 @@ impl<const N: usize> Table<N> {
         self.rows.is_empty()
     }
 
-    /// The same as a table of Markdown. There, sides do not matter, and a `|` in a cell is no end of it.
+    /// The same as a Markdown table, without alignment. A `|` within a cell is escaped.
     pub(super) fn markdown(&self) -> String {
         let line = |cells: &[String; N]| {
             let cells = cells.each_ref().map(|cell| cell.replace('|', "\\|"));
@@ -78,7 +78,7 @@ impl<const N: usize> fmt::Display for Table<N> {
     }
 }
 
-/// Cells hold what manifests say, too: what would steer the reader's terminal is spelled out.
+/// Escapes control characters: cells hold text from manifests, which must not steer a terminal.
 fn printable(text: String) -> String {
     if !text.contains(char::is_control) {
         return text;

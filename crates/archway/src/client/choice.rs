@@ -1,4 +1,4 @@
-//! Which image of an index a platform gets, chosen as Archway would, wherever the manifests come from.
+//! Chooses the image of an index for a platform as Archway would, wherever the manifests come from.
 
 use manifest_model::{
     Choice, Digest, MAX_INDEX_DEPTH, Manifest, Matcher, MediaType, Platform, Reference, choose,
@@ -16,7 +16,7 @@ pub(super) trait Source {
     /// A manifest as it is, whatever the platform.
     async fn fetch(&self, reference: &Reference) -> Result<Manifest, ClientError>;
 
-    /// What an image's config says it is for.
+    /// The platform that an image's config names.
     async fn platform_of(&self, image: &Manifest) -> Result<Option<Platform>, ClientError>;
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn resolve(
             return Ok(current.digest());
         }
         match choose(current.entries(), &matcher) {
-            // What it is, its bytes say; the entry may say something else.
+            // The bytes decide whether it is an index: the entry may be wrong.
             Choice::Manifest(entry) | Choice::Index(entry) => {
                 current = source.fetch(&Reference::Digest(entry.digest)).await?;
             }
@@ -74,7 +74,8 @@ fn listed(index: &Manifest) -> String {
 }
 
 impl Server {
-    /// The image of an index for `wanted`. Archway answers a digest with what it names, so here the client chooses.
+    /// The image of an index for `wanted`. Archway answers a digest with exactly that manifest, so
+    /// here the client chooses.
     pub(crate) async fn choose(
         &self,
         image: &ImageName,

@@ -48,7 +48,7 @@ impl Direct {
         choice::resolve(self, reference, wanted).await
     }
 
-    /// What an image's config says it is for.
+    /// The platform that an image's config names.
     pub(crate) async fn platform(&self, image: &Manifest) -> Result<Option<Platform>, ClientError> {
         let Some(config) = image.config() else {
             return Ok(None);

@@ -1,15 +1,15 @@
-//! Why a command got no answer.
+//! Why a command got no answer: one variant per thing the user can do about it.
 
 use protocol::error_chain::ErrorChain;
 use upstream::FetchError;
 
-/// One variant per thing the user can do about it.
+/// Why a command got no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    /// Nobody answers there.
+    /// Nothing answers at this URL.
     #[error("no answer from {url}; is Archway running there? Name another place with {option}", option = .option)]
     Unreachable {
-        /// Where it was looked for.
+        /// The URL that was asked.
         url: String,
         /// The option that names the place.
         option: &'static str,
@@ -30,15 +30,15 @@ pub(crate) enum ClientError {
     Refused {
         /// The status.
         status: http::StatusCode,
-        /// What it said.
+        /// The message of its error body.
         message: String,
     },
-    /// What it answered cannot be read.
+    /// Its answer cannot be read.
     #[error("the answer of {url} cannot be read: {reason}")]
     Unreadable {
-        /// Who answered.
+        /// The URL that answered.
         url: String,
-        /// What is wrong with it.
+        /// The fault in the answer.
         reason: String,
     },
     /// The upstream did not give it.
@@ -52,7 +52,7 @@ pub(crate) enum ClientError {
     NothingFits {
         /// The platform.
         wanted: manifest_model::Platform,
-        /// What there is.
+        /// The platforms that there are.
         offered: String,
     },
 }

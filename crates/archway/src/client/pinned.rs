@@ -1,7 +1,8 @@
 //! TLS to one server that is known by its certificate, under whatever name it is reached.
 //!
-//! A listener's certificate names the machine as clients know it, by an authority of theirs; from this machine it is asked at
-//! an address. Whoever has the key of the very certificate in the configuration is that listener.
+//! A listener's certificate holds the names that clients use and is signed by an authority of
+//! theirs, but this machine connects to an address. So the certificate itself is compared with the
+//! configured one: only that listener has its key.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-/// A client's side that trusts the server of `pair`, and nobody else.
+/// A TLS client configuration that trusts only the server of `pair`.
 pub(super) fn trusting(pair: &KeyPair) -> Option<ClientConfig> {
     let provider = aws_lc_rs::default_provider();
     let only = Only {

@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use config::{Config, Listener};
 use protocol::forwarded;
 
-/// The listener that answers this machine most as it would any client: one without a platform of its own where there is one, and
-/// a plain one before one with TLS. One at a port nobody knows is none, nor is one where a load balancer has to say who is there.
+/// The listener that treats this machine like any other client: preferably one without a platform,
+/// then one without TLS. Listeners on port 0 are left out, since their port is unknown, and so are
+/// those that would expect a PROXY header from this machine.
 pub(super) fn listener(config: &Config) -> Option<&Listener> {
     let trusted = &config.server.trusted_proxies;
     let answers = |listener: &&Listener| {

@@ -14,13 +14,13 @@ use url::Url;
 
 use super::{ClientError, pinned, place};
 
-/// How long a connection may take: an Archway is near.
+/// How long connecting may take. An Archway is near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an answer may take: longer than Archway waits for an upstream.
 const READ_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// The option that would have named a place.
+/// The option that names the missing URL.
 type WhichOption = &'static str;
 
 const SERVER: &str = "--server URL";
@@ -32,11 +32,11 @@ pub(crate) struct Server {
     http: Client,
     registry: Result<String, WhichOption>,
     admin: Result<String, WhichOption>,
-    /// The upstream of a name without one, where the configuration says it.
+    /// The upstream of a name without one, if the configuration applies to this Archway.
     default_upstream: Option<Host>,
 }
 
-/// What it answered about a manifest.
+/// Its answer to a request for a manifest.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// The status.
@@ -49,7 +49,8 @@ pub(crate) struct Answer {
 }
 
 impl Server {
-    /// The Archway at these URLs; where one is missing, the one this configuration would start.
+    /// The Archway at these URLs. In place of a missing URL, that of the Archway that this
+    /// configuration would start.
     pub(crate) fn new(config: &Config, registry: Option<&Url>, admin: Option<&Url>) -> Self {
         let given = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
         let listener = place::listener(config).filter(|_| registry.is_none());
@@ -69,8 +70,9 @@ impl Server {
         }
     }
 
-    /// The image with its upstream in its name, so that it is the same one for all who are asked about it. At another Archway
-    /// than that of the configuration, a name without an upstream means what it means there.
+    /// The image with its upstream in its name, so that every Archway and upstream takes it for the
+    /// same one. At an Archway with another configuration, a name without an upstream stays as it
+    /// is, and that Archway resolves it.
     pub(crate) fn named(&self, image: &ImageName) -> ImageName {
         let host = image.host.as_ref().or(self.default_upstream.as_ref());
         ImageName {
@@ -79,7 +81,8 @@ impl Server {
         }
     }
 
-    /// A manifest's headers, with the body where that tells of an error. A HEAD is no pull: nothing is learned from it.
+    /// A manifest's headers, or the whole answer if that is an error. A HEAD is no pull: Archway
+    /// learns nothing from it.
     pub(crate) async fn look(
         &self,
         image: &ImageName,
@@ -95,7 +98,7 @@ impl Server {
         self.ask(Method::GET, image, reference, headers).await
     }
 
-    /// A manifest, asked for with these headers; an answer is an answer, whatever its status.
+    /// Asks for a manifest with these headers. An answer of any status is a success.
     pub(crate) async fn manifest(
         &self,
         image: &ImageName,
@@ -118,7 +121,8 @@ impl Server {
         Answer::read(response, url).await
     }
 
-    /// Reads a blob to its end, piece by piece. Archway lets nobody see the end of a blob that does not match its digest.
+    /// Reads a blob to its end, piece by piece. Its digest needs no check: Archway withholds the
+    /// end of a blob that does not match.
     pub(crate) async fn read_blob(
         &self,
         image: &ImageName,
@@ -172,7 +176,7 @@ impl Server {
         serde_json::from_slice(&answer.body).map_err(|error| answer.unreadable(error))
     }
 
-    /// One image as the admin listener knows it; `None` where it knows none of this name.
+    /// One image as the admin listener knows it; `None` if it knows none of this name.
     pub(crate) async fn known(&self, image: &ImageName) -> Result<Option<Image>, ClientError> {
         let query = [("name", self.named(image).to_string())];
         let listing = self.images(&query).await?;
@@ -217,7 +221,7 @@ impl Answer {
         })
     }
 
-    /// Itself, unless it is an error.
+    /// The answer itself, or an error if its status is one.
     pub(crate) fn successful(self) -> Result<Self, ClientError> {
         if self.status.is_success() {
             return Ok(self);
@@ -228,7 +232,7 @@ impl Answer {
         })
     }
 
-    /// The error for an answer that makes no sense.
+    /// The error for an answer that cannot be read.
     pub(crate) fn unreadable(&self, reason: impl Display) -> ClientError {
         ClientError::Unreadable {
             url: self.url.clone(),
@@ -236,7 +240,7 @@ impl Answer {
         }
     }
 
-    /// What its error body says.
+    /// The message of its error body.
     pub(crate) fn message(&self) -> String {
         let error = error_body::Read::parse(&self.body);
         if error.message.is_empty() {
@@ -256,7 +260,7 @@ impl Answer {
         self.header(&headers::DOCKER_CONTENT_DIGEST)?.parse().ok()
     }
 
-    /// What it says its body is.
+    /// The media type of its body.
     pub(crate) fn media_type(&self) -> Option<MediaType> {
         self.header(&header::CONTENT_TYPE)?.parse().ok()
     }
@@ -273,7 +277,7 @@ impl Answer {
     }
 }
 
-/// What a client of today accepts.
+/// An `Accept` header of these types, one line each.
 pub(crate) fn accepting(types: impl IntoIterator<Item = MediaType>) -> HeaderMap {
     let types = types.into_iter().map(|kind| {
         let value = HeaderValue::from_str(kind.as_str()).expect("media types are header text");
@@ -292,10 +296,10 @@ fn found(place: &Result<String, WhichOption>) -> Result<&str, ClientError> {
         .map_err(|&option| ClientError::Nowhere { option })
 }
 
-/// A client for everybody, or for one listener of the configuration.
+/// A client for any server, or for one listener of the configuration.
 fn http(listener: Option<&Listener>) -> Client {
     let mut builder = Client::builder()
-        // Archway is inside; a proxy for the way out would not find it.
+        // Archway is in the local network, which a proxy for outside traffic may not reach.
         .no_proxy()
         .redirect(Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)

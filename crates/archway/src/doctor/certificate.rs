@@ -1,4 +1,4 @@
-//! How long a certificate is good for yet.
+//! How long a certificate is still valid.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,10 +6,11 @@ use x509_cert::{Certificate, der::Decode};
 
 use super::report::Finding;
 
-/// Whoever renews certificates by themselves has done so by then.
+/// A certificate with less time left is a warning: automatic renewal would have replaced it by
+/// then.
 const SOON: Duration = Duration::from_hours(14 * 24);
 
-/// Judges a certificate (DER) that was verified already, so only its end is of interest.
+/// Judges a certificate (DER) by its end alone: the handshake has verified the rest.
 pub(super) fn judge(der: &[u8], now: SystemTime) -> Finding {
     let Ok(certificate) = Certificate::from_der(der) else {
         return Finding::warning("the certificate was accepted, its dates cannot be read");

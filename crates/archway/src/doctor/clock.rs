@@ -4,13 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use super::report::Finding;
 
-/// AWS refuses signatures of another time than its own by more.
+/// The largest good difference: AWS refuses signatures whose time is further from its own.
 const TOO_FAR: Duration = Duration::from_mins(5);
 
-/// What a slow answer and the seconds of a `Date` header may account for, and some more.
+/// A smaller difference may come from a slow answer and the whole seconds of a `Date` header.
 const WORTH_A_WORD: Duration = Duration::from_secs(30);
 
-/// Judges what a registry said the time is against ours.
+/// Compares a registry's time with ours.
 pub(super) fn judge(theirs: Option<SystemTime>, ours: SystemTime) -> Finding {
     let Some(theirs) = theirs else {
         return Finding::skipped("it does not say what time it is");

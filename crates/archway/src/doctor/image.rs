@@ -1,4 +1,4 @@
-//! The image that a check asks for.
+//! The images that `--image` names for the checks.
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use manifest_model::{RepoName, Tag};
 use protocol::host::Host;
 use proxy::pull::official_name;
 
-/// A tag, and perhaps the upstream it is at.
+/// A tag, and its upstream if the user named one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Image {
     host: Option<Host>,
@@ -23,7 +23,7 @@ impl FromStr for Image {
             .filter(|(_, tag)| !tag.contains('/'))
             .ok_or("the tag is missing")?;
         let (host, name) = match name.split_once('/') {
-            // What docker takes for a host.
+            // Docker's rule for a host.
             Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => {
                 let host: Host = host.parse().map_err(|error| format!("{host}: {error}"))?;
                 (Some(host.canonical()), rest)

@@ -1,4 +1,4 @@
-//! What was found, for eyes and for programs.
+//! The findings, as a table for people and as JSON for programs.
 
 use std::{fmt::Write, time::Duration};
 
@@ -6,13 +6,13 @@ use protocol::host::Host;
 use serde::Serialize;
 use url::Url;
 
-/// Everything that was looked at.
+/// The results for all upstreams.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) upstreams: Vec<UpstreamReport>,
 }
 
-/// One upstream.
+/// The results for one upstream.
 #[derive(Debug, Serialize)]
 pub(super) struct UpstreamReport {
     pub(super) name: String,
@@ -25,7 +25,7 @@ struct EndpointReport {
     checks: Vec<Check>,
 }
 
-/// One question and its answer.
+/// One check and its result.
 #[derive(Debug, Serialize)]
 pub(super) struct Check {
     pub(super) name: &'static str,
@@ -34,7 +34,7 @@ pub(super) struct Check {
     pub(super) milliseconds: u64,
 }
 
-/// How a check ended.
+/// The verdict of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Status {
@@ -42,11 +42,11 @@ pub(super) enum Status {
     /// It works, but not as well as it could, or not for long.
     Warning,
     Failed,
-    /// It was not looked at, or there was nothing to look at.
+    /// It was not run, or there was nothing to check.
     Skipped,
 }
 
-/// How a check ended, in words.
+/// The verdict of a check and its reason.
 pub(super) struct Finding {
     pub(super) status: Status,
     pub(super) detail: String,

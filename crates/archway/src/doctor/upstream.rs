@@ -1,4 +1,5 @@
-//! The checks of one endpoint, each one on top of the ones before: what cannot be reached is not asked further.
+//! The checks of one endpoint. Each builds on those before it: one that cannot work after a failure
+//! is skipped.
 
 use std::{
     net::SocketAddr,
@@ -35,7 +36,8 @@ const NO_IMAGE: &str = "name a tag to ask for: --image REPO:TAG";
 struct Checks(Vec<Check>);
 
 impl Checks {
-    /// Runs one check within its time, and says whether the next ones make sense.
+    /// Runs one check within its timeout. Returns whether it passed, so that later checks make
+    /// sense.
     async fn run(&mut self, name: &'static str, check: impl Future<Output = Finding>) -> bool {
         let started = Instant::now();
         let finding = tokio::time::timeout(PATIENCE, check).await;
@@ -59,7 +61,7 @@ impl Checks {
     }
 }
 
-/// Looks at one endpoint. Takes less than [`PATIENCE`] for each check.
+/// Checks one endpoint. Each check takes [`PATIENCE`] at most.
 pub(super) async fn examine(
     patient: &Patient,
     endpoint: &EndpointConfig,
@@ -105,7 +107,7 @@ pub(super) async fn examine(
     checks.0
 }
 
-/// Connects; leaves behind what the registry said, where it is worth going on.
+/// Connects, and puts the answer of the registry into `met` unless the check failed.
 async fn tls(prober: &Prober, met: &mut Option<PingAnswer>) -> Finding {
     match prober.ping().await {
         Ok(answer) => {
@@ -120,7 +122,7 @@ async fn tls(prober: &Prober, met: &mut Option<PingAnswer>) -> Finding {
     }
 }
 
-/// A name that a proxy looks up need not mean anything here.
+/// Looks the name up, unless a proxy would do that: such a name need not resolve here.
 async fn dns(endpoint: &Url) -> Finding {
     if let Some(proxy) = proxy_for(endpoint) {
         return Finding::skipped(format!("the proxy {proxy} is asked, and looks up the name"));
@@ -138,7 +140,8 @@ async fn dns(endpoint: &Url) -> Finding {
     }
 }
 
-/// The proxy that the environment names for this endpoint, as the HTTP client understands it; without its credentials.
+/// The proxy that the environment names for this endpoint, as the HTTP client reads it, without
+/// credentials.
 fn proxy_for(endpoint: &Url) -> Option<String> {
     let intercept = Matcher::from_system().intercept(&endpoint.as_str().parse().ok()?)?;
     let proxy = intercept.uri();
@@ -160,7 +163,7 @@ async fn auth(
             "the registry asked for no credentials: whether those of {who} are good is not known"
         )),
         Ok(()) => Finding::ok(format!("let in as {who}")),
-        // Some registries give everyone a token for what is public, and none of them opens `/v2/`.
+        // Some registries give everybody a token for public repositories that does not open `/v2/`.
         Err(FetchError::Refused { status, .. }) if is_nobody && repository.is_none() => {
             Finding::warning(format!(
                 "nobody in particular gets {status} for /v2/; whether an image may be read is told by --image"
@@ -170,7 +173,7 @@ async fn auth(
     }
 }
 
-/// In words, and whether that is nobody.
+/// The identity in words, and whether it is anonymous.
 fn identity(auth: &Auth) -> (String, bool) {
     let role = |role: &Option<config::Role>| {
         role.as_ref()
@@ -209,7 +212,7 @@ async fn tag(prober: &Prober, image: &Image, headers: &mut HeaderMap) -> Finding
     }
 }
 
-/// Whether a download that broke can go on: the second byte of a blob is asked for.
+/// Whether an interrupted download can resume: asks for a blob from its second byte on.
 async fn range(
     patient: &Patient,
     endpoint: &EndpointConfig,
@@ -252,7 +255,7 @@ async fn some_blob(upstream: &Upstream, image: &Image) -> Result<Option<Digest>,
     Ok(config.map(|blob| blob.digest))
 }
 
-/// What is left of a limit on pulls, as Docker Hub tells it: `76;w=21600`.
+/// The pulls left under a limit, in the form of Docker Hub: `76;w=21600`.
 fn budget(headers: &HeaderMap) -> Finding {
     let number = |name: &str| -> Option<u64> {
         let value = headers.get(name)?.to_str().ok()?;

@@ -19,7 +19,7 @@ While a server runs it has the index to itself: then nothing is said of reposito
 Example:
   archway cache du --config /etc/archway.toml";
 
-/// What `du` takes.
+/// The arguments of `du`.
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Du {
@@ -55,7 +55,8 @@ struct Usage {
     repositories: Vec<OfRepository>,
     /// Bytes that several repositories link, each blob counted once.
     shared_bytes: u64,
-    /// Bytes no repository links, as after the loss of the index and of the copy beside it; they are linked again when they are asked for.
+    /// Bytes that no repository links, as after the loss of the index and its snapshot. The next
+    /// request for a blob links it again.
     unlinked_bytes: u64,
     staged_bytes: u64,
     index_bytes: u64,
@@ -75,9 +76,9 @@ struct OfRepository {
     repository: String,
     tags: u64,
     blobs: u64,
-    /// Bytes only this one links.
+    /// Bytes that only this one links.
     own_bytes: u64,
-    /// Bytes others link, too.
+    /// Bytes that others link too.
     shared_bytes: u64,
 }
 

@@ -14,7 +14,7 @@ anew. A running server does the same by itself, so this is for a directory it do
 Example:
   archway cache gc --config /etc/archway.toml";
 
-/// What `gc` takes.
+/// The arguments of `gc`.
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Gc {

@@ -28,10 +28,10 @@ Examples:
   archway cache ls --tags --repository docker.io/library
   archway cache ls -o json | jq -r '.blobs[].digest'";
 
-/// Repositories named in one line of the table.
+/// The number of repositories named in one line of the table.
 const SHOWN: usize = 3;
 
-/// What `ls` takes.
+/// The arguments of `ls`.
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Ls {
@@ -66,7 +66,7 @@ impl Ls {
         if let Some(unread) = &contents.unread
             && (self.tags || self.repository.is_some())
         {
-            // An empty list would say that there are none.
+            // An empty list would mean that there are no tags.
             return Err(refused(unread));
         }
         Ok(if self.tags {
@@ -159,7 +159,8 @@ impl Ls {
         }
     }
 
-    /// Whether `--repository` takes this one: named in full, or by a part that ends where a name ends.
+    /// Whether `--repository` selects this one: by its full name, or by a prefix that ends at a
+    /// slash.
     fn means(&self, repository: &RepoKey) -> bool {
         let Some(wanted) = &self.repository else {
             return true;
@@ -173,7 +174,8 @@ impl Ls {
 
 #[derive(Serialize)]
 struct Blobs {
-    /// Without it there are no repositories and tags, and the last use is the time of storing.
+    /// If the index was not read, there are no repositories and tags, and the last use is the time
+    /// of storing.
     index_read: bool,
     blobs: Vec<BlobRow>,
 }
@@ -220,7 +222,7 @@ impl BlobRow {
         }
     }
 
-    /// Its tags, else the repositories that link it, cut to what a line can hold.
+    /// Its tags, else the repositories that link it, as many as fit into a line.
     fn from(&self) -> String {
         let all = if self.tags.is_empty() {
             &self.repositories

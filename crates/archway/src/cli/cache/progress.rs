@@ -1,4 +1,4 @@
-//! How far a long command is: a bar on a terminal, a line now and then in a log.
+//! The progress of a long command: a bar on a terminal, a line now and then in a log.
 
 use std::{
     io::Write as _,
@@ -13,13 +13,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::table::size;
 
-/// Between two lines where there is no terminal.
+/// The time between two lines if there is no terminal.
 const EVERY: Duration = Duration::from_secs(10);
 
 const BAR: &str =
     "{wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
 
-/// Bytes done of all there are. On standard error, so that standard output is the answer alone.
+/// The bytes done of a total. Written to standard error, so that standard output holds the answer
+/// alone.
 pub(super) struct Progress {
     bar: ProgressBar,
     total: u64,
@@ -31,7 +32,7 @@ impl Progress {
     pub(super) fn of(total: u64) -> Self {
         let style = ProgressStyle::with_template(BAR).expect("a template that was tried");
         Self {
-            // Draws on standard error, and not at all where that is no terminal.
+            // Draws on standard error, and nothing at all if that is no terminal.
             bar: ProgressBar::new(total).with_style(style),
             total,
             done: AtomicU64::new(0),
@@ -45,7 +46,7 @@ impl Progress {
             self.bar.inc(bytes);
             return;
         }
-        // Whoever finds it taken leaves the line to the other one.
+        // If another worker holds the lock, it writes the line.
         let Ok(mut said) = self.said.try_lock() else {
             return;
         };
@@ -56,7 +57,7 @@ impl Progress {
         }
     }
 
-    /// A line of the answer that cannot wait for the end.
+    /// Prints a line of the answer before the end.
     pub(super) fn say(&self, line: &str) {
         self.bar.suspend(|| {
             let _ = writeln!(std::io::stdout(), "{line}");

@@ -19,7 +19,7 @@ Examples:
   archway cache rm docker.io/library/hello-world:latest
   archway cache rm sha256:e692418e4cbaf90ca69d05a66403747baa33ee08806650b51fab815ad7fc331f";
 
-/// What `rm` takes.
+/// The arguments of `rm`.
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Rm {
@@ -30,7 +30,7 @@ pub(crate) struct Rm {
     names: Vec<Named>,
 }
 
-/// A [`Removal`] as it is written.
+/// A [`Removal`] as text.
 #[derive(Debug, Clone)]
 struct Named {
     text: String,

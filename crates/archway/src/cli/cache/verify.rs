@@ -26,7 +26,7 @@ Examples:
   archway cache verify --config /etc/archway.toml
   archway cache verify --path /var/lib/archway --repair -o json";
 
-/// What `verify` takes.
+/// The arguments of `verify`.
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Verify {
@@ -122,7 +122,7 @@ impl Verify {
     }
 }
 
-/// What was looked at and what was found.
+/// The outcome of a verification.
 #[derive(Debug, Default, Serialize)]
 struct Report {
     path: String,
@@ -134,7 +134,7 @@ struct Report {
     unreadable: u64,
     foreign: u64,
     removed: u64,
-    /// Whether the lengths were held against the index.
+    /// Whether the lengths were compared with the index.
     sizes_compared: bool,
     findings: Vec<Line>,
 }

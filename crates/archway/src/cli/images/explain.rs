@@ -26,7 +26,8 @@ pub(crate) struct Explain {
     /// The image, as any client names it: HOST/REPOSITORY:TAG or @DIGEST
     #[arg(value_name = "REF")]
     image: ImageName,
-    /// A header of the client in question, as often as needed; Accept is that of current clients unless given
+    /// A header of the client in question, as often as needed; Accept is that of current clients
+    /// unless given
     #[arg(long = "as", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(HeaderName, HeaderValue)>,
     #[arg(short, long, value_enum, default_value_t)]
@@ -75,7 +76,7 @@ impl Explain {
     }
 }
 
-/// An answer of the server's with its explanation, if it gave one.
+/// An answer of the server, with its explanation if it gave one.
 #[derive(Serialize)]
 struct Explained {
     name: String,
@@ -120,7 +121,7 @@ impl Explained {
     }
 }
 
-/// The sources that spoke, and the default where it was followed.
+/// The sources that gave a hint, and the default if it was followed.
 fn sources(explanation: &Explanation) -> Table<4> {
     let followed = explanation.followed.as_ref();
     let silent = followed.filter(|followed| !explanation.said.contains(followed));
@@ -141,7 +142,7 @@ fn sources(explanation: &Explanation) -> Table<4> {
     table
 }
 
-/// What became of each entry of the index.
+/// The verdict on each entry of the index.
 fn entries(explanation: &Explanation) -> Table<3> {
     let mut table = Table::left(["PLATFORM", "DIGEST", "VERDICT"]);
     for entry in &explanation.entries {

@@ -17,7 +17,8 @@ use crate::{
     client::{ClientError, Direct, Server, accepting},
 };
 
-/// Entries whose manifests are fetched for their sizes; an index with more of them is shown without.
+/// The most entries whose manifests are fetched for their sizes; a larger index is shown without
+/// sizes.
 const MOST_FETCHED: usize = 64;
 
 /// Show the platforms behind a name, and how much of each is cached.
@@ -51,11 +52,11 @@ struct Inspected {
 struct Entry {
     platform: Option<String>,
     digest: String,
-    /// Of the whole image; none where its manifest is not at hand.
+    /// The size of the whole image; `None` if its manifest is not at hand.
     size: Option<u64>,
-    /// For an attestation, what it is about.
+    /// For an attestation, the digest that it is about.
     attests: Option<String>,
-    /// None where nobody was asked.
+    /// `None` if no Archway was asked.
     cached: Option<Completeness>,
     stored: Option<u64>,
 }
@@ -93,7 +94,7 @@ impl Inspect {
         })
     }
 
-    /// Whatever hints the way to Archway carries, the index itself.
+    /// The index itself, whatever hints the way to Archway carries.
     async fn index(&self, server: &Server) -> Result<Manifest, ClientError> {
         let ask = async |reference: &Reference| {
             let headers = accepting(MediaType::MANIFESTS);

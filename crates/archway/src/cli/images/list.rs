@@ -105,7 +105,7 @@ fn clients(image: &Image) -> String {
     format!("{}{more}", image.clients)
 }
 
-/// What people tell digests apart by; JSON has the whole.
+/// A digest cut for people; JSON has all of it.
 fn short(digest: &str) -> String {
     digest.chars().take("sha256:".len() + 12).collect()
 }

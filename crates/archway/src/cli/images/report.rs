@@ -1,4 +1,5 @@
-//! `archway report --need P,P`: what a team has to build before it adds machines of another kind.
+//! `archway report --need P,P`: the images a team has to build before it adds machines of another
+//! kind.
 
 use clap::{Args, ValueEnum};
 use manifest_model::Platform;
@@ -47,10 +48,10 @@ enum Form {
 #[derive(Serialize)]
 struct Reported {
     need: Vec<String>,
-    /// Images looked at.
+    /// The number of images examined.
     images: usize,
     lacking: Vec<Lacking>,
-    /// Images of which nothing stored says what they are for.
+    /// Images of a platform that no stored manifest or config names.
     unknown: Vec<String>,
 }
 

@@ -57,8 +57,8 @@ impl Resolve {
     }
 }
 
-/// Asks as a client that takes no index: such a one gets its platform's image in every mode, but for an index that it names by
-/// its digest.
+/// Asks as a client that accepts no index: in every mode it gets the image for its platform, unless
+/// it names an index by digest.
 pub(super) async fn through(
     server: &Server,
     image: &ImageName,

@@ -1,4 +1,5 @@
-//! `archway warm REF... --platform P,P`: pulls through Archway, so that what nodes will ask for is there.
+//! `archway warm REF... --platform P,P`: pulls through Archway, so that images are cached before
+//! nodes ask for them.
 
 use protocol::image_name::ImageName;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ use crate::{
     client::{ClientError, Server, accepting},
 };
 
-/// Images warmed at the same time.
+/// The number of images warmed at the same time.
 const AT_ONCE: usize = 4;
 
 /// Pull images through a running Archway, for the platforms that will be asked for.
@@ -46,7 +47,7 @@ pub(crate) struct Warm {
     pub(super) place: Place,
 }
 
-/// What became of one image.
+/// The outcome for one image.
 #[derive(Serialize)]
 struct Warmed {
     image: String,
@@ -121,7 +122,7 @@ async fn warm(
     }
 }
 
-/// The index, the image's manifest and all it links.
+/// Pulls the index, the image's manifest and all blobs it links.
 async fn bring(
     server: &Server,
     image: &ImageName,
