@@ -88,7 +88,7 @@ impl Fill {
         }))
     }
 
-    /// What an interrupted download of this blob has left: the blob's size and the bytes that need
+    /// The rest of an interrupted download of this blob: the blob's size and the bytes that need
     /// not be downloaded again.
     pub async fn partial(&self) -> Option<(u64, Spans)> {
         let (publisher, digest) = (self.publisher.clone(), self.digest);

@@ -60,7 +60,7 @@ pub(crate) enum Content {
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     pub(crate) tls: Option<Arc<Acceptor>>,
-    /// Whose PROXY headers are believed.
+    /// The peers that may send PROXY headers.
     pub(crate) trusted_proxies: Arc<[IpNet]>,
     pub(crate) sendfile_bytes: Counter,
     pub(crate) conversation: Conversation,

@@ -114,7 +114,7 @@ mod tests {
         }
     }
 
-    /// One encrypts what the other decrypts.
+    /// One side encrypts, the other decrypts.
     #[test]
     fn a_client_of_aws_lc_alone_reads_every_suite() {
         let key = rcgen::generate_simple_self_signed(["archway.test".to_owned()]).unwrap();
@@ -169,7 +169,8 @@ mod tests {
         (client, server)
     }
 
-    /// Carries records until neither side has one, and gives what the client has read by then.
+    /// Carries records until neither side has one. Returns the bytes that the client has read by
+    /// then.
     fn exchange(client: &mut ClientConnection, server: &mut ServerConnection) -> Vec<u8> {
         let mut read = Vec::new();
         while client.wants_write() || server.wants_write() {

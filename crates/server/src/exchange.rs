@@ -35,7 +35,7 @@ pub use self::{
 pub struct Arrival {
     /// The listener's own settings.
     pub listener: Arc<Listener>,
-    /// The client's address: the one a PROXY header names, where such headers are believed.
+    /// The client's address: the one in a PROXY header, if the peer is trusted to send it.
     pub peer: IpAddr,
     /// Where to note the file an answer is sent from. `None` on a connection that cannot send from
     /// files (TLS, HTTP/2).

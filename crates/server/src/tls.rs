@@ -57,7 +57,7 @@ pub(crate) enum HandshakeError {
     /// The client did not finish the handshake and send the first byte of a request in time.
     #[error("the client did not finish the handshake in time")]
     TimedOut,
-    /// The client speaks plain HTTP, and got an answer that says so.
+    /// The client speaks plain HTTP, and got an error in plain HTTP.
     #[error("plain HTTP on a TLS port")]
     PlainHttp,
     /// The two sides share no version or cipher suite, or the client went away.

@@ -23,7 +23,7 @@ pub use self::{
 /// The subject of a request, which decides what a 404 to it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
-    /// A repository: its tags are asked for, or a 404 tells that there is none of this name.
+    /// A repository: the request is for its tags, or a 404 means that no repository has this name.
     Repository,
     /// A manifest, by tag or digest.
     Manifest,

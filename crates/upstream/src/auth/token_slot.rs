@@ -71,7 +71,7 @@ struct SlotState {
 /// The right to renew. There is one for each slot.
 pub(super) type RenewalPermit = OwnedMutexGuard<()>;
 
-/// What to do about the token.
+/// The next step with the token.
 pub(super) enum TokenState {
     /// Send it.
     Good(HeaderValue),
@@ -85,7 +85,7 @@ pub(super) enum TokenState {
 }
 
 impl TokenSlot {
-    /// Decides at once what to do.
+    /// Decides on the next step, without waiting.
     pub(super) fn check(&self) -> TokenState {
         let now = Instant::now();
         let state = self.state();
