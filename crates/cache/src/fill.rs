@@ -88,8 +88,8 @@ impl Fill {
         }))
     }
 
-    /// The rest of an interrupted download of this blob: the blob's size and the bytes that need
-    /// not be downloaded again.
+    /// The resumable part of an interrupted download of this blob: the blob's size and the bytes
+    /// that need not be downloaded again.
     pub async fn partial(&self) -> Option<(u64, Spans)> {
         let (publisher, digest) = (self.publisher.clone(), self.digest);
         blocking(move || Ok(publisher.partial(&digest)))

@@ -13,8 +13,7 @@
 //! A connection leaves this path for good with its first byte that is not part of one whole request
 //! at a time: pipelining, request bodies and HTTP/2 are hyper's alone.
 //!
-//! The only door is [`Replays::wrap`]; `server.replay = false` never opens it. `docs/benchmarks.md`
-//! has its gain: about half of the processor time of a small answer.
+//! The only door is [`Replays::wrap`]; `server.replay = false` never opens it.
 
 mod in_flight;
 mod output;
