@@ -6,9 +6,9 @@
 //! request that equals a stored one is answered there and never seen above. No byte of a request is
 //! left out of the comparison, so nothing that a route looks at can be missed.
 //!
-//! Stored answers are small and of stored content, and each holds for a time: one for a digest
-//! always, one for a tag while the tag is fresh and no tag has been written. [`MAX_AGE`] bounds
-//! both, so that uses are counted and a file removed behind our back is noticed soon.
+//! Stored answers are small and of stored content. One for a digest always holds, one for a tag
+//! while the tag is fresh and no tag has been written. [`MAX_AGE`] bounds both, so that uses are
+//! counted and a file removed behind our back is noticed soon.
 //!
 //! A connection leaves this path for good with its first byte that is not part of one whole request
 //! at a time: pipelining, request bodies and HTTP/2 are hyper's alone.
