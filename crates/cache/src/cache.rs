@@ -134,7 +134,7 @@ impl Cache {
         &self.storage.index.clients
     }
 
-    /// What is pulled where, and how often.
+    /// The kinds that are pulled at each place, and how often.
     pub fn learned(&self) -> &Learned {
         &self.storage.index.learned
     }

@@ -2,10 +2,14 @@
 //!
 //! Files are the truth, so the index is made to follow them: rows without a file are removed, files
 //! without a row get one, and then links and tags that lead to no row are removed, with the clients
-//! that have pulled them. A removed link that is needed again costs one request to the upstream,
-//! and only if another repository has brought the blob meanwhile; a blob that is not stored has to
-//! be requested in any case. So everything a repository had is gone once the last of its content
-//! has left the disk.
+//! that have pulled them.
+//!
+//! A removed link that is needed again costs one request to the upstream, and only if another
+//! repository has brought the blob meanwhile; a blob that is not stored has to be requested in any
+//! case. So everything a repository had is gone once the last of its content has left the disk.
+//!
+//! In a serving process this goes in small transactions. It spares blobs that are being filled and
+//! rows younger than [`MIN_ROW_AGE`].
 
 use std::time::{Duration, SystemTime};
 

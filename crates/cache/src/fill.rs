@@ -1,5 +1,11 @@
 //! The duty to bring a blob's bytes.
 //!
+//! [`Cache::join`](crate::Cache::join) gives this duty to one caller, under the lock that also
+//! finds stored files and running fills, so no blob is ever filled twice at a time. The fill
+//! belongs to the process, not to the client that came first: it runs to its end without followers,
+//! because its content is nearly always wanted again.
+//! [`Options::max_fills`](crate::Options::max_fills) bounds the number of fills.
+//!
 //! Bytes go network -> bounded [queue](mod@queue) -> one blocking [writer]. Followers watch the
 //! progress; only the fill and its writer move it.
 
@@ -82,8 +88,8 @@ impl Fill {
         }))
     }
 
-    /// What an interrupted download of this blob has left: the blob's size and the bytes that need
-    /// not be downloaded again.
+    /// The resumable part of an interrupted download of this blob: the blob's size and the bytes
+    /// that need not be downloaded again.
     pub async fn partial(&self) -> Option<(u64, Spans)> {
         let (publisher, digest) = (self.publisher.clone(), self.digest);
         blocking(move || Ok(publisher.partial(&digest)))

@@ -3,6 +3,9 @@
 //! [`Directory`] reads. It needs no lock for the files, so it works beside a serving process; it
 //! reads the index only while no process owns the directory. [`Owned`] makes changes, and holds the
 //! lock for them.
+//!
+//! One change needs no lock: [`Verifier`] may remove a damaged file beside a serving process,
+//! which sees the blob as if it had been evicted.
 
 mod contents;
 mod files;
@@ -91,8 +94,8 @@ impl Directory {
         folder.join(digest.hex())
     }
 
-    /// Takes the directory over until the answer is dropped. As at every start, interrupted
-    /// downloads are swept and a damaged index is rebuilt.
+    /// Takes the directory's lock until the answer is dropped. As at every start, leftovers that no
+    /// download can resume from are swept and a damaged index is rebuilt.
     pub fn own(&self) -> Result<Owned, CacheError> {
         Owned::open(self)
     }

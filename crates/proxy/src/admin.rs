@@ -1,6 +1,8 @@
 //! Health, metrics and the list of images, on a listener of their own.
 //!
-//! Owns the admin routes and their texts. Refuses what registry clients ask: that is `routes`.
+//! Owns the admin routes and their texts. Refuses what registry clients ask: that is `routes`. An
+//! upstream that is down does not make `/readyz` fail: the answer stays 200 and names the endpoint,
+//! because a cache is most useful then.
 
 mod images;
 

@@ -1,8 +1,9 @@
 //! How much of every cached tag is stored, per platform: the whole image, a part of it, or nothing.
 //!
-//! Owns the survey of stored images, its filters and pages, and the counts for the metrics. Refuses
-//! to ask an upstream, and a survey counts as no use: it keeps nothing from eviction. Where an
-//! image's manifest was never pulled, its layers are unknown: it has no size and counts as absent.
+//! Owns the survey of stored images, its filters and pages, and the counts for the metrics. Tags
+//! and sizes come from the index, manifests from their files. Refuses to ask an upstream, and a
+//! survey counts as no use: it keeps nothing from eviction. Where an image's manifest was never
+//! pulled, its layers are unknown: it has no size and counts as absent.
 //!
 //! `admin` lists images, `housekeeping` counts them, and the command line reads what `admin` sends.
 

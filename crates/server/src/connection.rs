@@ -1,4 +1,8 @@
 //! One connection, from its first byte to its last.
+//!
+//! TLS clients choose the protocol in the handshake, all others speak HTTP/1.1. It is never guessed
+//! from the first bytes: that would be a wait without a deadline. TCP's keep-alive probes (set in
+//! `listeners`) and HTTP/2's pings find clients that have vanished.
 
 use std::{
     convert::Infallible,
@@ -43,7 +47,7 @@ use crate::{
 /// After how much silence an HTTP/2 client gets a ping.
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// What a listener serves.
+/// The routes behind a listener.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     /// The registry API, with this listener's settings.
@@ -56,13 +60,13 @@ pub(crate) enum Content {
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     pub(crate) tls: Option<Arc<Acceptor>>,
-    /// Whose PROXY headers are believed.
+    /// The peers that may send PROXY headers.
     pub(crate) trusted_proxies: Arc<[IpNet]>,
     pub(crate) sendfile_bytes: Counter,
     pub(crate) conversation: Conversation,
 }
 
-/// What a connection is served with, whatever carries its bytes.
+/// The parts that serve a connection, whether TCP or TLS carries its bytes.
 pub(crate) struct Conversation {
     /// The other end of the TCP connection.
     pub(crate) peer: SocketAddr,
@@ -94,9 +98,8 @@ impl Content {
 
 impl Connection {
     /// Serves the connection to its end; after the stop, to the end of its running requests.
-    ///
-    /// Before the first request nothing has been asked for: there the stop ends it at once, and a
-    /// silent client within the header timeout.
+    /// A connection without a request ends at once on the stop, and after the header timeout if the
+    /// client stays silent.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let peer = self.conversation.peer;
         let Some(client) = stop.run_until_cancelled(self.identify_client()).await else {
@@ -189,7 +192,7 @@ impl Conversation {
     }
 }
 
-/// The registry API on one connection: the routes, told where their requests come in.
+/// The registry API on one connection: gives the routes each request with its [`Arrival`].
 #[derive(Clone)]
 pub(crate) struct Api {
     router: Router,
@@ -207,7 +210,7 @@ impl Service<Request<Incoming>> for Api {
     }
 }
 
-/// What serves the requests of a connection. It ends gracefully with the watcher's server.
+/// Serves the requests of a connection. It ends gracefully with the watcher's server.
 struct Http {
     builder: auto::Builder<TokioExecutor>,
     watcher: Watcher,
@@ -232,8 +235,7 @@ impl Http {
     }
 }
 
-/// Serves just one protocol: to guess it from the first bytes would be to wait for them without a
-/// deadline.
+/// Serves just one protocol: guessing it from the first bytes would be a wait without a deadline.
 fn builder(protocol: Protocol, header_timeout: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder

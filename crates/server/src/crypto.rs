@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn aes_gcm_is_rings_and_chacha_stays_aws_lcs() {
         let by_ring = |suite: &SupportedCipherSuite| {
-            // Suites of the same name are equal; which library one is of shows in where it stands.
+            // Suites of the same name are equal, so the address tells the library.
             let at = |suite: &SupportedCipherSuite| match suite {
                 SupportedCipherSuite::Tls12(suite) => std::ptr::from_ref(*suite).addr(),
                 SupportedCipherSuite::Tls13(suite) => std::ptr::from_ref(*suite).addr(),
@@ -114,7 +114,7 @@ mod tests {
         }
     }
 
-    /// One encrypts what the other decrypts.
+    /// One side encrypts, the other decrypts.
     #[test]
     fn a_client_of_aws_lc_alone_reads_every_suite() {
         let key = rcgen::generate_simple_self_signed(["archway.test".to_owned()]).unwrap();
@@ -169,7 +169,8 @@ mod tests {
         (client, server)
     }
 
-    /// Carries records until neither side has one, and gives what the client has read by then.
+    /// Carries records until neither side has one. Returns the bytes that the client has read by
+    /// then.
     fn exchange(client: &mut ClientConnection, server: &mut ServerConnection) -> Vec<u8> {
         let mut read = Vec::new();
         while client.wants_write() || server.wants_write() {

@@ -35,7 +35,7 @@ pub use self::{
 pub struct Arrival {
     /// The listener's own settings.
     pub listener: Arc<Listener>,
-    /// The client's address: the one a PROXY header names, where such headers are believed.
+    /// The client's address: the one in a PROXY header, if the peer is trusted to send it.
     pub peer: IpAddr,
     /// Where to note the file an answer is sent from. `None` on a connection that cannot send from
     /// files (TLS, HTTP/2).
@@ -55,8 +55,8 @@ pub struct Replayable {
     pub tag_writes: Option<u64>,
 }
 
-/// Logs and counts one more answer of a kind that was logged and counted before: as a complete
-/// one, since it is handed to the connection in one piece. Cheap to clone.
+/// Logs and counts a repeated answer. It counts as complete, since the connection gets it in one
+/// piece. Cheap to clone.
 #[derive(Clone)]
 pub struct AccessRecord(Arc<dyn Fn(RequestId, SystemTime, Duration) + Send + Sync>);
 

@@ -5,11 +5,11 @@
 //! know what a request means: routes come in as a [`axum::Router`], and all that passes between
 //! them and a connection is in [`exchange`].
 //!
-//! Read first: [`exchange`], `listeners.rs`, `connection.rs`, then `zero_copy.rs` and `replay.rs`,
-//! which each stand below hyper and can be switched off without the rest noticing.
+//! Read first: [`exchange`], `listeners.rs`, `connection.rs`, then `zero_copy.rs` and `replay.rs`.
+//! These two work below hyper, and either can be switched off without the rest noticing.
 //!
 //! The accept loop and the TLS handshake are our own, not `axum-server`'s: each connection needs a
-//! deadline from its first byte on, and zero-copy and replay need to stand between hyper and the
+//! deadline from its first byte on, and zero-copy and replay need a place between hyper and the
 //! socket.
 
 mod connection;

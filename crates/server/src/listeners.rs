@@ -34,7 +34,7 @@ const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;
 
-/// What all listeners of a process share. Cheap to clone.
+/// The state that all listeners of a process share. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Server {
     metrics: ServerMetrics,
@@ -48,7 +48,7 @@ pub struct Server {
     stop: CancellationToken,
 }
 
-/// A bound listener and what it serves.
+/// A bound listener and its routes.
 #[derive(Debug)]
 pub struct Bound {
     socket: TcpListener,

@@ -1,5 +1,5 @@
-//! What is counted of connections: open ones, TLS handshakes, certificate reloads, bytes sent by
-//! the kernel.
+//! The counters of connections: open ones, TLS handshakes, certificate reloads, bytes sent by the
+//! kernel.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,

@@ -1,8 +1,8 @@
 //! The PROXY protocol, versions 1 and 2: before the first byte of its client, a load balancer names
 //! that client.
 //!
-//! Only a trusted peer is believed, and must send the header: a listener that took connections with
-//! and without it would let anybody behind the same balancer write one.
+//! Only a trusted peer may send the header, and it must: a listener that took connections with and
+//! without it would let anybody behind the same balancer write one.
 
 use std::{
     io,
@@ -14,7 +14,7 @@ use ppp::{v1, v2};
 use protocol::forwarded;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// The length of what a version 2 header begins with; a version 1 header is longer too.
+/// The length of the prefix of a version 2 header; a version 1 header is longer too.
 const PREFIX: usize = v2::PROTOCOL_PREFIX.len();
 
 /// The fixed part of a version 2 header. Its last two bytes hold the length of the rest.

@@ -2,19 +2,18 @@
 //!
 //! A cluster asks for the same few manifests and configs thousands of times, in the same words. The
 //! first such request goes through hyper and the routes, and its answer is stored with the
-//! request's bytes. Below hyper, [`stream`] compares what comes in while nothing else is going
-//! on: a request that equals a stored one is answered there and never seen above. No byte of a
-//! request is left out of the comparison, so nothing that a route looks at can be missed.
+//! request's bytes. Below hyper, [`stream`] compares incoming bytes while the connection is idle: a
+//! request that equals a stored one is answered there and never seen above. No byte of a request is
+//! left out of the comparison, so nothing that a route looks at can be missed.
 //!
-//! Stored answers are small, of stored content, and hold: one for a digest always, one for a tag
+//! Stored answers are small and of stored content. One for a digest always holds, one for a tag
 //! while the tag is fresh and no tag has been written. [`MAX_AGE`] bounds both, so that uses are
 //! counted and a file removed behind our back is noticed soon.
 //!
 //! A connection leaves this path for good with its first byte that is not part of one whole request
 //! at a time: pipelining, request bodies and HTTP/2 are hyper's alone.
 //!
-//! The only door is [`Replays::wrap`]; `server.replay = false` never opens it. What it saves is in
-//! `docs/benchmarks.md`: about half of the processor time of a small answer.
+//! The only door is [`Replays::wrap`]; `server.replay = false` never opens it.
 
 mod in_flight;
 mod output;
@@ -96,8 +95,9 @@ impl Replays {
         }
     }
 
-    /// Puts the replay below and above hyper: the connection's stream and the service that answers
-    /// what is not replayed. `header_timeout` is how long hyper waits for a request.
+    /// Puts the replay below and above hyper: around the connection's stream, and around the
+    /// service that answers all other requests. `header_timeout` is how long hyper waits for a
+    /// request.
     pub(crate) fn wrap<S: AsyncRead + AsyncWrite + Unpin, A>(
         self,
         stream: S,

@@ -1,5 +1,8 @@
 //! TLS on a listener: the handshake, under a deadline, and the certificate, which may change while
 //! the process runs.
+//!
+//! The handshake runs on the task of its connection, within the time that a request's headers have.
+//! Everything above it is the same code for plain and TLS connections.
 
 mod key_pair;
 mod reload;
@@ -55,10 +58,10 @@ pub(crate) enum HandshakeError {
     /// The client did not finish the handshake and send the first byte of a request in time.
     #[error("the client did not finish the handshake in time")]
     TimedOut,
-    /// The client speaks plain HTTP, and got an answer that says so.
+    /// The client speaks plain HTTP, and got an error in plain HTTP.
     #[error("plain HTTP on a TLS port")]
     PlainHttp,
-    /// Both sides found no common ground, or the client went away.
+    /// The two sides share no version or cipher suite, or the client went away.
     #[error("the handshake failed")]
     Failed(#[source] io::Error),
 }

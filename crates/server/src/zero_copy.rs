@@ -6,6 +6,11 @@
 //! notes the file to compare with in the connection's [`SendfileTarget`]. A piece that is not
 //! recognised is written like any other bytes, so everything above works without knowing of this,
 //! and so do TLS and HTTP/2.
+//!
+//! Before it sends a piece, the connection checks that the page cache has it, and otherwise has
+//! another thread read it: `sendfile` would block the worker. The socket is corked while more of
+//! the file follows, so packets are full, and after [`MAX_PER_TURN`] bytes the other connections of
+//! the worker have their turn.
 
 use std::{
     future::Future,

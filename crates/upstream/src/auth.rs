@@ -1,6 +1,8 @@
 //! Our credentials at an upstream: the header of a request, and a new one after a refusal.
 //!
-//! No credential comes from a client. A refusal leads to one renewal, never to a loop.
+//! No credential comes from a client. A refusal leads to one renewal, never to a loop. Identities
+//! are kept apart: bearer tokens belong to one endpoint, ECR's to one AWS identity and region.
+//! `docs/credentials.md` has the rules for operators.
 
 mod bearer;
 mod challenge;
@@ -75,7 +77,7 @@ impl Refusal {
 const BASIC_LIFETIME: Duration = Duration::from_mins(1);
 
 /// The credentials for one endpoint of an upstream. Endpoints share no token and no password, so
-/// one cannot obtain what was meant for another.
+/// none can obtain another's.
 #[derive(Debug)]
 pub(crate) struct Authenticator {
     host: Host,

@@ -33,7 +33,7 @@ use crate::{
 /// The pause after a store's 429 without `Retry-After`, and the shortest with one.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
-/// What the endpoints of one upstream share.
+/// The state that the endpoints of one upstream share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     host: Host,

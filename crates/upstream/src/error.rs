@@ -1,4 +1,5 @@
-//! Why an upstream did not give what was asked for: one variant per decision a caller can take.
+//! Why an upstream did not give the manifest, blob or list: one variant per decision a caller can
+//! take.
 //!
 //! Every type here displays its own level only; [`FetchError::chain`] prints all levels at once.
 //! The module lies at the bottom of the crate, so that every part can name its errors.
@@ -19,10 +20,10 @@ pub use self::{
     },
 };
 
-/// What a request is about, and so what a 404 to it means.
+/// The subject of a request, which decides what a 404 to it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
-    /// A repository: its tags are asked for, or a 404 tells that there is none of this name.
+    /// A repository: the request is for its tags, or a 404 means that no repository has this name.
     Repository,
     /// A manifest, by tag or digest.
     Manifest,
@@ -32,7 +33,7 @@ pub enum Resource {
     ReferrersApi,
 }
 
-/// Why an upstream did not give what was asked for.
+/// Why an upstream did not give the manifest, blob or list.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The upstream answered that there is no such thing. The only error that means "not found".
@@ -40,7 +41,7 @@ pub enum FetchError {
     NotFound {
         /// The upstream that answered.
         upstream: Host,
-        /// What is missing.
+        /// The missing resource.
         what: Resource,
         /// The answer comes from a fallback endpoint alone, which may know less than the first: a
         /// replica that lags, a mirror that filters. That is enough to answer a client, but nothing

@@ -1,4 +1,5 @@
-//! The endpoints of one upstream, and the order in which they are asked.
+//! The endpoints of one upstream, and the order in which they are asked: as configured, but those
+//! that are down last.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Checks of the set-up for one endpoint: what it answers, its certificate, its clock, our login.
+//! Checks of the set-up for one endpoint: its answer, its certificate, its clock, our login.
 //!
 //! A prober has the trust, the timeouts and the credentials of its upstream. It follows no redirect
 //! and waits for no rate limit.

@@ -1,4 +1,9 @@
 //! Where a redirect may lead: the rules against requests into our own machine and network.
+//!
+//! A target on this machine, link-local or in a private network is refused, unless the endpoint is
+//! in such a place itself or the configuration names the host in `private_hosts`. Token realms
+//! follow the same rules. This file judges literal addresses; `resolver` judges the addresses of
+//! names.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

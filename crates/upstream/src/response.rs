@@ -1,4 +1,4 @@
-//! Reading one HTTP response: its status, the headers that matter here, and its body if that is
+//! Reading one HTTP response: its status, the headers that matter here, and its body if it is
 //! small.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use reqwest::Response;
 
 use crate::error::Cause;
 
-/// The longest `Retry-After` that is believed; a longer one is cut to this.
+/// The longest `Retry-After`; a longer one is cut to this.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// The whole body, or an error above `limit` bytes.

@@ -1,4 +1,9 @@
 //! Readers of a stored blob, and of one that is still arriving.
+//!
+//! A [`Follower`] reads the growing file where it is written: the page cache carries the bytes to
+//! all followers, and no channel copies them. The last [`HOLD_BACK`](super::HOLD_BACK) bytes stay
+//! hidden until the digest has matched. If it does not match, the file is deleted and every
+//! follower gets an error, upon which its connection must break.
 
 use std::{
     ops::Range,

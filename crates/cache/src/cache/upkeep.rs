@@ -1,4 +1,4 @@
-//! The work that nobody waits for.
+//! Upkeep: the work that no request waits for.
 
 use super::Cache;
 use crate::{
@@ -21,7 +21,7 @@ impl Cache {
         .await
     }
 
-    /// Writes noted uses and pulls to the index for a reader that wants to see them. The next
+    /// Writes noted uses and pulls to the index, so that a reader sees them. The next
     /// [`Self::flush_uses`] moves the blobs of images.
     pub async fn write_uses(&self) -> Result<(), CacheError> {
         self.blocking(|cache| {

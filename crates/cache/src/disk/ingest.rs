@@ -1,4 +1,7 @@
 //! The folder `ingest/`: files on their way in or out.
+//!
+//! An interrupted download stays here for a day. The next fill of its blob fetches the missing
+//! bytes and hashes all of them again. When space is needed, these files are the first to go.
 
 use std::{
     fs,

@@ -117,7 +117,8 @@ impl Staged {
 impl Drop for Staged {
     fn drop(&mut self) {
         if !self.keep {
-            // A published file has moved and is not found. The next start sweeps what fails here.
+            // A published file has moved and is not found. The next start sweeps a file that cannot
+            // be deleted here.
             let _ = fs::remove_file(&self.path);
             if self
                 .path

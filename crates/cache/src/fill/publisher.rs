@@ -29,7 +29,7 @@ impl Publisher {
         permit.expect("the semaphore is never closed")
     }
 
-    /// What an interrupted download of `digest` has left.
+    /// The resumable bytes of an interrupted download of `digest`, and the size of the blob.
     pub(super) fn partial(&self, digest: &Digest) -> Option<(u64, Spans)> {
         self.0.disk.ingest.partial(digest)
     }

@@ -44,7 +44,7 @@ const BATCH_SIZE: usize = 1024;
 pub struct ClientCount {
     /// The least number.
     pub count: usize,
-    /// Whether there may be more: only a bounded number is told apart.
+    /// Whether there may be more: a set holds a bounded number of clients.
     pub or_more: bool,
 }
 

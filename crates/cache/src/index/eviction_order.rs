@@ -48,10 +48,10 @@ impl EvictionOrder {
         decode(rows.into_iter().flatten().skip(skip).take(limit))
     }
 
-    /// Moves requested blobs to the young end of the order. Then moves the blobs of `images` up to the
-    /// use of their manifest, and none of them back; nobody has asked for those blobs, so each
-    /// stays in its class. Returns the uses of manifests. A crash that loses this costs a better
-    /// choice of candidates.
+    /// Moves requested blobs to the young end of the order. Then moves the blobs of `images` up to
+    /// the use of their manifest, and none of them back; nobody has asked for those blobs, so each
+    /// stays in its class. Returns the uses of manifests. A crash that loses this makes the next
+    /// choice of candidates a little worse.
     pub(crate) fn touch(
         &self,
         requested: &[(Digest, SystemTime)],

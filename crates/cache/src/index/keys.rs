@@ -1,4 +1,4 @@
-//! How digests, links, tags and times are spelled in the store.
+//! The encoding of digests, links, tags and times as keys and values of the store.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! What is really pulled at each place: a weight per kind that halves over time.
+//! The kinds that clients really pull at each place: a weight per kind that halves over time.
 //!
 //! Places and kinds are the caller's words. Here they are keys that decay and are swept once little
 //! of them is left.

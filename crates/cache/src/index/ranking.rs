@@ -1,9 +1,13 @@
 //! The blobs that are evicted before all others: nobody is expected to ask for them.
 //!
 //! This crate cannot know which blobs clients will ask for. The caller walks over the stored
-//! manifests, repository by repository, and marks blobs as unwanted. The mark survives restarts,
-//! until somebody asks for the blob or the caller takes the mark back. All methods block, in steps
-//! of bounded size: nobody else waits for longer than one of them.
+//! manifests, repository by repository, and marks blobs as unwanted. The mark is a class of rows
+//! that the index orders before all others: an eviction reads the first rows as always, a restart
+//! keeps the marks, and a blob leaves the class once somebody asks for it or the caller takes the
+//! mark back.
+//!
+//! All methods block, in steps of bounded size: nobody else waits for longer than one of them. The
+//! caller paces its walk with [`DutyCycle`](crate::DutyCycle).
 
 use std::{
     ops::Bound::{Excluded, Unbounded},

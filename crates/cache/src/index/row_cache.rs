@@ -1,4 +1,4 @@
-//! Rows in memory that requests look up often and that change.
+//! Rows in memory that requests look up often and that change, so that a hit reads no table.
 
 use std::{
     hash::Hash,

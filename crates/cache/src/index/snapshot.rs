@@ -1,10 +1,12 @@
 //! A snapshot of the rows that no blob's file can restore: links, tags, and the media types that
 //! upstreams gave.
 //!
-//! It is written now and then, and read only when the index is lost or damaged and is built from
-//! the files, so that the cache can answer while an upstream is down. It lacks the latest changes:
-//! new links and tags come back as clients ask, at one upstream request each, and a tag that its
-//! upstream has removed meanwhile is looked up again like any other.
+//! The caller writes it now and then and at shutdown, and
+//! [`Owned::remove`](crate::inspect::Owned::remove) after its work. It is read only when the index
+//! is lost or damaged and is built from the files, so that the cache can answer while an upstream
+//! is down. It lacks the latest changes: new links and tags come back as clients ask, at one
+//! upstream request each, and a tag that its upstream has removed meanwhile is looked up again like
+//! any other.
 
 mod file;
 mod restore;

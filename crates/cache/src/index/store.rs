@@ -2,7 +2,8 @@
 //!
 //! After a failed write (a full disk), redb refuses everything until it is opened again. The next
 //! access opens it again: all committed rows are there, and a disk that has room again is written
-//! again.
+//! again. While the store cannot be read, the index knows nothing, and the upstream is asked
+//! instead.
 
 use std::{
     path::{Path, PathBuf},

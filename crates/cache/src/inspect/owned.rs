@@ -75,8 +75,8 @@ impl Owned {
         Ok(collected)
     }
 
-    /// Removes one after the other. A client that asks for a removed image makes it come from the
-    /// upstream again.
+    /// Removes one after the other, then writes a new snapshot. The next client that asks for a
+    /// removed image has it downloaded again.
     pub fn remove(&self, removals: &[Removal]) -> Result<Vec<Removed>, CacheError> {
         let index = IndexRows::of(&self.index)?;
         let mut holdings = Holdings::new(Contents::gather(&self.directory, index, None)?);

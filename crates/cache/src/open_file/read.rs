@@ -1,4 +1,8 @@
 //! Reading a piece of a file into memory without blocking the async worker.
+//!
+//! Readers come here for all bytes that the kernel does not send from the file itself: under TLS
+//! and HTTP/2, for files too small to be mapped, and for short ranges. `preadv2(RWF_NOWAIT)` reads
+//! on the worker what the page cache has; the blocking pool reads the rest. Buffers are pooled.
 
 use std::{
     fs::File,

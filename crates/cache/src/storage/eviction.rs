@@ -1,4 +1,7 @@
 //! Evicting blobs until their sum is under a bound.
+//!
+//! The index keeps the order: blobs marked as unwanted, then blobs by their last use, then
+//! manifests. A blob that is being read or filled is skipped.
 
 use tracing::{debug, warn};
 

@@ -1,4 +1,9 @@
 //! Making room: under the cache's size, and on the file system.
+//!
+//! A fill reserves its room before anything is evicted for it, and only if the room can be had at
+//! all: the sum of all reservations stays within the size of the cache, and a blob that no eviction
+//! could fit evicts nothing. A fill of unknown size reserves as it grows. When the file system
+//! lacks space, interrupted downloads go before stored blobs.
 
 use std::{
     sync::{Arc, Weak, atomic::Ordering},

@@ -1,7 +1,9 @@
 //! Turns every inner error into a status and the spec's JSON. No other file does.
 //!
 //! Clients of an anonymous mirror must never get a 401 or a challenge: some of them answer with a
-//! password. An upstream failure is a 5xx, never a 404, so that clients try their next host.
+//! password. An upstream failure is a 5xx, never a 404, so that clients try their next host: a 502
+//! or 504 when the upstream fails, then a 503 at once while its circuit is open. Throttling is a
+//! 503 with `Retry-After`, because containerd repeats a 429 at once.
 
 use std::time::Duration;
 

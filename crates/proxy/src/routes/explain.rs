@@ -1,7 +1,8 @@
 //! The answer to `Archway-Explain: 1` on a manifest request: a header that explains the choice.
 //!
-//! The header holds one line of JSON in ASCII, of at most [`MAX_HEADER_BYTES`] bytes. Entries that
-//! do not fit are left out and counted.
+//! It is made on request only, of the same values as the decision itself. The header holds one line
+//! of JSON in ASCII, of at most [`MAX_HEADER_BYTES`] bytes. Entries that do not fit are left out
+//! and counted.
 
 use http::{HeaderMap, HeaderValue};
 use manifest_model::{Matcher, Reference, Verdict, verdicts};

@@ -1,4 +1,4 @@
-//! What a request is called.
+//! The id of a request.
 
 use std::{
     hash::{BuildHasher, RandomState},

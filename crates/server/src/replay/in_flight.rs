@@ -1,4 +1,4 @@
-//! What a connection is busy with: shared by the half below hyper and the half above.
+//! The request that a connection is busy with: shared by the half below hyper and the half above.
 
 use std::sync::{
     Arc,

@@ -1,4 +1,5 @@
-//! The half above hyper: stores what may be replayed, and tells the half below when it is busy.
+//! The half above hyper: stores answers that may be replayed, and marks the connection busy for the
+//! half below.
 
 use std::{
     convert::Infallible,

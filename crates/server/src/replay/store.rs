@@ -56,9 +56,8 @@ impl<T> ExpiringMap<T> {
             .map(|entry| Arc::clone(&entry.value))
     }
 
-    /// Puts a value under `key`, in place of an older one. Room is made by removing expired
-    /// entries; where that is not enough, by removing all: the next requests bring back what is
-    /// asked for.
+    /// Puts a value under `key`, in place of an older one. To make room, expired entries are
+    /// removed, or all entries if that is not enough: the next requests bring back those in use.
     pub(super) fn put(&self, key: u64, value: T, weight: usize, until: Instant) {
         let mut shard = self.shard(key).write();
         if shard.weight + weight > self.bound {

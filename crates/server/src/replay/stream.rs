@@ -1,4 +1,4 @@
-//! The half below hyper: a stream that answers stored requests itself and hands up all others.
+//! The half below hyper: a stream that answers stored requests itself and passes all others up.
 
 use std::{
     cell::RefCell,
@@ -18,8 +18,8 @@ use super::{Replays, RequestScope, in_flight::InFlight, output::Output};
 /// The longest request that is compared.
 const MAX_REQUEST: usize = 4096;
 
-/// hyper measures how long it waits for a request, and does not know of those it never sees: it is
-/// handed one this often, or twice within its timeout.
+/// hyper limits its wait for a request and does not see replayed ones: it gets a request this
+/// often, or twice within its timeout.
 const HAND_UP_INTERVAL: Duration = Duration::from_secs(2);
 
 const END_OF_LINE: &[u8] = b"\r\n";
@@ -41,9 +41,9 @@ pub(crate) struct ReplayStream<S> {
     scope: RequestScope,
     in_flight: Arc<InFlight>,
     output: Output,
-    /// What hyper has still to read.
+    /// The bytes that hyper has still to read.
     handed_up: Bytes,
-    /// Whether all that hyper has written is flushed.
+    /// Whether all bytes that hyper has written are flushed.
     flushed: bool,
     /// Whether requests have come one at a time so far.
     orderly: bool,

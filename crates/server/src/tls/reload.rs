@@ -1,7 +1,11 @@
-//! Keeps a listener's certificate as its files are.
+//! Reloads a listener's certificate and key when their files change.
 //!
-//! They are polled, not watched: that costs two calls every few seconds, and notices changes that
-//! notifications miss, as of a link higher up or on a network file system.
+//! Both are one value, read together and checked to belong together. At the start, a pair that does
+//! not fit is a mistake in the configuration; later it is a warning, and the last good pair stays.
+//!
+//! The files are polled, not watched: that costs two calls every few seconds, and notices changes
+//! that notifications miss, such as a link higher up (a renewed Kubernetes secret) or a network
+//! file system.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ pub(super) enum Challenge {
     Basic,
 }
 
-/// Where to get a token, and for what.
+/// The realm to get a token from, and the service and scope to name there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BearerChallenge {
     pub(super) realm: String,

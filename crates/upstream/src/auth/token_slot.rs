@@ -1,4 +1,8 @@
-//! One token and its renewal: one caller at a time renews, and the others wait for its result.
+//! One token and its renewal: one caller at a time renews, and the others wait for its result, good
+//! or bad.
+//!
+//! At about half of its life a token is renewed in the background, behind a request; an expired one
+//! is renewed before the request. A refusal forces a renewal, at most once a minute.
 //!
 //! A slot does not know where tokens come from: its owner passes in the future that fetches one.
 
@@ -67,7 +71,7 @@ struct SlotState {
 /// The right to renew. There is one for each slot.
 pub(super) type RenewalPermit = OwnedMutexGuard<()>;
 
-/// What to do about the token.
+/// The next step with the token.
 pub(super) enum TokenState {
     /// Send it.
     Good(HeaderValue),
@@ -81,7 +85,7 @@ pub(super) enum TokenState {
 }
 
 impl TokenSlot {
-    /// Decides at once what to do.
+    /// Decides on the next step, without waiting.
     pub(super) fn check(&self) -> TokenState {
         let now = Instant::now();
         let state = self.state();

@@ -1,4 +1,4 @@
-//! One HTTP request out, one response in, and what each response tells about the endpoint's health.
+//! One HTTP request out, one response in, and the effect of each response on the endpoint's health.
 
 use std::{sync::Arc, time::Duration};
 

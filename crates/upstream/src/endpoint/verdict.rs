@@ -1,4 +1,4 @@
-//! What an answer means: good, not found, refused, or broken.
+//! Judging an answer: good, not found, refused, or broken.
 
 use http::{HeaderValue, StatusCode};
 use protocol::{error_body, headers::DOCKER_DISTRIBUTION_API_VERSION};

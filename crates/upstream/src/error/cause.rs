@@ -76,7 +76,7 @@ pub enum Cause {
     /// This machine has no capacity for another download.
     #[error("no capacity for another download: {advice}")]
     AtCapacity {
-        /// What the operator can change.
+        /// The change that the operator can make.
         advice: &'static str,
     },
 }
@@ -100,7 +100,7 @@ pub enum LocalFileError {
         /// The fault in it.
         source: reqwest::Error,
     },
-    /// A client certificate that is none, or that does not fit its key.
+    /// A client certificate that is invalid, or that does not fit its key.
     #[error("{} and {} are not a certificate and its key", chain.display(), key.display())]
     ClientCertificate {
         /// The file with the certificates.

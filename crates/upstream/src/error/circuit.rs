@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no request is sent until a probe succeeds; the last failure was: {reason}")]
 pub struct CircuitOpen {
-    /// The last failure with its causes, without URLs. It is text since the error itself went to
-    /// the client that met it.
+    /// The last failure with its causes, without URLs. It is text, since the error itself went to
+    /// the client whose request failed.
     pub reason: Arc<str>,
     /// When it is worth asking again.
     pub retry_in: Duration,

@@ -55,12 +55,12 @@ pub enum RejectedRealm {
     Host {
         /// The host of the realm.
         name: String,
-        /// What is wrong with it.
+        /// The rule against it.
         source: ForbiddenHost,
     },
 }
 
-/// What a realm did instead of giving a token.
+/// How a realm failed to give a token.
 #[derive(Debug, thiserror::Error)]
 pub enum RealmError {
     /// The realm did not answer in time.
@@ -126,7 +126,7 @@ pub enum LoginError {
         host: Host,
         /// The file.
         path: PathBuf,
-        /// What is wrong with the login.
+        /// The fault in the login.
         source: LoginEntryError,
     },
     /// A credential helper did not end in time.

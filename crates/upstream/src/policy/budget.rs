@@ -2,8 +2,8 @@
 //! for.
 //!
 //! Calls wait in the order they came. Confirmations of tags let pulls go first, since a copy of
-//! what they confirm is cached. No call waits past its deadline; one that cannot go by then fails
-//! at once.
+//! what they confirm is cached. No call waits longer than the upstream's `patience`; one that
+//! cannot go by then fails at once.
 
 mod rate_limiter;
 mod throttle;

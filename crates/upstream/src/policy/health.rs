@@ -3,6 +3,9 @@
 //! While it is open, no call waits for the endpoint's timeouts: a client with nothing cached gets
 //! an error at once and turns to its next host. After a pause, the next call starts one probe in
 //! the background and waits briefly for it. Without calls there are no probes.
+//!
+//! A timeout or a failed connection opens the circuit. Errors that come at once must come
+//! [`MAX_ERRORS`] times in a row, and a call that fails while others are answered proves nothing.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,7 @@
 //! Journaling a download of known size while it runs, and syncing its bytes beside the writing.
+//!
+//! Syncs are small because a killed process does not end before its running sync does, and its
+//! connections receive until then.
 
 use std::{io, sync::Arc};
 

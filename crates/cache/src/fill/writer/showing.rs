@@ -1,4 +1,4 @@
-//! Showing followers how far a download has come, not too often.
+//! Showing followers how far a download has come: the first bytes at once, later ones at intervals.
 
 use std::{sync::Arc, time::Duration};
 

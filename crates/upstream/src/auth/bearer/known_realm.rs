@@ -25,7 +25,7 @@ const VERDICT_LIFETIME: Duration = Duration::from_mins(1);
 /// How long a call waits for the pause after a 429 to end.
 const THROTTLE_WAIT: Duration = Duration::from_secs(1);
 
-/// The state of one realm, as the calls of one endpoint have met it.
+/// The state of one realm, as seen by the calls of one endpoint.
 #[derive(Debug)]
 pub(super) struct KnownRealm {
     health: Arc<Health>,
@@ -85,7 +85,7 @@ impl KnownRealm {
         })
     }
 
-    /// Notes what an answer, or the lack of one, tells about the realm.
+    /// Updates the state of the realm after an answer, or after the lack of one.
     fn note(&self, asked: Instant, failure: Option<&TokenFailure>) {
         let now = Instant::now();
         if let Some(TokenFailure::Failed(error)) = failure
@@ -101,8 +101,8 @@ impl KnownRealm {
         self.health.answered(now);
     }
 
-    /// Notes what an answer tells about the login. If the login has just brought another token, a
-    /// refusal is about the scope.
+    /// Updates the verdict on the login after an answer. If the login has just brought another
+    /// token, a refusal is about the scope.
     fn judge(&self, login: &Login, failure: Option<&TokenFailure>) {
         let refused = match failure {
             None => None,

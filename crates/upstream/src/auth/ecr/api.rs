@@ -1,4 +1,4 @@
-//! `GetAuthorizationToken` of ECR and of ECR Public, and what its failures mean.
+//! `GetAuthorizationToken` of ECR and of ECR Public, and the meaning of its failures.
 
 use std::{
     error::Error,

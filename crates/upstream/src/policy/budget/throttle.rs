@@ -1,4 +1,7 @@
 //! Backing off from an endpoint that answers 429, and the spacing of calls after that.
+//!
+//! The pause holds back all callers. After it, calls go one at a time, at intervals that shrink
+//! with each good answer.
 
 use std::time::Duration;
 
