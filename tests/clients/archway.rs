@@ -53,7 +53,8 @@ pub(crate) fn start(standin: &Standin, registry: &Gate, ecr_api: &Gate, more: &M
     runtime.block_on(setup.start())
 }
 
-/// A tag is stale after a second, so that pulls with the upstream stopped are served from the stale copy.
+/// A tag is stale after a second, so that pulls with the upstream stopped are served from the stale
+/// copy.
 fn upstream(host: &str, registry: &Gate, auth: &str) -> String {
     format!(
         "[upstream.\"{host}\"]\nendpoints = [\"{}\"]\nauth = {auth}\ntag_ttl = \"1s\"",

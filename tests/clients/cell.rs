@@ -1,11 +1,12 @@
 //! A cell: mounts and processes of its own for one client and its daemons.
 //!
-//! Inside, `/run`, `/dev/shm`, `/var/lib` and `/var/tmp` are empty, `/etc/hosts` sends the registries that clients
-//! know by heart to this machine (where nobody listens on 443, so a client that leaves its mirror fails at once), and
+//! Inside, `/run`, `/dev/shm`, `/var/lib` and `/var/tmp` are empty, `/etc/hosts` sends the
+//! registries that clients know by heart to this machine (where nobody listens on 443, so a client
+//! that leaves its mirror fails at once), and
 //! `/etc/containers` and `HOME` are the cell's. The network is the machine's.
 //!
-//! When the test drops the cell or dies, however it dies, everything goes: processes (shims too), mounts and
-//! the folder.
+//! When the test drops the cell or dies, however it dies, everything goes: processes (shims too),
+//! mounts and the folder.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -30,16 +31,17 @@ const WAIT_LIMIT: Duration = Duration::from_secs(30);
 const HOSTS: &str = "127.0.0.1 localhost registry-1.docker.io auth.docker.io index.docker.io docker.io \
     123456789012.dkr.ecr.us-east-1.amazonaws.com\n";
 
-/// Lives outside the cell: makes it, waits for it to end, and removes the folder. An interrupt from the
-/// keyboard must not stop it: the cell ends with the test, whose end of the pipe it waits for.
+/// Lives outside the cell: makes it, waits for it to end, and removes the folder. An interrupt from
+/// the keyboard must not stop it: the cell ends with the test, whose end of the pipe it waits for.
 const HOLDER: &str = r#"
 trap '' INT TERM HUP
 unshare --mount --propagation private --pid --fork --kill-child sh -ec "$2" cell "$1"
 rm -rf "$1"
 "#;
 
-/// The first process in the cell. It says its process id as the outside knows it, and only waits for its
-/// standard input to end; with it the kernel ends all other processes in the cell, and takes the mounts away.
+/// The first process in the cell. It says its process id as the outside knows it, and only waits
+/// for its standard input to end; with it the kernel ends all other processes in the cell, and
+/// takes the mounts away.
 const FIRST_PROCESS: &str = r#"
 read -r self rest </proc/self/stat
 mount -t proc proc /proc
@@ -100,7 +102,8 @@ impl Cell {
         command
     }
 
-    /// Starts a daemon in the cell and waits until `ready`. What it prints goes to `NAME.log` in the folder.
+    /// Starts a daemon in the cell and waits until `ready`. What it prints goes to `NAME.log` in
+    /// the folder.
     pub(crate) fn serve(
         &self,
         name: &str,

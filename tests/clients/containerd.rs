@@ -147,7 +147,8 @@ fn hosts_folder(setup: &Setup) -> PathBuf {
     setup.cell.path("certs.d")
 }
 
-/// Leads pulls of ECR's name one way. Nothing else is left to fall back on: `server` is a closed port.
+/// Leads pulls of ECR's name one way. Nothing else is left to fall back on: `server` is a closed
+/// port.
 fn lead(setup: &Setup, route: Route, form: Form) {
     let archway = setup.archway.url();
     let (host, setting) = match (route, form) {

@@ -1,6 +1,7 @@
-//! crane, oras and regctl copy into an OCI layout, one platform or everything. crane and oras know no
-//! mirrors, so Archway stands in the name they are given. regctl does: it puts its mirror's prefix in front of
-//! the repository and names the registry once more in `?ns=`, where Docker Hub is `registry-1.docker.io`.
+//! crane, oras and regctl copy into an OCI layout, one platform or everything. crane and oras know
+//! no mirrors, so Archway stands in the name they are given. regctl does: it puts its mirror's
+//! prefix in front of the repository and names the registry once more in `?ns=`, where Docker Hub
+//! is `registry-1.docker.io`.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,7 +1,7 @@
 //! dockerd with its classic image store (Debian's 20.10), by `registry-mirrors` and by path.
 //!
-//! It records digests under the name it was given, and that name differs between Archway and the upstream, so
-//! only the digests are compared.
+//! It records digests under the name it was given, and that name differs between Archway and the
+//! upstream, so only the digests are compared.
 
 use std::ffi::OsStr;
 use std::os::unix::net::UnixStream;

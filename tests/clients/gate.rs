@@ -1,7 +1,7 @@
 //! A door to a server of this machine that can be shut: how one test stops "its" upstream.
 //!
-//! Connections are copied byte for byte. Once shut, new ones are refused and running ones are cut, just as
-//! when the server itself has stopped.
+//! Connections are copied byte for byte. Once shut, new ones are refused and running ones are cut,
+//! just as when the server itself has stopped.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -17,7 +17,8 @@ pub(crate) struct Gate {
     address: SocketAddr,
     passing: Arc<Mutex<Passing>>,
     doorman: Option<JoinHandle<()>>,
-    /// Keeps the port from being given to anybody else once the gate is shut: bound, but not listening.
+    /// Keeps the port from being given to anybody else once the gate is shut: bound, but not
+    /// listening.
     barred: Option<TcpSocket>,
 }
 
@@ -82,8 +83,8 @@ impl Drop for Gate {
     }
 }
 
-/// Takes the port once nobody listens there any more. A process that another test is just starting has a copy
-/// of every open socket, for the moment until it runs its program.
+/// Takes the port once nobody listens there any more. A process that another test is just starting
+/// has a copy of every open socket, for the moment until it runs its program.
 fn bar(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().expect("a socket");
     // Connections that were cut still hold the address for a while.

@@ -1,5 +1,5 @@
-//! The images the clients pull: small, but whole. Real tar layers with the diff ids that containerd and
-//! docker check when they unpack, configs, and an index over three platforms.
+//! The images the clients pull: small, but whole. Real tar layers with the diff ids that containerd
+//! and docker check when they unpack, configs, and an index over three platforms.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,7 +17,8 @@ use crate::tools;
 /// The tag every image has.
 pub(crate) const TAG: &str = "1.0";
 
-/// Layers above this size do not arrive in one piece, so that cutting and copying in parts is seen too.
+/// Layers above this size do not arrive in one piece, so that cutting and copying in parts is seen
+/// too.
 const BASE_BYTES: usize = 300_000;
 
 /// The two ways an image for several platforms is written down.
@@ -129,7 +130,8 @@ impl Image {
             .collect()
     }
 
-    /// Writes the image where skopeo can copy it from without changing a byte; gives skopeo's name for it.
+    /// Writes the image where skopeo can copy it from without changing a byte; gives skopeo's name
+    /// for it.
     pub(crate) fn store(&self, folder: &Path) -> String {
         match self.kind {
             Kind::Oci => self.store_layout(folder),

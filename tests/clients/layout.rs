@@ -23,7 +23,8 @@ pub(crate) fn recorded(folder: &Path) -> Recorded {
     }
 }
 
-/// The digest of the image or index an OCI layout holds. oras lists its parts beside it, without a name.
+/// The digest of the image or index an OCI layout holds. oras lists its parts beside it, without a
+/// name.
 pub(crate) fn root(folder: &Path) -> String {
     let index = json(&read(&folder.join("index.json")));
     let mut manifests = index["manifests"].as_array().expect("a list").clone();

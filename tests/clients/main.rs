@@ -1,8 +1,9 @@
 //! Real clients against Archway in front of the stand-in for Amazon ECR.
 //!
-//! Every test has its own Archway, with an empty cache, its own door to the stand-in (a [`gate::Gate`], so that
-//! "ECR is stopped" harms no other test) and its own [`cell::Cell`] for the client and its daemons. What they
-//! pull and what is demanded of each pull is the same for all and stands in [`matrix`].
+//! Every test has its own Archway, with an empty cache, its own door to the stand-in (a
+//! [`gate::Gate`], so that "ECR is stopped" harms no other test) and its own [`cell::Cell`] for the
+//! client and its daemons. What they pull and what is demanded of each pull is the same for all and
+//! stands in [`matrix`].
 //!
 //! They need root and the programs of `tests/tools/install.sh clients`.
 

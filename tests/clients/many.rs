@@ -1,4 +1,5 @@
-//! A hundred images in one repository of the stand-in: the layers of one, and a config and a manifest of its own for each.
+//! A hundred images in one repository of the stand-in: the layers of one, and a config and a
+//! manifest of its own for each.
 
 use std::sync::OnceLock;
 

@@ -1,9 +1,10 @@
 //! What every client pulls, and what is demanded of it.
 //!
-//! Each image is pulled by tag, by the digest of its index and by the digest of one platform's manifest, for
-//! this machine's platform and for a foreign one. First straight from the upstream, then through Archway, then
-//! through Archway again with the upstream stopped; always into an empty store. What the client has recorded
-//! must be the same each time, and be of the platform that was asked for.
+//! Each image is pulled by tag, by the digest of its index and by the digest of one platform's
+//! manifest, for this machine's platform and for a foreign one. First straight from the upstream,
+//! then through Archway, then through Archway again with the upstream stopped; always into an empty
+//! store. What the client has recorded must be the same each time, and be of the platform that was
+//! asked for.
 
 use std::collections::BTreeSet;
 use std::env::consts;
@@ -150,7 +151,8 @@ pub(crate) fn wants(images: &'static [Image]) -> Vec<Want> {
     wants
 }
 
-/// Holds a client against the rules of the module's head. `pull` starts from an empty store each time.
+/// Holds a client against the rules of the module's head. `pull` starts from an empty store each
+/// time.
 pub(crate) fn check(
     setup: &mut Setup,
     wants: &[Want],

@@ -1,5 +1,5 @@
-//! ECR is gone for longer than a tag holds: a hundred cached images are pulled all the same, by tag and by digest, and what is not
-//! cached is left to the client's next host at once.
+//! ECR is gone for longer than a tag holds: a hundred cached images are pulled all the same, by tag
+//! and by digest, and what is not cached is left to the client's next host at once.
 
 use std::time::{Duration, Instant};
 
@@ -87,7 +87,8 @@ fn what_is_not_cached_is_left_to_containerds_next_host_within_a_second() {
     }
 }
 
-/// Has everything cached, stops the upstream, and pulls each image by digest and by tag until the outage is over.
+/// Has everything cached, stops the upstream, and pulls each image by digest and by tag until the
+/// outage is over.
 fn outlives(setup: &mut Setup, pull: impl Fn(&Setup, &str)) {
     let images = many::pushed(setup.standin);
     cache(setup);

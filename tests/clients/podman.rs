@@ -57,8 +57,8 @@ fn pulls_all(program: &str) {
     });
 }
 
-/// From now on ECR's repositories come from `mirror`; there is nothing to fall back on. `file` is the one that the program
-/// reads, in the cell's folder.
+/// From now on ECR's repositories come from `mirror`; there is nothing to fall back on. `file` is
+/// the one that the program reads, in the cell's folder.
 pub(crate) fn lead(setup: &Setup, mirror: &str, file: &str) {
     let registries = format!(
         r#"

@@ -1,4 +1,5 @@
-//! ECR's token is replaced in the middle of a pull of many layers: Archway gets a new one, once, and its client sees nothing.
+//! ECR's token is replaced in the middle of a pull of many layers: Archway gets a new one, once,
+//! and its client sees nothing.
 
 use std::fs;
 use std::path::Path;

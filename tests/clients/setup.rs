@@ -45,7 +45,8 @@ impl Setup {
         })
     }
 
-    /// As [`Setup::new`], with credentials in the cell for the way straight to the upstream; Archway is asked without any.
+    /// As [`Setup::new`], with credentials in the cell for the way straight to the upstream;
+    /// Archway is asked without any.
     pub(crate) fn signed_in() -> Self {
         let setup = Self::new();
         setup.sign_in();
@@ -77,10 +78,11 @@ impl Setup {
         self.ecr_api.shut();
     }
 
-    /// Does the same with the upstream running, and once more after it was stopped: from then on neither the
-    /// registry nor ECR's API can be reached by this test's Archway.
+    /// Does the same with the upstream running, and once more after it was stopped: from then on
+    /// neither the registry nor ECR's API can be reached by this test's Archway.
     ///
-    /// Whatever the clients asked for, Archway must never have asked for credentials, and never have failed.
+    /// Whatever the clients asked for, Archway must never have asked for credentials, and never
+    /// have failed.
     pub(crate) fn with_upstream_running_then_stopped(&mut self, pulls: impl Fn(&Self, &str)) {
         pulls(self, "upstream running");
         self.stop_upstream();
@@ -91,8 +93,8 @@ impl Setup {
         }
     }
 
-    /// The images' repositories for a client that is led by the name itself: `127.0.0.1:PORT/team` or, with
-    /// Archway, `127.0.0.1:PORT/HOST/team`.
+    /// The images' repositories for a client that is led by the name itself: `127.0.0.1:PORT/team`
+    /// or, with Archway, `127.0.0.1:PORT/HOST/team`.
     pub(crate) fn by_path(&self, route: Route) -> String {
         match route {
             Route::Upstream => format!("{}/{TEAM}", self.standin.registry),

@@ -54,7 +54,8 @@ fn skopeo_copies_whole_images_unchanged_and_again_with_ecr_stopped() {
     });
 }
 
-/// The registry it copies into is the stand-in itself, which only Archway cannot reach when "stopped".
+/// The registry it copies into is the stand-in itself, which only Archway cannot reach when
+/// "stopped".
 #[test]
 fn skopeo_copies_whole_images_into_another_repository_unchanged_and_again_with_ecr_stopped() {
     let mut setup = Setup::new();
@@ -130,7 +131,8 @@ fn copy_whole(setup: &Setup, want: &Want, target: &str) {
     run(copy, &source(setup, Route::Archway, want), target);
 }
 
-/// A place that keeps an image of this kind as it is: in an OCI layout Docker's manifests would be rewritten.
+/// A place that keeps an image of this kind as it is: in an OCI layout Docker's manifests would be
+/// rewritten.
 fn folder_for(kind: Kind, folder: &Path) -> String {
     match kind {
         Kind::Oci => format!("oci:{}:copy", folder.display()),

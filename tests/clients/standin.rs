@@ -1,4 +1,5 @@
-//! The stand-in for Amazon ECR: one for all tests, started by the first that asks, with the images in it.
+//! The stand-in for Amazon ECR: one for all tests, started by the first that asks, with the images
+//! in it.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,7 +20,8 @@ use crate::tools;
 /// The registry's name, as image references have it.
 pub(crate) const ECR_HOST: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
 
-/// The architectures that have a tag `TAG-ARCHITECTURE` of their own as well, in the team's namespace.
+/// The architectures that have a tag `TAG-ARCHITECTURE` of their own as well, in the team's
+/// namespace.
 pub(crate) const MADE_OF: [&str; 2] = ["amd64", "arm64"];
 
 /// See the module's head.

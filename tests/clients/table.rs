@@ -1,9 +1,10 @@
 //! The table of `docs/clients.md`: every client against every answer that a tag can have.
 //!
-//! A client is set up with what the page shows, told to ask for a platform or for none, and pulls a tag that is
-//! answered by an index or, where Archway was given a hint, by one of its children. Each pull is made once more
-//! straight from the upstream, of a tag that is there what Archway's answer is here. Both must end alike; how they
-//! end is a cell, and [`page`] holds it against what is written. `UPDATE_CLIENTS=1` writes it instead.
+//! A client is set up with what the page shows, told to ask for a platform or for none, and pulls a
+//! tag that is answered by an index or, where Archway was given a hint, by one of its children.
+//! Each pull is made once more straight from the upstream, of a tag that is there what Archway's
+//! answer is here. Both must end alike; how they end is a cell, and [`page`] holds it against what
+//! is written. `UPDATE_CLIENTS=1` writes it instead.
 
 mod containerd;
 mod copiers;
@@ -89,8 +90,8 @@ impl Pull {
         format!("{repositories}/{}:{}", self.image.name, self.tag)
     }
 
-    /// What the page shows under this name, and beside it for a hint, with this Archway's address; nothing where the pull goes
-    /// straight to the upstream.
+    /// What the page shows under this name, and beside it for a hint, with this Archway's address;
+    /// nothing where the pull goes straight to the upstream.
     fn shown(&self, name: &str, setup: &Setup) -> Option<String> {
         let snippet = match self.way {
             Way::Upstream => return None,

@@ -1,4 +1,5 @@
-//! Clients that know Archway's authority pull from a listener with a certificate: crane by HTTP/2, skopeo by HTTP/1.1.
+//! Clients that know Archway's authority pull from a listener with a certificate: crane by HTTP/2,
+//! skopeo by HTTP/1.1.
 
 use std::path::Path;
 
@@ -50,7 +51,8 @@ fn skopeo_copies_whole_images_over_tls_unchanged_and_again_with_ecr_stopped() {
     });
 }
 
-/// Does it for each image by tag and by digest. `pull` says whether what it got is the whole image, unchanged.
+/// Does it for each image by tag and by digest. `pull` says whether what it got is the whole image,
+/// unchanged.
 fn pulls_over_tls(pull: impl Fn(&Setup, &Want, &Path) -> bool) {
     let authority = Authority::new("authority.test");
     let mounted = Mounted::with(&authority.issue());

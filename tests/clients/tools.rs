@@ -1,4 +1,5 @@
-//! Where the programs are that the tests run. A missing one fails the test and names what installs it.
+//! Where the programs are that the tests run. A missing one fails the test and names what installs
+//! it.
 
 use std::env;
 use std::path::{Path, PathBuf};

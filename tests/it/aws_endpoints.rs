@@ -1,5 +1,5 @@
-//! Where Archway goes to become somebody at AWS: to the API that goes with the registry's name, and to no proxy for what is on
-//! this machine. A forward proxy tells where it would have gone.
+//! Where Archway goes to become somebody at AWS: to the API that goes with the registry's name, and
+//! to no proxy for what is on this machine. A forward proxy tells where it would have gone.
 
 use integration_tests::auth::{Auth, EcrToken, Expired};
 use integration_tests::aws::identity::{Identity, Key};

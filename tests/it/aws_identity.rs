@@ -1,5 +1,5 @@
-//! Who Archway is towards AWS: every part of the chain leads to an ECR token, a role may come on top, and with nothing at all
-//! it says what it has tried and stays up.
+//! Who Archway is towards AWS: every part of the chain leads to an ECR token, a role may come on
+//! top, and with nothing at all it says what it has tried and stays up.
 
 use integration_tests::auth::{Auth, EcrToken, Expired, Login, TokenService};
 use integration_tests::aws::identity::{Identity, Key, Proof};
@@ -40,7 +40,8 @@ impl Front {
         Setup::in_front_of_as(ECR_HOST, &self.registry, &self.api.auth(keys)).log_level("trace")
     }
 
-    /// An STS that gives [`ROLE`] to whoever brings the id that is `wanted`, and an Archway that brings `brought`.
+    /// An STS that gives [`ROLE`] to whoever brings the id that is `wanted`, and an Archway that
+    /// brings `brought`.
     async fn with_role(&self, wanted: &'static str, brought: &str) -> (Identity, Archway) {
         let proof = Proof::Signed(aws::ACCESS_KEY_ID, wanted);
         let sts = Identity::sts(ROLE, proof, KEY).await;

@@ -1,5 +1,6 @@
-//! Promise 7 once more, all at once: secrets of ours and of clients are planted wherever there is a place for one, everything
-//! is asked for, at the most talkative log level, and each secret is seen by whom it is for and by nobody else.
+//! Promise 7 once more, all at once: secrets of ours and of clients are planted wherever there is a
+//! place for one, everything is asked for, at the most talkative log level, and each secret is seen
+//! by whom it is for and by nobody else.
 
 use std::fmt::Write;
 
@@ -25,7 +26,8 @@ const REALM: &str = "canary-of-a-realm";
 const LOCATION: &str = "canary-of-a-redirect";
 const CLIENT: &str = "canary-of-the-client";
 
-/// Every header a client may hide something in. `User-Agent` is logged on purpose and is none of them.
+/// Every header a client may hide something in. `User-Agent` is logged on purpose and is none of
+/// them.
 const CLIENT_HEADERS: [&str; 16] = [
     "authorization",
     "proxy-authorization",
@@ -192,7 +194,8 @@ async fn echo() -> Server {
     .await
 }
 
-/// Lets the hostile registry name a realm and redirects that carry secrets of their own and lead nowhere good.
+/// Lets the hostile registry name a realm and redirects that carry secrets of their own and lead
+/// nowhere good.
 fn make_hostile(registry: &FakeRegistry) {
     let header = |on, name: &'static str, value: String| {
         let value = HeaderValue::try_from(value).expect("a header value");

@@ -179,8 +179,8 @@ async fn two_blobs_fill_side_by_side() {
     assert_eq!(waiting.finish(&blobs[0]).await, End::Complete(500_000));
 }
 
-/// While `lacking` is asked for a blob it has not and takes its time to say `status`, two clients ask for it where it is. All
-/// three answers are checked.
+/// While `lacking` is asked for a blob it has not and takes its time to say `status`, two clients
+/// ask for it where it is. All three answers are checked.
 async fn ask_beside(lacking: &str, status: StatusCode) {
     let blob = Blob::from(BigBlob::new("elsewhere", 2 * MIB));
     let first = FakeRegistry::with("team/app", "v1", &images::of_blob(&blob)).await;

@@ -1,4 +1,5 @@
-//! The config file: what is wrong with it is said with line, column and the fix; the shipped ones are right.
+//! The config file: what is wrong with it is said with line, column and the fix; the shipped ones
+//! are right.
 
 use std::path::Path;
 use std::process::Output;

@@ -1,7 +1,8 @@
 //! The OCI distribution-spec conformance suite, its pull tests, through Archway.
 //!
-//! The suite is a Go program of its own; `tests/conformance/run.sh` builds it and runs this test. What
-//! it does not ask of a read-only registry has tests here under other names: ranges above all, and
+//! The suite is a Go program of its own; `tests/conformance/run.sh` builds it and runs this test.
+//! What it does not ask of a read-only registry has tests here under other names: ranges above all,
+//! and
 //! `Docker-Content-Digest`, whose switch in the suite never reads the answers to read-only data.
 
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ use manifest_model::Algorithm;
 
 const REPOSITORY: &str = "team/conformance";
 
-/// The fewest tests the suite has to have passed: fewer would mean that it was not told of its data.
+/// The fewest tests the suite has to have passed: fewer would mean that it was not told of its
+/// data.
 const AT_LEAST: u64 = 150;
 
 fn suite() -> PathBuf {
@@ -112,7 +114,8 @@ async fn the_suites_pull_tests_pass() {
         .expect("no panic in it")
         .expect("the suite can be started");
 
-    // The verdict is on stdout. In this mode the program panics afterwards, while it writes its YAML.
+    // The verdict is on stdout. In this mode the program panics afterwards, while it writes its
+    // YAML.
     let report = String::from_utf8_lossy(&output.stdout).into_owned();
     let number = |name| counted(&report, name).unwrap_or(u64::MAX);
     println!(

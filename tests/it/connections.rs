@@ -1,4 +1,5 @@
-//! Connections: none stays for good without a word, and clients that hold all of theirs do not hold the operator's.
+//! Connections: none stays for good without a word, and clients that hold all of theirs do not hold
+//! the operator's.
 
 use integration_tests::client::raw;
 use integration_tests::faults::On;

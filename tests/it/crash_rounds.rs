@@ -18,9 +18,11 @@ const ROUNDS: u64 = 60;
 /// Names another number of kills.
 const ROUNDS_VARIABLE: &str = "ARCHWAY_CRASH_ROUNDS";
 const CLIENTS: u64 = 6;
-/// The kill comes after fewer steps of the clients than this: a slow machine is given the time they take.
+/// The kill comes after fewer steps of the clients than this: a slow machine is given the time they
+/// take.
 const STEPS: u64 = 16;
-/// And at most so long after the last of them, in milliseconds, since much goes on between two steps.
+/// And at most so long after the last of them, in milliseconds, since much goes on between two
+/// steps.
 const BETWEEN: u64 = 20;
 /// Together twice what the cache may hold.
 const SIZES: [u64; 12] = [
@@ -123,7 +125,8 @@ async fn no_kill_at_any_moment_leaves_half_an_entry_or_a_wrong_byte() {
             let _ = within("the clients go on", reached).await;
             tokio::time::sleep(between).await;
         };
-        // The load has no end of its own before the kill: dropped, its clients leave in the middle, which is a load too.
+        // The load has no end of its own before the kill: dropped, its clients leave in the middle,
+        // which is a load too.
         tokio::select! {
             _ = clients => {}
             () = moment => {}

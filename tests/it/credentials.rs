@@ -1,5 +1,5 @@
-//! Promise 7, no credential leaks: nobody is asked for a password, and a password that is sent all the
-//! same goes nowhere.
+//! Promise 7, no credential leaks: nobody is asked for a password, and a password that is sent all
+//! the same goes nowhere.
 
 use http::Method;
 use integration_tests::auth::{Auth, EcrToken, Expired, Login, TokenService};

@@ -1,4 +1,5 @@
-//! How bytes leave: large hits by the kernel from their files, and every way to send gives the same bytes.
+//! How bytes leave: large hits by the kernel from their files, and every way to send gives the same
+//! bytes.
 
 use http::Method;
 use integration_tests::client::{End, blob_path};
@@ -84,8 +85,8 @@ async fn many_answers_on_one_connection_are_each_right() {
     }
 }
 
-/// The end of the blob is too short to be sent from the file. Held back by the kernel for its 200 ms, it and each answer after
-/// it would make this last beyond any deadline.
+/// The end of the blob is too short to be sent from the file. Held back by the kernel for its 200
+/// ms, it and each answer after it would make this last beyond any deadline.
 #[tokio::test]
 async fn a_short_end_and_what_follows_it_are_not_held_back() {
     let blob = Blob::from(BigBlob::new("end", 2 * MIB + 1024));

@@ -1,4 +1,5 @@
-//! The limit of open files: raised as far as it goes, and what it does not reach to is bounded rather than broken.
+//! The limit of open files: raised as far as it goes, and what it does not reach to is bounded
+//! rather than broken.
 
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;

@@ -1,4 +1,5 @@
-//! A file system that is full: clients have their bytes, nothing half-written stays, and storing resumes by itself.
+//! A file system that is full: clients have their bytes, nothing half-written stays, and storing
+//! resumes by itself.
 //!
 //! The cache lies on a small tmpfs of its own, so these tests need to be root.
 

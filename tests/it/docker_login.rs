@@ -14,7 +14,8 @@ async fn pulls(archway: &Archway, content: &Content) {
     assert_eq!(pulled.root, content.root().digest);
 }
 
-/// A folder with docker's config, in which its helpers are looked for, too; and an Archway that goes by it.
+/// A folder with docker's config, in which its helpers are looked for, too; and an Archway that
+/// goes by it.
 fn with_config(registry: &FakeRegistry, config: &str) -> (TempDir, Setup) {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("config.json"), config).expect("a writable folder");

@@ -1,4 +1,5 @@
-//! Which endpoint of an upstream learns who Archway is: each only what itself has asked for, and some nothing at all.
+//! Which endpoint of an upstream learns who Archway is: each only what itself has asked for, and
+//! some nothing at all.
 
 use integration_tests::auth::{Auth, EcrToken, Expired, Login, TokenService};
 use integration_tests::aws::{ECR_HOST, EcrApi};

@@ -18,7 +18,8 @@ async fn start() -> (FakeRegistry, Archway) {
     (registry, archway)
 }
 
-/// Status, the headers that matter for an error, and the body with what differs each time taken out.
+/// Status, the headers that matter for an error, and the body with what differs each time taken
+/// out.
 fn shown(answer: &Answer) -> String {
     let mut text = answer.status.to_string();
     for name in ["content-type", "allow", "retry-after", "content-range"] {

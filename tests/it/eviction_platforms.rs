@@ -45,8 +45,8 @@ async fn is_ready(archway: &Archway, platform: &str) -> bool {
     output.status.success()
 }
 
-/// A cache that holds an image for amd64 and, used later, the one for s390x; only amd64 is pulled there by anybody since it is
-/// known what is.
+/// A cache that holds an image for amd64 and, used later, the one for s390x; only amd64 is pulled
+/// there by anybody since it is known what is.
 async fn with_both() -> (FakeRegistry, Archway, Content) {
     let registry = FakeRegistry::start().await;
     let (amd64, s390x) = (layers("amd64"), layers("s390x"));

@@ -1,4 +1,5 @@
-//! Promise 6 as a table: every way an upstream can misbehave, in every situation a client can be in.
+//! Promise 6 as a table: every way an upstream can misbehave, in every situation a client can be
+//! in.
 
 mod cell;
 mod page;
@@ -54,7 +55,8 @@ async fn no_fault_of_an_upstream_is_worse_for_a_client_than_the_table_says() {
     assert_is_written(&page::page(&lines));
 }
 
-/// Plays a cell; a panic in what it shares with other cells and other tests is told with the cell's name.
+/// Plays a cell; a panic in what it shares with other cells and other tests is told with the cell's
+/// name.
 async fn named(row: &Row, situation: Situation) -> Vec<Outcome> {
     let played = AssertUnwindSafe(play(row, situation)).catch_unwind().await;
     played.unwrap_or_else(|panic| panic!("{}, {situation:?}: {}", row.name, said(&*panic)))

@@ -1,5 +1,5 @@
-//! Promise 6, upstream trouble: when a tag is asked for anew, when it is served stale, and when "not
-//! found" may be said.
+//! Promise 6, upstream trouble: when a tag is asked for anew, when it is served stale, and when
+//! "not found" may be said.
 
 use http::{Method, StatusCode};
 use integration_tests::client::Answer;

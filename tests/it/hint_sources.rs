@@ -1,5 +1,5 @@
-//! Who is believed about a client: proxies only where they are trusted, User-Agents only of daemons that pull for
-//! themselves; and what a repository's own rule changes.
+//! Who is believed about a client: proxies only where they are trusted, User-Agents only of daemons
+//! that pull for themselves; and what a repository's own rule changes.
 
 use std::net::IpAddr;
 
@@ -39,7 +39,8 @@ const CLIENTS: [(&str, &str, bool); 12] = [
     ("regclient", "regclient/regctl (v0.9.2)", false),
 ];
 
-/// Believes proxies at 127.0.0.2 and takes clients of 192.0.2.0/24 for arm/v7 and those of 198.51.100.0/24 for nothing.
+/// Believes proxies at 127.0.0.2 and takes clients of 192.0.2.0/24 for arm/v7 and those of
+/// 198.51.100.0/24 for nothing.
 async fn behind_proxies(registry: &FakeRegistry, listener: &str) -> Archway {
     Setup::in_front_of_with(registry, "resolve = \"always\"")
         .listener("127.0.0.1", listener)

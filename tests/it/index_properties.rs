@@ -1,5 +1,6 @@
-//! Promise 1 as a property: whatever a client says about its platform, an index is served with its own bytes or not at
-//! all, and what is served in its place is one of its children, whole, and says so.
+//! Promise 1 as a property: whatever a client says about its platform, an index is served with its
+//! own bytes or not at all, and what is served in its place is one of its children, whole, and says
+//! so.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

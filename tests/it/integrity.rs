@@ -25,7 +25,8 @@ async fn with_blob(blob: &Blob) -> (FakeRegistry, Archway) {
 /// Whether a client that asks now is kept from taking what it gets for the whole blob.
 async fn ends_badly(archway: &Archway, blob: &Blob) -> bool {
     let path = blob_path("team/app", blob.digest());
-    // Of a small body nothing may have been sent yet, not even the headers, when the connection breaks.
+    // Of a small body nothing may have been sent yet, not even the headers, when the connection
+    // breaks.
     let Ok(download) = archway.client().try_open(Method::GET, &path).await else {
         return true;
     };

@@ -1,4 +1,5 @@
-//! Promise 8, nobody poisons anybody: what one repository, upstream or client did opens nothing to another.
+//! Promise 8, nobody poisons anybody: what one repository, upstream or client did opens nothing to
+//! another.
 
 use http::Method;
 use integration_tests::client::blob_path;
@@ -52,7 +53,8 @@ async fn a_blob_is_readable_through_another_repository_once_the_upstream_confirm
     archway.client().get(&path).await.expect(200);
 }
 
-/// Some redirect whatever they are asked for, as `registry.k8s.io` does with blobs, or to a page to log in.
+/// Some redirect whatever they are asked for, as `registry.k8s.io` does with blobs, or to a page to
+/// log in.
 #[tokio::test]
 async fn a_redirect_alone_confirms_no_blob() {
     let secret = images::single("secret", "linux/amd64", Flavor::Oci);

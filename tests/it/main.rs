@@ -1,4 +1,5 @@
-//! Archway as a running binary against real servers: a file per promise, and the names state the rules.
+//! Archway as a running binary against real servers: a file per promise, and the names state the
+//! rules.
 
 mod admin;
 mod aws_endpoints;

@@ -1,4 +1,5 @@
-//! What clients say they accept, offer and have: it decides about their answers, and never about what the upstream is asked for.
+//! What clients say they accept, offer and have: it decides about their answers, and never about
+//! what the upstream is asked for.
 
 use http::Method;
 use integration_tests::client::{Client, IMAGES_ONLY, blob_path, raw};

@@ -1,4 +1,5 @@
-//! Failing fast: a dead upstream is remembered, found again by itself, and no matter for what is cached.
+//! Failing fast: a dead upstream is remembered, found again by itself, and no matter for what is
+//! cached.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! Where a platform can come from: every source, the order of trust, and what happens when two speak.
+//! Where a platform can come from: every source, the order of trust, and what happens when two
+//! speak.
 
 use std::net::IpAddr;
 

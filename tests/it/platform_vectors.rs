@@ -1,9 +1,9 @@
-//! The platform vectors once more, over HTTP: a platform by every explicit source and a tag in, a digest out, for indexes of both
-//! media types.
+//! The platform vectors once more, over HTTP: a platform by every explicit source and a tag in, a
+//! digest out, for indexes of both media types.
 //!
 //! Over HTTP a Windows platform chooses as containerd does on Windows (`windows-default`) and every
-//! other as `Only`. The two `strict` vectors therefore ask what `Only` gives for their index, worked out
-//! by `manifest-model`, whose own tests hold it to all vectors with their own matchers.
+//! other as `Only`. The two `strict` vectors therefore ask what `Only` gives for their index,
+//! worked out by `manifest-model`, whose own tests hold it to all vectors with their own matchers.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
-//! Promise 2, index first: when a tag is answered by one of its children, what the answer then says,
-//! and when it is not.
+//! Promise 2, index first: when a tag is answered by one of its children, what the answer then
+//! says, and when it is not.
 
 use http::Method;
 use integration_tests::client::{Answer, Client, IMAGES_ONLY};

@@ -1,4 +1,5 @@
-//! Learned prefetch: what clients really pull is here before they ask for it again, and nothing else is.
+//! Learned prefetch: what clients really pull is here before they ask for it again, and nothing
+//! else is.
 
 use http::{Method, StatusCode};
 use integration_tests::client::{End, blob_path};

@@ -1,4 +1,5 @@
-//! Of each cached image: when it was pushed, where ECR tells it; when it was last pulled, and by how many clients.
+//! Of each cached image: when it was pushed, where ECR tells it; when it was last pulled, and by
+//! how many clients.
 
 use std::net::IpAddr;
 
@@ -105,7 +106,8 @@ async fn a_manifest_that_is_answered_from_memory_was_used() {
     let first = images(&archway).await[0]["used"].as_u64();
     let mut round = 0;
     eventually("the last use moves", async || {
-        // Never the same request twice: that would be answered below the routes, which counts once in seconds.
+        // Never the same request twice: that would be answered below the routes, which counts once
+        // in seconds.
         round += 1;
         let client = client.clone().with("x-round", &round.to_string());
         client.manifest("team/app", "v1").await.expect(200);

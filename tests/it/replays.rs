@@ -1,4 +1,5 @@
-//! Requests that are the same byte for byte are answered the same, whatever comes before, between and after them.
+//! Requests that are the same byte for byte are answered the same, whatever comes before, between
+//! and after them.
 
 use integration_tests::proxy::Setup;
 use integration_tests::registry::FakeRegistry;

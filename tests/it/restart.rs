@@ -1,4 +1,5 @@
-//! Promise 5, nothing lost: `kill -9` in the middle of everything leaves a cache that serves what it had.
+//! Promise 5, nothing lost: `kill -9` in the middle of everything leaves a cache that serves what
+//! it had.
 
 use http::Method;
 use integration_tests::client::{End, blob_path};

@@ -1,4 +1,5 @@
-//! SIGTERM: running downloads end well within the grace, nothing new is taken, and the exit is clean.
+//! SIGTERM: running downloads end well within the grace, nothing new is taken, and the exit is
+//! clean.
 
 use std::os::unix::fs::OpenOptionsExt;
 

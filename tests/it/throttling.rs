@@ -1,4 +1,5 @@
-//! Upstreams that limit: budgets are kept, 429 is waited out, and nobody is told of it who need not be.
+//! Upstreams that limit: budgets are kept, 429 is waited out, and nobody is told of it who need not
+//! be.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,8 @@ async fn many_images() -> FakeRegistry {
     registry
 }
 
-/// Over which the rate of the upstream is measured: a moment in which nothing ran here bunches a few calls.
+/// Over which the rate of the upstream is measured: a moment in which nothing ran here bunches a
+/// few calls.
 const STRETCH: Duration = Duration::from_secs(4);
 
 /// The most calls in any such stretch.

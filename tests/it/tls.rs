@@ -1,4 +1,5 @@
-//! A listener with a certificate: every protocol in use, the same bytes as in the clear, and harm from nobody.
+//! A listener with a certificate: every protocol in use, the same bytes as in the clear, and harm
+//! from nobody.
 
 use http::{Method, Version};
 use integration_tests::client::{Client, Dialect, End, Http, Tls, blob_path, raw};

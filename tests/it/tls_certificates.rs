@@ -1,5 +1,5 @@
-//! A listener's certificate: what cannot be served with is refused by its file's name, and a new one is taken up
-//! without a restart and without a broken connection.
+//! A listener's certificate: what cannot be served with is refused by its file's name, and a new
+//! one is taken up without a restart and without a broken connection.
 
 use std::path::Path;
 

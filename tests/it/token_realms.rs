@@ -1,4 +1,5 @@
-//! A realm in trouble: every scope has a token of its own, but not every repository finds out for itself.
+//! A realm in trouble: every scope has a token of its own, but not every repository finds out for
+//! itself.
 
 use integration_tests::auth::{Auth, Login, TokenService};
 use integration_tests::client::Client;

@@ -33,7 +33,8 @@ async fn a_token_rotated_within_a_pull_of_20_layers_is_renewed_once_and_nobody_n
         let archway = setup.start().await;
         let client = archway.client();
         client.manifest("team/app", "v1").await.expect(200);
-        // Half of the layers stand at the store while the token goes; the others ask with the old one afterwards.
+        // Half of the layers stand at the store while the token goes; the others ask with the old
+        // one afterwards.
         let gate = Gate::new();
         let hold = Fault::HoldHeaders(gate.clone());
         registry.faults().add(On::path("/layers/"), hold);

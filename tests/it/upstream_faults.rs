@@ -1,4 +1,5 @@
-//! Trouble on the way: slow, stalled, silent and throttling upstreams, and several endpoints for one.
+//! Trouble on the way: slow, stalled, silent and throttling upstreams, and several endpoints for
+//! one.
 
 use http::{HeaderValue, Method, StatusCode, header};
 use integration_tests::client::{End, blob_path};

@@ -1,5 +1,6 @@
-//! Names made of other names: an index of images that have a name for each architecture, and the name of one
-//! architecture answered from an index. What every replica must agree on, what is refused, and what is never guessed.
+//! Names made of other names: an index of images that have a name for each architecture, and the
+//! name of one architecture answered from an index. What every replica must agree on, what is
+//! refused, and what is never guessed.
 
 mod alias;
 mod making;

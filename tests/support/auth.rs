@@ -1,8 +1,8 @@
 //! How a registry double asks who is there, and its token service.
 //!
 //! Four manners: open, Basic, Bearer with a token endpoint of its own ([`TokenService`]), and ECR's
-//! Basic whose password is a token that expires ([`EcrToken`]). What a dead token is refused with differs
-//! between the real registries, so it is part of the manner ([`Expired`]).
+//! Basic whose password is a token that expires ([`EcrToken`]). What a dead token is refused with
+//! differs between the real registries, so it is part of the manner ([`Expired`]).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -228,7 +228,8 @@ impl TokenService {
         .await
     }
 
-    /// Tokens for who has this refresh token, as docker's identity tokens are: by POST, and not otherwise.
+    /// Tokens for who has this refresh token, as docker's identity tokens are: by POST, and not
+    /// otherwise.
     pub async fn start_for_identity_token(token: &str) -> Self {
         Self::start_state(TokenState {
             login: None,

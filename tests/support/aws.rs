@@ -1,4 +1,5 @@
-//! The AWS API double: answers ECR's and ECR Public's `GetAuthorizationToken`, ECR's `DescribeImages`, and nothing else.
+//! The AWS API double: answers ECR's and ECR Public's `GetAuthorizationToken`, ECR's
+//! `DescribeImages`, and nothing else.
 //!
 //! It checks what a real endpoint would refuse (method, target, a `SigV4` signature for the service
 //! by the expected key), but not the signature itself.
@@ -132,7 +133,8 @@ impl EcrApi {
         Self { server, log, state }
     }
 
-    /// The line of an upstream's table that makes Archway ask here for its tokens, with more keys for ECR.
+    /// The line of an upstream's table that makes Archway ask here for its tokens, with more keys
+    /// for ECR.
     pub fn auth(&self, keys: &str) -> String {
         format!(
             "auth = {{ ecr = {{ endpoint = \"{}\"{keys} }} }}",

@@ -1,5 +1,5 @@
-//! A pulling client that keeps to the specification and believes nothing: it checks every byte it gets,
-//! and can read slowly, leave in the middle and tell a whole body from a broken one.
+//! A pulling client that keeps to the specification and believes nothing: it checks every byte it
+//! gets, and can read slowly, leave in the middle and tell a whole body from a broken one.
 
 mod dialect;
 mod download;
@@ -25,7 +25,8 @@ pub const ALL_TYPES: [&str; 4] = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCK
 /// What a client accepts that cannot choose a platform itself.
 pub const IMAGES_ONLY: [&str; 2] = [OCI_MANIFEST, DOCKER_MANIFEST];
 
-/// A client with connections of its own. Never follows a redirect, never sends credentials by itself.
+/// A client with connections of its own. Never follows a redirect, never sends credentials by
+/// itself.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,

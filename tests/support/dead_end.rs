@@ -1,4 +1,5 @@
-//! Addresses where something listens that is no server: it hangs up, at first or always, or it never even accepts.
+//! Addresses where something listens that is no server: it hangs up, at first or always, or it
+//! never even accepts.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -36,7 +37,8 @@ impl DeadEnd {
         self.address
     }
 
-    /// As [`Self::resetting`], on a free port and with its first connection only; the others lead to `behind`.
+    /// As [`Self::resetting`], on a free port and with its first connection only; the others lead
+    /// to `behind`.
     pub fn resetting_first(behind: SocketAddr) -> Self {
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)), 128);
         let address = listener.local_addr().expect("it listens");

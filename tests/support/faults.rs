@@ -1,8 +1,8 @@
 //! What a double can be told to do wrong, per request, until it is told to stop.
 //!
-//! A [`Fault`] is laid on the requests that an [`On`] describes. Byte offsets are those of the blob or
-//! manifest, also when a range of it is asked for: a request that starts behind the offset of a cut
-//! is not cut, as with a real flaky line.
+//! A [`Fault`] is laid on the requests that an [`On`] describes. Byte offsets are those of the blob
+//! or manifest, also when a range of it is asked for: a request that starts behind the offset of a
+//! cut is not cut, as with a real flaky line.
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex};
@@ -115,7 +115,8 @@ impl Faults {
         self.push(on, fault, Some(times));
     }
 
-    /// Lets the body of every answer to `on` stand still after so many bytes, until the gate is opened.
+    /// Lets the body of every answer to `on` stand still after so many bytes, until the gate is
+    /// opened.
     pub fn hold_body(&self, on: On, after: u64) -> Gate {
         let gate = Gate::new();
         self.add(on, Fault::HoldBody(after, gate.clone()));

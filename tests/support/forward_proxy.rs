@@ -1,4 +1,5 @@
-//! A forward proxy (`HTTP_PROXY`, `HTTPS_PROXY`) that forwards nothing: who asks gets a 502, and is written down.
+//! A forward proxy (`HTTP_PROXY`, `HTTPS_PROXY`) that forwards nothing: who asks gets a 502, and is
+//! written down.
 
 use futures_util::FutureExt;
 use http::{Response, StatusCode};

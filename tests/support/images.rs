@@ -1,7 +1,8 @@
 //! Small deterministic images, indexes and artifacts, made in memory, each in the form a kind of
 //! registry content really has; and [`blob`]s of any size.
 //!
-//! A [`Content`] is all that a registry has to hold for one name: manifests (the root last) and blobs.
+//! A [`Content`] is all that a registry has to hold for one name: manifests (the root last) and
+//! blobs.
 
 pub mod blob;
 
@@ -249,7 +250,8 @@ pub fn artifacts(name: &str) -> Content {
     content.with_root(root)
 }
 
-/// A manifest no serialiser would give back: tabs, CRLF, escapes, unknown fields, a trailing newline.
+/// A manifest no serialiser would give back: tabs, CRLF, escapes, unknown fields, a trailing
+/// newline.
 pub fn odd(name: &str) -> Content {
     let mut content = single(name, "linux/amd64", Flavor::Oci);
     let plain = content.manifests.pop().expect("single has a manifest");

@@ -1,5 +1,5 @@
-//! Archway as a process: the real binary, with a config file of its own in a folder of its own, on free
-//! ports, with nothing inherited from the environment.
+//! Archway as a process: the real binary, with a config file of its own in a folder of its own, on
+//! free ports, with nothing inherited from the environment.
 //!
 //! The binary is the one built beside the tests (`<target>/<profile>/archway`), or `ARCHWAY_BIN`.
 //! An [`Archway`] that is dropped is killed; when its test failed, the end of its log is printed.

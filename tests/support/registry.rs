@@ -1,8 +1,8 @@
-//! [`FakeRegistry`]: a real server with the pull side of the distribution API, its object store on a
-//! second listener, and every request counted.
+//! [`FakeRegistry`]: a real server with the pull side of the distribution API, its object store on
+//! a second listener, and every request counted.
 //!
-//! It serves what was [`FakeRegistry::push`]ed, with the quirks it is told to have ([`Quirks`]), asks
-//! for the credentials it is told to ask for ([`Auth`]) and misbehaves as told ([`Faults`]).
+//! It serves what was [`FakeRegistry::push`]ed, with the quirks it is told to have ([`Quirks`]),
+//! asks for the credentials it is told to ask for ([`Auth`]) and misbehaves as told ([`Faults`]).
 
 mod body;
 mod content;

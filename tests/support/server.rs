@@ -1,4 +1,5 @@
-//! A real HTTP server on a free loopback port, under every double: HTTP/1.1, or HTTP/2 where that is spoken at once.
+//! A real HTTP server on a free loopback port, under every double: HTTP/1.1, or HTTP/2 where that
+//! is spoken at once.
 //!
 //! It owns what can go wrong below HTTP: a port that refuses and comes back ([`Server::close`],
 //! [`Server::reopen`]) and a connection that ends with a reset ([`Connection::reset`]).
@@ -45,8 +46,8 @@ type Handler =
 #[derive(Clone)]
 pub struct Server {
     address: SocketAddr,
-    /// Bound, and never listening: the kernel gives the port to nobody who asks for a free one, refuses who
-    /// connects, and lets those listen here who name the port.
+    /// Bound, and never listening: the kernel gives the port to nobody who asks for a free one,
+    /// refuses who connects, and lets those listen here who name the port.
     _port: Arc<TcpSocket>,
     handler: Handler,
     running: Arc<Mutex<CancellationToken>>,
@@ -127,8 +128,8 @@ impl Server {
                     stop.run_until_cancelled(serving).await;
                 });
             }
-            // A process that another thread is starting has a copy of every descriptor until its exec, and with the copy
-            // a socket that is merely dropped would go on listening.
+            // A process that another thread is starting has a copy of every descriptor until its
+            // exec, and with the copy a socket that is merely dropped would go on listening.
             shutdown(&listener, Shutdown::Both).expect("a listening socket");
         });
     }
@@ -180,7 +181,8 @@ impl Connection {
         self.state.reset.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until all that the body has given so far is with the kernel. Called from within a body.
+    /// Waits until all that the body has given so far is with the kernel. Called from within a
+    /// body.
     pub async fn flushed(&self) {
         // The server flushes whenever the body has nothing for it, so one pause hands it the turn.
         tokio::task::yield_now().await;

@@ -1,4 +1,5 @@
-//! Certificates for Archway to serve with, the authorities that vouch for them, and the folder they are mounted in.
+//! Certificates for Archway to serve with, the authorities that vouch for them, and the folder they
+//! are mounted in.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -44,7 +45,8 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A connection that trusts this authority alone and has shaken hands, but has not said anything yet.
+    /// A connection that trusts this authority alone and has shaken hands, but has not said
+    /// anything yet.
     pub async fn connect(&self, address: SocketAddr, protocol: &str) -> TlsStream<TcpStream> {
         let mut trusted = RootCertStore::empty();
         trusted.add(self.0.der().clone()).expect("a certificate");
@@ -75,8 +77,8 @@ impl Authority {
     }
 }
 
-/// A folder with `tls.crt` and `tls.key`, laid out as Kubernetes mounts a secret: both are links through `..data`, and
-/// an update is a new folder to which that link is turned at once.
+/// A folder with `tls.crt` and `tls.key`, laid out as Kubernetes mounts a secret: both are links
+/// through `..data`, and an update is a new folder to which that link is turned at once.
 pub struct Mounted {
     folder: TempDir,
     versions: AtomicU32,

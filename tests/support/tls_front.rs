@@ -1,4 +1,5 @@
-//! TLS in front of a double: a listener that ends TLS and hands the bytes on, with certificates of its own making.
+//! TLS in front of a double: a listener that ends TLS and hands the bytes on, with certificates of
+//! its own making.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! What is served: blobs that cannot be compressed, and a manifest that names them. The same at every run.
+//! What is served: blobs that cannot be compressed, and a manifest that names them. The same at
+//! every run.
 
 use std::sync::Arc;
 

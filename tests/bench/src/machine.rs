@@ -11,8 +11,8 @@ use crate::place::Place;
 /// Above this something else was running.
 const QUIET: f64 = 0.5;
 
-/// Has every page of nearly all free memory written to once. A virtual machine gets its memory from its host at the first touch of
-/// each page; whoever is measured first would pay for that.
+/// Has every page of nearly all free memory written to once. A virtual machine gets its memory from
+/// its host at the first touch of each page; whoever is measured first would pay for that.
 pub(crate) fn touch_memory(place: &Place) -> anyhow::Result<()> {
     let memory = read("/proc/meminfo")?;
     let free = memory

@@ -1,12 +1,13 @@
 //! `make bench`: what Archway costs and gives, side by side with what it is compared with.
 //!
-//! Every server has one core for itself, the client (and the origin, where there is one) has the others. A
-//! measure runs its contenders in turn, [`Options::runs`] times, and shows medians; only ratios within one run
-//! carry over to another machine. The report goes to standard output as Markdown, progress to standard error.
+//! Every server has one core for itself, the client (and the origin, where there is one) has the
+//! others. A measure runs its contenders in turn, [`Options::runs`] times, and shows medians; only
+//! ratios within one run carry over to another machine. The report goes to standard output as
+//! Markdown, progress to standard error.
 //!
-//! A measure is one file in `measure/`. `peers/` starts the servers, `client/` loads them, `origin` is the
-//! registry that Archway pulls from. `run.sh` builds all of it and gives it a network and a process space of
-//! its own, so nothing outlives it.
+//! A measure is one file in `measure/`. `peers/` starts the servers, `client/` loads them, `origin`
+//! is the registry that Archway pulls from. `run.sh` builds all of it and gives it a network and a
+//! process space of its own, so nothing outlives it.
 
 #![allow(
     clippy::print_stdout,

@@ -1,5 +1,5 @@
-//! The registry that is pulled from: as fast as it can, or with the latency and the rate of a far one; it counts
-//! what it sends and cuts connections where it is told to.
+//! The registry that is pulled from: as fast as it can, or with the latency and the rate of a far
+//! one; it counts what it sends and cuts connections where it is told to.
 
 mod answer;
 mod connection;

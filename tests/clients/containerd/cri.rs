@@ -1,4 +1,5 @@
-//! Pulls as a kubelet asks for them: through the CRI plugin, which always takes the node's own platform.
+//! Pulls as a kubelet asks for them: through the CRI plugin, which always takes the node's own
+//! platform.
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! crane and oras, which know no mirrors: led and hinted by the name they are given. regctl, by its `pathPrefix`.
+//! crane and oras, which know no mirrors: led and hinted by the name they are given. regctl, by its
+//! `pathPrefix`.
 
 use serde_json::json;
 

@@ -61,8 +61,8 @@ impl End {
         })
     }
 
-    /// Whether a client with this end is as well off as with the other. Why it failed may differ: it may have asked
-    /// another registry in between.
+    /// Whether a client with this end is as well off as with the other. Why it failed may differ:
+    /// it may have asked another registry in between.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Has(held), Self::Has(others)) => held == others,

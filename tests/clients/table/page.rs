@@ -86,7 +86,8 @@ fn the_page_has_lines_for_the_clients_that_are_tried_and_no_others() {
     assert_eq!(written, tried);
 }
 
-/// The rows of a client; told nothing and told its own platform are one where nothing tells them apart.
+/// The rows of a client; told nothing and told its own platform are one where nothing tells them
+/// apart.
 fn rendered(about: &About, lines: &[Line]) -> Vec<String> {
     let mut rows: Vec<(String, &[String; 4])> = Vec::new();
     for (platform, cells) in lines {

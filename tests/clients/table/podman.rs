@@ -1,4 +1,5 @@
-//! podman, buildah and skopeo, which share a library: led and hinted by the mirror's location in `registries.conf`.
+//! podman, buildah and skopeo, which share a library: led and hinted by the mirror's location in
+//! `registries.conf`.
 
 use super::{About, Client, Flag, Pull, Untold, architecture, check};
 use crate::cell::{Failed, attempt};

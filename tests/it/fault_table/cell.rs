@@ -1,4 +1,5 @@
-//! One fault in one situation: what the client got, after how long, and how often the upstream was asked.
+//! One fault in one situation: what the client got, after how long, and how often the upstream was
+//! asked.
 
 use std::time::{Duration, Instant};
 
@@ -236,7 +237,8 @@ impl Scene {
         front.url()
     }
 
-    /// Half of the blob has come when the line breaks, and what is asked for the rest has the fault.
+    /// Half of the blob has come when the line breaks, and what is asked for the rest has the
+    /// fault.
     async fn half_way(mut self, strike: &Strike) -> Outcome {
         let gate = Gate::new();
         let faults = self.registry.faults();

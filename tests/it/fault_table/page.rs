@@ -51,7 +51,8 @@ fn part(outcome: &Outcome) -> String {
         (Some(true), true) => "stale".to_owned(),
         (Some(true), false) => "whole".to_owned(),
         (Some(false), _) => "cut off".to_owned(),
-        // 502 from the client that found out, 503 once it is known; which of two is which depends on the time between them.
+        // 502 from the client that found out, 503 once it is known; which of two is which depends
+        // on the time between them.
         (None, _) if outcome.code == "UNAVAILABLE" => "5xx UNAVAILABLE".to_owned(),
         (None, _) => format!("{} {}", outcome.status.as_u16(), outcome.code),
     };
@@ -73,8 +74,8 @@ fn class(took: Duration) -> &'static str {
     }
 }
 
-/// A page without what differs from run to run: the times, and whether a body that goes wrong at once was seen to do so
-/// before its headers had gone out.
+/// A page without what differs from run to run: the times, and whether a body that goes wrong at
+/// once was seen to do so before its headers had gone out.
 pub(super) fn timeless(page: &str) -> String {
     ["< 1 s", "< 5 s", "< 10 s"]
         .iter()

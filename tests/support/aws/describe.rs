@@ -1,4 +1,5 @@
-//! The double's `DescribeImages`: strict as ECR is, so that one image it lacks fails the whole call.
+//! The double's `DescribeImages`: strict as ECR is, so that one image it lacks fails the whole
+//! call.
 
 use std::collections::HashMap;
 

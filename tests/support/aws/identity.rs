@@ -1,4 +1,5 @@
-//! Where AWS hands out identities: STS, the agent of EKS Pod Identity, and the instance metadata service.
+//! Where AWS hands out identities: STS, the agent of EKS Pod Identity, and the instance metadata
+//! service.
 //!
 //! Each gives out one key and checks what its real part would refuse.
 

@@ -78,7 +78,8 @@ impl Download {
         }
     }
 
-    /// Reads at least to `target`, checking each byte against `blob`, of which the body starts at `offset`.
+    /// Reads at least to `target`, checking each byte against `blob`, of which the body starts at
+    /// `offset`.
     pub async fn read_to(&mut self, target: u64, blob: &Blob, offset: u64) {
         while self.received < target {
             let at = offset + self.received;
@@ -89,7 +90,8 @@ impl Download {
         }
     }
 
-    /// Like [`Self::read_to`] from the blob's start, with an end or a break before `target` as an answer: false.
+    /// Like [`Self::read_to`] from the blob's start, with an end or a break before `target` as an
+    /// answer: false.
     pub async fn try_read_to(&mut self, target: u64, blob: &Blob) -> bool {
         while self.received < target {
             let at = self.received;
@@ -115,7 +117,8 @@ impl Download {
         }
     }
 
-    /// Reads to the end, however it comes: how it ended, and whether all bytes were those of `blob`.
+    /// Reads to the end, however it comes: how it ended, and whether all bytes were those of
+    /// `blob`.
     pub async fn finish_unsure(mut self, blob: &Blob) -> (End, bool) {
         let mut is_right = true;
         loop {

@@ -90,8 +90,8 @@ impl Blob {
     }
 }
 
-/// Pseudo-random bytes: one block again and again, each time stamped with its number, so that no two
-/// blocks are alike and any stretch can be made or checked without what comes before it.
+/// Pseudo-random bytes: one block again and again, each time stamped with its number, so that no
+/// two blocks are alike and any stretch can be made or checked without what comes before it.
 #[derive(Clone, Debug)]
 pub struct BigBlob {
     shared: Arc<Shared>,

@@ -1,5 +1,5 @@
-//! A config file, put together from what a test cares about; everything else is free ports, a cache in
-//! the test's folder and a JSON log.
+//! A config file, put together from what a test cares about; everything else is free ports, a cache
+//! in the test's folder and a JSON log.
 
 use std::fmt::{Display, Write};
 use std::process::Output;
@@ -30,8 +30,8 @@ impl Setup {
         Self::default()
     }
 
-    /// All that a test needs that has one upstream: it is called [`UPSTREAM`], and a name without a host
-    /// means it.
+    /// All that a test needs that has one upstream: it is called [`UPSTREAM`], and a name without a
+    /// host means it.
     pub fn in_front_of(registry: &FakeRegistry) -> Self {
         Self::in_front_of_with(registry, "")
     }
@@ -76,7 +76,8 @@ impl Setup {
         self
     }
 
-    /// A listener on a free port of `ip`, with more lines for its table. None given: one on 127.0.0.1.
+    /// A listener on a free port of `ip`, with more lines for its table. None given: one on
+    /// 127.0.0.1.
     #[must_use]
     pub fn listener(mut self, ip: &str, lines: &str) -> Self {
         let table = format!("[[listener]]\naddress = \"{ip}:0\"\n{lines}\n\n");

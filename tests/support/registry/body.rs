@@ -74,7 +74,8 @@ impl Exchange {
         })
     }
 
-    /// An answer with `blob` as its body, or without for a HEAD, and whole or in the range asked for.
+    /// An answer with `blob` as its body, or without for a HEAD, and whole or in the range asked
+    /// for.
     pub(super) fn send(&self, blob: Blob) -> Response<Body> {
         let source = Source::new(blob, &self.faults);
         let range = self.entry.header("range").strip_prefix("bytes=");

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// How long a call counts. A little less than the second that is promised: calls a fifth of a second apart arrive now and
-/// then a few milliseconds closer.
+/// How long a call counts. A little less than the second that is promised: calls a fifth of a
+/// second apart arrive now and then a few milliseconds closer.
 const WINDOW: Duration = Duration::from_millis(950);
 
 /// The limit and the calls that count at the moment.

@@ -98,7 +98,8 @@ impl Answer<'_> {
         let entry = &self.exchange.entry;
         let accepted = entry.headers.get_all(header::ACCEPT).iter();
         let accepted = accepted.filter_map(|value| value.to_str().ok());
-        // A registry that is asked without the stored type says 404 or converts: both would be wrong.
+        // A registry that is asked without the stored type says 404 or converts: both would be
+        // wrong.
         if !accepted
             .flat_map(|line| line.split(','))
             .any(|one| one.trim() == stored.media_type)

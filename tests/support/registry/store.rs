@@ -1,4 +1,5 @@
-//! The object store behind the registry's redirects: signed URLs that expire, and no patience with an
+//! The object store behind the registry's redirects: signed URLs that expire, and no patience with
+//! an
 //! `Authorization` header beside them, as S3 has none.
 
 use std::sync::Arc;

@@ -85,9 +85,9 @@ pub(super) fn read(
 impl RawManifest<'_> {
     /// The body's own media type, else the `Content-Type` or a guess.
     ///
-    /// The `Content-Type` of an index or an image wins over a guess, and must then fit the fields. Any
-    /// other one counts only without a guess: another server may send the same bytes with another
-    /// header.
+    /// The `Content-Type` of an index or an image wins over a guess, and must then fit the fields.
+    /// Any other one counts only without a guess: another server may send the same bytes with
+    /// another header.
     fn media_type(&self, content_type: Option<&MediaType>) -> Result<MediaType, ManifestError> {
         let own: String = string(self.media_type, "mediaType")?;
         if !own.is_empty() {

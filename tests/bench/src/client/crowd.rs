@@ -67,7 +67,8 @@ pub(crate) struct Window {
     pub(crate) answers: u64,
     /// What the server used.
     pub(crate) cpu: f64,
-    /// Nanoseconds from request to the end of its answer, of every one that began and ended in the window.
+    /// Nanoseconds from request to the end of its answer, of every one that began and ended in the
+    /// window.
     pub(crate) latencies: Vec<u32>,
 }
 
@@ -90,7 +91,8 @@ impl Window {
     }
 }
 
-/// Runs `client` in `threads` threads, each told its number, until the window is over. A client returns its latencies.
+/// Runs `client` in `threads` threads, each told its number, until the window is over. A client
+/// returns its latencies.
 pub(crate) fn run(
     server: &Server,
     threads: usize,

@@ -1,4 +1,5 @@
-//! Many keep-alive connections on one thread, over epoll; bodies are thrown away in the kernel (`MSG_TRUNC`).
+//! Many keep-alive connections on one thread, over epoll; bodies are thrown away in the kernel
+//! (`MSG_TRUNC`).
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -87,7 +88,8 @@ struct Connection {
     asked: Instant,
     /// Bytes of the body still to come; `None` before the head.
     left: Option<u64>,
-    /// Whether a head has been read in full. The next ones are alike, so looking for their end is enough.
+    /// Whether a head has been read in full. The next ones are alike, so looking for their end is
+    /// enough.
     known: bool,
 }
 

@@ -40,8 +40,8 @@ pub(crate) fn status(address: SocketAddr, path: &str) -> anyhow::Result<u16> {
     Ok(Answer::get(address, path, None)?.status)
 }
 
-/// Where bodies are thrown away: only its length counts, nothing is written to it. Making it takes a millisecond, which is not to
-/// be counted as the server's.
+/// Where bodies are thrown away: only its length counts, nothing is written to it. Making it takes
+/// a millisecond, which is not to be counted as the server's.
 pub(crate) struct Gulp(Vec<u8>);
 
 impl Gulp {
@@ -149,7 +149,8 @@ impl Answer {
         })
     }
 
-    /// Hands the body over piece by piece for as long as `take` wants more; an early end is an error.
+    /// Hands the body over piece by piece for as long as `take` wants more; an early end is an
+    /// error.
     pub(crate) fn read(mut self, mut take: impl FnMut(&[u8]) -> bool) -> anyhow::Result<()> {
         if !take(&self.early) {
             return Ok(());

@@ -14,7 +14,8 @@ use super::http::{self, MAX_HEAD};
 
 /// How often every client takes its share.
 const TICK: Duration = Duration::from_millis(50);
-/// The receive buffer of a slow client: small, so that the server has to hold what is not taken yet.
+/// The receive buffer of a slow client: small, so that the server has to hold what is not taken
+/// yet.
 const BUFFER: usize = 128 << 10;
 
 /// A crowd of slow clients.

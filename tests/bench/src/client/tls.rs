@@ -1,5 +1,5 @@
-//! Keep-alive connections over TLS 1.3, each on a thread of its own. The client has to decrypt, so it is the one
-//! at its limit: what counts is the server's processor time.
+//! Keep-alive connections over TLS 1.3, each on a thread of its own. The client has to decrypt, so
+//! it is the one at its limit: what counts is the server's processor time.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,5 @@
-//! What a download costs Archway, SHA-256 and the write to disk included, when the origin sets no limit.
+//! What a download costs Archway, SHA-256 and the write to disk included, when the origin sets no
+//! limit.
 
 use std::fs::File;
 use std::io::Write;
@@ -88,7 +89,8 @@ fn least(place: &Place, origin: &Origin) -> anyhow::Result<[String; 7]> {
     Ok(row)
 }
 
-/// Fetches, hashes and writes a blob with nothing around it: the processor time it took, in seconds.
+/// Fetches, hashes and writes a blob with nothing around it: the processor time it took, in
+/// seconds.
 fn bare(place: &Place, origin: &Origin, object: &Object) -> anyhow::Result<f64> {
     let mut file = File::create(place.folder("bare")?.join("blob"))?;
     let before = usage::cpu_of_this_thread();

@@ -1,4 +1,5 @@
-//! Archway itself is killed (`kill -9`) three times during one download, and started again on what it left.
+//! Archway itself is killed (`kill -9`) three times during one download, and started again on what
+//! it left.
 
 use std::net::SocketAddr;
 

@@ -1,5 +1,5 @@
-//! A cache with a million blobs and a hundred thousand tags: starting with it and asking it must cost no more than
-//! with an empty one.
+//! A cache with a million blobs and a hundred thousand tags: starting with it and asking it must
+//! cost no more than with an empty one.
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! Stored blobs over plain HTTP: what sendfile gives nginx, and what Archway and docker-registry make of it.
+//! Stored blobs over plain HTTP: what sendfile gives nginx, and what Archway and docker-registry
+//! make of it.
 
 use crate::client::plain::{Ask, load};
 use crate::client::pull;

@@ -104,7 +104,8 @@ impl Answer {
     }
 }
 
-/// First and one past the last byte of `bytes=a-b` or `bytes=a-`; `None` where nothing of it is there.
+/// First and one past the last byte of `bytes=a-b` or `bytes=a-`; `None` where nothing of it is
+/// there.
 fn stretch(range: &str, size: u64) -> Option<(u64, u64)> {
     let (from, to) = range.strip_prefix("bytes=")?.split_once('-')?;
     let from = from.parse().ok()?;

@@ -76,7 +76,8 @@ impl Setup {
         self.start_in(place, &place.folder("archway-beside")?)
     }
 
-    /// The same, after a first client has pulled the manifest: layers are asked for only then, by every client.
+    /// The same, after a first client has pulled the manifest: layers are asked for only then, by
+    /// every client.
     pub(crate) fn start_with_manifest(&self, place: &Place) -> anyhow::Result<Server> {
         // What earlier runs wrote is not to be paid for by this one.
         rustix::fs::sync();
@@ -95,7 +96,8 @@ impl Setup {
         let mut command = command(place, folder);
         command.args(["serve", "--config"]).arg(&config);
         let log = folder.join("archway.log");
-        // On a TLS listener the plain request gets a plain answer, or none: the admin listener always answers.
+        // On a TLS listener the plain request gets a plain answer, or none: the admin listener
+        // always answers.
         let (address, path) = match self.tls {
             None => (addresses.0, "/v2/"),
             Some(_) => (addresses.1, "/readyz"),

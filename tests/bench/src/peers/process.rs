@@ -32,7 +32,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it with its log in `log`, and returns at its first answer to `path`, whatever the status.
+    /// Starts it with its log in `log`, and returns at its first answer to `path`, whatever the
+    /// status.
     pub(crate) fn start(
         mut command: Command,
         cores: &Cores,

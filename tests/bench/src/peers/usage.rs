@@ -43,7 +43,8 @@ pub(crate) fn cpu_of_this_thread() -> f64 {
 
 fn ticks(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything; utime and stime are the 12th and 13th field after it.
+    // The name in parentheses may hold anything; utime and stime are the 12th and 13th field after
+    // it.
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split(' ').skip(11);
     let mut next = || fields.next()?.parse::<u64>().ok();
