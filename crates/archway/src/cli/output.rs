@@ -72,10 +72,15 @@ impl CommandOutput {
     }
 
     /// Prints the texts and returns the exit code. A closed pipe is no failure: its reader has read
-    /// enough.
+    /// enough. An empty text touches nothing: the log may hold standard error while its reader
+    /// stalls, and a process that has nothing more to print must still end.
     pub(crate) fn deliver(&self) -> ExitCode {
-        let _ = io::stdout().lock().write_all(self.out.as_bytes());
-        let _ = io::stderr().lock().write_all(self.err.as_bytes());
+        if !self.out.is_empty() {
+            let _ = io::stdout().lock().write_all(self.out.as_bytes());
+        }
+        if !self.err.is_empty() {
+            let _ = io::stderr().lock().write_all(self.err.as_bytes());
+        }
         (self.exit as u8).into()
     }
 }

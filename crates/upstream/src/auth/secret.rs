@@ -9,7 +9,10 @@ use tracing::warn;
 /// A secret and its place, such as a mounted Kubernetes secret.
 ///
 /// `Debug` shows asterisks.
-pub(super) struct Secret {
+pub(super) struct Secret(Arc<Place>);
+
+/// The place of a secret, with its last good version.
+struct Place {
     source: SecretSource,
     last: Mutex<Option<SecretVersion>>,
 }
@@ -24,10 +27,10 @@ struct SecretVersion {
 type FileStamp = (SystemTime, u64);
 
 impl Secret {
-    /// Reads the secret for the first time. If that fails, the first [`Self::reveal`] tries again.
+    /// The secret of this source. Nothing is read yet.
     pub(super) fn new(source: SecretSource) -> Self {
-        let last = Mutex::new(read(&source).ok());
-        Self { source, last }
+        let last = Mutex::new(None);
+        Self(Arc::new(Place { source, last }))
     }
 
     /// The secret, read again when its file has changed since the last call. While the file is
@@ -35,8 +38,22 @@ impl Secret {
     /// a warning in the log; an error means that there has not been a good one.
     ///
     /// Asks the file system for the file's time: call it where a token is renewed, not once a
-    /// request.
-    pub(super) fn reveal(&self) -> Result<Arc<str>, SecretError> {
+    /// request. The file may be on a disk that hangs, so it is read on the blocking pool; dropping
+    /// the future does not end the read.
+    pub(super) async fn reveal(&self) -> Result<Arc<str>, SecretError> {
+        let place = Arc::clone(&self.0);
+        let reading = tokio::task::spawn_blocking(move || place.reveal());
+        match reading.await {
+            Ok(revealed) => revealed,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime is ending, and this future with it.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Place {
+    fn reveal(&self) -> Result<Arc<str>, SecretError> {
         let mut last = self.last.lock();
         if let Some(version) = &*last
             && version.stamp == stamp(&self.source)
@@ -94,31 +111,34 @@ mod tests {
             .unwrap();
     }
 
-    #[test]
-    fn a_changed_file_is_read_again_and_a_lost_one_changes_nothing() {
+    #[tokio::test]
+    async fn a_changed_file_is_read_again_and_a_lost_one_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("password");
         rewrite(&path, "first\n", 1);
         let secret = Secret::new(SecretSource::File(path.clone()));
-        assert_eq!(&*secret.reveal().unwrap(), "first");
+        assert_eq!(&*secret.reveal().await.unwrap(), "first");
         rewrite(&path, "other\r\n", 2);
-        assert_eq!(&*secret.reveal().unwrap(), "other");
+        assert_eq!(&*secret.reveal().await.unwrap(), "other");
         rewrite(&path, "\n", 3);
-        assert_eq!(&*secret.reveal().unwrap(), "other");
+        assert_eq!(&*secret.reveal().await.unwrap(), "other");
         fs::remove_file(&path).unwrap();
-        assert_eq!(&*secret.reveal().unwrap(), "other");
+        assert_eq!(&*secret.reveal().await.unwrap(), "other");
         rewrite(&path, " spaces stay ", 4);
-        assert_eq!(&*secret.reveal().unwrap(), " spaces stay ");
+        assert_eq!(&*secret.reveal().await.unwrap(), " spaces stay ");
     }
 
-    #[test]
-    fn a_file_that_comes_late_is_read_and_a_missing_one_is_an_error() {
+    #[tokio::test]
+    async fn a_file_that_comes_late_is_read_and_a_missing_one_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("password");
         let secret = Secret::new(SecretSource::File(path.clone()));
-        assert!(matches!(secret.reveal(), Err(SecretError::Read { .. })));
+        assert!(matches!(
+            secret.reveal().await,
+            Err(SecretError::Read { .. })
+        ));
         rewrite(&path, "first\n", 1);
-        assert_eq!(&*secret.reveal().unwrap(), "first");
+        assert_eq!(&*secret.reveal().await.unwrap(), "first");
     }
 
     #[test]
