@@ -1,9 +1,9 @@
 //! Tables of the file, from which each section takes its keys.
 //!
 //! A key is read where its section is defined: `table.take("tag_ttl")` names it, reads it and notes
-//! its mistake, if any. Keys that nobody took are unknown; the names asked for are the suggestions.
-//! So no list of keys is kept anywhere, and one mistake never hides another. What is not read may
-//! hold a secret and is kept out of every report.
+//! its mistake, if any. Keys that no section took are unknown; the names asked for are the
+//! suggestions. So no list of keys is kept anywhere, and one mistake never hides another. A value
+//! that is not read may hold a secret, and is kept out of every report.
 
 use std::ops::{Range, RangeInclusive};
 

@@ -1,8 +1,9 @@
-//! When images were pushed, for listings. No pull asks for it or waits for it.
+//! When images were pushed, for listings; private ECR alone reports it. No pull asks for it or
+//! waits for it.
 //!
 //! Owns the times found out so far. Times that a listing lacks are asked for on a task of its own,
-//! repository by repository, and kept. The listing waits a little and is shown without the times
-//! that have not come by then; the next one has them.
+//! repository by repository, and kept for a day. The listing waits a little and is shown without
+//! the times that have not come by then; the next one has them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -80,8 +81,8 @@ impl PushTimes {
         }
     }
 
-    /// Fills in when the images of a listing were pushed, as far as an upstream that may be asked
-    /// says so in time.
+    /// Fills in when the images of a listing were pushed, as far as upstreams that may be asked
+    /// answer in time.
     pub(crate) async fn fill_in(&self, listing: &mut Listing) {
         let unanswered = self.unanswered(listing);
         if !unanswered.is_empty() {

@@ -1,8 +1,7 @@
 //! The log, the access log and the registry of metrics.
 //!
 //! Owns the log's levels, formats and writer. Refuses to count for others: each part of the program
-//! owns its metrics. `docs/logging.md` lists all events,
-//! `docs/operations.md` all metrics.
+//! owns its metrics. `docs/logging.md` lists all events, `docs/operations.md` all metrics.
 
 pub mod access;
 pub mod log_writer;

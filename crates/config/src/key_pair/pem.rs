@@ -14,7 +14,7 @@ use rustls::{
 
 use super::PairFile;
 
-/// What is wrong with one of the files.
+/// A flaw in one of the files, or between the two.
 #[derive(Debug, thiserror::Error)]
 pub enum Flaw {
     /// The system cannot read it.

@@ -322,7 +322,7 @@ fn a_network_of_ipv4_addresses_is_one_however_it_is_spelt() {
     assert_eq!(trusted[1].to_string(), "2001:db8::/32");
 }
 
-/// A FIFO without a writer would hold anybody who opens it.
+/// Opening a FIFO without a writer would hang.
 #[test]
 fn parsing_opens_no_file() {
     let folder = tempfile::tempdir().unwrap();
