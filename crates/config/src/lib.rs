@@ -82,7 +82,7 @@ pub struct Config {
     /// Where `/livez`, `/readyz` and `/metrics` are; `None` when the file turns them `"off"`.
     #[serde(serialize_with = "listeners::show_admin")]
     pub admin: Option<SocketAddr>,
-    /// Where stored content lies and how much of it.
+    /// Where stored content lies, and how much of it there may be.
     pub cache: CacheConfig,
     /// The platform of a client that names none.
     pub platform: PlatformConfig,

@@ -40,7 +40,7 @@ const MAX_KNOWN: u64 = 100_000;
 /// How long a time, or its absence, is kept: an image that is deleted and pushed again has another.
 const KNOWN_TTL: Duration = Duration::from_hours(24);
 
-/// How long a time that could not be found out is not asked for again.
+/// How long Archway waits before it asks again for a time that it could not find out.
 const UNKNOWN_TTL: Duration = Duration::from_mins(5);
 
 type ImageKey = (RepoKey, Digest);

@@ -78,8 +78,8 @@ fn filter(log: &Log) -> EnvFilter {
     filter.add_directive(directive.parse().expect("a valid directive"))
 }
 
-/// The directives of `level`. One for `proxy` means the whole program, whatever crates it is made
-/// of; one that names another crate of it goes before that, wherever it is written.
+/// The directives of `level`. One for `proxy` means the whole program, with all its crates; one
+/// that names another crate of it goes before that, wherever it is written.
 fn directives(level: &str) -> String {
     let whole = level
         .split(',')

@@ -29,7 +29,7 @@ pub enum Flaw {
     /// Other things may be in it.
     #[error("there is no private key in it")]
     NoKey,
-    /// Nobody can be asked for the passphrase.
+    /// Archway has no way to ask for the passphrase.
     #[error("the key in it is locked with a passphrase")]
     Locked,
     /// The first certificate is none that TLS could use.

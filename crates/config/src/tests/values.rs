@@ -1,4 +1,4 @@
-//! What a valid file means.
+//! The meaning of valid files.
 
 use std::{net::IpAddr, path::Path, process::Command, time::Duration};
 
@@ -101,7 +101,7 @@ fn once_a_file_has_upstreams_only_they_can_be_reached() {
             .is_some()
     );
     assert!(config.upstreams.find(&host("ghcr.io")).is_none());
-    // Nobody wrote it down, so that it is missing is no mistake.
+    // The file does not name it, so its absence is no mistake.
     assert_eq!(config.default_upstream, host("docker.io"));
     assert!(config.upstreams.find(&config.default_upstream).is_none());
 }

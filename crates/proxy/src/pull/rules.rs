@@ -1,12 +1,12 @@
 //! Names that are answered from other names, by the rules of their upstream's settings.
 //!
-//! A rule is applied before its tag is asked for. With `prefer = "upstream"` the upstream's own
-//! answer goes first, and the rule answers only an absent name. A rule reads manifests that the
-//! upstream itself has, never the result of another rule: rules cannot run in circles. Its result
-//! is stored, linked and tagged under the repository that was asked, so that freshness, staleness
-//! and digest requests need nothing new. The images of a result may lie in other repositories of
-//! the same upstream, the source repositories; content is fetched from there only if both
-//! repositories link it.
+//! A rule is applied before its tag is asked for. With `prefer = "upstream"`, the default, the
+//! upstream's own answer goes first, and the rule answers only an absent name. A rule reads
+//! manifests that the upstream itself has, never the result of another rule: rules cannot run in
+//! circles. Its result is stored, linked and tagged under the repository that was asked, so that
+//! freshness, staleness and digest requests need nothing new. The images of a result may lie in
+//! other repositories of the same upstream, the source repositories; content is fetched from there
+//! only if both repositories link it.
 //!
 //! Trouble with a source is an error, or the last result, stale. Sources that are all absent make
 //! an absent name. Two images for one platform do not: the requested thing exists, twice.
