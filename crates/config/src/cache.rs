@@ -1,4 +1,4 @@
-//! `[cache]`: where stored content lies and the bounds of it.
+//! `[cache]`: where stored content lies, and its bounds.
 
 use std::{
     ffi::OsString,
@@ -27,7 +27,7 @@ const MAX_OPEN_FILES: usize = 1_000_000;
 /// The default directory of a user without a home, as in a container or a system service.
 const SYSTEM_DIR: &str = "/var/cache/archway";
 
-/// Where stored content lies and how much of it.
+/// Where stored content lies, and how much of it there may be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CacheConfig {
     /// The directory; a relative one is relative to the working directory.

@@ -1,7 +1,7 @@
 //! The report on a configuration file that cannot be used: file, line, column and the fix.
 //!
 //! A mistake is shown as a picture of its line. Values that may be secrets are drawn as asterisks.
-//! Of a file that is no TOML at all no line is shown: nobody can tell where its secrets are.
+//! Of a file that is no TOML at all no line is shown, since its secrets cannot be located.
 
 use std::{fmt, io, ops::Range, path::PathBuf};
 

@@ -1,7 +1,7 @@
 //! A certificate chain and its private key in two PEM files, accepted only when they belong
 //! together.
 //!
-//! `pem.rs` knows the content of the two, this file reads them. Whoever uses a pair decides when to
+//! `pem.rs` knows the content of the two, this file reads them. The users of a pair decide when to
 //! read it again.
 
 mod pem;
@@ -45,7 +45,7 @@ pub struct KeyPairError {
     pub file: PairFile,
     /// Its path.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// Its flaw.
     #[source]
     pub flaw: Flaw,
 }

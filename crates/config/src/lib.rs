@@ -82,13 +82,13 @@ pub struct Config {
     /// Where `/livez`, `/readyz` and `/metrics` are; `None` when the file turns them `"off"`.
     #[serde(serialize_with = "listeners::show_admin")]
     pub admin: Option<SocketAddr>,
-    /// Where stored content lies and how much of it.
+    /// Where stored content lies, and how much of it there may be.
     pub cache: CacheConfig,
     /// The platform of a client that names none.
     pub platform: PlatformConfig,
-    /// What is downloaded before a client asks for it.
+    /// Downloads before a client asks.
     pub prefetch: PrefetchConfig,
-    /// What is logged and how.
+    /// The levels and the form of the log.
     pub log: Log,
     /// Limits of the listeners.
     pub server: Server,
@@ -133,8 +133,8 @@ impl Config {
         Self::read(&name, &text, NamedFiles::Check)
     }
 
-    /// Checks a text; `source_name` stands for the file in errors. Opens no file: whether those it
-    /// names can be used remains open.
+    /// Checks a text; `source_name` names the file in errors. Opens no file: whether those it names
+    /// can be used remains open.
     pub fn parse(source_name: &str, text: &str) -> Result<Self, ConfigError> {
         Self::read(source_name, text, NamedFiles::Ignore)
     }

@@ -11,7 +11,7 @@ use crate::{
 const DEFAULT_LEVEL: &str = "info";
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// What is logged and how.
+/// The levels of the log, the form of its lines, and the access log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Log {
     /// The form of a line.

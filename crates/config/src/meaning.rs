@@ -1,11 +1,11 @@
-//! The values that strings of the file stand for.
+//! Values that the file writes as strings.
 //!
-//! The type of a value reads its own text and explains what is wrong with it. `table.rs` knows the
-//! place in the file and makes a [`Problem`](crate::problem::Problem) of that.
+//! The type of a value reads its own text and explains a mistake in it. `table.rs` knows the place
+//! in the file and makes a [`Problem`](crate::problem::Problem) of that.
 
 use std::{fmt, path::PathBuf};
 
-/// A type that a string of the file can stand for.
+/// A type whose values the file writes as strings.
 pub(crate) trait Meaning: Sized {
     /// With its article: "a duration".
     const WHAT: &'static str;

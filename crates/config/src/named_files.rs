@@ -66,7 +66,7 @@ pub(crate) fn authorities(file: Spanned<PathBuf>, problems: &Problems) -> PathBu
     path
 }
 
-/// Bundles contain certificates that nobody can use among the good ones; one good one is enough.
+/// Bundles contain unusable certificates among the good ones; one good one is enough.
 fn check_authorities(path: &Path) -> Result<(), Flaw> {
     let mut roots = RootCertStore::empty();
     let added = key_pair::certificates(path)?

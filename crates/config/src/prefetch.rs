@@ -1,4 +1,4 @@
-//! `[prefetch]`: what is downloaded before a client asks for it.
+//! `[prefetch]`: downloads before a client asks.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ const MAX_RUNNING: usize = 256;
 const DEFAULT_HALF_LIFE: Timeout = Timeout(Duration::from_hours(7 * 24));
 const DEFAULT_REFRESH: Interval = Interval(Duration::ZERO);
 
-/// What is downloaded before a client asks for it.
+/// The choice of images to download before a client asks, and the bounds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PrefetchConfig {
-    /// How that is decided.
+    /// How the images are chosen.
     pub mode: Prefetch,
     /// Prefetches at once; never zero.
     pub max_running: usize,

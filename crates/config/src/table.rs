@@ -1,9 +1,9 @@
 //! Tables of the file, from which each section takes its keys.
 //!
 //! A key is read where its section is defined: `table.take("tag_ttl")` names it, reads it and notes
-//! its mistake, if any. Keys that nobody took are unknown; the names asked for are the suggestions.
-//! So no list of keys is kept anywhere, and one mistake never hides another. What is not read may
-//! hold a secret and is kept out of every report.
+//! its mistake, if any. Keys that no section took are unknown; the names asked for are the
+//! suggestions. So no list of keys is kept anywhere, and one mistake never hides another. A value
+//! that is not read may hold a secret, and is kept out of every report.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -155,7 +155,7 @@ impl<'a> Value<'a> {
         Some(Spanned::new(span, self.list()?))
     }
 
-    /// Whatever `read` makes of the table this is. Keys it does not take are reported as unknown.
+    /// The value that `read` makes of this table. Keys it does not take are reported as unknown.
     pub(crate) fn table<T>(
         self,
         expected: &str,
@@ -236,7 +236,7 @@ impl<'a> Table<'a> {
         self.unlisted(key)
     }
 
-    /// The value of a key that must not be suggested to anybody.
+    /// The value of a key that must never be suggested.
     pub(crate) fn unlisted(&mut self, key: &str) -> Option<Value<'a>> {
         let value = self.left.remove(key)?;
         Some(Value::new(value, self.problems))
@@ -330,7 +330,7 @@ impl<'a> Table<'a> {
         value.map_or_else(Vec::new, |value| value.entries(key))
     }
 
-    /// Whatever `read` makes of a section: of an empty table, where the file has none.
+    /// The value that `read` makes of a section, or of an empty table where the file has none.
     pub(crate) fn section<T>(
         &mut self,
         key: &'static str,
@@ -343,7 +343,7 @@ impl<'a> Table<'a> {
         section.unwrap_or_else(|| read(&mut Table::empty(self.problems)))
     }
 
-    /// Whatever `read` makes of each table of a list.
+    /// The values that `read` makes of the tables of a list.
     pub(crate) fn sections<T>(
         &mut self,
         key: &'static str,

@@ -1,4 +1,4 @@
-//! The configuration as a whole: what its files mean, and what is said about mistakes in them.
+//! The configuration as a whole: the meaning of its files, and the reports on mistakes in them.
 
 mod examples;
 mod mistakes;

@@ -1,6 +1,6 @@
 //! Health, metrics and the list of images, on a listener of their own.
 //!
-//! Owns the admin routes and their texts. Refuses what registry clients ask: that is `routes`. An
+//! Owns the admin routes and their texts. Leaves the requests of registry clients to `routes`. An
 //! upstream that is down does not make `/readyz` fail: the answer stays 200 and names the endpoint,
 //! because a cache is most useful then.
 

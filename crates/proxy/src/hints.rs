@@ -1,8 +1,8 @@
 //! Which platform a client wants: the sources of hints, and the order in which they are trusted.
 //!
 //! `SOURCES` is that order, one line per source, the same as in the README's table; each source is
-//! a small module of its own. A hint only selects the answer to its own request: it never changes
-//! what is fetched or stored.
+//! a small module of its own. A hint only selects the answer to its own request: it changes no byte
+//! that is fetched or stored.
 
 mod address;
 mod header;

@@ -1,4 +1,4 @@
-//! What a request means, how it is answered, and the assembly of all parts.
+//! The meaning of requests, their answers, and the assembly of all parts.
 //!
 //! Owns the routes, platform hints, pulling through the cache, prefetch, the inventory of images,
 //! the admin routes and the life of the process between start and shutdown. Refuses command lines

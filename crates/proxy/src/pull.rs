@@ -1,11 +1,15 @@
 //! Pulling through the cache: an answer from the cache where that is right, from an upstream where
-//! it must be, shared by all who ask at the same time.
+//! it must be. Clients that ask for the same thing at the same time share one answer.
 //!
 //! [`Pull`] is the front; each part below owns its state. `resolver` decides which manifest goes
 //! out, over `rules` (names answered from other names), `platforms` (children of indexes) and
 //! `manifests` (those stored, and the upstream's). `blobs` finds or fills a blob with `fill`, and
 //! `body` brings its bytes to the client, past the cache with `bypass` where the disk is full. No
 //! type of the HTTP framework comes in here.
+//!
+//! Links keep repositories apart. A blob or manifest is readable through a repository only if the
+//! upstream has served it there, has served a manifest there that names it, or has confirmed it
+//! when asked. Bytes that another repository has brought are never served for their digest alone.
 //!
 //! Work that others may wait for (a fetched manifest, a fill) runs on tasks of its own: it does not
 //! end with the client that asked first.

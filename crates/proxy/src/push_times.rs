@@ -1,8 +1,9 @@
-//! When images were pushed, for listings. No pull asks for it or waits for it.
+//! When images were pushed, for listings; private ECR alone reports it. No pull asks for it or
+//! waits for it.
 //!
 //! Owns the times found out so far. Times that a listing lacks are asked for on a task of its own,
-//! repository by repository, and kept. The listing waits a little and is shown without the times
-//! that have not come by then; the next one has them.
+//! repository by repository, and kept for a day. The listing waits a little and is shown without
+//! the times that have not come by then; the next one has them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -39,7 +40,7 @@ const MAX_KNOWN: u64 = 100_000;
 /// How long a time, or its absence, is kept: an image that is deleted and pushed again has another.
 const KNOWN_TTL: Duration = Duration::from_hours(24);
 
-/// How long a time that could not be found out is not asked for again.
+/// How long Archway waits before it asks again for a time that it could not find out.
 const UNKNOWN_TTL: Duration = Duration::from_mins(5);
 
 type ImageKey = (RepoKey, Digest);
@@ -80,8 +81,8 @@ impl PushTimes {
         }
     }
 
-    /// Fills in when the images of a listing were pushed, as far as an upstream that may be asked
-    /// says so in time.
+    /// Fills in when the images of a listing were pushed, as far as upstreams that may be asked
+    /// answer in time.
     pub(crate) async fn fill_in(&self, listing: &mut Listing) {
         let unanswered = self.unanswered(listing);
         if !unanswered.is_empty() {

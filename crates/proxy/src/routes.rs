@@ -1,7 +1,7 @@
-//! The registry API for clients: what a request means, then one file per kind of answer.
+//! The registry API for clients: the meaning of a request, then one file per kind of answer.
 //!
-//! Owns status codes, headers and error bodies. Refuses to decide what is fetched or stored: that
-//! is `pull`. The server calls the router for each request.
+//! Owns status codes, headers and error bodies. Leaves fetching and storing to `pull`. The server
+//! calls the router for each request.
 
 mod blob;
 mod context;

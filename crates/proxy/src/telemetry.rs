@@ -1,8 +1,7 @@
 //! The log, the access log and the registry of metrics.
 //!
 //! Owns the log's levels, formats and writer. Refuses to count for others: each part of the program
-//! owns its metrics. `docs/logging.md` lists all events,
-//! `docs/operations.md` all metrics.
+//! owns its metrics. `docs/logging.md` lists all events, `docs/operations.md` all metrics.
 
 pub mod access;
 pub mod log_writer;
@@ -79,8 +78,8 @@ fn filter(log: &Log) -> EnvFilter {
     filter.add_directive(directive.parse().expect("a valid directive"))
 }
 
-/// The directives of `level`. One for `proxy` means the whole program, whatever crates it is made
-/// of; one that names another crate of it goes before that, wherever it is written.
+/// The directives of `level`. One for `proxy` means the whole program, with all its crates; one
+/// that names another crate of it goes before that, wherever it is written.
 fn directives(level: &str) -> String {
     let whole = level
         .split(',')

@@ -1,9 +1,8 @@
-//! What goes out to clients, noted: which client pulls which image, and what that tells
-//! prefetching.
+//! Notes the answers that go out: which client pulls which image, for listings and for prefetching.
 //!
 //! A client is an address, as seen behind trusted proxies; the cache gets a number made from it,
-//! not the address. Pulls seen within the hour stop at a table of hashes, at the price of one look.
-//! The rest goes to the cache, which writes it down in batches. Nothing here waits for a disk.
+//! not the address. A table of hashes drops a pull that was seen in the same hour. The rest waits
+//! in the cache's memory until uses are flushed. Nothing here waits for a disk.
 
 use std::{
     hash::BuildHasher,
@@ -54,8 +53,8 @@ impl Usage {
         }
     }
 
-    /// Notes a manifest that goes out: what was found by the client's name, and the child that goes
-    /// out in its place.
+    /// Notes a manifest that goes out: the one found under the client's name, and the child that
+    /// replaces it.
     pub(crate) fn served_manifest(
         &self,
         repository: &Repository,

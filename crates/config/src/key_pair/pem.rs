@@ -14,7 +14,7 @@ use rustls::{
 
 use super::PairFile;
 
-/// What is wrong with one of the files.
+/// A flaw in one of the files, or between the two.
 #[derive(Debug, thiserror::Error)]
 pub enum Flaw {
     /// The system cannot read it.
@@ -29,7 +29,7 @@ pub enum Flaw {
     /// Other things may be in it.
     #[error("there is no private key in it")]
     NoKey,
-    /// Nobody can be asked for the passphrase.
+    /// Archway has no way to ask for the passphrase.
     #[error("the key in it is locked with a passphrase")]
     Locked,
     /// The first certificate is none that TLS could use.

@@ -1,4 +1,4 @@
-//! What a valid file means.
+//! The meaning of valid files.
 
 use std::{net::IpAddr, path::Path, process::Command, time::Duration};
 
@@ -101,7 +101,7 @@ fn once_a_file_has_upstreams_only_they_can_be_reached() {
             .is_some()
     );
     assert!(config.upstreams.find(&host("ghcr.io")).is_none());
-    // Nobody wrote it down, so that it is missing is no mistake.
+    // The file does not name it, so its absence is no mistake.
     assert_eq!(config.default_upstream, host("docker.io"));
     assert!(config.upstreams.find(&config.default_upstream).is_none());
 }
@@ -322,7 +322,7 @@ fn a_network_of_ipv4_addresses_is_one_however_it_is_spelt() {
     assert_eq!(trusted[1].to_string(), "2001:db8::/32");
 }
 
-/// A FIFO without a writer would hold anybody who opens it.
+/// Opening a FIFO without a writer would hang.
 #[test]
 fn parsing_opens_no_file() {
     let folder = tempfile::tempdir().unwrap();

@@ -34,7 +34,7 @@ pub(super) struct Endpoints(Vec<ListedEndpoint>);
 #[derive(Clone, Debug, PartialEq)]
 struct ListedEndpoint {
     url: Url,
-    /// Whether the upstream's `auth` holds there, if the file says so.
+    /// Whether the upstream's `auth` holds there, if the file sets it.
     auth: Option<bool>,
 }
 

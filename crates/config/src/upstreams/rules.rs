@@ -25,28 +25,28 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules(Arc<[Rule]>);
 
-/// A name, and what it is answered by.
+/// The names that a rule is for, and its answer to them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rule {
     /// The names it is for.
     pub name: NamePattern,
-    /// What it is answered by.
+    /// Its answer.
     #[serde(flatten)]
     pub answer: RuleAnswer,
     /// Whether the upstream or the rule goes first.
     pub prefer: Prefer,
 }
 
-/// The answer of a rule. The names are templates: their `*` stands for the text that the `*` of the
+/// The answer of a rule. The names are templates: their `*` takes the text that the `*` of the
 /// rule's name matched.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum RuleAnswer {
-    /// An index of whatever the sources are.
+    /// An index of the images that the sources have.
     Index {
         /// The names to look at; never empty.
         sources: Vec<NamePattern>,
-        /// What the index must have at least.
+        /// The platforms that the index must have at least.
         #[serde(serialize_with = "show::texts")]
         platforms: Vec<Platform>,
     },

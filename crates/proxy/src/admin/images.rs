@@ -31,7 +31,7 @@ pub(super) async fn answer(State(admin): State<Admin>, RawQuery(query): RawQuery
         Ok(query) => query,
         Err(mistake) => return (StatusCode::BAD_REQUEST, mistake + "\n").into_response(),
     };
-    // So that what was pulled a moment ago shows.
+    // So that a pull of a moment ago shows.
     if let Err(error) = admin.pull.cache().write_uses().await {
         warn!(error = %ErrorChain(&error), "the last uses could not be written");
     }

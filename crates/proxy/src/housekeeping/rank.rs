@@ -1,14 +1,16 @@
-//! Telling the cache which blobs no client here is expected to ask for, so that they are evicted
-//! before all others.
+//! Marks the blobs that no client here is expected to ask for, so that the cache evicts them before
+//! all others.
 //!
 //! Blobs that prefetching would not download again need not be kept: those that belong to images of
 //! index entries for platforms outside the learned ones, and to nothing else that is stored. An
 //! image without an index names no platform, and where nothing is learned only use counts. The
 //! cache keeps manifests longest in any case.
 //!
-//! Nothing is learned from a client that asks for the manifest of a platform alone and has its
-//! layers already. Such an image is in use all the same: no client has asked for its index as
-//! lately.
+//! Nothing is learned from a client that knows the digest of an image, asks for its manifest alone
+//! and has its layers already. Such an image is in use all the same. So an image is wanted,
+//! whatever is learned, if its manifest was asked for within 24 hours and more than an hour after
+//! any index that lists it. Within that hour the pull began with the index, and its platform is
+//! learned from its layers.
 //!
 //! A walk reads every stored manifest, on a blocking thread, and takes a tenth of a core meanwhile.
 //! It holds some tens of bytes per blob, is followed by a pause 20 times as long, and is made only
@@ -36,11 +38,11 @@ use crate::{
     tasks::Tasks,
 };
 
-/// Blobs and images held at once: above that, none is told unwanted.
+/// Blobs and images held at once: above that, no blob is marked unwanted.
 const MAX_BLOBS: usize = 4_000_000;
 
-/// Where images are pulled by their own digests, nothing tells what they are for: a blob used so
-/// lately stays in its place, and an image that was asked for alone so lately is wanted.
+/// Where images are pulled by their own digests, nothing shows which platform they are for: a blob
+/// used so lately stays in its place, and an image that was asked for alone so lately is wanted.
 const PINNED_FOR: Duration = Duration::from_hours(24);
 
 /// Walks over the stored manifests, one at a time. Cheap to clone.
@@ -80,7 +82,7 @@ impl Ranking {
             let told = if ranking.prefetch.is_on() {
                 Walk::new(SystemTime::now(), ranking.tasks.clone()).run(&ranking)
             } else {
-                // Blobs told unwanted before prefetching was turned off are so no longer.
+                // Blobs marked unwanted before prefetching was turned off lose the mark.
                 review(&ranking.cache, &ranking.tasks, |_| false)
             };
             match told {

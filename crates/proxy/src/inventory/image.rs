@@ -89,7 +89,7 @@ impl Image {
         }
     }
 
-    /// Surveys what is stored of `digest`; `None` if its manifest is not. Blocks.
+    /// Surveys how much of `digest` is stored; `None` if its manifest is not. Blocks.
     pub(super) fn survey(
         cache: &Cache,
         repository: &RepoKey,

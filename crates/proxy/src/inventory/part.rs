@@ -1,4 +1,4 @@
-//! One image of an index with what is stored of it: its manifest and the blobs that one links.
+//! One image of an index, and how much is stored of its manifest and of the blobs that it links.
 
 use cache::{Cache, CacheError};
 use manifest_model::{Descriptor, Digest, ImageConfig, Manifest, Platform};

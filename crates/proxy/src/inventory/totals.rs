@@ -21,8 +21,8 @@ const OTHER: &str = "other";
 /// How many images there are for each platform label and completeness.
 pub type Totals = HashMap<(String, Completeness), i64>;
 
-/// Counts the images of all cached tags. `goes_on` is asked before each tag; once it says no, the
-/// count is `None`. Blocks for as long as it takes to look up the size of every file.
+/// Counts the images of all cached tags. `goes_on` is asked before each tag; once it returns false,
+/// the count is `None`. Blocks for as long as it takes to look up the size of every file.
 pub fn totals(cache: &Cache, goes_on: impl Fn() -> bool) -> Result<Option<Totals>, CacheError> {
     let mut count = PlatformCount::default();
     let mut after: Option<String> = None;

@@ -26,7 +26,7 @@ const ANY: &str = "*";
 /// The spelling of [`Pulled::Tag`].
 const TAG: &str = "tag";
 
-/// What an image is for.
+/// The platform that an image is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ImageKind {
     /// Any platform: no index lists the image.
@@ -76,7 +76,7 @@ impl fmt::Display for ImageKind {
     }
 }
 
-/// Where a pull is counted, and what was pulled there.
+/// The place where a pull is counted, and the kind of thing pulled there.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Pulled {
     /// A tag, at its own place.

@@ -24,13 +24,13 @@ pub(super) struct ImageParts(Cache<(RepoKey, Digest), PartOf>);
 pub(super) enum PartOf {
     /// Images of one kind.
     One(ImageKind),
-    /// Images for several platforms: that it is pulled does not tell for which.
+    /// Images for several platforms: a pull of it does not show for which.
     Several,
 }
 
 impl PartOf {
-    /// What is known of a part after it was seen in an image of `kind`. A platform tells more than
-    /// none.
+    /// The part `before`, now also seen in an image of `kind`. A named platform outweighs
+    /// [`ImageKind::Any`].
     fn with(kind: &ImageKind, before: Option<Self>) -> Self {
         match before {
             Some(Self::One(known)) if known == *kind || *kind == ImageKind::Any => Self::One(known),

@@ -83,15 +83,16 @@ pub struct Client<'a> {
     pub address: IpAddr,
 }
 
-/// The decision on a manifest request, with all it was made of.
+/// The decision on a manifest request, with the values it was made from.
 #[derive(Debug)]
 pub struct Served {
     pub(super) found: ManifestAnswer,
     pub(super) mode: Resolve,
     pub(super) substitution: Option<Substitution>,
     pub(super) child: Result<Option<Manifest>, PullError>,
-    /// How long an equal request may have the same answer without asking anybody: a digest for
-    /// good, a tag for the rest of its time to live. Zero for an answer that is not from the cache.
+    /// How long an equal request may have the same answer without a question to the upstream: a
+    /// digest for good, a tag for the rest of its time to live. Zero for an answer that is not from
+    /// the cache.
     pub holds_for: Duration,
     /// For a tag, the count of tag writes before it was looked up: a later write ends `holds_for`.
     pub tag_writes: Option<u64>,
@@ -107,7 +108,8 @@ impl Served {
         }
     }
 
-    /// What the reference means: the manifest itself, or the index of the child that goes out.
+    /// The manifest that the reference names: the one that goes out, or the index of the child that
+    /// does.
     pub fn found(&self) -> &Manifest {
         &self.found.manifest
     }

@@ -24,7 +24,7 @@ const MAX_JOINS: usize = 3;
 /// A blob and where it came from.
 #[derive(Debug)]
 pub struct BlobAnswer {
-    /// Its size; unknown only for a fill whose upstream does not say.
+    /// Its size; unknown only for a fill whose upstream does not send it.
     pub size: Option<u64>,
     /// Where it came from.
     pub outcome: Outcome,
@@ -50,12 +50,13 @@ impl Blobs {
         }
     }
 
-    /// The blob `digest`, if `repository` has it. Of all that ask for a blob that is not stored one
+    /// The blob `digest`, if `repository` has it. The first request for a blob that is not stored
     /// starts its fill; the others follow. Returns when the size is known, before the bytes are
     /// there.
     ///
-    /// A fill that fails earlier in the name of another repository is no answer for this one, which
-    /// then asks for itself.
+    /// A fill asks in the name of the repository that started it. If the upstream fails it, that is
+    /// no answer for another repository: its followers join anew, and may start a fill in their own
+    /// name.
     pub(super) async fn get(
         &self,
         repository: &Repository,
@@ -154,7 +155,7 @@ impl Blobs {
     }
 
     /// Bytes that another repository has brought are readable through this one only once its
-    /// upstream says that it has them too.
+    /// upstream confirms that it has them too.
     async fn confirm_link(
         &self,
         repository: &Repository,

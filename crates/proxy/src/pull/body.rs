@@ -47,7 +47,7 @@ impl BlobBytes {
         }
     }
 
-    /// The length up to which a reader waits for nothing but its client; 0 of a blob that is still
+    /// The length up to which a reader waits for nothing but its client; 0 for a blob that is still
     /// arriving.
     pub fn there(&self) -> u64 {
         match &self.place {

@@ -1,8 +1,8 @@
-//! Bytes straight from the upstream to one client, for when the cache cannot store them: a full
-//! disk must not keep a client from pulling.
+//! Bytes straight from the upstream to one client, for when the cache cannot store them.
 //!
-//! Nothing is shared here: each client has a download of its own, bounded by the number of fills
-//! there may be.
+//! A full disk fails the fill, not its clients. Each continues here with a download of its own,
+//! hashed from the first byte, its end held back like that of any other body. There may be as many
+//! of these as fills.
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 

@@ -8,7 +8,7 @@ use cache::{CacheError, FillError, RepoKey};
 use manifest_model::Platform;
 use upstream::FetchError;
 
-/// Why a pull failed. Cheap to clone: one failed fetch answers all who waited for it.
+/// Why a pull failed. Cheap to clone: one failed fetch answers every request that waited for it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PullError {
     /// The upstream did not give it.
@@ -66,12 +66,12 @@ impl PullError {
         }
     }
 
-    /// Whether the upstream said that there is no such thing.
+    /// Whether the upstream answered "not found".
     pub(super) fn is_absent(&self) -> bool {
         matches!(self.fetch_error(), Some(FetchError::NotFound { .. }))
     }
 
-    /// Whether the upstream said that the tag no longer exists, nor any source of its rule.
+    /// Whether the upstream has neither the tag any more nor any source of its rule.
     pub(super) fn is_gone(&self) -> bool {
         self.is_absent() || matches!(self, Self::NoSource { .. })
     }
@@ -89,7 +89,7 @@ impl From<CacheError> for PullError {
     }
 }
 
-/// A fill failed: what that means to its followers.
+/// Why a fill failed, as far as its followers act on it.
 pub(super) enum FillFailure<'a> {
     /// An upstream failed, in the name of one repository.
     Source(&'a SourceFailure),
@@ -120,7 +120,7 @@ impl<'a> FillFailure<'a> {
 }
 
 /// The answer of an upstream that ended a fill, and the repository in whose name it was asked: the
-/// answer says nothing about any other.
+/// answer holds for no other.
 #[derive(Debug, thiserror::Error)]
 #[error("asked for in {repository}")]
 pub(super) struct SourceFailure {

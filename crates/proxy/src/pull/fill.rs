@@ -1,8 +1,8 @@
 //! Feeding a fill from its upstream: over one connection or several, through cuts, stalls and our
 //! own restarts.
 //!
-//! Owns the connections of downloads and their number. Refuses the choice of the repository and who
-//! may read the bytes: both are `blobs`' affair.
+//! Owns the connections of downloads and their number. Refuses to choose the repository, or the
+//! clients that may read the bytes: `blobs` does both.
 
 mod plan;
 mod scale;
@@ -81,7 +81,7 @@ impl Filler {
     }
 
     async fn run(&self, repository: &Repository, mut fill: Fill) {
-        // Without a permit in time, the fill has failed and told its followers.
+        // Without a permit in time the fill has failed, and its followers have the error.
         if fill.admit(FILL_PERMIT_TIMEOUT).await.is_err() {
             return;
         }
@@ -156,7 +156,8 @@ impl Filler {
             received: Arc::default(),
             writer_wait: Arc::default(),
         };
-        // A request that counts against a rate is better spent on another blob than on a piece.
+        // A registry that sends blobs itself and has a configured rate is asked in two pieces at
+        // most: a further request is better spent on another blob.
         let in_parts = first.ranges && !transfer.source.is_rate_limited();
         let most = if in_parts {
             max_connections(repository)
@@ -186,7 +187,8 @@ impl Filler {
     }
 }
 
-/// Asks for the blob, or for the first gap an earlier download has left. The flag says which.
+/// Asks for the blob, or for the first gap an earlier download has left. The flag is true for a
+/// gap.
 async fn first_answer(
     repository: &Repository,
     fill: &Fill,
@@ -198,7 +200,7 @@ async fn first_answer(
         let end = Some(gap.end.min(gap.start + scale::FIRST_REQUEST));
         match source.get(Part::Bytes(gap.start, end)).await {
             Ok(body) if body.size == Some(size) => return Ok((body, true)),
-            // It had another length then: what is on disk is no part of it.
+            // The blob had another length then: the bytes on disk are no part of it.
             Ok(_) | Err(FetchError::Refused { status: 416, .. }) => {}
             Err(error) => return Err(error),
         }
@@ -222,7 +224,7 @@ async fn first_answer(
 enum FeedError {
     /// The upstream failed for good.
     Source(FetchError),
-    /// The fill could not start; it has told its followers.
+    /// The fill could not start; its followers have the error.
     Start(Arc<FillError>),
 }
 
@@ -274,7 +276,7 @@ impl Download<'_> {
                     Ok((_, Err(Broken::Writer))) => return Ok(()),
                     Ok((segment, Err(Broken::Source(error)))) => self.lost(&segment, error)?,
                     Ok((segment, Ok(()))) => self.plan.ended(&segment),
-                    // A panic in a connection; the fill will lack its bytes and say so.
+                    // A panic in a connection; the fill will lack its bytes and fail.
                     Err(error) => warn!(%error, "a connection of a download panicked"),
                 },
                 () = self.demands.changed() => {}

@@ -1,4 +1,4 @@
-//! One run for all who ask for the same thing at the same time.
+//! One run for all callers that ask for the same thing at the same time.
 
 use std::{
     collections::HashMap,

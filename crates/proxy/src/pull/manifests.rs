@@ -1,4 +1,5 @@
-//! Manifests: those stored here, and the upstream's, asked once for all who want the same.
+//! Manifests: those stored here, and the upstream's, fetched once for all clients that want the
+//! same.
 //!
 //! Owns the parsed manifests in memory, so that a hot one costs no disk and no parsing, the names
 //! known to be absent and the flights to the upstream. The file is the truth: a manifest whose file
@@ -71,8 +72,8 @@ impl Manifests {
         }
     }
 
-    /// The manifest of a digest. A digest never changes: what is stored and linked needs no
-    /// upstream.
+    /// The manifest of a digest. A digest never changes: a manifest that is stored and linked needs
+    /// no upstream.
     pub(super) async fn get(
         self: &Arc<Self>,
         repository: &Repository,
@@ -171,7 +172,7 @@ struct ManifestMemory(moka::sync::Cache<Digest, Arc<RememberedManifest>>);
 #[derive(Debug)]
 struct RememberedManifest {
     manifest: Manifest,
-    /// When somebody last looked for its file.
+    /// When its file was last looked for.
     checked: Mutex<Instant>,
 }
 

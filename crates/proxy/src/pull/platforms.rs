@@ -1,4 +1,7 @@
 //! Whether a tag that is an index is answered with one of its children, and with which.
+//!
+//! The mode of the upstream decides whether a hint may replace the index; `manifest_model` chooses
+//! the child as containerd would. `docs/clients.md` shows how each client handles either answer.
 
 use std::sync::Arc;
 
@@ -91,7 +94,7 @@ impl Platforms {
                 Choice::Unverified(entry) | Choice::Index(entry) => (entry, false),
                 Choice::None => return nothing_in(&current),
             };
-            // Its bytes say whether it is an index; the entry may be wrong about it.
+            // Its bytes decide whether it is an index; the entry may be wrong about it.
             let manifest = self
                 .manifests
                 .get(repository, &entry.digest)

@@ -1,6 +1,11 @@
 //! Which manifest goes out: for a tag within its freshness, by asking, or stale when asking fails;
 //! for an index the whole of it, or the child for the client's platform.
 //!
+//! A tag is fresh for its time to live. Then one question confirms it for all clients that ask
+//! meanwhile. If the upstream fails or is slow, the tag goes out as last seen, marked stale, for as
+//! long as `stale_if_error` allows; a question under way continues. The upstream's "not found" is
+//! no failure: it goes out, unless `serve_deleted_tags` is set.
+//!
 //! Owns no state but its parts. Refuses headers and status codes: the routes write those from
 //! [`Served`].
 
@@ -168,7 +173,8 @@ impl Resolver {
         ))
     }
 
-    /// What the tag is now, if that is known soon; else the tag as last seen.
+    /// The tag as it is now, if the answer comes within [`CONFIRMATION_TIMEOUT`]; else as last
+    /// seen.
     async fn confirmed_or_stale(
         &self,
         repository: &Repository,

@@ -1,10 +1,15 @@
 //! Names that are answered from other names, by the rules of their upstream's settings.
 //!
-//! A rule reads what the upstream itself has, never what another rule would make: rules cannot run
-//! in circles. Its result is stored, linked and tagged under the repository that was asked, so that
+//! A rule is applied before its tag is asked for. With `prefer = "upstream"`, the default, the
+//! upstream's own answer goes first, and the rule answers only an absent name. A rule reads
+//! manifests that the upstream itself has, never the result of another rule: rules cannot run in
+//! circles. Its result is stored, linked and tagged under the repository that was asked, so that
 //! freshness, staleness and digest requests need nothing new. The images of a result may lie in
-//! other repositories of the same upstream, the source repositories; content that is linked both
-//! here and there is fetched from there.
+//! other repositories of the same upstream, the source repositories; content is fetched from there
+//! only if both repositories link it.
+//!
+//! Trouble with a source is an error, or the last result, stale. Sources that are all absent make
+//! an absent name. Two images for one platform do not: the requested thing exists, twice.
 //!
 //! Owns flights of its own: a rule waits for the flights to the upstream, and none of those waits
 //! for a rule.
@@ -78,7 +83,7 @@ impl Rules {
         }
     }
 
-    /// What `tag` is now: by its rule where it has one, else at the upstream.
+    /// `tag` as it is now: by its rule where it has one, else at the upstream.
     pub(super) async fn current(
         self: &Arc<Self>,
         repository: &Repository,
@@ -165,8 +170,7 @@ impl Rules {
         }
     }
 
-    /// The manifest of a source tag, asked for now; `None` where the upstream says that it has
-    /// none.
+    /// The manifest of a source tag, asked for now; `None` where the upstream has none.
     async fn source_manifest(&self, source: &SourceTag) -> Result<Option<Manifest>, PullError> {
         let SourceTag { repository, tag } = source;
         let answer = if repository.rule(tag).is_some() {
@@ -283,7 +287,7 @@ impl Rules {
     }
 }
 
-/// Whether every source has answered and there is nothing to serve: the result of before is gone.
+/// Whether every source has answered and there is nothing to serve: the last result is gone, too.
 fn is_verdict(problem: &PullError) -> bool {
     matches!(
         problem,

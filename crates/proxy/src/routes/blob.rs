@@ -80,7 +80,8 @@ pub(super) async fn answer(
     Ok(described(StatusCode::OK, digest, size, outcome, body))
 }
 
-/// A small stored blob: read at once, and kept for the next equal request.
+/// A stored blob of up to [`MAX_REPLAYABLE`] bytes: read at once, and kept for the next equal
+/// request.
 async fn small(digest: &Digest, size: Option<u64>, body: BlobBody) -> Result<Response, ApiError> {
     let bytes = body
         .try_fold(BytesMut::new(), |mut all, piece| async move {

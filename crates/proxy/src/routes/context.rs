@@ -1,4 +1,4 @@
-//! What a request means: its upstream, its target and its platform.
+//! The meaning of a request: its upstream, its target and its platform.
 
 use std::net::IpAddr;
 

@@ -1,7 +1,7 @@
 //! GET and HEAD of manifests. Both are built alike; the server leaves the body of a HEAD out.
 //!
-//! Which manifest goes out is decided by [`Pull::answer`](crate::pull::Pull::answer); this file
-//! only writes it down: status, headers, the explanation.
+//! [`Pull::answer`](crate::pull::Pull::answer) chooses the manifest that goes out; this file only
+//! writes it down: status, headers, the explanation.
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;

@@ -119,7 +119,7 @@ impl LogQueue {
         let mut batch = Vec::new();
         loop {
             self.gather(&mut batch);
-            // An error has no place to be reported: the log itself is what cannot be written.
+            // An error has no place to be reported: it is the log itself that fails.
             let _ = out.write_all(&batch).and_then(|()| out.flush());
             batch.clear();
             self.lines.lock().is_writing = false;

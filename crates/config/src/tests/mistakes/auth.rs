@@ -214,7 +214,7 @@ error: `pushed_at` is for private ECR
     }
 }
 
-/// Where a password can come to stand by mistake: in a picture it stands nowhere.
+/// Places where a password can end up by mistake: no picture shows it.
 #[test]
 fn no_picture_shows_a_password_whatever_the_mistake_is() {
     for lines in [

@@ -1,4 +1,4 @@
-//! What the TOML parser and serde refuse.
+//! Texts that the TOML parser and serde refuse.
 
 use super::assert_picture;
 

@@ -1,4 +1,4 @@
-//! Certificates and keys that nothing can be done with.
+//! Certificates and keys that cannot be used.
 
 use super::assert_picture;
 use crate::tests::PairOnDisk;

@@ -71,7 +71,8 @@ impl Side {
         (!twice).then_some(side)
     }
 
-    /// What the `*` is in `text`; empty where there is no `*`. `None` when the text does not fit.
+    /// The text of the `*` in `text`; empty where there is no `*`. `None` when the text does not
+    /// fit.
     fn stem<'a>(&self, text: &'a str) -> Option<&'a str> {
         let rest = text.strip_prefix(self.before.as_str())?;
         match &self.after {

@@ -27,7 +27,7 @@ target = "all/*:*"
 platform = "linux/arm64"
 "#;
 
-/// What the rule for a name looks at.
+/// The names that the rule for a name looks at.
 fn looks_at(rules: &Rules, repository: &str, tag: &str) -> Vec<String> {
     let (repository, tag) = (repository.parse().unwrap(), tag.parse().unwrap());
     let rule = rules.of(&repository, &tag);

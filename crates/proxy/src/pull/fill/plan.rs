@@ -1,4 +1,9 @@
 //! Which bytes of a blob each connection fetches.
+//!
+//! The readers that wait decide it. A follower that reads far ahead registers a demand, and the
+//! next request goes to the reader that would run out of bytes first. The bytes in order weigh as
+//! much as all demands together, because the digest is computed in that order and no body ends
+//! before it.
 
 use std::{
     ops::Range,
@@ -81,8 +86,8 @@ impl Plan {
     }
 
     /// The next segment to fetch, of `length` bytes at most: the one that some reader reaches
-    /// first. Readers are where there is a demand, and where the bytes in order end. That last one,
-    /// by which the digest is made and every body ends, weighs as much as all demands together.
+    /// first. Readers are where there is a demand, and where the bytes in order end. That last one
+    /// weighs as much as all demands together.
     pub(super) fn next(&mut self, demands: &[u64], length: u64) -> Option<Segment> {
         if let Some(segment) = demands
             .iter()

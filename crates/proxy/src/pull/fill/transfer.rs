@@ -1,4 +1,7 @@
 //! One connection of a download: a segment of the blob, through cuts and stalls.
+//!
+//! A connection that breaks is resumed with `Range` from the byte reached. A stall gets fewer
+//! attempts than a cut, since it costs the clients more.
 
 use std::{
     sync::{

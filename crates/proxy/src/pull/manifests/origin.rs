@@ -1,4 +1,5 @@
-//! The upstream's answer for a name: one question for all who ask, and its traces in the cache.
+//! The upstream's answer for a name: one question for all clients that ask at the same time, and
+//! its traces in the cache.
 
 use std::{
     sync::Arc,
@@ -21,11 +22,11 @@ use crate::pull::{
 /// Names remembered as absent at the same time.
 const MAX_ABSENCES: u64 = 100_000;
 
-/// No absence is remembered for longer, whatever the config says.
+/// The longest time an absence is remembered, whatever the configuration allows.
 const MAX_ABSENCE_TTL: Duration = Duration::from_hours(1);
 
 impl Manifests {
-    /// The upstream's manifest of `tag` now; the tag is stored as that.
+    /// The upstream's manifest of `tag` now; the tag is moved to it.
     pub(in crate::pull) async fn confirm(
         self: &Arc<Self>,
         repository: &Repository,
@@ -45,7 +46,7 @@ impl Manifests {
         self.share(repository, reference, work).await
     }
 
-    /// The upstream's manifest of a name. A tag is not stored as that.
+    /// The upstream's manifest of a name. No tag is moved to it.
     pub(in crate::pull) async fn fetch(
         self: &Arc<Self>,
         repository: &Repository,
@@ -62,7 +63,7 @@ impl Manifests {
     }
 
     /// A HEAD first: it is cheap, and enough where nothing has changed. Where it gives no digest, a
-    /// GET that names the one known.
+    /// conditional GET names the known one.
     async fn revalidate(
         &self,
         repository: &Repository,

@@ -1,8 +1,8 @@
-//! An index made from what the upstream has under a name for each architecture.
+//! An index made from images that the upstream has under a name for each architecture.
 //!
-//! A source that the upstream says it lacks is left out; a source that cannot be asked is an error,
-//! so that an index never lacks an architecture for want of an answer. The platform of an image is
-//! read from its config, never from its name, or taken from the entry of a pushed index.
+//! A source is left out only if the upstream reports it absent. A source that cannot be asked is an
+//! error, so that an index never lacks an architecture for want of an answer. The platform of an
+//! image is read from its config, never from its name, or taken from the entry of a pushed index.
 
 use futures_util::future::try_join_all;
 use manifest_model::{Manifest, Matcher, Platform, Source, SynthesisError, offered, synthesize};
@@ -34,7 +34,7 @@ impl Rules {
         Ok(Synthesized { manifest, borrowed })
     }
 
-    /// The images under one source tag; `None` where the upstream says it has no such name.
+    /// The images under one source tag; `None` where the upstream has no such name.
     async fn source(&self, tag: &SourceTag) -> Result<Option<Source>, PullError> {
         let Some(root) = self.source_manifest(tag).await? else {
             return Ok(None);
