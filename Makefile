@@ -1,7 +1,7 @@
 # The only entry: what a person or a CI does with this tree is a target here.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench check fmt lint doc arrows structure deny demo image conformance fuzz tools clean
+.PHONY: help run test soak bench check fmt lint doc arrows structure documents deny demo image conformance fuzz tools clean
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
@@ -25,7 +25,7 @@ bench: ## measure against nginx and docker-registry; RUNS=5 ONLY=warm,small OUT=
 	tests/tools/install.sh bench
 	tests/bench/run.sh --runs $(RUNS) $(if $(ONLY),--only $(ONLY)) $(if $(OUT),--output $(OUT))
 
-check: fmt structure lint doc arrows deny ## everything that judges the code without running it
+check: fmt structure documents lint doc arrows deny ## everything that judges the code without running it
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -41,6 +41,9 @@ arrows: ## the crates' dependencies point one way
 
 structure: ## no import circle, no type name twice in a crate, no type spread over files, no unused dependency
 	tests/tools/structure.py
+
+documents: ## every log event and metric is documented, every link and path in the documents leads somewhere
+	tests/tools/documents.py
 
 deny: ## licences, sources, duplicates, banned crates
 	tests/tools/deny.sh
