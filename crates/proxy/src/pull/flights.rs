@@ -1,12 +1,9 @@
 //! One run for all callers that ask for the same thing at the same time.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use futures_util::{FutureExt, future::Shared};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::tasks::Tasks;
@@ -47,7 +44,7 @@ where
     where
         F: Future<Output = V> + Send + 'static,
     {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock();
         if let Some(shared) = running.get(&key) {
             return shared.clone();
         }
@@ -79,10 +76,7 @@ struct Landing<K: Eq + Hash, V> {
 
 impl<K: Eq + Hash, V> Drop for Landing<K, V> {
     fn drop(&mut self) {
-        self.running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.key);
+        self.running.lock().remove(&self.key);
     }
 }
 

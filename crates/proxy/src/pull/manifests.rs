@@ -23,12 +23,13 @@
 mod origin;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use cache::{Cache, RepoKey};
 use manifest_model::{Digest, Manifest, Reference, Tag};
+use parking_lot::Mutex;
 use protocol::error_chain::ErrorChain;
 use tracing::{error, warn};
 use upstream::FetchError;
@@ -208,8 +209,7 @@ impl ManifestMemory {
     fn get_at(&self, digest: &Digest, now: Instant) -> Option<Remembered> {
         let remembered = self.0.get(digest)?;
         let manifest = remembered.manifest.clone();
-        let checked = remembered.checked.lock();
-        let mut checked = checked.unwrap_or_else(PoisonError::into_inner);
+        let mut checked = remembered.checked.lock();
         if now.saturating_duration_since(*checked) <= TRUSTED_FOR {
             return Some(Remembered::Trusted(manifest));
         }

@@ -1,13 +1,9 @@
 //! The certificate and key of a listener, as their files are.
 
-use std::{
-    fmt, fs,
-    os::unix::fs::MetadataExt,
-    path::Path,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{fmt, fs, os::unix::fs::MetadataExt, path::Path, sync::Arc};
 
 use config::{KeyPairError, KeyPairFiles};
+use parking_lot::RwLock;
 use rustls::sign::CertifiedKey;
 
 /// A pair of certificate and key and its files. A clone is a cheap handle to the same pair.
@@ -50,7 +46,7 @@ impl KeyPair {
 
     /// The last good pair.
     pub(super) fn current(&self) -> Arc<CertifiedKey> {
-        let last = self.0.last.read().unwrap_or_else(PoisonError::into_inner);
+        let last = self.0.last.read();
         Arc::clone(&last.pair)
     }
 
@@ -60,14 +56,14 @@ impl KeyPair {
     /// Touches the file system: call it where blocking is allowed.
     pub(super) fn refresh(&self) -> Result<Refreshed, KeyPairError> {
         let known = {
-            let last = self.0.last.read().unwrap_or_else(PoisonError::into_inner);
+            let last = self.0.last.read();
             last.stamps
         };
         if stamps(&self.0.files) == known {
             return Ok(Refreshed::Unchanged);
         }
         let version = load(&self.0.files)?;
-        *self.0.last.write().unwrap_or_else(PoisonError::into_inner) = version;
+        *self.0.last.write() = version;
         Ok(Refreshed::Replaced)
     }
 }

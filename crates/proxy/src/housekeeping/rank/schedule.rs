@@ -1,9 +1,8 @@
 //! When a walk is due: one at a time, and none without a pause after the one before.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
-};
+use std::time::Instant;
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// A walk that took a second is followed by a pause of this many seconds. It has worked for a tenth
 /// of that second: it keeps to a [`cache::DutyCycle`].
@@ -59,8 +58,7 @@ impl Schedule {
     }
 
     fn next(&self) -> MutexGuard<'_, Next> {
-        let next = self.next.lock();
-        next.unwrap_or_else(PoisonError::into_inner)
+        self.next.lock()
     }
 }
 
