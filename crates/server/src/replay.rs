@@ -13,7 +13,8 @@
 //! A connection leaves this path for good with its first byte that is not part of one whole request
 //! at a time: pipelining, request bodies and HTTP/2 are hyper's alone.
 //!
-//! The only door is [`Replays::wrap`]; `server.replay = false` never opens it.
+//! The only door is [`Replays::wrap`]; `server.replay = false` never opens it. It saves more than
+//! half of the processor time of a small answer: `docs/benchmarks.md`.
 
 mod in_flight;
 mod output;
