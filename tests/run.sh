@@ -49,19 +49,28 @@ beside() {
   local name=$1
   shift
   set -m
-  "$@" > "$LOGS/$name.log" 2>&1 &
+  "$@" > "$LOGS/$name.log" 2>&1 < /dev/null &
   running[$name]=$!
   set +m
 }
 finish() {
   local name=$1
   say "$name: waiting for its end"
-  wait "${running[$name]}" || { echo "make test: \"$name\" failed; its end, of $LOGS/$name.log:" >&2; tail -n 20 "$LOGS/$name.log" >&2; exit 1; }
+  local code=0
+  wait "${running[$name]}" || code=$?
   unset "running[$name]"
+  [ "$code" = 0 ] && return
+  echo "make test: \"$name\" failed; its end, of $LOGS/$name.log:" >&2
+  tail -n 20 "$LOGS/$name.log" >&2
+  return 1
 }
 end_all() {
   local name
-  for name in "${!running[@]}"; do kill -- -"${running[$name]}" 2> /dev/null; done
+  for name in "${!running[@]}"; do
+    # A package manager that is cut leaves the system half installed.
+    [ "$name" = install ] || kill -- -"${running[$name]}" 2> /dev/null
+    wait "${running[$name]}" 2> /dev/null
+  done
 }
 trap end_all EXIT
 
@@ -73,7 +82,7 @@ beside install nice -n 10 tests/tools/install.sh all
 # compiled again.
 need "building archway" cargo build --locked --workspace --all-targets
 suite unit cargo test --locked --workspace --exclude integration-tests
-finish install
+finish install || exit 1
 # The image's binary takes longest to compile, much of it on one core. The tests wait for time more
 # than for a core, so it is compiled beside them, with the processor time that they leave.
 if [ -z "${ARCHWAY_STATIC_BIN:-}" ]; then
@@ -82,7 +91,7 @@ fi
 suite integration cargo test --locked --workspace --test it
 suite clients cargo test --locked --workspace --test clients
 script conformance tests/conformance/run.sh
-[ -n "${ARCHWAY_STATIC_BIN:-}" ] || finish image-compile
+[ -n "${ARCHWAY_STATIC_BIN:-}" ] || finish image-compile || failed+=(image-compile)
 script image docker/test-image.sh
 # The binary of the image is the one that is shipped; the demo shows that one.
 ARCHWAY_BIN=${ARCHWAY_STATIC_BIN:-$PWD/target/$(uname -m)-unknown-linux-gnu/dist/archway} script demo tests/demo/demo.sh

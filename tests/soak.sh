@@ -3,6 +3,7 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cargo +nightly fuzz --version > /dev/null 2>&1 || { echo "soak.sh: the nightly toolchain or cargo-fuzz is missing; run rustup toolchain install nightly && cargo install cargo-fuzz" >&2; exit 1; }
 cargo build --locked --workspace --all-targets
 ARCHWAY_CRASH_ROUNDS=300 cargo test --locked --workspace --test it -- crash_rounds::
 tests/tools/fuzz.sh -runs=10000000

@@ -17,7 +17,7 @@ use integration_tests::server::{Server, full};
 use tempfile::TempDir;
 
 const TALKATIVE: &str = "trace,aws_config=trace,aws_smithy_runtime=trace,aws_sdk_ecr=trace,hyper=trace,\
-                         hyper_util=trace,h2=trace,reqwest=trace,rustls=trace,proxy::upstream=trace";
+                         hyper_util=trace,h2=trace,reqwest=trace,rustls=trace,upstream=trace";
 
 const PASSWORD: &str = "canary-of-the-password-file";
 const IDENTITY: &str = "canary-of-the-identity-token";

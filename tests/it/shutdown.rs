@@ -151,3 +151,41 @@ async fn work_that_cannot_be_cut_does_not_outlive_the_grace() {
     }
     assert_eq!(status.code(), Some(0));
 }
+
+/// There is one worker: the read would hold it up, were it done there.
+#[tokio::test]
+async fn a_password_file_that_hangs_holds_up_no_other_request() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let password = folder.path().join("password");
+    std::fs::write(&password, "s3cret").expect("a writable folder");
+    let auth = Auth::Basic(Login::new("me", "s3cret"));
+    let (locked, _) = FakeRegistry::with_app_for(auth).await;
+    let (open, _) = FakeRegistry::with_app().await;
+    let lines = format!("auth = {{ username = \"me\", password_file = {password:?} }}");
+    let archway = Setup::in_front_of(&open)
+        .upstream_with("locked.test", &locked, &lines)
+        .env("TOKIO_WORKER_THREADS", 1)
+        .start()
+        .await;
+    std::fs::remove_file(&password).expect("its file");
+    let made = std::process::Command::new("mkfifo").arg(&password).status();
+    assert!(made.expect("mkfifo").success());
+    let client = archway.client();
+    let path = "/v2/locked.test/team/app/manifests/v1";
+    let hanging = client.try_open(Method::GET, path);
+    let others = async {
+        let _writer = eventually("the password is read", async || {
+            let mut options = std::fs::File::options();
+            let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+            options.write(true).custom_flags(nonblocking);
+            options.open(&password).ok()
+        })
+        .await;
+        archway.admin().get("/livez").await.expect(200);
+        archway.client().pull("team/app", "v1").await;
+    };
+    tokio::select! {
+        _ = hanging => panic!("the password cannot have been read"),
+        () = others => {}
+    }
+}

@@ -288,8 +288,11 @@ def judge_paths(top, documents):
                 goals = [top / "crates" / folder / path for folder in folders] or [top]
             if not any(goal.exists() for goal in goals):
                 yield f"{ARCHITECTURE}: {path} does not exist"
-    promises = re.search(r"^## Promises\n(.*?)^## ", text, re.S | re.M)
-    for names in re.findall(r"\((`[^)]*`)\)$", promises.group(1) if promises else "", re.M):
+    promises = re.search(r"^## Promises\b[^\n]*\n(.*?)^## ", text, re.S | re.M)
+    tests = re.findall(r"\((`[^)]*`)\)$", promises.group(1) if promises else "", re.M)
+    if not tests:
+        yield f"{ARCHITECTURE}: no promise names its tests under a heading that begins with Promises"
+    for names in tests:
         for name in code_spans(names):
             if not (top / "tests/it" / f"{name}.rs").exists():
                 yield f"{ARCHITECTURE}: tests/it/{name}.rs does not exist"

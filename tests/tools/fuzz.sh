@@ -8,8 +8,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 cargo +nightly --version >/dev/null 2>&1 || { echo "fuzz.sh: the nightly toolchain is missing; run rustup toolchain install nightly" >&2; exit 1; }
 cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "fuzz.sh: cargo-fuzz is missing; run cargo install cargo-fuzz" >&2; exit 1; }
 for folder in crates/*/fuzz; do
+  targets=$(cd "$folder/.." && cargo +nightly fuzz list)
   while read -r target; do
     echo "== $folder: $target"
     (cd "$folder/.." && cargo +nightly fuzz run "$target" -- "$limit" -timeout=10)
-  done < <(cd "$folder/.." && cargo +nightly fuzz list)
+  done <<< "$targets"
 done

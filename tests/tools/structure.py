@@ -6,7 +6,7 @@
 2. No type name is defined twice within a crate.
 3. No type has `impl` blocks in more than three files.
 4. No crate is over 9,000 lines of production code.
-5. One crate only may allow `unsafe`: the one that maps and sends files.
+5. `unsafe` is in one crate only, the one that maps files; every crate takes the workspace's lints.
 6. Every dependency of a crate is used in its code.
 
 Usage: structure.py [--parents] [FOLDER]     (default: the repository this script lies in)
@@ -65,14 +65,29 @@ def block_end(text, start):
 
 
 def without_tests(text):
-    """The text without items that only tests have."""
+    """The text without items, fields and arguments that only tests have."""
     while found := re.search(r"#\[cfg\((?:test|all\(test[^\]]*)\)\]\s*(?:#\[[^\]]*\]\s*)*", text):
-        item = re.compile(r"[;{]").search(text, found.end())
-        if not item:
-            return text[: found.start()]
-        end = item.end() if item.group() == ";" else block_end(text, item.start())
+        end = item_end(text, found.end())
         text = text[: found.start()] + "\n" * text.count("\n", found.start(), end) + text[end:]
     return text
+
+
+def item_end(text, start):
+    """The place behind the item, field or argument that begins at `start`."""
+    depth = 0
+    for place in range(start, len(text)):
+        letter = text[place]
+        if letter == "{" and depth == 0:
+            return block_end(text, place)
+        if letter in "([{":
+            depth += 1
+        elif letter in ")]}":
+            if depth == 0:
+                return place
+            depth -= 1
+        elif letter in ";," and depth == 0:
+            return place + 1
+    return len(text)
 
 
 def leaves(tree):
@@ -127,7 +142,7 @@ class Crate:
         module.file = file
         source = file.read_text()
         text = without_tests(bare(source))
-        if re.search(r"(?:allow|expect)\(\s*unsafe_code", text):
+        if re.search(r"\bunsafe\b", text):
             self.allows_unsafe.append(file)
         self.lines += production_lines(source)
         uses = re.compile(r"^([ \t]*)(?:pub(?:\([^)]*\))?\s+)?use\s+([^;]+);", re.M)
@@ -139,6 +154,11 @@ class Crate:
                     module.imports.setdefault(name, []).append(path)
         for found in re.finditer(r"(?<![\w:])(?:crate|super|self)(?:\s*::\s*\w+)+", uses.sub("", text)):
             module.mentions.append((re.split(r"\s*::\s*", found.group()), None))
+        # A path through an imported module: `use crate::pull;` and then `pull::manifests::get()`.
+        for found in re.finditer(r"(?<![\w:.])(?!crate\b|super\b|self\b)([a-z_]\w*)\s*::\s*(\w+)", uses.sub("", text)):
+            if found.group(1) in module.imports:
+                for path in module.imports[found.group(1)]:
+                    module.mentions.append((path + [found.group(2)], text.count("\n", 0, found.start()) + 1))
         module.types = re.findall(
             r"^[ \t]*(?:pub(?:\([^)]*\))?\s+)?(?:struct|enum|union|trait|type)\s+(\w+)(?=[^;]*[;{(])", text, re.M
         )
@@ -275,10 +295,15 @@ def scattered(crate):
 
 def unused(crate):
     manifest = tomllib.loads((crate.folder / "Cargo.toml").read_text())
-    sources = "".join(file.read_text() for file in (crate.folder / "src").rglob("*.rs"))
-    for name in manifest.get("dependencies", {}):
-        if not re.search(rf"\b{name.replace('-', '_')}\b(?:::|;| as )", sources):
-            yield f"{crate.name}: dependency {name} is not used\n"
+    if manifest.get("lints") != {"workspace": True}:
+        yield f"{crate.name}: its Cargo.toml does not take the lints of the workspace\n"
+    files = [file for folder in ("src", "tests", "benches", "examples") for file in (crate.folder / folder).rglob("*.rs")]
+    everything = "".join(bare(file.read_text()) for file in files)
+    for kind in ("dependencies", "dev-dependencies"):
+        for name in manifest.get(kind, {}):
+            # serde is used by its derives alone, too.
+            if not re.search(rf"(?<![\w:]){name.replace('-', '_')}(?:\s*::|;|!| as )", everything):
+                yield f"{crate.name}: {name} of [{kind}] is not used\n"
 
 
 def main():
@@ -299,7 +324,7 @@ def main():
         if crate.lines > MAX_CRATE_LINES:
             faults.append(f"{crate.name}: {crate.lines} lines of production code, {MAX_CRATE_LINES} at most\n")
         if crate.name != UNSAFE_CRATE:
-            faults += [f"{file}: only {UNSAFE_CRATE} may allow unsafe code\n" for file in crate.allows_unsafe]
+            faults += [f"{file}: only {UNSAFE_CRATE} may hold unsafe code\n" for file in crate.allows_unsafe]
     print("".join(faults), end="", file=sys.stderr)
     sizes = ", ".join(f"{crate.name} {crate.lines}" for crate in crates)
     print(f"structure: {f'{len(faults)} faults' if faults else 'ok'} ({sizes})")

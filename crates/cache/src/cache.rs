@@ -3,6 +3,7 @@
 mod manifests;
 mod upkeep;
 
+use std::time::Duration;
 use std::{sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
@@ -137,6 +138,27 @@ impl Cache {
     /// The kinds that are pulled at each place, and how often.
     pub fn learned(&self) -> &Learned {
         &self.storage.index.learned
+    }
+
+    /// Adds one pull of `kind` at `place` to [`Self::learned`], after earlier ones have decayed by
+    /// `half_life`. A place must not contain a NUL.
+    pub async fn learn(
+        &self,
+        place: String,
+        kind: String,
+        half_life: Duration,
+    ) -> Result<(), CacheError> {
+        let record = move |cache: &Self| {
+            let learned = &cache.storage.index.learned;
+            Ok(learned.record(&place, &kind, half_life)?)
+        };
+        self.blocking(record).await
+    }
+
+    /// Removes the weights of [`Self::learned`] that have decayed to nothing.
+    pub async fn sweep_learned(&self, half_life: Duration) -> Result<(), CacheError> {
+        self.blocking(move |cache| Ok(cache.storage.index.learned.remove_decayed(half_life)?))
+            .await
     }
 
     /// The blobs that are evicted before all others.

@@ -156,7 +156,7 @@ impl Disk {
         match fs::rename(&path, &aside) {
             Ok(()) => Ok(Some(Unpublished(aside))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(CacheError::io("unpublish", path)(error)),
+            Err(error) => Err(CacheError::io("remove", path)(error)),
         }
     }
 

@@ -50,7 +50,7 @@ pub enum CacheError {
         source: Box<redb::Error>,
     },
     /// The index could not be read or written.
-    #[error("the cache index failed")]
+    #[error("cannot read or write the cache index; check the disk and its free space")]
     Index(#[source] Box<redb::Error>),
     /// A shutdown, or a panic, ended the work before it was done.
     #[error("the work on the cache was interrupted")]
@@ -156,7 +156,9 @@ pub enum FillError {
         source: CacheError,
     },
     /// All fill permits were taken, and none came free in time.
-    #[error("no permit for the download of {digest} came free within {waited:?}")]
+    #[error(
+        "no permit for the download of {digest} came free within {waited:?}; raise cache.max_fills, or look for a slow upstream"
+    )]
     NoPermit {
         /// The blob.
         digest: Digest,

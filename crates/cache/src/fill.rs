@@ -214,7 +214,7 @@ impl Fill {
 impl Drop for Fill {
     fn drop(&mut self) {
         if !self.is_settled {
-            warn!(digest = %self.digest, "a download was dropped before its end");
+            warn!(digest = %self.digest, "a download ended early: its task was cut by a shutdown, or panicked");
             self.settle_failed(FillError::Abandoned {
                 digest: self.digest,
             });

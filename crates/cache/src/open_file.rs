@@ -168,10 +168,14 @@ impl OpenFile {
         }
     }
 
-    /// First the name goes, then the mark is set: a request that sees the mark finds no file.
+    /// First the mark is set, then the name goes: from the mark on no request is given this open
+    /// file, and the name that it would open anew is gone a moment later.
     fn discard_from(&self, disk: &Disk) -> Result<(), CacheError> {
-        let unpublished = disk.unpublish(&self.digest)?;
         self.mark_discarded();
+        let unpublished = disk.unpublish(&self.digest).inspect_err(|_| {
+            // It is still there under its name, and no better.
+            self.is_discarded.store(false, Ordering::Release);
+        })?;
         unpublished.map_or(Ok(()), Unpublished::delete)
     }
 

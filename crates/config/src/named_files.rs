@@ -90,7 +90,7 @@ pub(crate) fn password(source: &SecretSource, span: Range<usize>, problems: &Pro
             ),
             SecretSource::Variable(_) => (
                 "password_env",
-                "set the variable to the password and nothing else; it is read at start",
+                "set the variable to the password and nothing else",
             ),
             SecretSource::Credential(_) => (
                 "password_credential",

@@ -172,11 +172,14 @@ impl<'a> Value<'a> {
     }
 
     /// The entries of a table whose keys are values too, in the order of the file. A key that
-    /// cannot be read is `None`, and noted.
-    pub(crate) fn entries<K: Meaning>(self, key: &str) -> Vec<(Option<Spanned<K>>, Value<'a>)> {
+    /// cannot be read is `None`, and noted; so is a value that is no table.
+    pub(crate) fn entries<K: Meaning>(
+        self,
+        key: &str,
+    ) -> Option<Vec<(Option<Spanned<K>>, Value<'a>)>> {
         let DeValue::Table(table) = self.data else {
             self.refuse(&format!("a table whose keys are each {}", K::WHAT));
-            return Vec::new();
+            return None;
         };
         let mut entries: Vec<_> = table.into_iter().collect();
         // The parser sorts a table by its keys.
@@ -185,7 +188,7 @@ impl<'a> Value<'a> {
             let name = read(name.get_ref(), name.span(), key, self.problems);
             (name, Value::new(value, self.problems))
         });
-        entries.collect()
+        Some(entries.collect())
     }
 }
 
@@ -327,7 +330,9 @@ impl<'a> Table<'a> {
         key: &'static str,
     ) -> Vec<(Option<Spanned<K>>, Value<'a>)> {
         let value = self.value(key);
-        value.map_or_else(Vec::new, |value| value.entries(key))
+        value
+            .and_then(|value| value.entries(key))
+            .unwrap_or_default()
     }
 
     /// The value that `read` makes of a section, or of an empty table where the file has none.

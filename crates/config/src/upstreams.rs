@@ -121,7 +121,9 @@ impl Upstreams {
             return Self::built_in();
         };
         let span = tables.span.clone();
-        let tables = tables.entries("upstream");
+        let Some(tables) = tables.entries("upstream") else {
+            return Self::built_in();
+        };
         if tables.is_empty() {
             let problem = Problem::new(span, "`upstream` is empty, so nothing can be reached")
                 .label("no upstream in here")
@@ -309,8 +311,9 @@ fn with_bare_host(text: &str, error: impl std::fmt::Display) -> Wrong {
     let wrong = match text.split_once("://") {
         None => Wrong::new(error),
         Some((_, rest)) => {
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-            let host = authority.rsplit('@').next().unwrap_or(authority);
+            // The login first: a password may have a slash in it.
+            let rest = rest.rsplit('@').next().unwrap_or(rest);
+            let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
             Wrong::new("this is a URL").help(format!("write the host alone: \"{host}\""))
         }
     };

@@ -27,5 +27,10 @@ pub const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-r
 /// The header value of a text of ours: a digest, a name, a platform, a number. Their grammars allow
 /// header text only, so anything else, above all a text a client or an upstream chose, is a bug.
 pub fn header_text(text: impl Display) -> HeaderValue {
-    HeaderValue::try_from(text.to_string()).expect("our own grammars allow header text only")
+    header_string(text.to_string())
+}
+
+/// As [`header_text`], of a text that is there already: it is not copied.
+pub fn header_string(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).expect("our own grammars allow header text only")
 }

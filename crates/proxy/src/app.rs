@@ -105,7 +105,7 @@ impl App {
             usage: Usage::new(cache.clone(), prefetch),
         };
         let observer = Observer {
-            metrics: counters.access,
+            metrics: Arc::new(counters.access),
             // For people they are log events like all others.
             log: (!telemetry::is_human(&config.log)).then_some(lines),
         };

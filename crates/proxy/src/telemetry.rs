@@ -85,7 +85,15 @@ fn directives(level: &str) -> String {
         .split(',')
         .filter_map(|directive| directive.trim().strip_prefix("proxy="));
     let implied = whole.flat_map(|level| CRATES.map(|name| format!("{name}={level}")));
-    let written = level.split(',').map(str::to_owned);
+    let written = level.split(',').map(|directive| {
+        // As long as these crates were modules of `proxy`, `proxy::upstream=debug` named one.
+        let module = directive.trim().strip_prefix("proxy::");
+        let of_crate = module.filter(|module| {
+            let end = module.find([':', '=', '[']).unwrap_or(module.len());
+            CRATES.contains(&&module[..end])
+        });
+        of_crate.unwrap_or(directive).to_owned()
+    });
     // Of two directives for one target the later one holds.
     implied.chain(written).collect::<Vec<_>>().join(",")
 }
@@ -136,6 +144,21 @@ mod tests {
             assert!(enabled!(target: "cache::blobs", Level::DEBUG));
             assert!(!enabled!(target: "upstream::auth", Level::WARN));
             assert!(!enabled!(target: "some_library", Level::INFO));
+        });
+    }
+
+    #[test]
+    fn a_level_for_a_former_module_of_proxy_means_its_crate() {
+        let log = Log {
+            format: LogFormat::Json,
+            level: "warn,proxy::upstream::auth=debug,proxy::pull=debug".to_owned(),
+            access: true,
+        };
+        let subscriber = tracing_subscriber::registry().with(filter(&log));
+        dispatcher::with_default(&subscriber.into(), || {
+            assert!(enabled!(target: "upstream::auth::ecr", Level::DEBUG));
+            assert!(!enabled!(target: "upstream::policy", Level::DEBUG));
+            assert!(enabled!(target: "proxy::pull", Level::DEBUG));
         });
     }
 

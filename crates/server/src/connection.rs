@@ -160,6 +160,8 @@ impl Conversation {
         protocol: Protocol,
         sendfile: Option<Arc<SendfileTarget>>,
     ) {
+        // HTTP/2 multiplexes: there is no one request to compare with.
+        let replays = self.replays.filter(|_| matches!(protocol, Protocol::Http1));
         let http = Http {
             builder: builder(protocol, self.header_timeout),
             watcher: self.watcher,
@@ -174,9 +176,10 @@ impl Conversation {
                     listener,
                     peer: self.client,
                     sendfile,
+                    is_replaying: replays.is_some(),
                 };
                 let api = Api { router, arrival };
-                match self.replays {
+                match replays {
                     Some(replays) => {
                         let (stream, api) = replays.wrap(stream, api, scope, self.header_timeout);
                         http.serve(stream, api).await

@@ -40,6 +40,8 @@ pub struct Arrival {
     /// Where to note the file an answer is sent from. `None` on a connection that cannot send from
     /// files (TLS, HTTP/2).
     pub sendfile: Option<Arc<SendfileTarget>>,
+    /// Whether this connection can repeat answers. If not, nobody needs an [`AccessRecord`].
+    pub is_replaying: bool,
 }
 
 /// A route's permission to give its answer again, without asking the route, to a request that

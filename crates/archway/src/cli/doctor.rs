@@ -64,11 +64,13 @@ impl Upstreams {
     fn run(&self) -> Result<CommandOutput, Failure> {
         let config = self.file.load()?;
         crypto::install();
-        let runtime = tokio::runtime::Runtime::new()
-            .map_err(|error| Failure::negative(&RuntimeError(error)))?;
         let targets = doctor::targets(&config, &self.names, &self.images)
             .map_err(|error| Failure::unusable(&error))?;
+        let runtime = tokio::runtime::Runtime::new()
+            .map_err(|error| Failure::negative(&RuntimeError(error)))?;
         let report = runtime.block_on(doctor::examine(&targets, progress));
+        // A look-up of a name that hangs was reported; the report must not wait for it.
+        runtime.shutdown_background();
         let out = match self.output {
             DoctorFormat::Human => report.to_string(),
             DoctorFormat::Json => json(&report.to_json()),

@@ -60,10 +60,13 @@ impl ServerArgs {
         let config = self.config.load()?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::negative(&RuntimeError(error)))?;
-        runtime.block_on(async {
+        let answer = runtime.block_on(async {
             let server = Server::new(&config, self.server.as_ref(), self.admin.as_ref());
             question(&config, &server).await
-        })
+        });
+        // The answer must not wait for a look-up of a name that hangs.
+        runtime.shutdown_background();
+        answer
     }
 }
 

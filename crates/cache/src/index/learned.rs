@@ -11,7 +11,7 @@ use super::{
     keys::now_ms,
     store::{Outcome, Store},
 };
-use crate::{blocking::blocking, error::CacheError};
+use crate::error::CacheError;
 
 /// place, a NUL, kind -> (weight, the time of that weight in ms)
 pub(super) const LEARNED: TableDefinition<'_, &str, (f64, u64)> = TableDefinition::new("learned");
@@ -28,8 +28,8 @@ pub struct LearnedKind {
     pub weight: f64,
 }
 
-/// The table of weights. Cheap to clone; all clones are the same table.
-#[derive(Clone, Debug)]
+/// The table of weights.
+#[derive(Debug)]
 pub struct Learned {
     store: Arc<Store>,
 }
@@ -41,20 +41,9 @@ impl Learned {
         }
     }
 
-    /// Adds one pull of `kind` at `place`, after earlier ones have decayed by `half_life`. A place
-    /// must not contain a NUL. The first pull of a kind is durable; a crash that loses a later one
-    /// costs a little weight.
-    pub async fn add(
-        &self,
-        place: String,
-        kind: String,
-        half_life: Duration,
-    ) -> Result<(), CacheError> {
-        let learned = self.clone();
-        blocking(move || Ok(learned.record(&place, &kind, half_life)?)).await
-    }
-
-    fn record(&self, place: &str, kind: &str, half_life: Duration) -> Outcome<()> {
+    /// Adds one pull of `kind` at `place`, after earlier ones have decayed by `half_life`. The first
+    /// pull of a kind is durable; a crash that loses a later one costs a little weight. Blocks.
+    pub(crate) fn record(&self, place: &str, kind: &str, half_life: Duration) -> Outcome<()> {
         let (key, now) = (key(place, kind), now_ms());
         let known = {
             let table = self.store.begin_read()?.open_table(LEARNED)?;
@@ -99,13 +88,8 @@ impl Learned {
         Ok(kinds)
     }
 
-    /// Removes the weights that have decayed to nothing.
-    pub async fn sweep(&self, half_life: Duration) -> Result<(), CacheError> {
-        let learned = self.clone();
-        blocking(move || Ok(learned.remove_decayed(half_life)?)).await
-    }
-
-    fn remove_decayed(&self, half_life: Duration) -> Outcome<()> {
+    /// Removes the weights that have decayed to nothing. Blocks.
+    pub(crate) fn remove_decayed(&self, half_life: Duration) -> Outcome<()> {
         let now = now_ms();
         self.store.write(Durability::None, |transaction| {
             let mut table = transaction.open_table(LEARNED)?;

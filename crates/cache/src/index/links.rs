@@ -183,11 +183,7 @@ pub(super) fn insert_manifest(
     Ok(())
 }
 
-pub(super) fn insert(
-    transaction: &WriteTransaction,
-    repo: &RepoKey,
-    digest: &Digest,
-) -> Outcome<()> {
+fn insert(transaction: &WriteTransaction, repo: &RepoKey, digest: &Digest) -> Outcome<()> {
     let mut table = transaction.open_table(LINKS)?;
     table.insert(link_key(repo, digest).as_slice(), ())?;
     Ok(())

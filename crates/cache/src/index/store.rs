@@ -7,7 +7,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -38,7 +41,7 @@ pub(super) struct Store {
 
 #[derive(Debug)]
 enum StoreState {
-    Open(Database),
+    Open(Arc<Database>),
     /// It has failed; the time is that of the last attempt to open it again.
     Failed(Option<Instant>),
 }
@@ -48,7 +51,7 @@ impl Store {
     pub(super) fn open(path: &Path) -> Outcome<Self> {
         Ok(Self {
             path: path.to_owned(),
-            state: RwLock::new(StoreState::Open(open(path)?)),
+            state: RwLock::new(StoreState::Open(Arc::new(open(path)?))),
             snapshot_is_stale: AtomicBool::new(true),
         })
     }
@@ -93,9 +96,12 @@ impl Store {
         self.snapshot_is_stale.store(true, Ordering::Release);
     }
 
-    /// Returns the file's free space, if there is any, to the file system.
+    /// Returns the file's free space, if there is any, to the file system. Only for an index that
+    /// nobody else uses: look-ups wait for it, and a transaction that is beginning prevents it.
     pub(super) fn compact(&self) -> Outcome<()> {
-        if let StoreState::Open(database) = &mut *self.state.write() {
+        if let StoreState::Open(database) = &mut *self.state.write()
+            && let Some(database) = Arc::get_mut(database)
+        {
             database.compact()?;
         }
         Ok(())
@@ -111,25 +117,34 @@ impl Store {
         }
     }
 
+    /// Begins a transaction. No lock is held meanwhile: a writer waits here for the one before it,
+    /// and that one may wait for somebody who only wants to read.
     fn begin<T>(&self, begin: impl Fn(&Database) -> Result<T, TransactionError>) -> Outcome<T> {
-        if let StoreState::Open(database) = &*self.state.read() {
-            return Ok(begin(database)?);
-        }
+        let open = match &*self.state.read() {
+            StoreState::Open(database) => Some(Arc::clone(database)),
+            StoreState::Failed(_) => None,
+        };
+        let database = open.map_or_else(|| self.reopen(), Ok)?;
+        Ok(begin(&database)?)
+    }
+
+    /// The store, opened again if nobody else has done so, but not more often than every
+    /// [`REOPEN_INTERVAL`].
+    fn reopen(&self) -> Outcome<Arc<Database>> {
         let mut state = self.state.write();
-        if let StoreState::Failed(tried) = *state {
-            if tried.is_some_and(|tried| tried.elapsed() < REOPEN_INTERVAL) {
+        match &*state {
+            StoreState::Open(database) => return Ok(Arc::clone(database)),
+            StoreState::Failed(Some(tried)) if tried.elapsed() < REOPEN_INTERVAL => {
                 return Err(Error::PreviousIo);
             }
-            *state = StoreState::Failed(Some(Instant::now()));
-            let database = open(&self.path)
-                .inspect_err(|error| warn!(%error, "cannot open the cache index again yet"))?;
-            info!("opened the cache index again after an error");
-            *state = StoreState::Open(database);
+            StoreState::Failed(_) => *state = StoreState::Failed(Some(Instant::now())),
         }
-        match &*state {
-            StoreState::Open(database) => Ok(begin(database)?),
-            StoreState::Failed(_) => Err(Error::PreviousIo),
-        }
+        let database = open(&self.path)
+            .inspect_err(|error| warn!(%error, "cannot open the cache index again yet"))?;
+        info!("opened the cache index again after an error");
+        let database = Arc::new(database);
+        *state = StoreState::Open(Arc::clone(&database));
+        Ok(database)
     }
 }
 

@@ -50,10 +50,10 @@ impl TagRow {
     }
 
     fn decode(key: &str, (digest, confirmed): (&[u8], u64)) -> Option<Self> {
-        let (repository, tag) = key.rsplit_once(':')?;
+        let (repository, tag) = decode_tag(key)?;
         Some(Self {
-            repository: RepoKey::from_text(repository),
-            tag: tag.parse().ok()?,
+            repository,
+            tag,
             entry: TagEntry {
                 digest: decode_digest(digest)?,
                 confirmed: from_ms(confirmed),

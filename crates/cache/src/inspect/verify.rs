@@ -195,7 +195,7 @@ fn discard(
     let ingest = directory.path().join("ingest");
     let aside: PathBuf = ingest.join(format!("{}.{}.corrupt", digest.hex(), std::process::id()));
     fs::create_dir_all(&ingest).map_err(CacheError::io("create", &ingest))?;
-    fs::rename(path, &aside).map_err(CacheError::io("discard", path))?;
+    fs::rename(path, &aside).map_err(CacheError::io("remove", path))?;
     if let Some(folder) = path.parent() {
         File::open(folder)
             .and_then(|folder| folder.sync_all())

@@ -8,8 +8,7 @@ const LONG: Duration = Duration::from_hours(24 * 365);
 
 async fn learn(cache: &cache::Cache, place: &str, kind: &str) {
     cache
-        .learned()
-        .add(place.to_owned(), kind.to_owned(), LONG)
+        .learn(place.to_owned(), kind.to_owned(), LONG)
         .await
         .unwrap();
 }
@@ -49,7 +48,7 @@ async fn what_was_learned_survives_a_restart() {
 async fn a_sweep_keeps_what_has_weight_and_pulls_add_up() {
     let (cache, _folder) = cache();
     learn(&cache, "a/app", "linux/arm64").await;
-    cache.learned().sweep(LONG).await.unwrap();
+    cache.sweep_learned(LONG).await.unwrap();
     assert_eq!(kinds(&cache, "a/app", LONG), ["linux/arm64"]);
     for _ in 0..3 {
         learn(&cache, "a/app", "linux/arm64").await;

@@ -58,3 +58,16 @@ fn a_missing_file_is_named() {
     );
     assert!(matches!(error, ConfigError::Read { .. }));
 }
+
+#[test]
+fn a_load_checks_the_files_that_the_configuration_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archway.toml");
+    let auth = "auth = { username = \"me\", password_file = \"/nowhere\" }";
+    std::fs::write(&path, format!("[upstream.\"docker.io\"]\n{auth}\n")).unwrap();
+    let error = Config::load(&path).unwrap_err().to_string();
+    assert!(
+        error.contains("`password_file` holds no password"),
+        "{error}"
+    );
+}

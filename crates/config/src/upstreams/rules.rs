@@ -74,6 +74,11 @@ pub enum Prefer {
 const MAX_SOURCES: usize = 32;
 
 impl Rules {
+    /// Whether there is no rule.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn read(table: &mut Table<'_>) -> Self {
         let expected = "a table such as [[upstream.\"docker.io\".virtual_index]]";
         let indexes = table.sections("virtual_index", expected, Rule::read_index);

@@ -29,7 +29,7 @@ impl HousekeepingMetrics {
     pub(crate) fn register(&self, registry: &mut Registry) {
         let help = "Images of cached tags for each platform, as of the last count";
         registry.register("images", help, self.images.clone());
-        let help = "Bytes of blobs for platforms nobody pulls, as of the last look";
+        let help = "Bytes of blobs for platforms that no client pulls, as of the last ranking";
         let unwanted = self.unwanted_bytes.clone();
         registry.register_with_unit("cache_unwanted", help, Unit::Bytes, unwanted);
     }

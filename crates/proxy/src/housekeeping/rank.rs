@@ -79,18 +79,18 @@ impl Ranking {
         let ranking = self.clone();
         self.tasks.spawn_blocking(move || {
             let _run = ranking.schedule.run();
-            let told = if ranking.prefetch.is_on() {
+            let marked = if ranking.prefetch.is_on() {
                 Walk::new(SystemTime::now(), ranking.tasks.clone()).run(&ranking)
             } else {
                 // Blobs marked unwanted before prefetching was turned off lose the mark.
                 review(&ranking.cache, &ranking.tasks, |_| false)
             };
-            match told {
+            match marked {
                 Ok(unwanted) => ranking.metrics.count_unwanted(unwanted),
                 // The latter was dealt with.
                 Err(End::Stopped | End::TooMuch) => {}
                 Err(End::Failed(error)) => {
-                    warn!(error = %ErrorChain(&error), "the unwanted blobs cannot be told");
+                    warn!(error = %ErrorChain(&error), "the unwanted blobs could not be determined; eviction keeps the last marks");
                 }
             }
         });
@@ -140,7 +140,7 @@ impl Walk {
     /// Returns the number of bytes that no client is expected to ask for.
     fn run(mut self, ranking: &Ranking) -> Result<u64, End> {
         let cache = &ranking.cache;
-        let told = self
+        let marked = self
             .sort_all(ranking)
             .and_then(|()| self.tell(cache))
             .or_else(|end| match end {
@@ -153,12 +153,12 @@ impl Walk {
                 }
                 end => Err(end),
             });
-        let unwanted = told?;
+        let unwanted = marked?;
         let is_unwanted = |digest: &Digest| unwanted.contains(&beginning(digest));
         let bytes = review(cache, &self.tasks, is_unwanted)?;
         debug!(
             images = self.images.len(),
-            bytes, "told the cache which blobs are unwanted"
+            bytes, "marked the unwanted blobs"
         );
         Ok(bytes)
     }

@@ -151,9 +151,9 @@ impl LearnedPulls {
         }
         let (place, kind) = (pulled.place(), pulled.kind());
         self.counted.insert(pulled, ());
-        let (learned, half_life) = (self.cache.learned().clone(), self.half_life);
+        let (cache, half_life) = (self.cache.clone(), self.half_life);
         self.tasks.spawn(async move {
-            if let Err(error) = learned.add(place, kind, half_life).await {
+            if let Err(error) = cache.learn(place, kind, half_life).await {
                 warn!(error = %ErrorChain(&error), "a pull could not be counted");
             }
         });
@@ -191,7 +191,7 @@ impl LearnedPulls {
 
     /// Removes pulls that have decayed.
     pub(super) async fn sweep(&self) {
-        if let Err(error) = self.cache.learned().sweep(self.half_life).await {
+        if let Err(error) = self.cache.sweep_learned(self.half_life).await {
             warn!(error = %ErrorChain(&error), "the counted pulls cannot be swept");
         }
     }

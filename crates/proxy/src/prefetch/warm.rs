@@ -101,7 +101,7 @@ impl Warmer {
     /// wait. Fills it has started continue, since others may follow them.
     pub(super) fn queue(&self, work: impl Future<Output = ()> + Send + 'static) {
         let Ok(permit) = Arc::clone(&self.waiting).try_acquire_owned() else {
-            debug!("too many images wait to be downloaded ahead; dropping one");
+            debug!("too many downloads ahead of clients wait; dropping this one");
             return;
         };
         let tasks = self.tasks.clone();

@@ -32,13 +32,13 @@ pub enum PullError {
     #[error("the index cannot be resolved: {0}")]
     Unresolvable(&'static str),
     /// The upstream lacks every source of a rule.
-    #[error("none of the names it is made of exists: {}", tried.join(", "))]
+    #[error("a rule makes this tag of other tags, and the upstream has none of them: {}", tried.join(", "))]
     NoSource {
         /// The names, as `NAME:TAG`.
         tried: Vec<String>,
     },
     /// A rule leads to several images for one platform; taking any of them would be a guess.
-    #[error("its rule leads to {} images for {platform}: {}", candidates.len(), candidates.join(", "))]
+    #[error("the rule of this tag leads to {} images for {platform}: {}", candidates.len(), candidates.join(", "))]
     Ambiguous {
         /// The platform.
         platform: Platform,
@@ -122,7 +122,7 @@ impl<'a> FillFailure<'a> {
 /// The answer of an upstream that ended a fill, and the repository in whose name it was asked: the
 /// answer holds for no other.
 #[derive(Debug, thiserror::Error)]
-#[error("asked for in {repository}")]
+#[error("the request for it in {repository} failed")]
 pub(super) struct SourceFailure {
     pub(super) repository: RepoKey,
     pub(super) source: FetchError,

@@ -73,10 +73,11 @@ impl Repository {
     /// The repository to fetch `digest` from: the source repository of a rule where both are known
     /// to link it, else this one.
     pub(super) fn source_of(&self, cache: &Cache, digest: &Digest) -> Cow<'_, Self> {
-        let sources = self.upstream.config().rules.lenders(&self.name);
-        if sources.is_empty() || !cache.is_linked(&self.key, digest) {
+        let rules = &self.upstream.config().rules;
+        if rules.is_empty() || !cache.is_linked(&self.key, digest) {
             return Cow::Borrowed(self);
         }
+        let sources = rules.lenders(&self.name);
         let mut siblings = sources.iter().map(|name| self.sibling(name));
         siblings
             .find(|source| cache.is_linked(&source.key, digest))

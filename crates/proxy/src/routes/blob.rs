@@ -12,7 +12,7 @@ use futures_util::{TryStreamExt, stream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts};
 use manifest_model::Digest;
 use protocol::{
-    headers::{self, header_text},
+    headers::{self, header_string, header_text},
     range::{ByteRange, Unsatisfiable},
 };
 use server::exchange::{Arrival, Replayable};
@@ -151,7 +151,7 @@ fn part(digest: &Digest, blob: BlobAnswer, range: Range<u64>, size: u64, by: Rea
     let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
     response
         .headers_mut()
-        .insert(header::CONTENT_RANGE, header_text(content_range));
+        .insert(header::CONTENT_RANGE, header_string(content_range));
     response
 }
 

@@ -84,12 +84,13 @@ impl ApiError {
         self
     }
 
-    /// A stored blob that cannot be read. It was removed, so the next request downloads it again.
+    /// A stored blob that cannot be read. If its file is damaged it was removed, and the next request
+    /// downloads it again.
     pub(super) fn unreadable(error: &BodyError) -> Self {
         let log = Some(ErrorChain(error).to_string());
         let answer = Self::unavailable(
             StatusCode::BAD_GATEWAY,
-            "the cached copy of this blob is unreadable and was removed; retry to download it again"
+            "the cached copy of this blob could not be read; retry, and if that fails too, the proxy's log has the cause under this x-request-id"
                 .to_owned(),
         );
         Self { log, ..answer }
@@ -202,14 +203,10 @@ impl From<PullError> for ApiError {
                 Self::unavailable(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
             }
             PullError::Cache(_) => Self::cache_failed(),
-            PullError::Fetch(_) | PullError::Fill(_) => match (error.fetch_error(), &error) {
-                (Some(fetch), _) => Self::from(fetch),
-                (None, PullError::Fill(fill)) => Self::from(&**fill),
-                (None, _) => Self::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    Code::Unknown,
-                    "the pull failed; the proxy's log has the cause under this x-request-id",
-                ),
+            PullError::Fetch(fetch) => Self::from(&**fetch),
+            PullError::Fill(fill) => match error.fetch_error() {
+                Some(fetch) => Self::from(fetch),
+                None => Self::from(&**fill),
             },
         };
         Self { log, ..answer }

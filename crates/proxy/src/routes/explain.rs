@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use manifest_model::{Matcher, Reference, Verdict, verdicts};
 use protocol::{
     explanation::{Entry, Explanation, Said},
-    headers::{ARCHWAY_EXPLAIN, header_text},
+    headers::{ARCHWAY_EXPLAIN, header_string},
 };
 
 use super::{context::Context, platform_text::shortened};
@@ -43,7 +43,7 @@ pub(super) struct Decision<'a> {
 impl Decision<'_> {
     /// The header's value.
     pub(super) fn explain(&self) -> HeaderValue {
-        header_text(self.explanation().into_header(MAX_HEADER_BYTES))
+        header_string(self.explanation().into_header(MAX_HEADER_BYTES))
     }
 
     fn explanation(&self) -> Explanation {

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use manifest_model::{Manifest, Reference};
 use protocol::{
     accept,
-    headers::{self, header_text},
+    headers::{self, header_string, header_text},
 };
 use server::exchange::Replayable;
 
@@ -135,7 +135,7 @@ fn describe(response: &mut Response, served: &Served, context: &Context) {
     }
     if let Some((child, chosen)) = served.child() {
         let platform = format!("{}; source={}", chosen.platform, chosen.source);
-        out.insert(headers::ARCHWAY_PLATFORM, header_text(platform));
+        out.insert(headers::ARCHWAY_PLATFORM, header_string(platform));
         let index = served.found().digest();
         out.insert(headers::ARCHWAY_INDEX, header_text(index));
         let (parent, _) = context.path.rsplit_once('/').unwrap_or_default();

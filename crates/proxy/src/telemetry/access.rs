@@ -9,6 +9,7 @@ mod metrics;
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant, SystemTime},
 };
@@ -23,7 +24,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use protocol::headers;
-use server::exchange::{AccessRecord, REQUEST_ID, Replayable, RequestId};
+use server::exchange::{AccessRecord, Arrival, REQUEST_ID, Replayable, RequestId};
 
 pub use self::{endpoint::Endpoint, metrics::AccessMetrics};
 use self::{
@@ -59,7 +60,7 @@ pub struct RequestFacts {
 #[derive(Clone, Debug)]
 pub struct Observer {
     /// The counters.
-    pub metrics: AccessMetrics,
+    pub metrics: Arc<AccessMetrics>,
     /// The log, where access lines are JSON. In any other format they are ordinary log events.
     pub log: Option<LogWriter>,
 }
@@ -67,6 +68,10 @@ pub struct Observer {
 /// The middleware: times the request and wraps the body.
 pub async fn observe(State(observer): State<Observer>, request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let is_replaying = request
+        .extensions()
+        .get::<Arrival>()
+        .is_some_and(|arrival| arrival.is_replaying);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let user_agent = request.headers().get(header::USER_AGENT);
@@ -102,9 +107,10 @@ pub async fn observe(State(observer): State<Observer>, request: Request, next: N
             .or_else(|| response.body().size_hint().exact()),
     };
     request_log.ended = request_log.expected == Some(0) || response.body().is_end_stream();
-    let id = headers::header_text(request_log.id.text());
+    let id = headers::header_string(request_log.id.text());
     response.headers_mut().insert(REQUEST_ID, id);
-    if response.extensions().get::<Replayable>().is_some()
+    if is_replaying
+        && response.extensions().get::<Replayable>().is_some()
         && let Some(record) = request_log.record()
     {
         response.extensions_mut().insert(record);
@@ -159,9 +165,7 @@ impl Drop for RequestLog {
 impl RequestLog {
     fn count(&self, elapsed: Duration) {
         let metrics = &self.observer.metrics;
-        metrics
-            .of(&self.facts, self.status)
-            .count(self.bytes, elapsed);
+        metrics.count(&self.facts, self.status, self.bytes, elapsed);
         if !self.ended {
             metrics.count_aborted();
         }

@@ -65,7 +65,7 @@ impl LoginSource {
         match self {
             Self::Anonymous => Ok(None),
             Self::Password { username, password } => {
-                let password = password.reveal().await.map_err(LoginError::Password)?;
+                let password = password.reveal().await?;
                 match basic(username, &password) {
                     Some(header) => Ok(Some(Login::Basic(header))),
                     None => Err(LoginError::Unsendable.into()),

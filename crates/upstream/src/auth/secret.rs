@@ -1,10 +1,21 @@
 //! A password as its place has it now.
 
-use std::{fmt, fs, sync::Arc, time::SystemTime};
+use std::{
+    fmt, fs,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use config::{SecretError, SecretSource};
 use parking_lot::Mutex;
+use protocol::error_chain::ErrorChain;
+use tokio::time::timeout;
 use tracing::warn;
+
+use crate::error::LoginError;
+
+/// How long a password may take to be read: as long as a credential helper may run.
+const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A secret and its place, such as a mounted Kubernetes secret.
 ///
@@ -15,6 +26,8 @@ pub(super) struct Secret(Arc<Place>);
 struct Place {
     source: SecretSource,
     last: Mutex<Option<SecretVersion>>,
+    /// Held while the file is read: one thread at most waits for a disk that hangs.
+    reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The secret as it was when its file had this stamp.
@@ -29,8 +42,11 @@ type FileStamp = (SystemTime, u64);
 impl Secret {
     /// The secret of this source. Nothing is read yet.
     pub(super) fn new(source: SecretSource) -> Self {
-        let last = Mutex::new(None);
-        Self(Arc::new(Place { source, last }))
+        Self(Arc::new(Place {
+            source,
+            last: Mutex::new(None),
+            reading: Arc::default(),
+        }))
     }
 
     /// The secret, read again when its file has changed since the last call. While the file is
@@ -38,40 +54,55 @@ impl Secret {
     /// a warning in the log; an error means that there has not been a good one.
     ///
     /// Asks the file system for the file's time: call it where a token is renewed, not once a
-    /// request. The file may be on a disk that hangs, so it is read on the blocking pool; dropping
-    /// the future does not end the read.
-    pub(super) async fn reveal(&self) -> Result<Arc<str>, SecretError> {
-        let place = Arc::clone(&self.0);
-        let reading = tokio::task::spawn_blocking(move || place.reveal());
-        match reading.await {
-            Ok(revealed) => revealed,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+    /// request. The file may be on a disk that hangs, so it is read on the blocking pool, and waited
+    /// for no longer than [`READ_TIMEOUT`]; dropping the future does not end the read.
+    pub(super) async fn reveal(&self) -> Result<Arc<str>, LoginError> {
+        let reading = async {
+            let turn = Arc::clone(&self.0.reading).lock_owned().await;
+            let place = Arc::clone(&self.0);
+            let read = move || {
+                let revealed = place.reveal();
+                drop(turn);
+                revealed
+            };
+            tokio::task::spawn_blocking(read).await
+        };
+        match timeout(READ_TIMEOUT, reading).await {
+            Ok(Ok(revealed)) => revealed.map_err(LoginError::Password),
+            Ok(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             // The runtime is ending, and this future with it.
-            Err(_) => std::future::pending().await,
+            Ok(Err(_)) => std::future::pending().await,
+            Err(_) => {
+                let error = LoginError::PasswordTimeout(READ_TIMEOUT);
+                self.0.last_good(&error).ok_or(error)
+            }
         }
     }
 }
 
 impl Place {
     fn reveal(&self) -> Result<Arc<str>, SecretError> {
-        let mut last = self.last.lock();
-        if let Some(version) = &*last
-            && version.stamp == stamp(&self.source)
+        let stamp = stamp(&self.source);
+        if let Some(version) = &*self.last.lock()
+            && version.stamp == stamp
         {
             return Ok(Arc::clone(&version.value));
         }
-        match (read(&self.source), &*last) {
-            (Ok(version), _) => {
+        match read(&self.source) {
+            Ok(version) => {
                 let value = Arc::clone(&version.value);
-                *last = Some(version);
+                *self.last.lock() = Some(version);
                 Ok(value)
             }
-            (Err(error), Some(version)) => {
-                warn!(%error, "keeping the secret as it was");
-                Ok(Arc::clone(&version.value))
-            }
-            (Err(error), None) => Err(error),
+            Err(error) => self.last_good(&error).ok_or(error),
         }
+    }
+
+    /// The last good version, with a warning that names the `reason` to use it.
+    fn last_good(&self, reason: &(dyn std::error::Error + 'static)) -> Option<Arc<str>> {
+        let value = Arc::clone(&self.last.lock().as_ref()?.value);
+        warn!(error = %ErrorChain(reason), "cannot read the password; keeping the last good one");
+        Some(value)
     }
 }
 
@@ -135,7 +166,7 @@ mod tests {
         let secret = Secret::new(SecretSource::File(path.clone()));
         assert!(matches!(
             secret.reveal().await,
-            Err(SecretError::Read { .. })
+            Err(LoginError::Password(SecretError::Read { .. }))
         ));
         rewrite(&path, "first\n", 1);
         assert_eq!(&*secret.reveal().await.unwrap(), "first");

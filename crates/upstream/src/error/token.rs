@@ -87,8 +87,11 @@ pub enum RealmError {
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
     /// The configured password could not be read, and never has been.
-    #[error("the password of the configuration cannot be had")]
+    #[error("cannot read the configured password")]
     Password(#[source] SecretError),
+    /// The configured password could not be read in time.
+    #[error("the password file did not answer within {0:?}; check its file system")]
+    PasswordTimeout(Duration),
     /// The configured password is no header text.
     #[error("the password holds characters that cannot be sent")]
     Unsendable,

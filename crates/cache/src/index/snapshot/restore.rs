@@ -12,8 +12,9 @@ use crate::{
     disk::Disk,
     error::CacheError,
     index::{
-        keys::DigestKey,
-        links, media_types,
+        keys::{DigestKey, link_key},
+        links::LINKS,
+        media_types,
         rows::BLOBS,
         store::{Outcome, Store},
         tags,
@@ -82,9 +83,10 @@ fn restore_line(transaction: &WriteTransaction, line: &Line) -> Outcome<usize> {
             digests,
         } => {
             if let Ok(repo) = repository.parse::<RepoKey>() {
+                let mut table = transaction.open_table(LINKS)?;
                 for digest in digests {
                     if is_stored(digest)? {
-                        links::insert(transaction, &repo, digest)?;
+                        table.insert(link_key(&repo, digest).as_slice(), ())?;
                         restored += 1;
                     }
                 }

@@ -135,7 +135,7 @@ error: `password_env` holds no password
 2 | auth = { username = "me", password_env = "ARCHWAY_TEST_NO_SUCH" }
   |                                          ^^^^^^^^^^^^^^^^^^^^^^ the environment variable ARCHWAY_TEST_NO_SUCH is not set
   |
-  = help: set the variable to the password and nothing else; it is read at start"#,
+  = help: set the variable to the password and nothing else"#,
     );
 }
 
@@ -224,6 +224,11 @@ fn no_picture_shows_a_password_whatever_the_mistake_is() {
         r#"auth = { user = "me", password = "hunter2" }"#,
         r#"auth = { username = "me", password = hunter2 }"#,
         r#"auth = { ecr = "hunter2" }"#,
+        r#"auth = { username = "me", ecr = { password = "hunter2" } }"#,
+        r#"auth = { password = "x", ecr = "hunter2" }"#,
+        r#"auth = { ecr = { token = "hunter2" }, ecr_public = {} }"#,
+        r#"auth = { username = "me:hunter2", password_env = "PASSWORD" }"#,
+        r#"private_hosts = ["https://user:hunter2/x@h"]"#,
         r#"auth = "me:hunter2""#,
         r#"password = "hunter2""#,
         r#"endpoints = ["https://me:hunter2@registry.example:99999"]"#,

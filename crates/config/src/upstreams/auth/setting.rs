@@ -108,6 +108,7 @@ impl AuthSetting {
             table.problems.add(problem);
             table.problems.hide(password.span.clone());
             password.hide();
+            hide([ecr, ecr_public]);
             return Self::Inferred;
         }
         let problem = match (ecr, ecr_public, has_username, passwords.as_slice()) {
@@ -130,9 +131,12 @@ impl AuthSetting {
                     .label("only one of them can be used")
                     .help("keep one of `password_file`, `password_env` and `password_credential`")
             }
-            _ => Problem::new(span, "`auth` is incomplete")
-                .label("neither a login nor ECR")
-                .help(INCOMPLETE),
+            (ecr, ecr_public, ..) => {
+                hide([ecr, ecr_public]);
+                Problem::new(span, "`auth` is incomplete")
+                    .label("neither a login nor ECR")
+                    .help(INCOMPLETE)
+            }
         };
         table.problems.add(problem);
         Self::Inferred
@@ -241,6 +245,11 @@ impl EcrSetting {
         });
         setting.unwrap_or_default()
     }
+}
+
+/// Keeps values that are not read out of every report: a password may have ended up in them.
+fn hide(unread: [Option<Value<'_>>; 2]) {
+    unread.into_iter().flatten().for_each(Value::hide);
 }
 
 fn read_ecr_public(value: Value<'_>) -> AuthSetting {

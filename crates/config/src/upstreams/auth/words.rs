@@ -26,9 +26,15 @@ impl Meaning for Username {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         if text.is_empty() || text.contains(|char: char| char == ':' || char.is_control()) {
-            return Err(Wrong::new(
+            let wrong = Wrong::new(
                 "a user name has at least one character, no colon and no control characters",
-            ));
+            );
+            // Perhaps the pair of name and password, as Docker writes it.
+            return Err(if text.contains(':') {
+                wrong.secret()
+            } else {
+                wrong
+            });
         }
         Ok(Self(text.to_owned()))
     }

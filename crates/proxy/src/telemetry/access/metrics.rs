@@ -70,17 +70,26 @@ impl AccessMetrics {
         registry.register("bodies_aborted", help, self.aborted.clone());
     }
 
-    /// The counters of requests with these facts and this status.
+    /// Counts one request, with the bytes of its body that were sent.
+    pub(super) fn count(
+        &self,
+        facts: &RequestFacts,
+        status: StatusCode,
+        bytes: u64,
+        elapsed: Duration,
+    ) {
+        let (requests, sent) = labels(facts, status);
+        self.requests.get_or_create(&requests).inc();
+        self.sent.get_or_create(&sent).inc_by(bytes);
+        self.durations.observe(elapsed.as_secs_f64());
+    }
+
+    /// The counters of requests with these facts and this status, for an answer that is repeated.
     pub(super) fn of(&self, facts: &RequestFacts, status: StatusCode) -> RequestCounters {
-        let outcome = outcome_label(facts.outcome);
-        let labels = RequestLabels {
-            endpoint: facts.endpoint.as_str(),
-            outcome,
-            status: status_class(status),
-        };
+        let (requests, sent) = labels(facts, status);
         RequestCounters {
-            requests: self.requests.get_or_create(&labels).clone(),
-            sent: self.sent.get_or_create(&OutcomeLabels { outcome }).clone(),
+            requests: self.requests.get_or_create(&requests).clone(),
+            sent: self.sent.get_or_create(&sent).clone(),
             durations: self.durations.clone(),
         }
     }
@@ -93,12 +102,22 @@ impl AccessMetrics {
 }
 
 impl RequestCounters {
-    /// Counts one request, with the bytes of its body that were sent.
+    /// Counts one repetition, whose body has this length.
     pub(super) fn count(&self, bytes: u64, elapsed: Duration) {
         self.requests.inc();
         self.sent.inc_by(bytes);
         self.durations.observe(elapsed.as_secs_f64());
     }
+}
+
+fn labels(facts: &RequestFacts, status: StatusCode) -> (RequestLabels, OutcomeLabels) {
+    let outcome = outcome_label(facts.outcome);
+    let requests = RequestLabels {
+        endpoint: facts.endpoint.as_str(),
+        outcome,
+        status: status_class(status),
+    };
+    (requests, OutcomeLabels { outcome })
 }
 
 /// The label of an outcome; `none` where nothing was looked up.

@@ -1,17 +1,16 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt;
-use protocol::error_chain::ErrorChain;
 
 use super::*;
 use crate::error::LoginError;
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// Errors are the same if their texts are: those of the transport cannot be compared.
+/// Errors are the same if they look the same in full: those of the transport cannot be compared.
 impl PartialEq for TokenError {
     fn eq(&self, other: &Self) -> bool {
-        ErrorChain(self).to_string() == ErrorChain(other).to_string()
+        format!("{self:?}") == format!("{other:?}")
     }
 }
 
