@@ -1,7 +1,7 @@
 # The only entry: what a person or a CI does with this tree is a target here.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench check fmt lint doc arrows structure documents deny demo image conformance fuzz tools clean
+.PHONY: help run test chart soak bench attacks check fmt lint doc arrows structure documents deny advisories demo image pin-images conformance fuzz tools clean
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
@@ -18,12 +18,21 @@ run: ## start Archway on embedded defaults
 test: ## run all tests: unit, integration, real clients, the container image; installs what they need
 	tests/run.sh
 
-soak: ## what takes too long for every run: 300 kills under load, 10^7 runs of each fuzz target
+chart: ## Helm's output of charts/archway against each Kubernetes' schemas, Pod Security and Archway's config check
+	tests/tools/install.sh chart
+	$(CARGO) build --locked --workspace
+	tests/chart/run.sh
+
+soak: ## what takes too long for every run: attacks, 300 kills, 10 minutes idle offline, every fault at default settings, a real API server, 10^7 runs of each fuzz target
 	tests/soak.sh
 
 bench: ## measure against nginx and docker-registry; RUNS=5 ONLY=warm,small OUT=FILE narrow it down or keep it
 	tests/tools/install.sh bench
 	tests/bench/run.sh --runs $(RUNS) $(if $(ONLY),--only $(ONLY)) $(if $(OUT),--output $(OUT))
+
+attacks: ## hostile and careless clients against Archway on one core, each by its bound; ONLY=resets,lists DOCUMENT=docs/hardening.md
+	tests/tools/install.sh bench
+	tests/attacks/run.sh $(if $(ONLY),--only $(ONLY)) $(if $(DOCUMENT),--document $(DOCUMENT))
 
 check: fmt structure documents lint doc arrows deny ## everything that judges the code without running it
 
@@ -48,7 +57,10 @@ documents: ## every log event and metric is documented, every link and path in t
 deny: ## licences, sources, duplicates, banned crates
 	tests/tools/deny.sh
 
-demo: ## the walk-through: one name, two architectures, ECR asked once
+advisories: ## known vulnerabilities in Cargo.lock, by the database ADVISORIES=.../advisory-db-YYYY-MM-DD
+	tests/tools/advisories.sh
+
+demo: ## the walk-through: one name, two architectures, ECR asked once, and then none of it at an offline site
 	tests/tools/install.sh demo
 	$(CARGO) build --locked --release -p archway
 	tests/demo/demo.sh
@@ -56,6 +68,9 @@ demo: ## the walk-through: one name, two architectures, ECR asked once
 image: ## build the last stage of docker/Dockerfile from a static binary made here, run it, pull through it
 	tests/tools/install.sh demo
 	docker/test-image.sh
+
+pin-images: ## write the digests of the base images, as their registries tell them, into docker/Dockerfile
+	docker/pin-images.sh
 
 conformance: ## the pull tests of the OCI distribution-spec conformance suite, through Archway
 	tests/conformance/run.sh

@@ -7,6 +7,7 @@
 #   test-image.sh compile   only compiles the binary
 #
 #   ARCHWAY_STATIC_BIN   an existing static binary to test, instead of compiling one
+#   PROFILE              Cargo's profile for the binary: dist, as in the Dockerfile, or a faster one
 #   KEEP=1               keeps the work folder with every log
 set -euo pipefail
 
@@ -33,11 +34,10 @@ check_prerequisites() {
 compile() {
   local target
   target=$(uname -m)-unknown-linux-gnu
-  (cd "$ROOT" && RUSTFLAGS="-C target-feature=+crt-static" \
-    cargo build --profile dist --locked --target "$target" -p archway)
-  BINARY=${CARGO_TARGET_DIR:-$ROOT/target}/$target/dist/archway
+  BINARY=$("$ROOT/docker/compile.sh" "$target" "$PROFILE")
 }
 
+PROFILE=${PROFILE:-dist}
 if [ "${1:-}" = compile ]; then
   compile
   exit

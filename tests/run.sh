@@ -81,20 +81,23 @@ beside install nice -n 10 tests/tools/install.sh all
 # The whole workspace each time: of a part of it some dependencies want fewer features, and would be
 # compiled again.
 need "building archway" cargo build --locked --workspace --all-targets
-suite unit cargo test --locked --workspace --exclude integration-tests
+suite unit cargo test --locked --workspace --exclude integration-tests --no-fail-fast
 finish install || exit 1
-# The image's binary takes longest to compile, much of it on one core. The tests wait for time more
-# than for a core, so it is compiled beside them, with the processor time that they leave.
+# The tests wait for time more than for a core, so the image's binary is compiled beside them, with
+# the processor time that they leave. What is shipped has another profile (`make image`): its link
+# alone takes four minutes of one core, and no test of the image asks for speed.
+export PROFILE=${PROFILE:-release}
 if [ -z "${ARCHWAY_STATIC_BIN:-}" ]; then
   beside image-compile nice -n 19 docker/test-image.sh compile
 fi
 suite integration cargo test --locked --workspace --test it
 suite clients cargo test --locked --workspace --test clients
+suite chart tests/chart/run.sh
 script conformance tests/conformance/run.sh
 [ -n "${ARCHWAY_STATIC_BIN:-}" ] || finish image-compile || failed+=(image-compile)
 script image docker/test-image.sh
-# The binary of the image is the one that is shipped; the demo shows that one.
-ARCHWAY_BIN=${ARCHWAY_STATIC_BIN:-$PWD/target/$(uname -m)-unknown-linux-gnu/dist/archway} script demo tests/demo/demo.sh
+# The demo runs the image's binary.
+ARCHWAY_BIN=${ARCHWAY_STATIC_BIN:-$PWD/target/$(uname -m)-unknown-linux-gnu/$PROFILE/archway} script demo tests/demo/demo.sh
 
 say "summary"
 printf '%s\n' "${summary[@]}"

@@ -77,7 +77,7 @@ impl Node {
     }
 
     /// `ctr` of the same release, connected to this node.
-    fn ctr(&self, setup: &Setup) -> Command {
+    pub(crate) fn ctr(&self, setup: &Setup) -> Command {
         let mut command = setup.cell.command(self.release.program("ctr"));
         command.arg("--address").arg(&self.socket);
         command
@@ -85,7 +85,7 @@ impl Node {
 }
 
 impl Release {
-    fn program(self, name: &str) -> PathBuf {
+    pub(crate) fn program(self, name: &str) -> PathBuf {
         match self {
             Self::V1_6 => tools::system(name),
             Self::V2 => tools::built(name),
@@ -94,7 +94,7 @@ impl Release {
 }
 
 /// Removes what a pull that failed has left: the image's name, and all that no name needs.
-fn collect(node: &Node, setup: &Setup, namespace: &str) {
+pub(crate) fn collect(node: &Node, setup: &Setup, namespace: &str) {
     let images = || {
         let mut images = node.ctr(setup);
         images.args(["--namespace", namespace, "images"]);

@@ -7,22 +7,26 @@
 //!
 //! They need root and the programs of `tests/tools/install.sh clients`.
 
+mod air_gap;
 mod archway;
 mod cell;
 mod containerd;
 mod copiers;
+mod crane_registry;
 mod dockerd;
 mod gate;
 mod images;
 mod layout;
 mod many;
 mod matrix;
+mod odd_upstreams;
 mod outage;
 mod podman;
 mod rotation;
 mod setup;
 mod skopeo;
 mod standin;
+mod stock;
 mod table;
 mod tls;
 mod tools;

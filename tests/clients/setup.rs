@@ -2,6 +2,7 @@
 
 use integration_tests::proxy::Archway;
 use tempfile::TempDir;
+use tokio::runtime;
 
 use crate::archway::{self, More};
 use crate::cell::Cell;
@@ -79,7 +80,8 @@ impl Setup {
     }
 
     /// Does the same with the upstream running, and once more after it was stopped: from then on
-    /// neither the registry nor ECR's API can be reached by this test's Archway.
+    /// neither the registry nor ECR's API can be reached by this test's Archway. Then once more with
+    /// an Archway whose upstreams are offline, and which has what the first one has stored.
     ///
     /// Whatever the clients asked for, Archway must never have asked for credentials, and never
     /// have failed.
@@ -87,10 +89,26 @@ impl Setup {
         pulls(self, "upstream running");
         self.stop_upstream();
         pulls(self, "upstream stopped");
+        self.has_never_failed();
+        self.go_offline();
+        pulls(self, "offline");
+        self.has_never_failed();
+    }
+
+    fn has_never_failed(&self) {
         for request in self.archway.log().requests() {
             let status = request["status"].as_u64().expect("a status");
             assert!(status < 500 && status != 401, "{request}");
         }
+    }
+
+    /// From now on this test's Archway asks nobody, at the same address.
+    fn go_offline(&mut self) {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(self.archway.restart_here("offline = true"));
     }
 
     /// The images' repositories for a client that is led by the name itself: `127.0.0.1:PORT/team`

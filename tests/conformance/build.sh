@@ -14,7 +14,7 @@ if ! command -v go >/dev/null; then
     echo "conformance: 'go' is missing; install Go 1.24 or later" >&2
     exit 1
 fi
-if [ -x "$bin/conformance" ] && go version -m "$bin/conformance" | grep -q "$version"; then
+if [ -x "$bin/conformance" ] && go version -m "$bin/conformance" | grep "$version" >/dev/null; then
     exit 0
 fi
 mkdir -p "$bin"

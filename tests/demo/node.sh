@@ -131,7 +131,7 @@ stop_on() {
   quietly node_ctr "$node" container delete "$name"
 }
 
-has_stopped() { node_ctr "$1" task ls | grep -q "^$2 .*STOPPED"; }
+has_stopped() { node_ctr "$1" task ls | grep "^$2 .*STOPPED" >/dev/null; }
 
 # Stops hello and removes its image and all content from the node.
 remove_hello() {

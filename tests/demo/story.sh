@@ -2,7 +2,7 @@
 # The story of `make demo`, step by step. demo.sh starts it as the first process of its own
 # namespaces. The parts: team.sh (the team, with docker and ECR), node.sh (the two nodes),
 # greeting.sh (a tag for each architecture), report.py (the table of requests), matrix.sh and
-# matrix.py (every client, every answer).
+# matrix.py (every client, every answer), airgap.sh (the same image at a site without a way out).
 set -euo pipefail
 
 REGION=us-east-1
@@ -29,6 +29,8 @@ export ARCHWAY_TOOLS=$TOOLS
 . "$DEMO/greeting.sh"
 # shellcheck source=tests/demo/matrix.sh
 . "$DEMO/matrix.sh"
+# shellcheck source=tests/demo/airgap.sh
+. "$DEMO/airgap.sh"
 
 # Hides the machine's Docker, and makes the demo's names the only ones that resolve.
 make_private() {
@@ -131,7 +133,7 @@ archway_listens() {
 }
 
 tag_is_stale() {
-  curl -sf -I "$ARCHWAY_URL/v2/hello/manifests/latest?ns=$REGISTRY" | grep -qi '^Archway-Cache: stale'
+  curl -sf -I "$ARCHWAY_URL/v2/hello/manifests/latest?ns=$REGISTRY" | grep -i '^Archway-Cache: stale' >/dev/null
 }
 
 # A client from before indexes: it accepts only an image manifest, then fetches its config and
@@ -251,6 +253,7 @@ main() {
   step "The requests it took"
   python3 "$DEMO/report.py" "$WORK" || fail "the figures differ from the promised ones"
   matrix
+  air_gap
   printf '\n%sDone in %d seconds.%s\n' "$BOLD" $SECONDS "$PLAIN"
 }
 

@@ -26,9 +26,9 @@ const REALM: &str = "canary-of-a-realm";
 const LOCATION: &str = "canary-of-a-redirect";
 const CLIENT: &str = "canary-of-the-client";
 
-/// Every header a client may hide something in. `User-Agent` is logged on purpose and is none of
-/// them.
-const CLIENT_HEADERS: [&str; 16] = [
+/// Every header a client may hide something in, but `User-Agent`, which is logged on purpose, and
+/// `Origin`, with which it is a browser and gets nothing.
+const CLIENT_HEADERS: [&str; 15] = [
     "authorization",
     "proxy-authorization",
     "cookie",
@@ -38,7 +38,6 @@ const CLIENT_HEADERS: [&str; 16] = [
     "x-api-key",
     "private-token",
     "referer",
-    "origin",
     "from",
     "if-match",
     "if-none-match",

@@ -14,7 +14,7 @@ use integration_tests::wait::{eventually, within, within_for};
 const MIB: u64 = 1 << 20;
 
 /// Logs who follows a download, so that a test can wait for it.
-const TELLS_OF_FOLLOWERS: &str = "info,proxy::pull=debug";
+const TELLS_OF_FOLLOWERS: &str = "info,pull=debug";
 
 async fn has_followers(archway: &Archway, count: usize) {
     let log = archway.log();
@@ -258,5 +258,10 @@ async fn who_follows_a_download_of_the_same_repository_shares_its_404() {
     let (leader, followers, ()) = tokio::join!(leader, followers, opener);
     assert_eq!(leader, 404);
     assert_eq!(followers, [404; 4]);
-    assert_eq!(registry.gets_of(&blob.digest()), 1);
+    // One download asks, at first by a range of ours: its refusal is believed only without one.
+    let asked = registry.log().of(&Method::GET, "/blobs/");
+    let ranges = asked
+        .iter()
+        .map(|request| request.header("range").is_empty());
+    assert_eq!(ranges.collect::<Vec<_>>(), [false, true]);
 }

@@ -16,7 +16,11 @@ async fn a_client_that_never_ends_its_request_is_cut_wherever_it_stops() {
     let registry = FakeRegistry::start().await;
     let archway = Setup::in_front_of(&registry).table(IMPATIENT).start().await;
     // The first two are also how HTTP/2 begins.
-    for start in ["P", "PRI * HTTP/2.0", "GET /v2/ HTTP/1.1\r\nhost: a\r\n"] {
+    for start in [
+        "P",
+        "PRI * HTTP/2.0",
+        "GET /v2/ HTTP/1.1\r\nhost: localhost\r\n",
+    ] {
         raw::exchange(archway.address(), start.as_bytes()).await;
     }
 }
@@ -26,7 +30,8 @@ async fn a_client_that_is_silent_after_an_answer_given_again_is_cut() {
     let (registry, content) = FakeRegistry::with_app().await;
     let archway = Setup::in_front_of(&registry).table(IMPATIENT).start().await;
     archway.client().pull("team/app", "v1").await;
-    let request = b"GET /v2/team/app/manifests/v1 HTTP/1.1\r\nhost: a\r\naccept: */*\r\n\r\n";
+    let request =
+        b"GET /v2/team/app/manifests/v1 HTTP/1.1\r\nhost: localhost\r\naccept: */*\r\n\r\n";
     for _ in ["made", "given again"] {
         let answer = raw::exchange(archway.address(), request).await;
         assert!(answer.ends_with(&content.root().bytes));
@@ -57,14 +62,15 @@ async fn at_the_bound_clients_wait_and_health_is_still_told() {
     let mut first = TcpStream::connect(archway.address())
         .await
         .expect("it listens");
-    let held = b"GET /v2/team/app/manifests/v1 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let held =
+        b"GET /v2/team/app/manifests/v1 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     first.write_all(held).await.expect("it is taken");
     gate.arrived().await;
 
     let mut second = TcpStream::connect(archway.address())
         .await
         .expect("it listens");
-    let ping = b"GET /v2/ HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let ping = b"GET /v2/ HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     second.write_all(ping).await.expect("the kernel takes it");
     for _ in 0..3 {
         archway.admin().get("/livez").await.expect(200);
@@ -92,7 +98,7 @@ async fn a_client_that_leaves_before_its_answer_is_in_the_log_and_counted() {
     let mut client = TcpStream::connect(archway.address())
         .await
         .expect("it listens");
-    let request = b"GET /v2/team/app/manifests/v1 HTTP/1.1\r\nhost: a\r\n\r\n";
+    let request = b"GET /v2/team/app/manifests/v1 HTTP/1.1\r\nhost: localhost\r\n\r\n";
     client.write_all(request).await.expect("it is taken");
     gate.arrived().await;
     drop(client);

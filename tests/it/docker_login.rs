@@ -43,6 +43,22 @@ async fn docker_config_gives_credentials_too() {
 }
 
 #[tokio::test]
+async fn what_is_null_or_empty_in_dockers_config_is_absent() {
+    let login = Login::new("me", "from-docker-login");
+    let auth = login.header().replace("Basic ", "");
+    let entry = format!(r#""registry.test":{{"auth":"{auth}","identitytoken":null}}"#);
+    for config in [
+        format!(r#"{{"credHelpers":null,"credsStore":null,"auths":{{{entry}}}}}"#),
+        format!(r#"{{"credHelpers":{{"registry.test":""}},"auths":{{{entry}}}}}"#),
+        format!(r#"{{"auths":{{"other.test":null,"third.test":{{"auth":"?"}},{entry}}}}}"#),
+    ] {
+        let (registry, content) = FakeRegistry::with_app_for(Auth::Basic(login.clone())).await;
+        let (_folder, setup) = with_config(&registry, &config);
+        pulls(&setup.start().await, &content).await;
+    }
+}
+
+#[tokio::test]
 async fn dockers_credential_helpers_are_asked_by_host_and_the_common_store_after_them() {
     let login = Login::new("me", "from-a-helper");
     for config in [

@@ -2,10 +2,11 @@
 
 use http::Method;
 use integration_tests::client::{End, blob_path};
-use integration_tests::images::{self, BigBlob, Blob};
+use integration_tests::images::{self, BigBlob, Blob, Content, OCI_INDEX};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::{eventually, within};
+use serde_json::json;
 
 const MIB: u64 = 1 << 20;
 const CAP: u64 = 64 * MIB;
@@ -57,6 +58,40 @@ async fn the_cap_holds_and_the_oldest_goes_first() {
     let oldest = blobs[0].digest();
     pull(&archway, &blobs[0]).await;
     assert_eq!(registry.bytes_of(&oldest), 2 * BLOB, "the oldest had to go");
+}
+
+/// Whoever is answered by what the answer has brought does not use it a second time.
+#[tokio::test]
+async fn large_manifests_that_are_asked_for_once_put_out_nothing_that_is_used_again() {
+    let hot: Vec<Blob> = (0..2)
+        .map(|number| blob(&format!("hot {number}")))
+        .collect();
+    let (registry, archway) = with(&hot).await;
+    for _ in 0..2 {
+        for blob in &hot {
+            pull(&archway, blob).await;
+        }
+    }
+    for number in 0..16 {
+        let index = json!({
+            "schemaVersion": 2,
+            "mediaType": OCI_INDEX,
+            "manifests": [],
+            "annotations": { "number": number.to_string(), "padding": "x".repeat(4_000_000) },
+        });
+        let tag = format!("large-{number}");
+        let content = Content::default().under(OCI_INDEX, index.to_string());
+        registry.push("team/large", &tag, &content);
+        archway
+            .client()
+            .manifest("team/large", &tag)
+            .await
+            .expect(200);
+    }
+    for blob in &hot {
+        pull(&archway, blob).await;
+        assert_eq!(registry.bytes_of(&blob.digest()), BLOB, "it was kept");
+    }
 }
 
 #[tokio::test]

@@ -187,16 +187,12 @@ async fn where_all_listeners_have_tls_the_commands_trust_its_certificate_and_mea
     let held = FakeRegistry::start().await;
     held.close().await;
     let mounted = Mounted::with(&Authority::new("authority.test").issue());
-    let listener = format!(
-        "[[listener]]\naddress = \"{}\"\nupstream = \"registry.test\"\n{}",
-        held.host(),
-        mounted.line()
-    );
+    let lines = format!("upstream = \"registry.test\"\n{}", mounted.line());
     let setup = Setup::new()
         .top("default_upstream = \"other.test\"")
         .upstream("registry.test", &registry)
         .upstream("other.test", &held)
-        .table(&listener);
+        .listener_at(&held.host(), &lines);
     let archway = setup.clone().start().await;
     let admin = archway.admin_url();
     let place = ["--config", "CONFIG", "--admin", &admin];

@@ -1,7 +1,7 @@
 //! Promise 6, upstream trouble: when a tag is asked for anew, when it is served stale, and when
 //! "not found" may be said.
 
-use http::{Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use integration_tests::client::Answer;
 use integration_tests::faults::{Fault, Gate, On};
 use integration_tests::images::{self, Flavor};
@@ -286,6 +286,28 @@ async fn a_404_in_words_that_are_no_registrys_is_trouble_and_forgets_no_tag() {
     assert_eq!(unknown.status, 502, "{}", unknown.text());
     registry.close().await;
     assert!(is_stale(&get(&archway).await));
+}
+
+#[tokio::test]
+async fn a_head_is_a_guess_and_only_a_get_forgets_a_tag() {
+    for status in [400, 403, 404, 405, 500, 501] {
+        let (registry, archway) = with("tag_ttl = \"0s\"").await;
+        get(&archway).await.expect(200);
+        let head = || On::path("/manifests/").method(Method::HEAD);
+        let name = HeaderName::from_static("docker-distribution-api-version");
+        let version = Fault::Header(name, HeaderValue::from_static("registry/2.0"));
+        registry.faults().add(head(), version);
+        let status = StatusCode::from_u16(status).expect("a status");
+        registry.faults().add(head(), Fault::Status(status));
+        for _ in 0..3 {
+            let answer = get(&archway).await.expect(200);
+            assert_ne!(
+                answer.header("archway-cache"),
+                "stale",
+                "HEAD says {status}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ async fn the_proxy_protocol_tells_the_client_where_the_proxy_is_trusted() {
             .table(&format!("[server]\ntrusted_proxies = [\"{trusted}\"]"))
             .table("[platform]\naddresses = { \"192.0.2.0/24\" = \"linux/arm/v7\" }")
     };
-    let request = format!("GET {TAG} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let request = format!("GET {TAG} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     let header = "PROXY TCP4 192.0.2.7 127.0.0.1 4711 5000\r\n";
     let trusting = setup("127.0.0.1").start().await;
     let ask = async |archway: &Archway, sent: String| {

@@ -7,7 +7,7 @@ use integration_tests::faults::{Cut, Fault, On};
 use integration_tests::images::{self, BigBlob, Blob, Flavor, noise};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
-use integration_tests::wait::within;
+use integration_tests::wait::{eventually, within};
 
 const SMALL: u64 = 500;
 const LARGE: u64 = 5_000_000;
@@ -85,6 +85,38 @@ async fn a_body_that_is_too_long_ends_no_body_and_is_not_stored() {
 }
 
 #[tokio::test]
+async fn a_page_in_place_of_a_small_blob_is_an_error_and_not_a_body_that_is_cut() {
+    let blob = blob_of(SMALL);
+    let (registry, archway) = with_blob(&blob).await;
+    let page = Fault::Replace("text/html", "<html>sign in</html>".into());
+    let no_length = Fault::NoLength;
+    for faults in [
+        vec![page],
+        vec![Fault::FlipBit(1), no_length],
+        vec![Fault::Extend(1)],
+    ] {
+        for fault in &faults {
+            registry.faults().add(On::path("/blobs/"), fault.clone());
+        }
+        for range in [None, Some("bytes=0-9")] {
+            let mut client = archway.client();
+            if let Some(range) = range {
+                client = client.with("range", range);
+            }
+            let answer = client.blob("team/app", blob.digest()).await.expect(502);
+            let text = String::from_utf8_lossy(&answer.body);
+            assert!(text.contains("the source of sha256:"), "{faults:?}: {text}");
+        }
+        registry.faults().clear();
+    }
+    archway
+        .client()
+        .blob("team/app", blob.digest())
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
 async fn a_body_without_a_length_that_is_spoilt_does_not_end_well() {
     let blob = blob_of(LARGE);
     let (registry, archway) = with_blob(&blob).await;
@@ -108,11 +140,13 @@ async fn a_connection_that_always_breaks_ends_no_body_and_is_not_stored() {
         assert!(ends_badly(&archway, &blob).await, "{how:?}");
         assert!(!archway.has_stored(&blob.digest()), "{how:?}");
         registry.faults().clear();
-        let answer = archway
-            .client()
-            .blob("team/app", blob.digest())
-            .await
-            .expect(200);
+        // The failure is remembered for a moment.
+        let answer = eventually("the blob is had", async || {
+            let answer = archway.client().blob("team/app", blob.digest()).await;
+            (answer.status != 503).then_some(answer)
+        })
+        .await
+        .expect(200);
         assert!(blob.holds_at(0, &answer.body) && answer.body.len() as u64 == LARGE);
     }
 }

@@ -35,9 +35,10 @@ async fn a_log_that_nobody_reads_holds_up_neither_answers_nor_the_end() {
 async fn a_start_that_fails_says_why_whatever_is_logged() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("it is bound");
-    let listener = format!("[[listener]]\naddress = \"{address}\"");
     for level in ["info", "off", "cache=info", "proxy=debug"] {
-        let setup = Setup::new().table(&listener).log_level(level);
+        let setup = Setup::new()
+            .listener_at(&address.to_string(), "")
+            .log_level(level);
         let ended = setup.run(&["serve", "--config", "CONFIG"]).await;
         assert_eq!(ended.status.code(), Some(1), "{level}");
         let said = String::from_utf8_lossy(&ended.stderr);

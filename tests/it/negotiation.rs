@@ -97,7 +97,8 @@ async fn a_client_that_sends_no_accept_takes_everything() {
     let content = images::multi_platform("app");
     let registry = FakeRegistry::with("team/app", "v1", &content).await;
     let archway = Setup::in_front_of(&registry).start().await;
-    let bare = "GET /v2/team/app/manifests/v1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let bare =
+        "GET /v2/team/app/manifests/v1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let answer = raw::exchange(archway.address(), bare.as_bytes()).await;
     assert!(
         answer.ends_with(&content.root().bytes),

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use integration_tests::client::{Client, IMAGES_ONLY};
+use integration_tests::images;
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
 use manifest_model::{Algorithm, Choice, Manifest, Matcher, Platform, choose};
@@ -247,4 +248,63 @@ async fn the_access_log_names_platform_and_source() {
         .await;
     assert_eq!(line["platform"], "linux/arm64");
     assert_eq!(line["platform_source"], "header");
+}
+
+#[tokio::test]
+async fn a_repository_called_like_a_platform_is_reached_by_its_upstreams_name() {
+    let (full, bare) = (
+        images::multi_platform("full"),
+        images::multi_platform("bare"),
+    );
+    let registry = FakeRegistry::start().await;
+    registry.push("team/app", "v1", &images::multi_platform("app"));
+    registry.push("platform/linux-arm64/team/app", "v1", &full);
+    registry.push("platform/arm64/team/app", "v1", &bare);
+    let archway = Setup::in_front_of(&registry)
+        .listener("127.0.0.1", "")
+        .listener("127.0.0.2", "platform_paths = false")
+        .start()
+        .await;
+    let client = archway.client();
+    let said = async |path: &str| {
+        let answer = client.get(path).await.expect(200);
+        (answer.header("archway-platform").to_owned(), answer.body)
+    };
+    let by_namespace = client.clone().with_query("ns", "registry.test");
+    let full_path = "/v2/platform/linux-arm64/team/app/manifests/v1";
+    let hint = by_namespace.get(full_path).await.expect(200);
+    assert_eq!(hint.header("archway-platform"), "linux/arm64; source=path");
+    let bare_path = "/v2/platform/arm64/team/app/manifests/v1";
+    let repository = by_namespace.get(bare_path).await.expect(200);
+    assert_eq!(repository.body, bare.root().bytes);
+    assert_eq!(repository.header("archway-platform"), "");
+    assert_eq!(said(bare_path).await.0, "linux/arm64; source=path");
+    for path in [
+        "/v2/registry.test/platform/linux-arm64/team/app/manifests/v1",
+        "/registry.test/v2/platform/linux-arm64/team/app/manifests/v1",
+    ] {
+        assert_eq!(
+            said(path).await,
+            (String::new(), full.root().bytes.clone()),
+            "{path}"
+        );
+    }
+    let plain = Client::new(&archway.url_at("127.0.0.2"));
+    for client in [
+        plain.clone(),
+        plain.clone().with_query("ns", "registry.test"),
+    ] {
+        let repository = client.get(full_path).await.expect(200);
+        assert_eq!(repository.body, full.root().bytes);
+    }
+    plain
+        .get("/platform/linux-arm64/v2/team/app/manifests/v1")
+        .await
+        .expect(404);
+    let header = plain.with("archway-platform", "linux/arm64");
+    let hint = header.get("/v2/team/app/manifests/v1").await.expect(200);
+    assert_eq!(
+        hint.header("archway-platform"),
+        "linux/arm64; source=header"
+    );
 }

@@ -1,20 +1,24 @@
-//! The platform vectors once more, over HTTP: a platform by every explicit source and a tag in, a
-//! digest out, for indexes of both media types.
+//! The platform vectors once more, over HTTP: a platform by every source that can name any, and a
+//! tag in, a digest out, for indexes of both media types.
 //!
 //! Over HTTP a Windows platform chooses as containerd does on Windows (`windows-default`) and every
 //! other as `Only`. The two `strict` vectors therefore ask what `Only` gives for their index,
 //! worked out by `manifest-model`, whose own tests hold it to all vectors with their own matchers.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 
-use integration_tests::client::Client;
+use integration_tests::client::{Client, IMAGES_ONLY};
 use integration_tests::images::{Content, DOCKER_LIST, OCI_INDEX, Stored};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
 use integration_tests::vectors::{self, Vector};
 use manifest_model::{Algorithm, Choice, Digest, Manifest, Matcher, choose};
 
-const COUNT: usize = 58;
+const COUNT: usize = 83;
+
+/// The kinds of index that hold each vector, as the first part of a repository.
+const FLAVORS: [&str; 2] = ["oci", "docker"];
 
 /// What the running binary has to answer; nothing means that no entry fits.
 fn expected(vector: &Vector) -> Option<Digest> {
@@ -34,28 +38,42 @@ fn expected(vector: &Vector) -> Option<Digest> {
     }
 }
 
-/// How a client says its platform: every explicit source of the table.
+/// How Archway knows a client's platform: every source of the table but the `User-Agent`, which
+/// has names for few.
 #[derive(Clone, Copy, Debug)]
-enum Explicit {
+enum Source {
     Query,
+    EncodedQuery,
     Header,
     Path,
     Listener,
     VirtualHost,
+    Address,
+    Default,
 }
 
-const SOURCES: [Explicit; 5] = [
-    Explicit::Query,
-    Explicit::Header,
-    Explicit::Path,
-    Explicit::Listener,
-    Explicit::VirtualHost,
+const SOURCES: [Source; 8] = [
+    Source::Query,
+    Source::EncodedQuery,
+    Source::Header,
+    Source::Path,
+    Source::Listener,
+    Source::VirtualHost,
+    Source::Address,
+    Source::Default,
 ];
 
-/// An Archway with a listener and a host name for each platform of the vectors.
+/// An Archway with a listener, a host name and an address for each platform of the vectors, and a
+/// rule for each repository.
 struct Ways {
-    archway: Archway,
+    _archway: Archway,
     platforms: Vec<String>,
+    /// Made once, because a client costs more than its requests.
+    plain: Client,
+    /// The clients of each platform's listener.
+    by_listener: Vec<Client>,
+    /// Those with each platform's address.
+    by_address: Vec<Client>,
 }
 
 impl Ways {
@@ -66,31 +84,66 @@ impl Ways {
             .collect();
         platforms.sort();
         platforms.dedup();
-        let mut setup = Setup::in_front_of(registry).listener("127.0.0.1", "");
-        let mut hosts = String::new();
+        let mut rules = String::new();
+        for vector in vectors {
+            for flavor in FLAVORS {
+                let (id, platform) = (&vector.id, &vector.requested);
+                let _ = writeln!(
+                    rules,
+                    "repositories.\"{flavor}/{id}\" = {{ platform = {platform:?} }}"
+                );
+            }
+        }
+        let mut setup = Setup::in_front_of_with(registry, &rules).listener("127.0.0.1", "");
+        let (mut hosts, mut addresses) = (String::new(), String::new());
         for (number, platform) in platforms.iter().enumerate() {
             setup = setup.listener(&address(number), &format!("platform = {platform:?}"));
             let _ = writeln!(hosts, "{:?} = {platform:?}", host(number));
+            let _ = writeln!(addresses, "\"{}/32\" = {platform:?}", peer(number));
         }
         let archway = setup
             .table(&format!("[platform.hosts]\n{hosts}"))
+            .table(&format!("[platform.addresses]\n{addresses}"))
             .start()
             .await;
-        Self { archway, platforms }
+        let numbers = 0..platforms.len();
+        let by_listener = numbers
+            .clone()
+            .map(|number| Client::new(&archway.url_at(&address(number))));
+        let by_address = numbers.map(|number| {
+            Client::from_address(&archway.url(), peer(number)).accepting(&IMAGES_ONLY)
+        });
+        Self {
+            plain: archway.client(),
+            by_listener: by_listener.collect(),
+            by_address: by_address.collect(),
+            _archway: archway,
+            platforms,
+        }
     }
 
     /// A client of `vector`'s platform, and what it puts before `/v2`.
-    fn client(&self, source: Explicit, vector: &Vector) -> (Client, String) {
+    fn client(&self, source: Source, vector: &Vector) -> (Client, String) {
         let platform = vector.requested.as_str();
         let number = self.platforms.iter().position(|known| known == platform);
         let number = number.expect("the platform is one of them");
-        let plain = self.archway.client();
+        let plain = self.plain.clone();
         let client = match source {
-            Explicit::Query => plain.with_query("platform", platform),
-            Explicit::Header => plain.with("archway-platform", platform),
-            Explicit::Path => return (plain, format!("/platform/{}", platform.replace('/', "-"))),
-            Explicit::Listener => Client::new(&self.archway.url_at(&address(number))),
-            Explicit::VirtualHost => plain.with("host", &host(number)),
+            // A percent sign of the platform itself is one of the URL's, too.
+            Source::Query => plain.with_query("platform", &platform.replace('%', "%25")),
+            Source::EncodedQuery => {
+                let encoded = platform.replace('%', "%25").replace('+', "%2B");
+                plain.with_query("platform", &encoded)
+            }
+            Source::Header => plain.with("archway-platform", platform),
+            Source::Path => {
+                let path = platform.replace('%', "%25").replace('/', "-");
+                return (plain, format!("/platform/{path}"));
+            }
+            Source::Listener => self.by_listener[number].clone(),
+            Source::VirtualHost => plain.with("host", &host(number)),
+            Source::Address => self.by_address[number].clone(),
+            Source::Default => plain.accepting(&IMAGES_ONLY),
         };
         (client, String::new())
     }
@@ -100,6 +153,12 @@ fn address(number: usize) -> String {
     format!("127.0.1.{}", number + 1)
 }
 
+/// The address of a client of the platform.
+fn peer(number: usize) -> IpAddr {
+    let last = u8::try_from(number + 1).expect("few platforms");
+    IpAddr::from([127, 0, 2, last])
+}
+
 fn host(number: usize) -> String {
     format!("p{number}.mirror.example")
 }
@@ -107,7 +166,7 @@ fn host(number: usize) -> String {
 /// What is wrong with the answer, if anything is.
 async fn complaint(
     ways: &Ways,
-    source: Explicit,
+    source: Source,
     repository: &str,
     vector: &Vector,
 ) -> Option<String> {
@@ -165,7 +224,7 @@ async fn every_vector_is_chosen_as_containerd_chooses_whoever_says_the_platform(
     let ways = Ways::to(&registry, &vectors).await;
     let mut complaints = Vec::new();
     for vector in &vectors {
-        for flavor in ["oci", "docker"] {
+        for flavor in FLAVORS {
             let repository = format!("{flavor}/{}", vector.id);
             for source in SOURCES {
                 complaints.extend(complaint(&ways, source, &repository, vector).await);

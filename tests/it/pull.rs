@@ -1,5 +1,6 @@
 //! Promise 1, bytes, and the plain pull: cold, warm, by tag and by digest, HEAD as GET.
 
+use http::StatusCode;
 use integration_tests::client::{Answer, blob_path};
 use integration_tests::faults::{Fault, On};
 use integration_tests::images::{self, Blob, Content, Flavor, noise};
@@ -325,6 +326,9 @@ async fn a_length_nobody_knows_is_not_said_to_be_zero() {
     let blob = Blob::from(noise("no length", 300_000));
     let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(&blob)).await;
     registry.faults().add(On::path("/blobs/"), Fault::NoLength);
+    // A range would tell it.
+    let refused = Fault::RefuseRange(0, StatusCode::NOT_IMPLEMENTED);
+    registry.faults().add(On::path("/blobs/"), refused);
     let archway = Setup::in_front_of(&registry).start().await;
     let path = blob_path("team/app", blob.digest());
     let answer = archway.client().head(&path).await.expect(200);

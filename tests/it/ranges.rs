@@ -105,15 +105,63 @@ async fn a_range_of_a_running_fill_comes_as_soon_as_its_bytes_are_there() {
 }
 
 #[tokio::test]
-async fn several_ranges_get_the_whole_blob() {
+async fn several_ranges_of_a_stored_blob_come_in_parts_and_of_a_cold_one_as_the_whole() {
     let (_registry, archway, blob) = with_blob().await;
-    for _ in ["cold", "warm"] {
-        let client = archway.client().with("range", "bytes=0-9,100-109,500-");
+    let client = archway.client().with("range", "bytes=0-9,100-109,999990-");
+    let whole = client.blob("team/app", blob.digest()).await.expect(200);
+    assert!(blob.holds_at(0, &whole.body) && whole.body.len() == SIZE);
+    archway.stores(&blob.digest()).await;
+
+    let answer = client.blob("team/app", blob.digest()).await.expect(206);
+    assert_eq!(
+        answer.header("content-length"),
+        answer.body.len().to_string()
+    );
+    assert_eq!(answer.header("content-range"), "");
+    assert_eq!(answer.header("etag"), format!("\"{}\"", blob.digest()));
+    let boundary = answer
+        .header("content-type")
+        .strip_prefix("multipart/byteranges; boundary=")
+        .expect("a body in parts")
+        .to_owned();
+    let mut expected = Vec::new();
+    for (first, last) in [(0, 9), (100, 109), (999_990, 999_999)] {
+        let head = format!(
+            "\r\n--{boundary}\r\nContent-Type: application/octet-stream\r\n\
+             Content-Range: bytes {first}-{last}/{SIZE}\r\n\r\n"
+        );
+        expected.extend_from_slice(head.as_bytes());
+        expected.extend_from_slice(&whole.body[first..=last]);
+    }
+    expected.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+    assert_eq!(answer.body, expected);
+}
+
+#[tokio::test]
+async fn several_ranges_that_overlap_or_are_too_many_get_the_whole_blob() {
+    let (_registry, archway, blob) = with_blob().await;
+    archway
+        .client()
+        .blob("team/app", blob.digest())
+        .await
+        .expect(200);
+    archway.stores(&blob.digest()).await;
+    let many: Vec<_> = (0..1100).map(|at| (2 * at).to_string()).collect();
+    let many: Vec<_> = many.iter().map(|at| format!("{at}-{at}")).collect();
+    for range in [
+        "bytes=0-9,5-14",
+        "bytes=0-,0-,0-",
+        &format!("bytes={}", many.join(",")),
+    ] {
+        let client = archway.client().with("range", range);
         let answer = client.blob("team/app", blob.digest()).await.expect(200);
         assert_eq!(answer.body.len(), SIZE);
-        assert!(blob.holds_at(0, &answer.body));
-        assert_eq!(answer.header("content-range"), "");
     }
+    let beyond = archway.client().with("range", "bytes=2000000-,3000000-");
+    beyond.blob("team/app", blob.digest()).await.expect(416);
+    let one = archway.client().with("range", "bytes=0-9,2000000-");
+    let one = one.blob("team/app", blob.digest()).await.expect(206);
+    assert_eq!(one.header("content-range"), format!("bytes 0-9/{SIZE}"));
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ async fn equal_requests_get_equal_answers_in_order(server: &str) {
     archway.stores_all(&pulled).await;
     let body = &content.root().bytes;
     let get = |path: &str, more: &str| {
-        format!("GET {path} HTTP/1.1\r\nhost: a\r\naccept: */*\r\n{more}\r\n").into_bytes()
+        format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: */*\r\n{more}\r\n").into_bytes()
     };
     let manifest = get("/v2/team/app/manifests/v1", "");
     let mut stream = TcpStream::connect(archway.address())
@@ -91,7 +91,9 @@ async fn a_head_given_again_has_no_body() {
     let pulled = archway.client().pull("team/app", "v1").await;
     archway.stores_all(&pulled).await;
     let ask = |method: &str| {
-        format!("{method} /v2/team/app/manifests/v1 HTTP/1.1\r\nhost: a\r\naccept: */*\r\n\r\n")
+        format!(
+            "{method} /v2/team/app/manifests/v1 HTTP/1.1\r\nhost: localhost\r\naccept: */*\r\n\r\n"
+        )
     };
     let mut stream = TcpStream::connect(archway.address())
         .await
@@ -124,7 +126,7 @@ async fn a_304_given_again_is_the_same() {
     archway.stores_all(&pulled).await;
     let known = content.root().digest;
     let request = format!(
-        "GET /v2/team/app/manifests/v1 HTTP/1.1\r\nhost: a\r\nif-none-match: \"{known}\"\r\n\r\n"
+        "GET /v2/team/app/manifests/v1 HTTP/1.1\r\nhost: localhost\r\nif-none-match: \"{known}\"\r\n\r\n"
     );
     let mut stream = TcpStream::connect(archway.address())
         .await

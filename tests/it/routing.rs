@@ -317,6 +317,11 @@ async fn a_platform_path_combines_with_every_way_and_every_endpoint() {
         ("/v2/platform/linux-arm64/team/app", ""),
         ("/v2/platform/linux-arm64/registry.test/team/app", ""),
         ("/platform/linux-arm64/v2/team/app", "?ns=registry.test"),
+        ("/v2/platform/linux-arm64/team/app", "?ns=registry.test"),
+        (
+            "/v2/platform/linux-arm64/registry.test/team/app",
+            "?ns=registry.test",
+        ),
     ];
     for (base, query) in bases {
         let client = archway.client();

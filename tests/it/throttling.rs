@@ -117,18 +117,83 @@ async fn a_short_wait_is_waited_out() {
 }
 
 #[tokio::test]
-async fn while_an_upstream_asks_to_wait_nothing_else_is_asked_of_it() {
+async fn a_time_to_wait_for_is_judged_by_the_answers_own_date() {
+    let (registry, archway, _) = one_image("").await;
+    // A Unix time, as Docker Hub has sent one; and a clock that is years behind ours.
+    throttle(&registry, 1, &On::all(), "1746136936");
+    let date = HeaderValue::from_static("Thu, 01 May 2025 22:02:15 GMT");
+    let date = Fault::Header(header::DATE, date);
+    registry.faults().times(1, On::all(), date);
+    let client = archway.client();
+    client.manifest("team/app", "v1").await.expect(200);
+    assert_eq!(registry.log().all().len(), 2);
+}
+
+#[tokio::test]
+async fn no_answer_closes_an_upstream_for_longer_than_minutes() {
+    for wait in ["3600", "9999999999999"] {
+        let (registry, archway, _) = one_image("").await;
+        throttle(&registry, 1, &On::all(), wait);
+        let client = archway.client();
+        let answer = client.manifest("team/app", "v1").await.expect(503);
+        let seconds: u64 = answer.header("retry-after").parse().expect("seconds");
+        assert!((290..=300).contains(&seconds), "{wait}: {seconds}");
+    }
+}
+
+/// Registries limit kinds of calls apart, as ECR the actions of its API.
+#[tokio::test]
+async fn while_an_upstream_asks_to_wait_nothing_of_the_kind_is_asked_of_it() {
     let (registry, archway, content) = one_image("").await;
     throttle(&registry, 1, &On::all(), "60");
     let client = archway.client();
     let answer = client.manifest("team/app", "v1").await.expect(503);
     assert_eq!(answer.header("retry-after"), "60");
-    let blob = content.blobs[0].digest();
-    let answer = client.blob("team/app", blob).await.expect(503);
+    let answer = client.manifest("team/app", "v2").await.expect(503);
     assert_eq!(answer.error_code(), "TOOMANYREQUESTS");
     assert_eq!(registry.log().all().len(), 1);
     let detail = archway.admin().get("/readyz").await.expect(200).text();
-    assert!(detail.contains("throttling us"), "{detail}");
+    assert!(
+        detail.contains("throttling us for manifests, paused for 60 s"),
+        "{detail}"
+    );
+    let metrics = archway.admin().get("/metrics").await.text();
+    let held = format!("calls_held{{upstream=\"{UPSTREAM}\",calls=\"manifests\"}} 1");
+    assert!(metrics.contains(&held), "{metrics}");
+    let blob = content.blobs[0].digest();
+    client.blob("team/app", blob).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_throttled_list_holds_back_no_pull() {
+    let (registry, archway, _) = one_image("patience = \"0s\"").await;
+    throttle(&registry, 1, &On::path("/tags/list"), "10");
+    let client = archway.client();
+    let list = "/v2/team/app/tags/list";
+    let answer = client.get(list).await.expect(503);
+    assert!(
+        answer.text().contains("limiting our requests for lists"),
+        "says which calls"
+    );
+    let started = Instant::now();
+    client.pull("team/app", "v1").await;
+    assert!(started.elapsed() < Duration::from_millis(500));
+    // Not asked for again, and by now there is something known to answer it from.
+    let answer = client.get(list).await.expect(200);
+    assert_eq!(answer.header("archway-cache"), "stale");
+    assert_eq!(registry.log().gets("/tags/list"), 1);
+}
+
+#[tokio::test]
+async fn lists_have_a_small_rate_of_their_own() {
+    let (registry, archway, _) = one_image("patience = \"0s\"\nlist_rate = \"3/1m\"").await;
+    let client = archway.client();
+    for _ in 0..3 {
+        client.get("/v2/team/app/tags/list").await.expect(200);
+    }
+    client.get("/v2/team/app/tags/list").await.expect(503);
+    client.pull("team/app", "v1").await;
+    assert_eq!(registry.log().gets("/tags/list"), 3);
 }
 
 #[tokio::test]
@@ -186,7 +251,7 @@ async fn a_throttling_endpoint_is_not_waited_for_when_there_is_another() {
     let started = Instant::now();
     archway.client().pull("team/app", "v1").await;
     assert!(started.elapsed() < Duration::from_secs(10));
-    assert_eq!(first.log().all().len(), 1);
+    assert_eq!(first.log().gets("/manifests/"), 1);
 }
 
 #[tokio::test]

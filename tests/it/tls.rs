@@ -116,7 +116,7 @@ async fn a_body_whose_digest_does_not_match_breaks_in_every_protocol() {
 async fn plain_http_on_a_tls_port_is_told_so_at_once() {
     let site = Site::with(&small(), "").await;
     for request in [
-        "GET /v2/ HTTP/1.1\r\nhost: archway\r\n\r\n",
+        "GET /v2/ HTTP/1.1\r\nhost: localhost\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\n",
     ] {
         let answer = raw::exchange(site.archway.address(), request.as_bytes()).await;

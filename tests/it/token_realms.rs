@@ -3,8 +3,9 @@
 
 use integration_tests::auth::{Auth, Login, TokenService};
 use integration_tests::client::Client;
+use integration_tests::faults::Gate;
 use integration_tests::images::{self, Flavor};
-use integration_tests::proxy::{Archway, Setup};
+use integration_tests::proxy::{Archway, Setup, UPSTREAM};
 use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::eventually;
 
@@ -78,4 +79,65 @@ async fn a_refused_login_is_shown_to_a_realm_once_and_a_changed_one_at_once() {
     let content = images::single("app", "linux/amd64", Flavor::Oci);
     registry.push("team/five", "v1", &content);
     client.manifest("team/five", "v1").await.expect(200);
+}
+
+#[tokio::test]
+async fn an_empty_scope_in_a_challenge_is_none() {
+    let tokens = TokenService::start(None).await;
+    tokens.word(|words| words.scope = Some(String::new()));
+    let (_registry, archway) = with(&tokens, "").await;
+    assert_eq!(statuses(&archway.client()).await, [200; 4]);
+}
+
+#[tokio::test]
+async fn a_realms_answer_is_read_as_clients_written_in_go_read_it() {
+    for answer in [
+        r#"{"token":"","access_token":"TOKEN","expires_in":0}"#,
+        r#"{"token":null,"access_token":"TOKEN","expires_in":null,"issued_at":null}"#,
+        r#"{"Token":"TOKEN","expires_in":"300"}"#,
+    ] {
+        let tokens = TokenService::start(None).await;
+        tokens.word(|words| words.answer = Some(answer.to_owned()));
+        let (_registry, archway) = with(&tokens, "").await;
+        assert_eq!(statuses(&archway.client()).await, [200; 4], "{answer}");
+        let asked = tokens.log().all().len();
+        assert_eq!(asked, REPOSITORIES.len(), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_realm_that_does_not_understand_an_anonymous_question_is_trouble_and_refuses_nobody() {
+    let tokens = TokenService::start(None).await;
+    tokens.word(|words| words.scope = Some("nonsense".to_owned()));
+    let (_registry, archway) = with(&tokens, "").await;
+    let client = archway.client();
+    let answer = client.manifest(REPOSITORIES[0], "v1").await.expect(502);
+    assert_eq!(answer.error_code(), "UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn a_token_that_comes_too_late_for_one_call_serves_the_next_and_is_not_asked_for_again() {
+    let tokens = TokenService::start(None).await;
+    let content = images::single("app", "linux/amd64", Flavor::Oci);
+    let first = FakeRegistry::with("team/app", "v1", &content).await;
+    first.require(Auth::Bearer(tokens.clone()));
+    let second = FakeRegistry::with("team/app", "v1", &content).await;
+    let archway = Setup::new()
+        .top(&format!("default_upstream = \"{UPSTREAM}\""))
+        .upstream_at(UPSTREAM, &[first.url(), second.url()], "tag_ttl = \"0s\"")
+        .start()
+        .await;
+    let gate = Gate::new();
+    tokens.hold(&gate);
+    let client = archway.client();
+    // The first endpoint has half of the client's wait.
+    client.manifest("team/app", "v1").await.expect(200);
+    gate.open();
+    eventually("the first endpoint serves", async || {
+        client.manifest("team/app", "v1").await.expect(200);
+        let all = first.log().all();
+        all.iter().any(|entry| entry.status() == 200).then_some(())
+    })
+    .await;
+    assert_eq!(tokens.log().all().len(), 1);
 }

@@ -5,6 +5,7 @@
 //! differs between the real registries, so it is part of the manner ([`Expired`]).
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::json;
 
+use crate::faults::Gate;
 use crate::registry::error_response;
 use crate::registry::log::{RequestLog, query_of};
 use crate::server::{Body, Server, full};
@@ -200,6 +202,20 @@ struct TokenState {
     issued: Mutex<HashMap<String, Grant>>,
     /// The `Retry-After` of its 429s, while it throttles.
     throttle: Mutex<Option<u64>>,
+    wording: Mutex<Wording>,
+    /// Before its answers.
+    gate: Mutex<Option<Gate>>,
+}
+
+/// How its challenges and answers are worded, where that is not the usual way.
+#[derive(Clone, Default)]
+pub struct Wording {
+    /// The scope of a challenge.
+    pub scope: Option<String>,
+    /// The address of the realm in a challenge.
+    pub realm: Option<String>,
+    /// An answer in which the token stands for `TOKEN`.
+    pub answer: Option<String>,
 }
 
 struct Grant {
@@ -224,6 +240,8 @@ impl TokenService {
             expired,
             issued: Mutex::default(),
             throttle: Mutex::default(),
+            wording: Mutex::default(),
+            gate: Mutex::default(),
         })
         .await
     }
@@ -238,6 +256,8 @@ impl TokenService {
             expired: Expired::default(),
             issued: Mutex::default(),
             throttle: Mutex::default(),
+            wording: Mutex::default(),
+            gate: Mutex::default(),
         })
         .await
     }
@@ -250,6 +270,10 @@ impl TokenService {
             let entry = entries.record("token", &request);
             let state = Arc::clone(&for_requests);
             async move {
+                let gate = state.gate.lock().expect("no panic under it").clone();
+                if let Some(gate) = gate {
+                    gate.pass().await;
+                }
                 let response = state.answer(request).await;
                 entry.answered(response.status());
                 response
@@ -275,6 +299,21 @@ impl TokenService {
         *self.state.throttle.lock().expect("no panic under it") = Some(seconds);
     }
 
+    /// From here on it does not answer before the gate opens.
+    pub fn hold(&self, gate: &Gate) {
+        *self.state.gate.lock().expect("no panic under it") = Some(gate.clone());
+    }
+
+    /// Changes its words.
+    pub fn word(&self, change: impl FnOnce(&mut Wording)) {
+        change(&mut self.state.wording.lock().expect("no panic under it"));
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
     /// What was asked of it.
     pub fn log(&self) -> &RequestLog {
         &self.log
@@ -290,11 +329,17 @@ impl TokenService {
 
     fn refuse(&self, headers: &HeaderMap, repository: Option<&str>) -> Option<Response<Body>> {
         let scope = repository.map_or_else(String::new, |name| format!("repository:{name}:pull"));
-        let mut challenge = format!(
-            "Bearer realm=\"{}/token\",service=\"{SERVICE}\"",
-            self.server.url()
-        );
-        if !scope.is_empty() {
+        let wording = self
+            .state
+            .wording
+            .lock()
+            .expect("no panic under it")
+            .clone();
+        let realm = wording.realm.unwrap_or_else(|| self.server.url());
+        let mut challenge = format!("Bearer realm=\"{realm}/token\",service=\"{SERVICE}\"");
+        if let Some(other) = &wording.scope {
+            challenge = format!("{challenge},scope=\"{other}\"");
+        } else if !scope.is_empty() {
             challenge = format!("{challenge},scope=\"{scope}\"");
         }
         let Some(token) = authorization(headers).and_then(|value| value.strip_prefix("Bearer "))
@@ -355,6 +400,11 @@ impl TokenState {
         if one("service") != SERVICE {
             return error_response(StatusCode::BAD_REQUEST, "UNSUPPORTED", "unknown service");
         }
+        // As docker_auth: a scope that is there has three parts.
+        let mut scopes = query.iter().filter(|(name, _)| name == "scope");
+        if scopes.any(|(_, scope)| scope.split(':').count() < 3) {
+            return error_response(StatusCode::BAD_REQUEST, "UNSUPPORTED", "no such scope");
+        }
         let mut issued = self.issued.lock().expect("no panic under it");
         let token = format!("bearer-secret-{}", issued.len() + 1);
         let grant = Grant {
@@ -362,6 +412,10 @@ impl TokenState {
             until: Instant::now() + self.lifetime,
         };
         issued.insert(token.clone(), grant);
+        let wording = self.wording.lock().expect("no panic under it");
+        if let Some(answer) = &wording.answer {
+            return Response::new(full(answer.replace("TOKEN", &token)));
+        }
         let body = json!({ "token": token, "expires_in": self.lifetime.as_secs() });
         Response::new(full(body.to_string()))
     }

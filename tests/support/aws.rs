@@ -7,6 +7,7 @@
 mod describe;
 pub mod identity;
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -145,6 +146,11 @@ impl EcrApi {
     /// Where it listens.
     pub fn url(&self) -> String {
         self.server.url()
+    }
+
+    /// The same, as an address.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
     }
 
     /// How many tokens were asked for.

@@ -9,6 +9,8 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::faults::Cut;
+
 /// How long a connection that is not accepted at once has been turned down by a full queue.
 const FULL: Duration = Duration::from_millis(100);
 
@@ -31,15 +33,31 @@ fn listen(address: SocketAddr, backlog: u32) -> tokio::net::TcpListener {
     socket.listen(backlog).expect("a bound socket")
 }
 
+/// Takes the head of a request, and ends the connection.
+async fn hang_up(mut stream: TcpStream, how: Cut) {
+    if how == Cut::Rst {
+        let _ = stream.read_u8().await;
+        let _ = stream.set_zero_linger();
+        return;
+    }
+    // A connection that is dropped with unread bytes ends with a reset.
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n")
+        && let Ok(byte) = stream.read_u8().await
+    {
+        head.push(byte);
+    }
+}
+
 impl DeadEnd {
     /// Where it is.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// As [`Self::resetting`], on a free port and with its first connection only; the others lead
-    /// to `behind`.
-    pub fn resetting_first(behind: SocketAddr) -> Self {
+    /// On a free port: takes a request on its first connection and ends it like this; the other
+    /// connections lead to `behind`.
+    pub fn at_first(how: Cut, behind: SocketAddr) -> Self {
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)), 128);
         let address = listener.local_addr().expect("it listens");
         let stop = CancellationToken::new();
@@ -51,8 +69,7 @@ impl DeadEnd {
                 stopped.run_until_cancelled(listener.accept()).await
             {
                 if std::mem::take(&mut is_first) {
-                    let _ = stream.read_u8().await;
-                    let _ = stream.set_zero_linger();
+                    hang_up(stream, how).await;
                     continue;
                 }
                 connections.spawn(async move {
@@ -69,9 +86,10 @@ impl DeadEnd {
         }
     }
 
-    /// Accepts, and resets each connection once it has said something.
+    /// Accepts, and resets each connection once it has said something; with the port 0 on a free one.
     pub fn resetting(address: SocketAddr) -> Self {
         let listener = listen(address, 128);
+        let address = listener.local_addr().expect("it listens");
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let (stopped, connections) = (stop.clone(), tasks.clone());

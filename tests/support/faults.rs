@@ -4,7 +4,9 @@
 //! or manifest, also when a range of it is asked for: a request that starts behind the offset of a
 //! cut is not cut, as with a real flaky line.
 
+use std::collections::HashMap;
 use std::fmt::Display;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -42,6 +44,13 @@ pub enum Fault {
     NoLength,
     /// Answer a range with the whole.
     IgnoreRange,
+    /// Answer a range that begins at this offset or later with this status.
+    RefuseRange(u64, StatusCode),
+    /// Answer 416 to a range without an end and to one that ends beyond the blob, as
+    /// go-containerregistry's registry does.
+    StrictRange,
+    /// Answer a range without saying which one it is.
+    HideRange,
     /// Answer a range without the size of the whole.
     HideSize,
     /// Of a range send only what lies before this offset, and end in good order.
@@ -64,6 +73,23 @@ pub enum Cut {
 pub struct On {
     method: Option<Method>,
     path: String,
+    share: Option<Share>,
+}
+
+/// One in so many requests, the same ones in each run: which of the requests for a path, the seed
+/// says.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    one_in: u64,
+    seed: u64,
+}
+
+impl Share {
+    fn holds(self, path: &str, nth: u64) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, path, nth).hash(&mut hasher);
+        hasher.finish().is_multiple_of(self.one_in)
+    }
 }
 
 impl On {
@@ -75,8 +101,8 @@ impl On {
     /// Requests whose path contains `part`.
     pub fn path(part: impl Display + Copy) -> Self {
         Self {
-            method: None,
             path: part.to_string(),
+            ..Self::default()
         }
     }
 
@@ -84,6 +110,13 @@ impl On {
     #[must_use]
     pub fn method(mut self, method: Method) -> Self {
         self.method = Some(method);
+        self
+    }
+
+    /// Of these, only one in so many.
+    #[must_use]
+    pub fn one_in(mut self, one_in: u64, seed: u64) -> Self {
+        self.share = Some(Share { one_in, seed });
         self
     }
 
@@ -102,6 +135,8 @@ struct Rule {
     on: On,
     fault: Fault,
     left: Option<usize>,
+    /// How often each path was asked for, where only a share counts.
+    asked: HashMap<String, u64>,
 }
 
 impl Faults {
@@ -136,7 +171,12 @@ impl Faults {
     }
 
     fn push(&self, on: On, fault: Fault, left: Option<usize>) {
-        let rule = Rule { on, fault, left };
+        let rule = Rule {
+            on,
+            fault,
+            left,
+            asked: HashMap::new(),
+        };
         self.rules.lock().expect("no panic under it").push(rule);
     }
 
@@ -147,6 +187,13 @@ impl Faults {
         for rule in rules.iter_mut().filter(|rule| rule.on.covers(method, path)) {
             if rule.left == Some(0) {
                 continue;
+            }
+            if let Some(share) = rule.on.share {
+                let asked = rule.asked.entry(path.to_owned()).or_default();
+                *asked += 1;
+                if !share.holds(path, *asked) {
+                    continue;
+                }
             }
             rule.left = rule.left.map(|left| left - 1);
             faults.push(rule.fault.clone());

@@ -97,6 +97,13 @@ impl Content {
             .unwrap_or_else(|| panic!("no {platform} in this content"))
     }
 
+    /// The same content under another root, whose bytes are these.
+    #[must_use]
+    pub fn under(mut self, media_type: &str, root: impl Into<Bytes>) -> Self {
+        self.manifests.push(Stored::new(media_type, root));
+        self
+    }
+
     fn absorb(&mut self, other: Self) {
         self.manifests.extend(other.manifests);
         self.blobs.extend(other.blobs);

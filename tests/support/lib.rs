@@ -18,5 +18,6 @@ pub mod registry;
 pub mod server;
 pub mod tls;
 pub mod tls_front;
+pub mod usage;
 pub mod vectors;
 pub mod wait;

@@ -42,6 +42,11 @@ pub(crate) struct Place {
     listeners: usize,
     /// What the shell's `ulimit` is told before the binary takes its place.
     limit: Option<&'static str>,
+    /// What `archway serve` is told beside its config.
+    arguments: Vec<String>,
+    /// What the server is run by: a program and its arguments, which the server's follow. It becomes
+    /// the server.
+    run_by: Vec<String>,
 }
 
 struct Listener {
@@ -57,11 +62,23 @@ impl Place {
             environment,
             listeners,
             limit: None,
+            arguments: Vec::new(),
+            run_by: Vec::new(),
         }
     }
 
     pub(crate) fn with_limit(mut self, limit: Option<&'static str>) -> Self {
         self.limit = limit;
+        self
+    }
+
+    pub(crate) fn with_arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments = arguments.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    pub(crate) fn run_by(mut self, program: Vec<String>) -> Self {
+        self.run_by = program;
         self
     }
 
@@ -74,7 +91,7 @@ impl Place {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = match self.limit {
+        let command = match self.limit {
             None => Command::new(binary()),
             Some(limit) => {
                 let mut shell = Command::new("/bin/sh");
@@ -83,6 +100,20 @@ impl Place {
                 shell
             }
         };
+        self.equipped(command, arguments)
+    }
+
+    /// The command that runs the binary by `run_by`.
+    fn server(&self, arguments: &[&str]) -> Command {
+        let Some((program, words)) = self.run_by.split_first() else {
+            return self.command(arguments);
+        };
+        let mut command = Command::new(program);
+        command.args(words).arg(binary());
+        self.equipped(command, arguments)
+    }
+
+    fn equipped(&self, mut command: Command, arguments: &[&str]) -> Command {
         command
             .args(arguments)
             .env_clear()
@@ -108,8 +139,13 @@ impl Place {
     pub(crate) async fn start(self) -> Archway {
         let config = self.config();
         let config = config.to_str().expect("a plain path");
+        let more = self.arguments.iter().map(String::as_str);
+        let words: Vec<&str> = ["serve", "--config", config]
+            .into_iter()
+            .chain(more)
+            .collect();
         let mut child = self
-            .command(&["serve", "--config", config])
+            .server(&words)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -176,16 +212,23 @@ impl Archway {
 
     /// The URL of the registry listener on this loopback address.
     pub fn url_at(&self, ip: &str) -> String {
+        format!("http://{}", self.address_at(ip))
+    }
+
+    /// The address of the registry listener on this loopback address.
+    pub fn address_at(&self, ip: &str) -> SocketAddr {
         let ip = ip.parse().expect("an IP address");
-        format!("http://{}", self.listener("registry", ip))
+        self.listener("registry", ip)
     }
 
     /// The URL of the admin listener.
     pub fn admin_url(&self) -> String {
-        format!(
-            "http://{}",
-            self.listener("admin", IpAddr::from([127, 0, 0, 1]))
-        )
+        format!("http://{}", self.admin_address())
+    }
+
+    /// The address of the admin listener.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.listener("admin", IpAddr::from([127, 0, 0, 1]))
     }
 
     fn listener(&self, kind: &str, ip: IpAddr) -> SocketAddr {
@@ -269,6 +312,28 @@ impl Archway {
         assert!(status.expect("a shell").success(), "{kill}");
     }
 
+    /// Sends SIGHUP and does not wait.
+    pub fn hang_up(&self) {
+        let kill = format!("kill -HUP {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status();
+        assert!(status.expect("a shell").success(), "{kill}");
+    }
+
+    /// Replaces `from` in its config by `to`, and leaves it running.
+    pub fn edit_config(&self, from: &str, to: &str) {
+        let path = self.place.config();
+        let text = std::fs::read_to_string(&path).expect("its config");
+        assert!(text.contains(from), "{from} is not in\n{text}");
+        std::fs::write(&path, text.replace(from, to)).expect("a writable folder");
+    }
+
+    /// Appends a table to its config, and leaves it running.
+    pub fn extend_config(&self, table: &str) {
+        let path = self.place.config();
+        let text = std::fs::read_to_string(&path).expect("its config");
+        std::fs::write(&path, format!("{text}\n{table}\n")).expect("a writable folder");
+    }
+
     /// Waits for its end.
     pub async fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
@@ -297,12 +362,78 @@ impl Archway {
         place.start().await
     }
 
+    /// Runs a command of the binary on its config, whether or not it runs itself.
+    pub async fn command(&self, arguments: &[&str]) -> Output {
+        let config = self.place.config();
+        let config = config.to_str().expect("a plain path");
+        let words = [arguments, &["--config", config]].concat();
+        self.place.run(&words).await
+    }
+
     /// Runs `archway cache ...` on its config, whether or not it runs itself.
     pub async fn cache_command(&self, arguments: &[&str]) -> Output {
         let config = self.place.config();
         let config = config.to_str().expect("a plain path");
         let words = [&["cache"], arguments, &["--config", config]].concat();
         self.place.run(&words).await
+    }
+
+    /// Runs `archway bundle ...` on its config, whether or not it runs itself.
+    pub async fn bundle_command(&self, arguments: &[&str]) -> Output {
+        let config = self.place.config();
+        let config = config.to_str().expect("a plain path");
+        let words = [&["bundle"], arguments, &["--config", config]].concat();
+        self.place.run(&words).await
+    }
+
+    /// The same, run by a program with these words before the binary's path.
+    pub async fn bundle_command_by(&self, program: &[&str], arguments: &[&str]) -> Output {
+        let config = self.place.config();
+        let config = config.to_str().expect("a plain path");
+        let words = [&["bundle"], arguments, &["--config", config]].concat();
+        let mut place = self.place.clone();
+        place.run_by = program.iter().map(|&word| word.to_owned()).collect();
+        let mut command = place.server(&words);
+        let running = tokio::task::spawn_blocking(move || command.output());
+        let output = within("the command ends", running).await;
+        output.expect("no panic in it").expect("it starts")
+    }
+
+    /// Runs the binary with `arguments` to its end, with this file as its standard input.
+    pub async fn piped(&self, arguments: &[&str], input: &Path) -> Output {
+        let mut command = self.place.command(arguments);
+        command.stdin(std::fs::File::open(input).expect("a file to read"));
+        let running = tokio::task::spawn_blocking(move || command.output());
+        let output = within("the command ends", running).await;
+        output.expect("no panic in it").expect("it starts")
+    }
+
+    /// Stops it, and starts it again in the same folder at the same address of its first registry
+    /// listener, with these lines before its config.
+    pub async fn restart_here(&mut self, lines: &str) {
+        let address = format!("address = \"{}\"", self.address());
+        self.terminate();
+        self.ended().await;
+        let path = self.place.config();
+        let text = std::fs::read_to_string(&path).expect("its config");
+        let text = text.replacen("address = \"127.0.0.1:0\"", &address, 1);
+        std::fs::write(&path, format!("{lines}\n{text}")).expect("a writable folder");
+        *self = self.place.clone().start().await;
+    }
+
+    /// Starts it again in the same folder, run by this program with these arguments, which has to
+    /// become the server.
+    pub async fn restart_by(mut self, program: &[&str]) -> Self {
+        self.kill();
+        let mut place = self.place.clone();
+        place.run_by = program.iter().map(|&word| word.to_owned()).collect();
+        drop(self);
+        place.start().await
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Starts it again in the same folder, with `from` in its config replaced by `to`.

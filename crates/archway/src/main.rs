@@ -1,8 +1,8 @@
-//! The `archway` binary: the command line, the client of a running Archway, and the doctor.
+//! The `archway` binary: the command line, and the client of a running Archway.
 //!
-//! It owns what only a command needs: flags, help pages, tables and exit codes (`cli`), questions
-//! to a running Archway or straight to an upstream (`client`), and the checks of `archway doctor`
-//! (`doctor`). `cli` uses the other two; they know nothing of flags and exit codes.
+//! It owns what only a command needs: flags, help pages, tables and exit codes (`cli`), and questions
+//! to a running Archway or straight to an upstream (`client`), which knows nothing of flags and exit
+//! codes.
 //!
 //! It refuses to serve: `archway serve` hands its configuration to [`proxy::app::App`] and waits.
 //! Standard output has one writer, [`cli::CommandOutput::deliver`]; only progress and the findings
@@ -13,7 +13,6 @@
 
 mod cli;
 mod client;
-mod doctor;
 
 use std::process::ExitCode;
 

@@ -38,7 +38,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         max_size: u64::MAX,
         low_water: u64::MAX,
         min_free: 0,
-        max_fills: 1,
         max_open_files: 16,
     })?;
     eprintln!("the index is built");

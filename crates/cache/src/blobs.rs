@@ -9,6 +9,10 @@ mod readers;
 
 use std::{collections::HashMap, fs::File, sync::Arc};
 
+use cache_store::{
+    CacheError,
+    disk::{Disk, Unpublished},
+};
 use manifest_model::Digest;
 use parking_lot::Mutex;
 use tracing::error;
@@ -19,11 +23,7 @@ pub use self::{
     progress::{HOLD_BACK, ReadDemands},
     readers::{Blob, BlobStream, Follower, ReadBy},
 };
-use crate::{
-    OpenFile,
-    disk::{Disk, Unpublished},
-    error::CacheError,
-};
+use crate::OpenFile;
 
 /// All blobs of one directory.
 #[derive(Debug)]
@@ -80,6 +80,11 @@ impl Blobs {
 
     pub(crate) fn is_running(&self, digest: &Digest) -> bool {
         self.table.lock().running.contains_key(digest)
+    }
+
+    /// The size of a blob whose digest has matched and whose fill has not ended yet.
+    pub(crate) fn complete_size(&self, digest: &Digest) -> Option<u64> {
+        self.table.lock().running.get(digest)?.complete_size()
     }
 
     /// The blob, if it is stored. `recorded` looks its size up in the index; it is called only
@@ -139,14 +144,17 @@ impl Blobs {
             .map_or(Eviction::Absent, Eviction::Unpublished))
     }
 
-    /// Discards a damaged blob, even while somebody reads it.
-    pub(crate) fn discard(&self, digest: &Digest) -> Result<(), CacheError> {
+    /// Discards a blob, even while somebody reads it, and says whether there was one. Its readers
+    /// have its file open and read on.
+    pub(crate) fn discard(&self, digest: &Digest) -> Result<bool, CacheError> {
         let unpublished = {
             let mut table = self.table.lock();
             table.open.forget(digest);
             self.disk.unpublish(digest)?
         };
-        unpublished.map_or(Ok(()), Unpublished::delete)
+        let is_there = unpublished.is_some();
+        unpublished.map_or(Ok(()), Unpublished::delete)?;
+        Ok(is_there)
     }
 
     fn open(

@@ -3,20 +3,25 @@
 mod manifests;
 mod upkeep;
 
-use std::time::Duration;
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
+use cache_store::{
+    CacheError,
+    index::answer_or_default,
+    manifest_file::{self, ManifestFile},
+};
 use manifest_model::{Digest, Manifest};
 
 use crate::{
-    Blob, Clients, Follower, Learned, Options, Ranking, Usage,
+    Blob, Clients, Follower, Imports, Learned, Options, Ranking, RepoKey, Usage,
     blobs::Claim,
     blocking::blocking,
-    error::CacheError,
     fill::{Fill, Publisher},
-    index::answer_or_default,
-    manifest_file::{self, ManifestFile},
     storage::Storage,
 };
 
@@ -66,11 +71,17 @@ impl Cache {
     /// Atomic: exactly one of any number of callers leads, and a fill that ends meanwhile is seen
     /// as running or as stored.
     pub fn join(&self, digest: &Digest) -> Result<Joined, CacheError> {
-        self.used(digest);
         let recorded = || self.recorded_size(digest);
         Ok(match self.storage.blobs.claim(digest, recorded)? {
-            Claim::Stored(blob) => Joined::Stored(blob),
-            Claim::Following(follower) => Joined::Following(follower),
+            Claim::Stored(blob) => {
+                self.used(digest);
+                Joined::Stored(blob)
+            }
+            Claim::Following(follower) => {
+                self.used(digest);
+                Joined::Following(follower)
+            }
+            // Its use is recorded with the blob.
             Claim::Leading(running, follower) => {
                 let publisher = Publisher::new(&self.storage);
                 Joined::Leading(Fill::new(publisher, *digest, running), follower)
@@ -93,10 +104,21 @@ impl Cache {
         self.storage.uses.note(digest);
     }
 
-    /// The size of the stored blob `digest`, if it is stored. Not a use. Blocks for a look into the
-    /// directory.
+    /// The size of the blob `digest`, if it is stored, or its digest has matched and it is about to
+    /// be: whoever has read its end finds it here. Not a use. Blocks for a look into the directory.
     pub fn peek_size(&self, digest: &Digest) -> Result<Option<u64>, CacheError> {
-        self.storage.disk.size(digest)
+        // In this order: a fill ends after its file has its name.
+        match self.storage.blobs.complete_size(digest) {
+            Some(size) => Ok(Some(size)),
+            None => self.storage.disk.size(digest),
+        }
+    }
+
+    /// Whether the blob `digest` is here and `repo`'s upstream has proved that it has it, so that it
+    /// can be read through `repo` without that upstream. What cannot be looked up is not here. Not a
+    /// use. Blocks as [`Self::peek_size`] does.
+    pub fn is_readable(&self, repo: &RepoKey, digest: &Digest) -> bool {
+        self.is_confirmed(repo, digest) && matches!(self.peek_size(digest), Ok(Some(_)))
     }
 
     /// The content of a stored blob of at most `max_size` bytes; the size that a manifest gives
@@ -123,6 +145,16 @@ impl Cache {
     /// When a stored blob was last used. Uses that are not written yet do not count.
     pub fn last_used(&self, digest: &Digest) -> Result<Option<SystemTime>, CacheError> {
         Ok(self.storage.index.rows.last_used(digest)?)
+    }
+
+    /// The directory, for files of other parts that live as long as the cache.
+    pub fn folder(&self) -> &Path {
+        self.storage.disk.root()
+    }
+
+    /// The bound on the sum of all blobs and running fills.
+    pub fn max_size(&self) -> u64 {
+        self.storage.max_size()
     }
 
     /// The cache's size at this moment.
@@ -159,6 +191,11 @@ impl Cache {
     pub async fn sweep_learned(&self, half_life: Duration) -> Result<(), CacheError> {
         self.blocking(move |cache| Ok(cache.storage.index.learned.remove_decayed(half_life)?))
             .await
+    }
+
+    /// What bundles brought, and bring.
+    pub fn imports(&self) -> Imports {
+        Imports::new(&self.storage)
     }
 
     /// The blobs that are evicted before all others.

@@ -13,10 +13,15 @@
 
 use std::time::{Duration, SystemTime};
 
+use cache_store::{
+    CacheError,
+    disk::Disk,
+    index::{Index, Pairs},
+};
 use manifest_model::Digest;
 use tracing::warn;
 
-use crate::{blobs::Blobs, disk::Disk, error::CacheError, index::Index};
+use crate::blobs::Blobs;
 
 /// The least age of a row that is removed for want of a file: the file of a younger one may be
 /// about to become visible.
@@ -79,8 +84,10 @@ pub(crate) fn collect(
         rows: collect_rows(index, disk, company)?,
         adopted: index.adopt(disk, || company.goes_on())?,
         tags: collect_tags(index, company)?,
-        links: collect_links(index, company)?,
+        links: collect_pairs(&index.links.linked, company)?,
     };
+    collect_pairs(&index.links.confirmed, company)?;
+    index.attached.sweep(|| company.goes_on())?;
     // Nothing depends on these rows, and the next collection tries again.
     if let Err(error) = index.clients.sweep() {
         warn!(%error, "cannot sweep the clients of manifests that are gone");
@@ -122,13 +129,13 @@ fn collect_tags(index: &Index, company: &Company<'_>) -> Result<u64, CacheError>
     Ok(removed)
 }
 
-fn collect_links(index: &Index, company: &Company<'_>) -> Result<u64, CacheError> {
+fn collect_pairs(pairs: &Pairs, company: &Company<'_>) -> Result<u64, CacheError> {
     let (mut removed, mut after) = (0, Vec::new());
     while company.goes_on() {
-        let step = index.links.step(&after)?;
+        let step = pairs.step(&after)?;
         if !step.suspects.is_empty() {
             let is_running = |digest: &Digest| company.is_running(digest);
-            removed += index.links.remove_stale(&step.suspects, is_running)?;
+            removed += pairs.remove_stale(&step.suspects, is_running)?;
         }
         match step.reached {
             Some(key) => after = key,

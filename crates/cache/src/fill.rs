@@ -3,8 +3,8 @@
 //! [`Cache::join`](crate::Cache::join) gives this duty to one caller, under the lock that also
 //! finds stored files and running fills, so no blob is ever filled twice at a time. The fill
 //! belongs to the process, not to the client that came first: it runs to its end without followers,
-//! because its content is nearly always wanted again.
-//! [`Options::max_fills`](crate::Options::max_fills) bounds the number of fills.
+//! because its content is nearly always wanted again. The caller bounds the number of fills, and may
+//! end one that nobody follows.
 //!
 //! Bytes go network -> bounded [queue](mod@queue) -> one blocking [writer]. Followers watch the
 //! progress; only the fill and its writer move it.
@@ -13,10 +13,11 @@ mod publisher;
 mod queue;
 mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
+use cache_store::CacheError;
 use manifest_model::Digest;
-use tokio::{sync::OwnedSemaphorePermit, task::JoinHandle, time::timeout};
+use tokio::task::JoinHandle;
 use tracing::warn;
 
 pub(crate) use self::publisher::Publisher;
@@ -26,15 +27,14 @@ use self::{
     writer::{Verified, WriteJob},
 };
 use crate::{
+    Spans,
     blobs::{Progress, ReadDemands, Running},
     blocking::blocking,
-    error::{CacheError, FillError, SourceError},
-    spans::Spans,
+    error::{FillError, SourceError},
 };
 
-/// The duty to bring a blob's bytes: [`admit`](Self::admit), [`start`](Self::start), then all bytes
-/// in any order through [writers](Self::writer), then [`commit`](Self::commit); or
-/// [`fail`](Self::fail). If it is dropped in between, its followers see [`FillError::Abandoned`].
+/// The duty to bring a blob's bytes: [`start`](Self::start), then all bytes in any order through
+/// [writers](Self::writer), then [`commit`](Self::commit); or [`fail`](Self::fail). If it is dropped in between, its followers see [`FillError::Abandoned`].
 ///
 /// The written bytes of a blob of known size survive a failure and the process: the next fill
 /// resumes from them.
@@ -46,9 +46,19 @@ pub struct Fill {
     publisher: Publisher,
     digest: Digest,
     running: Arc<Running>,
-    permit: Option<OwnedSemaphorePermit>,
     writing: Option<Writing>,
     is_settled: bool,
+}
+
+/// Those who follow a fill.
+#[derive(Clone, Debug)]
+pub struct Audience(Arc<Running>);
+
+impl Audience {
+    /// How many they are now.
+    pub fn count(&self) -> usize {
+        self.0.followers()
+    }
 }
 
 /// The running writer: its queue, and its outcome.
@@ -64,7 +74,6 @@ impl Fill {
             publisher,
             digest,
             running,
-            permit: None,
             writing: None,
             is_settled: false,
         }
@@ -75,17 +84,9 @@ impl Fill {
         self.digest
     }
 
-    /// Waits for a fill permit. If none comes free within `wait`, the fill fails with
-    /// [`FillError::NoPermit`]. Cancel safe.
-    pub async fn admit(&mut self, wait: Duration) -> Result<(), Arc<FillError>> {
-        if let Ok(permit) = timeout(wait, self.publisher.permit()).await {
-            self.permit = Some(permit);
-            return Ok(());
-        }
-        Err(self.settle_failed(FillError::NoPermit {
-            digest: self.digest,
-            waited: wait,
-        }))
+    /// Those who follow it.
+    pub fn audience(&self) -> Audience {
+        Audience(Arc::clone(&self.running))
     }
 
     /// The resumable part of an interrupted download of this blob: the blob's size and the bytes
@@ -105,7 +106,7 @@ impl Fill {
         let (publisher, digest) = (self.publisher.clone(), self.digest);
         let staged = self.blocking(move || {
             let room = publisher.reserve(&digest, size)?;
-            let (staged, written, file) = publisher.stage(&digest, size)?;
+            let (staged, written, file) = publisher.stage(&digest, size, &room)?;
             Ok((staged, written, file, room))
         });
         let (staged, written, file, room) = match staged.await {

@@ -9,7 +9,9 @@
 
 mod contents;
 mod files;
+mod kept;
 mod owned;
+mod removal;
 mod verify;
 
 use std::{
@@ -20,14 +22,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use cache_store::{
+    CacheError,
+    disk::{home, lock},
+    index::{Index, ListedBundle, Outcome},
+};
 use manifest_model::Digest;
 
-use crate::{disk::lock, error::CacheError, index::Index};
-
+pub(crate) use self::{contents::IndexRows, removal::Holdings};
 pub use self::{
     contents::{Content, Contents, Kind, TaggedManifest, Unread},
     files::{Listing, StoredFile},
-    owned::{Owned, Removal, Removed},
+    owned::Owned,
+    removal::{Removal, Removed},
     verify::{Checked, Fault, Finding, Repair, Verifier},
 };
 
@@ -65,9 +72,28 @@ pub struct FileSystem {
     pub free: u64,
 }
 
+impl FileSystem {
+    /// The file system that a path is on, or will be on once it exists.
+    pub fn of(path: &Path) -> Result<Self, CacheError> {
+        let there = path.ancestors().find(|ancestor| ancestor.exists());
+        // The first part of a relative path has the working directory above it.
+        let there = there
+            .filter(|ancestor| *ancestor != Path::new(""))
+            .unwrap_or(Path::new("."));
+        let stat = rustix::fs::statvfs(there)
+            .map_err(|error| CacheError::io("measure", there)(error.into()))?;
+        Ok(Self {
+            total: stat.f_blocks.saturating_mul(stat.f_frsize),
+            free: stat.f_bavail.saturating_mul(stat.f_frsize),
+        })
+    }
+}
+
 impl Directory {
-    /// Opens an existing directory; creates nothing.
+    /// Opens an existing directory, or the folder that a cache has in one of root's; creates
+    /// nothing.
     pub fn at(root: &Path) -> Result<Self, NotACache> {
+        let root = &*home::existing_home(root);
         let unreadable = |source| NotACache::Unreadable {
             path: root.into(),
             source,
@@ -108,6 +134,11 @@ impl Directory {
         })
     }
 
+    /// The bundles that are here or on their way, by id.
+    pub fn bundles(&self) -> Result<Vec<ListedBundle>, Unread> {
+        self.with_index(|index| index.bundles.list())
+    }
+
     /// The size of the index's file.
     pub fn index_size(&self) -> u64 {
         fs::metadata(self.index_path()).map_or(0, |metadata| metadata.len())
@@ -126,12 +157,7 @@ impl Directory {
 
     /// The size and the free bytes of its file system.
     pub fn file_system(&self) -> Result<FileSystem, CacheError> {
-        let stat = rustix::fs::statvfs(&self.root)
-            .map_err(|error| CacheError::io("measure", &self.root)(error.into()))?;
-        Ok(FileSystem {
-            total: stat.f_blocks.saturating_mul(stat.f_frsize),
-            free: stat.f_bavail.saturating_mul(stat.f_frsize),
-        })
+        FileSystem::of(&self.root)
     }
 
     fn index_path(&self) -> PathBuf {
@@ -141,10 +167,7 @@ impl Directory {
     /// Reads from the index while no process owns the directory. A process that wants to own it
     /// waits meanwhile, so the lock is held no longer than the reading takes. Builds and repairs
     /// nothing.
-    fn with_index<T>(
-        &self,
-        read: impl FnOnce(&Index) -> Result<T, redb::Error>,
-    ) -> Result<T, Unread> {
+    fn with_index<T>(&self, read: impl FnOnce(&Index) -> Outcome<T>) -> Result<T, Unread> {
         let _lock = match File::open(self.root.join("lock")) {
             Ok(lock) => match lock.try_lock_shared() {
                 Ok(()) => Some(lock),
@@ -165,10 +188,7 @@ impl Directory {
         }
         // The store admits one process at a time. As the lock is shared, the other one is a reader
         // too.
-        let opened = lock::retry(|| match Index::open_as_it_is(&path) {
-            Err(redb::Error::DatabaseAlreadyOpen) => None,
-            opened => Some(opened),
-        });
+        let opened = lock::retry(|| Index::open_as_it_is(&path).transpose());
         opened
             .ok_or(Unread::InUse)?
             .and_then(|index| read(&index))

@@ -17,16 +17,16 @@ use std::{
 };
 
 use bytes::Bytes;
+use cache_store::{
+    CacheError,
+    disk::{Disk, Unpublished},
+};
 use manifest_model::Digest;
 use memmap2::Mmap;
 use rustix::io::{Errno, ReadWriteFlags};
 use tracing::error;
 
-pub(crate) use self::read::{PIECE_SIZE, read_at};
-use crate::{
-    disk::{Disk, Unpublished},
-    error::CacheError,
-};
+pub(crate) use self::read::{PIECE_SIZE, SMALL_PIECE_SIZE, read_at};
 
 /// Files of at least this size are mapped, so that the kernel can send them without a copy.
 const MIN_MAPPED_SIZE: u64 = 1024 * 1024;

@@ -14,19 +14,17 @@ use std::{
     time::SystemTime,
 };
 
+use cache_store::{
+    CacheError,
+    disk::{Disk, Staged},
+    index::{Index, answer_or_default},
+};
 use manifest_model::Digest;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 
 use self::reservations::Reservations;
 pub(crate) use self::room::Room;
-use crate::{
-    blobs::Blobs,
-    disk::{Disk, Staged},
-    error::CacheError,
-    index::Index,
-    uses::Uses,
-};
+use crate::{blobs::Blobs, uses::Uses};
 
 /// Where a cache is and how much it may take.
 #[derive(Clone, Debug)]
@@ -40,8 +38,6 @@ pub struct Options {
     pub low_water: u64,
     /// Bytes of the file system that are left to others: no download starts, or grows, into them.
     pub min_free: u64,
-    /// How many fills may run at the same time; further ones wait for a permit.
-    pub max_fills: usize,
     /// How many files stay open for the next reader, in addition to those being read.
     pub max_open_files: usize,
 }
@@ -51,6 +47,8 @@ pub struct Options {
 pub struct Usage {
     /// Bytes of all stored blobs.
     pub bytes: u64,
+    /// Bytes of those that bundles pin.
+    pub pinned_bytes: u64,
     /// Running fills.
     pub fills: usize,
     /// Bytes evicted since the start.
@@ -69,8 +67,10 @@ pub(crate) struct Storage {
     opened: SystemTime,
     bytes: AtomicU64,
     evicted_bytes: AtomicU64,
-    reserved: Reservations,
-    fill_permits: Arc<Semaphore>,
+    /// What running fills may grow to.
+    claimed: Reservations,
+    /// What they have taken: the room of their bytes.
+    taken: Reservations,
     /// One eviction at a time; a second one would only look at the same rows.
     evicting: Mutex<()>,
 }
@@ -90,8 +90,8 @@ impl Storage {
             options: options.clone(),
             opened,
             evicted_bytes: AtomicU64::new(0),
-            reserved: Reservations::default(),
-            fill_permits: Arc::new(Semaphore::new(options.max_fills)),
+            claimed: Reservations::default(),
+            taken: Reservations::default(),
             evicting: Mutex::default(),
         })
     }
@@ -99,14 +99,15 @@ impl Storage {
     pub(crate) fn usage(&self) -> Usage {
         Usage {
             bytes: self.bytes.load(Ordering::Relaxed),
+            pinned_bytes: answer_or_default(self.index.rows.pinned_bytes()),
             fills: self.blobs.running(),
             evicted_bytes: self.evicted_bytes.load(Ordering::Relaxed),
         }
     }
 
-    /// One permit per fill that may run at the same time.
-    pub(crate) fn fill_permits(&self) -> &Arc<Semaphore> {
-        &self.fill_permits
+    /// The bound on the sum of all blobs and running fills.
+    pub(crate) fn max_size(&self) -> u64 {
+        self.options.max_size
     }
 
     /// Syncs a verified file, records it and makes it visible, in an order that survives a crash.
@@ -118,9 +119,21 @@ impl Storage {
         size: u64,
     ) -> Result<(), CacheError> {
         staged.sync()?;
-        self.index.rows.record_blob(digest, size)?;
+        self.index.rows.record_blobs(&[(*digest, size)])?;
         self.disk.publish(&staged, digest)?;
         drop(staged);
         self.after_growth()
+    }
+
+    /// The same for many verified files.
+    pub(crate) fn publish_all(&self, staged: &[(Staged, Digest, u64)]) -> Result<(), CacheError> {
+        self.disk.sync_file_system()?;
+        let rows: Vec<_> = staged
+            .iter()
+            .map(|(_, digest, size)| (*digest, *size))
+            .collect();
+        self.index.rows.record_blobs(&rows)?;
+        self.disk
+            .publish_all(staged.iter().map(|(staged, digest, _)| (staged, digest)))
     }
 }

@@ -9,17 +9,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use cache_store::{
+    CacheError,
+    disk::Disk,
+    index::{Index, UsedImage},
+    manifest_file::{self, ManifestFile},
+};
 use manifest_model::Digest;
 use moka::sync::Cache as RecentlySeen;
 use parking_lot::Mutex;
 use tracing::debug;
-
-use crate::{
-    disk::Disk,
-    error::CacheError,
-    index::{Index, UsedImage},
-    manifest_file::{self, ManifestFile},
-};
 
 /// Uses noted in memory before they are written to the index.
 const MAX_PENDING: usize = 8192;

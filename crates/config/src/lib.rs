@@ -1,11 +1,11 @@
 //! The configuration: one TOML file becomes values that are valid by construction, or a report of
 //! every mistake with its line and the fix.
 //!
-//! Owns the keys, their defaults and their checks, and whether the files they name can be used at
-//! start. Refuses the rest: parsing opens no file ([`Config::load`] does), nothing is read again
-//! later, and nothing here is async. Users of a password or a certificate read its current version
-//! themselves. The environment is asked only for the default directory of the cache, and by
-//! [`Config::load`] for passwords.
+//! Owns the keys, their defaults and their checks, whether the files they name can be used at
+//! start, and what differs between two configurations. Refuses the rest: parsing opens no file
+//! ([`Source::load`] does), nothing follows a file, and nothing here is async. Users of a password
+//! or a certificate read its current version themselves. The environment is asked only for the
+//! default directory of the cache, and by [`Config::load`] for passwords.
 //!
 //! Each section has a file of its own: a struct with its keys, and a function that reads them from
 //! a table. Everything has a default, so an empty file is a whole configuration.
@@ -22,8 +22,12 @@
 //!
 //! A test then asks for the key in `config/archway.example.toml`, which is its manual.
 
+mod admin;
+mod bundles;
 mod cache;
+mod changes;
 mod error;
+mod exposure;
 mod key_pair;
 mod listeners;
 mod log;
@@ -35,34 +39,42 @@ mod problem;
 mod secret;
 mod server;
 mod show;
+mod source;
+mod space;
 mod suggest;
 mod table;
 mod tag_pattern;
 mod units;
 mod upstreams;
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::path::Path;
 
-pub use cache::CacheConfig;
+use admin::Admin;
+pub use admin::{AdminConfig, AdminSocket, MAX_SOCKET_PATH};
+pub use bundles::{BundlesConfig, TrustedKey};
+pub use cache::{CacheBounds, CacheConfig};
+pub use changes::Change;
 pub use error::{ConfigError, Report};
+pub use exposure::Exposure;
 pub use key_pair::{Flaw, KeyPairError, KeyPairFiles, PairFile};
-use listeners::Admin;
-pub use listeners::Listener;
+pub use listeners::{Access, Listener};
 pub use log::{Log, LogFormat};
 pub use platform::PlatformConfig;
 pub use prefetch::{Prefetch, PrefetchConfig};
 use problem::Problems;
-use protocol::host::Host;
+use protocol::{host::Host, image_name::ImageName};
 pub use secret::{SecretError, SecretSource};
 use serde::Serialize;
 pub use server::Server;
+pub use source::{Loaded, Source};
+pub use space::Space;
 use table::Table;
 pub use tag_pattern::TagPattern;
 use toml::de::DeTable;
 pub use upstreams::{
-    Auth, ClientCertificate, EcrAuth, EcrPublicAuth, EndpointConfig, Limits, NamePattern, Prefer,
-    Rate, Repositories, RepositoryRule, Resolve, Role, Rule, RuleAnswer, Rules, UpstreamConfig,
-    UpstreamSettings, Upstreams,
+    Auth, ClientCertificate, EcrAuth, EcrPublicAuth, EndpointConfig, LISTS_HELD, Limits,
+    NamePattern, PUBLIC_REGISTRIES, Prefer, Rate, RepoPattern, Repositories, RepositoryRule,
+    Resolve, Role, Rule, RuleAnswer, Rules, UpstreamConfig, UpstreamSettings, Upstreams,
 };
 
 /// The upstream of a name without a registry, unless the file names another.
@@ -79,11 +91,12 @@ pub struct Config {
     /// The addresses on which clients pull; never empty.
     #[serde(rename = "listener")]
     pub listeners: Vec<Listener>,
-    /// Where `/livez`, `/readyz` and `/metrics` are; `None` when the file turns them `"off"`.
-    #[serde(serialize_with = "listeners::show_admin")]
-    pub admin: Option<SocketAddr>,
+    /// Where `/livez`, `/readyz` and `/metrics` are, and where changes are taken.
+    pub admin: AdminConfig,
     /// Where stored content lies, and how much of it there may be.
     pub cache: CacheConfig,
+    /// Whose bundles are imported.
+    pub bundles: BundlesConfig,
     /// The platform of a client that names none.
     pub platform: PlatformConfig,
     /// Downloads before a client asks.
@@ -104,10 +117,23 @@ enum NamedFiles {
     Ignore,
 }
 
+/// Whether upstreams may be asked, beside what the file says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// As the file says.
+    #[default]
+    AsConfigured,
+    /// None of them, as with `offline = true` at the top of the file.
+    Offline,
+}
+
 /// A configuration as a file.
 #[derive(Serialize)]
 struct Printed<'a> {
     default_upstream: Option<&'a str>,
+    offline: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parents: Vec<String>,
     #[serde(flatten)]
     config: &'a Config,
 }
@@ -115,31 +141,33 @@ struct Printed<'a> {
 impl Config {
     /// The configuration without a file.
     pub fn embedded() -> Result<Self, ConfigError> {
-        Self::parse("built-in defaults", "")
+        Self::embedded_as(Reach::AsConfigured)
     }
 
-    /// Reads a file, and checks it and the files it names.
+    /// As [`Self::embedded`], where more may be offline than the defaults say.
+    pub fn embedded_as(reach: Reach) -> Result<Self, ConfigError> {
+        Self::read("built-in defaults", "", NamedFiles::Ignore, reach)
+    }
+
+    /// Reads a file, and checks it and the files it names, but for those of upstreams that are
+    /// never asked.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let bytes = fs::read(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        let name = path.to_string_lossy();
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            let text = String::from_utf8_lossy(error.as_bytes());
-            Report::unparsed(&name, &text, at, "the file is not UTF-8".to_owned())
-        })?;
-        Self::read(&name, &text, NamedFiles::Check)
+        let source = Source::new(Some(path.to_owned()), Reach::AsConfigured);
+        Ok(source.load()?.config)
     }
 
     /// Checks a text; `source_name` names the file in errors. Opens no file: whether those it names
     /// can be used remains open.
     pub fn parse(source_name: &str, text: &str) -> Result<Self, ConfigError> {
-        Self::read(source_name, text, NamedFiles::Ignore)
+        Self::read(source_name, text, NamedFiles::Ignore, Reach::AsConfigured)
     }
 
-    fn read(source_name: &str, text: &str, files: NamedFiles) -> Result<Self, ConfigError> {
+    fn read(
+        source_name: &str,
+        text: &str,
+        files: NamedFiles,
+        reach: Reach,
+    ) -> Result<Self, ConfigError> {
         let document = DeTable::parse(text).map_err(|error| {
             let at = error.span().unwrap_or_default().start;
             let title = match error.message().trim() {
@@ -150,7 +178,7 @@ impl Config {
         })?;
         let problems = Problems::default();
         let mut root = Table::document(document, &problems);
-        let config = Self::read_sections(&mut root);
+        let config = Self::read_sections(&mut root, reach);
         root.refuse_unknown();
         if files == NamedFiles::Check {
             problems.check_files();
@@ -161,19 +189,20 @@ impl Config {
         }
     }
 
-    fn read_sections(root: &mut Table<'_>) -> Self {
-        let upstreams = Upstreams::read(root);
+    fn read_sections(root: &mut Table<'_>, reach: Reach) -> Self {
+        let upstreams = Upstreams::read(root, reach);
         let default_upstream = root.spanned("default_upstream");
         let default_upstream = default_upstream
             .and_then(|host| upstreams.known(host, "default_upstream", root.problems));
         let admin = root.section("admin", "a table such as [admin]", Admin::read);
         let server = root.section("server", "a table such as [server]", Server::read);
+        let cache = root.section("cache", "a table such as [cache]", CacheConfig::read);
         Self {
             default_upstream: default_upstream
                 .unwrap_or_else(|| DEFAULT_UPSTREAM.parse().expect("a host")),
             listeners: listeners::read(root, &admin, &upstreams, &server),
-            admin: admin.address(),
-            cache: root.section("cache", "a table such as [cache]", CacheConfig::read),
+            admin: admin.into_config(),
+            bundles: root.section("bundles", "a table such as [bundles]", BundlesConfig::read),
             platform: root.section(
                 "platform",
                 "a table such as [platform]",
@@ -184,10 +213,46 @@ impl Config {
                 "a table such as [prefetch]",
                 PrefetchConfig::read,
             ),
+            cache,
             log: root.section("log", "a table such as [log]", Log::read),
             server,
             upstreams,
         }
+    }
+
+    /// Whether a client may call any listener by this name: an address, `localhost`, or a virtual
+    /// host of `[platform]` or of an upstream.
+    pub fn is_called(&self, host: &Host) -> bool {
+        host.is_address_or_localhost()
+            || self.platform.of_host(host).is_some()
+            || self.upstreams.by_virtual_host(host).is_some()
+    }
+
+    /// The image that a person means by this name, and its upstream, which it names: Archway's own
+    /// address may stand before it, a virtual host may stand for the upstream, and no host for the
+    /// default one.
+    pub fn meant(&self, image: &ImageName) -> (Host, ImageName) {
+        let is_named = |host: &Host| {
+            let mut all = self.listeners.iter();
+            all.any(|listener| host.is_one_of(&listener.access.names))
+        };
+        let is_own = |host: &Host| {
+            self.upstreams.find(host).is_none() && (self.is_called(host) || is_named(host))
+        };
+        let image = match &image.host {
+            Some(host) if is_own(host) && self.upstreams.by_virtual_host(host).is_none() => {
+                image.behind_host()
+            }
+            _ => image.clone(),
+        };
+        let host = image.host.as_ref();
+        let host = host.map(|host| self.upstreams.by_virtual_host(host).unwrap_or(host.clone()));
+        let upstream = host.unwrap_or_else(|| self.default_upstream.clone());
+        let image = ImageName {
+            host: Some(upstream.clone()),
+            ..image
+        };
+        (upstream, image)
     }
 
     /// The effective values as a file that reads back to an equal configuration. Of a secret it
@@ -197,6 +262,8 @@ impl Config {
         let is_configured = self.upstreams.find(default_upstream).is_some();
         let printed = Printed {
             default_upstream: is_configured.then(|| default_upstream.as_str()),
+            offline: self.upstreams.offline,
+            parents: self.upstreams.parents(),
             config: self,
         };
         let values = toml::to_string(&printed).expect("every value is one of TOML");

@@ -1,4 +1,6 @@
-//! `[[listener]]` and `[admin]`: the addresses Archway answers on.
+//! `[[listener]]`: the addresses on which clients pull.
+
+mod access;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -7,10 +9,12 @@ use std::{
 };
 
 use protocol::{host::Host, platform_request::PlatformRequest};
-use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde::Serialize;
 use toml::Spanned;
 
+pub use self::access::Access;
 use crate::{
+    admin::{Admin, DEFAULT_ADMIN},
     key_pair::KeyPairFiles,
     meaning::{Meaning, Wrong},
     named_files,
@@ -23,9 +27,6 @@ use crate::{
 };
 
 const DEFAULT_LISTENER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
-const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
-/// The admin address of no admin listener.
-const OFF: &str = "off";
 
 /// An address on which clients pull.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -41,28 +42,13 @@ pub struct Listener {
     pub upstream: Option<Host>,
     /// The certificate for clients, which then have to use TLS; `None` is plain HTTP.
     pub tls: Option<KeyPairFiles>,
+    /// Who may ask here, and for what.
+    #[serde(flatten)]
+    pub access: Access,
     /// Whether a trusted peer begins each connection with the PROXY protocol's header.
     pub proxy_protocol: bool,
-}
-
-/// The admin listener of the file.
-pub(crate) struct Admin(Option<Spanned<AdminAddress>>);
-
-#[derive(Clone, Copy, Debug)]
-struct AdminAddress(Option<SocketAddr>);
-
-impl Admin {
-    pub(crate) fn read(table: &mut Table<'_>) -> Self {
-        Self(table.spanned("address"))
-    }
-
-    /// The address; `None` when the file turns it off.
-    pub(crate) fn address(&self) -> Option<SocketAddr> {
-        match &self.0 {
-            Some(address) => address.get_ref().0,
-            None => Some(DEFAULT_ADMIN),
-        }
-    }
+    /// Whether a path may name a platform; otherwise `platform/...` is a repository.
+    pub platform_paths: bool,
 }
 
 /// The listeners of the file, or the one that is there by default.
@@ -79,6 +65,7 @@ pub(crate) fn read(
             .take("platform")
             .map(|PlatformRequestValue(wish)| wish);
         let upstream = table.spanned("upstream");
+        let access = Access::read(table, upstream.as_ref(), upstreams);
         let upstream = upstream.and_then(|host| upstreams.known(host, "upstream", problems));
         let tls = table.value("tls");
         let tls = tls
@@ -86,6 +73,7 @@ pub(crate) fn read(
             .flatten();
         let proxy_protocol = table.spanned_flag("proxy_protocol");
         let proxy_protocol = proxy_protocol.is_some_and(|flag| trusted(&flag, server, problems));
+        let platform_paths = table.flag("platform_paths", true);
         let address: Spanned<SocketAddr> = address?;
         let span = address.span();
         let listener = Listener {
@@ -93,7 +81,9 @@ pub(crate) fn read(
             platform,
             upstream,
             tls,
+            access,
             proxy_protocol,
+            platform_paths,
         };
         Some((span, listener))
     });
@@ -112,7 +102,9 @@ pub(crate) fn read(
             platform: None,
             upstream: None,
             tls: None,
+            access: Access::default(),
             proxy_protocol: false,
+            platform_paths: true,
         });
     }
     found
@@ -137,11 +129,10 @@ fn read_tls(table: &mut Table<'_>) -> Option<KeyPairFiles> {
 type Taken = Vec<(SocketAddr, Option<Range<usize>>)>;
 
 fn taken_by_admin(admin: &Admin) -> Taken {
-    let Some(address) = &admin.0 else {
+    let Some((named, span)) = admin.named() else {
         return vec![(DEFAULT_ADMIN, None)];
     };
-    let AdminAddress(named) = address.get_ref();
-    let named = named.map(|named| (named, Some(address.span())));
+    let named = named.map(|named| (named, Some(span)));
     named.into_iter().collect()
 }
 
@@ -198,18 +189,6 @@ fn trusted(flag: &Spanned<bool>, server: &Server, problems: &Problems) -> bool {
     *flag.get_ref()
 }
 
-/// The section `[admin]`.
-#[expect(clippy::ref_option, reason = "serde passes a reference")]
-pub(crate) fn show_admin<S: Serializer>(
-    admin: &Option<SocketAddr>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let address = admin.map_or_else(|| OFF.to_owned(), |address| address.to_string());
-    let mut section = serializer.serialize_struct("admin", 1)?;
-    section.serialize_field("address", &address)?;
-    section.end()
-}
-
 impl Meaning for SocketAddr {
     const WHAT: &'static str = "an IP address with a port";
     const EXAMPLE: &'static str = "\"127.0.0.1:5000\"";
@@ -226,17 +205,5 @@ impl Meaning for SocketAddr {
             return Err(wrong.help(help));
         }
         text.parse().map_err(|_| wrong)
-    }
-}
-
-impl Meaning for AdminAddress {
-    const WHAT: &'static str = "an IP address with a port, or \"off\"";
-    const EXAMPLE: &'static str = "\"127.0.0.1:9464\"";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        if text == OFF {
-            return Ok(Self(None));
-        }
-        SocketAddr::read(text).map(|address| Self(Some(address)))
     }
 }

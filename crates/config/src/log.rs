@@ -16,7 +16,7 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 pub struct Log {
     /// The form of a line.
     pub format: LogFormat,
-    /// Levels, one for all or one per target, separated by commas: `warn,proxy::pull=debug`.
+    /// Levels, one for all or one per target, separated by commas: `warn,pull::fill=debug`.
     pub level: String,
     /// Whether each request is logged, whatever the level of the rest is.
     pub access: bool,

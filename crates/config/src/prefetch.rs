@@ -8,7 +8,7 @@ use crate::{
     meaning::{Meaning, Wrong},
     show, suggest,
     table::Table,
-    units::{Interval, Timeout},
+    units::{Interval, Size, Timeout},
 };
 
 const DEFAULT_RUNNING: usize = 4;
@@ -26,6 +26,10 @@ pub struct PrefetchConfig {
     /// The time after which a pull counts half; never zero.
     #[serde(serialize_with = "show::duration")]
     pub half_life: Duration,
+    /// The bytes downloaded ahead from one upstream within an hour; none means a tenth of the bound
+    /// on the cache's size.
+    #[serde(serialize_with = "show::optional_size")]
+    pub hourly_budget: Option<u64>,
     /// How often tags that are pulled here are revalidated without a client; zero is never.
     #[serde(serialize_with = "show::duration")]
     pub refresh: Duration,
@@ -47,6 +51,7 @@ impl PrefetchConfig {
             mode: table.or("mode", Prefetch::Learned),
             max_running: table.count("max_running", 1..=MAX_RUNNING, DEFAULT_RUNNING),
             half_life: table.or("half_life", DEFAULT_HALF_LIFE).0,
+            hourly_budget: table.take("hourly_budget").map(|Size(bytes)| bytes),
             refresh: table.or("refresh", DEFAULT_REFRESH).0,
         }
     }

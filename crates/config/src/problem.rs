@@ -82,6 +82,16 @@ impl Problems {
         self.file_checks.borrow_mut().push(Box::new(check));
     }
 
+    /// How many checks are left for later so far.
+    pub(crate) fn file_checks(&self) -> usize {
+        self.file_checks.borrow().len()
+    }
+
+    /// Drops all checks behind the first `kept`.
+    pub(crate) fn forget_file_checks(&self, kept: usize) {
+        self.file_checks.borrow_mut().truncate(kept);
+    }
+
     /// Checks every file that was named.
     pub(crate) fn check_files(&self) {
         let checks = self.file_checks.take();

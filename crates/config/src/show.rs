@@ -48,6 +48,17 @@ pub(crate) fn optional_duration<S: Serializer>(
     optional_text(&duration.map(units::duration), serializer)
 }
 
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
+pub(crate) fn optional_size<S: Serializer>(
+    bytes: &Option<u64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match bytes {
+        Some(bytes) => size(bytes, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes a reference"

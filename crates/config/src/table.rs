@@ -319,6 +319,23 @@ impl<'a> Table<'a> {
         values.filter_map(|value| value.read(key)).collect()
     }
 
+    /// As [`Self::spanned_list`], of a list that limits something. An absent one is no limit; one
+    /// without a value would allow nothing, and is noted.
+    pub(crate) fn limit<T: Meaning>(&mut self, key: &'static str) -> Vec<Spanned<T>> {
+        let Some(values) = self.values(key) else {
+            return Vec::new();
+        };
+        let (span, values) = (values.span(), values.into_inner());
+        if values.is_empty() {
+            let problem = Problem::new(span, format!("`{key}` is empty, so nothing is allowed"))
+                .label("no value in here")
+                .help("remove the key to set no limit");
+            self.problems.add(problem);
+        }
+        let values = values.into_iter();
+        values.filter_map(|value| value.read(key)).collect()
+    }
+
     /// The values of a list and the place of the list.
     pub(crate) fn values(&mut self, key: &'static str) -> Option<Spanned<Vec<Value<'a>>>> {
         self.value(key)?.spanned_list()

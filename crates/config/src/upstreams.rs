@@ -19,19 +19,21 @@ use std::{
 };
 
 pub use auth::{Auth, EcrAuth, EcrPublicAuth, Role};
+use endpoint::Endpoint;
 pub use endpoints::EndpointConfig;
 use entry::Entry;
 pub use entry::UpstreamConfig;
 pub use limits::{Limits, Rate};
 use protocol::host::{Host, HostPattern, every_ecr_host};
-pub use repositories::{Repositories, RepositoryRule};
+pub use repositories::{RepoPattern, Repositories, RepositoryRule};
 pub use resolve::Resolve;
 pub use rules::{NamePattern, Prefer, Rule, RuleAnswer, Rules};
 use serde::{Serialize, Serializer};
-pub use settings::{ClientCertificate, UpstreamSettings};
+pub use settings::{ClientCertificate, LISTS_HELD, UpstreamSettings};
 use toml::Spanned;
 
 use crate::{
+    Reach,
     meaning::{Meaning, Wrong},
     problem::{Problem, Problems},
     suggest,
@@ -39,7 +41,7 @@ use crate::{
 };
 
 /// Reachable when the file has no `[upstream]` table, beside every private ECR registry.
-const PUBLIC_REGISTRIES: [&str; 8] = [
+pub const PUBLIC_REGISTRIES: [&str; 8] = [
     "docker.io",
     "ghcr.io",
     "quay.io",
@@ -56,7 +58,11 @@ pub struct Upstreams {
     /// The most specific first.
     entries: Vec<Entry>,
     virtual_hosts: BTreeMap<Host, Host>,
+    /// Other Archways, asked for every upstream before its own endpoints.
+    parents: Vec<Endpoint>,
     origin: Origin,
+    /// The top-level `offline`: it holds for all of them.
+    pub(crate) offline: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +82,18 @@ impl Upstreams {
                     || entry.pattern.exact().is_some()
                     || host.ecr().is_some())
         };
-        self.entries.iter().find(allowed)?.for_host(host)
+        let mut found = self.entries.iter().find(allowed)?.for_host(host)?;
+        let parents = self.parents.iter();
+        let parents = parents.map(|Endpoint(url)| EndpointConfig::parent(url.clone()));
+        found.endpoints.splice(..0, parents);
+        found.offline |= self.offline;
+        Some(found)
+    }
+
+    /// The other Archways that are asked first, as the file names them.
+    pub(crate) fn parents(&self) -> Vec<String> {
+        let parents = self.parents.iter();
+        parents.map(|Endpoint(url)| endpoint::text(url)).collect()
     }
 
     /// The upstream a client means when it asks Archway under this name, with or without a port.
@@ -92,12 +109,24 @@ impl Upstreams {
         self.entries.iter().map(|entry| &entry.pattern)
     }
 
+    /// The hosts and patterns that are served from what is stored alone, the most specific first.
+    pub fn offline_patterns(&self) -> impl Iterator<Item = &HostPattern> {
+        let entries = self.entries.iter();
+        let offline = entries.filter(|entry| self.offline || entry.offline);
+        offline.map(|entry| &entry.pattern)
+    }
+
+    /// Whether none of them is ever asked.
+    pub fn are_offline(&self) -> bool {
+        self.offline || self.entries.iter().all(|entry| entry.offline)
+    }
+
     /// Whether these are the built-in ones rather than those of a file.
     pub fn are_built_in(&self) -> bool {
         self.origin == Origin::BuiltIn
     }
 
-    fn built_in() -> Self {
+    fn built_in(offline: bool) -> Self {
         let registries = PUBLIC_REGISTRIES
             .iter()
             .map(|name| name.parse().expect("a host"));
@@ -111,18 +140,29 @@ impl Upstreams {
         Self {
             entries,
             virtual_hosts: BTreeMap::new(),
+            parents: Vec::new(),
             origin: Origin::BuiltIn,
+            offline,
         }
     }
 
-    pub(crate) fn read(root: &mut Table<'_>) -> Self {
+    pub(crate) fn read(root: &mut Table<'_>, reach: Reach) -> Self {
+        let parents = root.list("parents");
+        let offline = root.flag("offline", false) || reach == Reach::Offline;
+        Self {
+            parents,
+            ..Self::read_tables(root, offline)
+        }
+    }
+
+    fn read_tables(root: &mut Table<'_>, offline: bool) -> Self {
         let problems = root.problems;
         let Some(tables) = root.value("upstream") else {
-            return Self::built_in();
+            return Self::built_in(offline);
         };
         let span = tables.span.clone();
         let Some(tables) = tables.entries("upstream") else {
-            return Self::built_in();
+            return Self::built_in(offline);
         };
         if tables.is_empty() {
             let problem = Problem::new(span, "`upstream` is empty, so nothing can be reached")
@@ -130,7 +170,10 @@ impl Upstreams {
                 .help("remove the table for the well-known registries, or add [upstream.\"docker.io\"]");
             problems.add(problem);
         }
-        let mut reading = Reading::default();
+        let mut reading = Reading {
+            offline,
+            ..Reading::default()
+        };
         for (pattern, table) in tables {
             match pattern {
                 Some(pattern) => reading.add(pattern, table, problems),
@@ -146,8 +189,10 @@ impl Upstreams {
         });
         Self {
             virtual_hosts: virtual_hosts.collect(),
+            parents: Vec::new(),
             entries,
             origin: Origin::File,
+            offline,
         }
     }
 
@@ -178,6 +223,37 @@ impl Upstreams {
         None
     }
 
+    /// A pattern of a listener's `upstreams`, if it covers some upstream.
+    pub(crate) fn known_pattern(
+        &self,
+        pattern: Spanned<HostPattern>,
+        problems: &Problems,
+    ) -> Option<HostPattern> {
+        const KEY: &str = "upstreams";
+        if let Some(host) = pattern.get_ref().exact() {
+            let host = Spanned::new(pattern.span(), host.clone());
+            return self.known(host, KEY, problems).map(HostPattern::from);
+        }
+        let (span, pattern) = (pattern.span(), pattern.into_inner());
+        if self.patterns().any(|known| known.overlaps(&pattern)) {
+            return Some(pattern);
+        }
+        let problem = Problem::new(span, format!("no upstream matches this pattern of `{KEY}`"))
+            .label("allows nothing")
+            .help(format!(
+                "add a table [upstream.\"{pattern}\"], or name one there is"
+            ));
+        problems.add(problem);
+        None
+    }
+
+    /// The upstreams that see an identity of ours, and which. One that is never asked sees none.
+    pub(crate) fn identities(&self) -> impl Iterator<Item = (&HostPattern, String)> {
+        let entries = self.entries.iter();
+        let asked = entries.filter(|entry| !self.offline && !entry.offline);
+        asked.filter_map(|entry| Some((&entry.pattern, entry.identity()?)))
+    }
+
     /// The rest of a printed file: the rules that no key spells out, and the upstreams of a
     /// configuration that names none.
     pub(crate) fn comment(&self) -> String {
@@ -206,6 +282,7 @@ impl Upstreams {
 /// The tables read so far, and where each of their names is.
 #[derive(Default)]
 struct Reading {
+    offline: bool,
     entries: Vec<Entry>,
     patterns: HashMap<HostPattern, Range<usize>>,
     virtual_hosts: HashMap<Host, Range<usize>>,
@@ -230,10 +307,15 @@ impl Reading {
             return table.hide();
         }
         let expected = "a table such as [upstream.\"docker.io\"]";
+        let checks = problems.file_checks();
         let read = table.table(expected, |table| Entry::read(pattern, table));
         let Some((mut entry, hosts)) = read else {
             return;
         };
+        if self.offline || entry.offline {
+            // Nobody is shown them: an air-gapped site need not have them.
+            problems.forget_file_checks(checks);
+        }
         let hosts = hosts.into_iter();
         entry.hosts = hosts
             .filter_map(|host| self.claim(&entry.pattern, host, problems))

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use crate::{Digest, MediaType, Platform, error::DescriptorError, json};
+use crate::{
+    Digest, MediaType, Platform,
+    error::DescriptorError,
+    json::{self, Reader, Text},
+};
 
 /// The annotation, key and value, by which builders mark an entry as an attestation about another
 /// manifest of the same index.
@@ -28,21 +29,10 @@ pub struct Descriptor {
     pub platform: Option<Platform>,
     /// Annotations of the builder; those with a `null` value are left out.
     pub annotations: BTreeMap<String, String>,
-}
-
-/// The fields of a descriptor that this crate reads, each still as raw JSON.
-#[derive(Deserialize)]
-struct RawDescriptor<'a> {
-    #[serde(borrow, rename = "mediaType")]
-    media_type: Option<&'a RawValue>,
-    #[serde(borrow)]
-    digest: Option<&'a RawValue>,
-    #[serde(borrow)]
-    size: Option<&'a RawValue>,
-    #[serde(borrow)]
-    platform: Option<&'a RawValue>,
-    #[serde(borrow)]
-    annotations: Option<&'a RawValue>,
+    /// The type of the artifact it points to; empty for an image.
+    pub artifact_type: Box<str>,
+    /// Whether it names places outside the registry where the content is.
+    pub has_urls: bool,
 }
 
 impl Descriptor {
@@ -63,28 +53,62 @@ impl Descriptor {
             .then(|| about.map_or("", String::as_str))
     }
 
+    /// Whether it points to an artifact that is no image, whatever platform it names.
+    pub fn is_artifact(&self) -> bool {
+        !self.artifact_type.is_empty()
+    }
+
+    /// Whether it is a layer that its vendor alone may hand out, as those of Windows are: clients
+    /// fetch it from its URLs, and the registry need not have it.
+    pub fn is_foreign(&self) -> bool {
+        self.has_urls && self.media_type.is_foreign()
+    }
+
     /// Reads a descriptor. Unknown fields are ignored; every field but the digest may be absent.
-    pub(crate) fn from_json(text: &str) -> Result<Self, DescriptorError> {
-        let raw: RawDescriptor<'_> = json::object(text).map_err(|()| DescriptorError::Malformed)?;
+    pub(crate) fn from_json(reader: &mut Reader, text: &str) -> Result<Self, DescriptorError> {
+        let fields = [
+            "mediaType",
+            "digest",
+            "size",
+            "platform",
+            "annotations",
+            "artifactType",
+            "urls",
+        ];
+        let fields = reader.object(text, fields);
+        let [
+            media_type,
+            digest,
+            size,
+            platform,
+            annotations,
+            artifact_type,
+            urls,
+        ] = fields.map_err(|()| DescriptorError::Malformed)?;
         let wrong = |field| DescriptorError::Field { field };
-        let media_type: String = json::field(raw.media_type, "mediaType").map_err(wrong)?;
-        let Ok(media_type) = media_type.parse();
-        let digest: String = json::field(raw.digest, "digest").map_err(wrong)?;
+        let Ok(media_type) = json::text(media_type, "mediaType").map_err(wrong)?.parse();
+        let digest = json::text(digest, "digest").map_err(wrong)?;
         // Clients read the size as a signed 64-bit number, so a larger one is refused here too.
-        let size: i64 = json::field(raw.size, "size").map_err(wrong)?;
-        let platform = match raw.platform {
-            Some(raw) => Some(json::object(raw.get()).map_err(|()| wrong("platform"))?),
+        let size: i64 = json::field(size, "size").map_err(wrong)?;
+        let platform = match platform.filter(|raw| json::has_value(Some(raw))) {
+            Some(raw) => {
+                Some(Platform::from_json(reader, raw.get()).map_err(|()| wrong("platform"))?)
+            }
             None => None,
         };
-        let annotations: BTreeMap<String, Option<String>> =
-            json::field(raw.annotations, "annotations").map_err(wrong)?;
-        let without_null = |(key, value): (String, Option<String>)| value.map(|value| (key, value));
+        let annotations: BTreeMap<Text, Option<Text>> =
+            json::field(annotations, "annotations").map_err(wrong)?;
+        let without_null = |(Text(key), value): (Text, Option<Text>)| Some((key, value?.0));
+        let artifact_type = json::text(artifact_type, "artifactType").map_err(wrong)?;
+        let urls: Vec<Text> = json::field(urls, "urls").map_err(wrong)?;
         Ok(Self {
             media_type,
             digest: digest.parse()?,
             size: size.try_into().map_err(|_| wrong("size"))?,
             platform,
             annotations: annotations.into_iter().filter_map(without_null).collect(),
+            artifact_type: artifact_type.into_boxed_str(),
+            has_urls: !urls.is_empty(),
         })
     }
 }
@@ -92,11 +116,16 @@ impl Descriptor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Spelling;
 
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     fn read(fields: &str) -> Result<Descriptor, DescriptorError> {
-        Descriptor::from_json(&format!("{{\"digest\":\"{DIGEST}\"{fields}}}"))
+        parse(&format!("{{\"digest\":\"{DIGEST}\"{fields}}}"))
+    }
+
+    fn parse(text: &str) -> Result<Descriptor, DescriptorError> {
+        Descriptor::from_json(&mut Reader::new(Spelling::Last), text)
     }
 
     #[test]
@@ -156,6 +185,8 @@ mod tests {
             ("platform", r#","platform":["linux","amd64"]"#),
             ("platform", r#","platform":{"os":1}"#),
             ("annotations", r#","annotations":{"a":1}"#),
+            ("artifactType", r#","artifactType":1"#),
+            ("urls", r#","urls":"https://example.com""#),
         ];
         for (field, json) in cases {
             assert_eq!(
@@ -168,21 +199,77 @@ mod tests {
 
     #[test]
     fn a_missing_or_malformed_digest_is_refused() {
+        assert!(matches!(parse("{}"), Err(DescriptorError::Digest(_))));
         assert!(matches!(
-            Descriptor::from_json("{}"),
+            parse(r#"{"digest":"sha256:00"}"#),
             Err(DescriptorError::Digest(_))
         ));
-        assert!(matches!(
-            Descriptor::from_json(r#"{"digest":"sha256:00"}"#),
-            Err(DescriptorError::Digest(_))
-        ));
+        let blake3 = format!("{{\"digest\":\"blake3:{}\"}}", "0".repeat(64));
+        assert!(matches!(parse(&blake3), Err(DescriptorError::Digest(_))));
     }
 
     #[test]
-    fn anything_but_an_object_with_unique_fields_is_malformed() {
-        for json in ["[]", "null", "1", "\"x\"", r#"{"size":1,"size":2}"#] {
+    fn the_last_value_of_a_repeated_key_counts() {
+        let twice = read(r#","size":1,"size":2,"platform":{"os":"a","os":"b"}"#).unwrap();
+        assert_eq!(twice.size, 2);
+        assert_eq!(twice.platform.unwrap().os, "b");
+    }
+
+    #[test]
+    fn a_text_that_was_cut_in_the_middle_of_an_emoji_is_read_up_to_there() {
+        let cut = read(r#","annotations":{"a":"x\ud83d","b\ud83d":"y","c":"z"}"#).unwrap();
+        assert!(cut.annotations["a"].starts_with("x\u{fffd}"));
+        assert_eq!(
+            (cut.annotations.len(), cut.annotations["c"].as_str()),
+            (3, "z")
+        );
+    }
+
+    #[test]
+    fn a_foreign_layer_has_a_type_of_its_own_and_says_where_it_is() {
+        let urls = r#","urls":["https://example.com"]"#;
+        for (kind, urls, expected) in [
+            (
+                "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+                urls,
+                true,
+            ),
+            (
+                "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+                urls,
+                true,
+            ),
+            (
+                "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+                "",
+                false,
+            ),
+            (
+                "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+                r#","urls":[]"#,
+                false,
+            ),
+            ("application/vnd.oci.image.layer.v1.tar+gzip", urls, false),
+            ("", urls, false),
+        ] {
+            let layer = read(&format!(r#","mediaType":"{kind}"{urls}"#)).unwrap();
+            assert_eq!(layer.is_foreign(), expected, "{kind} {urls}");
+        }
+    }
+
+    #[test]
+    fn an_artifact_is_known_by_its_type() {
+        assert!(read(r#","artifactType":"a/b""#).unwrap().is_artifact());
+        for none in ["", r#","artifactType":"""#, r#","artifactType":null"#] {
+            assert!(!read(none).unwrap().is_artifact(), "{none}");
+        }
+    }
+
+    #[test]
+    fn anything_but_an_object_is_malformed() {
+        for json in ["[]", "null", "1", "\"x\""] {
             assert_eq!(
-                Descriptor::from_json(json).unwrap_err(),
+                parse(json).unwrap_err(),
                 DescriptorError::Malformed,
                 "{json}"
             );

@@ -91,11 +91,11 @@ fn shorten(input: &str) -> String {
     escaped
 }
 
-/// A descriptor that no client can follow.
+/// Why a descriptor cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DescriptorError {
-    /// It is not a JSON object, or names a field twice.
-    #[error("not a JSON object, or a field occurs twice")]
+pub(crate) enum DescriptorError {
+    /// It is not a JSON object.
+    #[error("not a JSON object")]
     Malformed,
     /// A field has a value of the wrong type. A size must be a whole number and not negative.
     #[error("its {field} has an invalid value")]
@@ -108,7 +108,7 @@ pub enum DescriptorError {
     Digest(#[from] ParseError),
 }
 
-/// A body that must not be passed on as a manifest.
+/// A body that is no manifest: what an upstream answers instead of one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     /// It is larger than [`MAX_MANIFEST_BYTES`].
@@ -120,39 +120,24 @@ pub enum ManifestError {
     /// It is not JSON.
     #[error("not JSON")]
     NotJson,
-    /// It is JSON, but not an object, or names a field twice.
-    #[error("not a JSON object, or a field occurs twice")]
+    /// It is JSON, but not an object.
+    #[error("not a JSON object")]
     NotObject,
-    /// One client could read it as an index and another as an image.
-    #[error("both an index and an image manifest")]
-    Ambiguous,
     /// Neither a media type nor its fields identify its kind.
     #[error("neither its media type nor its fields identify the kind of manifest")]
     Unrecognised,
-    /// A field has a value of the wrong type.
-    #[error("{field} has an invalid value")]
-    Field {
-        /// The field's name in JSON.
-        field: &'static str,
-    },
-    /// A field that holds one descriptor is malformed.
-    #[error("{field} is malformed: {source}")]
-    Descriptor {
-        /// The field's name in JSON.
-        field: &'static str,
-        /// What is wrong with it.
-        source: DescriptorError,
-    },
-    /// An entry of a list of descriptors is malformed.
-    #[error("{field}[{index}] is malformed: {source}")]
-    Entry {
-        /// The list's name in JSON.
-        field: &'static str,
-        /// The position in the list, from 0.
-        index: usize,
-        /// What is wrong with it.
-        source: DescriptorError,
-    },
+}
+
+/// Why nothing is chosen by a manifest that can be read in two ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ambiguity {
+    /// One client could read it as an index and another as an image.
+    #[error("both an index and an image manifest")]
+    Kind,
+    /// It has two keys that differ in case alone, and it depends on the one that counts what is
+    /// chosen.
+    #[error("two keys differ only in case, and which of them counts would decide")]
+    Spelling,
 }
 
 #[cfg(test)]
@@ -183,19 +168,5 @@ mod tests {
     fn control_characters_and_quotes_are_escaped() {
         assert_eq!(input("a\r\n\"\u{7f}"), "a\\r\\n\\\"\\u{7f}");
         assert!(input(&"\0".repeat(500)).chars().count() <= 80);
-    }
-
-    #[test]
-    fn a_manifest_error_names_the_entry() {
-        let source = DescriptorError::Field { field: "size" };
-        let error = ManifestError::Entry {
-            field: "manifests",
-            index: 3,
-            source,
-        };
-        assert_eq!(
-            error.to_string(),
-            "manifests[3] is malformed: its size has an invalid value"
-        );
     }
 }

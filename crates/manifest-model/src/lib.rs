@@ -43,14 +43,16 @@ mod media_type;
 mod name;
 mod platform;
 mod reference;
+mod repository;
 mod select;
+mod spans;
 mod synthesize;
 mod tag;
 pub mod user_agent;
 
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest, hasher::Hasher};
-pub use error::{DescriptorError, ManifestError, ParseError, Word};
+pub use error::{Ambiguity, ManifestError, ParseError, Word};
 pub use image_config::ImageConfig;
 pub use limits::{MAX_INDEX_DEPTH, MAX_MANIFEST_BYTES};
 pub use manifest::Manifest;
@@ -61,6 +63,8 @@ pub use platform::{
     matcher::{Fallbacks, Matcher},
 };
 pub use reference::Reference;
+pub use repository::RepoKey;
 pub use select::{Choice, Verdict, choose, offered, verdicts};
+pub use spans::Spans;
 pub use synthesize::{SOURCES, SYNTHETIC, Source, SynthesisError, synthesize, synthesized_from};
 pub use tag::Tag;

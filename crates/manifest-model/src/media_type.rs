@@ -61,16 +61,44 @@ impl MediaType {
         matches!(self, Self::OciManifest | Self::DockerManifest)
     }
 
+    /// Whether it is neither a known kind of manifest nor absent: the type of some artifact.
+    pub(crate) fn is_artifact(&self) -> bool {
+        matches!(self, Self::Other(name) if !name.is_empty())
+    }
+
+    /// Whether it is the type of an image's configuration.
+    pub(crate) fn is_image_config(&self) -> bool {
+        let types = [
+            "application/vnd.oci.image.config.v1+json",
+            "application/vnd.docker.container.image.v1+json",
+        ];
+        types.contains(&self.as_str())
+    }
+
+    /// Whether it is a type of layers that must not be pushed to other registries.
+    pub(crate) fn is_foreign(&self) -> bool {
+        match self {
+            Self::Other(name) => {
+                name.starts_with("application/vnd.docker.image.rootfs.foreign.")
+                    || name.starts_with("application/vnd.oci.image.layer.nondistributable.")
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it is a manifest of schema 1, signed or not.
     pub(crate) fn is_schema1(&self) -> bool {
         matches!(self, Self::DockerSchema1 | Self::DockerSchema1Signed)
     }
 
-    /// Whether the type identifies a format. `application/json` and `text/plain` do not: servers
-    /// send them for any manifest.
+    /// Whether the type identifies a format of manifests. `application/json` and `text/plain` do
+    /// not: servers send them for any manifest.
     pub(crate) fn names_a_format(&self) -> bool {
+        let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
         match self {
-            Self::Other(name) => name.ends_with("+json"),
+            Self::Other(name) => name
+                .strip_prefix("application/")
+                .is_some_and(|name| name.ends_with("+json") && name.bytes().all(is_of_names)),
             _ => true,
         }
     }
@@ -147,6 +175,10 @@ mod tests {
             "text/plain",
             "application/octet-stream",
             "binary/octet-stream",
+            "text/html",
+            "text/html+json",
+            "application/xhtml+xml",
+            "application/a\r\nb+json",
         ] {
             assert!(!parse(text).names_a_format(), "{text}");
         }

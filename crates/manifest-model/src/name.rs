@@ -4,13 +4,13 @@ use std::{fmt, str::FromStr};
 
 use crate::error::{ParseError, Word};
 
-/// The longest name. Clients apply the same limit to host and name together.
-const MAX_NAME_CHARS: usize = 255;
+/// The longest name: the limit of ECR. Docker's clients have 255, for host and name together.
+const MAX_NAME_CHARS: usize = 256;
 
 /// The name of a repository, as the distribution specification defines it.
 ///
 /// Each component consists of runs of `a-z0-9` joined by one separator: a dot, one or two
-/// underscores, or any number of dashes. A name has at most 255 characters and includes no host.
+/// underscores, or any number of dashes. A name has at most 256 characters and includes no host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RepoName(Box<str>);
 
@@ -27,7 +27,7 @@ impl FromStr for RepoName {
     fn from_str(s: &str) -> Result<Self, ParseError> {
         let wrong = |problem| Err(ParseError::new(Word::RepoName, problem, s));
         if s.len() > MAX_NAME_CHARS {
-            return wrong("longer than 255 characters");
+            return wrong("longer than 256 characters");
         }
         if s.split('/').all(is_component) {
             Ok(Self(s.into()))
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn names_of_the_specification_are_accepted() {
-        let longest = "a".repeat(255);
+        let longest = "a".repeat(256);
         let names = [
             "a",
             "0",
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        let longer = "a".repeat(256);
+        let longer = "a".repeat(257);
         let names = [
             "",
             "/",

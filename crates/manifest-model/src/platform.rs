@@ -3,7 +3,6 @@
 //! Clients spell the same platform differently, so every comparison is between normalised
 //! platforms. The rules are containerd's.
 
-mod fallbacks;
 mod host;
 pub(crate) mod matcher;
 mod normal;
@@ -16,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     error::{ManifestError, ParseError},
-    json,
+    json::{self, Reader, Spelling, Text},
 };
 
 /// An operating system and a processor. In JSON its fields have the names of the OCI specification.
@@ -79,11 +78,40 @@ impl Platform {
         parse::path_form(form)
     }
 
+    /// Whether a form for paths names a known operating system and a known architecture, as
+    /// `linux-arm64` does and `arm64` does not. Its variant, if it has one, is a number.
+    pub fn is_full_path_form(form: &str) -> bool {
+        parse::is_full_path_form(form)
+    }
+
     /// The platform in the configuration of an image, normalised.
     pub(crate) fn of_config(config_json: &[u8]) -> Result<Self, ManifestError> {
-        let text = std::str::from_utf8(config_json).map_err(|_| ManifestError::NotJson)?;
-        let platform: Self = json::object(text).map_err(|()| ManifestError::NotObject)?;
-        Ok(platform.normalized())
+        let text = String::from_utf8_lossy(config_json);
+        let platform = Self::from_json(&mut Reader::new(Spelling::Last), &text);
+        Ok(platform
+            .map_err(|()| ManifestError::NotObject)?
+            .normalized())
+    }
+
+    /// Reads the platform of a descriptor, or of a configuration, which has more fields. It keeps
+    /// its spelling.
+    pub(crate) fn from_json(reader: &mut Reader, text: &str) -> Result<Self, ()> {
+        let fields = ["os", "architecture", "variant", "os.version", "os.features"];
+        let [os, architecture, variant, os_version, os_features] = reader.object(text, fields)?;
+        let text = |raw| json::text(raw, "platform").map_err(|_| ());
+        let features: Vec<Option<Text>> =
+            json::field(os_features, "os.features").map_err(|_| ())?;
+        Ok(Self {
+            os: text(os)?,
+            architecture: text(architecture)?,
+            variant: text(variant)?,
+            os_version: text(os_version)?,
+            os_features: features
+                .into_iter()
+                .flatten()
+                .map(|Text(name)| name)
+                .collect(),
+        })
     }
 
     /// Whether it is `unknown/unknown`, which builders give to entries that are no images.
@@ -117,15 +145,13 @@ fn without_nulls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Strin
     Ok(features.into_iter().flatten().collect())
 }
 
-/// containerd's form of the normalised platform, without its features: `linux/arm/v7`,
-/// `windows(10.0.20348)/amd64`.
+/// containerd's form of the normalised platform: `linux/arm/v7`, `linux(+erofs)/amd64`,
+/// `windows(10.0.20348+win32k)/amd64`.
 impl fmt::Display for Platform {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let normal = self.normalized();
         formatter.write_str(&normal.os)?;
-        if !normal.os_version.is_empty() {
-            write!(formatter, "({})", normal.os_version)?;
-        }
+        parse::write_options(&normal, formatter)?;
         for part in [&normal.architecture, &normal.variant] {
             if !part.is_empty() {
                 write!(formatter, "/{part}")?;

@@ -2,7 +2,7 @@
 
 mod verdict;
 
-use std::{cmp::Ordering, collections::HashSet};
+use std::{cmp::Ordering, collections::HashSet, mem};
 
 pub use self::verdict::{Verdict, verdicts};
 use crate::{Descriptor, Matcher, Platform};
@@ -21,12 +21,27 @@ pub enum Choice<'a> {
     None,
 }
 
+impl Choice<'_> {
+    /// Whether both lead to the same image.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        self.entry().map(|entry| entry.digest) == other.entry().map(|entry| entry.digest)
+            && mem::discriminant(self) == mem::discriminant(other)
+    }
+
+    fn entry(&self) -> Option<&Descriptor> {
+        match self {
+            Self::Manifest(entry) | Self::Unverified(entry) | Self::Index(entry) => Some(entry),
+            Self::None => None,
+        }
+    }
+}
+
 /// Chooses the entry that containerd would choose.
 ///
 /// Entries whose platform does not match are dropped; entries without a platform stay and come
 /// last. The best entry is chosen, the first among equals. It is the only candidate: if it turns
-/// out not to fit, nothing does. Attestations are never chosen, nor is an entry that is neither an
-/// image nor an index.
+/// out not to fit, nothing does. Attestations are never chosen, nor are artifacts, which containerd
+/// would take for images, nor is an entry that is neither an image nor an index.
 pub fn choose<'a>(entries: &'a [Descriptor], matcher: &Matcher) -> Choice<'a> {
     let best = entries
         .iter()
@@ -42,21 +57,25 @@ pub fn choose<'a>(entries: &'a [Descriptor], matcher: &Matcher) -> Choice<'a> {
 }
 
 /// The platforms an index offers, to show where none of them fits: normalised, each once, in the
-/// order of the index, without attestations.
+/// order of the index, without attestations and artifacts.
 pub fn offered(entries: &[Descriptor]) -> Vec<Platform> {
     // A set, because an index of 4 MiB has room for tens of thousands of platforms.
     let mut seen = HashSet::new();
     entries
         .iter()
-        .filter(|entry| !entry.is_attestation())
+        .filter(|entry| is_candidate(entry))
         .filter_map(|entry| entry.platform.as_ref())
         .map(Platform::normalized)
         .filter(|platform| !platform.is_unknown() && seen.insert(platform.clone()))
         .collect()
 }
 
+fn is_candidate(entry: &Descriptor) -> bool {
+    !entry.is_attestation() && !entry.is_artifact()
+}
+
 fn fits(entry: &Descriptor, matcher: &Matcher) -> bool {
-    !entry.is_attestation()
+    is_candidate(entry)
         && entry
             .platform
             .as_ref()

@@ -102,6 +102,8 @@ struct SynthesizedEntry {
     platform: Option<Platform>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     annotations: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    artifact_type: Box<str>,
 }
 
 impl From<Descriptor> for SynthesizedEntry {
@@ -112,6 +114,7 @@ impl From<Descriptor> for SynthesizedEntry {
             size: entry.size,
             platform: entry.platform,
             annotations: entry.annotations,
+            artifact_type: entry.artifact_type,
         }
     }
 }
@@ -175,6 +178,7 @@ fn sort_key(entry: &Descriptor) -> impl Ord {
         entry.size,
         entry.annotations.clone(),
         entry.platform.clone(),
+        entry.artifact_type.clone(),
     )
 }
 

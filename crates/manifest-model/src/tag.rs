@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::error::{ParseError, Word};
+use crate::{
+    Digest,
+    error::{ParseError, Word},
+};
 
 /// The longest tag. The distribution specification allows 128 characters; ECR allows 300, so a
 /// proxy in front of it must too.
@@ -30,6 +33,14 @@ impl Tag {
             .iter()
             .filter_map(|algorithm| self.0.strip_prefix(algorithm))
             .any(|rest| rest.bytes().take_while(is_hex).count() >= REFERRERS_HEX_DIGITS)
+    }
+
+    /// The subject that a tag of referrers names, and what a tool has added to it, as in `.sig`.
+    /// `None` for any other tag; for SHA-512 too, whose digits do not fit into a tag.
+    pub fn subject(&self) -> Option<(Digest, &str)> {
+        let rest = self.0.strip_prefix("sha256-")?;
+        let (hex, added) = rest.split_at_checked(REFERRERS_HEX_DIGITS)?;
+        Some((format!("sha256:{hex}").parse().ok()?, added))
     }
 }
 
@@ -67,6 +78,19 @@ mod tests {
         let longest = "v".repeat(300);
         for tag in ["latest", "v1.2.3", "_x", "1-2_3.4", "UPPER", "a", &longest] {
             assert_eq!(tag.parse::<Tag>().unwrap().to_string(), tag);
+        }
+    }
+
+    #[test]
+    fn a_tag_of_referrers_names_its_subject() {
+        let digest = Digest::of(crate::Algorithm::Sha256, b"");
+        for added in ["", ".sig", "-x"] {
+            let tag: Tag = format!("sha256-{}{added}", digest.hex()).parse().unwrap();
+            assert_eq!(tag.subject(), Some((digest, added)));
+        }
+        for other in ["latest", "sha256-0f", "sha512-0f"] {
+            let tag: Tag = other.parse().unwrap();
+            assert_eq!(tag.subject(), None, "{other}");
         }
     }
 

@@ -15,7 +15,7 @@ use manifest_model::{
 use serde::Deserialize;
 
 /// The number of vectors, so that a truncated file fails.
-const VECTOR_COUNT: usize = 58;
+const VECTOR_COUNT: usize = 83;
 
 #[derive(Deserialize)]
 struct Vectors {

@@ -62,7 +62,7 @@ fn platforms() -> impl Strategy<Value = Platform> {
         "10.0.26100.1",
         "10",
     ]);
-    let feature = prop::sample::select(vec!["win32k", "erofs", "x"]);
+    let feature = prop::sample::select(vec!["win32k", "erofs", "x", "feat+v2", "a/(b) \u{e9}%"]);
     (
         os,
         architecture,
@@ -97,6 +97,8 @@ fn indexes() -> impl Strategy<Value = Vec<Descriptor>> {
             size: number,
             platform,
             annotations: BTreeMap::new(),
+            artifact_type: Box::default(),
+            has_urls: false,
         };
         (0..).zip(entries).map(entry).collect()
     })
@@ -172,8 +174,7 @@ proptest! {
         prop_assert_eq!(normal.normalized(), normal.clone());
         prop_assert_eq!(normal.to_string(), platform.to_string());
         if !normal.architecture.is_empty() {
-            let plain = Platform { os_features: Vec::new(), ..normal };
-            prop_assert_eq!(plain.to_string().parse::<Platform>().ok(), Some(plain));
+            prop_assert_eq!(normal.to_string().parse::<Platform>().ok(), Some(normal));
         }
     }
 
@@ -197,6 +198,8 @@ proptest! {
     #[test]
     fn no_bytes_make_the_readers_panic(bytes in any::<Vec<u8>>()) {
         let _ = Manifest::parse(Bytes::from(bytes.clone()), None, Algorithm::Sha256);
+        let named = Manifest::of_digest(Bytes::from(bytes.clone()), None, Algorithm::Sha256);
+        prop_assert_eq!(named.map(|manifest| manifest.digest()), Ok(Digest::of(Algorithm::Sha256, &bytes)));
         let _ = ImageConfig::parse(&bytes);
         let _ = user_agent::platform(&String::from_utf8_lossy(&bytes));
     }
@@ -212,6 +215,37 @@ proptest! {
         if let Ok(manifest) = Manifest::parse(body.clone(), Some(&kind), Algorithm::Sha256) {
             prop_assert_eq!(manifest.bytes(), &body);
             prop_assert_eq!(manifest.links().count(), 0);
+        }
+    }
+
+    #[test]
+    fn keys_in_other_cases_change_no_choice_unless_it_is_refused(
+        keys in prop::collection::vec(prop::sample::select(vec!["manifests", "Manifests", "MANIFESTS", "layers", "Layers", "config"]), 0..4),
+        sizes in prop::collection::vec(prop::collection::vec(1..4_u8, 0..3), 4),
+    ) {
+        let entry = |size: &u8| format!(
+            r#"{{"mediaType":"{}","digest":"{}","size":{size},"platform":{{"os":"linux","architecture":"amd64"}}}}"#,
+            MediaType::OciManifest, Digest::of(Algorithm::Sha256, &[*size]),
+        );
+        let list = |(key, sizes): (&&str, &Vec<u8>)| format!(r#""{key}":[{}]"#, sizes.iter().map(entry).collect::<Vec<_>>().join(","));
+        let body = format!("{{{}}}", keys.iter().zip(&sizes).map(list).collect::<Vec<_>>().join(","));
+        let Ok(manifest) = Manifest::parse(body.clone().into(), Some(&MediaType::OciIndex), Algorithm::Sha256) else {
+            return Err(TestCaseError::fail(body));
+        };
+        let matcher = Matcher::new(&"linux/amd64".parse().unwrap());
+        if let Ok(choice) = manifest.choice(&matcher) {
+            // The first entry of the last list of any spelling, and of the exact one.
+            let first = |counts: fn(&str) -> bool| {
+                let last = keys.iter().zip(&sizes).rfind(|(key, _)| counts(key))?;
+                last.1.first().copied()
+            };
+            let lists = |key: &str| key.eq_ignore_ascii_case("manifests");
+            let exact = keys.contains(&"manifests");
+            let expected = first(lists);
+            prop_assert_eq!(chosen(&choice).map(|entry| entry.size), expected.map(u64::from));
+            if exact {
+                prop_assert_eq!(first(|key| key == "manifests"), expected);
+            }
         }
     }
 

@@ -25,6 +25,9 @@ pub struct Explanation {
     pub mode: String,
     /// Whether the client accepts an index.
     pub accepts_index: bool,
+    /// Whether the upstream is never asked, so that the answer is made of what is stored.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub offline: bool,
     /// `manifest`, `index` or `child`.
     pub answer: String,
     /// The reason, as a clause.
@@ -127,6 +130,7 @@ mod tests {
             followed: None,
             mode: "explicit".to_owned(),
             accepts_index: true,
+            offline: false,
             answer: "index".to_owned(),
             why: "nothing".to_owned(),
             chosen: None,

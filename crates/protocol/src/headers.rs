@@ -21,6 +21,8 @@ pub const ARCHWAY_INDEX: HeaderName = HeaderName::from_static("archway-index");
 pub const ARCHWAY_EXPLAIN: HeaderName = HeaderName::from_static("archway-explain");
 /// The source of an answer: `hit`, `follow`, `fill`, `stale` or `miss`.
 pub const ARCHWAY_CACHE: HeaderName = HeaderName::from_static("archway-cache");
+/// In the answer to a ping, the id of this start of Archway.
+pub const ARCHWAY_INSTANCE: HeaderName = HeaderName::from_static("archway-instance");
 /// The pulls that Docker Hub still allows, and the window they count in.
 pub const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 

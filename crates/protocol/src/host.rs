@@ -7,7 +7,7 @@ mod ecr;
 pub mod glob;
 mod pattern;
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, net::Ipv4Addr, str::FromStr, sync::Arc};
 
 pub use self::{
     ecr::{EcrHost, EcrVariant},
@@ -63,6 +63,12 @@ impl Host {
         &self.text[..self.name_len]
     }
 
+    /// Whether it is an IP address or `localhost`: a name that nobody else can point at us.
+    pub fn is_address_or_localhost(&self) -> bool {
+        let name = self.name();
+        name == "localhost" || name.starts_with('[') || name.parse::<Ipv4Addr>().is_ok()
+    }
+
     /// The same host without its port.
     #[must_use]
     pub fn without_port(&self) -> Self {
@@ -70,6 +76,11 @@ impl Host {
             text: self.name().into(),
             name_len: self.name_len,
         }
+    }
+
+    /// Whether it is one of these names, with or without its port.
+    pub fn is_one_of(&self, names: &[Self]) -> bool {
+        names.contains(self) || names.contains(&self.without_port())
     }
 
     /// The canonical name of a registry with several: Docker Hub's API and index hosts become

@@ -9,6 +9,9 @@ use crate::host::{Host, HostError, looks_like_host};
 /// The tag that a name without tag and digest means.
 const LATEST: &str = "latest";
 
+/// What tools write before a name, and browsers before an address.
+const SCHEMES: [&str; 4] = ["docker://", "oci://", "https://", "http://"];
+
 /// The name of an image, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageName {
@@ -34,7 +37,12 @@ pub enum NameError {
 impl FromStr for ImageName {
     type Err = NameError;
 
+    /// A scheme before it is left out, as people paste it with one.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut schemes = SCHEMES.iter();
+        let text = schemes
+            .find_map(|scheme| text.strip_prefix(scheme))
+            .unwrap_or(text);
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(digest)),
             None => (text, None),
@@ -54,6 +62,19 @@ impl FromStr for ImageName {
                 None => Reference::Tag(tag.parse()?),
             },
         })
+    }
+}
+
+impl ImageName {
+    /// The name behind its host, which may begin with a host of its own: what
+    /// `127.0.0.1:5000/ghcr.io/a/b` means to whoever listens there.
+    #[must_use]
+    pub fn behind_host(&self) -> Self {
+        let bare = Self {
+            host: None,
+            ..self.clone()
+        };
+        bare.to_string().parse().unwrap_or(bare)
     }
 }
 
@@ -88,11 +109,24 @@ mod tests {
                 "docker.io/library/hello:latest",
             ),
             (&format!("quay.io/a/b:v1@{digest}"), &by_digest),
+            ("docker://quay.io/a/b:v1", "quay.io/a/b:v1"),
+            (
+                "https://localhost:5000/hello",
+                "localhost:5000/hello:latest",
+            ),
         ] {
             let name: ImageName = text.parse().unwrap();
             assert_eq!(name.to_string(), expected);
             assert_eq!(expected.parse::<ImageName>().unwrap(), name);
         }
+    }
+
+    #[test]
+    fn behind_a_host_another_may_stand() {
+        let behind = |text: &str| text.parse::<ImageName>().unwrap().behind_host().to_string();
+        assert_eq!(behind("127.0.0.1:5000/ghcr.io/a/b:v1"), "ghcr.io/a/b:v1");
+        assert_eq!(behind("127.0.0.1:5000/a/b"), "a/b:latest");
+        assert_eq!(behind("a/b"), "a/b:latest");
     }
 
     #[test]

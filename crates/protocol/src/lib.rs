@@ -8,14 +8,17 @@
 //! Read first: [`target`], the one parser of request paths, and [`host`], the name of a registry.
 
 pub mod accept;
+pub mod client_address;
 pub mod error_body;
 pub mod error_chain;
 pub mod explanation;
 pub mod forwarded;
 pub mod headers;
 pub mod host;
+pub mod image_list;
 pub mod image_name;
 pub mod link;
+pub mod official_name;
 pub mod platform_request;
 pub mod range;
 pub mod target;

@@ -11,13 +11,13 @@
 //! ```
 //!
 //! A repository may be called `platform/...` as well: behind `/v2/` the word is a hint only where
-//! it is unlikely to be part of a name.
+//! it is unlikely to be part of a name, and a listener can have none in paths.
 
 use manifest_model::{Digest, ParseError, Platform, Reference, RepoName};
 
 use crate::{
     host::{Host, HostError, looks_like_host},
-    platform_request::PlatformRequest,
+    platform_request::{ALL, PlatformRequest},
 };
 
 /// The endpoint of a request, without the upstream.
@@ -85,16 +85,29 @@ pub enum PathError {
     Digest(ParseError),
 }
 
+/// Whether a path may name a platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlatformPaths {
+    /// `/platform/P/` is one where it can be.
+    Hints,
+    /// `platform` is a word like any other.
+    Names,
+}
+
 /// Parses a path. `namespace` is the upstream of the `ns` query, if there is one; a path that
 /// repeats it is read without it.
-pub fn parse(path: &str, namespace: Option<&Host>) -> Result<Address, PathError> {
+pub fn parse(
+    path: &str,
+    namespace: Option<&Host>,
+    platforms: PlatformPaths,
+) -> Result<Address, PathError> {
     let rest = path.strip_prefix('/').ok_or(PathError::Unknown)?;
     let (before, after) = split_at_version(rest)?;
-    let (outer_platform, outer_host) = outer_parts(before)?;
+    let (outer_platform, outer_host) = outer_parts(before, platforms)?;
     // A client that is configured with a prefix before `/v2` puts all of it there, so the rest is
     // the repository's name.
-    let (inner_platform, after) = match before {
-        "" => inner_platform(after, namespace),
+    let (inner_platform, after) = match (before, platforms) {
+        ("", PlatformPaths::Hints) => inner_platform(after, namespace),
         _ => (None, after),
     };
     let (inner_host, after) = match (&outer_host, leading_host(after)) {
@@ -129,15 +142,19 @@ fn split_at_version(rest: &str) -> Result<(&str, &str), PathError> {
 }
 
 /// `[platform/P][/HOST]`
-fn outer_parts(before: &str) -> Result<(Option<&str>, Option<Host>), PathError> {
+fn outer_parts(
+    before: &str,
+    platforms: PlatformPaths,
+) -> Result<(Option<&str>, Option<Host>), PathError> {
     let (platform, host) = match before.strip_prefix("platform/") {
         None => (None, before),
+        Some(_) if platforms == PlatformPaths::Names => return Err(PathError::Unknown),
         Some(rest) => {
             let (platform, host) = rest.split_once('/').unwrap_or((rest, ""));
             (Some(platform), host)
         }
     };
-    if platform == Some("") || before == "platform" {
+    if platform == Some("") || (before == "platform" && platforms == PlatformPaths::Hints) {
         return Err(PathError::Platform);
     }
     let host = if host.is_empty() {
@@ -149,20 +166,27 @@ fn outer_parts(before: &str) -> Result<(Option<&str>, Option<Host>), PathError> 
 }
 
 /// `[platform/P/]REST`, where `P` is `all` or has a known architecture and the rest is an endpoint
-/// by itself. With `ns`, the rest must repeat the upstream: a client that names the upstream in the
-/// query adds nothing to the path but its configured prefix.
+/// by itself.
 ///
-/// `/v2/platform/arm64/web/...` alone is ambiguous and read as a hint. A repository of that name is
-/// reached through the name of its upstream.
+/// A client that sends `ns` has the names of its upstream, such as `platform/arm64/web`. For it `P`
+/// must be `all` or name the operating system too, as in `linux-arm64`, unless the rest repeats the
+/// upstream: no name of a repository does that.
+///
+/// What could be either is read as a hint. A repository of that name is reached through the name of
+/// its upstream in the path.
 fn inner_platform<'a>(after: &'a str, namespace: Option<&Host>) -> (Option<&'a str>, &'a str) {
     let Some(rest) = after.strip_prefix("platform/") else {
         return (None, after);
     };
     let (platform, rest) = rest.split_once('/').unwrap_or((rest, ""));
     let (host, name) = leading_host(rest).map_or((None, rest), |(host, name)| (Some(host), name));
-    let is_meant = namespace.is_none_or(|meant| host.is_some_and(|host| is_named(meant, host)))
-        && target(name) != Err(PathError::Unknown);
-    if is_meant && is_platform(platform) {
+    let is_platform = match namespace {
+        Some(meant) if !host.is_some_and(|host| is_named(meant, host)) => {
+            platform == ALL || Platform::is_full_path_form(platform)
+        }
+        _ => is_platform(platform),
+    };
+    if is_platform && target(name) != Err(PathError::Unknown) {
         (Some(platform), rest)
     } else {
         (None, after)

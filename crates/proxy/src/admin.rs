@@ -4,7 +4,10 @@
 //! upstream that is down does not make `/readyz` fail: the answer stays 200 and names the endpoint,
 //! because a cache is most useful then.
 
+mod guard;
 mod images;
+mod instance;
+mod wanted;
 
 use std::{
     fmt::Write,
@@ -18,13 +21,16 @@ use axum::{
     Router,
     extract::State,
     http::StatusCode,
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
+use control::LiveConfig;
 use http::header;
-use protocol::host::Host;
+use probe::Instance;
+use pull::Pull;
 
-use crate::{pull::Pull, push_times::PushTimes, telemetry::metrics::Metrics};
+use crate::{push_times::PushTimes, telemetry::metrics::Metrics, wanted::Wanted};
 
 /// The parts the admin routes report on. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -35,16 +41,23 @@ pub(crate) struct Admin {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) pull: Pull,
     pub(crate) push_times: PushTimes,
-    pub(crate) default_upstream: Host,
+    pub(crate) wanted: Wanted,
+    pub(crate) config: LiveConfig,
+    pub(crate) instance: Arc<Instance>,
 }
 
 pub(crate) fn router(admin: Admin) -> Router {
+    let guarded = middleware::from_fn_with_state(admin.clone(), guard::admit);
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .route("/_archway/v1/images", get(images::answer))
+        .route(&format!("{}v1/images", guard::PRIVATE), get(images::answer))
+        .route(&format!("{}v1/wanted", guard::PRIVATE), get(wanted::answer))
+        .route(guard::INSTANCE, get(instance::who))
+        .route(guard::PROBE, get(instance::issue))
         .with_state(admin)
+        .layer(guarded)
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
@@ -55,11 +68,23 @@ async fn readyz(State(admin): State<Admin>) -> Response {
     }
 }
 
-/// `ready`, and a line for each endpoint that is down or rate-limits us.
+/// `ready`, and a line for each upstream that is never asked, and for each endpoint that is down or
+/// rate-limits us.
 fn readiness(pull: &Pull) -> String {
     let mut text = "ready\n".to_owned();
+    let configured = pull.upstreams().config();
+    if configured.are_offline() {
+        text.push_str("every upstream is offline by configuration: served as stored\n");
+    } else {
+        for pattern in configured.offline_patterns() {
+            let _ = writeln!(
+                text,
+                "{pattern} is offline by configuration: served as stored"
+            );
+        }
+    }
     for status in pull.upstreams().endpoint_statuses() {
-        if status.outage.is_some() || status.held.is_some() {
+        if status.outage.is_some() || !status.held.is_empty() {
             let _ = writeln!(text, "{status}");
         }
     }

@@ -3,6 +3,9 @@
 //!
 //! Owns the order of start and shutdown. Refuses the work of any part.
 
+mod shutdown;
+mod sockets;
+
 use std::{
     io,
     net::SocketAddr,
@@ -10,37 +13,45 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
-use axum::Router;
-use cache::{Cache, CacheError, Options};
-use config::Config;
-use server::{Bound, Replays, Server, ServerMetrics};
+use cache::{Cache, CacheError, Options, inspect::FileSystem};
+use config::{CacheConfig, Config, Source};
+use control::{Control, LiveConfig, SocketError};
+use probe::Instance;
+use pull::{Pull, PullMetrics, Tasks};
+use server::{MemoryBudget, Replays, Server, ServerMetrics};
+use systemd::{HandedSockets, ServiceManager};
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
+    signal::unix::{SignalKind, signal},
     task::JoinSet,
-    time::{Instant, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 use upstream::{Registry, UpstreamMetrics};
 
+use self::{
+    shutdown::{Signals, drain},
+    sockets::Sockets,
+};
 use crate::{
-    admin::{self, Admin},
+    admin::Admin,
+    descriptors,
     housekeeping::{Housekeeping, HousekeepingMetrics},
+    listeners::Listeners,
+    notices,
     prefetch::{Prefetch, PrefetchMetrics},
-    pull::{Pull, PullMetrics},
     push_times::PushTimes,
+    reload::{Parts, Reloader},
     routes::{self, Service},
-    tasks::Tasks,
     telemetry::{
-        self,
+        self, Logging,
         access::{AccessMetrics, Observer},
         log_writer::LogWriter,
         metrics::Metrics,
     },
     usage::Usage,
+    wanted::Wanted,
 };
 
 /// Why the proxy could not start.
@@ -59,96 +70,138 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// A socket was handed over that nobody would serve: its clients would wait for ever.
+    #[error(
+        "a socket for {0} was handed over, where no listener is: give one that address, or remove it from the unit's sockets"
+    )]
+    Unclaimed(SocketAddr),
+    /// Somebody else has the admin socket.
+    #[error("cannot listen on the admin socket")]
+    Socket(#[from] SocketError),
     /// Signals could not be watched.
     #[error("cannot watch for signals")]
     Signals(#[source] io::Error),
+    /// The system gave no random bytes.
+    #[error("cannot get random bytes from the system")]
+    Random(#[source] io::Error),
 }
 
 /// The proxy, ready to run: the cache is open and all listeners are bound.
 #[derive(Debug)]
 pub struct App {
+    /// What stays as it is until the end, as how long that takes.
     config: Arc<Config>,
     housekeeping: Housekeeping,
     ready: Arc<AtomicBool>,
+    memory: MemoryBudget,
     server: Server,
-    bound: Vec<Bound>,
+    sockets: Sockets,
+    reloader: Reloader,
+    /// What is served.
+    serving: TaskTracker,
     stop: CancellationToken,
 }
 
 impl App {
-    /// Opens the cache and binds the listeners. No upstream is contacted. The lines of the access
-    /// log go to `lines`.
-    pub async fn start(config: Config, lines: LogWriter) -> Result<Self, StartError> {
-        let config = Arc::new(config);
-        let cache = open_cache(&config)?;
+    /// Opens the cache and binds the listeners; those whose sockets were `handed` over have theirs. No
+    /// upstream is contacted. `started` was read from `source`, which is read again for a reload.
+    pub async fn start(
+        source: Source,
+        started: Config,
+        handed: HandedSockets,
+        logging: Logging,
+    ) -> Result<Self, StartError> {
+        // From here on it ends nobody.
+        let hangups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
+        let live = in_force(&started);
+        let config = live.current();
         let counters = MetricsOfParts::default();
-        let metrics = counters.registry(&lines);
-        let tasks = Tasks::default();
-        let pull = Pull::new(
-            cache.clone(),
-            Registry::new(config.upstreams.clone(), counters.upstreams),
-            &config.cache,
-            counters.pulls,
-            &tasks,
-        );
-        let prefetch = Prefetch::new(&config, pull.clone(), counters.prefetch, tasks.clone());
-        let housekeeping = Housekeeping::new(
-            cache.clone(),
-            prefetch.clone(),
-            config.prefetch.refresh,
-            counters.housekeeping,
-            tasks.clone(),
-        );
+        let metrics = counters.registry(&logging.lines);
+        let stop = CancellationToken::new();
+        let below = BelowRoutes::new(&live, counters, &stop)?;
+        let (pull, server) = (below.pull, below.server);
+        let instance = new_instance()?;
         let service = Service {
-            config: Arc::clone(&config),
+            instance: Arc::clone(&instance),
+            config: live.clone(),
             pull: pull.clone(),
-            usage: Usage::new(cache.clone(), prefetch),
+            usage: Usage::new(pull.cache().clone(), below.prefetch.clone()),
+            wanted: below.wanted.clone(),
         };
-        let observer = Observer {
-            metrics: Arc::new(counters.access),
-            // For people they are log events like all others.
-            log: (!telemetry::is_human(&config.log)).then_some(lines),
-        };
+        let router = routes::router(service, observer(&config, below.access, logging.lines));
         let ready = Arc::new(AtomicBool::new(true));
         let admin = Admin {
             ready: Arc::clone(&ready),
+            instance,
             metrics,
-            push_times: PushTimes::new(pull.clone(), tasks),
-            pull,
-            default_upstream: config.default_upstream.clone(),
+            push_times: PushTimes::new(pull.clone(), below.tasks),
+            wanted: below.wanted,
+            pull: pull.clone(),
+            config: live.clone(),
         };
-        let bound = bind(&config, admin, &routes::router(service, observer)).await?;
-        let stop = CancellationToken::new();
-        let replays = (config.server.replay).then(|| Replays::new(cache, stop.clone()));
-        let server = Server::new(&config.server, replays, counters.server, stop.clone());
+        let (reloads, asked) = control::reloads();
+        let control = Control {
+            pull: pull.clone(),
+            config: live.clone(),
+            server: server.clone(),
+            reloads,
+            removing: Arc::default(),
+        };
+        let sockets = Sockets::bind(&config, admin, control, &router, handed).await?;
+        let serving = TaskTracker::new();
+        let parts = Parts {
+            live,
+            pull,
+            prefetch: below.prefetch,
+            levels: logging.levels,
+            listeners: Listeners::new(server.clone(), router, serving.clone()),
+            server: server.clone(),
+        };
         Ok(Self {
             config,
-            housekeeping,
+            housekeeping: below.housekeeping,
             ready,
+            memory: below.memory,
             server,
-            bound,
+            sockets,
+            reloader: Reloader::new(source, started, (hangups, asked), parts),
+            serving,
             stop,
         })
     }
 
-    /// Serves until SIGTERM or SIGINT. Then it is not ready, takes no new connections and lets
-    /// running requests and downloads finish within the grace period, or until a second signal. The
-    /// rest is cut when the runtime ends; the lines of those clients are in the log from then on.
+    /// Serves until SIGTERM or SIGINT; SIGHUP has the configuration read again. Then it is not ready,
+    /// takes no new connections and lets running requests and downloads finish within the grace
+    /// period, or until a second signal. The rest is cut when the runtime ends; the lines of those
+    /// clients are in the log from then on.
     pub async fn run(self) -> Result<(), StartError> {
         let Self {
             config,
             housekeeping,
             ready,
+            memory,
             server,
-            bound,
+            sockets,
+            mut reloader,
+            serving,
             stop,
         } = self;
         let mut signals = Signals::watch().map_err(StartError::Signals)?;
-        let mut listeners = JoinSet::new();
-        for bound in bound {
-            let server = server.clone();
-            listeners.spawn(async move { server.serve(bound).await });
-        }
+        let manager = ServiceManager::from_environment();
+        let status = format!("serving at {}", sockets.addresses());
+        sockets.serve(&mut reloader, &server, &serving, &stop);
+        // Ends with this function: cut connections must end within the grace too.
+        let mut watch = JoinSet::new();
+        let watched = server.clone();
+        watch.spawn(async move { watched.watch_connections().await });
+        watch.spawn(memory.watch());
+        watch.spawn(manager.keep_alive());
+        let stopping = stop.clone();
+        watch.spawn(async move {
+            let reloading = reloader.run(manager);
+            stopping.run_until_cancelled(reloading).await;
+        });
+        manager.ready(&status);
         tokio::select! {
             () = signals.next() => {}
             () = housekeeping.run_maintenance() => {}
@@ -157,38 +210,139 @@ impl App {
         stop.cancel();
         let grace = config.server.shutdown_grace;
         info!(?grace, "shutting down");
+        manager.stopping(grace);
         tokio::select! {
-            () = drain(listeners, &housekeeping, grace) => info!("stopped"),
+            () = drain(&serving, &housekeeping, grace) => info!("stopped"),
             () = signals.next() => warn!("a second signal came: cutting what still runs"),
         }
         Ok(())
     }
 }
 
-fn open_cache(config: &Config) -> Result<Cache, CacheError> {
-    Cache::open(&Options {
-        path: config.cache.path.clone(),
-        max_size: config.cache.max_size,
-        low_water: config.cache.low_water,
-        min_free: config.cache.min_free,
-        max_fills: config.cache.max_fills,
-        max_open_files: config.cache.max_open_files,
-    })
+/// The parts that the routes stand on.
+struct BelowRoutes {
+    pull: Pull,
+    memory: MemoryBudget,
+    server: Server,
+    prefetch: Prefetch,
+    wanted: Wanted,
+    housekeeping: Housekeeping,
+    tasks: Tasks,
+    access: AccessMetrics,
 }
 
-/// Binds the admin listener first, so that an operator sees the start of the others.
-async fn bind(config: &Config, admin: Admin, router: &Router) -> Result<Vec<Bound>, StartError> {
-    let mut bound = Vec::new();
-    if let Some(address) = config.admin {
-        let listener = Bound::admin(address, admin::router(admin)).await;
-        bound.push(listener.map_err(|source| StartError::Bind { address, source })?);
+impl BelowRoutes {
+    /// Opens the cache, and makes the rest over it. Blocks.
+    fn new(
+        live: &LiveConfig,
+        counters: MetricsOfParts,
+        stop: &CancellationToken,
+    ) -> Result<Self, CacheError> {
+        let (config, tasks) = (live.current(), Tasks::default());
+        let cache = open_cache(&config)?;
+        let upstreams = Registry::new(config.upstreams.clone(), counters.upstreams);
+        let pull = Pull::new(&cache, upstreams, &config.cache, counters.pulls, &tasks);
+        let memory = MemoryBudget::new(config.server.memory, counters.server.clone());
+        let server = server(&config, &cache, &memory, counters.server, stop);
+        let prefetch = Prefetch::new(
+            &config,
+            pull.clone(),
+            memory.pressure(),
+            counters.prefetch,
+            tasks.clone(),
+        );
+        let wanted = Wanted::open(cache.clone(), live.clone());
+        let housekeeping = Housekeeping::new(
+            cache,
+            prefetch.clone(),
+            wanted.clone(),
+            counters.housekeeping,
+            tasks.clone(),
+        );
+        Ok(Self {
+            pull,
+            memory,
+            server,
+            prefetch,
+            wanted,
+            housekeeping,
+            tasks,
+            access: counters.access,
+        })
     }
-    for listener in &config.listeners {
-        let address = listener.address;
-        let listener = Bound::registry(listener.clone(), router.clone()).await;
-        bound.push(listener.map_err(|source| StartError::Bind { address, source })?);
+}
+
+/// The configuration as it can be had here, and what there is to say about it.
+fn in_force(started: &Config) -> LiveConfig {
+    let mut config = started.clone();
+    descriptors::fit(&mut config);
+    notices::tell(&config);
+    LiveConfig::new(config)
+}
+
+fn server(
+    config: &Config,
+    cache: &Cache,
+    memory: &MemoryBudget,
+    metrics: ServerMetrics,
+    stop: &CancellationToken,
+) -> Server {
+    let replays = (config.server.replay).then(|| Replays::new(cache.clone()));
+    let pressure = memory.pressure();
+    Server::new(&config.server, replays, metrics, pressure, stop.clone())
+}
+
+/// This start, by an id and a key that no other has.
+fn new_instance() -> Result<Arc<Instance>, StartError> {
+    let instance = Instance::random().map_err(|error| StartError::Random(error.into()));
+    Ok(Arc::new(instance?))
+}
+
+fn observer(config: &Config, metrics: AccessMetrics, lines: LogWriter) -> Observer {
+    Observer {
+        metrics: Arc::new(metrics),
+        // For people they are log events like all others.
+        log: (!telemetry::is_human(&config.log)).then_some(lines),
     }
-    Ok(bound)
+}
+
+fn open_cache(config: &Config) -> Result<Cache, CacheError> {
+    let disk = FileSystem::of(&config.cache.path)?;
+    let options = cache_options(&config.cache, disk);
+    let cache = Cache::open(&options)?;
+    tell_bounds(&cache, &options, disk);
+    Ok(cache)
+}
+
+/// How to open the cache of a configuration whose directory is on `disk`.
+pub fn cache_options(config: &CacheConfig, disk: FileSystem) -> Options {
+    let bounds = config.bounds(disk.total);
+    Options {
+        path: config.path.clone(),
+        max_size: bounds.max_size,
+        low_water: bounds.low_water,
+        min_free: bounds.min_free,
+        max_open_files: config.max_open_files,
+    }
+}
+
+/// Says what the cache may take, and warns where that is nothing.
+fn tell_bounds(cache: &Cache, options: &Options, disk: FileSystem) {
+    let (max_size, min_free) = (options.max_size, options.min_free);
+    let (stored, free, total) = (cache.usage().bytes, disk.free, disk.total);
+    info!(
+        max_size,
+        min_free, stored, free, total, "the bounds of the cache"
+    );
+    if free.saturating_add(stored) <= min_free {
+        warn!(
+            min_free,
+            stored,
+            free,
+            total,
+            "cache.min_free leaves the cache no room: nothing will be stored until space is freed"
+        );
+    }
 }
 
 /// The metrics of every part.
@@ -216,38 +370,4 @@ impl MetricsOfParts {
         self.server.register(registry);
         Arc::new(metrics)
     }
-}
-
-/// The signals that end the process.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn watch() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// Lets requests and downloads finish, all within `grace`.
-async fn drain(mut listeners: JoinSet<()>, housekeeping: &Housekeeping, grace: Duration) {
-    let deadline = Instant::now() + grace;
-    let drained = async { while listeners.join_next().await.is_some() {} };
-    if timeout_at(deadline, drained).await.is_err() {
-        warn!("the grace period is over: cutting clients that are still reading");
-    }
-    housekeeping
-        .drain(deadline.saturating_duration_since(Instant::now()))
-        .await;
 }

@@ -8,23 +8,24 @@ use config::Config;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-/// Descriptors for all else than cached files and client connections: listeners, admin connections,
-/// the index, the log, connections for tags and tokens.
-const RESERVED_DESCRIPTORS: usize = 256;
+/// Descriptors for what no bound in the configuration counts: listeners, admin connections, the
+/// index, the log, connections for tokens and those kept open for the next call.
+const RESERVED_DESCRIPTORS: usize = 128;
 
-/// Descriptors of one download: its file for writing and for reading, its journal, its connection.
-const DESCRIPTORS_PER_FILL: usize = 4;
+/// Descriptors of one download: its file for writing and for reading, its journal, its connection;
+/// and the connection of one past the cache, of which there may be as many.
+const DESCRIPTORS_PER_FILL: usize = 5;
 
 /// Raises the soft limit to the hard one. Where that is not enough, it lowers the bounds of open
 /// files and client connections in `config`: clients then wait instead of getting errors.
-pub fn fit(config: &mut Config) {
+pub(crate) fn fit(config: &mut Config) {
     let Some(limit) = raised() else { return };
     let wanted = Shares {
         files: config.cache.max_open_files,
         connections: config.server.max_connections,
     };
     let fills = DESCRIPTORS_PER_FILL * config.cache.max_fills + config.cache.max_extra_connections;
-    let taken = RESERVED_DESCRIPTORS + fills;
+    let taken = RESERVED_DESCRIPTORS + config.cache.max_calls + fills;
     let granted = wanted.within(limit.saturating_sub(taken));
     if granted == wanted {
         return;
@@ -39,7 +40,10 @@ pub fn fit(config: &mut Config) {
          server.max_connections",
     );
     config.cache.max_open_files = granted.files;
-    config.server.max_connections = granted.connections;
+    let server = &mut config.server;
+    server.max_connections = granted.connections;
+    server.max_connections_per_address =
+        server.max_connections_per_address.min(granted.connections);
 }
 
 /// The limit, raised as far as this process may; `None` where there is none.

@@ -13,18 +13,22 @@ use std::{
 
 use cache::Cache;
 use protocol::error_chain::ErrorChain;
+use pull::Tasks;
 use tokio::{
     sync::Semaphore,
-    time::{interval, interval_at, timeout},
+    time::{Interval, interval, interval_at, timeout},
 };
 use tracing::{info, warn};
 
 pub(crate) use self::metrics::HousekeepingMetrics;
 use self::rank::Ranking;
-use crate::{inventory, prefetch::Prefetch, tasks::Tasks};
+use crate::{inventory, prefetch::Prefetch, wanted::Wanted};
 
 /// How often the remembered uses are flushed to disk.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How often new wishes are written to disk: what a crash may lose.
+const SAVE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often unreferenced rows of the index and abandoned downloads are dropped.
 const COLLECT_INTERVAL: Duration = Duration::from_hours(6);
@@ -46,12 +50,11 @@ const FINAL_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Housekeeping {
     cache: Cache,
     prefetch: Prefetch,
+    wanted: Wanted,
     ranking: Ranking,
     metrics: HousekeepingMetrics,
     /// One permit: one count of the images at a time.
     counting: Arc<Semaphore>,
-    /// How often known tags are asked for again; zero for never.
-    refresh_interval: Duration,
     tasks: Tasks,
 }
 
@@ -59,7 +62,7 @@ impl Housekeeping {
     pub(crate) fn new(
         cache: Cache,
         prefetch: Prefetch,
-        refresh_interval: Duration,
+        wanted: Wanted,
         metrics: HousekeepingMetrics,
         tasks: Tasks,
     ) -> Self {
@@ -72,10 +75,10 @@ impl Housekeeping {
         Self {
             cache,
             prefetch,
+            wanted,
             ranking,
             metrics,
             counting: Arc::new(Semaphore::new(1)),
-            refresh_interval,
             tasks,
         }
     }
@@ -85,8 +88,8 @@ impl Housekeeping {
     pub(crate) async fn run_maintenance(&self) {
         let now = tokio::time::Instant::now();
         let mut flush = interval(FLUSH_INTERVAL);
-        // An interval cannot be zero; where tags are never refreshed this one is not polled.
-        let mut refresh = interval(self.refresh_interval.max(Duration::from_millis(1)));
+        let mut save = interval(SAVE_INTERVAL);
+        let mut refresh = self.refresh();
         let mut count = interval(COUNT_INTERVAL);
         let mut snapshot = interval_at(now + SNAPSHOT_INTERVAL, SNAPSHOT_INTERVAL);
         let mut collect = interval_at(now + COLLECT_INTERVAL, COLLECT_INTERVAL);
@@ -95,18 +98,34 @@ impl Housekeeping {
                 _ = count.tick() => {
                     self.count_images();
                     self.prefetch.sweep().await;
+                    self.wanted.forget_granted().await;
                 }
-                _ = refresh.tick(), if !self.refresh_interval.is_zero() => {
+                _ = refresh.tick(), if !self.prefetch.refresh_interval().is_zero() => {
                     self.prefetch.refresh_tags();
                 }
+                () = self.prefetch.replaced() => refresh = self.refresh(),
                 _ = flush.tick() => {
                     self.flush().await;
                     self.ranking.start();
+                }
+                _ = save.tick() => {
+                    self.wanted.save().await;
+                    self.metrics.count_wishes(self.wanted.count());
                 }
                 _ = snapshot.tick() => self.snapshot(),
                 _ = collect.tick() => self.collect(),
             }
         }
+    }
+
+    /// The times at which known tags are asked for again. An interval cannot be zero; where tags are
+    /// never refreshed this one is not polled.
+    fn refresh(&self) -> Interval {
+        interval(
+            self.prefetch
+                .refresh_interval()
+                .max(Duration::from_millis(1)),
+        )
     }
 
     /// Flushes the remembered uses, and evicts blobs that were being read when they were due.
@@ -178,6 +197,7 @@ impl Housekeeping {
         if let Err(error) = self.cache.flush_uses().await {
             warn!(error = %ErrorChain(&error), "the last uses could not be written");
         }
+        self.wanted.save().await;
         let end = Instant::now() + LAST_SNAPSHOT_TIMEOUT;
         let goes_on = move || Instant::now() < end;
         if let Err(error) = self.cache.write_snapshot(goes_on).await {

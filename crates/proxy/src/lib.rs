@@ -1,22 +1,25 @@
 //! The meaning of requests, their answers, and the assembly of all parts.
 //!
-//! Owns the routes, platform hints, pulling through the cache, prefetch, the inventory of images,
-//! the admin routes and the life of the process between start and shutdown. Refuses command lines
-//! (`archway`), sockets (`server`), and how to talk to a registry (`upstream`).
+//! Owns the routes, the sources of platform hints, prefetch, the inventory of images, the admin
+//! routes and the life of the process between start and shutdown. Refuses command lines
+//! (`archway`), sockets (`server`), and what is answered from where (`pull`).
 //!
 //! A request passes `server` -> `telemetry::access` -> `routes` -> `pull` -> `cache` and
 //! `upstream`. `usage` notes the answer for `prefetch`; `housekeeping` runs beside.
 
 mod admin;
 pub mod app;
-pub mod descriptors;
+mod descriptors;
+mod guard;
 pub mod hints;
 mod housekeeping;
 pub mod inventory;
+mod listeners;
+mod notices;
 mod prefetch;
-pub mod pull;
 mod push_times;
+mod reload;
 pub mod routes;
-mod tasks;
 pub mod telemetry;
 mod usage;
+mod wanted;

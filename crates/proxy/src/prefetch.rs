@@ -6,41 +6,49 @@
 //! any. So only platforms that clients have pulled there before are downloaded ahead: cheap enough
 //! to be the default.
 //!
+//! A manifest costs a client nothing to ask for, so it alone brings no layers: from a repository of
+//! which no client has pulled one, manifests and configs are downloaded ahead, and no more. What all
+//! clients together have downloaded from one upstream has a budget of bytes for each hour.
+//!
 //! Nothing here delays a client: learning and downloading happen on tasks of their own, and
 //! downloads wait for those of clients. They take half of all fills at most and skip an image
 //! larger than a tenth of the cache. A HEAD starts none.
 
+mod budget;
 mod learned;
 mod metrics;
 mod parts;
 mod refresh;
+mod settings;
 mod warm;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use cache::RepoKey;
-use config::Config;
+use config::{Config, PrefetchConfig};
 use manifest_model::{Digest, Manifest, Platform, Tag};
 use moka::sync::Cache;
-use tokio::sync::Semaphore;
+use pull::{Asker, Pull, Repository, Tasks};
+use server::MemoryPressure;
+use tokio::sync::{Notify, Semaphore};
 
 use self::{
     learned::ONE_PULL,
     parts::{ImageParts, PartOf},
-    warm::Warmer,
+    settings::Settings,
+    warm::{Ahead, Warmer},
 };
 pub(crate) use self::{
     learned::{ImageKind, LearnedPulls},
     metrics::PrefetchMetrics,
     parts::{PARTS_TTL, kinds},
 };
-use crate::{
-    pull::{Pull, Repository},
-    tasks::Tasks,
-};
 
 /// Entries of each table in memory.
 const MAX_REMEMBERED: u64 = 100_000;
+
+/// Choices of hints remembered.
+const MAX_CHOICES: u64 = 10_000;
 
 /// The service that watches answers and downloads ahead. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -50,13 +58,17 @@ pub(crate) struct Prefetch {
 
 #[derive(Debug)]
 struct PrefetchState {
-    is_on: bool,
+    settings: Settings,
+    /// Told when the settings are replaced.
+    replaced: Notify,
     pull: Pull,
     learned: LearnedPulls,
     /// The platform of each child and layer.
     parts: ImageParts,
     /// Manifests that were looked at a moment ago: a hot one costs no more than this look-up.
     considered: Cache<(RepoKey, Digest), ()>,
+    /// The kinds that hints chose from indexes: a choice among thousands takes milliseconds.
+    chosen: Cache<(Digest, Platform), Option<ImageKind>>,
     warmer: Warmer,
     /// One permit: one round over the tags at a time.
     refreshing: Arc<Semaphore>,
@@ -77,20 +89,38 @@ pub(crate) struct ServedManifest<'a> {
 
 impl Prefetch {
     /// Prefetching as `config` allows it. Nothing is started.
-    pub(crate) fn new(config: &Config, pull: Pull, metrics: PrefetchMetrics, tasks: Tasks) -> Self {
-        let half_life = config.prefetch.half_life;
+    pub(crate) fn new(
+        config: &Config,
+        pull: Pull,
+        pressure: MemoryPressure,
+        metrics: PrefetchMetrics,
+        tasks: Tasks,
+    ) -> Self {
+        let settings = Settings::new(config.prefetch.clone());
         let parts = ImageParts::new();
         Self {
             shared: Arc::new(PrefetchState {
-                is_on: config.prefetch.mode == config::Prefetch::Learned,
-                learned: LearnedPulls::new(pull.cache().clone(), half_life, tasks.clone()),
+                replaced: Notify::new(),
+                learned: LearnedPulls::new(pull.cache().clone(), settings.clone(), tasks.clone()),
                 considered: Cache::builder()
                     .max_capacity(MAX_REMEMBERED)
                     .time_to_live(ONE_PULL)
                     .build(),
-                warmer: Warmer::new(config, pull.clone(), parts.clone(), metrics, tasks),
+                chosen: Cache::builder()
+                    .max_capacity(MAX_CHOICES)
+                    .time_to_live(PARTS_TTL)
+                    .build(),
+                warmer: Warmer::new(
+                    config,
+                    pull.clone(),
+                    pressure,
+                    parts.clone(),
+                    metrics,
+                    tasks,
+                ),
                 parts,
                 refreshing: Arc::new(Semaphore::new(1)),
+                settings,
                 pull,
             }),
         }
@@ -98,7 +128,24 @@ impl Prefetch {
 
     /// Whether anything is learned and downloaded ahead.
     pub(crate) fn is_on(&self) -> bool {
-        self.shared.is_on
+        self.shared.settings.are_on()
+    }
+
+    /// Puts other settings in force. What is under way goes on as it began.
+    pub(crate) fn replace(&self, config: PrefetchConfig) {
+        self.shared.warmer.replace(&config);
+        self.shared.settings.replace(config);
+        self.shared.replaced.notify_one();
+    }
+
+    /// Returns when other settings are in force. For one caller.
+    pub(crate) async fn replaced(&self) {
+        self.shared.replaced.notified().await;
+    }
+
+    /// How often known tags are asked for again; zero for never.
+    pub(crate) fn refresh_interval(&self) -> Duration {
+        self.shared.settings.current().refresh
     }
 
     /// The pulls counted so far.
@@ -109,7 +156,7 @@ impl Prefetch {
     /// Takes note of a manifest that goes out, and starts on what will be asked for next. Returns
     /// at once.
     pub(crate) fn served_manifest(&self, repository: &Repository, served: ServedManifest<'_>) {
-        if !self.shared.is_on {
+        if !self.is_on() {
             return;
         }
         if let Some(tag) = served.tag {
@@ -125,8 +172,13 @@ impl Prefetch {
         }
     }
 
+    /// Of an offline upstream the platforms are learned, and nothing is downloaded.
     fn served_index(&self, repository: &Repository, index: &Manifest, hint: Option<&Platform>) {
-        let hinted = hint.and_then(|hint| ImageKind::chosen(index, hint));
+        let hinted = hint.and_then(|hint| {
+            let key = (index.digest(), hint.clone());
+            let chosen = || ImageKind::chosen(index, hint);
+            self.shared.chosen.get_with(key, chosen)
+        });
         if let Some(kind) = &hinted {
             self.shared.learned.count_image(repository, kind);
         }
@@ -134,13 +186,18 @@ impl Prefetch {
             return;
         }
         self.shared.parts.note_children(repository.key(), index);
-        let (prefetch, repository, index) = (self.clone(), repository.clone(), index.clone());
+        if repository.upstream().is_offline() {
+            return;
+        }
+        let repository = repository.asked_for(Asker::Ahead);
+        let (prefetch, index) = (self.clone(), index.clone());
         self.shared.warmer.queue(async move {
             let mut kinds = prefetch.learned().kinds(repository.key());
             // It is being counted at this moment.
             kinds.extend(hinted.filter(|hinted| !kinds.contains(hinted)));
             let warmer = &prefetch.shared.warmer;
-            warmer.warm_index(&repository, &index, &kinds).await;
+            let what = prefetch.ahead_of(&repository);
+            warmer.warm_index(&repository, &index, &kinds, what).await;
         });
     }
 
@@ -155,23 +212,41 @@ impl Prefetch {
             None => ImageKind::Any,
         };
         parts.note_layers(repository.key(), image, &kind);
-        let (prefetch, repository, image) = (self.clone(), repository.clone(), image.clone());
+        if repository.upstream().is_offline() {
+            return;
+        }
+        let repository = repository.asked_for(Asker::Ahead);
+        let (prefetch, image) = (self.clone(), image.clone());
         self.shared.warmer.queue(async move {
             let kinds = prefetch.learned().kinds(repository.key());
             if kinds.contains(&kind) {
                 let warmer = &prefetch.shared.warmer;
-                warmer.warm_image(&repository, &image).await;
+                let what = prefetch.ahead_of(&repository);
+                warmer.warm_image(&repository, &image, what).await;
             }
         });
     }
 
+    /// How much of an image of a repository is downloaded ahead.
+    fn ahead_of(&self, repository: &Repository) -> Ahead {
+        if self.learned().has_layers(repository.key()) {
+            Ahead::Images
+        } else {
+            Ahead::Configs
+        }
+    }
+
     /// Takes note of a blob that goes out. Returns at once.
     pub(crate) fn served_blob(&self, repository: &Repository, digest: &Digest) {
-        if !self.shared.is_on {
+        if !self.is_on() {
             return;
         }
         self.shared.warmer.note_use(digest);
-        if let Some(PartOf::One(kind)) = self.shared.parts.get(repository.key(), digest) {
+        let Some(part) = self.shared.parts.get(repository.key(), digest) else {
+            return;
+        };
+        self.shared.learned.count_layer(repository.key());
+        if let PartOf::One(kind) = part {
             self.shared.learned.count_image(repository, &kind);
         }
     }

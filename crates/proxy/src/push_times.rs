@@ -15,15 +15,12 @@ use cache::RepoKey;
 use manifest_model::{Digest, RepoName};
 use moka::sync::Cache;
 use protocol::error_chain::ErrorChain;
+use pull::{Pull, Tasks, repository_key};
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::debug;
 use upstream::{ImagePushTimes, PushTimesError, Upstream};
 
-use crate::{
-    inventory::{Image, Listing, seconds},
-    pull::{Pull, repository_key},
-    tasks::Tasks,
-};
+use crate::inventory::{Image, Listing, seconds};
 
 /// How long a listing waits for its times.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(5);

@@ -3,18 +3,22 @@
 //! Owns status codes, headers and error bodies. Leaves fetching and storing to `pull`. The server
 //! calls the router for each request.
 
+mod absent;
 mod blob;
 mod context;
 mod error;
 mod explain;
 mod lists;
 mod manifest;
+mod multipart;
 mod platform_text;
+mod probe;
 mod push;
 mod query;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use ::probe::Instance;
 use axum::{
     Extension, Router,
     extract::{Request, State},
@@ -22,25 +26,29 @@ use axum::{
     middleware,
     response::{IntoResponse, Response},
 };
-use config::Config;
+use control::LiveConfig;
 use manifest_model::Digest;
 use protocol::{headers, target::Target};
-use server::exchange::Arrival;
+use pull::{Outcome, Pull};
+use server::exchange::{Arrival, Shed};
 use upstream::ListingKind;
 
 use self::{context::Context, error::ApiError};
 use crate::{
-    pull::Pull,
+    guard,
     telemetry::access::{self, Endpoint, Observer, RequestFacts},
     usage::Usage,
+    wanted::Wanted,
 };
 
 /// What every request needs of the running program. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Service {
-    pub(crate) config: Arc<Config>,
+    pub(crate) config: LiveConfig,
     pub(crate) pull: Pull,
     pub(crate) usage: Usage,
+    pub(crate) wanted: Wanted,
+    pub(crate) instance: Arc<Instance>,
 }
 
 /// The largest body kept in memory for the next equal request, in bytes.
@@ -61,7 +69,12 @@ async fn answer(
 ) -> Response {
     let (request, _) = request.into_parts();
     let mut facts = RequestFacts::default();
-    let outcome = match Context::of(&service, &arrival, &request) {
+    let context = if request.extensions.get::<Shed>().is_some() {
+        Err(ApiError::short_of_memory())
+    } else {
+        Context::of(&service, &arrival, &request)
+    };
+    let outcome = match context {
         Ok(context) => {
             facts.endpoint = Endpoint::of(&request.method, &context.target);
             context.describe(&mut facts);
@@ -83,6 +96,7 @@ async fn answer(
     response
         .headers_mut()
         .insert(headers::DOCKER_DISTRIBUTION_API_VERSION, version);
+    guard::refuse_rendering(response.headers_mut());
     response.extensions_mut().insert(facts);
     response
 }
@@ -96,8 +110,11 @@ async fn dispatch(
     if !matches!(request.method, Method::GET | Method::HEAD) {
         return Err(push::refusal(context));
     }
+    if let Some(nonce) = probe::nonce(&context.target) {
+        return probe::answer(service, context, nonce, &request.headers);
+    }
     match &context.target {
-        Target::Ping => Ok(([(header::CONTENT_TYPE, "application/json")], "{}").into_response()),
+        Target::Ping => Ok(ping(&service.instance)),
         Target::Manifest(name, reference) => {
             let repository = context.repository(service, name)?;
             let headers = &request.headers;
@@ -110,15 +127,38 @@ async fn dispatch(
         Target::Tags(name) => {
             let repository = context.repository(service, name)?;
             let query = request.uri.query();
-            lists::answer(context, &repository, ListingKind::Tags, query).await
+            lists::answer(
+                service,
+                context,
+                &repository,
+                ListingKind::Tags,
+                query,
+                facts,
+            )
+            .await
         }
         Target::Referrers(name, digest) => {
             let repository = context.repository(service, name)?;
             let (kind, query) = (ListingKind::Referrers(*digest), request.uri.query());
-            lists::answer(context, &repository, kind, query).await
+            lists::answer(service, context, &repository, kind, query, facts).await
         }
         Target::Uploads(_) => Err(push::refusal(context)),
     }
+}
+
+/// The API is here, and it is this start of Archway that serves it.
+fn ping(instance: &Instance) -> Response {
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        ),
+        (
+            headers::ARCHWAY_INSTANCE,
+            headers::header_text(instance.id()),
+        ),
+    ];
+    (headers, "{}").into_response()
 }
 
 /// Whether the client has it already (RFC 9110, section 13.1.2). Our entity tags are quoted
@@ -134,6 +174,19 @@ fn is_known(request: &HeaderMap, digest: &Digest) -> bool {
                 .map(str::trim)
                 .any(|known| known == "*" || known.trim_start_matches("W/") == tag)
         })
+}
+
+/// The headers of an answer that the upstream could not confirm, which it gave so long ago.
+fn stale_marks(age: Option<Duration>, warning: &'static str) -> HeaderMap {
+    let outcome = HeaderValue::from_static(Outcome::Stale.as_str());
+    let mut marks = HeaderMap::from_iter([
+        (headers::ARCHWAY_CACHE, outcome),
+        (header::WARNING, HeaderValue::from_static(warning)),
+    ]);
+    if let Some(age) = age {
+        marks.insert(header::AGE, HeaderValue::from(age.as_secs()));
+    }
+    marks
 }
 
 /// The headers every answer for a digest carries.

@@ -12,9 +12,10 @@ use std::io::{self, IsTerminal};
 use config::{Log, LogFormat};
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
-    EnvFilter, Layer,
+    EnvFilter, Layer, Registry,
     filter::{FilterFn, filter_fn},
     layer::SubscriberExt,
+    reload,
     util::SubscriberInitExt,
 };
 
@@ -24,9 +25,10 @@ use self::log_writer::LogWriter;
 /// beginning of their targets.
 const LEAKY_TARGETS: [&str; 6] = ["aws_", "h2", "hyper", "reqwest", "rustls", "tower"];
 
-/// The crates of the program beside `proxy`: each is the target of its own events.
-const CRATES: [&str; 6] = [
-    "archway", "cache", "config", "protocol", "server", "upstream",
+/// The crates of the program beside `proxy`: each is the target of its own events. `cache` stands
+/// for `cache_store` too, whose target begins like it.
+const CRATES: [&str; 9] = [
+    "archway", "cache", "config", "control", "protocol", "pull", "server", "systemd", "upstream",
 ];
 
 /// The target of the access log.
@@ -41,11 +43,33 @@ pub(crate) fn is_human(log: &Log) -> bool {
     }
 }
 
+/// The log, once it is written.
+#[derive(Debug)]
+pub struct Logging {
+    /// Where its lines go, for the access log.
+    pub lines: LogWriter,
+    /// Its levels, which may be replaced.
+    pub levels: LogLevels,
+}
+
+/// The levels of the log.
+#[derive(Clone, Debug)]
+pub struct LogLevels(reload::Handle<EnvFilter, Registry>);
+
+impl LogLevels {
+    /// Puts other levels in force.
+    pub(crate) fn replace(&self, log: &Log) {
+        // It fails only where nothing is logged any more.
+        let _ = self.0.reload(filter(log));
+    }
+}
+
 /// Sends log events to standard error in the configured format. The binary calls it once, passes
 /// the writer to the access log and flushes it at the end.
-pub fn init(log: &Log) -> io::Result<LogWriter> {
+pub fn init(log: &Log) -> io::Result<Logging> {
     let writer = LogWriter::to(io::stderr())?;
-    let registry = tracing_subscriber::registry().with(filter(log));
+    let (levels, handle) = reload::Layer::new(filter(log));
+    let registry = tracing_subscriber::registry().with(levels);
     let out = writer.clone();
     let layer = tracing_subscriber::fmt::layer().with_writer(move || out.clone());
     if is_human(log) {
@@ -55,7 +79,10 @@ pub fn init(log: &Log) -> io::Result<LogWriter> {
         let layer = layer.json().flatten_event(true);
         registry.with(layer.with_filter(without_leaks())).init();
     }
-    Ok(writer)
+    Ok(Logging {
+        lines: writer,
+        levels: LogLevels(handle),
+    })
 }
 
 /// The levels of all targets. The access log has a switch of its own, so a general level leaves it
@@ -125,7 +152,7 @@ mod tests {
         dispatcher::with_default(&subscriber.into(), || {
             (
                 enabled!(target: "access", Level::INFO),
-                enabled!(target: "proxy::pull", Level::INFO),
+                enabled!(target: "pull::fill", Level::INFO),
             )
         })
     }
@@ -139,11 +166,27 @@ mod tests {
         };
         let subscriber = tracing_subscriber::registry().with(filter(&log));
         dispatcher::with_default(&subscriber.into(), || {
-            assert!(enabled!(target: "proxy::pull", Level::DEBUG));
+            assert!(enabled!(target: "pull::fill", Level::DEBUG));
             assert!(enabled!(target: "server::tls", Level::DEBUG));
             assert!(enabled!(target: "cache::blobs", Level::DEBUG));
+            assert!(enabled!(target: "cache_store::index", Level::DEBUG));
             assert!(!enabled!(target: "upstream::auth", Level::WARN));
             assert!(!enabled!(target: "some_library", Level::INFO));
+        });
+    }
+
+    #[test]
+    fn a_level_for_the_cache_means_its_directory_too() {
+        let log = Log {
+            format: LogFormat::Json,
+            level: "proxy=debug,cache=error".to_owned(),
+            access: true,
+        };
+        let subscriber = tracing_subscriber::registry().with(filter(&log));
+        dispatcher::with_default(&subscriber.into(), || {
+            assert!(!enabled!(target: "cache_store::index", Level::WARN));
+            assert!(enabled!(target: "cache_store::index", Level::ERROR));
+            assert!(enabled!(target: "pull::fill", Level::DEBUG));
         });
     }
 
@@ -158,7 +201,7 @@ mod tests {
         dispatcher::with_default(&subscriber.into(), || {
             assert!(enabled!(target: "upstream::auth::ecr", Level::DEBUG));
             assert!(!enabled!(target: "upstream::policy", Level::DEBUG));
-            assert!(enabled!(target: "proxy::pull", Level::DEBUG));
+            assert!(enabled!(target: "pull::fill", Level::DEBUG));
         });
     }
 

@@ -17,11 +17,9 @@ use std::{
 use cache::{Cache, RepoKey};
 use foldhash::fast::RandomState;
 use manifest_model::{Algorithm, Digest, Reference};
+use pull::{Client, Outcome, Repository, Served};
 
-use crate::{
-    prefetch::{Prefetch, ServedManifest},
-    pull::{Client, Repository, Served},
-};
+use crate::prefetch::{Prefetch, ServedManifest};
 
 /// Slots for pulls of the last hour. Two pulls that share one are noted twice.
 const SLOTS: usize = 65_536;
@@ -81,6 +79,14 @@ impl Usage {
             };
             self.note(repository, child, client);
         }
+        // What this answer has brought was recorded with its bytes: one request is not a use and a use
+        // again. What came from memory is used, though the cache has not seen it.
+        if served.outcome() != Outcome::Miss {
+            let child = served.child().map(|(manifest, _)| manifest);
+            for manifest in [Some(served.found()), child].into_iter().flatten() {
+                self.parts.cache.used(&manifest.digest());
+            }
+        }
     }
 
     fn note(&self, repository: &Repository, served: ServedManifest<'_>, client: &Client<'_>) {
@@ -90,8 +96,6 @@ impl Usage {
             prefetch,
         } = &*self.parts;
         let digest = served.manifest.digest();
-        // It may have come from memory, where the cache does not see its use.
-        cache.used(&digest);
         if served.is_read {
             recent.note(cache, repository.key(), &digest, client.address);
         }
@@ -169,7 +173,6 @@ mod tests {
             max_size: 1 << 20,
             low_water: 1 << 20,
             min_free: 0,
-            max_fills: 1,
             max_open_files: 1,
         })
         .unwrap();

@@ -2,17 +2,20 @@
 //!
 //! TLS clients choose the protocol in the handshake, all others speak HTTP/1.1. It is never guessed
 //! from the first bytes: that would be a wait without a deadline. TCP's keep-alive probes (set in
-//! `listeners`) and HTTP/2's pings find clients that have vanished.
+//! `listeners`) and HTTP/2's pings find clients that have vanished, `sweep` those that hold on.
 
 use std::{
     convert::Infallible,
     io,
     net::{IpAddr, SocketAddr},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use axum::{Router, body::Body};
+use bytes::Bytes;
 use config::Listener;
 use http::{Request, Response};
 use hyper::{
@@ -21,12 +24,11 @@ use hyper::{
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::Watcher},
-    service::TowerToHyperService,
+    server::conn::auto,
 };
 use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
-use protocol::error_chain::ErrorChain;
+use protocol::{client_address::ClientAddress, error_chain::ErrorChain, forwarded};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -37,21 +39,37 @@ use tower_service::Service as _;
 use tracing::debug;
 
 use crate::{
-    exchange::{Arrival, SendfileTarget},
+    activity::Activity,
+    exchange::{Arrival, Interface, Load, SendfileTarget, Shed},
+    memory::MemoryPressure,
     proxy_protocol,
     replay::{Replays, RequestScope},
-    tls::{self, Acceptor, Protocol},
+    seats::Seat,
+    tls::{Acceptor, Protocol},
+    watched::Watched,
     zero_copy::ZeroCopy,
 };
 
 /// After how much silence an HTTP/2 client gets a ping.
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
 
+/// The requests that an HTTP/2 connection may have open at once: what nginx and Envoy advise is
+/// about this, and no client asks for more layers at a time.
+const HTTP2_STREAMS: u32 = 100;
+
+/// The bytes of a stream that wait for the client's window. The kernel's buffer, not this one,
+/// holds what is on its way.
+const HTTP2_SEND_BUFFER: usize = 64 * 1024;
+
+/// The longest head of an HTTP/1 request. No client's has more than 4 KiB. It also bounds what hyper
+/// holds of an answer beside the piece it sends.
+const MAX_HEAD: usize = 32 * 1024;
+
 /// The routes behind a listener.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
-    /// The registry API, with this listener's settings.
-    Registry(Arc<Listener>, Router),
+    /// The registry API, with this listener's settings, which may be replaced.
+    Registry(Arc<ArcSwap<Listener>>, Router),
     /// Health and metrics.
     Admin(Router),
 }
@@ -72,10 +90,12 @@ pub(crate) struct Conversation {
     pub(crate) peer: SocketAddr,
     /// The client: the peer, or the one a load balancer names in its PROXY header.
     pub(crate) client: IpAddr,
+    pub(crate) interface: Interface,
     pub(crate) content: Content,
     pub(crate) replays: Option<Replays>,
     pub(crate) header_timeout: Duration,
-    pub(crate) watcher: Watcher,
+    pub(crate) pressure: MemoryPressure,
+    pub(crate) seat: Seat,
 }
 
 impl Content {
@@ -87,22 +107,22 @@ impl Content {
         }
     }
 
-    /// The listener's settings; the admin listener has none.
-    pub(crate) fn listener(&self) -> Option<&Arc<Listener>> {
+    /// The listener's settings as they are now; the admin listener has none.
+    pub(crate) fn listener(&self) -> Option<Arc<Listener>> {
         match self {
-            Self::Registry(listener, _) => Some(listener),
+            Self::Registry(listener, _) => Some(listener.load_full()),
             Self::Admin(_) => None,
         }
     }
 }
 
 impl Connection {
-    /// Serves the connection to its end; after the stop, to the end of its running requests.
-    /// A connection without a request ends at once on the stop, and after the header timeout if the
-    /// client stays silent.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
+    /// Serves the connection to its end; after `end`, to the end of its running requests. A
+    /// connection without a request ends at once then, and after the header timeout if the client
+    /// stays silent.
+    pub(crate) async fn run(mut self, end: CancellationToken) {
         let peer = self.conversation.peer;
-        let Some(client) = stop.run_until_cancelled(self.identify_client()).await else {
+        let Some(client) = end.run_until_cancelled(self.identify_client()).await else {
             return;
         };
         match client {
@@ -111,6 +131,10 @@ impl Connection {
                 debug!(%peer, %error, "closed a connection without a request");
                 return;
             }
+        }
+        if self.conversation.client != peer.ip() {
+            let address = share_of(self.conversation.client, &self.trusted_proxies);
+            self.conversation.seat.rename(address);
         }
         let Self {
             stream,
@@ -123,13 +147,13 @@ impl Connection {
             let target = Arc::new(SendfileTarget::default());
             let stream = ZeroCopy::new(stream, Arc::clone(&target), sendfile_bytes);
             return conversation
-                .serve(stream, Protocol::Http1, Some(target))
+                .serve(stream, Protocol::Http1, Some(target), end)
                 .await;
         };
-        match stop.run_until_cancelled(tls.accept(stream)).await {
+        match end.run_until_cancelled(tls.accept(stream)).await {
             Some(Ok(stream)) => {
-                let protocol = tls::protocol(&stream);
-                conversation.serve(stream, protocol, None).await;
+                let protocol = stream.protocol();
+                conversation.serve(stream, protocol, None, end).await;
             }
             Some(Err(error)) => debug!(%peer, error = %ErrorChain(&error), "TLS handshake failed"),
             None => {}
@@ -153,41 +177,77 @@ impl Connection {
     }
 }
 
+/// The client whose share counts for an address: none for a trusted proxy, which speaks for many.
+pub(crate) fn share_of(address: IpAddr, trusted: &[IpNet]) -> Option<ClientAddress> {
+    (!forwarded::is_trusted(address, trusted)).then(|| address.into())
+}
+
 impl Conversation {
     async fn serve(
         self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         protocol: Protocol,
         sendfile: Option<Arc<SendfileTarget>>,
+        end: CancellationToken,
     ) {
+        let activity = self.seat.activity();
+        if matches!(protocol, Protocol::Http2) {
+            activity.multiplex();
+        }
         // HTTP/2 multiplexes: there is no one request to compare with.
         let replays = self.replays.filter(|_| matches!(protocol, Protocol::Http1));
         let http = Http {
             builder: builder(protocol, self.header_timeout),
-            watcher: self.watcher,
+            activity: Arc::clone(activity),
+            end,
         };
         let ended = match self.content {
             Content::Registry(listener, router) => {
                 let scope = RequestScope {
                     listener: Arc::clone(&listener),
                     client: self.client,
+                    interface: self.interface,
                 };
-                let arrival = Arrival {
-                    listener,
-                    peer: self.client,
-                    sendfile,
-                    is_replaying: replays.is_some(),
+                let load = Load {
+                    pressure: self.pressure,
+                    activity: Arc::clone(activity),
                 };
-                let api = Api { router, arrival };
+                // Elsewhere there is one request at a time.
+                let load = matches!(protocol, Protocol::Http2).then(|| Arc::new(load));
+                let (peer, interface) = (self.client, self.interface);
+                let is_replaying = replays.is_some();
+                // Each request has the settings of its beginning.
+                let arrival = move || Arrival {
+                    listener: listener.load_full(),
+                    peer,
+                    interface,
+                    sendfile: sendfile.clone(),
+                    is_replaying,
+                };
+                let api = Api {
+                    router,
+                    arrival,
+                    load,
+                };
                 match replays {
                     Some(replays) => {
-                        let (stream, api) = replays.wrap(stream, api, scope, self.header_timeout);
+                        let (limit, end) = (self.header_timeout, http.end.clone());
+                        let (stream, api) = replays.wrap(stream, api, scope, limit, end);
                         http.serve(stream, api).await
                     }
                     None => http.serve(stream, api).await,
                 }
             }
-            Content::Admin(router) => http.serve(stream, TowerToHyperService::new(router)).await,
+            Content::Admin(router) => {
+                let interface = self.interface;
+                let arrival = move || interface;
+                let api = Api {
+                    router,
+                    arrival,
+                    load: None,
+                };
+                http.serve(stream, api).await
+            }
         };
         if let Err(error) = ended {
             debug!(peer = %self.peer, %error, "connection broke");
@@ -195,28 +255,39 @@ impl Conversation {
     }
 }
 
-/// The registry API on one connection: gives the routes each request with its [`Arrival`].
+/// The routes on one connection: gives them each request with what `arrival` makes for it, an
+/// [`Arrival`] or, for the admin routes, an [`Interface`].
 #[derive(Clone)]
-pub(crate) struct Api {
+pub(crate) struct Api<F> {
     router: Router,
-    arrival: Arrival,
+    arrival: F,
+    /// What tells whether memory allows one more request.
+    load: Option<Arc<Load>>,
 }
 
-impl Service<Request<Incoming>> for Api {
+impl<A, F> Service<Request<Incoming>> for Api<F>
+where
+    A: Clone + Send + Sync + 'static,
+    F: Fn() -> A,
+{
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = <Router as tower_service::Service<Request<Incoming>>>::Future;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.arrival.clone());
+        request.extensions_mut().insert((self.arrival)());
+        if self.load.as_ref().is_some_and(|load| load.is_short()) {
+            request.extensions_mut().insert(Shed);
+        }
         self.router.clone().call(request)
     }
 }
 
-/// Serves the requests of a connection. It ends gracefully with the watcher's server.
+/// Serves the requests of a connection. It ends gracefully once `end` is cancelled.
 struct Http {
     builder: auto::Builder<TokioExecutor>,
-    watcher: Watcher,
+    activity: Arc<Activity>,
+    end: CancellationToken,
 }
 
 impl Http {
@@ -228,13 +299,18 @@ impl Http {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         A: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
-        A::Future: Send + 'static,
-        B: HttpBody + Send + 'static,
-        B::Data: Send,
+        A::Future: Unpin + Send + 'static,
+        B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let connection = self.builder.serve_connection(TokioIo::new(stream), api);
-        self.watcher.watch(connection.into_owned()).await
+        let api = Watched::new(api, self.activity);
+        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), api));
+        tokio::select! {
+            ended = &mut connection => return ended,
+            () = self.end.cancelled() => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        connection.await
     }
 }
 
@@ -244,11 +320,14 @@ fn builder(protocol: Protocol, header_timeout: Duration) -> auto::Builder<TokioE
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout);
+        .header_read_timeout(header_timeout)
+        .max_buf_size(MAX_HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(HTTP2_PING_INTERVAL);
+        .keep_alive_interval(HTTP2_PING_INTERVAL)
+        .max_concurrent_streams(HTTP2_STREAMS)
+        .max_send_buf_size(HTTP2_SEND_BUFFER);
     match protocol {
         Protocol::Http1 => builder.http1_only(),
         Protocol::Http2 => builder.http2_only(),

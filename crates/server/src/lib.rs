@@ -12,19 +12,27 @@
 //! deadline from its first byte on, and zero-copy and replay need a place between hyper and the
 //! socket.
 
+mod activity;
 mod connection;
 pub mod crypto;
 pub mod exchange;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod listeners;
+mod memory;
 mod metrics;
 mod proxy_protocol;
 mod replay;
+mod seats;
+mod sweep;
 pub mod time_text;
 mod tls;
+mod watched;
 mod zero_copy;
 
 pub use self::{
-    listeners::{Bound, Server},
+    listeners::{Bound, ListenerHandle, Server},
+    memory::{MemoryBudget, MemoryPressure},
     metrics::ServerMetrics,
     replay::Replays,
 };

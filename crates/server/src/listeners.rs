@@ -1,23 +1,34 @@
-//! Listeners: bind, accept within the bounds, hand each connection its permit, end gracefully.
+//! Listeners: bind, accept within the bounds, hand each connection its seat, end gracefully.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener as StdListener},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use config::{Listener, Server as Limits};
-use hyper_util::server::graceful::GracefulShutdown;
 use ipnet::IpNet;
+use protocol::client_address::ClientAddress;
 use rustix::net::sockopt;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    time::MissedTickBehavior,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
 use crate::{
-    connection::{Connection, Content, Conversation},
+    connection::{Connection, Content, Conversation, share_of},
+    exchange::Interface,
+    memory::{ALWAYS_ACCEPTED, MemoryPressure},
     metrics::ServerMetrics,
     replay::Replays,
+    seats::{Arriving, Grace, Seat, Seats},
+    sweep::Rules,
     tls::{Acceptor, KeyPair},
 };
 
@@ -28,8 +39,11 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// most when clients hold all of theirs.
 const ADMIN_CONNECTIONS: usize = 128;
 
+/// Those of one address while others wait: a scraper has one or two, the kubelet one.
+const ADMIN_CONNECTIONS_PER_ADDRESS: usize = 8;
+
 /// TCP keep-alive: after how much silence the kernel probes a client, at which interval, and how
-/// many probes may stay unanswered.
+/// many probes may stay unanswered where `TCP_USER_TIMEOUT` cannot be set, which decides else.
 const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;
@@ -39,12 +53,16 @@ const KEEPALIVE_PROBES: u32 = 4;
 pub struct Server {
     metrics: ServerMetrics,
     replays: Option<Replays>,
-    /// One permit per open connection of a client, over all listeners.
-    permits: Arc<Semaphore>,
-    admin_permits: Arc<Semaphore>,
+    /// One for each open connection of a client, over all listeners.
+    seats: Seats,
+    admin_seats: Seats,
+    rules: Rules,
     header_timeout: Duration,
+    send_timeout: Duration,
     trusted_proxies: Arc<[IpNet]>,
-    connections: TaskTracker,
+    pressure: MemoryPressure,
+    /// What follows the certificates.
+    tasks: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -56,36 +74,94 @@ pub struct Bound {
     content: Content,
     /// The certificate of a listener with TLS.
     pair: Option<KeyPair>,
+    /// Closes this listener alone.
+    close: CancellationToken,
+}
+
+/// A registry listener that is served. Dropping it changes nothing.
+#[derive(Debug)]
+pub struct ListenerHandle {
+    settings: Arc<ArcSwap<Listener>>,
+    close: CancellationToken,
+}
+
+impl ListenerHandle {
+    /// Gives the listener other settings, for requests from now on. Its address and its certificate
+    /// stay.
+    pub fn replace(&self, settings: Listener) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// Takes no new connection, and ends each once its running request has ended.
+    pub fn close(&self) {
+        self.close.cancel();
+    }
 }
 
 impl Bound {
-    /// Binds a listener for the registry API, and loads its certificate if it has one.
-    pub async fn registry(listener: Listener, router: Router) -> io::Result<Self> {
+    /// Binds a listener for the registry API, and loads its certificate if it has one. A socket that
+    /// was `handed` over takes the place of one of its own.
+    pub async fn registry(
+        listener: Listener,
+        router: Router,
+        handed: Option<StdListener>,
+    ) -> io::Result<Self> {
         let address = listener.address;
         let pair = listener.tls.clone().map(KeyPair::load).transpose();
         let pair = pair.map_err(io::Error::other)?;
-        let content = Content::Registry(Arc::new(listener), router);
-        Self::at(address, content, pair).await
+        let settings = Arc::new(ArcSwap::from_pointee(listener));
+        let content = Content::Registry(settings, router);
+        let socket = socket(address, handed).await?;
+        Self::on(socket, content, pair)
     }
 
-    /// Binds the listener for health and metrics.
-    pub async fn admin(address: SocketAddr, router: Router) -> io::Result<Self> {
-        Self::at(address, Content::Admin(router), None).await
+    /// Binds the listener for health and metrics, or takes the socket that was `handed` over for it.
+    pub async fn admin(
+        address: SocketAddr,
+        router: Router,
+        handed: Option<StdListener>,
+    ) -> io::Result<Self> {
+        let socket = socket(address, handed).await?;
+        Self::on(socket, Content::Admin(router), None)
     }
 
-    async fn at(address: SocketAddr, content: Content, pair: Option<KeyPair>) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
+    /// What changes or closes it while it is served; the admin listener has no such thing.
+    pub fn handle(&self) -> Option<ListenerHandle> {
+        let Content::Registry(settings, _) = &self.content else {
+            return None;
+        };
+        Some(ListenerHandle {
+            settings: Arc::clone(settings),
+            close: self.close.clone(),
+        })
+    }
+
+    /// Where it listens; its port is never 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn on(socket: TcpListener, content: Content, pair: Option<KeyPair>) -> io::Result<Self> {
+        let address = socket.local_addr()?;
         if let Err(error) = set_keepalive(&socket) {
             debug!(%address, %error, "cannot set TCP keep-alive: connections of vanished clients stay open");
         }
-        let address = socket.local_addr()?;
         Ok(Self {
             socket,
             address,
             content,
             pair,
+            close: CancellationToken::new(),
         })
     }
+}
+
+async fn socket(address: SocketAddr, handed: Option<StdListener>) -> io::Result<TcpListener> {
+    let Some(handed) = handed else {
+        return TcpListener::bind(address).await;
+    };
+    handed.set_nonblocking(true)?;
+    TcpListener::from_std(handed)
 }
 
 /// Every accepted connection inherits these settings from its listener (`socket(7)`, `tcp(7)`).
@@ -99,6 +175,13 @@ fn set_keepalive(socket: &TcpListener) -> io::Result<()> {
     Ok(())
 }
 
+/// How long a client may leave what was sent to it unacknowledged, or keep its window closed. The
+/// kernel then cuts the connection, and knows better than we do what has reached the client.
+fn set_send_timeout(socket: &TcpListener, timeout: Duration) -> io::Result<()> {
+    let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+    Ok(sockopt::set_tcp_user_timeout(socket, millis)?)
+}
+
 impl Server {
     /// A server within `limits` that replays answers from `replays`, if there are any. It serves
     /// until `stop` is cancelled.
@@ -106,43 +189,83 @@ impl Server {
         limits: &Limits,
         replays: Option<Replays>,
         metrics: ServerMetrics,
+        pressure: MemoryPressure,
         stop: CancellationToken,
     ) -> Self {
+        let seats = |max, max_per_address, grace| {
+            Seats::new(max, max_per_address, grace, metrics.clone(), stop.clone())
+        };
         Self {
+            seats: seats(
+                limits.max_connections,
+                limits.max_connections_per_address,
+                Grace::CLIENTS,
+            ),
+            admin_seats: seats(
+                ADMIN_CONNECTIONS,
+                ADMIN_CONNECTIONS_PER_ADDRESS,
+                Grace::HEALTH,
+            ),
             metrics,
             replays,
-            permits: Arc::new(Semaphore::new(limits.max_connections)),
-            admin_permits: Arc::new(Semaphore::new(ADMIN_CONNECTIONS)),
+            rules: Rules::new(limits),
             header_timeout: limits.header_timeout,
+            send_timeout: limits.send_timeout,
             trusted_proxies: limits.trusted_proxies.as_slice().into(),
-            connections: TaskTracker::new(),
+            pressure,
+            tasks: TaskTracker::new(),
             stop,
         }
     }
 
-    /// Serves until the stop token is cancelled, then until running requests have ended. Dropping
-    /// the future cuts them.
+    /// Has each request answered by the routes, whatever was answered to its like before.
+    pub fn forget_answers(&self) {
+        if let Some(replays) = &self.replays {
+            replays.forget();
+        }
+    }
+
+    /// Serves until the stop token is cancelled or the listener is closed, then until running
+    /// requests have ended. Those that still run when the runtime ends are cut.
     pub async fn serve(&self, bound: Bound) {
         let tls = self.tls(&bound);
         let listener = bound.content.name();
         info!(listener, address = %bound.address, tls = tls.is_some(), "listening");
-        let graceful = GracefulShutdown::new();
-        while let Some(accepted) = self.stop.run_until_cancelled(self.accept(&bound)).await {
-            match accepted {
-                Ok((stream, peer, permit)) => {
-                    self.start(stream, peer, permit, &bound, tls.clone(), &graceful);
-                }
-                Err(error) => {
-                    warn!(%error, listener, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_BACKOFF).await;
-                }
-            }
+        if let Err(error) = set_send_timeout(&bound.socket, self.send_timeout) {
+            debug!(%error, "cannot set TCP_USER_TIMEOUT: clients that do not read stay connected");
         }
-        drop(bound);
-        graceful.shutdown().await;
+        let connections = TaskTracker::new();
+        let entrance = Entrance {
+            address: bound.address,
+            content: bound.content,
+            tls,
+            connections: connections.clone(),
+            close: bound.close,
+        };
+        tokio::select! {
+            () = self.accept_all(&bound.socket, &entrance) => {}
+            () = self.stop.cancelled() => {}
+            () = entrance.close.cancelled() => {}
+        }
+        drop(bound.socket);
+        connections.close();
+        connections.wait().await;
     }
 
-    /// The TLS side of a listener that has one. Its certificate follows its files until the stop.
+    /// Ends and cuts connections that wait for their clients for too long, for as long as it is
+    /// polled.
+    pub async fn watch_connections(&self) {
+        let mut ticks = tokio::time::interval(self.rules.interval());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.seats.sweep(&self.rules);
+            self.admin_seats.sweep(&self.rules);
+        }
+    }
+
+    /// The TLS side of a listener that has one. Its certificate follows its files until the listener
+    /// is closed.
     fn tls(&self, bound: &Bound) -> Option<Arc<Acceptor>> {
         let pair = bound.pair.clone()?;
         let tls = Arc::new(Acceptor::new(
@@ -150,65 +273,141 @@ impl Server {
             self.header_timeout,
             self.metrics.clone(),
         ));
-        let (stop, following) = (self.stop.clone(), Arc::clone(&tls));
-        self.connections.spawn(async move {
-            stop.run_until_cancelled(following.follow_files()).await;
+        let (stop, close) = (self.stop.clone(), bound.close.clone());
+        let following = Arc::clone(&tls);
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = following.follow_files() => {}
+                () = stop.cancelled() => {}
+                () = close.cancelled() => {}
+            }
         });
         Some(tls)
     }
 
-    /// Accepts a connection, then waits for its permit. At the bound one client of each listener
-    /// waits here, the others in the kernel's queue; an idle listener holds no permit.
-    async fn accept(
-        &self,
-        bound: &Bound,
-    ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-        let (stream, peer) = bound.socket.accept().await?;
-        let permits = match bound.content {
-            Content::Registry(..) => &self.permits,
-            Content::Admin(_) => &self.admin_permits,
-        };
-        let permit = Arc::clone(permits)
-            .acquire_owned()
-            .await
-            .map_err(io::Error::other)?;
-        Ok((stream, peer, permit))
+    /// Accepts for as long as it is polled. At the bound some clients wait beside the kernel's
+    /// queue, so that those behind them may be found to have less than their share.
+    async fn accept_all(&self, socket: &TcpListener, entrance: &Entrance) {
+        loop {
+            self.memory(entrance).await;
+            let (stream, peer) = match socket.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    let listener = entrance.content.name();
+                    warn!(%error, listener, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
+                    continue;
+                }
+            };
+            let seats = self.seats(entrance);
+            let address = self.address(peer, entrance);
+            match seats.arrive(address) {
+                Arriving::Seated(seat) => self.start(stream, peer, seat, entrance),
+                Arriving::Waits(place) => {
+                    let (server, entrance) = (self.clone(), entrance.clone());
+                    entrance.connections.clone().spawn(async move {
+                        let seat = tokio::select! {
+                            seat = server.seats(&entrance).wait(address) => seat,
+                            () = server.stop.cancelled() => None,
+                            () = entrance.close.cancelled() => None,
+                        };
+                        drop(place);
+                        if let Some(seat) = seat {
+                            server.start(stream, peer, seat, &entrance);
+                        }
+                    });
+                }
+                Arriving::Blocks => {
+                    if let Some(seat) = seats.wait(address).await {
+                        self.start(stream, peer, seat, entrance);
+                    }
+                }
+                Arriving::Refused => debug!(%peer, "too many connections wait; closing one"),
+            }
+        }
     }
 
-    fn start(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        permit: OwnedSemaphorePermit,
-        bound: &Bound,
-        tls: Option<Arc<Acceptor>>,
-        graceful: &GracefulShutdown,
-    ) {
+    /// Waits until there is memory for a client of this listener.
+    async fn memory(&self, entrance: &Entrance) {
+        let seats = self.seats(entrance);
+        while matches!(entrance.content, Content::Registry(..))
+            && !self.pressure.allows_connections()
+            && seats.taken() >= ALWAYS_ACCEPTED
+        {
+            tokio::time::sleep(ACCEPT_BACKOFF).await;
+        }
+    }
+
+    fn seats(&self, entrance: &Entrance) -> &Seats {
+        match entrance.content {
+            Content::Registry(..) => &self.seats,
+            Content::Admin(_) => &self.admin_seats,
+        }
+    }
+
+    /// Whose share a connection counts for until its client is known.
+    fn address(&self, peer: SocketAddr, entrance: &Entrance) -> Option<ClientAddress> {
+        match entrance.content {
+            Content::Registry(..) => share_of(peer.ip(), &self.trusted_proxies),
+            Content::Admin(_) => share_of(peer.ip(), &[]),
+        }
+    }
+
+    fn start(&self, stream: TcpStream, peer: SocketAddr, seat: Seat, entrance: &Entrance) {
         // Small answers must not wait for the client's delayed acknowledgement.
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%peer, %error, "cannot set TCP_NODELAY");
         }
+        let (end, cut) = (seat.end(), seat.cut());
         let connection = Connection {
-            stream,
-            tls,
+            tls: entrance.tls.clone(),
             trusted_proxies: Arc::clone(&self.trusted_proxies),
             sendfile_bytes: self.metrics.sendfile_bytes.clone(),
             conversation: Conversation {
                 peer,
                 client: peer.ip(),
-                content: bound.content.clone(),
+                interface: entrance.interface(&stream),
+                content: entrance.content.clone(),
                 replays: self.replays.clone(),
                 header_timeout: self.header_timeout,
-                watcher: graceful.watcher(),
+                pressure: self.pressure.clone(),
+                seat,
             },
+            stream,
         };
-        let stop = self.stop.clone();
-        let open = self.metrics.connections.clone();
-        self.connections.spawn(async move {
-            open.inc();
-            connection.run(stop).await;
-            open.dec();
-            drop(permit);
+        // One of its own: to look at a token is to take its lock, at each turn of the task.
+        let close = entrance.close.child_token();
+        let task = entrance.connections.spawn(async move {
+            let mut running = pin!(connection.run(end.clone()));
+            tokio::select! {
+                () = &mut running => return,
+                () = close.cancelled() => end.cancel(),
+            }
+            running.await;
         });
+        cut.aborts(task.abort_handle());
+    }
+}
+
+/// What a listener gives each of its connections. Cheap to clone.
+#[derive(Clone)]
+struct Entrance {
+    address: SocketAddr,
+    content: Content,
+    tls: Option<Arc<Acceptor>>,
+    connections: TaskTracker,
+    close: CancellationToken,
+}
+
+impl Entrance {
+    /// The side on which a connection came in. A listener on every address has to look.
+    fn interface(&self, stream: &TcpStream) -> Interface {
+        let address = if self.address.ip().is_unspecified() {
+            // The other end may have gone: then nothing will be asked either.
+            stream.local_addr().unwrap_or(self.address)
+        } else {
+            self.address
+        };
+        Interface::of(address.ip())
     }
 }

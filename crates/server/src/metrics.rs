@@ -11,6 +11,9 @@ use prometheus_client::{
 #[derive(Clone, Debug, Default)]
 pub struct ServerMetrics {
     pub(crate) connections: Gauge,
+    pub(crate) connections_cut: Family<CutLabels, Counter>,
+    pub(crate) memory: Gauge,
+    pub(crate) memory_steps: Gauge,
     pub(crate) tls_handshakes: Family<HandshakeLabels, Counter>,
     pub(crate) tls_reloads: Family<ReloadLabels, Counter>,
     pub(crate) sendfile_bytes: Counter,
@@ -30,12 +33,24 @@ pub(crate) struct ReloadLabels {
     pub(crate) result: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct CutLabels {
+    /// `idle`, `stalled`, `resets`, `full`, or `refused` before the first byte.
+    pub(crate) reason: &'static str,
+}
+
 impl ServerMetrics {
     /// Registers all counters. The registry's prefix goes before their names.
     pub fn register(&self, registry: &mut Registry) {
         let help = "Body bytes sent from files by the kernel";
         registry.register_with_unit("sendfile", help, Unit::Bytes, self.sendfile_bytes.clone());
         registry.register("connections", "Connections open", self.connections.clone());
+        let cut = "Connections ended by a bound, by which";
+        registry.register("connections_cut", cut, self.connections_cut.clone());
+        let memory = "Memory of the process that belongs to no file";
+        registry.register_with_unit("memory", memory, Unit::Bytes, self.memory.clone());
+        let steps = "Steps taken against a lack of memory, 0 to 3";
+        registry.register("memory_steps", steps, self.memory_steps.clone());
         let handshakes = "TLS handshakes, by how they ended";
         registry.register("tls_handshakes", handshakes, self.tls_handshakes.clone());
         let reloads = "Changed TLS certificates, by whether they could be used";

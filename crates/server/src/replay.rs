@@ -16,100 +16,135 @@
 //! The only door is [`Replays::wrap`]; `server.replay = false` never opens it. It saves more than
 //! half of the processor time of a small answer: `docs/benchmarks.md`.
 
+mod answer;
 mod in_flight;
 mod output;
-mod service;
-mod store;
 mod stream;
 
 use std::{
+    convert::Infallible,
     hash::{BuildHasher, Hash, Hasher},
     net::IpAddr,
-    sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
+use arc_swap::ArcSwap;
+use axum::body::Body as RouteBody;
+use bytes::Bytes;
 use cache::Cache;
 use config::Listener;
 use foldhash::fast::RandomState;
-use http::{HeaderMap, HeaderName, Response, StatusCode, header};
+use futures_util::future::BoxFuture;
+use http::{Method, Request, Response, Version, header};
+use http_body::{Body, Frame, SizeHint};
+use hyper::{body::Incoming, service::Service};
+use quick_cache::{Weighter, sync::Cache as SharedCache};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use self::{in_flight::InFlight, service::ReplayService, store::ExpiringMap, stream::ReplayStream};
-use crate::{
-    exchange::{AccessRecord, REQUEST_ID, Replayable, RequestId},
-    time_text,
+#[cfg(fuzzing)]
+pub(crate) use self::stream::is_one_head;
+use self::{
+    answer::{StoredAnswer, head},
+    in_flight::{Busy, InFlight},
+    stream::ReplayStream,
 };
+use crate::exchange::{AccessRecord, Interface, Replayable};
 
 /// The longest time an answer is stored.
 const MAX_AGE: Duration = Duration::from_secs(5);
 
 /// The size of all answers together. A body that several answers share counts for each.
-const MAX_BYTES: usize = 32 * 1024 * 1024;
+const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
-/// A body up to this size is copied behind its headers: one buffer takes the shorter way into the
-/// socket.
-const MAX_COPIED_BODY: usize = 8 * 1024;
-
-/// The size of an answer beside its body: the request, the headers, the log line, the map.
-const OVERHEAD: usize = 2048;
+/// About how many answers that are: most are of a few KiB.
+const EXPECTED_ANSWERS: usize = 4096;
 
 /// The stored answers of all listeners. Cheap to clone; all clones are the same.
 #[derive(Clone, Debug)]
 pub struct Replays {
-    answers: Arc<ExpiringMap<StoredAnswer>>,
+    answers: Arc<SharedCache<u64, Arc<StoredAnswer>, AnswerWeight>>,
+    /// Which answers hold: those to requests that began since the last [`Self::forget`].
+    generation: Arc<AtomicU64>,
     hasher: RandomState,
     cache: Cache,
-    /// Once it is cancelled every request is hyper's, which ends connections gracefully.
-    stop: CancellationToken,
 }
 
 /// The part of a request that is not in its bytes, and on which an answer may depend.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestScope {
-    pub(crate) listener: Arc<Listener>,
+    pub(crate) listener: Arc<ArcSwap<Listener>>,
     pub(crate) client: IpAddr,
+    pub(crate) interface: Interface,
 }
 
-#[derive(Debug)]
-struct StoredAnswer {
+/// The memory that an answer takes.
+#[derive(Clone, Debug)]
+struct AnswerWeight;
+
+impl Weighter<u64, Arc<StoredAnswer>> for AnswerWeight {
+    fn weight(&self, _hash: &u64, answer: &Arc<StoredAnswer>) -> u64 {
+        answer.weight() as u64
+    }
+}
+
+/// The half above hyper: a service whose answers are stored where their routes permit it, and which
+/// marks the connection busy for the half below.
+#[derive(Clone)]
+pub(crate) struct ReplayService<A> {
+    api: A,
+    replays: Replays,
     scope: RequestScope,
-    request: Bytes,
-    until: Instant,
-    tag_writes: Option<u64>,
-    /// The status line and the headers that are the same each time.
-    head: Bytes,
-    body: Bytes,
-    record: AccessRecord,
+    in_flight: Arc<InFlight>,
 }
 
 impl Replays {
-    /// An empty store of answers. Once `stop` is cancelled it answers nothing.
-    pub fn new(cache: Cache, stop: CancellationToken) -> Self {
+    /// An empty store of answers.
+    pub fn new(cache: Cache) -> Self {
         Self {
-            answers: Arc::new(ExpiringMap::new(MAX_BYTES)),
+            answers: Arc::new(SharedCache::with_weighter(
+                EXPECTED_ANSWERS,
+                MAX_BYTES,
+                AnswerWeight,
+            )),
+            generation: Arc::default(),
             hasher: RandomState::default(),
             cache,
-            stop,
         }
     }
 
     /// Puts the replay below and above hyper: around the connection's stream, and around the
     /// service that answers all other requests. `header_timeout` is how long hyper waits for a
-    /// request.
+    /// request. Once `end` is cancelled every request is hyper's, which ends the connection in
+    /// order.
     pub(crate) fn wrap<S: AsyncRead + AsyncWrite + Unpin, A>(
         self,
         stream: S,
         api: A,
         scope: RequestScope,
         header_timeout: Duration,
+        end: CancellationToken,
     ) -> (ReplayStream<S>, ReplayService<A>) {
         let in_flight = Arc::new(InFlight::default());
         let service = ReplayService::new(api, self.clone(), scope.clone(), Arc::clone(&in_flight));
-        let stream = ReplayStream::new(stream, self, scope, in_flight, header_timeout);
+        let stream = ReplayStream::new(stream, self, scope, in_flight, header_timeout, end);
         (stream, service)
+    }
+
+    /// Answers nothing from what is stored, nor with the answer to a request that has begun.
+    pub(crate) fn forget(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// To be asked when a request begins whose answer may be stored.
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// The answer to a request that came at `started`, if one is stored and holds.
@@ -119,21 +154,22 @@ impl Replays {
         request: &[u8],
         started: Instant,
     ) -> Option<Arc<StoredAnswer>> {
-        let answer = self.answers.get(self.hash(scope, request))?;
+        let answer = self.answers.get(&self.hash(scope, request))?;
         let holds = answer.until > started
             && answer.request == request
             && answer.scope.is(scope)
+            && answer.generation == self.generation()
             && answer
                 .tag_writes
-                .is_none_or(|then| then == self.cache.tag_writes())
-            && !self.stop.is_cancelled();
+                .is_none_or(|then| then == self.cache.tag_writes());
         holds.then_some(answer)
     }
 
-    /// Stores the answer to `request`, with the permission of its route.
+    /// Stores the answer to `request`, which began in a generation, with the permission of its route.
     fn store<B>(
         &self,
         scope: &RequestScope,
+        generation: u64,
         request: Bytes,
         response: &Response<B>,
         replayable: Replayable,
@@ -143,20 +179,21 @@ impl Replays {
             scope: scope.clone(),
             until: Instant::now() + replayable.holds_for.min(MAX_AGE),
             tag_writes: replayable.tag_writes,
+            generation,
             head: head(response.status(), response.headers()),
             body: replayable.body,
             record,
             request,
         };
         let hash = self.hash(scope, &answer.request);
-        let (weight, until) = (answer.body.len() + OVERHEAD, answer.until);
-        self.answers.put(hash, answer, weight, until);
+        self.answers.insert(hash, Arc::new(answer));
     }
 
     fn hash(&self, scope: &RequestScope, request: &[u8]) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         Arc::as_ptr(&scope.listener).hash(&mut hasher);
         scope.client.hash(&mut hasher);
+        scope.interface.hash(&mut hasher);
         hasher.write(request);
         hasher.finish()
     }
@@ -164,53 +201,91 @@ impl Replays {
 
 impl RequestScope {
     fn is(&self, other: &Self) -> bool {
-        // Listeners live as long as the process.
-        Arc::ptr_eq(&self.listener, &other.listener) && self.client == other.client
+        // A stored answer keeps its listener's settings, so no other ones are at their address.
+        Arc::ptr_eq(&self.listener, &other.listener)
+            && self.client == other.client
+            && self.interface == other.interface
     }
 }
 
-impl StoredAnswer {
-    /// Logs and counts one more such answer. Appends its head to `out`, and its body if that is
-    /// small; returns the rest of the body.
-    fn write(&self, out: &mut Vec<u8>, started: Instant) -> Bytes {
-        let (id, at) = (RequestId::next(), SystemTime::now());
-        out.extend_from_slice(&self.head);
-        out.extend_from_slice(REQUEST_ID.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        id.write(out);
-        out.extend_from_slice(b"\r\ndate: ");
-        time_text::write_http(out, at);
-        out.extend_from_slice(b"\r\n\r\n");
-        self.record.write(id, at, started.elapsed());
-        if self.body.len() > MAX_COPIED_BODY {
-            return self.body.clone();
+impl<A> ReplayService<A> {
+    fn new(api: A, replays: Replays, scope: RequestScope, in_flight: Arc<InFlight>) -> Self {
+        Self {
+            api,
+            replays,
+            scope,
+            in_flight,
         }
-        out.extend_from_slice(&self.body);
-        Bytes::new()
     }
 }
 
-/// The status line and the headers that are the same each time.
-fn head(status: StatusCode, headers: &HeaderMap) -> Bytes {
-    let mut head = BytesMut::new();
-    head.put_slice(b"HTTP/1.1 ");
-    head.put_slice(status.as_str().as_bytes());
-    head.put_slice(b" ");
-    head.put_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    head.put_slice(b"\r\n");
-    // The length of a 304 would be that of the body it spares; hyper leaves it out as well.
-    let is_left_out = |name: &HeaderName| {
-        *name == REQUEST_ID
-            || *name == header::DATE
-            || (*name == header::CONTENT_LENGTH && status == StatusCode::NOT_MODIFIED)
-    };
-    for (name, value) in headers {
-        if !is_left_out(name) {
-            head.put_slice(name.as_str().as_bytes());
-            head.put_slice(b": ");
-            head.put_slice(value.as_bytes());
-            head.put_slice(b"\r\n");
-        }
+impl<A> Service<Request<Incoming>> for ReplayService<A>
+where
+    A: Service<Request<Incoming>, Response = Response<RouteBody>, Error = Infallible>,
+    A::Future: Send + 'static,
+{
+    type Response = Response<BusyBody>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let bytes = self
+            .in_flight
+            .take_request()
+            .filter(|_| is_replayable(&request));
+        let is_head = request.method() == Method::HEAD;
+        let busy = Busy(Arc::clone(&self.in_flight));
+        let (replays, scope) = (self.replays.clone(), self.scope.clone());
+        let generation = replays.generation();
+        let answering = self.api.call(request);
+        Box::pin(async move {
+            let mut response = answering.await?;
+            let extensions = response.extensions_mut();
+            let replayable = extensions.remove::<Replayable>();
+            let record = extensions.remove::<AccessRecord>();
+            if let (Some(mut replayable), Some(record), Some(bytes)) = (replayable, record, bytes) {
+                if is_head {
+                    // Routes answer as to a GET; for hyper, and so here, the headers are all of it.
+                    replayable.body = Bytes::new();
+                }
+                replays.store(&scope, generation, bytes, &response, replayable, record);
+            }
+            Ok(response.map(|body| BusyBody { body, _busy: busy }))
+        })
     }
-    head.freeze()
+}
+
+/// Whether an equal request can be answered without hyper: it asks for nothing of the connection.
+fn is_replayable(request: &Request<Incoming>) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
+        && request.version() == Version::HTTP_11
+        && !request.headers().contains_key(header::CONNECTION)
+        && !request.headers().contains_key(header::EXPECT)
+        && request.body().is_end_stream()
+}
+
+/// A body that keeps its connection busy until it is dropped.
+pub(crate) struct BusyBody {
+    body: RouteBody,
+    _busy: Busy,
+}
+
+impl Body for BusyBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

@@ -5,11 +5,12 @@
 //! Everything above it is the same code for plain and TLS connections.
 
 mod key_pair;
+mod paced;
 mod reload;
 
 use std::{io, sync::Arc, time::Duration};
 
-pub(crate) use key_pair::KeyPair;
+pub(crate) use self::{key_pair::KeyPair, paced::PacedTls};
 use rustls::{
     ServerConfig,
     server::{ClientHello, ResolvesServerCert},
@@ -33,9 +34,8 @@ const ALPN_PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
 
 const HTTP2: &[u8] = b"h2";
 
-/// How much plain text is encrypted ahead of the socket: a piece of a stored blob (256 KiB) with
-/// the headers before it, so that each piece is one write to the socket. It also bounds the memory
-/// that a slow client holds.
+/// How much plain text is encrypted at once: a piece of a stored blob (256 KiB) with the headers
+/// before it, so that each piece is one write to the socket.
 const BUFFER_LIMIT: usize = 272 * 1024;
 
 /// The answer to plain HTTP on a TLS port.
@@ -85,14 +85,6 @@ pub(super) enum Protocol {
     Http2,
 }
 
-/// The protocol that both sides chose.
-pub(super) fn protocol(stream: &TlsStream<TcpStream>) -> Protocol {
-    match stream.get_ref().1.alpn_protocol() {
-        Some(HTTP2) => Protocol::Http2,
-        _ => Protocol::Http1,
-    }
-}
-
 /// The TLS side of one listener.
 pub(crate) struct Acceptor {
     tls: TlsAcceptor,
@@ -121,10 +113,7 @@ impl Acceptor {
 
     /// Makes a TLS connection of a TCP connection, and waits for the first byte on it. Counts the
     /// outcome. Dropping the future cuts the connection.
-    pub(crate) async fn accept(
-        &self,
-        stream: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, HandshakeError> {
+    pub(crate) async fn accept(&self, stream: TcpStream) -> Result<PacedTls, HandshakeError> {
         let handshake = timeout(self.timeout, self.handshake(stream)).await;
         let outcome = handshake.unwrap_or(Err(HandshakeError::TimedOut));
         let (result, version) = match &outcome {
@@ -133,7 +122,7 @@ impl Acceptor {
         };
         let labels = HandshakeLabels { result, version };
         self.metrics.tls_handshakes.get_or_create(&labels).inc();
-        outcome
+        outcome.map(PacedTls::new)
     }
 
     async fn handshake(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, HandshakeError> {

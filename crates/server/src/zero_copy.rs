@@ -22,6 +22,7 @@ use std::{
 };
 
 use cache::OpenFile;
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use rustix::net::sockopt;
 use tokio::{
@@ -30,14 +31,25 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::exchange::{Position, SendfileTarget};
-
 /// The most bytes that one system call sends: more would keep a worker from its other connections,
 /// less costs more calls.
 const MAX_PER_CALL: usize = 2 * 1024 * 1024;
 
 /// The most bytes that a connection sends before the others of its worker have their turn.
 const MAX_PER_TURN: usize = MAX_PER_CALL;
+
+/// The file a connection's current answer is sent from. One per connection, shared by it and its
+/// requests.
+#[derive(Debug, Default)]
+pub struct SendfileTarget(Mutex<Sending>);
+
+/// A file, and how much of it can be sent without waiting.
+#[derive(Debug, Default)]
+struct Sending {
+    file: Weak<OpenFile>,
+    /// The offset up to which the file has its bytes.
+    there: u64,
+}
 
 /// A TCP connection that sends pieces of files from the files.
 #[derive(Debug)]
@@ -55,6 +67,13 @@ pub(crate) struct ZeroCopy {
     since_turn: usize,
 }
 
+/// A place in a file.
+#[derive(Debug)]
+struct Position {
+    file: Weak<OpenFile>,
+    offset: u64,
+}
+
 /// Whether a piece is in the page cache: if not, `sendfile` would block the worker for as long as
 /// the disk takes.
 #[derive(Debug, Default)]
@@ -65,6 +84,27 @@ enum Residency {
     Warm(Weak<OpenFile>, Range<u64>),
     /// They are being read on another thread.
     Warming(Weak<OpenFile>, Range<u64>, JoinHandle<io::Result<()>>),
+}
+
+impl SendfileTarget {
+    /// Has pieces of `file` sent from the file from now on. Those before offset `there` follow each
+    /// other without a wait.
+    pub fn set(&self, file: Weak<OpenFile>, there: u64) {
+        *self.0.lock() = Sending { file, there };
+    }
+
+    /// The file `slice` is a piece of, and where in it.
+    fn find(&self, slice: &[u8]) -> Option<(Arc<OpenFile>, u64)> {
+        let file = self.0.lock().file.upgrade()?;
+        let offset = file.offset_of(slice)?;
+        Some((file, offset))
+    }
+
+    /// Whether more of the answer can be sent at once behind `position`.
+    fn goes_on_at(&self, position: &Position) -> bool {
+        let sending = self.0.lock();
+        position.file.ptr_eq(&sending.file) && position.offset < sending.there
+    }
 }
 
 impl ZeroCopy {

@@ -7,6 +7,7 @@
 mod bearer;
 mod challenge;
 mod ecr;
+mod go_json;
 mod header;
 mod login;
 mod permission;
@@ -33,6 +34,8 @@ use self::{
     challenge::Challenge,
     login::{Login, LoginSource},
 };
+#[cfg(fuzzing)]
+pub use self::{challenge::fuzz_challenge, login::fuzz_docker_config};
 use crate::error::{LoginError, Resource, TokenError};
 
 /// A response that another credential may turn into a good one.

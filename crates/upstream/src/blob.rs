@@ -1,15 +1,22 @@
 //! Blobs at one endpoint: their bytes, whole or in parts, and whether a repository has them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use http::{HeaderValue, Method, StatusCode, header};
 use manifest_model::{Digest, RepoName};
 use reqwest::Response;
+use tokio::time::Instant;
 
 use crate::{
-    endpoint::{Endpoint, Request},
-    error::{Cause, FetchError, Resource},
+    endpoint::{Endpoint, Request, Turn},
+    error::{Cause, FetchError, RangeRefusal, Resource},
+    transport::is_unmarked_end,
 };
+
+/// How long the single byte of an answer may take after its head.
+const LAST_BYTE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// A blob's body as the upstream sends it, not verified.
 pub struct BlobBody {
@@ -54,27 +61,94 @@ impl Part {
     }
 }
 
-/// Whether `repository` has the blob; with a `size`, whether it has this size.
+/// What to ask for in place of `part`, which begins with the blob: the whole, while ranges are known to
+/// be refused there.
+pub(crate) fn first_question(endpoint: &Endpoint, repository: &RepoName, part: Part) -> Part {
+    let ranges = endpoint.ranges();
+    if ranges.are_refused(repository, Instant::now()) {
+        Part::Whole
+    } else {
+        part
+    }
+}
+
+/// Whether to ask for the whole after `error` answered the request for `asked`, which begins with
+/// the blob. A range is our idea, not the client's, and must not make an answer worse.
+pub(crate) fn second_question(asked: Part, error: &FetchError) -> Option<RangeRefusal> {
+    let refusal = error.range_refusal().filter(|_| asked != Part::Whole);
+    if refusal.is_some() {
+        tracing::debug!(error = %error.chain(), "a range was refused; asking for the whole blob");
+    }
+    refusal
+}
+
+/// The size of a blob, if the upstream tells it; an error if `repository` does not have it.
 ///
 /// A GET of the first byte asks, since some registries answer every HEAD of a blob with 401. Its
 /// redirect is followed, since a redirect proves nothing: `registry.k8s.io` redirects every
 /// request, and so does a login page for strangers.
-pub(crate) async fn confirm(
-    endpoint: &Endpoint,
+pub(crate) async fn size(
+    endpoint: &Turn<'_>,
     repository: &RepoName,
     digest: &Digest,
-    size: Option<u64>,
-) -> Result<(), FetchError> {
-    let mut request = request(repository, digest);
-    let first_byte = HeaderValue::from_static("bytes=0-0");
-    request.headers.insert(header::RANGE, first_byte);
-    let there = match endpoint.ask(request).await {
-        Ok(response) => whole_size(&response),
-        // An empty blob has no first byte.
-        Err(FetchError::Refused { status: 416, .. }) => Some(0),
-        Err(error) => return Err(error),
+) -> Result<Option<u64>, FetchError> {
+    let is_empty = Digest::of(digest.algorithm(), b"") == *digest;
+    let part = if is_empty {
+        Part::Whole
+    } else {
+        first_question(endpoint, repository, Part::Bytes(0, Some(1)))
     };
-    match (size, there) {
+    let refusal = match size_in(endpoint, request(repository, digest, part), part).await {
+        // The head of the whole may tell what the range does not.
+        Ok(None) if part != Part::Whole => None,
+        Err(error) => match second_question(part, &error) {
+            Some(refusal) => Some(refusal),
+            None => return Err(error),
+        },
+        answer => return answer,
+    };
+    let mut whole = request(repository, digest, Part::Whole);
+    // A second question at once is no cold one: it has had its repeat.
+    whole.is_cold = false;
+    let answer = size_in(endpoint, whole, Part::Whole).await;
+    let Some(refusal) = refusal else {
+        // The range has proved that the blob is there.
+        return Ok(answer.unwrap_or_default());
+    };
+    let size = answer?;
+    endpoint
+        .ranges()
+        .refused(refusal, repository, Instant::now());
+    Ok(size)
+}
+
+/// The size of the blob in the answer to the request for `part`.
+async fn size_in(
+    endpoint: &Turn<'_>,
+    request: Request<'_>,
+    part: Part,
+) -> Result<Option<u64>, FetchError> {
+    let mut response = endpoint.ask(request).await?;
+    if response.status() != StatusCode::PARTIAL_CONTENT {
+        return Ok(response.content_length());
+    }
+    let (_, _, size) = partial(endpoint, &response, part)?;
+    endpoint.ranges().answered();
+    // The connection is free for the next request once the byte and the end are read.
+    let rest = async { response.chunk().await.is_ok() && response.chunk().await.is_ok() };
+    let _ = tokio::time::timeout(LAST_BYTE_TIMEOUT, rest).await;
+    Ok(size)
+}
+
+/// Whether `repository` has the blob in this size, as far as the upstream tells one.
+pub(crate) async fn confirm(
+    endpoint: &Turn<'_>,
+    repository: &RepoName,
+    digest: &Digest,
+    here: Option<u64>,
+) -> Result<(), FetchError> {
+    let there = size(endpoint, repository, digest).await?;
+    match (here, there) {
         (Some(here), Some(there)) if here != there => {
             Err(endpoint.broken(Cause::OtherSize { here, there }))
         }
@@ -82,53 +156,43 @@ pub(crate) async fn confirm(
     }
 }
 
-/// The size of a blob, from a GET as in [`confirm`].
-pub(crate) async fn size(
-    endpoint: &Endpoint,
-    repository: &RepoName,
-    digest: &Digest,
-) -> Result<Option<u64>, FetchError> {
-    let response = endpoint.ask(request(repository, digest)).await?;
-    Ok(response.content_length())
-}
-
-/// The request for a whole blob.
-pub(crate) fn request<'a>(repository: &'a RepoName, digest: &Digest) -> Request<'a> {
+/// The request for a part of a blob.
+pub(crate) fn request<'a>(repository: &'a RepoName, digest: &Digest, part: Part) -> Request<'a> {
     let path = format!("blobs/{digest}");
-    Request::new(Method::GET, Resource::Blob, repository, &path)
+    let mut request = Request::new(Method::GET, Resource::Blob, repository, &path);
+    if let Some(range) = part.header() {
+        request.headers.insert(header::RANGE, range);
+    }
+    request
 }
 
-/// The size of the blob of which the body is all or a part.
-fn whole_size(response: &Response) -> Option<u64> {
-    if response.status() == StatusCode::PARTIAL_CONTENT {
-        let range = response.headers().get(header::CONTENT_RANGE)?;
-        content_range(range.to_str().ok()?)?.2
-    } else {
-        response.content_length()
-    }
+/// The start, the end and the size of the whole, of a 206 that answers the request for `part`.
+fn partial(
+    endpoint: &Endpoint,
+    response: &Response,
+    part: Part,
+) -> Result<(u64, u64, Option<u64>), FetchError> {
+    let range = response.headers().get(header::CONTENT_RANGE);
+    range
+        .and_then(|range| content_range(range.to_str().ok()?))
+        .filter(|(start, ..)| *start == part.start())
+        .ok_or_else(|| endpoint.broken(Cause::WrongRange))
 }
 
 /// The body of an answer to a request for `part`.
 pub(crate) fn body(
-    endpoint: &Endpoint,
+    turn: &Turn<'_>,
     response: Response,
     part: Part,
 ) -> Result<BlobBody, FetchError> {
-    let headers = response.headers();
-    let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-    };
     let (start, end, size, ranges) = if response.status() == StatusCode::PARTIAL_CONTENT {
-        let (start, end, size) = text(header::CONTENT_RANGE)
-            .and_then(content_range)
-            .filter(|(start, ..)| *start == part.start())
-            .ok_or_else(|| endpoint.broken(Cause::WrongRange))?;
+        let (start, end, size) = partial(turn, &response, part)?;
+        turn.ranges().answered();
         (start, Some(end), size, true)
     } else {
+        let announced = response.headers().get(header::ACCEPT_RANGES);
         // A store that has just ignored a range does not support ranges, whatever it announces.
-        let announced = part == Part::Whole && text(header::ACCEPT_RANGES) == Some("bytes");
+        let announced = part == Part::Whole && announced.is_some_and(|unit| unit == "bytes");
         (0, None, response.content_length(), announced)
     };
     Ok(BlobBody {
@@ -136,24 +200,32 @@ pub(crate) fn body(
         start,
         end,
         ranges,
-        bytes: Box::pin(pieces(endpoint, response)),
+        bytes: Box::pin(pieces(turn, response)),
     })
 }
 
-/// The pieces of a body, each within the idle timeout. There is no total timeout: a large blob may
-/// take an hour, a stalled one may not.
+/// The pieces of a body, each before the body counts as stalled. There is no total timeout: a large
+/// blob may take an hour, a stalled one may not.
 fn pieces(
-    endpoint: &Endpoint,
+    turn: &Turn<'_>,
     response: Response,
 ) -> impl Stream<Item = Result<Bytes, FetchError>> + use<> {
-    let (upstream, idle) = (endpoint.host().clone(), endpoint.idle_timeout());
-    stream::try_unfold(response, move |mut response| {
+    let upstream = turn.host().clone();
+    let has_length = response.content_length().is_some();
+    let pulse = turn.pulse(&response, turn.deadline());
+    stream::try_unfold((response, pulse), move |(mut response, mut pulse)| {
         let upstream = upstream.clone();
         async move {
-            let source = match tokio::time::timeout(idle, response.chunk()).await {
-                Ok(Ok(chunk)) => return Ok(chunk.map(|chunk| (chunk, response))),
+            let source = match pulse.wait(response.chunk()).await {
+                Ok(Ok(Some(chunk))) => {
+                    pulse.flows();
+                    return Ok(Some((chunk, (response, pulse))));
+                }
+                Ok(Ok(None)) => return Ok(None),
+                // An end as good as any other: the digest decides whether all of it came.
+                Ok(Err(error)) if !has_length && is_unmarked_end(&error) => return Ok(None),
                 Ok(Err(error)) => Cause::Http(error.without_url()),
-                Err(_) => Cause::Stalled(idle),
+                Err(pause) => Cause::Stalled(pause),
             };
             Err(FetchError::Unreachable { upstream, source })
         }

@@ -1,29 +1,48 @@
 //! One blob as the source of one download, fetched in parts.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use http::header;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use manifest_model::{Digest, RepoName};
 use parking_lot::Mutex;
+use protocol::host::Host;
+use reqwest::Response;
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::{Instant, timeout},
+};
 use url::Url;
 
 use crate::{
     blob::{self, BlobBody, Part},
-    endpoint::Request,
-    error::{Cause, FetchError},
+    endpoint::{Endpoint, Request, Turn},
+    error::{Cause, FetchError, RangeRefusal},
+    policy::Deadline,
     upstream::Upstream,
 };
 
-/// One blob of one repository, to be fetched in parts during one download.
+/// How long the first byte of a body may take from an endpoint whose bodies are in doubt.
+const FIRST_BYTE_WAIT: Duration = Duration::from_millis(500);
+
+/// One blob of one repository, to be fetched in parts during one download. A clone is for the same
+/// download.
 ///
 /// If the registry redirects, the store's address is kept between the parts, so that a part costs
 /// one request. The address is dropped with this value, and as soon as the store refuses it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct BlobSource {
     upstream: Arc<Upstream>,
     repository: RepoName,
     digest: Digest,
-    store: Mutex<Option<Store>>,
+    way: Arc<Mutex<Way>>,
+}
+
+/// What earlier parts have told about the way to the next one.
+#[derive(Debug, Default)]
+struct Way {
+    store: Option<Store>,
+    /// The position of the endpoint whose body has stalled last: it is asked after the others.
+    stalled: Option<usize>,
 }
 
 /// The target of a redirect, and the position of the endpoint that sent it.
@@ -40,38 +59,54 @@ impl BlobSource {
             upstream,
             repository,
             digest,
-            store: Mutex::default(),
+            way: Arc::default(),
         }
     }
 
-    /// A part of the blob. A store that ignores ranges sends all of it.
-    pub async fn get(&self, part: Part) -> Result<BlobBody, FetchError> {
-        let store = self.store.lock().clone();
-        if let Some(store) = store {
-            let endpoint = self.upstream.endpoints().get(store.endpoint);
-            match endpoint.ask_store(&store.url, &self.request(part)).await {
-                Ok(response) => return blob::body(endpoint, response, part),
-                Err(error) => {
-                    let error = error.chain();
-                    tracing::debug!(%error, "a store failed; asking the registry again");
-                    self.remember(None);
-                }
-            }
+    /// A part of the blob. A store that ignores ranges sends all of it, and so does one that refuses
+    /// a range from the start of the blob. Elsewhere a refusal is an error: the caller decides
+    /// whether the bytes before are worth reading once more ([`Self::get_without_range`]).
+    pub async fn get(&self, part: Part, deadline: &Deadline) -> Result<BlobBody, FetchError> {
+        if part.start() == 0 && self.refuses_ranges() {
+            return self.ask(Part::Whole, deadline).await;
         }
-        match self.ask_registry(part).await {
-            // An empty blob has no range at all.
-            Err(FetchError::Refused { status: 416, .. }) if part.start() == 0 => {
-                self.ask_registry(Part::Whole).await
-            }
-            answer => answer,
+        self.ask(part, deadline).await
+    }
+
+    /// The whole blob, after a part of it was refused.
+    pub async fn get_without_range(
+        &self,
+        refusal: Option<RangeRefusal>,
+        deadline: &Deadline,
+    ) -> Result<BlobBody, FetchError> {
+        let body = self.ask(Part::Whole, deadline).await?;
+        if let Some(refusal) = refusal {
+            let ranges = self.upstream.endpoints()?.get(0).ranges();
+            ranges.refused(refusal, &self.repository, Instant::now());
         }
+        Ok(body)
+    }
+
+    /// The upstream that is asked.
+    pub fn host(&self) -> &Host {
+        self.upstream.host()
+    }
+
+    /// Whether ranges of this repository were refused a while ago.
+    pub fn refuses_ranges(&self) -> bool {
+        let now = Instant::now();
+        let endpoints = self.upstream.endpoints();
+        endpoints.is_ok_and(|endpoints| {
+            let ranges = endpoints.get(0).ranges();
+            ranges.are_refused(&self.repository, now)
+        })
     }
 
     /// Whether every part counts for a configured rate, since no store is known that would send it.
     pub fn is_rate_limited(&self) -> bool {
         let limits = &self.upstream.config().limits;
         let is_limited = limits.rate.is_some() || limits.blob_rate.is_some();
-        is_limited && self.store.lock().is_none()
+        is_limited && self.way.lock().store.is_none()
     }
 
     /// The error for an answer of this upstream that cannot be right.
@@ -82,32 +117,166 @@ impl BlobSource {
         }
     }
 
-    async fn ask_registry(&self, part: Part) -> Result<BlobBody, FetchError> {
-        let endpoints = self.upstream.endpoints();
-        endpoints
-            .first_answer(|endpoint| async move {
-                let response = endpoint.ask(self.request(part)).await?;
-                if endpoint.is_redirected(&response) {
-                    let position = endpoints.position(endpoint);
-                    self.remember(position.map(|endpoint| Store {
-                        endpoint,
-                        url: response.url().clone(),
-                    }));
+    /// Asks the store if one is known, else or after its failure the registry.
+    async fn ask(&self, part: Part, deadline: &Deadline) -> Result<BlobBody, FetchError> {
+        let store = self.way.lock().store.clone();
+        if let Some(store) = store {
+            let endpoint = self.upstream.endpoints()?.get(store.endpoint);
+            let turn = Turn::new(endpoint, deadline.half());
+            let answer = turn.ask_store(&store.url, &self.request(part)).await;
+            match answer.and_then(|response| self.body(&turn, response, part)) {
+                Ok(body) => return Ok(body),
+                Err(error) => {
+                    let error = error.chain();
+                    tracing::debug!(%error, "a store failed; asking the registry again");
+                    self.remember(None);
                 }
-                blob::body(endpoint, response, part)
+            }
+        }
+        self.ask_registry(part, deadline).await
+    }
+
+    async fn ask_registry(&self, part: Part, deadline: &Deadline) -> Result<BlobBody, FetchError> {
+        let endpoints = self.upstream.endpoints()?;
+        let stalled = self.way.lock().stalled;
+        for position in endpoints.doubtful(Instant::now()) {
+            let endpoint = endpoints.get(position);
+            if let Some(trial) = endpoint.bodies().free_trial() {
+                // Whoever waits is served elsewhere; a byte ends the doubt.
+                drop(self.begin(trial, endpoint, position, part));
+            }
+        }
+        endpoints
+            .first_answer_after(stalled, deadline, |turn| async move {
+                self.ask_turn(&turn, part).await
             })
             .await
     }
 
-    fn request(&self, part: Part) -> Request<'_> {
-        let mut request = blob::request(&self.repository, &self.digest);
-        if let Some(range) = part.header() {
-            request.headers.insert(header::RANGE, range);
+    /// An endpoint whose bodies are in doubt must show a byte soon. This download's own stall is
+    /// another matter: asking once more is what tells.
+    async fn ask_turn(&self, turn: &Turn<'_>, part: Part) -> Result<BlobBody, FetchError> {
+        let position = self.upstream.endpoints()?.position(turn.endpoint());
+        let Some(position) = position.filter(|_| turn.bodies().are_in_doubt()) else {
+            return self.ask_endpoint(turn, part).await;
+        };
+        if self.way.lock().stalled == Some(position) {
+            return self.ask_endpoint(turn, part).await;
         }
+        let begun = async {
+            let trial = turn.bodies().trial().await;
+            self.begin(trial, turn.endpoint(), position, part).await
+        };
+        match timeout(FIRST_BYTE_WAIT, begun).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => Err(FetchError::Unreachable {
+                upstream: turn.host().clone(),
+                source: Cause::CircuitOpen(turn.bodies().refusal()),
+            }),
+        }
+    }
+
+    /// Asks for a part on a task of its own, which gives the body once its first byte is there. It
+    /// goes on until then if nobody waits any longer: a slow upstream must be heard at last.
+    fn begin(
+        &self,
+        trial: OwnedSemaphorePermit,
+        endpoint: &Endpoint,
+        position: usize,
+        part: Part,
+    ) -> oneshot::Receiver<Result<BlobBody, FetchError>> {
+        let (sender, receiver) = oneshot::channel();
+        let source = self.clone();
+        endpoint.spawn(async move {
+            let _ = sender.send(source.first_byte(position, part).await);
+            drop(trial);
+        });
+        receiver
+    }
+
+    async fn first_byte(&self, position: usize, part: Part) -> Result<BlobBody, FetchError> {
+        let endpoint = self.upstream.endpoints()?.get(position);
+        let turn = Turn::new(endpoint, self.upstream.deadline());
+        let mut body = self.ask_endpoint(&turn, part).await?;
+        let first = body.bytes.next().await.transpose()?;
+        body.bytes = Box::pin(stream::iter(first.map(Ok)).chain(body.bytes));
+        Ok(body)
+    }
+
+    async fn ask_endpoint(&self, endpoint: &Turn<'_>, part: Part) -> Result<BlobBody, FetchError> {
+        if part.start() > 0 {
+            return self.ask_once(endpoint, self.request(part), part).await;
+        }
+        let part = blob::first_question(endpoint, &self.repository, part);
+        let error = match self.ask_once(endpoint, self.request(part), part).await {
+            Err(error) => error,
+            answer => return answer,
+        };
+        let Some(refusal) = blob::second_question(part, &error) else {
+            return Err(error);
+        };
+        let mut whole = self.request(Part::Whole);
+        // It is a repetition itself.
+        whole.is_cold = false;
+        let mut body = self.ask_once(endpoint, whole, Part::Whole).await?;
+        endpoint
+            .ranges()
+            .refused(refusal, &self.repository, Instant::now());
+        // What it announces beside the whole is no news after that.
+        body.ranges = false;
+        Ok(body)
+    }
+
+    async fn ask_once(
+        &self,
+        endpoint: &Turn<'_>,
+        request: Request<'_>,
+        part: Part,
+    ) -> Result<BlobBody, FetchError> {
+        let response = endpoint.ask(request).await?;
+        if endpoint.is_redirected(&response) {
+            let position = self.upstream.endpoints()?.position(endpoint.endpoint());
+            self.remember(position.map(|endpoint| Store {
+                endpoint,
+                url: response.url().clone(),
+            }));
+        }
+        self.body(endpoint, response, part)
+    }
+
+    /// The body of an answer. If it stalls, another endpoint is asked for the rest first, and no
+    /// store that is known already.
+    fn body(
+        &self,
+        turn: &Turn<'_>,
+        response: Response,
+        part: Part,
+    ) -> Result<BlobBody, FetchError> {
+        let position = self.upstream.endpoints()?.position(turn.endpoint());
+        let way = Arc::clone(&self.way);
+        let body = blob::body(turn, response, part)?;
+        let pieces = body.bytes.inspect_err(move |error| {
+            if error.is_stall() {
+                *way.lock() = Way {
+                    store: None,
+                    stalled: position,
+                };
+            }
+        });
+        Ok(BlobBody {
+            bytes: Box::pin(pieces),
+            ..body
+        })
+    }
+
+    fn request(&self, part: Part) -> Request<'_> {
+        let mut request = blob::request(&self.repository, &self.digest, part);
+        // The others are resumed by who asks for them.
+        request.is_cold = part.start() == 0;
         request
     }
 
     fn remember(&self, store: Option<Store>) {
-        *self.store.lock() = store;
+        self.way.lock().store = store;
     }
 }

@@ -4,34 +4,40 @@
 //! redirects; `verdict` turns answers into errors. This file puts them together, within the rate
 //! limits and the time a call may wait.
 
+mod bodies;
 mod exchange;
+mod flow;
+mod pulse;
 mod request;
 mod sender;
+mod turn;
 mod verdict;
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use config::UpstreamConfig;
-use http::StatusCode;
+use config::{EndpointConfig, UpstreamConfig};
+use futures_util::FutureExt;
+use http::{StatusCode, header};
 use protocol::host::{Host, HostPattern};
 use reqwest::{Client, Response};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use self::sender::Sender;
-pub(crate) use self::{exchange::Exchange, request::Request};
+use self::{bodies::Bodies, flow::Flow, pulse::Pulse, sender::Sender};
+pub(crate) use self::{exchange::Exchange, request::Request, turn::Turn};
 use crate::{
     auth::{Authenticator, EcrKey, EcrTokens},
     error::{Cause, FetchError, Resource},
+    gather::{Gathered, Room, Ungathered},
     metrics::UpstreamTally,
-    policy::{Budget, Call, EndpointStatus, Urgency, WaitTooLong},
-    response::{is_signature_refusal, retry_after},
+    policy::{
+        Answered, Budget, Call, Deadline, EndpointStatus, RangeMemory, Repeats, Step, Urgency,
+        WaitTooLong,
+    },
+    response::{Unread, is_signature_refusal, retry_after},
 };
-
-/// The pause after a store's 429 without `Retry-After`, and the shortest with one.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The state that the endpoints of one upstream share.
 #[derive(Debug)]
@@ -42,8 +48,10 @@ pub(crate) struct Shared {
     header_timeout: Duration,
     idle_timeout: Duration,
     private_hosts: Vec<Host>,
+    ranges: RangeMemory,
     tally: UpstreamTally,
     tasks: TaskTracker,
+    flow: Arc<Flow>,
 }
 
 impl Shared {
@@ -63,8 +71,10 @@ impl Shared {
             header_timeout: config.header_timeout,
             idle_timeout: config.idle_timeout,
             private_hosts: config.private_hosts.clone(),
+            ranges: RangeMemory::default(),
             tally,
             tasks,
+            flow: Arc::new(Flow::new()),
         }
     }
 }
@@ -75,16 +85,25 @@ pub(crate) struct Endpoint {
     shared: Arc<Shared>,
     sender: Sender,
     auth: Authenticator,
+    bodies: Arc<Bodies>,
+    names_upstream: bool,
     /// The last endpoint waits out its 429s; for the others there is a next one to ask.
     is_last: bool,
 }
 
 impl Endpoint {
-    pub(crate) fn new(shared: Arc<Shared>, base: Url, auth: Authenticator, is_last: bool) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        config: &EndpointConfig,
+        auth: Authenticator,
+        is_last: bool,
+    ) -> Self {
         Self {
-            sender: Sender::new(Arc::clone(&shared), base),
+            sender: Sender::new(Arc::clone(&shared), config.url.clone()),
             shared,
             auth,
+            bodies: Arc::new(Bodies::new()),
+            names_upstream: config.names_upstream,
             is_last,
         }
     }
@@ -97,9 +116,38 @@ impl Endpoint {
         &self.shared.host
     }
 
-    /// The longest time between two pieces of a body.
-    pub(crate) fn idle_timeout(&self) -> Duration {
-        self.shared.idle_timeout
+    /// Whether this is another Archway, which serves many registries and is told which.
+    pub(crate) fn is_parent(&self) -> bool {
+        self.names_upstream
+    }
+
+    /// Where a request goes here.
+    fn url(&self, request: &Request<'_>) -> Url {
+        let upstream = self.names_upstream.then_some(&self.shared.host);
+        request.url(self.sender.base(), upstream)
+    }
+
+    /// The wait for the pieces of a large body, whose headers are `response`.
+    pub(crate) fn pulse(&self, response: &Response, deadline: &Deadline) -> Pulse {
+        let health = self.sender.health_of(response.url());
+        let (flow, idle) = (Arc::clone(&self.shared.flow), self.shared.idle_timeout);
+        let bodies = Arc::clone(&self.bodies);
+        Pulse::new(flow, health, bodies, idle, deadline.left())
+    }
+
+    /// Whether bodies of blobs come from here.
+    pub(crate) fn bodies(&self) -> &Bodies {
+        &self.bodies
+    }
+
+    /// Runs `work` on a task of its own.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.shared.tasks.spawn(work);
+    }
+
+    /// Whether the upstream, with the stores behind it, answers ranges.
+    pub(crate) fn ranges(&self) -> &RangeMemory {
+        &self.shared.ranges
     }
 
     /// The ECR tokens of this endpoint, and the key of its own.
@@ -113,8 +161,8 @@ impl Endpoint {
             pattern: pattern.clone(),
             upstream: self.shared.host.clone(),
             endpoint: self.name().trim_end_matches('/').to_owned(),
-            outage: self.sender.outage(),
-            held: self.sender.throttle().remaining(),
+            outage: self.sender.outage().or_else(|| self.bodies.outage()),
+            held: self.sender.throttles().pauses(),
             waiting: self.shared.budget.waiting(),
         }
     }
@@ -141,36 +189,70 @@ impl Endpoint {
         !self.sender.is_own(response.url())
     }
 
-    /// [`Self::ask_as`] for a client that has nothing.
-    pub(crate) async fn ask(&self, request: Request<'_>) -> Result<Response, FetchError> {
-        self.ask_as(Urgency::Pull, request).await
-    }
-
     /// The answer, if it is a good one: 2xx or 304.
     ///
-    /// A 429 is waited out while that is shorter than the upstream's `patience`.
-    pub(crate) async fn ask_as(
+    /// A 429 is waited out while that is shorter than the upstream's `patience`; a store's 503, with
+    /// which S3 throttles, is the same. Some other answers get one more chance ([`Repeats`]).
+    async fn ask_as(
         &self,
         urgency: Urgency,
         request: Request<'_>,
+        deadline: &Deadline,
     ) -> Result<Response, FetchError> {
-        let call = self.call(urgency, request.resource);
+        let call = self.call(urgency, request.resource, deadline);
+        let mut repeats = Repeats::new(request.is_cold && call.is_needed());
+        if request.headers.contains_key(header::RANGE) {
+            repeats = repeats.of_range();
+        }
+        let mut has_waited = false;
         loop {
             let asked = Instant::now();
-            // Boxed: the futures of the callers are deep already, and a call upstream is no hot
-            // path.
-            let response = Box::pin(self.ask_twice(&request, &call)).await?;
-            if response.status() != StatusCode::TOO_MANY_REQUESTS {
-                return self.judge(response, request.resource).await;
+            // Boxed, and its type with it: the futures of the callers are deep already, deeper than
+            // the compiler looks, and a call upstream is no hot path.
+            let response = self.ask_twice(&request, &call).boxed().await?;
+            let answered = Answered {
+                status: response.status(),
+                retry_after: retry_after(response.headers()),
+                is_of_store: self.is_redirected(&response),
+            };
+            if !answered.is_of_store && answered.status == StatusCode::TOO_MANY_REQUESTS {
+                // This pause holds for all calls of the kind, and each waits for it before its
+                // request.
+                let throttle = self.sender.throttles().of(call.kind());
+                let wait = throttle.throttled(asked, answered.retry_after);
+                if !call.may_wait(wait) || throttle.is_in_vain() {
+                    if has_waited {
+                        throttle.gave_up();
+                    }
+                    return Err(self.too_many(call.kind(), WaitTooLong(wait)));
+                }
+                has_waited = true;
+                continue;
             }
-            let wait = self.throttled(asked, &response);
-            if !call.may_wait(wait) {
-                return Err(self.too_many(WaitTooLong(wait)));
-            }
-            // The pause of a registry holds for all calls, and each waits for it before its
-            // request.
-            if self.is_redirected(&response) {
-                tokio::time::sleep(wait).await;
+            let step = repeats.after(answered);
+            let (pause, is_throttled) = match step {
+                Step::Judge => return self.judge(response, request.resource, deadline).await,
+                // Perhaps it is the range that is refused; the plain question tells.
+                Step::Throttled(wait)
+                    if !call.may_wait(wait)
+                        && answered.status == StatusCode::SERVICE_UNAVAILABLE
+                        && request.headers.contains_key(header::RANGE) =>
+                {
+                    return self.judge(response, request.resource, deadline).await;
+                }
+                Step::Throttled(wait) if !call.may_wait(wait) => {
+                    return Err(self.too_many(call.kind(), WaitTooLong(wait)));
+                }
+                Step::Throttled(pause) => (pause, true),
+                Step::Repeat(pause) => (pause, false),
+            };
+            // The answer's connection is of no use while its body is unread.
+            drop(response);
+            let sleep = tokio::time::sleep(pause);
+            if is_throttled {
+                deadline.hold(sleep).await;
+            } else {
+                sleep.await;
             }
         }
     }
@@ -179,36 +261,56 @@ impl Endpoint {
     /// error the registry is to be asked again: a signed URL may have expired since.
     ///
     /// The request takes no permit of the registry's budget and tells nothing about its health.
-    pub(crate) async fn ask_store(
+    async fn ask_store(
         &self,
         url: &Url,
         request: &Request<'_>,
+        deadline: &Deadline,
     ) -> Result<Response, FetchError> {
-        let sent = self.sender.send(request, url, None).await;
-        let response = sent.map_err(|cause| self.unreachable(cause))?;
+        let sent = self.sender.send(request, url, None, deadline).await;
+        let response = sent.map_err(|cause| self.unreachable(cause.of_store()))?;
         if response.status().is_success() {
             Ok(response)
         } else {
-            Err(self.broken(Cause::Status(response.status().as_u16())))
+            let status = Cause::Status(response.status().as_u16());
+            Err(self.broken(status.of_store()))
         }
     }
 
     /// A small body, whole.
-    pub(crate) async fn read_body(
+    async fn read_body(
         &self,
         response: Response,
         limit: usize,
+        deadline: &Deadline,
     ) -> Result<Bytes, FetchError> {
-        let body = self.sender.read_body(response, limit).await;
-        body.map_err(|cause| match cause {
-            Cause::TooLarge(_) => self.broken(cause),
-            cause => self.unreachable(cause),
+        let body = self.gather(response, limit, None, deadline).await?;
+        Ok(Bytes::from_owner(body))
+    }
+
+    /// A body, whole, which takes from the room that such bodies share.
+    async fn gather(
+        &self,
+        response: Response,
+        limit: usize,
+        room: Option<&Room>,
+        deadline: &Deadline,
+    ) -> Result<Gathered, FetchError> {
+        let body = self.sender.read_body(response, limit, room, deadline).await;
+        body.map_err(|unread| match unread {
+            Unread::Failed(cause) => self.unreachable(cause),
+            Unread::Ungathered(Ungathered::TooLarge) => self.broken(Cause::TooLarge(limit)),
+            Unread::Ungathered(Ungathered::NotGzip(error)) => self.broken(Cause::NotGzip(error)),
+            Unread::Ungathered(Ungathered::NoRoom) => FetchError::NoRoom {
+                upstream: self.host().clone(),
+            },
         })
     }
 
     /// The time and the rates of a call that begins now.
-    pub(crate) fn call(&self, urgency: Urgency, resource: Resource) -> Call {
-        Call::new(resource, urgency, &self.shared.budget, self.is_last)
+    pub(crate) fn call(&self, urgency: Urgency, resource: Resource, deadline: &Deadline) -> Call {
+        let budget = &self.shared.budget;
+        Call::new(resource, urgency, budget, self.is_last, deadline)
     }
 
     /// A store that refuses a signed URL gets a fresh one, once: the first may have expired on the
@@ -221,19 +323,10 @@ impl Endpoint {
         Ok(response)
     }
 
-    /// Backs off after a 429. Returns the pause.
-    fn throttled(&self, asked: Instant, response: &Response) -> Duration {
-        let retry_after = retry_after(response.headers());
-        if self.is_redirected(response) {
-            retry_after.unwrap_or(STORE_PAUSE).max(STORE_PAUSE)
-        } else {
-            self.sender.throttle().throttled(asked, retry_after)
-        }
-    }
-
     /// Waits for the permit of one request.
     async fn acquire(&self, call: &Call) -> Result<(), FetchError> {
-        let acquired = call.acquire(self.sender.throttle(), &self.shared.budget);
-        acquired.await.map_err(|wait| self.too_many(wait))
+        let acquired = call.acquire(self.sender.throttles(), &self.shared.budget);
+        let too_many = |wait| self.too_many(call.kind(), wait);
+        acquired.await.map_err(too_many)
     }
 }

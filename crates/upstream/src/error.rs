@@ -4,6 +4,7 @@
 //! Every type here displays its own level only; [`FetchError::chain`] prints all levels at once.
 //! The module lies at the bottom of the crate, so that every part can name its errors.
 
+mod call_kind;
 mod cause;
 mod circuit;
 mod token;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use protocol::{error_chain::ErrorChain, host::Host};
 
 pub use self::{
+    call_kind::CallKind,
     cause::{Cause, LocalFileError},
     circuit::CircuitOpen,
     token::{
@@ -60,10 +62,12 @@ pub enum FetchError {
         reason: String,
     },
     /// The upstream limits the rate of our requests.
-    #[error("{upstream} is limiting our requests")]
+    #[error("{upstream} is limiting our requests for {calls}")]
     Throttled {
         /// The upstream with the limit.
         upstream: Host,
+        /// The calls it limits: a kind's name, or that of the tokens they need.
+        calls: &'static str,
         /// How long to wait before the next request.
         retry_after: Option<Duration>,
     },
@@ -76,6 +80,20 @@ pub enum FetchError {
         #[source]
         source: Cause,
     },
+    /// The configuration says that the upstream is never asked.
+    #[error("{upstream} is offline by configuration, so it is not asked")]
+    Offline {
+        /// The upstream that was not asked.
+        upstream: Host,
+    },
+    /// The upstream answered with a list, and as many lists are held as fit.
+    #[error(
+        "no room to read the list of {upstream}: as many are being sent to clients as may be held at once; retry later"
+    )]
+    NoRoom {
+        /// The upstream that answered.
+        upstream: Host,
+    },
     /// The upstream gave an answer that cannot be right.
     #[error("{upstream} answered wrongly")]
     Broken {
@@ -85,6 +103,18 @@ pub enum FetchError {
         #[source]
         source: Cause,
     },
+}
+
+/// How surely a `Range` is the reason of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangeRefusal {
+    /// Such requests are refused, or the answer is no usable range.
+    Clear,
+    /// The request was refused, perhaps for want of rights or of the blob: it says nothing about
+    /// other repositories.
+    OfRepository,
+    /// A server error, which may have any reason.
+    Doubtful,
 }
 
 impl FetchError {
@@ -98,6 +128,7 @@ impl FetchError {
             },
             TokenError::Throttled(wait) => Self::Throttled {
                 upstream,
+                calls: "tokens",
                 retry_after: Some(wait),
             },
             TokenError::CircuitOpen(open) => Self::Unreachable {
@@ -111,9 +142,13 @@ impl FetchError {
         }
     }
 
-    /// Whether another endpoint may do better. "Not found" is an answer, not a failure.
+    /// Whether another endpoint may do better. "Not found" is an answer, not a failure; a lack of
+    /// room here is the same for all of them.
     pub fn allows_failover(&self) -> bool {
-        !matches!(self, Self::NotFound { .. })
+        !matches!(
+            self,
+            Self::NotFound { .. } | Self::NoRoom { .. } | Self::Offline { .. }
+        )
     }
 
     /// Whether a stale copy beats reporting this error.
@@ -132,8 +167,65 @@ impl FetchError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
-            Self::Broken { source, .. } => matches!(source, Cause::Http(_) | Cause::Status(_)),
-            Self::NotFound { .. } | Self::Refused { .. } | Self::Throttled { .. } => false,
+            Self::Broken { source, .. } => {
+                matches!(source.innermost(), Cause::Http(_) | Cause::Status(_))
+            }
+            Self::NotFound { .. }
+            | Self::Refused { .. }
+            | Self::Throttled { .. }
+            | Self::Offline { .. }
+            | Self::NoRoom { .. } => false,
+        }
+    }
+
+    /// Whether the same request without its `Range` may be answered. Even a 401, a 403 and a 404
+    /// may be about the range alone; waits, outages and wrong credentials are not.
+    pub fn range_refusal(&self) -> Option<RangeRefusal> {
+        match self {
+            Self::Throttled { .. }
+            | Self::NoRoom { .. }
+            | Self::Offline { .. }
+            | Self::Unreachable { .. } => None,
+            Self::Refused { status: 416, .. } => Some(RangeRefusal::Clear),
+            Self::NotFound { .. } | Self::Refused { .. } => Some(RangeRefusal::OfRepository),
+            Self::Broken { source, .. } => match source.innermost() {
+                Cause::Status(408 | 421 | 425) => None,
+                Cause::Status(401 | 403 | 404 | 410) => Some(RangeRefusal::OfRepository),
+                Cause::Status(500 | 502..=504 | 506..) => Some(RangeRefusal::Doubtful),
+                Cause::Status(_) | Cause::Rejected { .. } | Cause::WrongRange => {
+                    Some(RangeRefusal::Clear)
+                }
+                _ => None,
+            },
+        }
+    }
+
+    /// Whether the registry answered and the store that it redirected to failed, which a fresh
+    /// address may mend. A store that refuses has seen a fresh one already.
+    pub fn is_store_failure(&self) -> bool {
+        let (Self::Unreachable { source, .. } | Self::Broken { source, .. }) = self else {
+            return false;
+        };
+        match source {
+            Cause::Store(cause) => !matches!(**cause, Cause::Status(400..=499)),
+            _ => false,
+        }
+    }
+
+    /// Whether the answer to a HEAD may be about the HEAD alone, so that a GET has to decide. Server
+    /// errors that come from between us and the registry are not.
+    pub fn leaves_open_what_a_get_says(&self) -> bool {
+        match self {
+            Self::NotFound { .. } | Self::Refused { .. } => true,
+            Self::Broken { source, .. } => match source.innermost() {
+                Cause::Rejected { .. } => true,
+                Cause::Status(status) => !matches!(status, 502..=504),
+                _ => false,
+            },
+            Self::Throttled { .. }
+            | Self::Unreachable { .. }
+            | Self::Offline { .. }
+            | Self::NoRoom { .. } => false,
         }
     }
 
@@ -142,8 +234,8 @@ impl FetchError {
         let Self::Unreachable { source, .. } = self else {
             return false;
         };
-        match source {
-            Cause::Timeout(_) | Cause::Stalled(_) => true,
+        match source.innermost() {
+            Cause::Timeout(_) | Cause::Stalled(_) | Cause::OutOfTime | Cause::NoTokenInTime => true,
             Cause::Http(error) => error.is_timeout(),
             _ => false,
         }

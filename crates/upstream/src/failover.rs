@@ -3,20 +3,23 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use protocol::host::{Host, HostPattern};
+use tokio::time::Instant;
 
 use crate::{
     auth::{EcrKey, EcrTokens},
-    endpoint::Endpoint,
+    endpoint::{Endpoint, Turn},
     error::FetchError,
     metrics::UpstreamTally,
-    policy::{EndpointStatus, hedge::hedged},
+    policy::{Deadline, EndpointStatus, hedge::hedged},
 };
 
 /// The endpoints of one upstream as configured, the first one preferred.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
     host: Host,
+    /// The parents first.
     all: Vec<Endpoint>,
     /// After how long the second is asked too; never without it.
     hedge_after: Option<Duration>,
@@ -41,6 +44,18 @@ impl Endpoints {
 
     pub(crate) fn get(&self, position: usize) -> &Endpoint {
         &self.all[position]
+    }
+
+    /// The positions of those whose bodies are in doubt and due to be tried, while there are others.
+    pub(crate) fn doubtful(&self, now: Instant) -> Vec<usize> {
+        let all = || self.all.iter().enumerate();
+        let up = || all().filter(|(_, endpoint)| endpoint.is_up());
+        if up().all(|(_, endpoint)| endpoint.bodies().are_in_doubt()) {
+            return Vec::new();
+        }
+        let doubtful = up().filter(|(_, endpoint)| endpoint.bodies().are_in_doubt());
+        let due = doubtful.filter(|(_, endpoint)| endpoint.bodies().are_due(now));
+        due.map(|(position, _)| position).collect()
     }
 
     pub(crate) fn position(&self, endpoint: &Endpoint) -> Option<usize> {
@@ -69,47 +84,91 @@ impl Endpoints {
     }
 
     /// Asks the endpoints in order, those that are down last. Only a failure moves on to the next
-    /// endpoint; a 404 is an answer, and is marked if a fallback gave it.
+    /// endpoint; a 404 is an answer, and is marked if a fallback gave it. One of a parent is none: it
+    /// need not know the registry, and remembers for itself what is not there. An endpoint gets at
+    /// most half of the client's wait while there is another to ask.
     pub(crate) async fn first_answer<'a, T, F>(
         &'a self,
-        ask: impl Fn(&'a Endpoint) -> F,
+        deadline: &Deadline,
+        ask: impl Fn(Turn<'a>) -> F,
     ) -> Result<T, FetchError>
     where
-        F: Future<Output = Result<T, FetchError>> + 'a,
+        F: Future<Output = Result<T, FetchError>> + Send + 'a,
     {
-        self.answer_of(&self.in_order(), &ask).await
+        self.first_answer_after(None, deadline, ask).await
     }
 
-    /// As [`Self::first_answer`], but the second endpoint is asked too while the first is slow.
-    pub(crate) async fn hedged_answer<'a, T, F>(
+    /// As [`Self::first_answer`], for the body of a blob: the endpoint at position `last`, and those
+    /// whose bodies are in doubt, are asked after the others that are up.
+    pub(crate) async fn first_answer_after<'a, T, F>(
         &'a self,
-        ask: impl Fn(&'a Endpoint) -> F,
+        last: Option<usize>,
+        deadline: &Deadline,
+        ask: impl Fn(Turn<'a>) -> F,
     ) -> Result<T, FetchError>
     where
-        F: Future<Output = Result<T, FetchError>> + 'a,
+        F: Future<Output = Result<T, FetchError>> + Send + 'a,
+    {
+        let mut endpoints = self.in_order();
+        let last = last.map(|last| self.get(last));
+        // Stable: what is left is in its order.
+        endpoints.sort_by_key(|endpoint| {
+            let is_last = last.is_some_and(|last| std::ptr::eq(*endpoint, last));
+            let is_up = endpoint.is_up();
+            (
+                !is_up,
+                is_up && (is_last || endpoint.bodies().are_in_doubt()),
+            )
+        });
+        self.answer_of(&endpoints, deadline, &ask).await
+    }
+
+    /// As [`Self::first_answer`], but the second endpoint is asked too while the first is slow; not
+    /// where there are parents.
+    pub(crate) async fn hedged_answer<'a, T, F>(
+        &'a self,
+        deadline: &Deadline,
+        ask: impl Fn(Turn<'a>) -> F,
+    ) -> Result<T, FetchError>
+    where
+        F: Future<Output = Result<T, FetchError>> + Send + 'a,
     {
         let endpoints = self.in_order();
-        match (self.hedge_after, endpoints.split_at_checked(1)) {
+        // A parent's "not found" is no answer, so a parent may not be the only one asked.
+        let hedge_after = self
+            .hedge_after
+            .filter(|_| !self.all.iter().any(Endpoint::is_parent));
+        match (hedge_after, endpoints.split_at_checked(1)) {
             (Some(after), Some((first, rest))) if !rest.is_empty() => {
-                let (first, rest) = (self.answer_of(first, &ask), self.answer_of(rest, &ask));
+                let share = share(deadline, rest);
+                let first = self.answer_of(first, &share, &ask);
+                let rest = self.answer_of(rest, deadline, &ask);
                 hedged(after, first, rest).await
             }
-            _ => self.answer_of(&endpoints, &ask).await,
+            _ => self.answer_of(&endpoints, deadline, &ask).await,
         }
     }
 
     async fn answer_of<'a, T, F>(
         &'a self,
         endpoints: &[&'a Endpoint],
-        ask: &impl Fn(&'a Endpoint) -> F,
+        deadline: &Deadline,
+        ask: &impl Fn(Turn<'a>) -> F,
     ) -> Result<T, FetchError>
     where
-        F: Future<Output = Result<T, FetchError>> + 'a,
+        F: Future<Output = Result<T, FetchError>> + Send + 'a,
     {
         let mut first_failure = None;
-        for endpoint in endpoints {
+        for (at, endpoint) in endpoints.iter().copied().enumerate() {
+            if first_failure.is_some() && deadline.is_over() {
+                break;
+            }
             let answer = match endpoint.ready().await {
-                Ok(()) => ask(endpoint).await,
+                Ok(()) => {
+                    let turn = Turn::new(endpoint, share(deadline, &endpoints[at + 1..]));
+                    // Boxed: a call upstream is no hot path, and the types would nest too deep.
+                    ask(turn).boxed().await
+                }
                 Err(open) => Err(open),
             };
             self.tally.answer(answer.as_ref().err());
@@ -123,17 +182,23 @@ impl Endpoints {
                     );
                     first_failure.get_or_insert(error);
                 }
+                Err(FetchError::NotFound { .. }) if endpoint.is_parent() => {}
                 Err(FetchError::NotFound { upstream, what, .. }) => {
                     return Err(FetchError::NotFound {
                         upstream,
                         what,
-                        from_fallback: self.position(endpoint) != Some(0),
+                        from_fallback: self.is_fallback(endpoint),
                     });
                 }
                 answer => return answer,
             }
         }
-        Err(first_failure.expect("an upstream has at least one endpoint"))
+        Err(first_failure.expect("an upstream has at least one endpoint that is no parent"))
+    }
+
+    fn is_fallback(&self, endpoint: &Endpoint) -> bool {
+        let first = self.all.iter().find(|endpoint| !endpoint.is_parent());
+        !first.is_some_and(|first| std::ptr::eq(first, endpoint))
     }
 
     /// The endpoints as configured, but those that are down last. These are probed meanwhile, so
@@ -146,5 +211,14 @@ impl Endpoints {
             }
         }
         [up, down].concat()
+    }
+}
+
+/// What an endpoint gets of the client's wait before the next ones are asked.
+fn share(deadline: &Deadline, next: &[&Endpoint]) -> Deadline {
+    if next.iter().any(|endpoint| endpoint.is_up()) {
+        deadline.half()
+    } else {
+        deadline.clone()
     }
 }

@@ -20,7 +20,7 @@
 //! | `endpoint` | credentials, redirects and verdicts for one request |
 //! | `auth`, `metrics` | logins and tokens; counters |
 //! | `policy`, `transport`, `resolver` | when to send; how to connect |
-//! | `response`, `error`, `redirect` | vocabulary |
+//! | `response`, `gather`, `error`, `redirect` | answers read in time; vocabulary |
 
 mod auth;
 mod blob;
@@ -28,6 +28,9 @@ mod blob_source;
 mod endpoint;
 mod error;
 mod failover;
+#[cfg(fuzzing)]
+pub mod fuzzing;
+mod gather;
 mod lists;
 mod manifest;
 mod metrics;
@@ -45,12 +48,13 @@ pub use self::{
     blob::{BlobBody, Part},
     blob_source::BlobSource,
     error::{
-        Cause, CircuitOpen, EcrError, FetchError, LocalFileError, LoginEntryError, LoginError,
-        RealmError, RejectedRealm, Resource, SdkFailure, TokenError,
+        CallKind, Cause, CircuitOpen, EcrError, FetchError, LocalFileError, LoginEntryError,
+        LoginError, RangeRefusal, RealmError, RejectedRealm, Resource, SdkFailure, TokenError,
     },
+    gather::{Gathered, Room},
     lists::{Listing, ListingKind},
     metrics::{UpstreamMetrics, UpstreamTally},
-    policy::{Backoff, EndpointStatus, Outage, Urgency},
+    policy::{Backoff, Deadline, EndpointStatus, Outage, Pause, Urgency},
     prober::{PingAnswer, Prober},
     redirect::{ForbiddenHost, RedirectError},
     registry::Registry,

@@ -1,33 +1,32 @@
-//! Lists at one endpoint, which are never cached: tags and referrers.
+//! Lists at one endpoint: tags and referrers. A body is read before it is an answer.
 
-use bytes::Bytes;
+mod check;
+
+use std::sync::Arc;
+
 use http::{HeaderValue, Method, header};
 use manifest_model::{Digest, RepoName};
 use protocol::{headers::OCI_FILTERS_APPLIED, link};
 
 use crate::{
-    endpoint::{Endpoint, Request},
+    endpoint::{Request, Turn},
     error::{Cause, FetchError, Resource},
+    gather::{Gathered, Room},
 };
 
-/// The largest page accepted: a page of ECR has up to 1,000 tags of up to 300 characters.
-const MAX_PAGE: usize = 8 * 1024 * 1024;
-
-/// One page of a list as the upstream sent it.
+/// One page of a list as the upstream sent it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    /// The body, untouched.
-    pub body: Bytes,
-    /// The type of the list, whatever the upstream calls it (ECR sends `text/plain`).
-    pub content_type: HeaderValue,
+    /// The body, without its encoding.
+    pub body: Arc<Gathered>,
     /// The query of the next page, if there is one.
     pub next: Option<String>,
     /// The filters that the upstream has applied (`OCI-Filters-Applied`).
-    pub filters: Option<HeaderValue>,
+    pub filters: Option<String>,
 }
 
 /// The kind of a list.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ListingKind {
     /// The tags of a repository.
     Tags,
@@ -35,29 +34,41 @@ pub enum ListingKind {
     Referrers(Digest),
 }
 
+impl ListingKind {
+    /// The type of the list, whatever the upstream calls it (ECR sends `text/plain`).
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Tags => "application/json",
+            Self::Referrers(_) => "application/vnd.oci.image.index.v1+json",
+        }
+    }
+}
+
+/// How much of lists may be held.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListBounds<'a> {
+    /// Bytes of one page.
+    pub(crate) page: usize,
+    /// The room for all pages together.
+    pub(crate) room: &'a Room,
+}
+
 /// One page of a list.
 pub(crate) async fn fetch(
-    endpoint: &Endpoint,
+    endpoint: &Turn<'_>,
     repository: &RepoName,
     kind: ListingKind,
     query: Option<&str>,
+    bounds: ListBounds<'_>,
 ) -> Result<Listing, FetchError> {
-    let (path, resource, content_type) = match kind {
-        ListingKind::Tags => (
-            "tags/list".to_owned(),
-            Resource::Repository,
-            "application/json",
-        ),
-        ListingKind::Referrers(digest) => (
-            format!("referrers/{digest}"),
-            Resource::ReferrersApi,
-            "application/vnd.oci.image.index.v1+json",
-        ),
+    let (path, resource) = match kind {
+        ListingKind::Tags => ("tags/list".to_owned(), Resource::Repository),
+        ListingKind::Referrers(digest) => (format!("referrers/{digest}"), Resource::ReferrersApi),
     };
-    let content_type = HeaderValue::from_static(content_type);
+    let content_type = HeaderValue::from_static(kind.content_type());
     let mut request = Request::new(Method::GET, resource, repository, &path);
     request.query = query;
-    request.headers.insert(header::ACCEPT, content_type.clone());
+    request.headers.insert(header::ACCEPT, content_type);
     let response = endpoint.ask(request).await?;
     let next = response
         .headers()
@@ -68,11 +79,21 @@ pub(crate) async fn fetch(
         // Clients that follow it would never end.
         return Err(endpoint.broken(Cause::SamePage));
     }
-    let filters = response.headers().get(OCI_FILTERS_APPLIED).cloned();
-    let body = endpoint.read_body(response, MAX_PAGE).await?;
+    let filters = response.headers().get(OCI_FILTERS_APPLIED);
+    let filters = filters.and_then(|filters| Some(filters.to_str().ok()?.to_owned()));
+    let ListBounds { page, room } = bounds;
+    let body = endpoint.gather(response, page, Some(room)).await;
+    let body = body.map_err(|error| match error {
+        FetchError::Broken {
+            source: Cause::TooLarge(limit),
+            ..
+        } => endpoint.broken(Cause::ListTooLarge(limit)),
+        error => error,
+    })?;
+    let body = check::read(body, kind).await;
+    let body = body.map_err(|cause| endpoint.broken(cause))?;
     Ok(Listing {
-        body,
-        content_type,
+        body: Arc::new(body),
         next,
         filters,
     })

@@ -5,9 +5,10 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use manifest_model::{Algorithm, Digest, Manifest, MediaType, Reference, RepoName, Tag};
 use protocol::headers::DOCKER_CONTENT_DIGEST;
 use reqwest::Response;
+use tracing::debug;
 
 use crate::{
-    endpoint::{Endpoint, Request},
+    endpoint::{Request, Turn},
     error::{Cause, FetchError, Resource},
     policy::Urgency,
 };
@@ -17,7 +18,7 @@ const MAX_MANIFEST: usize = 4 * 1024 * 1024;
 
 /// A manifest, its bytes verified.
 pub(crate) async fn fetch(
-    endpoint: &Endpoint,
+    endpoint: &Turn<'_>,
     repository: &RepoName,
     reference: &Reference,
 ) -> Result<Manifest, FetchError> {
@@ -28,7 +29,7 @@ pub(crate) async fn fetch(
 
 /// The digest of `tag`; `None` if the upstream does not tell it.
 pub(crate) async fn tag_digest(
-    endpoint: &Endpoint,
+    endpoint: &Turn<'_>,
     repository: &RepoName,
     tag: &Tag,
     urgency: Urgency,
@@ -41,7 +42,7 @@ pub(crate) async fn tag_digest(
 
 /// A manifest, its bytes verified; `None` if its digest is still `known`.
 pub(crate) async fn fetch_unless(
-    endpoint: &Endpoint,
+    endpoint: &Turn<'_>,
     repository: &RepoName,
     reference: &Reference,
     known: Option<&Digest>,
@@ -50,6 +51,7 @@ pub(crate) async fn fetch_unless(
     if let Some(known) = known {
         let etag = HeaderValue::try_from(format!("\"{known}\"")).expect("digests are header text");
         request.headers.insert(header::IF_NONE_MATCH, etag);
+        request.is_cold = false;
     }
     let response = endpoint.ask(request).await?;
     if known.is_some() && response.status() == StatusCode::NOT_MODIFIED {
@@ -81,16 +83,24 @@ pub(crate) async fn fetch_unless(
             expected.algorithm()
         }
     };
-    Manifest::parse(bytes, content_type.as_ref(), algorithm)
-        .map(Some)
-        .map_err(|error| endpoint.broken(Cause::Manifest(error)))
+    let parsed = match reference {
+        Reference::Tag(_) => Manifest::parse(bytes, content_type.as_ref(), algorithm),
+        // Its digest has matched: it is what was asked for, whatever it is.
+        Reference::Digest(_) => Manifest::of_digest(bytes, content_type.as_ref(), algorithm),
+    };
+    let manifest = parsed.map_err(|error| endpoint.broken(Cause::Manifest(error)))?;
+    if manifest.unreadable() > 0 {
+        debug!(upstream = %endpoint.host(), digest = %manifest.digest(), unreadable = manifest.unreadable(),
+            "a manifest has links that cannot be read; it is passed on as it is");
+    }
+    Ok(Some(manifest))
 }
 
 /// The manifest of a tag whose bytes do not match their digest header: either the bytes are damaged
 /// or the header is wrong. The manifest that the upstream has under that digest decides; if there
 /// is none, the header is wrong.
 async fn settle(
-    endpoint: &Endpoint,
+    endpoint: &Turn<'_>,
     repository: &RepoName,
     announced: Digest,
     bytes: Bytes,

@@ -19,6 +19,14 @@ struct UpstreamLabels {
     upstream: String,
 }
 
+/// The labels of held calls.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HeldLabels {
+    upstream: String,
+    /// `manifests`, `blobs` or `lists`.
+    calls: &'static str,
+}
+
 /// The labels of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AnswerLabels {
@@ -34,6 +42,7 @@ pub struct UpstreamMetrics {
     answers: Family<AnswerLabels, Counter>,
     down: Family<UpstreamLabels, Gauge>,
     held: Family<UpstreamLabels, Gauge>,
+    calls_held: Family<HeldLabels, Gauge>,
     waiting: Family<UpstreamLabels, Gauge>,
     pulls_remaining: Family<UpstreamLabels, Gauge>,
 }
@@ -47,6 +56,8 @@ impl UpstreamMetrics {
         registry.register("endpoints_down", down, self.down.clone());
         let held = "Endpoints left alone because they throttled us";
         registry.register("endpoints_held", held, self.held.clone());
+        let calls = "Endpoints that throttled calls of this kind";
+        registry.register("calls_held", calls, self.calls_held.clone());
         let waiting = "Calls that wait for their turn";
         registry.register("calls_waiting", waiting, self.waiting.clone());
         let remaining = "Pulls left, as last announced by the upstream (ratelimit-remaining)";
@@ -65,6 +76,7 @@ impl UpstreamMetrics {
 
     /// Sets the gauges to the state of the endpoints.
     pub(crate) fn observe(&self, statuses: &[EndpointStatus]) {
+        self.calls_held.clear();
         for gauges in [&self.down, &self.held, &self.waiting] {
             gauges.clear();
         }
@@ -77,8 +89,15 @@ impl UpstreamMetrics {
                 gauge.inc_by(i64::try_from(value).unwrap_or(i64::MAX));
             };
             add(&self.down, usize::from(status.outage.is_some()));
-            add(&self.held, usize::from(status.held.is_some()));
+            add(&self.held, usize::from(!status.held.is_empty()));
             add(&self.waiting, status.waiting);
+            for pause in &status.held {
+                let labels = HeldLabels {
+                    upstream: labels.upstream.clone(),
+                    calls: pause.kind.as_str(),
+                };
+                self.calls_held.get_or_create(&labels).inc();
+            }
         }
     }
 }
@@ -94,7 +113,8 @@ impl UpstreamTally {
     /// Counts an answer or a failure.
     pub fn answer(&self, error: Option<&FetchError>) {
         let answer = match error {
-            None => "ok",
+            // The room is ours; the upstream has answered. An offline one is never asked.
+            None | Some(FetchError::NoRoom { .. } | FetchError::Offline { .. }) => "ok",
             Some(FetchError::NotFound { .. }) => "absent",
             Some(FetchError::Refused { .. }) => "refused",
             Some(FetchError::Throttled { .. }) => "throttled",

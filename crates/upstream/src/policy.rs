@@ -6,14 +6,24 @@
 mod backoff;
 mod budget;
 mod call;
+mod deadline;
 mod health;
 pub(crate) mod hedge;
 pub(crate) mod probe;
+mod ranges;
+mod repeats;
 mod status;
+mod throttles;
 
-pub use self::{backoff::Backoff, budget::Urgency, health::Outage, status::EndpointStatus};
+pub use self::{
+    backoff::Backoff, budget::Urgency, deadline::Deadline, health::Outage, status::EndpointStatus,
+    throttles::Pause,
+};
 pub(crate) use self::{
     budget::{Budget, Throttle, WaitTooLong},
     call::Call,
     health::{Admission, Failure, Health, ProbeGuard},
+    ranges::RangeMemory,
+    repeats::{Answered, Repeats, Step},
+    throttles::Throttles,
 };

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use config::{EndpointConfig, UpstreamConfig};
+use config::{EndpointConfig, UpstreamConfig, UpstreamSettings};
 use http::{HeaderMap, Method, header};
 use manifest_model::{RepoName, Tag};
 use protocol::host::Host;
@@ -15,10 +15,10 @@ use tokio_util::task::TaskTracker;
 use crate::{
     auth::{Authenticator, EcrTokens},
     endpoint::{Endpoint, Exchange, Request, Shared},
-    error::{Cause, FetchError, Resource},
+    error::{CallKind, Cause, FetchError, Resource},
     manifest,
     metrics::UpstreamMetrics,
-    policy::{Budget, Urgency},
+    policy::{Budget, Deadline, Urgency},
     transport,
 };
 
@@ -26,6 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Prober {
     endpoint: Endpoint,
+    settings: Arc<UpstreamSettings>,
 }
 
 /// An endpoint's answer to a request without credentials.
@@ -60,14 +61,18 @@ impl Prober {
         let (budget, tasks) = (Budget::unlimited(), TaskTracker::new());
         let shared = Shared::new(host.clone(), config, client, budget, tally, tasks);
         Ok(Self {
-            endpoint: Endpoint::new(Arc::new(shared), endpoint.url.clone(), auth, true),
+            settings: Arc::clone(&config.settings),
+            endpoint: Endpoint::new(Arc::new(shared), endpoint, auth, true),
         })
     }
 
     /// Asks for `/v2/` without credentials. Any answer counts.
     pub async fn ping(&self) -> Result<PingAnswer, FetchError> {
         let request = Request::ping(None);
-        let response = self.endpoint.exchange_anonymously(&request).await?;
+        let endpoint = &self.endpoint;
+        let response = endpoint
+            .exchange_anonymously(&request, &self.deadline())
+            .await?;
         let date = response.headers().get(header::DATE);
         let date = date
             .and_then(|date| date.to_str().ok())
@@ -102,10 +107,15 @@ impl Prober {
         Ok(self.ask(request).await?.headers().clone())
     }
 
+    fn deadline(&self) -> Deadline {
+        Deadline::new(&self.settings)
+    }
+
     /// The answer if it is not an error. Unlike for clients, every 404 means "not found".
     async fn ask(&self, request: Request<'_>) -> Result<Response, FetchError> {
         let (endpoint, resource) = (&self.endpoint, request.resource);
-        let call = endpoint.call(Urgency::Pull, resource);
+        let deadline = self.deadline();
+        let call = endpoint.call(Urgency::Pull, resource, &deadline);
         let Exchange {
             response,
             credential,
@@ -119,10 +129,11 @@ impl Prober {
             }),
             429 => Err(FetchError::Throttled {
                 upstream: endpoint.host().clone(),
+                calls: CallKind::of(resource).as_str(),
                 retry_after: None,
             }),
             400..500 => {
-                let refusal = endpoint.refusal(response, resource, credential.as_ref());
+                let refusal = endpoint.refusal(response, resource, credential.as_ref(), &deadline);
                 Err(refusal.await)
             }
             status => Err(endpoint.broken(Cause::Status(status))),

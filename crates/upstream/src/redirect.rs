@@ -146,6 +146,7 @@ pub(crate) fn is_local(address: IpAddr) -> bool {
         IpAddr::V6(address) => {
             address.is_loopback()
                 || address.is_unspecified()
+                || is_local_nat64(address)
                 || address.is_unique_local()
                 || address.is_unicast_link_local()
         }
@@ -168,6 +169,12 @@ fn embedded_ipv4(address: IpAddr) -> IpAddr {
     six.to_ipv4_mapped().or(nat64).map_or(address, IpAddr::V4)
 }
 
+/// NAT64 for local use (RFC 8215): the IPv4 addresses behind it are those of somebody's own
+/// network, and it is not known where in the address they stand.
+fn is_local_nat64(address: Ipv6Addr) -> bool {
+    matches!(address.segments(), [0x64, 0xff9b, 1, ..])
+}
+
 fn is_metadata(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => is_metadata_address(IpAddr::V4(address)),
@@ -180,13 +187,15 @@ fn is_metadata(url: &Url) -> bool {
 }
 
 /// Whether clouds hand out credentials there (EC2, ECS, EKS Pod Identity, and their IPv6 twins;
-/// Alibaba). No store of blobs has such an address.
+/// Alibaba; Azure's wire server; Oracle). No store of blobs has such an address.
 pub(crate) fn is_metadata_address(address: IpAddr) -> bool {
-    const V4: [Ipv4Addr; 4] = [
+    const V4: [Ipv4Addr; 6] = [
         Ipv4Addr::new(169, 254, 169, 254),
         Ipv4Addr::new(169, 254, 170, 2),
         Ipv4Addr::new(169, 254, 170, 23),
         Ipv4Addr::new(100, 100, 100, 200),
+        Ipv4Addr::new(168, 63, 129, 16),
+        Ipv4Addr::new(192, 0, 0, 192),
     ];
     const V6: [Ipv6Addr; 2] = [
         Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
@@ -194,6 +203,20 @@ pub(crate) fn is_metadata_address(address: IpAddr) -> bool {
     ];
     match embedded_ipv4(address) {
         IpAddr::V4(address) => V4.contains(&address),
+        IpAddr::V6(address) if is_local_nat64(address) => {
+            // Where RFC 6052 puts the IPv4 address, by the length of the prefix.
+            let at = address.octets();
+            let embedded = [
+                [at[6], at[7], at[9], at[10]],
+                [at[7], at[9], at[10], at[11]],
+                [at[9], at[10], at[11], at[12]],
+                [at[12], at[13], at[14], at[15]],
+            ];
+            embedded
+                .map(Ipv4Addr::from)
+                .iter()
+                .any(|four| V4.contains(four))
+        }
         IpAddr::V6(address) => V6.contains(&address),
     }
 }
@@ -264,6 +287,7 @@ mod tests {
             "https://localhost/",
             "https://[::ffff:10.0.0.1]/",
             "https://[64:ff9b::10.0.0.1]/",
+            "https://[64:ff9b:1::8.8.8.8]/",
             "https://100.64.0.1/",
             "https://0.1.2.3/",
         ] {
@@ -278,6 +302,11 @@ mod tests {
             "http://169.254.169.254/latest/",
             "http://[fd00:ec2::254]/",
             "http://169.254.170.23/v1/credentials",
+            "http://168.63.129.16/machine?comp=goalstate",
+            "http://192.0.0.192/opc/v2/instance/",
+            "http://[64:ff9b::168.63.129.16]/",
+            "http://[64:ff9b:1::169.254.169.254]/",
+            "http://[64:ff9b:1:a9fe:a9:fe00::]/",
         ] {
             assert!(follow("http://127.0.0.1:5000/", to).is_err(), "{to}");
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use config::Upstreams;
 use moka::sync::Cache;
 use protocol::host::Host;
@@ -19,20 +20,34 @@ const MAX_UPSTREAMS: u64 = 1000;
 /// All configured upstreams, by name.
 #[derive(Debug)]
 pub struct Registry {
-    config: Upstreams,
-    known: Cache<Host, Arc<Upstream>>,
+    generation: ArcSwap<Generation>,
     ecr: Arc<EcrTokens>,
     metrics: UpstreamMetrics,
     /// The probes. Shutdown does not wait for them: their results are of no use then.
     tasks: TaskTracker,
 }
 
+/// The upstreams of one configuration: what is made of it never outlives it.
+#[derive(Debug)]
+struct Generation {
+    config: Arc<Upstreams>,
+    known: Cache<Host, Arc<Upstream>>,
+}
+
+impl Generation {
+    fn of(config: Upstreams) -> Self {
+        Self {
+            config: Arc::new(config),
+            known: Cache::new(MAX_UPSTREAMS),
+        }
+    }
+}
+
 impl Registry {
     /// Builds and contacts nothing before the first request.
     pub fn new(config: Upstreams, metrics: UpstreamMetrics) -> Self {
         Self {
-            config,
-            known: Cache::new(MAX_UPSTREAMS),
+            generation: ArcSwap::from_pointee(Generation::of(config)),
             ecr: Arc::default(),
             metrics,
             tasks: TaskTracker::new(),
@@ -40,16 +55,29 @@ impl Registry {
     }
 
     /// The configuration of all upstreams.
-    pub fn config(&self) -> &Upstreams {
-        &self.config
+    pub fn config(&self) -> Arc<Upstreams> {
+        Arc::clone(&self.generation.load().config)
+    }
+
+    /// Puts another configuration in force. Upstreams that it leaves as they are keep their
+    /// connections, credentials and health; calls under way end with the upstream they began with.
+    pub fn replace(&self, config: Upstreams) {
+        let next = Generation::of(config);
+        for (host, upstream) in &self.generation.load().known {
+            if next.config.find(&host).as_ref() == Some(upstream.config()) {
+                next.known.insert(Host::clone(&host), upstream);
+            }
+        }
+        self.generation.store(Arc::new(next));
     }
 
     /// The upstream `host`; `None` if it is not configured.
     pub fn find(&self, host: &Host) -> Result<Option<Arc<Upstream>>, FetchError> {
-        if let Some(known) = self.known.get(host) {
+        let generation = self.generation.load();
+        if let Some(known) = generation.known.get(host) {
             return Ok(Some(known));
         }
-        let Some(config) = self.config.find(host) else {
+        let Some(config) = generation.config.find(host) else {
             return Ok(None);
         };
         let tally = self.metrics.tally(&config.pattern);
@@ -61,7 +89,7 @@ impl Registry {
             tally,
             tasks,
         )?);
-        Ok(Some(self.known.get_with(host.clone(), || made)))
+        Ok(Some(generation.known.get_with(host.clone(), || made)))
     }
 
     /// Sets the gauges of the metrics to the state of the endpoints.
@@ -71,11 +99,44 @@ impl Registry {
 
     /// The state of every endpoint of the upstreams in use, in the order of their names.
     pub fn endpoint_statuses(&self) -> Vec<EndpointStatus> {
-        let mut known: Vec<_> = self.known.iter().map(|(_, upstream)| upstream).collect();
+        let generation = self.generation.load();
+        let known = generation.known.iter();
+        let mut known: Vec<_> = known.map(|(_, upstream)| upstream).collect();
         known.sort_by(|a, b| a.host().cmp(b.host()));
         known
             .iter()
             .flat_map(|upstream| upstream.endpoint_statuses())
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use config::Config;
+
+    use super::*;
+
+    fn upstreams(text: &str) -> Upstreams {
+        Config::parse("archway.toml", text).unwrap().upstreams
+    }
+
+    #[test]
+    fn an_upstream_that_stays_as_it_is_is_kept_and_another_is_made_anew() {
+        let [same, changed, gone] =
+            ["a.test", "b.test", "c.test"].map(|host| host.parse::<Host>().unwrap());
+        let earlier =
+            "offline = true\nupstream = { \"a.test\" = {}, \"b.test\" = {}, \"c.test\" = {} }";
+        let later =
+            "offline = true\nupstream = { \"a.test\" = {}, \"b.test\" = { tag_ttl = \"1s\" } }";
+        let registry = Registry::new(upstreams(earlier), UpstreamMetrics::default());
+        let find = |host: &Host| registry.find(host).unwrap();
+        let before = [&same, &changed].map(|host| find(host).unwrap());
+        assert!(find(&gone).is_some());
+        registry.replace(upstreams(later));
+        let after = [&same, &changed].map(|host| find(host).unwrap());
+        assert!(Arc::ptr_eq(&before[0], &after[0]));
+        assert!(!Arc::ptr_eq(&before[1], &after[1]));
+        assert_eq!(after[1].config().tag_ttl.as_secs(), 1);
+        assert!(find(&gone).is_none());
     }
 }

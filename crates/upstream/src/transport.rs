@@ -6,8 +6,11 @@
 use std::{error::Error, io, iter, path::Path, time::Duration};
 
 use config::UpstreamConfig;
+use futures_util::future::BoxFuture;
 use protocol::host::Host;
-use reqwest::{Certificate, Client, ClientBuilder, Identity, redirect::Policy};
+use reqwest::{
+    Certificate, Client, ClientBuilder, Identity, RequestBuilder, Response, redirect::Policy,
+};
 
 use crate::{
     error::{Cause, FetchError, LocalFileError},
@@ -94,18 +97,41 @@ fn read(path: &Path) -> Result<Vec<u8>, LocalFileError> {
     })
 }
 
-/// Whether the server closed an established connection before its answer began. Such a request may
-/// be sent again: all requests made here are idempotent (RFC 9110, section 9.2.2).
+/// Sends `request`, and once more if the server hung up before its answer began: most likely the
+/// connection came from the pool, and the server was about to close it. All requests made here are
+/// idempotent (RFC 9110, section 9.2.2) but a realm's POST, which may be made twice too: realms keep
+/// the last refresh token for a retry. So registries, stores and realms are asked alike.
 ///
-/// The one place that downcasts: reqwest has no method for this, and the hyper and I/O errors that
-/// tell it are to be found only among the causes.
-pub(crate) fn closed_before_answer(error: &reqwest::Error) -> bool {
-    let mut causes = iter::successors(error.source(), |cause| (*cause).source());
-    let is_closed = causes.any(|cause| {
-        let http = cause.downcast_ref::<hyper::Error>();
-        let socket = cause.downcast_ref::<io::Error>();
-        http.is_some_and(|error| error.is_incomplete_message() || error.is_canceled())
-            || socket.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionReset)
-    });
-    is_closed && !error.is_connect()
+/// Boxed, since both attempts are part of every future that asks an upstream.
+pub(crate) fn send(request: RequestBuilder) -> BoxFuture<'static, reqwest::Result<Response>> {
+    Box::pin(async move {
+        let again = request.try_clone();
+        match (request.send().await, again) {
+            (Err(error), Some(again)) if has_hung_up(&error) => again.send().await,
+            (answer, _) => answer,
+        }
+    })
+}
+
+/// Whether a connection that stood ended before the answer began, in whatever words: a reset, an
+/// end in the middle of TLS, a write to a closed pipe. An answer that is no HTTP has begun.
+fn has_hung_up(error: &reqwest::Error) -> bool {
+    let began = causes(error)
+        .filter_map(|cause| cause.downcast_ref::<hyper::Error>())
+        .any(hyper::Error::is_parse);
+    error.is_request() && !error.is_connect() && !error.is_timeout() && !began
+}
+
+/// Whether a body ended because its connection did, without the end that TLS or the framing of the
+/// body should have. Where no length was announced, only the digest can tell whether that was all.
+pub(crate) fn is_unmarked_end(error: &reqwest::Error) -> bool {
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::UnexpectedEof)
+}
+
+/// The causes of an error. This file alone downcasts them: reqwest has no methods for what is asked
+/// here, and the hyper and I/O errors that tell it are to be found only among the causes.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    iter::successors(error.source(), |cause| (*cause).source())
 }

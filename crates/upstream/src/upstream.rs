@@ -1,4 +1,8 @@
 //! One upstream registry: one method per question.
+//!
+//! An upstream is either asked, or offline. An offline one is made without HTTP client, resolver
+//! and credentials, and so has nothing to ask with: each question is answered with
+//! [`FetchError::Offline`] at once.
 
 use std::sync::Arc;
 
@@ -14,10 +18,11 @@ use crate::{
     endpoint::{Endpoint, Shared},
     error::FetchError,
     failover::Endpoints,
-    lists::{self, Listing, ListingKind},
+    gather::Room,
+    lists::{self, ListBounds, Listing, ListingKind},
     manifest,
     metrics::UpstreamTally,
-    policy::{Budget, EndpointStatus, Urgency},
+    policy::{Budget, Deadline, EndpointStatus, Urgency},
     transport,
 };
 
@@ -31,14 +36,23 @@ const PARALLEL_DOWNLOADS: usize = 4;
 pub struct Upstream {
     host: Host,
     config: UpstreamConfig,
-    endpoints: Endpoints,
-    /// The connections that downloads may have here beside their first.
-    extra_connections: Arc<Semaphore>,
+    reach: Reach,
+}
+
+/// Whether there is a way to an upstream.
+#[derive(Debug)]
+enum Reach {
+    Online {
+        endpoints: Endpoints,
+        /// The connections that downloads may have here beside their first.
+        extra_connections: Arc<Semaphore>,
+    },
+    Offline,
 }
 
 impl Upstream {
-    /// An upstream as configured. It builds an HTTP client, so it is made on first use and not at
-    /// the start.
+    /// An upstream as configured. Unless it is offline, that builds an HTTP client, so it is made on
+    /// first use and not at the start.
     pub fn new(
         host: Host,
         config: UpstreamConfig,
@@ -46,31 +60,15 @@ impl Upstream {
         tally: UpstreamTally,
         tasks: TaskTracker,
     ) -> Result<Self, FetchError> {
-        let client = transport::client(&host, &config)?;
-        let budget = Budget::new(&config.limits);
-        let shared = Arc::new(Shared::new(
-            host.clone(),
-            &config,
-            client.clone(),
-            budget,
-            tally.clone(),
-            tasks,
-        ));
-        let last = config.endpoints.len() - 1;
-        let endpoints = config.endpoints.iter().enumerate();
-        let endpoints = endpoints
-            .map(|(at, endpoint)| {
-                let auth = Authenticator::new(&host, &config, endpoint, client.clone(), ecr);
-                Endpoint::new(Arc::clone(&shared), endpoint.url.clone(), auth, at == last)
-            })
-            .collect();
-        let hedge_after = config.limits.hedge_after;
-        let extra = config.parallel.saturating_sub(1) * PARALLEL_DOWNLOADS;
+        let reach = if config.offline {
+            Reach::Offline
+        } else {
+            Reach::online(&host, &config, ecr, tally, tasks)?
+        };
         Ok(Self {
-            extra_connections: Arc::new(Semaphore::new(extra)),
-            endpoints: Endpoints::new(host.clone(), endpoints, hedge_after, tally),
             host,
             config,
+            reach,
         })
     }
 
@@ -84,14 +82,33 @@ impl Upstream {
         &self.config
     }
 
-    /// A permit for one more connection of a download, if the upstream's limit allows it now.
-    pub fn extra_connection(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.extra_connections).try_acquire_owned().ok()
+    /// Whether it is never asked, so that what is stored is all there is of it.
+    pub fn is_offline(&self) -> bool {
+        matches!(self.reach, Reach::Offline)
     }
 
-    /// The endpoints in their order, as operators see them.
+    /// A permit for one more connection of a download, if the upstream's limit allows it now.
+    pub fn extra_connection(&self) -> Option<OwnedSemaphorePermit> {
+        match &self.reach {
+            Reach::Online {
+                extra_connections, ..
+            } => Arc::clone(extra_connections).try_acquire_owned().ok(),
+            Reach::Offline => None,
+        }
+    }
+
+    /// A client's wait for an answer of this upstream, which begins now.
+    pub fn deadline(&self) -> Deadline {
+        Deadline::new(&self.config)
+    }
+
+    /// The endpoints in their order, as operators see them; none of an offline upstream.
     pub fn endpoint_statuses(&self) -> Vec<EndpointStatus> {
-        self.endpoints.statuses(&self.config.pattern)
+        let endpoints = self.endpoints();
+        endpoints.map_or_else(
+            |_| Vec::new(),
+            |endpoints| endpoints.statuses(&self.config.pattern),
+        )
     }
 
     /// A manifest, its bytes verified: by digest against the digest asked for; by tag the digest is
@@ -100,9 +117,12 @@ impl Upstream {
         &self,
         repository: &RepoName,
         reference: &Reference,
+        deadline: &Deadline,
     ) -> Result<Manifest, FetchError> {
-        self.endpoints
-            .hedged_answer(|endpoint| manifest::fetch(endpoint, repository, reference))
+        self.endpoints()?
+            .hedged_answer(deadline, |turn| async move {
+                manifest::fetch(&turn, repository, reference).await
+            })
             .await
     }
 
@@ -113,11 +133,12 @@ impl Upstream {
         repository: &RepoName,
         tag: &Tag,
         known: &Digest,
+        deadline: &Deadline,
     ) -> Result<Option<Manifest>, FetchError> {
         let reference = &Reference::Tag(tag.clone());
-        self.endpoints
-            .hedged_answer(|endpoint| {
-                manifest::fetch_unless(endpoint, repository, reference, Some(known))
+        self.endpoints()?
+            .hedged_answer(deadline, |turn| async move {
+                manifest::fetch_unless(&turn, repository, reference, Some(known)).await
             })
             .await
     }
@@ -129,9 +150,12 @@ impl Upstream {
         repository: &RepoName,
         tag: &Tag,
         urgency: Urgency,
+        deadline: &Deadline,
     ) -> Result<Option<Digest>, FetchError> {
-        self.endpoints
-            .first_answer(|endpoint| manifest::tag_digest(endpoint, repository, tag, urgency))
+        self.endpoints()?
+            .first_answer(deadline, |turn| async move {
+                manifest::tag_digest(&turn, repository, tag, urgency).await
+            })
             .await
     }
 
@@ -141,9 +165,12 @@ impl Upstream {
         repository: &RepoName,
         digest: &Digest,
         size: Option<u64>,
+        deadline: &Deadline,
     ) -> Result<(), FetchError> {
-        self.endpoints
-            .first_answer(|endpoint| blob::confirm(endpoint, repository, digest, size))
+        self.endpoints()?
+            .first_answer(deadline, |turn| async move {
+                blob::confirm(&turn, repository, digest, size).await
+            })
             .await
     }
 
@@ -152,33 +179,43 @@ impl Upstream {
         &self,
         repository: &RepoName,
         digest: &Digest,
+        deadline: &Deadline,
     ) -> Result<Option<u64>, FetchError> {
-        self.endpoints
-            .first_answer(|endpoint| blob::size(endpoint, repository, digest))
+        self.endpoints()?
+            .first_answer(deadline, |turn| async move {
+                blob::size(&turn, repository, digest).await
+            })
             .await
     }
 
-    /// One page of a list. `query` is passed to the upstream as it is.
+    /// One page of a list, which takes from the `room` of all lists. `query` is passed to the
+    /// upstream as it is.
     pub async fn list(
         &self,
         repository: &RepoName,
         kind: ListingKind,
         query: Option<&str>,
+        room: &Room,
+        deadline: &Deadline,
     ) -> Result<Listing, FetchError> {
-        self.endpoints
-            .first_answer(|endpoint| lists::fetch(endpoint, repository, kind, query))
+        let page = usize::try_from(self.config.list_max).unwrap_or(usize::MAX);
+        let bounds = ListBounds { page, room };
+        self.endpoints()?
+            .first_answer(deadline, |turn| async move {
+                lists::fetch(&turn, repository, kind, query, bounds).await
+            })
             .await
     }
 
     /// Whether the configuration wants the upstream asked when images were pushed. Only private ECR
     /// can tell, by its API.
     pub fn reports_push_times(&self) -> bool {
-        self.config.pushed_at
+        self.config.pushed_at && !self.is_offline()
     }
 
     /// When images of a repository were pushed. Those whose time is not known are left out.
     pub async fn push_times(&self, repository: &RepoName, digests: &[Digest]) -> ImagePushTimes {
-        let Some((tokens, key)) = self.endpoints.ecr() else {
+        let Some((tokens, key)) = self.endpoints().ok().and_then(Endpoints::ecr) else {
             return ImagePushTimes::default();
         };
         let ecr = self.host.ecr();
@@ -189,7 +226,48 @@ impl Upstream {
         tokens.push_times(key, repository, digests).await
     }
 
-    pub(crate) fn endpoints(&self) -> &Endpoints {
-        &self.endpoints
+    /// Whom to ask.
+    pub(crate) fn endpoints(&self) -> Result<&Endpoints, FetchError> {
+        match &self.reach {
+            Reach::Online { endpoints, .. } => Ok(endpoints),
+            Reach::Offline => Err(FetchError::Offline {
+                upstream: self.host.clone(),
+            }),
+        }
+    }
+}
+
+impl Reach {
+    fn online(
+        host: &Host,
+        config: &UpstreamConfig,
+        ecr: &Arc<EcrTokens>,
+        tally: UpstreamTally,
+        tasks: TaskTracker,
+    ) -> Result<Self, FetchError> {
+        let client = transport::client(host, config)?;
+        let budget = Budget::new(&config.limits);
+        let shared = Arc::new(Shared::new(
+            host.clone(),
+            config,
+            client.clone(),
+            budget,
+            tally.clone(),
+            tasks,
+        ));
+        let last = config.endpoints.len() - 1;
+        let endpoints = config.endpoints.iter().enumerate();
+        let endpoints = endpoints
+            .map(|(at, endpoint)| {
+                let auth = Authenticator::new(host, config, endpoint, client.clone(), ecr);
+                Endpoint::new(Arc::clone(&shared), endpoint, auth, at == last)
+            })
+            .collect();
+        let hedge_after = config.limits.hedge_after;
+        let extra = config.parallel.saturating_sub(1) * PARALLEL_DOWNLOADS;
+        Ok(Self::Online {
+            endpoints: Endpoints::new(host.clone(), endpoints, hedge_after, tally),
+            extra_connections: Arc::new(Semaphore::new(extra)),
+        })
     }
 }

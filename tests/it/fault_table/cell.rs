@@ -18,8 +18,30 @@ use integration_tests::wait::within;
 use super::rows::{Row, Strike, Token};
 
 const SIZE: u64 = 400_000;
-const TIMEOUTS: &str = "tag_ttl = \"0s\"\nnot_found_ttl = \"0s\"\npatience = \"3s\"\n\
-                        connect_timeout = \"1s\"\nheader_timeout = \"1s\"\nidle_timeout = \"1s\"";
+/// Nothing is answered from a memory that would hide the upstream.
+const NO_MEMORY: &str = "tag_ttl = \"0s\"\nnot_found_ttl = \"0s\"";
+
+/// As many calls as at default settings fit into this patience.
+const SHORT: &str = "patience = \"8s\"\nconnect_timeout = \"1s\"\n\
+                     header_timeout = \"1s\"\nidle_timeout = \"1s\"";
+
+/// How long Archway waits for an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timeouts {
+    /// As long as by default.
+    Default,
+    /// Shorter, for every run of the tests.
+    Short,
+}
+
+impl Timeouts {
+    fn lines(self) -> &'static str {
+        match self {
+            Self::Default => "",
+            Self::Short => SHORT,
+        }
+    }
+}
 
 /// What the client asks for, and what Archway has of it when the fault sets in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,9 +144,9 @@ impl Account {
     }
 }
 
-/// Plays the fault in the situation; what is not cached is asked for twice.
-pub(super) async fn play(row: &Row, situation: Situation) -> Vec<Outcome> {
-    let mut scene = Scene::set(&row.strike).await;
+/// Plays the fault in the situation: two requests, one after the other.
+pub(super) async fn play(row: &Row, situation: Situation, timeouts: Timeouts) -> [Outcome; 2] {
+    let mut scene = Scene::set(&row.strike, timeouts).await;
     match situation {
         Situation::TagCached | Situation::DigestCached => {
             scene
@@ -135,29 +157,25 @@ pub(super) async fn play(row: &Row, situation: Situation) -> Vec<Outcome> {
                 .expect(200);
         }
         Situation::TagCold | Situation::BlobCold => {}
-        Situation::BlobHalfWay => return vec![scene.half_way(&row.strike).await],
+        Situation::BlobHalfWay => {
+            let (scene, first) = scene.half_way(&row.strike).await;
+            return [first, scene.ask(situation).await];
+        }
     }
     scene = scene.strike(&row.strike, situation).await;
-    let times = match situation {
-        Situation::TagCold | Situation::BlobCold => 2,
-        _ => 1,
-    };
-    let mut outcomes = Vec::new();
-    for _ in 0..times {
-        outcomes.push(scene.ask(situation).await);
-    }
-    outcomes
+    [scene.ask(situation).await, scene.ask(situation).await]
 }
 
 impl Scene {
-    async fn set(strike: &Strike) -> Self {
+    async fn set(strike: &Strike, timeouts: Timeouts) -> Self {
         let blob = Blob::from(BigBlob::new("fault", SIZE));
         let content = images::of_blob(&blob);
         let registry = FakeRegistry::with("team/app", "v1", &content).await;
         registry.push("team/app", "warm", &images::of_blobs(&[]));
         let authority = Authority::new();
         let mut lines = format!(
-            "{TIMEOUTS}\nca_file = \"{}\"",
+            "{NO_MEMORY}\n{}\nca_file = \"{}\"",
+            timeouts.lines(),
             authority.ca_file().display()
         );
         let account = match strike {
@@ -239,7 +257,7 @@ impl Scene {
 
     /// Half of the blob has come when the line breaks, and what is asked for the rest has the
     /// fault.
-    async fn half_way(mut self, strike: &Strike) -> Outcome {
+    async fn half_way(mut self, strike: &Strike) -> (Self, Outcome) {
         let gate = Gate::new();
         let faults = self.registry.faults();
         let blobs = On::path("/blobs/");
@@ -268,11 +286,12 @@ impl Scene {
         gate.open();
         let status = download.status();
         let whole = self.finish(download).await;
-        Outcome {
+        let outcome = Outcome {
             took: started.elapsed(),
             asked: self.asked() - before,
             ..Outcome::of_blob(status, whole)
-        }
+        };
+        (self, outcome)
     }
 
     async fn ask(&self, situation: Situation) -> Outcome {

@@ -1,6 +1,6 @@
 //! A body that is read as the test likes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, Version};
@@ -113,6 +113,25 @@ impl Download {
                 }
                 Ok(None) => return End::Complete(self.received),
                 Err(_) => return End::Broken(self.received),
+            }
+        }
+    }
+
+    /// Reads to the end, however it comes, checking each byte against `blob`: how it ended, and the
+    /// longest time without a byte.
+    pub async fn finish_with_pause(mut self, blob: &Blob) -> (End, Duration) {
+        let (mut longest, mut last) = (Duration::ZERO, Instant::now());
+        loop {
+            let at = self.received;
+            let piece = self.piece().await;
+            longest = longest.max(last.elapsed());
+            last = Instant::now();
+            match piece {
+                Ok(Some(piece)) => {
+                    assert!(blob.holds_at(at, &piece), "wrong bytes from {at} on");
+                }
+                Ok(None) => return (End::Complete(self.received), longest),
+                Err(_) => return (End::Broken(self.received), longest),
             }
         }
     }

@@ -76,7 +76,7 @@ impl Log {
     }
 
     /// Kind and address of each listener that has said it accepts.
-    pub(crate) fn listening(&self) -> Vec<(String, SocketAddr)> {
+    pub fn listening(&self) -> Vec<(String, SocketAddr)> {
         let mut events = self.events();
         events.retain(|event| event["message"] == "listening");
         let told = events.iter().filter_map(|event| {

@@ -16,12 +16,14 @@ pub const UPSTREAM: &str = "registry.test";
 pub struct Setup {
     top: String,
     listeners: Vec<String>,
+    admin: String,
     cache: String,
     prefetch: String,
     tables: String,
     level: Option<&'static str>,
     environment: Vec<(String, String)>,
     limit: Option<&'static str>,
+    run_by: Vec<String>,
 }
 
 impl Setup {
@@ -79,9 +81,23 @@ impl Setup {
     /// A listener on a free port of `ip`, with more lines for its table. None given: one on
     /// 127.0.0.1.
     #[must_use]
-    pub fn listener(mut self, ip: &str, lines: &str) -> Self {
-        let table = format!("[[listener]]\naddress = \"{ip}:0\"\n{lines}\n\n");
+    pub fn listener(self, ip: &str, lines: &str) -> Self {
+        self.listener_at(&format!("{ip}:0"), lines)
+    }
+
+    /// The same on a port of one's own choice.
+    #[must_use]
+    pub fn listener_at(mut self, address: &str, lines: &str) -> Self {
+        let table = format!("[[listener]]\naddress = \"{address}\"\n{lines}\n\n");
         self.listeners.push(table);
+        self
+    }
+
+    /// More lines for `[admin]`.
+    #[must_use]
+    pub fn admin(mut self, lines: &str) -> Self {
+        self.admin.push_str(lines);
+        self.admin.push('\n');
         self
     }
 
@@ -101,7 +117,7 @@ impl Setup {
         self
     }
 
-    /// A whole table.
+    /// A whole table; of a listener, see [`Self::listener_at`], which counts it.
     #[must_use]
     pub fn table(mut self, table: &str) -> Self {
         self.tables.push_str(table);
@@ -130,6 +146,13 @@ impl Setup {
         self
     }
 
+    /// What the server is run by: a program and its arguments, which has to become the server.
+    #[must_use]
+    pub fn run_by(mut self, program: &[String]) -> Self {
+        self.run_by = program.to_vec();
+        self
+    }
+
     /// The process finds the AWS credentials of [`aws::environment`] in its environment.
     #[must_use]
     pub fn aws_credentials(self) -> Self {
@@ -140,6 +163,11 @@ impl Setup {
     /// Starts Archway with it, in a new folder.
     pub async fn start(self) -> Archway {
         self.place().start().await
+    }
+
+    /// The same, with more arguments for `archway serve`.
+    pub async fn start_with(self, arguments: &[&str]) -> Archway {
+        self.place().with_arguments(arguments).start().await
     }
 
     /// Runs `archway` with `arguments` to its end; `CONFIG` among them is the path of this config.
@@ -156,7 +184,9 @@ impl Setup {
 
     fn place(&self) -> Place {
         let listeners = self.listeners.len().max(1) + 1;
-        let place = Place::new(self.environment.clone(), listeners).with_limit(self.limit);
+        let place = Place::new(self.environment.clone(), listeners)
+            .with_limit(self.limit)
+            .run_by(self.run_by.clone());
         std::fs::write(place.config(), self.text(&place)).expect("a writable folder");
         place
     }
@@ -169,10 +199,11 @@ impl Setup {
         text.extend(self.listeners.iter().map(String::as_str));
         let _ = write!(
             text,
-            "[admin]\naddress = \"127.0.0.1:0\"\n\n\
+            "[admin]\naddress = \"127.0.0.1:0\"\n{}\n\
              [log]\nformat = \"json\"\nlevel = \"{}\"\n\n\
              [prefetch]\n{}\n\n\
              [cache]\npath = \"{}\"\n{}\n{}",
+            self.admin,
             self.level.unwrap_or("info"),
             if self.prefetch.is_empty() {
                 "mode = \"off\""

@@ -10,6 +10,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 
+use super::error_response;
 use super::log::Entry;
 use crate::faults::{Cut, Fault, Gate};
 use crate::images::Blob;
@@ -81,6 +82,9 @@ impl Exchange {
         let range = self.entry.header("range").strip_prefix("bytes=");
         let ignored = |fault: &Fault| matches!(fault, Fault::IgnoreRange);
         let range = range.filter(|_| !self.faults.iter().any(ignored));
+        if let Some(refusal) = range.and_then(|text| self.refusal(text, source.size)) {
+            return refusal;
+        }
         let range = range.map(|text| source.range(text));
         let (from, to) = match range {
             Some(None) => return unsatisfiable(source.size),
@@ -96,7 +100,10 @@ impl Exchange {
         };
         if let Some(said) = said {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            insert(&mut response, header::CONTENT_RANGE, &said);
+            let hides = |fault: &Fault| matches!(fault, Fault::HideRange);
+            if !self.faults.iter().any(hides) {
+                insert(&mut response, header::CONTENT_RANGE, &said);
+            }
         }
         if !self
             .faults
@@ -107,6 +114,20 @@ impl Exchange {
             insert(&mut response, header::CONTENT_LENGTH, &length);
         }
         response
+    }
+
+    /// The refusal of a range that is asked for in this form.
+    fn refusal(&self, text: &str, size: u64) -> Option<Response<Body>> {
+        let (first, last) = text.split_once('-')?;
+        let first: u64 = first.parse().ok()?;
+        let is_closed = last.parse::<u64>().is_ok_and(|last| last < size);
+        self.faults.iter().find_map(|fault| match fault {
+            Fault::RefuseRange(from, status) if *from <= first => {
+                Some(error_response(*status, "DENIED", "no ranges here"))
+            }
+            Fault::StrictRange if !is_closed => Some(unsatisfiable(size)),
+            _ => None,
+        })
     }
 
     /// What the headers say of a range, whatever is sent of it.
@@ -255,6 +276,9 @@ impl Outgoing {
             | Fault::NoLength
             | Fault::IgnoreRange
             | Fault::HideSize
+            | Fault::RefuseRange(..)
+            | Fault::StrictRange
+            | Fault::HideRange
             | Fault::EndRangeAt(_) => {}
         }
     }

@@ -99,11 +99,11 @@ impl Answer<'_> {
         let accepted = entry.headers.get_all(header::ACCEPT).iter();
         let accepted = accepted.filter_map(|value| value.to_str().ok());
         // A registry that is asked without the stored type says 404 or converts: both would be
-        // wrong.
-        if !accepted
+        // wrong. A type that nobody would ask for is served by those that store anything.
+        let is_asked_for = accepted
             .flat_map(|line| line.split(','))
-            .any(|one| one.trim() == stored.media_type)
-        {
+            .any(|one| one.trim() == stored.media_type);
+        if !is_asked_for && stored.media_type.starts_with("application/") {
             let message = format!("Accept lacks {}", stored.media_type);
             return error_response(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", &message);
         }

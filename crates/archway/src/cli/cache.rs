@@ -3,7 +3,7 @@
 mod du;
 mod gc;
 mod ls;
-mod progress;
+mod prepare;
 mod rm;
 mod verify;
 
@@ -13,11 +13,12 @@ use cache::{
     CacheError,
     inspect::{Directory, Kind, NotACache, Unread},
 };
-use clap::{Args, ValueEnum};
+use clap::Args;
+use config::{Config, ConfigError};
 use protocol::error_chain::ErrorChain;
 use proxy::inventory::seconds;
 
-use super::{commands::commands, config_file::ConfigFile, output::Failure, table};
+use super::{commands::commands, config_file::ConfigFile, format::Format, output::Failure, table};
 
 commands! {
     /// List, check and clean up a cache directory
@@ -26,8 +27,9 @@ commands! {
         Verify(verify::Verify),
         Ls(ls::Ls),
         Du(du::Du),
-        Rm(rm::Rm),
+        Rm(rm::RemoveStored),
         Gc(gc::Gc),
+        Prepare(prepare::Prepare),
     }
 }
 
@@ -38,6 +40,16 @@ Exit codes: 0 done; 1 a blob is damaged or a name is not in the cache; 2 the com
 #[derive(Debug, Args)]
 struct DirectoryArgs {
     #[command(flatten)]
+    place: CachePlace,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
+    output: Format,
+}
+
+/// The cache directory of a command.
+#[derive(Debug, Args)]
+pub(super) struct CachePlace {
+    #[command(flatten)]
     config: ConfigFile,
     #[arg(
         help = "Cache directory [default: `cache.path` of the configuration]",
@@ -46,35 +58,42 @@ struct DirectoryArgs {
         conflicts_with = "config"
     )]
     path: Option<PathBuf>,
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: CacheFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum CacheFormat {
-    /// Table for people
-    Table,
-    /// JSON for programs
-    Json,
 }
 
 /// A directory that holds a cache.
-struct CacheDirectory {
-    directory: Directory,
+pub(super) struct CacheDirectory {
+    pub(super) directory: Directory,
     /// Its size limit in bytes; unknown with `--path`, which names no configuration.
     max_size: Option<u64>,
 }
 
 impl DirectoryArgs {
     fn open(&self) -> Result<CacheDirectory, Failure> {
+        self.place.open()
+    }
+}
+
+impl CachePlace {
+    /// The configuration that says what a name means: with `--path`, which names none, the defaults.
+    fn configuration(&self) -> Result<Config, ConfigError> {
+        match &self.path {
+            Some(_) => Config::embedded(),
+            None => self.config.load(),
+        }
+    }
+
+    pub(super) fn open(&self) -> Result<CacheDirectory, Failure> {
         let (path, max_size) = if let Some(path) = &self.path {
             (path.clone(), None)
         } else {
-            let config = self.config.load()?;
-            (config.cache.path, Some(config.cache.max_size))
+            let cache = self.config.load()?.cache;
+            (cache.path, Some(cache.max_size))
         };
         let directory = Directory::at(&path)?;
+        let max_size = match max_size {
+            Some(max_size) => Some(max_size.of(directory.file_system()?.total)),
+            None => None,
+        };
         Ok(CacheDirectory {
             directory,
             max_size,

@@ -1,9 +1,9 @@
 //! `archway config`: the commands that only look at a configuration.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use config::Config;
+use config::{Config, ConfigError};
 
 use super::{
     commands::commands,
@@ -27,25 +27,53 @@ Exit codes: 0 the file is valid; 2 it is not, or cannot be read.
 Example:
   archway config check /etc/archway.toml")]
 pub(crate) struct CheckConfig {
-    /// TOML configuration to check
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[command(flatten)]
+    file: NamedFile,
 }
 
 /// Print the effective configuration as TOML, with all defaults and without secrets
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 printed; 2 the file is not valid, or cannot be read.
+
 Example:
-  archway config print --config /etc/archway.toml")]
+  archway config print /etc/archway.toml")]
 pub(crate) struct PrintConfig {
     #[command(flatten)]
-    file: ConfigFile,
+    file: NamedFile,
+}
+
+/// A configuration, named by an argument or by `--config`.
+#[derive(Debug, Args)]
+struct NamedFile {
+    /// TOML configuration; the same as --config FILE
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl NamedFile {
+    fn load(&self) -> Result<Config, ConfigError> {
+        match &self.file {
+            Some(file) => Config::load(file),
+            None => self.config.load(),
+        }
+    }
+
+    /// What it is called in an answer.
+    fn name(&self) -> String {
+        let file = self.file.clone().or_else(|| self.config.file());
+        file.map_or("built-in defaults".to_owned(), |file| {
+            file.display().to_string()
+        })
+    }
 }
 
 impl CheckConfig {
     fn run(&self) -> Result<CommandOutput, Failure> {
-        let config = Config::load(&self.file)?;
-        Ok(CommandOutput::success(summary(&self.file, &config)))
+        let config = self.file.load()?;
+        Ok(CommandOutput::success(summary(&self.file.name(), &config)))
     }
 }
 
@@ -55,15 +83,22 @@ impl PrintConfig {
     }
 }
 
-fn summary(file: &Path, config: &Config) -> String {
+fn summary(file: &str, config: &Config) -> String {
     let upstreams = if config.upstreams.are_built_in() {
         "the built-in upstreams".to_owned()
     } else {
         counted(config.upstreams.patterns().count() as u64, "upstream")
     };
+    let offline = if config.upstreams.are_offline() {
+        ", offline".to_owned()
+    } else {
+        match config.upstreams.offline_patterns().count() {
+            0 => String::new(),
+            some => format!(", {some} offline"),
+        }
+    };
     format!(
-        "{}: ok, {}, {upstreams}\n",
-        file.display(),
+        "{file}: ok, {}, {upstreams}{offline}\n",
         counted(config.listeners.len() as u64, "listener")
     )
 }
@@ -94,6 +129,14 @@ mod tests {
         let cases = [
             ("", "1 listener, the built-in upstreams"),
             ("[upstream.\"a\"]", "1 listener, 1 upstream"),
+            (
+                "offline = true",
+                "1 listener, the built-in upstreams, offline",
+            ),
+            (
+                "upstream = { a = { offline = true }, b = {} }",
+                "1 listener, 2 upstreams, 1 offline",
+            ),
             (
                 "upstream = { a = {}, b = {} }\nlistener = [{ address = \"[::1]:1\" }, { address = \"[::1]:2\" }]",
                 "2 listeners, 2 upstreams",

@@ -3,7 +3,7 @@
 use std::{env, path::PathBuf};
 
 use clap::Args;
-use config::{Config, ConfigError};
+use config::{Config, ConfigError, Reach, Source};
 
 /// The environment variable that names the configuration where `--config` does not.
 const CONFIG_VARIABLE: &str = "ARCHWAY_CONFIG";
@@ -22,12 +22,19 @@ pub(crate) struct ConfigFile {
 impl ConfigFile {
     /// Loads the file of `--config`, else of `$ARCHWAY_CONFIG`, else the defaults.
     pub(super) fn load(&self) -> Result<Config, ConfigError> {
+        Ok(self.source(Reach::AsConfigured).load()?.config)
+    }
+
+    /// Where that is read from, where more may be offline than the file says.
+    pub(super) fn source(&self, reach: Reach) -> Source {
+        Source::new(self.file(), reach)
+    }
+
+    /// The file of `--config`, else of `$ARCHWAY_CONFIG`.
+    pub(super) fn file(&self) -> Option<PathBuf> {
         let named = env::var_os(CONFIG_VARIABLE)
             .filter(|name| !name.is_empty())
             .map(PathBuf::from);
-        match self.config.as_ref().or(named.as_ref()) {
-            Some(path) => Config::load(path),
-            None => Config::embedded(),
-        }
+        self.config.clone().or(named)
     }
 }

@@ -1,22 +1,26 @@
 //! `archway doctor`: the flags of the checks, their progress and their report.
 
+mod clients;
+
 use std::io::{self, Write as _};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use doctor::ImageTag;
 use protocol::host::Host;
 use server::crypto;
 
 use super::{
     commands::commands,
     config_file::ConfigFile,
+    format::Format,
     output::{CommandOutput, Exit, Failure, RuntimeError, json},
 };
-use crate::doctor::{self, ImageTag};
 
 commands! {
-    /// Check the upstreams and report what is wrong with them
+    /// Check the upstreams, or the clients, and report what is wrong with them
     pub(crate) enum DoctorCommand {
         Upstreams(Upstreams),
+        Clients(clients::Clients),
     }
 }
 
@@ -27,8 +31,8 @@ pub(crate) struct Upstreams {
     #[command(flatten)]
     file: ConfigFile,
     /// Output format
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = DoctorFormat::Human)]
-    output: DoctorFormat,
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
+    output: Format,
     /// Tag to ask for, repeatable; with a host it is for that upstream only, else for all of them
     #[arg(long = "image", value_name = "[HOST/]REPO:TAG")]
     images: Vec<ImageTag>,
@@ -52,14 +56,6 @@ Examples:
   archway doctor upstreams --config /etc/archway.toml --image docker.io/library/busybox:latest
   archway doctor upstreams -o json 123456789012.dkr.ecr.eu-west-1.amazonaws.com --image team/app:v1";
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum DoctorFormat {
-    /// Table for people
-    Human,
-    /// JSON for programs
-    Json,
-}
-
 impl Upstreams {
     fn run(&self) -> Result<CommandOutput, Failure> {
         let config = self.file.load()?;
@@ -68,12 +64,12 @@ impl Upstreams {
             .map_err(|error| Failure::unusable(&error))?;
         let runtime = tokio::runtime::Runtime::new()
             .map_err(|error| Failure::negative(&RuntimeError(error)))?;
-        let report = runtime.block_on(doctor::examine(&targets, progress));
+        let report = runtime.block_on(doctor::examine(&config, &targets, progress));
         // A look-up of a name that hangs was reported; the report must not wait for it.
         runtime.shutdown_background();
         let out = match self.output {
-            DoctorFormat::Human => report.to_string(),
-            DoctorFormat::Json => json(&report.to_json()),
+            Format::Text => report.to_string(),
+            Format::Json => json(&report.to_json()),
         };
         let exit = if report.is_good() {
             Exit::Success

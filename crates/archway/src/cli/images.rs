@@ -7,17 +7,17 @@ pub(super) mod list;
 pub(super) mod ready;
 pub(super) mod report;
 pub(super) mod resolve;
+pub(super) mod wanted;
 pub(super) mod warm;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use config::Config;
-use server::crypto;
-use tokio::runtime;
 use url::Url;
 
 use super::{
     config_file::ConfigFile,
-    output::{CommandOutput, Failure, RuntimeError},
+    format::Format,
+    output::{CommandOutput, Failure, in_runtime},
 };
 use crate::client::Server;
 
@@ -40,33 +40,17 @@ struct ServerArgs {
     config: ConfigFile,
 }
 
-/// The output format of a command about images.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Text for people
-    #[default]
-    Text,
-    /// JSON for programs
-    Json,
-}
-
 impl ServerArgs {
     /// Loads the configuration and runs one question to its Archway, on this thread.
     fn ask(
         &self,
         question: impl AsyncFnOnce(&Config, &Server) -> Result<CommandOutput, Failure>,
     ) -> Result<CommandOutput, Failure> {
-        crypto::install();
         let config = self.config.load()?;
-        let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::negative(&RuntimeError(error)))?;
-        let answer = runtime.block_on(async {
+        in_runtime(async {
             let server = Server::new(&config, self.server.as_ref(), self.admin.as_ref());
             question(&config, &server).await
-        });
-        // The answer must not wait for a look-up of a name that hangs.
-        runtime.shutdown_background();
-        answer
+        })
     }
 }
 

@@ -10,6 +10,8 @@ use std::{
 use config::ConfigError;
 use protocol::error_chain::ErrorChain;
 use serde::Serialize;
+use server::crypto;
+use tokio::runtime;
 
 use crate::client::ClientError;
 
@@ -29,6 +31,18 @@ pub(crate) enum Exit {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot start the runtime")]
 pub(super) struct RuntimeError(#[source] pub(super) io::Error);
+
+/// Runs a command's questions on this thread. HTTP clients are made in there: before, the process has
+/// no cryptography.
+pub(super) fn in_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    crypto::install();
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::negative(&RuntimeError(error)))?;
+    let answer = runtime.block_on(work);
+    // The answer must not wait for a look-up of a name that hangs.
+    runtime.shutdown_background();
+    answer
+}
 
 /// The texts of a command and its exit code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +110,14 @@ impl Failure {
         Self::new(error, Exit::Unusable)
     }
 
+    /// The mistakes of a configuration, as somebody else has found them.
+    pub(crate) fn invalid(mistakes: &str) -> Self {
+        Self {
+            text: format!("{mistakes}\n"),
+            exit: Exit::Unusable,
+        }
+    }
+
     fn new(error: &(dyn Error + 'static), exit: Exit) -> Self {
         Self {
             text: format!("error: {}\n", ErrorChain(error)),
@@ -122,7 +144,7 @@ impl From<Failure> for CommandOutput {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let text = match &error {
-            ConfigError::Invalid(report) if io::stderr().is_terminal() => report.coloured(),
+            ConfigError::Invalid(report) if is_coloured() => report.coloured(),
             ConfigError::Invalid(report) => report.to_string(),
             ConfigError::Read { .. } => return Self::unusable(&error),
         };
@@ -137,6 +159,12 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         Self::negative(&error)
     }
+}
+
+/// Whether standard error takes colours: a terminal, unless `NO_COLOR` is set (no-color.org).
+fn is_coloured() -> bool {
+    let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !is_refused && io::stderr().is_terminal()
 }
 
 /// Indented JSON with a line end.

@@ -3,14 +3,14 @@
 use std::{io, time::Duration};
 
 use clap::Args;
-use config::Config;
+use config::{Config, Reach, Source};
 use protocol::error_chain::ErrorChain;
 use proxy::{
     app::App,
-    descriptors,
-    telemetry::{self, log_writer::LogWriter},
+    telemetry::{self, Logging},
 };
 use server::crypto;
+use systemd::HandedSockets;
 
 use super::{
     config_file::ConfigFile,
@@ -38,11 +38,15 @@ shows all of them.
 
 Exit codes: 0 stopped by a signal; 1 could not start or failed; 2 the configuration is not valid.
 
-Example:
-  archway serve --config /etc/archway.toml")]
+Examples:
+  archway serve --config /etc/archway.toml
+  archway serve --config /etc/archway.toml --offline    # an air-gapped site")]
 pub(crate) struct Serve {
     #[command(flatten)]
     file: ConfigFile,
+    /// Ask no upstream at all, and serve what is stored, as `offline = true` in the file
+    #[arg(long)]
+    offline: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -51,12 +55,21 @@ struct LogError(#[source] io::Error);
 
 impl Serve {
     pub(super) fn run(&self) -> Result<CommandOutput, Failure> {
-        let mut config = self.file.load()?;
-        let lines =
+        // First: it changes the environment, which no second thread may read meanwhile.
+        let handed =
+            HandedSockets::from_environment().map_err(|error| Failure::negative(&error))?;
+        let reach = if self.offline {
+            Reach::Offline
+        } else {
+            Reach::AsConfigured
+        };
+        let source = self.file.source(reach);
+        let config = source.load()?.config;
+        let logging =
             telemetry::init(&config.log).map_err(|error| Failure::negative(&LogError(error)))?;
-        descriptors::fit(&mut config);
+        let lines = logging.lines.clone();
         crypto::install();
-        let outcome = serve(config, lines.clone());
+        let outcome = serve(source, config, handed, logging);
         let output = match outcome {
             Ok(()) => Ok(CommandOutput::success(String::new())),
             Err(error) if tracing::enabled!(tracing::Level::ERROR) => {
@@ -71,12 +84,22 @@ impl Serve {
     }
 }
 
-fn serve(config: Config, lines: LogWriter) -> anyhow::Result<()> {
+fn serve(
+    source: Source,
+    config: Config,
+    handed: HandedSockets,
+    logging: Logging,
+) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS + config.cache.max_fills)
         .build()?;
-    let outcome = runtime.block_on(async { App::start(config, lines).await?.run().await });
+    let outcome = runtime.block_on(async {
+        App::start(source, config, handed, logging)
+            .await?
+            .run()
+            .await
+    });
     // Ends the connections of clients that are still reading; each of them gets its log line.
     runtime.shutdown_timeout(BLOCKING_WORK_TIMEOUT);
     Ok(outcome?)

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use manifest_model::Digest;
+
 /// The alignment of a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
@@ -80,7 +82,7 @@ impl<const N: usize> fmt::Display for Table<N> {
 }
 
 /// Escapes control characters: cells hold text from manifests, which must not control a terminal.
-fn printable(text: String) -> String {
+pub(super) fn printable(text: String) -> String {
     if !text.contains(char::is_control) {
         return text;
     }
@@ -101,12 +103,18 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// The last second of the year 9999, the latest that RFC 3339 can write.
-const MAX_UNIX_SECONDS: u64 = 253_402_300_799;
+pub(super) const MAX_UNIX_SECONDS: u64 = 253_402_300_799;
 
 /// A time for people, from seconds since 1970, in UTC.
 pub(super) fn time(seconds: u64) -> String {
     let since = Duration::from_secs(seconds.min(MAX_UNIX_SECONDS));
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
+}
+
+/// The start of a digest, enough for people. JSON has all of it.
+pub(super) fn short(digest: &Digest) -> String {
+    let text = digest.to_string();
+    text.chars().take("sha256:".len() + 12).collect()
 }
 
 #[cfg(test)]

@@ -6,12 +6,15 @@ use config::{Config, Listener};
 use protocol::forwarded;
 
 /// The listener to ask: preferably one without a platform of its own, since that changes answers,
-/// then one without TLS. A listener with a random port cannot be found, and one that expects a
-/// PROXY header from this machine cannot be asked.
+/// then one without TLS. A listener with a random port cannot be found; one that expects a PROXY
+/// header from this machine, or is not for its clients, cannot be asked.
 pub(super) fn listener(config: &Config) -> Option<&Listener> {
     let trusted = &config.server.trusted_proxies;
     let answers = |listener: &&Listener| {
         listener.address.port() != 0
+            && listener
+                .access
+                .allows_client(reachable(listener.address).ip())
             && !(listener.proxy_protocol
                 && forwarded::is_trusted(reachable(listener.address).ip(), trusted))
     };
@@ -31,7 +34,7 @@ pub(super) fn registry(listener: &Listener) -> String {
 
 /// The admin listener's URL.
 pub(super) fn admin(config: &Config) -> Option<String> {
-    let address = config.admin.filter(|address| address.port() != 0)?;
+    let address = config.admin.address.filter(|address| address.port() != 0)?;
     Some(format!("http://{}", reachable(address)))
 }
 
@@ -62,10 +65,12 @@ mod tests {
         let balanced = "{ address = \"0.0.0.0:2\", proxy_protocol = true }";
         let anywhere = "{ address = \"127.0.0.1:0\" }";
         let plain = "{ address = \"127.0.0.1:3\" }";
+        let for_others = "{ address = \"127.0.0.1:4\", allow_from = [\"10.0.0.0/8\"] }";
         for (listeners, expected) in [
             (vec![with_platform, balanced, anywhere, plain], Some(3)),
             (vec![anywhere, balanced, with_platform], Some(1)),
-            (vec![anywhere, balanced], None),
+            (vec![for_others, plain], Some(3)),
+            (vec![anywhere, balanced, for_others], None),
         ] {
             assert_eq!(port(&listeners.join(", ")), expected, "{listeners:?}");
         }

@@ -2,7 +2,7 @@
 
 use manifest_model::{
     Choice, Digest, ImageConfig, MAX_INDEX_DEPTH, Manifest, Matcher, MediaType, Platform,
-    Reference, choose, offered,
+    Reference, offered,
 };
 use protocol::image_name::ImageName;
 
@@ -36,7 +36,10 @@ pub(super) async fn resolve(
         if !current.is_index() {
             return Ok(current.digest());
         }
-        match choose(current.entries(), &matcher) {
+        if current.is_index_of_artifacts() {
+            return Err(nothing(&current));
+        }
+        match current.choice(&matcher)? {
             // The bytes decide whether it is an index; the entry may be wrong.
             Choice::Manifest(entry) | Choice::Index(entry) => {
                 current = source.fetch(&Reference::Digest(entry.digest)).await?;

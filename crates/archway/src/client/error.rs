@@ -1,8 +1,8 @@
 //! Why a question got no answer.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
-use manifest_model::{ManifestError, Platform};
+use manifest_model::{Ambiguity, ManifestError, Platform};
 use protocol::host::Host;
 use upstream::FetchError;
 
@@ -28,6 +28,20 @@ pub(crate) enum ClientError {
         /// The option that names a URL.
         option: UrlOption,
     },
+    /// The configuration has no socket.
+    #[error("`socket` of [admin] is \"off\", so this Archway takes no changes while it runs")]
+    NoSocket,
+    /// The socket gave no answer.
+    #[error("no answer from {}; does Archway run, and are you its user or root?", path.display())]
+    NoAnswer {
+        /// The socket.
+        path: PathBuf,
+        /// The failure of the connection.
+        source: reqwest::Error,
+    },
+    /// The server is another program.
+    #[error("the answer is one of a server that is not Archway; name Archway's URL with --server")]
+    NotArchway,
     /// The server answered with an error.
     #[error("{status}: {message}")]
     Refused {
@@ -58,6 +72,9 @@ pub(crate) enum ClientError {
         /// The platforms there are.
         offered: Vec<Platform>,
     },
+    /// The index can be read in two ways.
+    #[error("nothing is chosen by this index")]
+    TwoWays(#[from] Ambiguity),
 }
 
 /// The flaw of an answer.

@@ -9,7 +9,9 @@ use manifest_model::{Digest, MediaType, Reference};
 use protocol::{host::Host, image_name::ImageName};
 use proxy::inventory::{Image, Listing};
 use reqwest::{Client, Response, redirect::Policy};
+use serde::de::DeserializeOwned;
 use url::Url;
+use wishes::WishList;
 
 use super::{
     address,
@@ -149,8 +151,23 @@ impl Server {
 
     /// One page of images from the admin listener.
     pub(crate) async fn images(&self, query: &[(&str, String)]) -> Result<Listing, ClientError> {
+        self.told("images", query).await
+    }
+
+    /// What clients asked for and is not here, or that of the last while.
+    pub(crate) async fn wanted(&self, since: Option<Duration>) -> Result<WishList, ClientError> {
+        let since = since.map(|since| ("since", since.as_secs().to_string()));
+        self.told("wanted", since.as_slice()).await
+    }
+
+    /// The answer of a private route of the admin listener.
+    async fn told<T: DeserializeOwned>(
+        &self,
+        route: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, ClientError> {
         let base = found(&self.admin)?;
-        let mut url = format!("{base}/_archway/v1/images");
+        let mut url = format!("{base}/_archway/v1/{route}");
         let query = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(query)
             .finish();
@@ -164,9 +181,19 @@ impl Server {
 
     /// One image from the admin listener; `None` if it is not cached.
     pub(crate) async fn known(&self, image: &ImageName) -> Result<Option<Image>, ClientError> {
-        let query = [("name", self.named(image).to_string())];
-        let listing = self.images(&query).await?;
-        Ok(listing.images.into_iter().next())
+        Ok(self.look_up(image).await?.0)
+    }
+
+    /// As [`Self::known`], and whether its upstream is offline by configuration.
+    pub(crate) async fn look_up(
+        &self,
+        image: &ImageName,
+    ) -> Result<(Option<Image>, bool), ClientError> {
+        let named = self.named(image);
+        let listing = self.images(&[("name", named.to_string())]).await?;
+        let host = named.host.as_ref();
+        let is_offline = host.is_some_and(|host| listing.is_offline(host));
+        Ok((listing.images.into_iter().next(), is_offline))
     }
 
     /// All pages of [`Self::images`].
@@ -181,6 +208,7 @@ impl Server {
             query.extend(after.map(|after| ("after", after)));
             let page = self.images(&query).await?;
             all.images.extend(page.images);
+            all.offline = page.offline;
             match page.next {
                 Some(next) => after = Some(next),
                 None => return Ok(all),

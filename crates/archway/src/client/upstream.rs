@@ -6,7 +6,7 @@ use config::Config;
 use futures_util::TryStreamExt;
 use manifest_model::{Digest, ImageConfig, Manifest, Platform, Reference, RepoName};
 use protocol::image_name::ImageName;
-use proxy::pull::official_name;
+use pull::official_name;
 use upstream::{BlobSource, Part, Registry, Upstream, UpstreamMetrics};
 
 use super::{
@@ -36,7 +36,11 @@ impl UpstreamRepository {
 
     /// Fetches a manifest and checks its digest.
     pub(crate) async fn manifest(&self, reference: &Reference) -> Result<Manifest, ClientError> {
-        Ok(self.upstream.manifest(&self.repository, reference).await?)
+        let deadline = self.upstream.deadline();
+        let manifest = self
+            .upstream
+            .manifest(&self.repository, reference, &deadline);
+        Ok(manifest.await?)
     }
 
     /// Chooses the image of `reference` for `wanted`, as Archway does.
@@ -59,7 +63,7 @@ impl UpstreamRepository {
             self.repository.clone(),
             config.digest,
         );
-        let body = source.get(Part::Whole).await?;
+        let body = source.get(Part::Whole, &self.upstream.deadline()).await?;
         let mut pieces = body.bytes;
         let mut bytes = Vec::new();
         while let Some(piece) = pieces.try_next().await? {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use crate::{OpenFile, error::FillError, spans::Spans};
+use crate::{OpenFile, Spans, error::FillError};
 
 /// How many bytes at the end of a blob stay hidden until its digest has matched.
 pub const HOLD_BACK: u64 = 16 * 1024;
@@ -103,6 +103,18 @@ impl Running {
             }
             is_open
         });
+    }
+
+    /// The size of the blob, once all bytes are written and the digest has matched.
+    pub(crate) fn complete_size(&self) -> Option<u64> {
+        match *self.progress.borrow() {
+            Progress::Complete { size, .. } => Some(size),
+            Progress::Waiting | Progress::Filling { .. } | Progress::Failed(_) => None,
+        }
+    }
+
+    pub(crate) fn followers(&self) -> usize {
+        self.progress.receiver_count()
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Progress> {

@@ -21,17 +21,26 @@ use super::progress::{Progress, Running};
 use crate::{
     OpenFile,
     error::{FillError, ReadError},
-    open_file::{PIECE_SIZE, read_at},
+    open_file::{PIECE_SIZE, SMALL_PIECE_SIZE, read_at},
 };
 
 /// The largest piece of a mapping: the amount that a single `sendfile` sends. Larger pieces would
 /// count as sent long before they are.
 const MAX_WINDOW: u64 = 2 * 1024 * 1024;
 
+/// The bytes of a body after which its pieces grow. A piece for a client that takes none is memory
+/// that this client holds; the kernel's buffers of both sides take less than this while nobody
+/// reads, so whoever gets here reads.
+const PROOF: u64 = 4 * 1024 * 1024;
+
 /// How a reader gets its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadBy {
-    /// Copied into memory of their own.
+    /// Copied into memory of their own, in small pieces: for a connection that has many bodies
+    /// under way at once.
+    SmallCopy,
+    /// The same, in larger pieces once the client has taken some MiB: each piece costs a
+    /// few system calls.
     Copy,
     /// As pieces of the file's mapping if it has one, for a connection that sends from the file
     /// itself. See [`OpenFile::offset_of`].
@@ -66,6 +75,7 @@ impl Blob {
         debug_assert!(range.end <= self.size);
         BlobStream::new(Reader {
             source: ReadSource::Stored(self.file),
+            start: range.start,
             position: range.start,
             end: Some(range.end),
             by,
@@ -131,9 +141,12 @@ impl Follower {
         }
     }
 
-    /// Whether all bytes are written and the digest has matched. The blob may not be stored yet.
-    pub fn is_complete(&self) -> bool {
-        matches!(*self.progress.borrow(), Progress::Complete { .. })
+    /// The blob, once all bytes are written and the digest has matched. It may not be stored yet.
+    pub fn blob(&self) -> Option<Blob> {
+        match &*self.progress.borrow() {
+            Progress::Complete { file, size } => Some(Blob::new(Arc::clone(file), *size)),
+            Progress::Waiting | Progress::Filling { .. } | Progress::Failed(_) => None,
+        }
     }
 
     /// The file, for a connection that sends from it; dangling before [`Self::size`] has answered.
@@ -150,6 +163,7 @@ impl Follower {
     pub fn read(self, start: u64, end: Option<u64>, by: ReadBy) -> BlobStream {
         BlobStream::new(Reader {
             source: ReadSource::Filling(self),
+            start,
             position: start,
             end,
             by,
@@ -188,6 +202,7 @@ enum ReadSource {
 
 struct Reader {
     source: ReadSource,
+    start: u64,
     position: u64,
     /// `None`: the end of a blob whose size is not known yet.
     end: Option<u64>,
@@ -214,9 +229,20 @@ impl Reader {
         worth_it.then(|| file.window(self.position..end)).flatten()
     }
 
+    /// The size of the next copied piece.
+    fn piece(&self) -> usize {
+        match self.by {
+            ReadBy::Copy if self.position - self.start >= PROOF => PIECE_SIZE,
+            ReadBy::SmallCopy | ReadBy::Copy => SMALL_PIECE_SIZE,
+            // Sent by the kernel, or the short rest of a mapped file.
+            ReadBy::Map => PIECE_SIZE,
+        }
+    }
+
     async fn copy(&self, file: &Arc<OpenFile>, readable: u64) -> Result<Bytes, ReadError> {
-        let length = usize::try_from(readable - self.position)
-            .map_or(PIECE_SIZE, |length| length.min(PIECE_SIZE));
+        let piece = self.piece();
+        let length =
+            usize::try_from(readable - self.position).map_or(piece, |length| length.min(piece));
         let read = match read_at(file, self.position, length).await {
             // The file is shorter than it was when it was opened.
             Ok(bytes) if bytes.is_empty() => Err(std::io::ErrorKind::UnexpectedEof.into()),

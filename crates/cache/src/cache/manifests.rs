@@ -1,17 +1,22 @@
-//! Manifests, links and tags.
+//! Manifests, links, tags, and what is attached to a subject.
 
 use std::io::Write;
 
+use bytes::Bytes;
+use cache_store::{
+    CacheError,
+    disk::{Disk, Staged},
+    index::{Proof, answer_or_default},
+    manifest_file::ManifestFile,
+};
 use manifest_model::{Digest, Manifest, Tag};
 use tracing::error;
 
 use super::Cache;
-use crate::{
-    RepoKey, TagEntry, TagRow,
-    disk::{Disk, Staged},
-    error::CacheError,
-    manifest_file::ManifestFile,
-};
+use crate::{KeptAnswer, RepoKey, TagEntry, TagRow};
+
+/// What the referrers of one answer may weigh.
+const MAX_REFERRERS_BYTES: usize = 16 << 20;
 
 impl Cache {
     /// A stored manifest. The caller checks the link first. A damaged manifest is discarded, and is
@@ -31,6 +36,22 @@ impl Cache {
             ManifestFile::Absent => Ok(None),
         })
         .await
+    }
+
+    /// The bundle that left `manifest` out of an index that it brought.
+    pub fn left_out_by(&self, manifest: &Digest) -> Option<Digest> {
+        self.storage.index.left_out.by(manifest)
+    }
+
+    /// Records that `bundle` left these out of the indexes that it brought.
+    pub async fn leave_out(
+        &self,
+        bundle: &Digest,
+        manifests: Vec<Digest>,
+    ) -> Result<(), CacheError> {
+        let bundle = *bundle;
+        self.blocking(move |cache| Ok(cache.storage.index.left_out.record(&bundle, &manifests)?))
+            .await
     }
 
     /// Stores a manifest that `repo`'s upstream served, links it and all digests it names to
@@ -67,22 +88,44 @@ impl Cache {
         matches!(self.peek_bytes(digest, bytes.len() as u64), Ok(Some(stored)) if stored == bytes)
     }
 
-    /// Whether `repo` is known to contain `digest`. An unreadable index knows no link: the upstream
-    /// can be asked again.
+    /// Whether `repo` is known to contain `digest`, be it that a manifest there names it. An
+    /// unreadable index knows no link: the upstream can be asked again.
     pub fn is_linked(&self, repo: &RepoKey, digest: &Digest) -> bool {
         self.storage.index.links.contains(repo, digest)
     }
 
-    /// Records that `repo` contains `digest`, as its upstream has confirmed. Durable when this
-    /// returns.
+    /// Whether `repo` contains `digest`, and its upstream has proved that it has the bytes: then
+    /// they may be read through `repo`, whoever brought them. As for [`Self::is_linked`], an
+    /// unreadable index knows nothing.
+    pub fn is_confirmed(&self, repo: &RepoKey, digest: &Digest) -> bool {
+        self.storage.index.links.is_confirmed(repo, digest)
+    }
+
+    /// Records that `repo` contains `digest`, as its upstream has said. A new link is durable when
+    /// this returns.
     pub async fn link(&self, repo: &RepoKey, digest: &Digest) -> Result<(), CacheError> {
+        self.record_link(repo, digest, Proof::Said).await
+    }
+
+    /// Records that `repo` contains `digest`, whose bytes its upstream has sent. A new link is durable
+    /// when this returns.
+    pub async fn link_sent(&self, repo: &RepoKey, digest: &Digest) -> Result<(), CacheError> {
+        self.record_link(repo, digest, Proof::Sent).await
+    }
+
+    async fn record_link(
+        &self,
+        repo: &RepoKey,
+        digest: &Digest,
+        proof: Proof,
+    ) -> Result<(), CacheError> {
         let (repo, digest) = (repo.clone(), *digest);
-        self.blocking(move |cache| Ok(cache.storage.index.links.record(&repo, &digest)?))
+        self.blocking(move |cache| Ok(cache.storage.index.links.record(&repo, &digest, proof)?))
             .await
     }
 
-    /// Remembers that `repo` contains `digest`, until [`Self::link`] records it or memory forgets
-    /// it. Needs no disk.
+    /// Remembers that `repo` contains `digest`, which its upstream is sending, until
+    /// [`Self::link_sent`] records it or memory forgets it. Needs no disk.
     pub fn link_seen(&self, repo: &RepoKey, digest: &Digest) {
         self.storage.index.links.remember(repo, digest);
     }
@@ -121,6 +164,59 @@ impl Cache {
         self.blocking(move |cache| {
             cache.storage.index.tags.remove(&repo, &tag)?;
             Ok(())
+        })
+        .await
+    }
+
+    /// The stored manifests that name `subject`, as far as they may be read through `repo`.
+    pub async fn referrers(
+        &self,
+        repo: &RepoKey,
+        subject: &Digest,
+    ) -> Result<Vec<Manifest>, CacheError> {
+        let (repo, subject) = (repo.clone(), *subject);
+        self.blocking(move |cache| {
+            let is_ours = |referrer: &Digest| cache.is_confirmed(&repo, referrer);
+            let referrers = cache.storage.index.attached.referrers(&subject, is_ours)?;
+            let mut bytes = 0;
+            // One that cannot be read is no reason to keep back the others.
+            let readable = referrers
+                .iter()
+                .filter_map(|one| cache.peek_manifest(one).ok()?);
+            let manifests = readable.take_while(|manifest| {
+                bytes += manifest.bytes().len();
+                bytes <= MAX_REFERRERS_BYTES
+            });
+            Ok(manifests.collect())
+        })
+        .await
+    }
+
+    /// What the upstream of `repo` last said to `question`, which is about `subject`. An unreadable
+    /// index knows nothing.
+    pub fn kept_answer(
+        &self,
+        repo: &RepoKey,
+        subject: &Digest,
+        question: &str,
+    ) -> Option<KeptAnswer> {
+        let attached = &self.storage.index.attached;
+        answer_or_default(attached.answer(repo, subject, question))
+    }
+
+    /// Keeps what the upstream has just said to `question`, as long as the subject is stored; `None`
+    /// where there is no such thing. What is too large or too much is not kept.
+    pub async fn keep_answer(
+        &self,
+        repo: &RepoKey,
+        subject: &Digest,
+        question: &str,
+        body: Option<Bytes>,
+    ) -> Result<(), CacheError> {
+        let (repo, subject, question) = (repo.clone(), *subject, question.to_owned());
+        self.blocking(move |cache| {
+            let attached = &cache.storage.index.attached;
+            Ok(attached.keep(&repo, &subject, &question, body.as_deref())?)
         })
         .await
     }

@@ -1,10 +1,12 @@
 //! Upkeep: the work that no request waits for.
 
 use super::Cache;
+use cache_store::CacheError;
+
 use crate::{
     Collected,
     collect::{Company, collect},
-    error::CacheError,
+    inspect::{Contents, Directory, Holdings, IndexRows, Removal, Removed},
 };
 
 impl Cache {
@@ -63,6 +65,32 @@ impl Cache {
             let collected = collect(&storage.index, &storage.disk, &company)?;
             storage.after_growth()?;
             Ok(collected)
+        })
+        .await
+    }
+
+    /// Removes one after the other, even while it is being read: readers keep what they have open. The
+    /// next client has it downloaded again. It looks at all that is stored, so one call at a time is
+    /// enough; what is stored meanwhile may go with it.
+    pub async fn remove(&self, removals: Vec<Removal>) -> Result<Vec<Removed>, CacheError> {
+        self.blocking(move |cache| {
+            let storage = &cache.storage;
+            let Ok(directory) = Directory::at(storage.disk.root()) else {
+                return Ok(vec![Removed::default(); removals.len()]);
+            };
+            let rows = IndexRows::of(&storage.index)?;
+            let mut holdings = Holdings::new(Contents::gather(&directory, rows, None)?);
+            let mut done = Vec::with_capacity(removals.len());
+            for removal in &removals {
+                let plan = holdings.plan(removal);
+                done.push(plan.carry_out(&storage.index, |digest| storage.blobs.discard(digest))?);
+            }
+            storage.after_growth()?;
+            // The old snapshot would bring removed tags back to a lost index.
+            storage
+                .index
+                .write_snapshot_if_stale(&storage.disk, &|| true)?;
+            Ok(done)
         })
         .await
     }

@@ -2,31 +2,21 @@
 
 use std::sync::Arc;
 
+use cache_store::{CacheError, disk::Staged};
 use manifest_model::Digest;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
-    OpenFile,
-    disk::Staged,
-    error::CacheError,
-    spans::Spans,
+    OpenFile, Spans,
     storage::{Room, Storage},
 };
 
-/// Reserves room, stages a file and publishes it. Cheap to clone. All but [`Self::permit`] blocks.
+/// Reserves room, stages a file and publishes it. Cheap to clone. Everything blocks.
 #[derive(Clone, Debug)]
 pub(crate) struct Publisher(Arc<Storage>);
 
 impl Publisher {
     pub(crate) fn new(storage: &Arc<Storage>) -> Self {
         Self(Arc::clone(storage))
-    }
-
-    /// Waits for a fill permit.
-    pub(super) async fn permit(&self) -> OwnedSemaphorePermit {
-        let permits = Arc::clone(self.0.fill_permits());
-        let permit = permits.acquire_owned().await;
-        permit.expect("the semaphore is never closed")
     }
 
     /// The resumable bytes of an interrupted download of `digest`, and the size of the blob.
@@ -44,9 +34,11 @@ impl Publisher {
         &self,
         digest: &Digest,
         size: Option<u64>,
+        room: &Room,
     ) -> Result<(Staged, Spans, Arc<OpenFile>), CacheError> {
         let disk = &self.0.disk;
-        let (staged, written) = disk.ingest.stage_download(digest, size)?;
+        let blocks = room.blocks();
+        let (staged, written) = disk.ingest.stage_download(digest, size, blocks)?;
         let file = staged
             .file()
             .try_clone()

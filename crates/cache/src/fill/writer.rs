@@ -12,6 +12,7 @@ use std::{
     sync::Arc,
 };
 
+use cache_store::{CacheError, disk::Staged};
 use manifest_model::Digest;
 use tokio::{runtime::Handle, sync::mpsc, time::timeout_at};
 use tracing::debug;
@@ -22,14 +23,7 @@ use self::{
     showing::Showing,
 };
 use super::queue::Piece;
-use crate::{
-    OpenFile,
-    blobs::Running,
-    disk::Staged,
-    error::{CacheError, FillError},
-    spans::Spans,
-    storage::Room,
-};
+use crate::{OpenFile, Spans, blobs::Running, error::FillError, storage::Room};
 
 /// How many queued pieces are written together. The queue bounds their bytes.
 const PIECES_PER_WRITE: usize = 64;
@@ -156,15 +150,12 @@ impl WriteJob {
         pieces.blocking_recv_many(batch, PIECES_PER_WRITE)
     }
 
-    /// A download of known size has its room from the start.
+    /// Room for the pieces, whatever has been announced.
     fn make_room(&mut self, batch: &[Piece]) -> Result<(), FillError> {
-        if self.size.is_some() {
-            return Ok(());
-        }
-        let ends = batch
-            .iter()
-            .map(|piece| piece.offset + piece.bytes.len() as u64);
-        let grown = self.room.grow_to(ends.max().unwrap_or(0));
+        let new = batch.iter().map(|piece| piece.bytes.len() as u64);
+        let size = self.written.total() + new.sum::<u64>();
+        let size = self.size.map_or(size, |announced| size.min(announced));
+        let grown = self.room.grow_to(size);
         grown.map_err(|source| self.storage_failed(source))
     }
 

@@ -7,15 +7,15 @@ use std::{
     time::SystemTime,
 };
 
-use manifest_model::{Digest, Manifest, MediaType, Tag};
-
-use super::{Directory, StoredFile};
-use crate::{
-    RepoKey, TagEntry, TagRow,
-    error::CacheError,
-    index::{Class, Index, Row},
+use cache_store::{
+    CacheError,
+    index::{Index, Outcome, Row},
     manifest_file,
 };
+use manifest_model::{Digest, Manifest, MediaType, Tag};
+
+use super::{Directory, StoredFile, kept::Kept};
+use crate::{RepoKey, TagEntry, TagRow};
 
 /// The kind of a blob, as a client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,22 +83,27 @@ pub struct Contents {
     pub tags: Vec<TaggedManifest>,
     /// Why the index was left out; `None` if it was read.
     pub unread: Option<Unread>,
+    pub(super) kept: Kept,
 }
 
 /// All rows of the index at one moment.
-#[derive(Default)]
-pub(super) struct IndexRows {
+#[derive(Debug, Default)]
+pub(crate) struct IndexRows {
     rows: Vec<Row>,
     links: Vec<(RepoKey, Digest)>,
     tags: Vec<TagRow>,
+    manifests: Vec<(Digest, String)>,
+    kept: Kept,
 }
 
 impl IndexRows {
-    pub(super) fn of(index: &Index) -> Result<Self, redb::Error> {
+    pub(crate) fn of(index: &Index) -> Outcome<Self> {
         Ok(Self {
             rows: index.rows.all()?,
             links: index.links.all()?,
             tags: index.tags.all()?,
+            manifests: index.media_types.page(None, usize::MAX)?,
+            kept: Kept::of(&index.bundles)?,
         })
     }
 }
@@ -114,13 +119,15 @@ impl Directory {
 }
 
 impl Contents {
-    pub(super) fn gather(
+    pub(crate) fn gather(
         directory: &Directory,
         index: IndexRows,
         unread: Option<Unread>,
     ) -> Result<Self, CacheError> {
         let files = directory.list()?.files;
         let rows = index.rows.into_iter();
+        let manifests = index.manifests.into_iter();
+        let manifests: HashSet<Digest> = manifests.map(|(digest, _)| digest).collect();
         let rows: HashMap<Digest, Row> = rows.map(|row| (row.digest, row)).collect();
         let mut linked: HashMap<Digest, Vec<RepoKey>> = HashMap::new();
         for (repository, digest) in index.links {
@@ -130,7 +137,8 @@ impl Contents {
         let mut blobs = Vec::with_capacity(files.len());
         for file in &files {
             let row = rows.get(&file.digest);
-            let manifest = manifest(directory, file, row);
+            let is_blob = row.is_some() && !manifests.contains(&file.digest);
+            let manifest = manifest(directory, file, is_blob);
             for link in manifest.iter().flat_map(Manifest::links) {
                 media_types
                     .entry(link.digest)
@@ -155,13 +163,13 @@ impl Contents {
             blobs,
             tags: tags.collect(),
             unread,
+            kept: index.kept,
         })
     }
 }
 
 /// The file as a manifest, unless the index knows it as a blob.
-fn manifest(directory: &Directory, file: &StoredFile, row: Option<&Row>) -> Option<Manifest> {
-    let is_blob = row.is_some_and(|row| row.class != Class::Manifest);
+fn manifest(directory: &Directory, file: &StoredFile, is_blob: bool) -> Option<Manifest> {
     if is_blob || file.size > manifest_file::MAX_MANIFEST_SIZE {
         return None;
     }

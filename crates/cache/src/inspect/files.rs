@@ -8,10 +8,10 @@ use std::{
     time::SystemTime,
 };
 
+use cache_store::CacheError;
 use manifest_model::{Algorithm, Digest};
 
 use super::Directory;
-use crate::error::CacheError;
 
 /// A blob's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

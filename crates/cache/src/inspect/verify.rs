@@ -10,6 +10,10 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use cache_store::{
+    CacheError,
+    disk::{delete_if_present, private},
+};
 use manifest_model::{Digest, Hasher};
 use parking_lot::Mutex;
 use rustix::{
@@ -18,7 +22,6 @@ use rustix::{
 };
 
 use super::{Directory, StoredFile};
-use crate::{disk::delete_if_present, error::CacheError};
 
 /// The bytes that each worker reads at once.
 const READ_SIZE: usize = 1024 * 1024;
@@ -194,7 +197,7 @@ fn discard(
     }
     let ingest = directory.path().join("ingest");
     let aside: PathBuf = ingest.join(format!("{}.{}.corrupt", digest.hex(), std::process::id()));
-    fs::create_dir_all(&ingest).map_err(CacheError::io("create", &ingest))?;
+    private::folder(&ingest)?;
     fs::rename(path, &aside).map_err(CacheError::io("remove", path))?;
     if let Some(folder) = path.parent() {
         File::open(folder)

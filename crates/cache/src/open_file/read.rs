@@ -20,17 +20,22 @@ use super::OpenFile;
 /// The largest piece that one read returns.
 pub(crate) const PIECE_SIZE: usize = 256 * 1024;
 
-/// Buffers kept for the next read, over all caches of the process: 16 MiB at most.
+/// The size of a piece for a client that may take none of it.
+pub(crate) const SMALL_PIECE_SIZE: usize = 32 * 1024;
+
+/// Buffers of each size kept for the next read, over all caches of the process: 18 MiB at most.
 const MAX_POOLED_BUFFERS: usize = 64;
 
 static POOL: BufferPool = BufferPool(Mutex::new(Vec::new()));
+
+static SMALL_POOL: BufferPool = BufferPool(Mutex::new(Vec::new()));
 
 /// Up to `length` bytes from `offset`: fewer at the end of the cached pages, none only at the end
 /// of the file.
 ///
 /// Cached bytes are read at once on the calling task. Only disk reads go to the blocking pool.
 pub(crate) async fn read_at(file: &Arc<OpenFile>, offset: u64, length: usize) -> io::Result<Bytes> {
-    let mut buffer = POOL.take(length.min(PIECE_SIZE));
+    let mut buffer = Buffer::of(length.min(PIECE_SIZE));
     match read_from_memory(file.file(), &mut buffer.bytes, offset) {
         Ok(read) if read > 0 => return Ok(buffer.filled(read)),
         // Zero is the end of the file or of the cached pages; the blocking read below tells which.
@@ -57,30 +62,36 @@ fn read_from_memory(file: &File, buffer: &mut [u8], offset: u64) -> Result<usize
     )
 }
 
-/// Buffers of [`PIECE_SIZE`] bytes whose content has been sent, for the next read.
+/// Buffers of one size whose content has been sent, for the next read.
 struct BufferPool(Mutex<Vec<Vec<u8>>>);
 
 impl BufferPool {
-    /// A buffer of `length` bytes. Short ones are allocated to measure: a pooled buffer would
-    /// hold far more memory for as long as a slow client takes.
-    fn take(&self, length: usize) -> Buffer {
-        let pooled = (length == PIECE_SIZE)
-            .then(|| self.0.lock().pop())
-            .flatten();
-        Buffer {
-            bytes: pooled.unwrap_or_else(|| vec![0; length]),
-            filled: 0,
+    /// The pool of buffers of `length` bytes. Other lengths have none: a pooled buffer would hold
+    /// far more memory than they need, for as long as a slow client takes.
+    fn of(length: usize) -> Option<&'static Self> {
+        match length {
+            PIECE_SIZE => Some(&POOL),
+            SMALL_PIECE_SIZE => Some(&SMALL_POOL),
+            _ => None,
         }
     }
 }
 
-/// A buffer on its way to a client. One of full size returns to the pool.
+/// A buffer on its way to a client. It returns to its pool, if there is one for its size.
 struct Buffer {
     bytes: Vec<u8>,
     filled: usize,
 }
 
 impl Buffer {
+    fn of(length: usize) -> Self {
+        let pooled = BufferPool::of(length).and_then(|pool| pool.0.lock().pop());
+        Self {
+            bytes: pooled.unwrap_or_else(|| vec![0; length]),
+            filled: 0,
+        }
+    }
+
     fn filled(mut self, length: usize) -> Bytes {
         self.filled = length;
         Bytes::from_owner(self)
@@ -95,8 +106,8 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if self.bytes.len() == PIECE_SIZE {
-            let mut pooled = POOL.0.lock();
+        if let Some(pool) = BufferPool::of(self.bytes.len()) {
+            let mut pooled = pool.0.lock();
             if pooled.len() < MAX_POOLED_BUFFERS {
                 pooled.push(std::mem::take(&mut self.bytes));
             }

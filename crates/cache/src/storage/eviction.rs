@@ -1,33 +1,42 @@
 //! Evicting blobs until their sum is under a bound.
 //!
-//! The index keeps the order: blobs marked as unwanted, then blobs by their last use, then
-//! manifests. A blob that is being read or filled is skipped.
+//! The index keeps the order: blobs marked as unwanted, then those not used since they came, then
+//! others by their last use, then manifests. A blob that is being read or filled is skipped, and
+//! pinned ones are not among them.
 
+use cache_store::{
+    CacheError,
+    index::{Index, Reach, SeenRow},
+};
 use tracing::{debug, warn};
 
-use crate::{
-    blobs::{Blobs, Eviction},
-    error::CacheError,
-    index::{Index, SeenRow},
-};
+use crate::blobs::{Blobs, Eviction};
 
 /// How many candidates are read from the index at once.
 const BATCH_SIZE: usize = 256;
 
-/// Evicts in the index's order until the sum is at most `goal` or no blob left may go. The answer
-/// is the number of freed bytes. Blocks.
-pub(super) fn shrink(index: &Index, blobs: &Blobs, goal: u64) -> Result<u64, CacheError> {
+/// Evicts in the index's order until the sum is at most `goal` or no blob left in `reach` may go.
+/// The answer is the number of freed bytes. Blocks.
+pub(super) fn shrink(
+    index: &Index,
+    blobs: &Blobs,
+    goal: u64,
+    reach: Reach,
+) -> Result<u64, CacheError> {
     let mut total = index.rows.bytes()?;
     let mut evicted = 0;
     // Blobs in use stay at the head of the order and are skipped.
     let mut in_use = 0;
     while total > goal {
-        let batch = index.order.first(in_use, BATCH_SIZE)?;
+        let batch = index.order.first(reach, in_use, BATCH_SIZE)?;
         if batch.is_empty() {
-            warn!(
-                bytes = total,
-                goal, "the cache stays above its size for now: all of its blobs are being read"
-            );
+            if reach == Reach::All {
+                warn!(
+                    bytes = total,
+                    goal,
+                    "the cache stays above its size for now: all of its blobs are pinned or being read"
+                );
+            }
             break;
         }
         let mut gone = Vec::with_capacity(batch.len());

@@ -155,17 +155,23 @@ async fn the_bound_holds_after_a_restart_with_a_smaller_one() {
 }
 
 #[tokio::test]
-async fn a_running_fill_has_its_room_reserved() {
+async fn room_is_made_for_the_bytes_that_arrive_and_for_no_announcement() {
     let folder = TempDir::new().unwrap();
     let cache = open(&folder, 500 * KIB as u64);
     for number in 0..4 {
         store(&cache, &blob(number)).await;
     }
-    let (mut fill, _) = lead(&cache, &digest(b"on its way"));
+    let bytes = body(300 * KIB);
+    let (mut fill, follower) = lead(&cache, &digest(&bytes));
     fill.start(Some(300 * KIB as u64)).await.unwrap();
+    assert_eq!(cache.usage().evicted_bytes, 0);
+    write(&fill, 0, &bytes).await;
+    // Shown bytes are written, and written bytes have their room.
+    let mut stream = follower.read(0, None, ReadBy::Copy);
+    stream.next().await.unwrap().unwrap();
     assert!(
         cache.usage().bytes <= 200 * KIB as u64,
-        "{} bytes beside a fill of 300 KiB under a cap of 500 KiB",
+        "{} bytes beside 300 KiB of a fill under a cap of 500 KiB",
         cache.usage().bytes
     );
 }
@@ -240,8 +246,12 @@ async fn a_large_fill_leaves_what_fits_beside_it() {
     for number in 0..4 {
         store(&cache, &blob(number)).await;
     }
-    let (mut fill, _) = lead(&cache, &digest(b"on its way"));
+    let bytes = body(390 * KIB);
+    let (mut fill, follower) = lead(&cache, &digest(&bytes));
     fill.start(Some(390 * KIB as u64)).await.unwrap();
+    write(&fill, 0, &bytes).await;
+    let mut stream = follower.read(0, None, ReadBy::Copy);
+    stream.next().await.unwrap().unwrap();
     assert_eq!(cache.usage().bytes, 100 * KIB as u64);
 }
 

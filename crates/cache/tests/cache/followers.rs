@@ -1,14 +1,11 @@
 //! One fill for everyone, readable while it grows, never to its end before the digest has matched.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
 use cache::{FillError, HOLD_BACK, Joined, ReadBy, ReadError};
 use futures_util::{FutureExt, StreamExt};
 
 use crate::support::{WAYS, body, cache, collect, digest, follow, lead, names, store, write};
-
-/// Longer than a permit takes to come free.
-const PERMIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 const LONG: usize = 3 * 1024 * 1024;
 
@@ -57,6 +54,27 @@ async fn a_follower_reads_what_is_there_while_the_rest_is_missing() {
     fill.commit().await.unwrap();
     let rest = collect(stream).await.unwrap();
     assert!(rest == bytes[read.len()..]);
+}
+
+/// A request may come after the digest has matched and before the fill has left the map. Its blob is
+/// as whole as a stored one.
+#[tokio::test]
+async fn a_follower_has_the_blob_as_soon_as_the_digest_has_matched() {
+    let (cache, _folder) = cache();
+    let bytes = body(LONG);
+    let (mut fill, mut follower) = lead(&cache, &digest(&bytes));
+    fill.start(Some(LONG as u64)).await.unwrap();
+    write(&fill, 0, &bytes).await;
+    follower.size().await.unwrap();
+    assert!(follower.blob().is_none(), "its last bytes are hidden");
+    let (stored, blob) = tokio::join!(fill.commit(), async {
+        follower.complete().await.unwrap();
+        assert_eq!(cache.peek_size(&digest(&bytes)).unwrap(), Some(LONG as u64));
+        follower.blob().unwrap()
+    });
+    stored.unwrap();
+    let end = blob.size();
+    assert!(collect(blob.read(0..end, ReadBy::Map)).await.unwrap() == bytes);
 }
 
 #[tokio::test]
@@ -227,37 +245,17 @@ async fn an_empty_blob_is_a_blob() {
 }
 
 #[tokio::test]
-async fn a_permit_is_waited_for_and_given_back() {
+async fn a_fill_knows_how_many_follow_it() {
     let (cache, _folder) = cache();
-    let mut running = Vec::new();
-    for number in 0..8_u8 {
-        let (mut fill, follower) = lead(&cache, &digest(&[number]));
-        fill.admit(PERMIT_TIMEOUT).await.unwrap();
-        running.push((fill, follower));
-    }
-    let (mut ninth, _follower) = lead(&cache, &digest(b"ninth"));
-    let waiting = tokio::spawn(async move { ninth.admit(PERMIT_TIMEOUT).await });
-    running.pop();
-    waiting.await.unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn a_fill_without_a_permit_in_time_fails_its_followers() {
-    let (cache, _folder) = cache();
-    let mut running = Vec::new();
-    for number in 0..8_u8 {
-        let (mut fill, follower) = lead(&cache, &digest(&[number]));
-        fill.admit(PERMIT_TIMEOUT).await.unwrap();
-        running.push((fill, follower));
-    }
-    let ninth = digest(b"ninth");
-    let (mut fill, mut follower) = lead(&cache, &ninth);
-    let error = fill.admit(Duration::ZERO).await.unwrap_err();
-    assert!(matches!(*error, FillError::NoPermit { .. }), "{error}");
-    let error = follower.size().await.unwrap_err();
-    assert!(matches!(*error, FillError::NoPermit { .. }), "{error}");
-    // The next request starts a fill of its own.
-    lead(&cache, &ninth);
+    let (fill, first) = lead(&cache, &digest(b"x"));
+    let second = follow(&cache, &digest(b"x"));
+    let audience = fill.audience();
+    assert_eq!(audience.count(), 2);
+    let stream = second.read(0, None, ReadBy::Copy);
+    drop(first);
+    assert_eq!(audience.count(), 1, "a body follows too");
+    drop(stream);
+    assert_eq!(audience.count(), 0);
 }
 
 #[tokio::test]

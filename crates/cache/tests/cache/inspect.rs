@@ -7,11 +7,14 @@ use std::{
     sync::Once,
 };
 
-use cache::inspect::{Checked, Directory, Fault, NotACache, Repair, Unread, Verifier};
+use cache::{
+    ReadBy,
+    inspect::{Checked, Directory, Fault, NotACache, Removal, Repair, Unread, Verifier},
+};
 use manifest_model::{Algorithm, Digest};
 use tempfile::TempDir;
 
-use crate::support::{body, cache, digest, open, store};
+use crate::support::{body, cache, collect, digest, names, open, store};
 
 fn verify(
     directory: &Directory,
@@ -104,6 +107,26 @@ async fn what_goes_while_others_are_read_is_no_damage() {
             Checked::Bad(finding) => panic!("{finding:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_removed_while_it_is_read_is_read_to_its_end() {
+    let (cache, folder) = cache();
+    let bytes = body(1_000_000);
+    let digest = store(&cache, &bytes).await;
+    let other = store(&cache, &body(1000)).await;
+    let blob = cache.stored(&digest).unwrap().unwrap();
+    let removed = cache.remove(vec![Removal::Blob(digest)]).await.unwrap();
+    assert_eq!(removed[0].blobs, [(digest, 1_000_000)]);
+    assert_eq!(names(&folder, "blobs/sha256"), [other.hex()]);
+    assert!(cache.stored(&digest).unwrap().is_none());
+    assert_eq!(cache.usage().bytes, 1000);
+    let read = collect(blob.read(0..1_000_000, ReadBy::Copy))
+        .await
+        .unwrap();
+    assert!(read == bytes);
+    let again = cache.remove(vec![Removal::Blob(digest)]).await.unwrap();
+    assert!(again[0].is_empty());
 }
 
 #[test]

@@ -6,10 +6,12 @@
     reason = "a test awaits the tasks it spawns"
 )]
 
+mod admission;
 mod support;
 
 mod clients;
 mod collect;
+mod confirmations;
 mod discarded;
 mod eviction;
 mod followers;

@@ -49,9 +49,13 @@ async fn everything_stored_is_there_again() {
 async fn half_written_files_are_swept() {
     let folder = TempDir::new().unwrap();
     let cache = open(&folder, u64::MAX);
-    let (mut fill, _) = lead(&cache, &digest(b"x"));
+    let (mut fill, follower) = lead(&cache, &digest(b"x"));
     fill.start(Some(1_000_000)).await.unwrap();
     write(&fill, 0, &body(500_000)).await;
+    // Once its bytes are shown, the writer waits for more and does not hold the directory open.
+    collect(follower.read(0, Some(1), ReadBy::Copy))
+        .await
+        .unwrap();
     // The leftover of a killed process: its staged file, and nobody to delete it.
     fs::write(folder.path().join("ingest/deadbeef.0.part"), b"half").unwrap();
     drop((fill, cache));

@@ -27,8 +27,7 @@ fn image(layer: &Digest) -> Manifest {
     let body = format!(
         r#"{{"schemaVersion":2,"config":{{"mediaType":"application/vnd.docker.container.image.v1+json","digest":"{config}","size":6}},"layers":[{{"mediaType":"application/vnd.docker.image.rootfs.diff.tar.gzip","digest":"{layer}","size":1000}}]}}"#
     );
-    let docker = DOCKER.parse().unwrap();
-    Manifest::parse(body.into(), Some(&docker), Algorithm::Sha256).unwrap()
+    Manifest::parse(body.into(), None, Algorithm::Sha256).unwrap()
 }
 
 async fn write_snapshot(cache: &Cache) {
@@ -71,7 +70,34 @@ async fn tags_links_and_media_types_outlive_the_index() {
     assert!(cache.is_linked(&repo("app"), &image.digest()));
     assert!(cache.is_linked(&repo("app"), &layer));
     let found = cache.manifest(&image.digest()).await.unwrap().unwrap();
-    assert_eq!(*found.media_type(), DOCKER.parse::<MediaType>().unwrap());
+    assert_eq!(found.media_type(), image.media_type());
+}
+
+/// Older versions kept the type that the first upstream gave to bytes that name none.
+#[tokio::test]
+async fn a_type_that_an_older_version_took_from_an_upstream_does_not_come_back() {
+    let folder = TempDir::new().unwrap();
+    let (cache, _, image) = with_image(&folder).await;
+    write_snapshot(&cache).await;
+    drop(cache);
+    let written = fs::read_to_string(snapshot_of(&folder)).unwrap();
+    let (lines, _) = written.trim_end().rsplit_once('\n').unwrap();
+    let lines = lines.replace(image.media_type().as_str(), DOCKER) + "\n";
+    assert!(lines.contains(DOCKER));
+    let end = Digest::of(Algorithm::Sha256, lines.as_bytes());
+    fs::write(
+        snapshot_of(&folder),
+        format!("{lines}{{\"end\":\"{end}\"}}\n"),
+    )
+    .unwrap();
+
+    let cache = without_index(&folder);
+    assert!(
+        cache.is_linked(&repo("app"), &image.digest()),
+        "the snapshot was read"
+    );
+    let found = cache.manifest(&image.digest()).await.unwrap().unwrap();
+    assert_eq!(*found.media_type(), MediaType::OciManifest);
 }
 
 #[tokio::test]

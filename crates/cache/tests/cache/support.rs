@@ -24,7 +24,6 @@ pub(crate) fn options(folder: &TempDir, max_size: u64) -> Options {
         max_size,
         low_water: max_size - max_size / 20,
         min_free: 0,
-        max_fills: 8,
         max_open_files: 4,
     }
 }

@@ -80,18 +80,3 @@ fn the_ecr_example_authenticates_by_the_hosts_name() {
     assert_eq!(ecr.region, "eu-west-1");
     assert!(Config::parse("ecr.toml", &switched_on(ECR)).is_ok());
 }
-
-#[test]
-fn the_files_for_clients_are_well_formed() {
-    for text in [
-        include_str!("../../../../config/clients/containerd/hosts.ns.toml"),
-        include_str!("../../../../config/clients/containerd/hosts.path.toml"),
-        include_str!("../../../../config/clients/containerd/hosts.override-path.toml"),
-        include_str!("../../../../config/clients/registries.conf"),
-        include_str!("../../../../config/clients/buildkitd.toml"),
-    ] {
-        assert!(!text.parse::<toml::Table>().unwrap().is_empty(), "{text}");
-    }
-    let daemon = include_str!("../../../../config/clients/daemon.json");
-    serde_json::from_str::<serde_json::Value>(daemon).unwrap();
-}

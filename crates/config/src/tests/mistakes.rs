@@ -9,14 +9,14 @@ mod tls;
 mod upstreams;
 mod values;
 
-use crate::{Config, ConfigError, NamedFiles};
+use crate::{Config, ConfigError, NamedFiles, Reach, Source};
 
 /// The report on `text` and the files it names; both texts begin with a line end that does not
 /// count.
 #[track_caller]
 fn assert_picture(text: &str, expected: &str) {
     let text = text.strip_prefix('\n').unwrap();
-    let read = Config::read("archway.toml", text, NamedFiles::Check);
+    let read = Config::read("archway.toml", text, NamedFiles::Check, Reach::AsConfigured);
     let Err(ConfigError::Invalid(report)) = read else {
         panic!("this should be refused:\n{text}");
     };
@@ -57,6 +57,24 @@ fn a_missing_file_is_named() {
         "cannot read the configuration /nowhere/archway.toml"
     );
     assert!(matches!(error, ConfigError::Read { .. }));
+}
+
+#[test]
+fn files_that_only_an_upstream_needs_are_not_checked_while_it_is_offline() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archway.toml");
+    let auth = "auth = { username = \"me\", password_file = \"/nowhere\" }\nca_file = \"/nowhere\"";
+    let table = format!("[upstream.\"docker.io\"]\n{auth}\n");
+    let load = |text: &str, reach| {
+        std::fs::write(&path, text).unwrap();
+        Source::new(Some(path.clone()), reach).load()
+    };
+    assert!(load(&table, Reach::AsConfigured).is_err());
+    assert!(load(&table, Reach::Offline).is_ok());
+    assert!(load(&format!("{table}offline = true"), Reach::AsConfigured).is_ok());
+    assert!(load(&format!("offline = true\n{table}"), Reach::AsConfigured).is_ok());
+    let other = format!("{table}[upstream.\"quay.io\"]\noffline = true");
+    assert!(load(&other, Reach::AsConfigured).is_err());
 }
 
 #[test]

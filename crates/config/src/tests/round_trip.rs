@@ -8,16 +8,22 @@ use crate::{Config, ConfigError};
 /// Every key with a value that is not its default.
 const EVERYTHING: &str = r#"
 default_upstream = "ghcr.io"
+parents = ["http://10.100.0.50:5000", "https://shared.example"]
+offline = true
 
 [[listener]]
 address = "[::]:5000"
 platform = "windows(10.0.20348)/amd64"
 upstream = "quay.io:8443"
+upstreams = ["quay.io:8443", "*.dkr.ecr.eu-west-1.amazonaws.com"]
+allow_from = ["10.0.0.0/8", "192.0.2.1", "fd00::/8"]
+names = ["mirror.example", "mirror.test:5000"]
 
 [[listener]]
 address = "127.0.0.1:0"
 platform = "all"
 proxy_protocol = true
+platform_paths = false
 
 [admin]
 address = "off"
@@ -26,6 +32,10 @@ address = "off"
 path = "a \"quoted\" path\\with a backslash"
 max_size = "123456789B"
 max_fills = 1
+max_calls = 5
+
+[bundles]
+trusted_keys = ["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3", "site.pub"]
 
 [platform]
 default = "linux/arm/v6"
@@ -36,11 +46,14 @@ addresses = { "10.1.0.0/16" = "linux/arm64", "fd00::/8" = "host", "10.2.0.0/16" 
 mode = "off"
 max_running = 1
 half_life = "1d"
+hourly_budget = "5MiB"
 refresh = "5m"
 
 [upstream."ghcr.io"]
+offline = true
 endpoints = ["http://127.0.0.1:22100", "https://ghcr.io"]
 hosts = ["hub.mirror.example", "mirror.example:5001"]
+allow_repositories = ["team/*", "library/alpine"]
 auth = "anonymous"
 platform = "linux/riscv64"
 resolve = "always"
@@ -56,6 +69,7 @@ idle_timeout = "2m"
 rate = "5/s"
 manifest_rate = "100/6h"
 blob_rate = "7/1500ms"
+list_rate = "30/1m"
 burst = 3
 patience = "0s"
 hedge_after = "250ms"

@@ -4,7 +4,7 @@ use std::{net::IpAddr, path::Path, process::Command, time::Duration};
 
 use protocol::host::{EcrVariant, Host};
 
-use crate::{Auth, Config, EcrAuth, EcrPublicAuth, LogFormat, Resolve};
+use crate::{Auth, Config, EcrAuth, EcrPublicAuth, LogFormat, Reach, Resolve, Space};
 
 fn parse(text: &str) -> Config {
     Config::parse("archway.toml", text).unwrap()
@@ -21,9 +21,13 @@ fn an_empty_file_is_the_defaults() {
     assert_eq!(config.default_upstream, host("docker.io"));
     assert_eq!(config.listeners.len(), 1);
     assert_eq!(config.listeners[0].address.to_string(), "127.0.0.1:5000");
-    assert_eq!(config.admin, Some("127.0.0.1:9464".parse().unwrap()));
-    assert_eq!(config.cache.max_size, 50 << 30);
+    let admin = config.admin;
+    assert_eq!(admin.address, "127.0.0.1:9464".parse().ok());
+    assert_eq!(admin.socket, crate::AdminSocket::InCache);
+    assert!(!admin.images && admin.names.is_empty());
+    assert_eq!(config.cache.max_size, Space::Bytes(50 << 30));
     assert_eq!(config.cache.max_fills, 64);
+    assert_eq!(config.cache.max_calls, 128);
     assert_eq!(config.platform.default.to_string(), "linux/amd64");
     assert_eq!(config.log.format, LogFormat::Auto);
     assert_eq!(
@@ -49,9 +53,9 @@ fn an_upstream_table_needs_no_key() {
     assert_eq!(upstream.stale_if_error, Duration::from_hours(24));
     assert_eq!(upstream.not_found_ttl, Duration::from_secs(10));
     assert_eq!(upstream.immutable_tags, []);
-    assert_eq!(upstream.connect_timeout, Duration::from_secs(5));
-    assert_eq!(upstream.header_timeout, Duration::from_secs(20));
-    assert_eq!(upstream.idle_timeout, Duration::from_secs(30));
+    assert_eq!(upstream.connect_timeout, Duration::from_secs(3));
+    assert_eq!(upstream.header_timeout, Duration::from_secs(8));
+    assert_eq!(upstream.idle_timeout, Duration::from_secs(5));
     assert_eq!(upstream.ca_file, None);
 }
 
@@ -300,7 +304,7 @@ fn two_listeners_may_take_any_free_port() {
 
 #[test]
 fn the_admin_listener_can_be_off() {
-    assert_eq!(parse("[admin]\naddress = \"off\"").admin, None);
+    assert_eq!(parse("[admin]\naddress = \"off\"").admin.address, None);
 }
 
 #[test]
@@ -320,6 +324,37 @@ fn a_network_of_ipv4_addresses_is_one_however_it_is_spelt() {
     let trusted = &config.server.trusted_proxies;
     assert_eq!(trusted[0].to_string(), "10.0.0.0/8");
     assert_eq!(trusted[1].to_string(), "2001:db8::/32");
+}
+
+#[test]
+fn an_upstream_is_offline_by_its_table_or_with_all_others() {
+    let one = parse("[upstream.\"docker.io\"]\noffline = true\n[upstream.\"quay.io\"]");
+    let is_offline =
+        |config: &Config, name: &str| config.upstreams.find(&host(name)).unwrap().offline;
+    assert!(is_offline(&one, "docker.io") && !is_offline(&one, "quay.io"));
+    assert!(!one.upstreams.are_offline());
+    let names: Vec<_> = one
+        .upstreams
+        .offline_patterns()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(names, ["docker.io"]);
+    let all = parse("offline = true\n[upstream.\"docker.io\"]\n[upstream.\"quay.io\"]");
+    assert!(is_offline(&all, "docker.io") && is_offline(&all, "quay.io"));
+    let built_in = Config::embedded_as(Reach::Offline).unwrap();
+    assert!(built_in.upstreams.are_offline() && is_offline(&built_in, "ghcr.io"));
+}
+
+#[test]
+fn no_identity_of_an_offline_upstream_is_exposed() {
+    let listener =
+        "[[listener]]\naddress = \"0.0.0.0:5000\"\n[upstream.\"*.dkr.ecr.*.amazonaws.com\"]";
+    assert_eq!(parse(listener).exposures().len(), 1);
+    assert!(
+        parse(&format!("{listener}\noffline = true"))
+            .exposures()
+            .is_empty()
+    );
 }
 
 /// Opening a FIFO without a writer would hang.

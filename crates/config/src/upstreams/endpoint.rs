@@ -9,7 +9,7 @@ use crate::meaning::{Meaning, Wrong};
 const HUB: (&str, &str) = ("docker.io", "https://registry-1.docker.io");
 
 /// An `http` or `https` URL without path, query, fragment or credentials.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Endpoint(pub(super) Url);
 
 /// The URL of a registry for which the file names none.

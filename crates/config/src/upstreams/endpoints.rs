@@ -24,6 +24,19 @@ pub struct EndpointConfig {
     pub url: Url,
     /// The credentials for it.
     pub auth: Auth,
+    /// Whether it serves many registries and is told which, as `?ns=HOST`.
+    pub names_upstream: bool,
+}
+
+impl EndpointConfig {
+    /// Another Archway, which is asked without credentials.
+    pub(super) fn parent(url: Url) -> Self {
+        Self {
+            url,
+            auth: Auth::Anonymous,
+            names_upstream: true,
+        }
+    }
 }
 
 /// The list of one table; empty: at the host itself.
@@ -69,7 +82,11 @@ impl Endpoints {
     pub(super) fn for_host(&self, host: &Host, auth: &Auth) -> Vec<EndpointConfig> {
         if self.0.is_empty() {
             let (url, auth) = (endpoint::default(host), auth.clone());
-            return vec![EndpointConfig { url, auth }];
+            return vec![EndpointConfig {
+                url,
+                auth,
+                names_upstream: false,
+            }];
         }
         let listed = self.0.iter();
         listed
@@ -79,6 +96,7 @@ impl Endpoints {
                     Some(false) => Auth::Anonymous,
                     Some(true) | None => auth.clone(),
                 },
+                names_upstream: false,
             })
             .collect()
     }

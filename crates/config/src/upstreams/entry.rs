@@ -19,6 +19,9 @@ pub struct UpstreamConfig {
     /// The key of its table: of these there are as many as the file has, so metrics may be labelled
     /// with it.
     pub pattern: HostPattern,
+    /// Whether it is served from what is stored alone, and never asked: by its own table, or since
+    /// all are.
+    pub offline: bool,
     /// Where it is served, tried in order; never empty.
     pub endpoints: Vec<EndpointConfig>,
     /// Everything that is the same for all hosts of the table.
@@ -38,6 +41,8 @@ impl Deref for UpstreamConfig {
 pub(super) struct Entry {
     #[serde(skip)]
     pub(super) pattern: HostPattern,
+    /// Whether it is never asked.
+    pub(super) offline: bool,
     #[serde(skip_serializing_if = "Endpoints::are_default")]
     endpoints: Endpoints,
     /// Host names of Archway itself that mean this upstream.
@@ -52,6 +57,7 @@ pub(super) struct Entry {
 impl Entry {
     /// The entry, and the virtual hosts it claims; the caller decides which of them it gets.
     pub(super) fn read(pattern: HostPattern, table: &mut Table<'_>) -> (Self, Vec<Spanned<Host>>) {
+        let offline = table.flag("offline", false);
         let endpoints = Endpoints::read(table);
         let hosts = table.spanned_list("hosts");
         let auth = AuthSetting::read(table, &pattern);
@@ -59,6 +65,7 @@ impl Entry {
         let settings = UpstreamSettings::read(table, &auth, &pattern);
         let entry = Self {
             pattern,
+            offline,
             endpoints,
             hosts: Vec::new(),
             settings: Arc::new(settings),
@@ -67,11 +74,17 @@ impl Entry {
         (entry, hosts)
     }
 
+    /// The identity its hosts see, without any secret; `None` if they see none.
+    pub(super) fn identity(&self) -> Option<String> {
+        self.auth.identity(&self.pattern)
+    }
+
     /// The configuration of one host; `None` when `auth` has no meaning for it.
     pub(super) fn for_host(&self, host: &Host) -> Option<UpstreamConfig> {
         let auth = self.auth.for_host(host)?;
         Some(UpstreamConfig {
             pattern: self.pattern.clone(),
+            offline: self.offline,
             endpoints: self.endpoints.for_host(host, &auth),
             settings: Arc::clone(&self.settings),
         })

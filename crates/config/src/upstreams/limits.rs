@@ -12,6 +12,12 @@ use crate::{
 };
 
 const DEFAULT_PATIENCE: Interval = Interval(Duration::from_secs(20));
+/// Few clients list tags, and no pull needs it: a script that lists all repositories must not make
+/// the upstream limit everybody else.
+const DEFAULT_LIST_RATE: Rate = Rate {
+    calls: 10,
+    per: Duration::from_secs(1),
+};
 const MAX_CALLS: u32 = 1_000_000;
 
 /// A number of calls within a time.
@@ -25,6 +31,11 @@ impl Rate {
     /// The time one call takes up; never zero.
     pub fn interval(self) -> Duration {
         (self.per / self.calls).max(Duration::from_nanos(1))
+    }
+
+    /// The number of calls.
+    pub fn calls(self) -> u32 {
+        self.calls
     }
 
     /// How many calls may go at once by default: a tenth of the rate, so that no stretch of its
@@ -84,7 +95,9 @@ pub struct Limits {
     pub manifest_rate: Option<Rate>,
     /// Calls for blobs, beside that.
     pub blob_rate: Option<Rate>,
-    /// How many calls may go at once; `None` is a tenth of each rate.
+    /// Calls for tags and referrers, beside that.
+    pub list_rate: Rate,
+    /// How many calls may go at once; `None` is a tenth of each rate, and all of `list_rate`.
     pub burst: Option<u32>,
     /// The longest a call waits for its turn, or for an upstream that asks to wait; zero never
     /// waits.
@@ -100,11 +113,13 @@ impl Limits {
         let rate = table.take("rate");
         let manifest_rate = table.take("manifest_rate");
         let blob_rate = table.take("blob_rate");
+        let list_rate = table.or("list_rate", DEFAULT_LIST_RATE);
         let burst = table.optional_count("burst", 1..=MAX_CALLS as usize);
         Self {
             rate,
             manifest_rate,
             blob_rate,
+            list_rate,
             burst: burst.and_then(|burst| u32::try_from(burst).ok()),
             patience: table.or("patience", DEFAULT_PATIENCE).0,
             hedge_after: table.take("hedge_after").map(|Timeout(after)| after),

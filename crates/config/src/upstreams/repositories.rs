@@ -1,6 +1,6 @@
 //! `[upstream."HOST".repositories."team/*"]`: settings of some of an upstream's repositories only.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, fmt};
 
 use manifest_model::{Platform, RepoName};
 use protocol::host::glob;
@@ -33,7 +33,7 @@ pub struct RepositoryRule {
 
 /// A repository with wildcards: `*` is any run of characters, slashes too, `?` is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct RepoPattern(String);
+pub struct RepoPattern(String);
 
 const EXPECTED: &str = "a table such as [upstream.\"docker.io\".repositories.\"team/*\"]";
 
@@ -79,8 +79,14 @@ impl Serialize for Repositories {
     }
 }
 
+impl fmt::Display for RepoPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
 impl RepoPattern {
-    fn matches(&self, repository: &RepoName) -> bool {
+    pub(super) fn matches(&self, repository: &RepoName) -> bool {
         glob::matches(self.0.as_bytes(), repository.as_str().as_bytes())
     }
 
@@ -93,7 +99,7 @@ impl RepoPattern {
 
 impl Meaning for RepoPattern {
     const WHAT: &'static str = "a repository's name or a pattern";
-    const EXAMPLE: &'static str = "[upstream.\"docker.io\".repositories.\"team/*\"]";
+    const EXAMPLE: &'static str = "\"team/*\"";
 
     fn read(text: &str) -> Result<Self, Wrong> {
         match text.replace(['*', '?'], "x").parse::<RepoName>() {

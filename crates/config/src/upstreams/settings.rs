@@ -7,9 +7,14 @@ use std::{path::PathBuf, time::Duration};
 use manifest_model::{Platform, RepoName};
 use protocol::host::{Host, HostPattern};
 use serde::{Serialize, Serializer};
+use toml::Spanned;
 
 use super::{
-    auth::AuthSetting, limits::Limits, repositories::Repositories, resolve::Resolve, rules::Rules,
+    auth::AuthSetting,
+    limits::Limits,
+    repositories::{RepoPattern, Repositories},
+    resolve::Resolve,
+    rules::Rules,
 };
 use crate::{
     named_files,
@@ -18,17 +23,21 @@ use crate::{
     show,
     table::Table,
     tag_pattern::TagPattern,
-    units::{self, Interval, Timeout},
+    units::{self, Interval, Size, Timeout},
 };
 
 const DEFAULT_TAG_TTL: Interval = Interval(Duration::from_mins(1));
 const DEFAULT_STALE_IF_ERROR: Interval = Interval(Duration::from_hours(24));
 const DEFAULT_NOT_FOUND_TTL: Interval = Interval(Duration::from_secs(10));
-const DEFAULT_CONNECT_TIMEOUT: Timeout = Timeout(Duration::from_secs(5));
-const DEFAULT_HEADER_TIMEOUT: Timeout = Timeout(Duration::from_secs(20));
-const DEFAULT_IDLE_TIMEOUT: Timeout = Timeout(Duration::from_secs(30));
+const DEFAULT_CONNECT_TIMEOUT: Timeout = Timeout(Duration::from_secs(3));
+const DEFAULT_HEADER_TIMEOUT: Timeout = Timeout(Duration::from_secs(8));
+const DEFAULT_IDLE_TIMEOUT: Timeout = Timeout(Duration::from_secs(5));
 const DEFAULT_PARALLEL: usize = 6;
 const MAX_PARALLEL: usize = 64;
+const DEFAULT_LIST_MAX: u64 = 32 << 20;
+
+/// Bytes of lists that may be held at once, of all upstreams and for all clients.
+pub const LISTS_HELD: u64 = 64 << 20;
 
 /// How an upstream is asked, and how long its answers hold.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -60,7 +69,8 @@ pub struct UpstreamSettings {
     /// The longest time to a connection, TLS included; never zero.
     #[serde(serialize_with = "show::duration")]
     pub connect_timeout: Duration,
-    /// The longest time from a request to the headers of its response; never zero.
+    /// The longest time from a request to the headers of its response; never zero. A client waits
+    /// for 9 s at most, with all calls made for it, or for a second longer than this one call may take.
     #[serde(serialize_with = "show::duration")]
     pub header_timeout: Duration,
     /// The longest pause within a body; never zero. A whole body has no limit.
@@ -73,6 +83,9 @@ pub struct UpstreamSettings {
     /// Hosts in private networks that this upstream may name as token realms and redirect to.
     #[serde(serialize_with = "show::texts")]
     pub private_hosts: Vec<Host>,
+    /// Bytes of one list of tags or referrers, or of one page of it; never above [`LISTS_HELD`].
+    #[serde(serialize_with = "show::size")]
+    pub list_max: u64,
     /// How often it is asked, and how long a call waits for its turn.
     #[serde(flatten)]
     pub limits: Limits,
@@ -82,6 +95,9 @@ pub struct UpstreamSettings {
     /// Names answered from other names.
     #[serde(flatten)]
     pub rules: Rules,
+    /// The repositories that clients may ask for; empty is all of them.
+    #[serde(serialize_with = "show::texts", skip_serializing_if = "Vec::is_empty")]
+    pub allow_repositories: Vec<RepoPattern>,
     /// Settings of some of its repositories only.
     pub repositories: Repositories,
 }
@@ -119,11 +135,19 @@ impl UpstreamSettings {
                 .map(|file| named_files::authorities(file, table.problems)),
             parallel: table.count("parallel", 1..=MAX_PARALLEL, DEFAULT_PARALLEL),
             private_hosts: table.list("private_hosts"),
+            list_max: read_list_max(table),
             limits: Limits::read(table),
             client_certificate: ClientCertificate::read(table),
             rules: Rules::read(table),
+            allow_repositories: read_allowed(table),
             repositories: Repositories::read(table),
         }
+    }
+
+    /// Whether clients may ask for this repository.
+    pub fn allows(&self, repository: &RepoName) -> bool {
+        let allowed = &self.allow_repositories;
+        allowed.is_empty() || allowed.iter().any(|pattern| pattern.matches(repository))
     }
 
     /// When a tag of this repository that is an index is answered by one of its children.
@@ -139,6 +163,29 @@ impl UpstreamSettings {
         rule.and_then(|rule| rule.platform.as_ref())
             .or(self.platform.as_ref())
     }
+}
+
+fn read_allowed(table: &mut Table<'_>) -> Vec<RepoPattern> {
+    let patterns = table.limit("allow_repositories").into_iter();
+    patterns.map(Spanned::into_inner).collect()
+}
+
+fn read_list_max(table: &mut Table<'_>) -> u64 {
+    let Some(field) = table.spanned::<Size>("list_max") else {
+        return DEFAULT_LIST_MAX;
+    };
+    let (span, Size(list_max)) = (field.span(), field.into_inner());
+    if list_max > LISTS_HELD {
+        let held = units::size(LISTS_HELD);
+        let problem = Problem::new(span, format!("`list_max` is above {held}"))
+            .label("such a list would not fit beside others")
+            .help(format!(
+                "all lists together get {held}: set a size up to that"
+            ));
+        table.problems.add(problem);
+        return DEFAULT_LIST_MAX;
+    }
+    list_max
 }
 
 fn read_tag_ttls(table: &mut Table<'_>) -> Vec<(TagPattern, Duration)> {

@@ -7,7 +7,7 @@ use manifest_model::RepoName;
 fuzz_target!(|text: &str| {
     if let Ok(name) = text.parse::<RepoName>() {
         assert_eq!(name.as_str(), text);
-        assert!(text.len() <= 255 && text.is_ascii());
+        assert!(text.len() <= 256 && text.is_ascii());
         assert!(
             text.split('/')
                 .all(|part| !part.is_empty() && !part.starts_with('.'))

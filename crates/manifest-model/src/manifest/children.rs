@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
     Descriptor, MediaType,
     error::{DescriptorError, ManifestError},
-    json,
+    json::{self, Reader, Spelling, has_value},
 };
 
 /// The media type of a schema 1 layer; the manifest itself does not state it.
@@ -18,8 +17,33 @@ const SCHEMA1_LAYER_TYPE: &str = "application/vnd.docker.image.rootfs.diff.tar.g
 /// had this kind, but clients still push it.
 const OCI_ARTIFACT_TYPE: &str = "application/vnd.oci.artifact.manifest.v1+json";
 
-/// The descriptors of a manifest, by the field that held them.
+/// A manifest in one reading: its kind, and what it points to.
 #[derive(Debug, PartialEq, Eq)]
+pub(super) struct View {
+    pub(super) media_type: MediaType,
+    pub(super) children: Children,
+    /// Whether one client could read it as an index and another as an image.
+    pub(super) is_two_kinds: bool,
+}
+
+impl View {
+    /// The view of bytes that are no recognisable manifest, and why. Their type, too, is a function
+    /// of the bytes.
+    pub(super) fn of_unknown(problem: &ManifestError) -> Self {
+        let media_type = match problem {
+            ManifestError::NotObject | ManifestError::Unrecognised => "application/json",
+            ManifestError::NotJson | ManifestError::TooLarge { .. } => "application/octet-stream",
+        };
+        Self {
+            media_type: MediaType::Other(media_type.into()),
+            children: Children::default(),
+            is_two_kinds: false,
+        }
+    }
+}
+
+/// The descriptors of a manifest, by the field that held them.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Children {
     pub(super) manifests: Vec<Descriptor>,
     pub(super) config: Option<Descriptor>,
@@ -28,48 +52,47 @@ pub(super) struct Children {
     pub(super) blobs: Vec<Descriptor>,
     pub(super) subject: Option<Descriptor>,
     pub(super) artifact_type: Option<Box<str>>,
+    /// The descriptors that could not be read and are in none of the fields above, but the subject.
+    pub(super) unreadable: usize,
 }
 
 /// The fields this crate reads, of all kinds of manifests. A `null` counts as present.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct RawManifest<'a> {
-    #[serde(borrow, default, deserialize_with = "json::present")]
     schema_version: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "json::present")]
     media_type: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "json::present")]
     artifact_type: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "json::present")]
     manifests: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "json::present")]
     config: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "json::present")]
     layers: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "json::present")]
     fs_layers: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "json::present")]
     blobs: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "json::present")]
     subject: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "json::present")]
     signatures: Option<&'a RawValue>,
 }
 
-/// An element of `fsLayers`.
-#[derive(Deserialize)]
-struct FsLayer<'a> {
-    #[serde(borrow, rename = "blobSum")]
-    blob_sum: Option<&'a RawValue>,
-}
-
-/// Reads the body of a manifest by the rules of [`Manifest::parse`](super::Manifest::parse).
+/// Reads the body of a manifest by the rules of [`Manifest::parse`](super::Manifest::parse): as Go
+/// does, and as others do where that is not the same.
 pub(super) fn read(
     body: &[u8],
     content_type: Option<&MediaType>,
-) -> Result<(MediaType, Children), ManifestError> {
-    let text = std::str::from_utf8(body).map_err(|_| ManifestError::NotJson)?;
-    let raw: RawManifest<'_> = json::object(text).map_err(|()| {
+) -> Result<(View, Option<View>), ManifestError> {
+    // Like Go, which puts U+FFFD in place of what is not UTF-8.
+    let text = String::from_utf8_lossy(body);
+    let mut reader = Reader::new(Spelling::Last);
+    let view = view(&mut reader, &text, content_type)?;
+    if !reader.is_contested {
+        return Ok((view, None));
+    }
+    let other = self::view(&mut Reader::new(Spelling::Exact), &text, content_type)?;
+    Ok((view, Some(other)))
+}
+
+fn view(
+    reader: &mut Reader,
+    text: &str,
+    content_type: Option<&MediaType>,
+) -> Result<View, ManifestError> {
+    let raw = RawManifest::read(reader, text).map_err(|()| {
         let json: Result<&RawValue, _> = serde_json::from_str(text);
         if json.is_ok() {
             ManifestError::NotObject
@@ -78,32 +101,70 @@ pub(super) fn read(
         }
     })?;
     let media_type = raw.media_type(content_type)?;
-    raw.check_shape(&media_type)?;
-    Ok((media_type, raw.children()?))
+    Ok(View {
+        is_two_kinds: raw.is_two_kinds(&media_type),
+        media_type,
+        children: raw.children(reader),
+    })
 }
 
-impl RawManifest<'_> {
-    /// The body's own media type, else the `Content-Type` or a guess.
+impl<'a> RawManifest<'a> {
+    fn read(reader: &mut Reader, text: &'a str) -> Result<Self, ()> {
+        let fields = [
+            "schemaVersion",
+            "mediaType",
+            "artifactType",
+            "manifests",
+            "config",
+            "layers",
+            "fsLayers",
+            "blobs",
+            "subject",
+            "signatures",
+        ];
+        let [
+            schema_version,
+            media_type,
+            artifact_type,
+            manifests,
+            config,
+            layers,
+            fs_layers,
+            blobs,
+            subject,
+            signatures,
+        ] = reader.object(text, fields)?;
+        Ok(Self {
+            schema_version,
+            media_type,
+            artifact_type,
+            manifests,
+            config,
+            layers,
+            fs_layers,
+            blobs,
+            subject,
+            signatures,
+        })
+    }
+
+    /// The body's own media type, else one by its fields: a function of the bytes alone, since the
+    /// same bytes come from several servers and from the disk.
     ///
-    /// The `Content-Type` of an index or an image wins over a guess, and must then fit the fields.
-    /// Any other one counts only without a guess: another server may send the same bytes with
-    /// another header.
+    /// An own type that is none of a format, such as `text/html`, does not count: it would reach
+    /// clients as a header. Where no field decides either, the `Content-Type` may say that this is
+    /// a manifest at all, but never which.
     fn media_type(&self, content_type: Option<&MediaType>) -> Result<MediaType, ManifestError> {
-        let own: String = string(self.media_type, "mediaType")?;
-        if !own.is_empty() {
-            let Ok(own) = own.parse();
+        let own = json::text(self.media_type, "mediaType").unwrap_or_default();
+        let is_typed = !own.is_empty();
+        let Ok(own) = own.parse::<MediaType>();
+        if own.names_a_format() {
             return Ok(own);
         }
-        match (content_type, self.guess()) {
-            // `check_shape` compares these with the fields.
-            (Some(given), _) if given.is_index() || given.is_image() => Ok(given.clone()),
-            (Some(given), Some(guess)) if given.is_schema1() && guess.is_schema1() => {
-                Ok(given.clone())
-            }
-            (_, Some(guess)) => Ok(guess),
-            (Some(given), None) if given.names_a_format() => Ok(given.clone()),
-            (_, None) => Err(ManifestError::Unrecognised),
-        }
+        let is_said_to_be_one = is_typed || content_type.is_some_and(MediaType::names_a_format);
+        self.guess()
+            .or_else(|| is_said_to_be_one.then_some(MediaType::OciManifest))
+            .ok_or(ManifestError::Unrecognised)
     }
 
     /// Guesses the kind from the fields. Only OCI manifests, artifact manifests and schema 1 may
@@ -135,10 +196,10 @@ impl RawManifest<'_> {
         }
     }
 
-    /// Refuses a body that one client would read as an index and another as an image.
-    fn check_shape(&self, media_type: &MediaType) -> Result<(), ManifestError> {
+    /// Whether one client could read the body as an index and another as an image.
+    fn is_two_kinds(&self, media_type: &MediaType) -> bool {
         let (index, image) = (has_value(self.manifests), has_value(self.layers));
-        let ambiguous = if media_type.is_schema1() {
+        if media_type.is_schema1() {
             false
         } else if media_type.is_index() {
             image || has_value(self.config)
@@ -146,80 +207,75 @@ impl RawManifest<'_> {
             index
         } else {
             index && image
-        };
-        if ambiguous {
-            Err(ManifestError::Ambiguous)
-        } else {
-            Ok(())
         }
     }
 
-    fn children(&self) -> Result<Children, ManifestError> {
-        let mut blobs = list(self.blobs, "blobs", Descriptor::from_json)?;
-        blobs.extend(list(self.fs_layers, "fsLayers", schema1_layer)?);
-        let artifact_type: String = string(self.artifact_type, "artifactType")?;
-        Ok(Children {
-            manifests: list(self.manifests, "manifests", Descriptor::from_json)?,
-            config: one(self.config, "config")?,
-            layers: list(self.layers, "layers", Descriptor::from_json)?,
-            blobs,
-            subject: one(self.subject, "subject")?,
-            artifact_type: Some(artifact_type)
-                .filter(|kind| !kind.is_empty())
-                .map(String::into_boxed_str),
-        })
+    fn children(&self, reader: &mut Reader) -> Children {
+        let artifact_type = json::text(self.artifact_type, "artifactType").unwrap_or_default();
+        let mut children = Children {
+            artifact_type: Some(artifact_type.into_boxed_str()).filter(|kind| !kind.is_empty()),
+            ..Children::default()
+        };
+        let unreadable = &mut children.unreadable;
+        children.manifests = list(reader, self.manifests, unreadable, Descriptor::from_json);
+        children.layers = list(reader, self.layers, unreadable, Descriptor::from_json);
+        children.blobs = list(reader, self.blobs, unreadable, Descriptor::from_json);
+        let schema1 = list(reader, self.fs_layers, unreadable, schema1_layer);
+        children.blobs.extend(schema1);
+        children.config = one(reader, self.config, unreadable);
+        children.subject = one(reader, self.subject, &mut 0);
+        children
     }
 }
 
-/// Whether a field is present and not `null`.
-fn has_value(raw: Option<&RawValue>) -> bool {
-    raw.is_some_and(|raw| raw.get() != "null")
-}
-
-fn string(raw: Option<&RawValue>, field: &'static str) -> Result<String, ManifestError> {
-    json::field(raw, field).map_err(|field| ManifestError::Field { field })
-}
-
-fn one(raw: Option<&RawValue>, field: &'static str) -> Result<Option<Descriptor>, ManifestError> {
-    match raw.map(RawValue::get) {
-        None | Some("null") => Ok(None),
-        Some(text) => match Descriptor::from_json(text) {
-            Ok(descriptor) => Ok(Some(descriptor)),
-            Err(source) => Err(ManifestError::Descriptor { field, source }),
-        },
+/// Reads a descriptor that stands alone; one without a digest, as `{}`, points to nothing.
+fn one(reader: &mut Reader, raw: Option<&RawValue>, unreadable: &mut usize) -> Option<Descriptor> {
+    let raw = raw.filter(|raw| has_value(Some(raw)))?;
+    if let Ok([digest]) = reader.object(raw.get(), ["digest"])
+        && json::text(digest, "digest").is_ok_and(|digest| digest.is_empty())
+    {
+        return None;
     }
+    let read = Descriptor::from_json(reader, raw.get());
+    *unreadable += usize::from(read.is_err());
+    read.ok()
 }
 
-/// Reads each element of a list with `read`; an absent or `null` list is empty.
+/// Reads each element of a list with `read`; what is no list counts as one unreadable element.
 fn list(
+    reader: &mut Reader,
     raw: Option<&RawValue>,
-    field: &'static str,
-    read: impl Fn(&str) -> Result<Descriptor, DescriptorError>,
-) -> Result<Vec<Descriptor>, ManifestError> {
-    let elements: Option<Vec<&RawValue>> = match raw {
-        Some(raw) => serde_json::from_str(raw.get()).map_err(|_| ManifestError::Field { field })?,
-        None => None,
+    unreadable: &mut usize,
+    read: impl Fn(&mut Reader, &str) -> Result<Descriptor, DescriptorError>,
+) -> Vec<Descriptor> {
+    let Some(raw) = raw else {
+        return Vec::new();
+    };
+    let Ok(elements) = serde_json::from_str::<Option<Vec<&RawValue>>>(raw.get()) else {
+        *unreadable += 1;
+        return Vec::new();
     };
     let elements = elements.unwrap_or_default();
-    let entry = |(index, raw): (usize, &&RawValue)| {
-        read(raw.get()).map_err(|source| ManifestError::Entry {
-            field,
-            index,
-            source,
-        })
-    };
-    elements.iter().enumerate().map(entry).collect()
+    let found: Vec<_> = elements
+        .iter()
+        .filter_map(|raw| read(reader, raw.get()).ok())
+        .collect();
+    *unreadable += elements.len() - found.len();
+    found
 }
 
-fn schema1_layer(text: &str) -> Result<Descriptor, DescriptorError> {
-    let raw: FsLayer<'_> = json::object(text).map_err(|()| DescriptorError::Malformed)?;
-    let digest: String =
-        json::field(raw.blob_sum, "blobSum").map_err(|field| DescriptorError::Field { field })?;
+/// Reads an element of `fsLayers`.
+fn schema1_layer(reader: &mut Reader, text: &str) -> Result<Descriptor, DescriptorError> {
+    let fields = reader.object(text, ["blobSum"]);
+    let [digest] = fields.map_err(|()| DescriptorError::Malformed)?;
+    let digest = json::text(digest, "blobSum").map_err(|field| DescriptorError::Field { field })?;
     Ok(Descriptor {
         media_type: MediaType::Other(SCHEMA1_LAYER_TYPE.into()),
         digest: digest.parse()?,
         size: 0,
         platform: None,
         annotations: BTreeMap::new(),
+        artifact_type: Box::default(),
+        has_urls: false,
     })
 }

@@ -91,7 +91,15 @@ fn malformed_platforms_are_refused() {
         "windows(1)(2)/amd64",
         "windows(1)x/amd64",
         "(1)/amd64",
-        "windows(1+win32k)/amd64",
+        "windows(1+)/amd64",
+        "linux(+)/amd64",
+        "linux(erofs+/amd64",
+        "linux(+a b)/amd64",
+        "linux(+a%2)/amd64",
+        "linux(+a%zz)/amd64",
+        "linux(+a%ff)/amd64",
+        "linux(+a%0a)/amd64",
+        "linux+erofs/amd64",
         "linux/amd64\n",
         "li.nux/amd64",
         "linux/amd64(1)",
@@ -117,6 +125,12 @@ fn a_path_has_dashes_in_place_of_slashes() {
         ("linux-x86-64-v3", "linux/amd64/v3"),
         ("windows(10.0.20348)-amd64", "windows(10.0.20348)/amd64"),
         ("windows(10-rc)-amd64", "windows(10-rc)/amd64"),
+        ("linux(+my-feat+b)-arm-v6", "linux(+b+my-feat)/arm/v6"),
+        (
+            "windows(10.0.20348+win32k)-amd64",
+            "windows(10.0.20348+win32k)/amd64",
+        ),
+        ("linux(+a%2Fb)-amd64", "linux(+a%2Fb)/amd64"),
         ("arm64", "linux/arm64"),
     ];
     for (form, platform) in cases {
@@ -147,7 +161,87 @@ fn features_are_sorted_and_unique() {
         ..parse("linux/amd64")
     };
     assert_eq!(platform.normalized().os_features, ["a", "b"]);
-    assert_eq!(platform.to_string(), "linux/amd64");
+    assert_eq!(platform.to_string(), "linux(+a+b)/amd64");
+}
+
+#[test]
+fn version_and_features_stand_behind_the_operating_system() {
+    for (text, version, features, written) in [
+        (
+            "linux(+erofs+foo)/amd64",
+            "",
+            &["erofs", "foo"][..],
+            "linux(+erofs+foo)/amd64",
+        ),
+        (
+            "linux(+foo+erofs+foo)/amd64",
+            "",
+            &["erofs", "foo"],
+            "linux(+erofs+foo)/amd64",
+        ),
+        ("linux(+e)/arm", "", &["e"], "linux(+e)/arm/v7"),
+        (
+            "windows(10.0.1+win32k)/amd64",
+            "10.0.1",
+            &["win32k"],
+            "windows(10.0.1+win32k)/amd64",
+        ),
+        (
+            "windows(1%2Bb.4+w)/amd64",
+            "1+b.4",
+            &["w"],
+            "windows(1%2Bb.4+w)/amd64",
+        ),
+        (
+            "linux(+%61%2f%28%29%25)/amd64",
+            "",
+            &["a/()%"],
+            "linux(+a%2F%28%29%25)/amd64",
+        ),
+        (
+            "linux(+%c3%a9%20)/amd64",
+            "",
+            &["\u{e9} "],
+            "linux(+%C3%A9%20)/amd64",
+        ),
+        ("linux()/amd64", "", &[], "linux/amd64"),
+    ] {
+        let platform = parse(text);
+        assert_eq!(
+            (
+                platform.os_version.as_str(),
+                platform.os_features.as_slice()
+            ),
+            (
+                version,
+                features
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .as_slice()
+            ),
+            "{text}"
+        );
+        assert_eq!(platform.to_string(), written, "{text}");
+        assert_eq!(parse(written), platform, "{text}");
+    }
+}
+
+#[test]
+fn a_feature_without_a_name_is_not_written() {
+    let platform = with_features("linux/amd64", &["", "gpu", ""]);
+    assert_eq!(platform.to_string(), "linux(+gpu)/amd64");
+    assert_eq!(
+        with_features("linux/amd64", &[""]).to_string(),
+        "linux/amd64"
+    );
+}
+
+fn with_features(text: &str, features: &[&str]) -> Platform {
+    Platform {
+        os_features: features.iter().map(ToString::to_string).collect(),
+        ..parse(text)
+    }
 }
 
 #[test]
@@ -172,7 +266,7 @@ fn the_platform_of_a_configuration_is_normalised() {
     let config = br#"{"os":"linux","architecture":"aarch64","variant":"v8","config":{"Cmd":[]},"rootfs":{}}"#;
     assert_eq!(Platform::of_config(config).unwrap(), parse("linux/arm64"));
     assert_eq!(Platform::of_config(b"[]"), Err(ManifestError::NotObject));
-    assert_eq!(Platform::of_config(b"\xff"), Err(ManifestError::NotJson));
+    assert_eq!(Platform::of_config(b"\xff"), Err(ManifestError::NotObject));
 }
 
 #[test]

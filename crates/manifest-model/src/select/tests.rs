@@ -9,6 +9,8 @@ fn entry(number: u8, platform: &str) -> Descriptor {
         size: 1,
         platform: (!platform.is_empty()).then(|| platform.parse().unwrap()),
         annotations: std::collections::BTreeMap::new(),
+        artifact_type: Box::default(),
+        has_urls: false,
     }
 }
 

@@ -10,6 +10,8 @@ pub enum Verdict {
     Chosen,
     /// It is about another entry and is no image.
     Attestation,
+    /// It is an artifact that is no image.
+    Artifact,
     /// Its platform does not match.
     OtherPlatform,
     /// It names no platform, and an entry that names one fits.
@@ -28,6 +30,7 @@ impl Verdict {
         match self {
             Self::Chosen => "chosen",
             Self::Attestation => "attestation",
+            Self::Artifact => "artifact",
             Self::OtherPlatform => "other-platform",
             Self::NoPlatform => "no-platform",
             Self::WorseFit => "worse-fit",
@@ -53,6 +56,9 @@ pub fn verdicts<'a>(
     let judge = move |entry: &'a Descriptor| {
         if entry.is_attestation() {
             return Verdict::Attestation;
+        }
+        if entry.is_artifact() {
+            return Verdict::Artifact;
         }
         if !fits(entry, matcher) {
             return Verdict::OtherPlatform;

@@ -13,6 +13,8 @@ fn image(name: &str, platform: &str) -> Descriptor {
         size: 7,
         platform: Some(platform.parse().unwrap()),
         annotations: BTreeMap::new(),
+        artifact_type: Box::default(),
+        has_urls: false,
     }
 }
 

@@ -51,6 +51,24 @@ impl HostPattern {
         }
     }
 
+    /// Whether some host could match both; never false for two that share one.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Kind::Exact(host), _) => other.matches(host),
+            (_, Kind::Exact(host)) => self.matches(host),
+            (Kind::Glob(a), Kind::Glob(b)) => {
+                a.split('.').count() == b.split('.').count()
+                    && a.split('.').zip(b.split('.')).all(|(a, b)| {
+                        match (a.contains('*'), b.contains('*')) {
+                            (true, true) => true,
+                            (true, false) => label_matches(a, b),
+                            (false, _) => label_matches(b, a),
+                        }
+                    })
+            }
+        }
+    }
+
     /// The host, unless this is a pattern with stars.
     pub fn exact(&self) -> Option<&Host> {
         match &self.0 {

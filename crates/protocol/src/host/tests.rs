@@ -250,6 +250,53 @@ fn patterns_sort_by_how_much_they_spell_out() {
     );
 }
 
+#[test]
+fn two_patterns_overlap_where_a_host_could_match_both() {
+    for (a, b, overlap) in [
+        (
+            "*.dkr.ecr.*.amazonaws.com",
+            "*.dkr.ecr.eu-west-1.amazonaws.com",
+            true,
+        ),
+        (
+            "1*.dkr.ecr.*.amazonaws.com",
+            "*.dkr.ecr.eu-west-1.amazonaws.com",
+            true,
+        ),
+        ("*.example.com", "a.example.com", true),
+        ("*.example.com", "example.com", false),
+        ("*.example.com", "*.example.org", false),
+        ("*.b.example", "*.c.example", false),
+        ("a.example", "a.example", true),
+        ("a.example", "a.example:5000", false),
+    ] {
+        assert_eq!(pattern(a).overlaps(&pattern(b)), overlap, "{a} {b}");
+        assert_eq!(pattern(b).overlaps(&pattern(a)), overlap, "{b} {a}");
+    }
+}
+
+#[test]
+fn addresses_and_localhost_are_names_nobody_else_can_point_at_us() {
+    let is = |text: &str| text.parse::<Host>().unwrap().is_address_or_localhost();
+    for text in [
+        "127.0.0.1:5000",
+        "10.0.0.1",
+        "[::1]:5000",
+        "localhost",
+        "LOCALHOST:5000",
+    ] {
+        assert!(is(text), "{text}");
+    }
+    for text in [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "a:1",
+    ] {
+        assert!(!is(text), "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn display_is_the_inverse_of_parse(text in "[a-zA-Z0-9_.:\\[\\]-]{0,24}") {

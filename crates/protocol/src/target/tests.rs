@@ -4,6 +4,11 @@ use super::*;
 
 const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
+/// Parses a path on a listener that takes hints in paths.
+fn parse(path: &str, namespace: Option<&Host>) -> Result<Address, PathError> {
+    super::parse(path, namespace, PlatformPaths::Hints)
+}
+
 fn named(path: &str) -> (Option<String>, Option<String>, Target) {
     let address = parse(path, None).unwrap();
     (
@@ -133,6 +138,65 @@ fn a_repository_called_like_a_hint_is_reached_by_its_upstreams_name() {
 }
 
 #[test]
+fn beside_a_namespace_only_a_full_platform_and_all_are_hints() {
+    let quay: Host = "quay.io".parse().unwrap();
+    for platform in [
+        "all",
+        "linux-arm64",
+        "linux-arm-v7",
+        "linux-x86-64-v3",
+        "macOS-arm64",
+        "linux(+erofs)-amd64",
+        "windows(10.0.20348+win32k)-amd64",
+    ] {
+        let path = format!("/v2/platform/{platform}/team/web/manifests/1");
+        let hint = parse(&path, Some(&quay)).unwrap();
+        let expected = (Some(platform.to_owned()), None, manifest("team/web", "1"));
+        assert_eq!((hint.platform, hint.host, hint.target), expected);
+    }
+    for name in [
+        "platform/arm64/web",
+        "platform/x86-64/web",
+        "platform/go-arm64/web",
+        "platform/linux-api/web",
+        "platform/linux-arm64-tools/web",
+        "platform/linux-arm64",
+    ] {
+        let path = format!("/v2/{name}/manifests/1");
+        let repository = parse(&path, Some(&quay)).unwrap();
+        let expected = (None, manifest(name, "1"));
+        assert_eq!((repository.platform, repository.target), expected);
+    }
+    let path = "/v2/platform/arm64/quay.io/web/manifests/1";
+    let repeated = parse(path, Some(&quay)).unwrap();
+    assert_eq!(repeated.platform.as_deref(), Some("arm64"));
+    for path in [
+        "/quay.io/v2/platform/linux-arm64/web/manifests/1",
+        "/v2/quay.io/platform/linux-arm64/web/manifests/1",
+    ] {
+        for namespace in [None, Some(&quay)] {
+            let address = parse(path, namespace).unwrap();
+            let expected = (None, manifest("platform/linux-arm64/web", "1"));
+            assert_eq!((address.platform, address.target), expected, "{path}");
+        }
+    }
+}
+
+#[test]
+fn without_platform_paths_the_word_is_one_of_a_name() {
+    let named = |path: &str| super::parse(path, None, PlatformPaths::Names);
+    for name in ["platform/linux-arm64/web", "platform/all/web"] {
+        let address = named(&format!("/v2/{name}/manifests/1")).unwrap();
+        assert_eq!(
+            (address.platform, address.target),
+            (None, manifest(name, "1"))
+        );
+    }
+    let before = named("/platform/linux-arm64/v2/web/manifests/1");
+    assert_eq!(before, Err(PathError::Unknown));
+}
+
+#[test]
 fn a_repository_may_be_called_like_an_endpoint() {
     assert_eq!(
         named("/v2/a/manifests/b/manifests/c").2,
@@ -201,6 +265,15 @@ proptest! {
     #[test]
     fn no_path_panics(path in "\\PC{0,80}") {
         let _ = parse(&path, None);
+    }
+
+    #[test]
+    fn a_path_with_an_upstream_before_the_version_names_no_platform(name in "[a-z]{1,4}(/[a-z0-9-]{1,9}){0,3}") {
+        let repository = format!("platform/{name}");
+        if let Ok(repository) = repository.parse::<RepoName>() {
+            let address = parse(&format!("/quay.io/v2/{repository}/manifests/1"), None).unwrap();
+            prop_assert_eq!((address.platform, address.target), (None, manifest(repository.as_str(), "1")));
+        }
     }
 
     #[test]

@@ -11,14 +11,12 @@ use axum::{
 use cache::CacheError;
 use manifest_model::Reference;
 use protocol::{error_chain::ErrorChain, image_name::ImageName};
+use pull::repository_key;
 use tracing::{error, warn};
 use url::form_urlencoded;
 
 use super::Admin;
-use crate::{
-    inventory::{Listing, ListingQuery},
-    pull::repository_key,
-};
+use crate::inventory::{Listing, ListingQuery};
 
 /// The query, parsed.
 enum ImagesQuery {
@@ -36,10 +34,14 @@ pub(super) async fn answer(State(admin): State<Admin>, RawQuery(query): RawQuery
         warn!(error = %ErrorChain(&error), "the last uses could not be written");
     }
     let push_times = admin.push_times.clone();
+    let config = admin.config.current();
+    let offline = config.upstreams.offline_patterns();
+    let offline = offline.map(ToString::to_string).collect();
     let listing = tokio::task::spawn_blocking(move || query.read(&admin)).await;
     match listing {
         Ok(Ok(mut listing)) => {
             push_times.fill_in(&mut listing).await;
+            listing.offline = offline;
             let body = serde_json::to_vec(&listing).expect("plain data always serialises");
             ([(header::CONTENT_TYPE, "application/json")], body).into_response()
         }
@@ -80,8 +82,8 @@ impl ImagesQuery {
         match self {
             Self::Page(query) => query.list(cache),
             Self::One(image) => {
-                let host = image.host.as_ref().unwrap_or(&admin.default_upstream);
-                let repository = repository_key(host, &image.repository);
+                let (host, image) = admin.config.current().meant(&image);
+                let repository = repository_key(&host, &image.repository);
                 match &image.reference {
                     Reference::Tag(tag) => Listing::of_tag(cache, &repository, tag),
                     Reference::Digest(digest) => Listing::of_digest(cache, &repository, digest),

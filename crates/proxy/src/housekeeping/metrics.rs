@@ -1,4 +1,4 @@
-//! The counts of images and of unwanted bytes.
+//! The counts of images, of unwanted bytes and of wishes.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -13,6 +13,7 @@ use crate::inventory::Totals;
 pub(crate) struct HousekeepingMetrics {
     images: Family<ImageLabels, Gauge>,
     unwanted_bytes: Gauge,
+    wishes: Gauge,
 }
 
 /// Platforms are a bounded set: see [`Totals`].
@@ -32,12 +33,19 @@ impl HousekeepingMetrics {
         let help = "Bytes of blobs for platforms that no client pulls, as of the last ranking";
         let unwanted = self.unwanted_bytes.clone();
         registry.register_with_unit("cache_unwanted", help, Unit::Bytes, unwanted);
+        let help = "Images that clients of offline upstreams asked for and that are not stored";
+        registry.register("wishes", help, self.wishes.clone());
     }
 
     /// Replaces the number of bytes that go first when room is needed.
     pub(super) fn count_unwanted(&self, bytes: u64) {
         self.unwanted_bytes
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Replaces the number of wishes.
+    pub(super) fn count_wishes(&self, number: usize) {
+        self.wishes.set(i64::try_from(number).unwrap_or(i64::MAX));
     }
 
     /// Replaces the numbers of images.

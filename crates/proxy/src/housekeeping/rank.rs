@@ -25,9 +25,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use cache::{Cache, CacheError, DutyCycle};
+use cache::{Cache, CacheError};
 use manifest_model::{Digest, Manifest};
 use protocol::error_chain::ErrorChain;
+use pull::{DutyCycle, Tasks};
 use tracing::{debug, warn};
 
 use self::{entry::judge, schedule::Schedule};
@@ -35,7 +36,6 @@ use super::HousekeepingMetrics;
 use crate::{
     inventory,
     prefetch::{ImageKind, Prefetch},
-    tasks::Tasks,
 };
 
 /// Blobs and images held at once: above that, no blob is marked unwanted.

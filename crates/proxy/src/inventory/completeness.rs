@@ -10,7 +10,8 @@ pub enum Completeness {
     Absent,
     /// Its manifest is stored, and at least one of its blobs is missing.
     Partial,
-    /// Its manifest and all its blobs are stored.
+    /// Its manifest and all its blobs are stored, but for foreign layers, which clients fetch from
+    /// their vendor.
     Cached,
 }
 

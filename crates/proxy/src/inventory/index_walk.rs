@@ -58,7 +58,7 @@ impl IndexWalk<'_> {
                     let part = ImagePart::of_manifest(self.cache, &manifest, Some(entry))?;
                     self.parts.push(part);
                 }
-                None => self.parts.push(ImagePart::absent(entry)),
+                None => self.parts.push(ImagePart::absent(self.cache, entry)),
             }
         }
         Ok(())

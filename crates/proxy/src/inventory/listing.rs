@@ -2,7 +2,7 @@
 
 use cache::{Cache, CacheError, RepoKey, TagEntry, TagRow};
 use manifest_model::{Digest, Platform, Tag};
-use protocol::host::glob;
+use protocol::host::{Host, HostPattern, glob};
 use serde::{Deserialize, Serialize};
 
 use super::{attachment::Attachment, completeness::Completeness, image::Image};
@@ -36,6 +36,10 @@ pub struct Listing {
     /// Where the next page begins; none on the last one. An empty page need not be the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// The hosts and patterns of upstreams that are never asked: what is stored of them is all that
+    /// clients can have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offline: Vec<String>,
 }
 
 impl ListingQuery {
@@ -78,6 +82,16 @@ impl ListingQuery {
 }
 
 impl Listing {
+    /// Whether the upstream `host` is never asked.
+    pub fn is_offline(&self, host: &Host) -> bool {
+        let mut patterns = self.offline.iter();
+        patterns.any(|pattern| {
+            pattern
+                .parse()
+                .is_ok_and(|pattern: HostPattern| pattern.matches(host))
+        })
+    }
+
     /// The image of one tag, if its manifest is stored and linked to the repository. Blocks.
     pub fn of_tag(cache: &Cache, repository: &RepoKey, tag: &Tag) -> Result<Self, CacheError> {
         let Some(entry) = cache.tag(repository, tag) else {
@@ -90,7 +104,7 @@ impl Listing {
         };
         Ok(Self {
             images: of_row(cache, &row)?.into_iter().collect(),
-            next: None,
+            ..Self::default()
         })
     }
 
@@ -107,7 +121,7 @@ impl Listing {
         };
         Ok(Self {
             images: images.into_iter().collect(),
-            next: None,
+            ..Self::default()
         })
     }
 }

@@ -21,6 +21,9 @@ pub struct ImagePart {
     /// For an attestation, the image it is about, as the index writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attests: Option<String>,
+    /// The bundle that left it out, if it is absent for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out_by: Option<Digest>,
     /// How much of it is stored.
     pub state: Completeness,
     /// Bytes stored of it.
@@ -28,6 +31,18 @@ pub struct ImagePart {
     /// Bytes of the whole; unknown while its manifest is not stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// Bytes of foreign layers that are not stored, and not part of `size`: clients fetch them from
+    /// their vendor.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub foreign: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature serde wants"
+)]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl ImagePart {
@@ -38,11 +53,15 @@ impl ImagePart {
         entry: Option<&Descriptor>,
     ) -> Result<Self, CacheError> {
         let own = manifest.bytes().len() as u64;
-        let (mut here, mut size, mut whole) = (own, own, true);
+        let (mut here, mut size, mut foreign) = (own, own, 0);
+        // What a link that cannot be read points to can never be stored.
+        let mut whole = manifest.unreadable() == 0;
         for link in manifest.links() {
             if let Some(stored) = cache.peek_size(&link.digest)? {
                 here += stored;
                 size += stored;
+            } else if link.is_foreign() {
+                foreign += link.size;
             } else {
                 size += link.size;
                 whole = false;
@@ -56,6 +75,7 @@ impl ImagePart {
             platform,
             digest: manifest.digest(),
             attests: entry.and_then(Descriptor::attested).map(str::to_owned),
+            left_out_by: None,
             state: if whole {
                 Completeness::Cached
             } else {
@@ -63,18 +83,21 @@ impl ImagePart {
             },
             stored: here,
             size: Some(size),
+            foreign,
         })
     }
 
     /// The part for an entry whose manifest is not stored.
-    pub(super) fn absent(entry: &Descriptor) -> Self {
+    pub(super) fn absent(cache: &Cache, entry: &Descriptor) -> Self {
         Self {
             platform: platform_of_entry(entry),
             digest: entry.digest,
             attests: entry.attested().map(str::to_owned),
+            left_out_by: cache.left_out_by(&entry.digest),
             state: Completeness::Absent,
             stored: 0,
             size: None,
+            foreign: 0,
         }
     }
 
@@ -88,13 +111,13 @@ impl ImagePart {
     }
 
     /// Whether it is an image, not an attestation about one.
-    pub(super) fn is_image(&self) -> bool {
+    pub(crate) fn is_image(&self) -> bool {
         self.attests.is_none()
     }
 }
 
 fn platform_of_entry(entry: &Descriptor) -> Option<Platform> {
-    entry.platform.as_ref().map(listed)
+    entry.platform.as_ref().map(Platform::normalized)
 }
 
 fn platform_of_config(cache: &Cache, manifest: &Manifest) -> Result<Option<Platform>, CacheError> {
@@ -107,15 +130,7 @@ fn platform_of_config(cache: &Cache, manifest: &Manifest) -> Result<Option<Platf
     let platform = config.and_then(|config| config.platform().cloned());
     // Not every config is an image's: an artifact's names no processor.
     let named = platform.filter(|platform| !platform.architecture.is_empty());
-    Ok(named.as_ref().map(listed))
-}
-
-/// The platform as it is listed: normalised, without features, which its text leaves out.
-fn listed(platform: &Platform) -> Platform {
-    Platform {
-        os_features: Vec::new(),
-        ..platform.normalized()
-    }
+    Ok(named)
 }
 
 #[cfg(test)]
@@ -126,12 +141,14 @@ mod tests {
 
     fn part(platform: &Platform) -> ImagePart {
         ImagePart {
-            platform: Some(listed(platform)),
+            platform: Some(platform.normalized()),
             digest: Digest::of(Algorithm::Sha256, b"an image"),
             attests: None,
+            left_out_by: None,
             state: Completeness::Absent,
             stored: 0,
             size: None,
+            foreign: 0,
         }
     }
 
@@ -145,11 +162,14 @@ mod tests {
             ..Platform::default()
         };
         for (platform, text) in [
-            (named("linux", "x86_64", ""), "linux/amd64"),
-            (named("windows", "amd64", "10.0.1"), "windows(10.0.1)/amd64"),
-            (named("Odd OS", "a/b/c/d", ""), "odd os/a/b/c/d"),
-            (named("linux", "", ""), "linux"),
-            (named("", "", ""), "linux"),
+            (named("linux", "x86_64", ""), "linux(+win32k)/amd64"),
+            (
+                named("windows", "amd64", "10.0.1"),
+                "windows(10.0.1+win32k)/amd64",
+            ),
+            (named("Odd OS", "a/b/c/d", ""), "odd os(+win32k)/a/b/c/d"),
+            (named("linux", "", ""), "linux(+win32k)"),
+            (named("", "", ""), "linux(+win32k)"),
         ] {
             let part = part(&platform);
             let json = serde_json::to_value(&part).unwrap();

@@ -5,13 +5,13 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use cache::RepoKey;
-use manifest_model::{Choice, Descriptor, Manifest, Matcher, Platform, Tag, choose};
+use manifest_model::{Choice, Descriptor, Manifest, Matcher, Platform, Tag};
 use moka::sync::Cache;
 use protocol::error_chain::ErrorChain;
+use pull::{Repository, Tasks};
 use tracing::warn;
 
-use super::MAX_REMEMBERED;
-use crate::{pull::Repository, tasks::Tasks};
+use super::{MAX_REMEMBERED, settings::Settings};
 
 /// One pull of one image is many requests: they count once.
 pub(super) const ONE_PULL: Duration = Duration::from_mins(1);
@@ -25,6 +25,9 @@ const ANY: &str = "*";
 
 /// The spelling of [`Pulled::Tag`].
 const TAG: &str = "tag";
+
+/// The spelling of [`Pulled::Layer`]. No tag begins with it: the place is that of no tag.
+const LAYER: &str = "@layer";
 
 /// The platform that an image is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -52,9 +55,9 @@ impl ImageKind {
 
     /// The kind of the entry of `index` that a client of `platform` would choose.
     pub(crate) fn chosen(index: &Manifest, platform: &Platform) -> Option<Self> {
-        match choose(index.entries(), &Matcher::new(platform)) {
-            Choice::Manifest(entry) | Choice::Index(entry) => Self::of_entry(entry),
-            Choice::Unverified(_) | Choice::None => None,
+        match index.choice(&Matcher::new(platform)) {
+            Ok(Choice::Manifest(entry) | Choice::Index(entry)) => Self::of_entry(entry),
+            Ok(Choice::Unverified(_) | Choice::None) | Err(_) => None,
         }
     }
 
@@ -81,6 +84,8 @@ impl fmt::Display for ImageKind {
 enum Pulled {
     /// A tag, at its own place.
     Tag(RepoKey, Tag),
+    /// A layer, of any image of a repository.
+    Layer(RepoKey),
     /// An image, in its repository.
     Image(RepoKey, ImageKind),
     /// An image, anywhere at its upstream.
@@ -92,6 +97,7 @@ impl Pulled {
     fn place(&self) -> String {
         match self {
             Self::Tag(repository, tag) => place_of_tag(repository, tag),
+            Self::Layer(repository) => place_of_layers(repository),
             Self::Image(repository, _) => repository.to_string(),
             Self::ImageAt(upstream, _) => upstream.to_string(),
         }
@@ -101,6 +107,7 @@ impl Pulled {
     fn kind(&self) -> String {
         match self {
             Self::Tag(..) => TAG.to_owned(),
+            Self::Layer(_) => LAYER.to_owned(),
             Self::Image(_, kind) | Self::ImageAt(_, kind) => kind.to_string(),
         }
     }
@@ -110,32 +117,52 @@ fn place_of_tag(repository: &RepoKey, tag: &Tag) -> String {
     format!("{repository}:{tag}")
 }
 
+fn place_of_layers(repository: &RepoKey) -> String {
+    format!("{repository}{LAYER}")
+}
+
 /// The pulls counted so far. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct LearnedPulls {
     cache: cache::Cache,
     /// Pulls that were counted a moment ago.
     counted: Cache<Pulled, ()>,
-    half_life: Duration,
+    settings: Settings,
     tasks: Tasks,
 }
 
 impl LearnedPulls {
-    pub(super) fn new(cache: cache::Cache, half_life: Duration, tasks: Tasks) -> Self {
+    pub(super) fn new(cache: cache::Cache, settings: Settings, tasks: Tasks) -> Self {
         Self {
             cache,
             counted: Cache::builder()
                 .max_capacity(MAX_REMEMBERED)
                 .time_to_live(ONE_PULL)
                 .build(),
-            half_life,
+            settings,
             tasks,
         }
+    }
+
+    /// The time after which a pull counts half.
+    fn half_life(&self) -> Duration {
+        self.settings.current().half_life
     }
 
     /// Counts a pull of a tag.
     pub(super) fn count_tag(&self, repository: &RepoKey, tag: &Tag) {
         self.count(Pulled::Tag(repository.clone(), tag.clone()));
+    }
+
+    /// Counts a pull of a layer.
+    pub(super) fn count_layer(&self, repository: &RepoKey) {
+        self.count(Pulled::Layer(repository.clone()));
+    }
+
+    /// Whether a client has pulled a layer from a repository.
+    pub(super) fn has_layers(&self, repository: &RepoKey) -> bool {
+        let layer = Pulled::Layer(repository.clone());
+        self.counted.contains_key(&layer) || !self.at(&place_of_layers(repository)).is_empty()
     }
 
     /// Counts a pull of an image, for its repository and for its upstream.
@@ -151,7 +178,7 @@ impl LearnedPulls {
         }
         let (place, kind) = (pulled.place(), pulled.kind());
         self.counted.insert(pulled, ());
-        let (cache, half_life) = (self.cache.clone(), self.half_life);
+        let (cache, half_life) = (self.cache.clone(), self.half_life());
         self.tasks.spawn(async move {
             if let Err(error) = cache.learn(place, kind, half_life).await {
                 warn!(error = %ErrorChain(&error), "a pull could not be counted");
@@ -175,7 +202,7 @@ impl LearnedPulls {
     }
 
     fn at(&self, place: &str) -> Vec<ImageKind> {
-        match self.cache.learned().kinds(place, self.half_life) {
+        match self.cache.learned().kinds(place, self.half_life()) {
             Ok(learned) => {
                 let learned = learned.into_iter();
                 learned
@@ -191,7 +218,7 @@ impl LearnedPulls {
 
     /// Removes pulls that have decayed.
     pub(super) async fn sweep(&self) {
-        if let Err(error) = self.cache.sweep_learned(self.half_life).await {
+        if let Err(error) = self.cache.sweep_learned(self.half_life()).await {
             warn!(error = %ErrorChain(&error), "the counted pulls cannot be swept");
         }
     }
@@ -207,10 +234,12 @@ mod tests {
         let amd64 = ImageKind::of_text("linux/amd64");
         let tag = Pulled::Tag(repository.clone(), "v1".parse().unwrap());
         let image = Pulled::Image(repository.clone(), amd64.clone());
+        let layer = Pulled::Layer(repository.clone());
         let anywhere = Pulled::ImageAt(repository.upstream().into(), ImageKind::Any);
         for (pulled, place, kind) in [
             (tag, "registry.example/team/app:v1", "tag"),
             (image, "registry.example/team/app", "linux/amd64"),
+            (layer, "registry.example/team/app@layer", "@layer"),
             (anywhere, "registry.example", "*"),
         ] {
             assert_eq!((&*pulled.place(), &*pulled.kind()), (place, kind));

@@ -5,11 +5,11 @@ use std::{collections::HashSet, sync::Arc};
 
 use cache::{CacheError, TagRow};
 use protocol::{error_chain::ErrorChain, host::Host};
+use pull::{Asker, PullError, Repository};
 use tracing::{debug, warn};
 use upstream::FetchError;
 
 use super::{ImageKind, Prefetch};
-use crate::pull::{PullError, Repository};
 
 /// Tags read from the index at once.
 const PAGE: usize = 256;
@@ -18,7 +18,7 @@ impl Prefetch {
     /// Starts a round over the tags that clients pull, unless the last one is still under way, or
     /// nothing is to be downloaded ahead. A tag within its time to live is not asked for again.
     pub(crate) fn refresh_tags(&self) {
-        if !self.shared.is_on {
+        if !self.is_on() {
             return;
         }
         let Ok(round) = Arc::clone(&self.shared.refreshing).try_acquire_owned() else {
@@ -68,11 +68,13 @@ impl Prefetch {
             return Ok(());
         };
         let kinds = self.learned().kinds(repository.key());
-        let warmer = &self.shared.warmer;
+        let (warmer, what) = (&self.shared.warmer, self.ahead_of(&repository));
         if manifest.is_index() {
-            warmer.warm_index(&repository, &manifest, &kinds).await;
+            warmer
+                .warm_index(&repository, &manifest, &kinds, what)
+                .await;
         } else if kinds.contains(&ImageKind::Any) {
-            warmer.warm_image(&repository, &manifest).await;
+            warmer.warm_image(&repository, &manifest, what).await;
         }
         Ok(())
     }
@@ -82,7 +84,7 @@ impl Prefetch {
         let host = row.repository.upstream().parse::<Host>();
         let name = row.repository.name().parse();
         match (host, name) {
-            (Ok(host), Ok(name)) => self.shared.pull.repository(&host, &name),
+            (Ok(host), Ok(name)) => self.shared.pull.repository(&host, &name, Asker::Ahead),
             _ => Ok(None),
         }
     }

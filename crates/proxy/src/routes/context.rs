@@ -1,28 +1,31 @@
 //! The meaning of a request: its upstream, its target and its platform.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use config::Config;
-use http::{HeaderMap, HeaderValue, Method, Uri, header, request::Parts};
+use http::{HeaderValue, Method, request::Parts};
 use manifest_model::RepoName;
 use percent_encoding::percent_decode_str;
 use protocol::{
     forwarded,
     host::Host,
-    target::{self, Target},
+    target::{self, PlatformPaths, Target},
 };
+use pull::{Asker, Hint, Repository};
 use server::exchange::Arrival;
 
 use super::{Service, error::ApiError, query::Query};
 use crate::{
-    hints::{self, Clues, Hint},
-    pull::Repository,
+    guard::{self, Called},
+    hints::{self, Clues},
     telemetry::access::RequestFacts,
 };
 
 /// A request whose path, query and headers were valid.
 #[derive(Debug)]
 pub(super) struct Context {
+    /// The configuration in force when the request began.
+    pub(super) config: Arc<Config>,
     pub(super) upstream: Host,
     /// The upstream's name as a header value; none for a ping, which is for no upstream.
     pub(super) upstream_header: Option<HeaderValue>,
@@ -46,40 +49,49 @@ impl Context {
         arrival: &Arrival,
         request: &Parts,
     ) -> Result<Self, ApiError> {
+        let config = service.config.current();
+        let called = Called::of(&request.uri, &request.headers);
+        let client = forwarded::client(
+            arrival.peer,
+            &request.headers,
+            &config.server.trusted_proxies,
+        );
+        guard::admit(&config, arrival, request, &called, client)
+            .map_err(|refusal| ApiError::refused(&refusal, arrival.listener.address))?;
         let path = request.uri.path().to_owned();
         let query = Query::parse(request.uri.query());
         let namespace = query.namespace.as_deref().map(parse_host).transpose()?;
         let decoded = percent_decode_str(&path)
             .decode_utf8()
             .map_err(|_| ApiError::bad_path("the path is not valid UTF-8"))?;
-        let address = target::parse(&decoded, namespace.as_ref())?;
-        let called = called_host(&request.uri, &request.headers);
-        let client = forwarded::client(
-            arrival.peer,
-            &request.headers,
-            &service.config.server.trusted_proxies,
-        );
+        let platforms = if arrival.listener.platform_paths {
+            PlatformPaths::Hints
+        } else {
+            PlatformPaths::Names
+        };
+        let address = target::parse(&decoded, namespace.as_ref(), platforms)?;
         let hints = hints::hints(&Clues {
             query: &query.platform,
             headers: &request.headers,
             path: address.platform.as_deref(),
             listener: arrival.listener.platform.as_ref(),
-            host: called.as_ref(),
+            host: called.host(),
             peer: client,
-            config: &service.config.platform,
+            config: &config.platform,
         })?;
-        let upstream = choose_upstream(
-            &service.config,
-            arrival,
-            namespace,
-            address.host,
-            called.as_ref(),
-        );
+        let upstream = choose_upstream(&config, arrival, namespace, address.host, called.host());
         let upstream_header = match address.target {
             Target::Ping => None,
-            _ => HeaderValue::from_str(upstream.as_str()).ok(),
+            _ if arrival.listener.access.allows_upstream(&upstream) => {
+                HeaderValue::from_str(upstream.as_str()).ok()
+            }
+            _ => {
+                let listener = arrival.listener.address;
+                return Err(ApiError::not_served_here(&upstream, listener));
+            }
         };
         Ok(Self {
+            config,
             upstream,
             upstream_header,
             client,
@@ -92,16 +104,22 @@ impl Context {
     }
 
     /// The repository `name` of the request's upstream; an error unless that upstream is
-    /// configured.
+    /// configured and opens it to clients.
     pub(super) fn repository(
         &self,
         service: &Service,
         name: &RepoName,
     ) -> Result<Repository, ApiError> {
-        service
-            .pull
-            .repository(&self.upstream, name)?
-            .ok_or_else(|| ApiError::not_configured(&self.upstream))
+        let repository =
+            service
+                .pull
+                .repository(&self.upstream, name, Asker::Client(self.client.into()))?;
+        let repository = repository.ok_or_else(|| ApiError::not_configured(&self.upstream))?;
+        let upstream = repository.upstream();
+        if !upstream.config().allows(repository.name()) {
+            return Err(ApiError::not_allowed(upstream, repository.name()));
+        }
+        Ok(repository)
     }
 
     /// The hint to follow: the most trusted one.
@@ -146,13 +164,4 @@ fn parse_host(text: &str) -> Result<Host, ApiError> {
     text.parse::<Host>().map(Host::canonical).map_err(|error| {
         ApiError::bad_path(&format!("the query's `ns` is not a valid host: {error}"))
     })
-}
-
-/// The host name under which the client reached us: HTTP/2 has it in the URI, HTTP/1 in a header.
-fn called_host(uri: &Uri, headers: &HeaderMap) -> Option<Host> {
-    let authority = uri.authority().map(http::uri::Authority::as_str);
-    authority
-        .or_else(|| headers.get(header::HOST)?.to_str().ok())?
-        .parse()
-        .ok()
 }

@@ -1,33 +1,29 @@
-//! Turns every inner error into a status and the spec's JSON. No other file does.
+//! Turns every inner error into a status and the spec's JSON; `of_pull` those of pulls. No other file
+//! does.
 //!
 //! Clients of an anonymous mirror must never get a 401 or a challenge: some of them answer with a
 //! password. An upstream failure is a 5xx, never a 404, so that clients try their next host: a 502
 //! or 504 when the upstream fails, then a 503 at once while its circuit is open. Throttling is a
 //! 503 with `Retry-After`, because containerd repeats a 429 at once.
 
-use std::time::Duration;
+mod of_pull;
+
+use std::{net::SocketAddr, time::Duration};
 
 use axum::response::{IntoResponse, Response};
-use cache::FillError;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use manifest_model::{Platform, Word};
+use manifest_model::{Platform, RepoName, Word};
 use protocol::{
     error_body::{self, Code},
     error_chain::ErrorChain,
     host::Host,
     target::PathError,
 };
-use serde_json::{Value, json};
-use upstream::{Cause, FetchError, Resource};
+use pull::BodyError;
+use serde_json::Value;
+use upstream::{Resource, Upstream};
 
-use super::platform_text;
-use crate::{
-    hints::HintError,
-    pull::{BodyError, PullError},
-};
-
-/// The most platforms an error lists as available.
-const MAX_PLATFORMS: usize = 64;
+use crate::{guard::Refusal, hints::HintError};
 
 /// When a client may retry after a failure that should pass.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -78,6 +74,101 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, Code::NameUnknown, message)
     }
 
+    /// An upstream that this listener does not serve; the message names the key that would allow it.
+    pub(super) fn not_served_here(upstream: &Host, listener: SocketAddr) -> Self {
+        let message = format!(
+            "the upstream {upstream} is not served here; to allow it, add it to `upstreams` of the [[listener]] on {listener}"
+        );
+        Self::new(StatusCode::NOT_FOUND, Code::NameUnknown, message)
+    }
+
+    /// A repository that clients may not ask for; the message names the key that would allow it.
+    pub(super) fn not_allowed(upstream: &Upstream, repository: &RepoName) -> Self {
+        let message = format!(
+            "{repository} of {} is not served here; to allow it, add it to `allow_repositories` of [upstream.\"{}\"]",
+            upstream.host(),
+            upstream.config().pattern
+        );
+        Self::new(StatusCode::NOT_FOUND, Code::NameUnknown, message)
+    }
+
+    /// A reserved name that this start of Archway did not make, or not lately.
+    pub(super) fn no_probe() -> Self {
+        let message = "this name is for probes, and this Archway did not make it within the last ten minutes; \
+                       `archway doctor clients` gets one";
+        Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, message)
+    }
+
+    /// A probe for a platform that it has no program for.
+    pub(super) fn no_program(platform: &Platform) -> Self {
+        let message =
+            format!("the probe has no program for {platform}; it has linux/amd64 and linux/arm64");
+        Self::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, message)
+    }
+
+    /// A request that the guard has refused on this listener.
+    pub(super) fn refused(refusal: &Refusal, listener: SocketAddr) -> Self {
+        let (status, code, message) = match refusal {
+            Refusal::WebPage => (
+                StatusCode::FORBIDDEN,
+                Code::Denied,
+                "this is a registry for container clients, not for web pages: requests with an \
+                 Origin or Sec-Fetch header are refused"
+                    .to_owned(),
+            ),
+            Refusal::Client(client) => (
+                StatusCode::FORBIDDEN,
+                Code::Denied,
+                format!(
+                    "{client} may not pull here; to allow it, add its network to `allow_from` of \
+                     the [[listener]] on {listener}"
+                ),
+            ),
+            Refusal::NotOneHost => (
+                StatusCode::BAD_REQUEST,
+                Code::NameInvalid,
+                "a request must have exactly one Host header".to_owned(),
+            ),
+            Refusal::InvalidHost => (
+                StatusCode::MISDIRECTED_REQUEST,
+                Code::Denied,
+                "the request's Host is no valid host name; call this proxy by its address, \
+                 localhost or one of its `names`"
+                    .to_owned(),
+            ),
+            Refusal::OtherName(name) => (
+                StatusCode::MISDIRECTED_REQUEST,
+                Code::Denied,
+                format!(
+                    "this proxy is not called {name}; to allow the name, add it to `names` of the \
+                     [[listener]]"
+                ),
+            ),
+        };
+        Self::new(status, code, message)
+    }
+
+    /// What an upstream does not have.
+    fn absent(upstream: &Host, what: Resource) -> Self {
+        let (code, what) = match what {
+            Resource::Repository => (Code::NameUnknown, "repository"),
+            Resource::Manifest => (Code::ManifestUnknown, "manifest"),
+            Resource::Blob => (Code::BlobUnknown, "blob"),
+            Resource::ReferrersApi => (Code::Unsupported, "referrers API"),
+        };
+        let message = format!("{upstream} has no such {what}");
+        Self::new(StatusCode::NOT_FOUND, code, message)
+    }
+
+    /// What an offline upstream's store does not have, with what it has.
+    pub(super) fn not_here(code: Code, message: String, detail: Value) -> Self {
+        Self {
+            log: Some(message.clone()),
+            detail: Some(detail),
+            ..Self::new(StatusCode::NOT_FOUND, code, message)
+        }
+    }
+
     /// The same error with these headers as well.
     pub(super) fn with(mut self, headers: HeaderMap) -> Self {
         self.headers.extend(headers);
@@ -94,6 +185,15 @@ impl ApiError {
                 .to_owned(),
         );
         Self { log, ..answer }
+    }
+
+    /// One request too many on a connection while memory is short.
+    pub(super) fn short_of_memory() -> Self {
+        Self::unavailable(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the proxy is short of memory: one request at a time on this connection; retry"
+                .to_owned(),
+        )
     }
 
     /// A cache that cannot be read or written. Its paths are nothing for clients.
@@ -165,144 +265,5 @@ impl From<HintError> for ApiError {
             Code::Unsupported,
             error.to_string(),
         )
-    }
-}
-
-impl From<PullError> for ApiError {
-    fn from(error: PullError) -> Self {
-        let log = Some(ErrorChain(&error).to_string());
-        let answer = match &error {
-            PullError::NothingFits { wanted, offered } => nothing_fits(wanted, offered),
-            PullError::NoSource { tried } => Self {
-                detail: Some(json!({ "tried": tried })),
-                ..Self::new(
-                    StatusCode::NOT_FOUND,
-                    Code::ManifestUnknown,
-                    error.to_string(),
-                )
-            },
-            // Not 404: the image exists, more than once. A retry does not help, so no
-            // `Retry-After`.
-            PullError::Ambiguous {
-                platform,
-                candidates,
-            } => Self {
-                detail: Some(json!({ "platform": platform.to_string(), "candidates": candidates })),
-                ..Self::new(
-                    StatusCode::BAD_GATEWAY,
-                    Code::Unavailable,
-                    error.to_string(),
-                )
-            },
-            PullError::Unresolvable(_) => Self::new(
-                StatusCode::BAD_GATEWAY,
-                Code::Unavailable,
-                error.to_string(),
-            ),
-            PullError::Busy | PullError::Interrupted => {
-                Self::unavailable(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
-            }
-            PullError::Cache(_) => Self::cache_failed(),
-            PullError::Fetch(fetch) => Self::from(&**fetch),
-            PullError::Fill(fill) => match error.fetch_error() {
-                Some(fetch) => Self::from(fetch),
-                None => Self::from(&**fill),
-            },
-        };
-        Self { log, ..answer }
-    }
-}
-
-impl From<&FetchError> for ApiError {
-    fn from(error: &FetchError) -> Self {
-        let message = error.to_string();
-        match error {
-            FetchError::NotFound { upstream, what, .. } => {
-                let (code, what) = match what {
-                    Resource::Repository => (Code::NameUnknown, "repository"),
-                    Resource::Manifest => (Code::ManifestUnknown, "manifest"),
-                    Resource::Blob => (Code::BlobUnknown, "blob"),
-                    Resource::ReferrersApi => (Code::Unsupported, "referrers API"),
-                };
-                Self::new(
-                    StatusCode::NOT_FOUND,
-                    code,
-                    format!("{upstream} has no such {what}"),
-                )
-            }
-            FetchError::Refused { .. } => Self::new(StatusCode::FORBIDDEN, Code::Denied, message),
-            FetchError::Throttled { retry_after, .. } => Self {
-                // Not 429: containerd retries that six times at once.
-                retry_after: Some(retry_after.unwrap_or(RETRY_AFTER)),
-                ..Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    Code::TooManyRequests,
-                    message,
-                )
-            },
-            FetchError::Unreachable {
-                source: Cause::Timeout(_),
-                ..
-            } => Self::unavailable(StatusCode::GATEWAY_TIMEOUT, message),
-            FetchError::Unreachable {
-                source: Cause::CircuitOpen(open),
-                ..
-            } => Self {
-                retry_after: Some(open.retry_in),
-                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message)
-            },
-            FetchError::Unreachable { .. } | FetchError::Broken { .. } => {
-                Self::unavailable(StatusCode::BAD_GATEWAY, message)
-            }
-        }
-    }
-}
-
-impl From<&FillError> for ApiError {
-    fn from(error: &FillError) -> Self {
-        match error {
-            FillError::Storage { .. } => Self::cache_failed(),
-            FillError::Source { .. } | FillError::Corrupt { .. } | FillError::Length { .. } => {
-                Self::unavailable(StatusCode::BAD_GATEWAY, error.to_string())
-            }
-            FillError::NoPermit { .. } | FillError::Abandoned { .. } => {
-                Self::unavailable(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
-            }
-        }
-    }
-}
-
-/// Lists the available platforms, up to a length people read: an index may hold thousands.
-fn nothing_fits(wanted: &Platform, offered: &[Platform]) -> ApiError {
-    let shown = offered.iter().take(MAX_PLATFORMS);
-    let available: Vec<_> = shown.map(platform_text::shortened).collect();
-    let listed = match offered.len() - available.len() {
-        _ if available.is_empty() => "no platform".to_owned(),
-        0 => available.join(", "),
-        more => format!("{} and {more} more", available.join(", ")),
-    };
-    let message = format!("no manifest for {wanted}; the image has {listed}");
-    let detail = json!({ "platform": wanted.to_string(), "available": available });
-    ApiError {
-        detail: Some(detail),
-        ..ApiError::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, message)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_index_of_thousands_makes_no_error_of_thousands() {
-        let platform = |n: usize| Platform {
-            os: format!("{n}{}", "o".repeat(1000)),
-            ..Platform::default()
-        };
-        let offered: Vec<_> = (0..5000).map(platform).collect();
-        let error = nothing_fits(&"linux/arm64".parse().unwrap(), &offered);
-        let said = format!("{}{}", error.message, error.detail.unwrap());
-        assert!(error.message.ends_with(" and 4936 more"), "{said}");
-        assert!(said.len() < 16 * 1024, "{}", said.len());
     }
 }

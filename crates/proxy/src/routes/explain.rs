@@ -10,12 +10,9 @@ use protocol::{
     explanation::{Entry, Explanation, Said},
     headers::{ARCHWAY_EXPLAIN, header_string},
 };
+use pull::{Hint, PlatformRequest, Repository, Served};
 
 use super::{context::Context, platform_text::shortened};
-use crate::{
-    hints::{Hint, PlatformRequest},
-    pull::{Repository, Served},
-};
 
 /// The largest explanation: with all other headers it stays below what common clients and proxies
 /// accept.
@@ -76,6 +73,7 @@ impl Decision<'_> {
             }),
             mode: self.served.mode().word().to_owned(),
             accepts_index: self.takes_index,
+            offline: self.repository.upstream().is_offline(),
             answer: answer.to_owned(),
             why: why.to_owned(),
             chosen,

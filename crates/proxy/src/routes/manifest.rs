@@ -1,6 +1,6 @@
 //! GET and HEAD of manifests. Both are built alike; the server leaves the body of a HEAD out.
 //!
-//! [`Pull::answer`](crate::pull::Pull::answer) chooses the manifest that goes out; this file only
+//! [`Pull::answer`](pull::Pull::answer) chooses the manifest that goes out; this file only
 //! writes it down: status, headers, the explanation.
 
 use axum::{body::Body, response::Response};
@@ -12,16 +12,18 @@ use protocol::{
     accept,
     headers::{self, header_string, header_text},
 };
+use pull::{Client, Missing, Outcome, Repository, Served};
 use server::exchange::Replayable;
 
 use super::{
-    MAX_REPLAYABLE, Service, context::Context, digest_headers, error::ApiError, explain, is_known,
-    not_modified,
+    MAX_REPLAYABLE, Service,
+    absent::{self, Noting},
+    context::Context,
+    digest_headers,
+    error::ApiError,
+    explain, is_known, not_modified, stale_marks,
 };
-use crate::{
-    pull::{Client, Outcome, Repository, Served},
-    telemetry::access::RequestFacts,
-};
+use crate::telemetry::access::RequestFacts;
 
 pub(super) async fn answer(
     service: &Service,
@@ -34,15 +36,24 @@ pub(super) async fn answer(
     let client = Client {
         hint: context.hint(),
         takes_index: accept::takes_index(request),
-        default_platform: &service.config.platform.default,
+        default_platform: &context.config.platform.default,
         is_read: context.is_read,
         address: context.client,
     };
-    let served = service.pull.answer(repository, reference, &client).await?;
+    let missing = Missing::Manifest(reference);
+    let is_explained = explain::is_wanted(request);
+    let noting = Noting::unless_explained(is_explained);
+    let served = match service.pull.answer(repository, reference, &client).await {
+        Ok(served) => served,
+        Err(error) => {
+            let wanted = context.hint().and_then(|hint| hint.wish.platform());
+            let absent = absent::explained(service, repository, missing, wanted, noting, error);
+            return Err(absent.await);
+        }
+    };
     facts.outcome = Some(served.outcome());
     // An error has these headers, too.
     let mut about = vary(reference, &served);
-    let is_explained = explain::is_wanted(request);
     if is_explained {
         let decision = explain::Decision {
             context,
@@ -53,9 +64,14 @@ pub(super) async fn answer(
         };
         about.insert(headers::ARCHWAY_EXPLAIN, decision.explain());
     }
-    let manifest = served
-        .manifest()
-        .map_err(|error| ApiError::from(error).with(about.clone()))?;
+    let manifest = match served.manifest() {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            let wanted = served.substitution().map(|chosen| &chosen.platform);
+            let absent = absent::explained(service, repository, missing, wanted, noting, error);
+            return Err(absent.await.with(about));
+        }
+    };
     if let Some((_, chosen)) = served.child() {
         facts.platform = Some(chosen.platform.to_string());
         facts.platform_source = Some(chosen.source);
@@ -129,9 +145,8 @@ fn describe(response: &mut Response, served: &Served, context: &Context) {
         HeaderValue::from_static(outcome.as_str()),
     );
     if let (Outcome::Stale, Some(age)) = (outcome, served.age()) {
-        out.insert(header::AGE, HeaderValue::from(age.as_secs()));
         let warning = "299 - \"the upstream could not confirm this tag; served as last seen\"";
-        out.insert(header::WARNING, HeaderValue::from_static(warning));
+        out.extend(stale_marks(Some(age), warning));
     }
     if let Some((child, chosen)) = served.child() {
         let platform = format!("{}; source={}", chosen.platform, chosen.source);

@@ -1,6 +1,8 @@
 //! The query of a request: the parameters for us, and those for the upstream's lists.
 
 use http::StatusCode;
+use percent_encoding::percent_decode_str;
+use pull::PageQuery;
 use url::form_urlencoded;
 
 use super::error::ApiError;
@@ -31,10 +33,13 @@ pub(super) struct Query {
 impl Query {
     pub(super) fn parse(query: Option<&str>) -> Self {
         let mut parsed = Self::default();
-        for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        for pair in pairs(query.unwrap_or_default()) {
+            let Some((key, value)) = form_urlencoded::parse(pair.as_bytes()).next() else {
+                continue;
+            };
             match &*key {
                 "ns" => parsed.namespace = Some(value.into_owned()),
-                "platform" => parsed.platform.push(value.into_owned()),
+                "platform" => parsed.platform.push(decoded_platform(pair)),
                 _ => {}
             }
         }
@@ -85,6 +90,31 @@ pub(super) fn listing(query: Option<&str>) -> Result<Option<String>, ApiError> {
     Ok(Some(listing).filter(|listing| !listing.is_empty()))
 }
 
+/// The value of `platform=VALUE`. A `+` is no space in it: `linux(+erofs)/amd64` has a feature.
+fn decoded_platform(pair: &str) -> String {
+    let (_, value) = pair.split_once('=').unwrap_or_default();
+    percent_decode_str(value).decode_utf8_lossy().into_owned()
+}
+
+/// The same, with what it means to us where the upstream cannot be asked.
+pub(super) fn page(query: Option<&str>) -> Result<PageQuery, ApiError> {
+    let mut page = PageQuery {
+        passed: listing(query)?,
+        ..PageQuery::default()
+    };
+    let passed = page.passed.clone().unwrap_or_default();
+    for (key, value) in form_urlencoded::parse(passed.as_bytes()) {
+        match &*key {
+            "n" => page.most = value.parse().ok(),
+            "last" => page.last = Some(value.into_owned()),
+            // No type has a space; some clients leave the `+` of one as it is.
+            "artifactType" => page.artifact_type = Some(value.replace(' ', "+")),
+            _ => page.is_upstreams = true,
+        }
+    }
+    Ok(page)
+}
+
 fn pair(key: &str, value: &str) -> String {
     form_urlencoded::Serializer::new(String::new())
         .append_pair(key, value)
@@ -117,6 +147,23 @@ mod tests {
         assert_eq!(Query::parse(None), Query::default());
         assert_eq!(listing(None).unwrap(), None);
         assert_eq!(passed("up.&x=1"), None);
+    }
+
+    #[test]
+    fn a_plus_in_a_platform_means_itself_however_it_is_written() {
+        for written in [
+            "platform=linux(+erofs)/amd64",
+            "platform=linux(%2Berofs)/amd64",
+            "platform=linux%28%2berofs%29%2Famd64",
+            "plat%66orm=linux(+erofs)/amd64",
+        ] {
+            let query = Query::parse(Some(written));
+            assert_eq!(query.platform, ["linux(+erofs)/amd64"], "{written}");
+            let next = Query::parse(Some(&query.for_next_page("last=x")));
+            assert_eq!(next.platform, query.platform, "{written}");
+        }
+        let encoded = Query::parse(Some("platform=linux(+a%252Bb)/amd64&platform"));
+        assert_eq!(encoded.platform, ["linux(+a%2Bb)/amd64", ""]);
     }
 
     #[test]

@@ -24,15 +24,15 @@ use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use protocol::headers;
+use pull::Outcome;
 use server::exchange::{AccessRecord, Arrival, REQUEST_ID, Replayable, RequestId};
 
 pub use self::{endpoint::Endpoint, metrics::AccessMetrics};
 use self::{
-    line::{AccessLine, Timing, write_line},
+    line::{AccessLine, Timing, beginning, error_beginning, write_line},
     metrics::outcome_label,
 };
 use super::log_writer::LogWriter;
-use crate::{hints, pull::Outcome};
 
 /// What the routes find out about a request, for its line and its counters. Routes put it into the
 /// response's extensions; the middleware takes it out again.
@@ -51,7 +51,7 @@ pub struct RequestFacts {
     /// The client's platform, if any source named one.
     pub platform: Option<String>,
     /// The source that named it.
-    pub platform_source: Option<hints::Source>,
+    pub platform_source: Option<pull::Source>,
     /// The error with all its causes: for the log, never for the client.
     pub error: Option<String>,
 }
@@ -73,12 +73,12 @@ pub async fn observe(State(observer): State<Observer>, request: Request, next: N
         .get::<Arrival>()
         .is_some_and(|arrival| arrival.is_replaying);
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    let path = beginning(request.uri().path()).to_owned();
     let user_agent = request.headers().get(header::USER_AGENT);
     let user_agent = user_agent
         .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
+        .unwrap_or_default();
+    let user_agent = beginning(user_agent).to_owned();
     let mut request_log = RequestLog {
         id: RequestId::next(),
         started,
@@ -184,7 +184,7 @@ impl RequestLog {
         line.complete = true;
         let bytes = line.bytes;
         let rest = serde_json::to_vec(&line).unwrap_or_default();
-        Some(AccessRecord::new(move |id, at, elapsed| {
+        Some(AccessRecord::new(rest.len(), move |id, at, elapsed| {
             counters.count(bytes, elapsed);
             if let Some(log) = &log {
                 let timing = Timing {
@@ -212,16 +212,16 @@ impl RequestLog {
             method: self.method.as_str(),
             path: &self.path,
             status: self.status.as_u16(),
-            upstream: facts.upstream.as_deref(),
-            repository: facts.repository.as_deref(),
-            reference: facts.reference.as_deref(),
+            upstream: facts.upstream.as_deref().map(beginning),
+            repository: facts.repository.as_deref().map(beginning),
+            reference: facts.reference.as_deref().map(beginning),
             outcome: outcome_label(facts.outcome),
-            platform: facts.platform.as_deref(),
-            platform_source: facts.platform_source.map(hints::Source::as_str),
+            platform: facts.platform.as_deref().map(beginning),
+            platform_source: facts.platform_source.map(pull::Source::as_str),
             bytes: self.bytes,
             complete: self.ended,
             user_agent: &self.user_agent,
-            error: facts.error.as_deref(),
+            error: facts.error.as_deref().map(error_beginning),
             target: "access",
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Access lines and log events are collected in memory, and a thread of their own writes them in
 //! batches. A slow or stuck reader costs lines, never an answer: above a bound of waiting bytes,
-//! new lines are dropped and counted.
+//! new lines are dropped and counted, long ones earlier: whoever can make lines long must not make
+//! those of others disappear.
 
 use std::{
     io::{self, Write},
@@ -16,6 +17,9 @@ use prometheus_client::metrics::counter::Counter;
 
 /// The most bytes that may wait: a tenth of a second's lines at 100,000 requests a second.
 const MAX_WAITING_BYTES: usize = 4 * 1024 * 1024;
+
+/// A line longer than this is dropped when half of [`MAX_WAITING_BYTES`] wait.
+const LONG_LINE: usize = 4 * 1024;
 
 /// How long the first line of a batch waits for more.
 const BATCH_DELAY: Duration = Duration::from_millis(20);
@@ -66,6 +70,11 @@ impl LogWriter {
         }
         let before = lines.bytes.len();
         write(&mut lines.bytes);
+        if before >= MAX_WAITING_BYTES / 2 && lines.bytes.len() - before > LONG_LINE {
+            lines.bytes.truncate(before);
+            self.0.dropped.inc();
+            return;
+        }
         let after = lines.bytes.len();
         drop(lines);
         if before == 0 || (before < BATCH_BYTES && after >= BATCH_BYTES) {
@@ -173,5 +182,27 @@ mod tests {
         log.flush(Duration::from_secs(30));
         let kept = handed_in as u64 - dropped.get();
         assert_eq!(written.lock().len() as u64, kept * line.len() as u64);
+    }
+
+    #[test]
+    fn long_lines_leave_room_for_short_ones() {
+        let (open, gate) = mpsc::channel();
+        let written = Arc::<Mutex<Vec<u8>>>::default();
+        let out = Slow {
+            gate,
+            written: Arc::clone(&written),
+        };
+        let log = LogWriter::to(out).unwrap();
+        let line = vec![b'x'; 64_000];
+        for _ in 0..2 * MAX_WAITING_BYTES / line.len() {
+            log.add(|buffer| buffer.extend_from_slice(&line));
+        }
+        let dropped = log.dropped().get();
+        assert!(dropped > 0);
+        for _ in 0..1000 {
+            log.add(|buffer| buffer.extend_from_slice(b"short\n"));
+        }
+        assert_eq!(log.dropped().get(), dropped);
+        drop(open);
     }
 }

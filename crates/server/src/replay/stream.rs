@@ -12,6 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::CancellationToken;
 
 use super::{Replays, RequestScope, in_flight::InFlight, output::Output};
 
@@ -29,7 +30,7 @@ const FRAMING: [&[u8]; 2] = [b"content-length:", b"transfer-encoding:"];
 
 thread_local! {
     /// Where answers are put together: none is longer than its headers and
-    /// [`super::MAX_COPIED_BODY`].
+    /// [`MAX_COPIED_BODY`](super::answer::MAX_COPIED_BODY).
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -49,6 +50,8 @@ pub(crate) struct ReplayStream<S> {
     orderly: bool,
     handed_up_at: Instant,
     hand_up_interval: Duration,
+    /// Cancelled when the connection should end: no request is answered here from then on.
+    end: CancellationToken,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> ReplayStream<S> {
@@ -59,6 +62,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ReplayStream<S> {
         scope: RequestScope,
         in_flight: Arc<InFlight>,
         header_timeout: Duration,
+        end: CancellationToken,
     ) -> Self {
         Self {
             stream,
@@ -71,6 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ReplayStream<S> {
             orderly: true,
             handed_up_at: Instant::now(),
             hand_up_interval: HAND_UP_INTERVAL.min(header_timeout / 2),
+            end,
         }
     }
 
@@ -95,7 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ReplayStream<S> {
             } else {
                 None
             };
-            let Some(answer) = stored else {
+            let Some(answer) = stored.filter(|_| !self.end.is_cancelled()) else {
                 return Poll::Ready(Ok(()));
             };
             SCRATCH.with_borrow_mut(|scratch| {
@@ -121,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ReplayStream<S> {
 ///
 /// hyper must see the same in them. It skips empty lines before a request, and takes a lone line
 /// feed for the end of a line: bytes with either are not one head here.
-fn is_one_head(bytes: &[u8]) -> bool {
+pub(crate) fn is_one_head(bytes: &[u8]) -> bool {
     let is_read = bytes.starts_with(b"GET ") || bytes.starts_with(b"HEAD ");
     let lines = bytes.strip_suffix(END_OF_LINE).filter(|_| is_read);
     lines.is_some_and(|lines| {

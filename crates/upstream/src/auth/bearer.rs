@@ -7,7 +7,7 @@
 mod known_realm;
 mod token_request;
 
-use std::sync::Arc;
+use std::{panic, sync::Arc};
 
 use http::HeaderValue;
 use manifest_model::RepoName;
@@ -101,7 +101,8 @@ impl BearerTokens {
     }
 
     /// A token other than `refused`; `None` if a new one would not help. Of several callers one
-    /// asks the realm.
+    /// asks the realm. Dropping the future does not end that: a token that comes later than this call
+    /// can wait is there for the next one.
     pub(super) async fn token(
         &self,
         repository: Option<&RepoName>,
@@ -112,18 +113,26 @@ impl BearerTokens {
             self.requests.insert(repository.clone(), request.clone());
         }
         let slot = self.tokens.get_with(request.clone(), Arc::default);
-        let fetch = self.realms.fetch(request);
-        let known = match slot.check() {
+        let old = match slot.check() {
             // The permit is given back: the next caller that sends the token renews it.
-            TokenState::Good(header) | TokenState::Due(header, _) => header,
-            TokenState::Expired(old) => return slot.renew(old.as_ref(), fetch).await.map(Some),
+            TokenState::Good(header) | TokenState::Due(header, _) if Some(&header) != refused => {
+                return Ok(Some(header));
+            }
+            TokenState::Good(_) | TokenState::Due(..) => None,
+            TokenState::Expired(old) => Some(old),
             TokenState::Failed(error) => return Err(error),
         };
-        if Some(&known) == refused {
-            slot.force(refused, fetch).await
-        } else {
-            Ok(Some(known))
-        }
+        let (realms, request, refused) =
+            (Arc::clone(&self.realms), request.clone(), refused.cloned());
+        let renewal = self.renewals.spawn(async move {
+            let fetch = realms.fetch(&request);
+            match old {
+                Some(old) => slot.renew(old.as_ref(), fetch).await.map(Some),
+                None => slot.force(refused.as_ref(), fetch).await,
+            }
+        });
+        let renewed = renewal.await;
+        renewed.unwrap_or_else(|ended| panic::resume_unwind(ended.into_panic()))
     }
 }
 

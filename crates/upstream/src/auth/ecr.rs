@@ -23,8 +23,9 @@ pub use self::push_times::{ImagePushTimes, PushTimesError};
 use super::token_slot::{RenewalPermit, Token, TokenSlot, TokenState};
 use crate::error::{EcrError, TokenError};
 
-/// How long the API may take, including the credential chain behind it.
-const TOKEN_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the API may take, including the credential chain behind it: less than a client waits, so
+/// that the failure is remembered.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Identities kept at the same time: every AWS region, a few times over. Clients choose the
 /// regions, so there is a bound; above it, the identities in most use are kept.

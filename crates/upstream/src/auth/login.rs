@@ -15,6 +15,9 @@ use super::{
 };
 use crate::error::{LoginError, TokenError};
 
+#[cfg(fuzzing)]
+pub use self::docker_config::fuzz_docker_config;
+
 /// A proof of identity.
 #[derive(Clone, PartialEq)]
 pub(super) enum Login {

@@ -15,7 +15,7 @@ use tracing::warn;
 use crate::error::LoginError;
 
 /// How long a password may take to be read: as long as a credential helper may run.
-const READ_TIMEOUT: Duration = Duration::from_secs(15);
+const READ_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// A secret and its place, such as a mounted Kubernetes secret.
 ///

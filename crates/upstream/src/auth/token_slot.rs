@@ -51,6 +51,13 @@ impl Token {
             expires: now + life,
         }
     }
+
+    /// Its life, to the second.
+    #[cfg(test)]
+    pub(super) fn life(&self) -> Duration {
+        let left = self.expires.saturating_duration_since(Instant::now());
+        Duration::from_secs_f64(left.as_secs_f64().ceil())
+    }
 }
 
 /// One token, missing at first.

@@ -8,7 +8,7 @@ use super::{Endpoint, request::Request};
 use crate::{
     auth::Refusal,
     error::{Cause, FetchError},
-    policy::Call,
+    policy::{Call, Deadline},
     redirect::{self, RedirectError, same_origin},
     response::is_redirect,
 };
@@ -24,9 +24,10 @@ impl Endpoint {
     pub(crate) async fn exchange_anonymously(
         &self,
         request: &Request<'_>,
+        deadline: &Deadline,
     ) -> Result<Response, FetchError> {
-        let url = request.url(self.sender.base());
-        let sent = self.sender.send(request, &url, None).await;
+        let url = self.url(request);
+        let sent = self.sender.send(request, &url, None, deadline).await;
         sent.map_err(|cause| self.unreachable(cause))
     }
 
@@ -37,10 +38,10 @@ impl Endpoint {
         request: &Request<'_>,
         call: &Call,
     ) -> Result<Exchange, FetchError> {
-        let url = request.url(self.sender.base());
+        let url = self.url(request);
         let no_token = |error| FetchError::no_token(self.host().clone(), error);
-        let credential = self.auth.credential(request.repository).await;
-        let credential = credential.map_err(no_token)?;
+        let credential = Box::pin(self.auth.credential(request.repository));
+        let credential = self.in_time(call, credential).await?.map_err(no_token)?;
         let response = self.send(request, &url, credential.as_ref(), call).await?;
         let Some(refusal) = Refusal::of(response.status(), response.headers()) else {
             return Ok(Exchange {
@@ -48,18 +49,22 @@ impl Endpoint {
                 credential,
             });
         };
-        let body = self.error_body(response).await;
+        let body = self.error_body(response, call.deadline()).await;
         let renewed = self
             .auth
             .renew(request.repository, &refusal, &body, credential.as_ref());
-        let Some(renewed) = renewed.await.map_err(no_token)? else {
+        let renewed = self
+            .in_time(call, Box::pin(renewed))
+            .await?
+            .map_err(no_token)?;
+        let Some(renewed) = renewed else {
             let (status, resource) = (refusal.status, request.resource);
             return Err(self.refused(status, &body, resource, credential.as_ref()));
         };
         let response = self.send(request, &url, Some(&renewed), call).await?;
         if Refusal::of(response.status(), response.headers()).is_some() {
             return Err(self
-                .refusal(response, request.resource, Some(&renewed))
+                .refusal(response, request.resource, Some(&renewed), call.deadline())
                 .await);
         }
         Ok(Exchange {
@@ -78,7 +83,7 @@ impl Endpoint {
             mut response,
             credential,
         } = self.exchange(request, call).await?;
-        let first = request.url(self.sender.base());
+        let first = self.url(request);
         let mut current = first.clone();
         for _ in 0..redirect::MAX_HOPS {
             if !is_redirect(response.status()) {
@@ -108,11 +113,20 @@ impl Endpoint {
         credential: Option<&HeaderValue>,
         call: &Call,
     ) -> Result<Response, FetchError> {
-        if self.sender.is_own(url) {
-            self.acquire(call).await?;
+        let deadline = call.deadline();
+        if !self.sender.is_own(url) {
+            let sent = self.sender.send(request, url, credential, deadline).await;
+            return sent.map_err(|cause| self.unreachable(cause.of_store()));
         }
-        let sent = self.sender.send(request, url, credential).await;
+        self.acquire(call).await?;
+        let sent = self.sender.send(request, url, credential, deadline).await;
         sent.map_err(|cause| self.unreachable(cause))
+    }
+
+    /// A token must come while the client waits.
+    async fn in_time<F: Future>(&self, call: &Call, token: F) -> Result<F::Output, FetchError> {
+        let token = call.deadline().bound(token).await;
+        token.ok_or_else(|| self.unreachable(Cause::NoTokenInTime))
     }
 
     fn target(&self, current: &Url, response: &Response) -> Result<Url, RedirectError> {

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, Method};
 use manifest_model::RepoName;
+use protocol::host::Host;
 use url::Url;
 
 use crate::error::Resource;
@@ -17,6 +18,8 @@ pub(crate) struct Request<'a> {
     /// Below `/v2/`.
     pub(crate) path: String,
     pub(crate) query: Option<&'a str>,
+    /// Whether a client waits for the first byte of content that is not here.
+    pub(crate) is_cold: bool,
     pub(crate) headers: HeaderMap,
 }
 
@@ -28,7 +31,9 @@ impl<'a> Request<'a> {
         repository: &'a RepoName,
         path: &str,
     ) -> Self {
+        let is_content = matches!(resource, Resource::Manifest | Resource::Blob);
         Self {
+            is_cold: method == Method::GET && is_content,
             method,
             resource,
             repository: Some(repository),
@@ -43,6 +48,7 @@ impl<'a> Request<'a> {
         Self {
             method: Method::GET,
             resource: Resource::Manifest,
+            is_cold: false,
             repository,
             path: String::new(),
             query: None,
@@ -50,11 +56,14 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Its URL at an endpoint.
-    pub(super) fn url(&self, base: &Url) -> Url {
+    /// Its URL at an endpoint; `upstream` for one that serves many and has to be told which.
+    pub(super) fn url(&self, base: &Url, upstream: Option<&Host>) -> Url {
         let mut url = base.clone();
         url.set_path(&format!("/v2/{}", self.path));
         url.set_query(self.query);
+        if let Some(upstream) = upstream {
+            url.query_pairs_mut().append_pair("ns", upstream.as_str());
+        }
         url
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use protocol::error_chain::ErrorChain;
 use reqwest::Response;
@@ -11,23 +10,24 @@ use url::Url;
 
 use super::{Shared, request::Request};
 use crate::{
-    error::{Cause, CircuitOpen},
-    policy::{Admission, Failure, Health, Outage, ProbeGuard, Throttle, probe},
+    error::{CallKind, Cause, CircuitOpen},
+    gather::{Gathered, Room},
+    policy::{Admission, Deadline, Failure, Health, Outage, ProbeGuard, Throttles, probe},
     redirect::same_origin,
-    response::{read, remaining_pulls},
-    transport::closed_before_answer,
+    response::{Unread, read, remaining_pulls},
+    transport,
 };
 
-/// How long a small body may take as a whole; the idle timeout alone would let it trickle for ever.
-const BODY_TIMEOUT: Duration = Duration::from_mins(1);
+/// A call that was given less time proves nothing about the endpoint when it runs out.
+const SHORTEST_PROOF: Duration = Duration::from_secs(1);
 
-/// The way to one endpoint: its client, its circuit and its throttle.
+/// The way to one endpoint: its client, its circuit and its throttles.
 #[derive(Debug)]
 pub(super) struct Sender {
     shared: Arc<Shared>,
     base: Url,
     health: Arc<Health>,
-    throttle: Throttle,
+    throttles: Throttles,
 }
 
 impl Sender {
@@ -36,7 +36,7 @@ impl Sender {
             shared,
             base,
             health: Health::new(),
-            throttle: Throttle::default(),
+            throttles: Throttles::default(),
         }
     }
 
@@ -44,8 +44,17 @@ impl Sender {
         &self.base
     }
 
-    pub(super) fn throttle(&self) -> &Throttle {
-        &self.throttle
+    pub(super) fn throttles(&self) -> &Throttles {
+        &self.throttles
+    }
+
+    /// The circuit of where `url` is; one that nobody asks for another place than the endpoint.
+    pub(super) fn health_of(&self, url: &Url) -> Arc<Health> {
+        if self.is_own(url) {
+            Arc::clone(&self.health)
+        } else {
+            Health::new()
+        }
     }
 
     pub(super) fn outage(&self) -> Option<Outage> {
@@ -80,62 +89,67 @@ impl Sender {
         self.shared.tasks.spawn(run);
     }
 
-    /// Sends `request` to `url`. Only requests to the endpoint itself count for its health.
+    /// Sends `request` to `url`, for as long as the client waits. Only requests to the endpoint
+    /// itself count for its health.
     pub(super) async fn send(
         &self,
         request: &Request<'_>,
         url: &Url,
         credential: Option<&HeaderValue>,
+        deadline: &Deadline,
     ) -> Result<Response, Cause> {
+        if deadline.is_over() {
+            return Err(Cause::OutOfTime);
+        }
         let shared = &self.shared;
-        let once = || {
-            let mut request = shared
-                .client
-                .request(request.method.clone(), url.clone())
-                .headers(request.headers.clone())
-                .header(header::ACCEPT_ENCODING, "identity");
-            if let Some(credential) = credential {
-                request = request.header(header::AUTHORIZATION, credential);
-            }
-            request.send()
-        };
+        let mut built = shared
+            .client
+            .request(request.method.clone(), url.clone())
+            .headers(request.headers.clone())
+            .header(header::ACCEPT_ENCODING, "identity");
+        if let Some(credential) = credential {
+            built = built.header(header::AUTHORIZATION, credential);
+        }
         let asked = Instant::now();
-        let twice = async {
-            match once().await {
-                // Most likely a pooled connection that the server was about to close.
-                Err(error) if closed_before_answer(&error) => once().await,
-                answer => answer,
-            }
-        };
-        let answer = match tokio::time::timeout(shared.header_timeout, twice).await {
+        let time = shared.header_timeout.min(deadline.left());
+        let sent = tokio::time::timeout(time, transport::send(built));
+        let answer = match sent.await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(Cause::Http(error.without_url())),
-            Err(_) => Err(Cause::Timeout(shared.header_timeout)),
+            Err(_) => Err(Cause::Timeout(time)),
         };
         if self.is_own(url) {
             match &answer {
-                Ok(response) => self.note_response(asked, response),
+                Ok(response) => self.note_response(asked, request, response),
                 Err(cause) => self.note_failure(asked, cause),
             }
         }
         answer
     }
 
-    /// A small body, whole. A body that fails at the endpoint itself counts for its health.
-    pub(super) async fn read_body(&self, response: Response, limit: usize) -> Result<Bytes, Cause> {
+    /// A small body, whole, for as long as the client waits. A body that fails at the endpoint
+    /// itself counts for its health.
+    pub(super) async fn read_body(
+        &self,
+        response: Response,
+        limit: usize,
+        room: Option<&Room>,
+        deadline: &Deadline,
+    ) -> Result<Gathered, Unread> {
         let (asked, is_own) = (Instant::now(), self.is_own(response.url()));
-        let body = tokio::time::timeout(BODY_TIMEOUT, read(response, limit)).await;
-        let body = body.unwrap_or(Err(Cause::Timeout(BODY_TIMEOUT)));
-        match &body {
-            Ok(_) | Err(Cause::TooLarge(_)) => {}
-            Err(cause) if is_own => self.note_failure(asked, cause),
-            Err(_) => {}
+        let body = read(response, limit, room, self.shared.idle_timeout, deadline).await;
+        if let Err(Unread::Failed(cause)) = &body
+            && is_own
+        {
+            self.note_failure(asked, cause);
         }
         body
     }
 
-    fn note_response(&self, asked: Instant, response: &Response) {
-        if response.status().is_server_error() {
+    fn note_response(&self, asked: Instant, request: &Request<'_>, response: &Response) {
+        // 501 is an answer of a registry in good health: it lacks what it was asked for.
+        let status = response.status();
+        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
             let status = Cause::Status(response.status().as_u16());
             let now = Instant::now();
             self.health
@@ -144,7 +158,8 @@ impl Sender {
         }
         self.health.answered(Instant::now());
         if response.status() != StatusCode::TOO_MANY_REQUESTS {
-            self.throttle.answered();
+            let kind = CallKind::of(request.resource);
+            self.throttles.of(kind).answered();
         }
         if let Some(left) = remaining_pulls(response.headers()) {
             self.shared.tally.pulls_remaining(left);
@@ -154,6 +169,10 @@ impl Sender {
     fn note_failure(&self, asked: Instant, cause: &Cause) {
         let failure = match cause {
             Cause::Http(error) if !error.is_connect() && !error.is_timeout() => Failure::Error,
+            Cause::Timeout(time) if *time < SHORTEST_PROOF.min(self.shared.header_timeout) => {
+                return;
+            }
+            Cause::Stalled(time) if *time < SHORTEST_PROOF.min(self.shared.idle_timeout) => return,
             _ => Failure::Outage,
         };
         let now = Instant::now();

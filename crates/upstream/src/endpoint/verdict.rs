@@ -6,8 +6,8 @@ use reqwest::Response;
 
 use super::Endpoint;
 use crate::{
-    error::{Cause, FetchError, Resource},
-    policy::WaitTooLong,
+    error::{CallKind, Cause, FetchError, Resource},
+    policy::{Deadline, WaitTooLong},
 };
 
 /// The largest error body read for its code and message.
@@ -19,6 +19,7 @@ impl Endpoint {
         &self,
         response: Response,
         resource: Resource,
+        deadline: &Deadline,
     ) -> Result<Response, FetchError> {
         let status = response.status();
         if status.is_success() || status.is_redirection() {
@@ -27,36 +28,68 @@ impl Endpoint {
         // Manifests and lists are redirected to other registries, whose 404 counts; a store of
         // blobs that lacks one is broken. That a range lies beyond the end, only the store can
         // know.
+        let is_absence = matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
         let is_believed = status == StatusCode::RANGE_NOT_SATISFIABLE
-            || (status == StatusCode::NOT_FOUND && resource != Resource::Blob);
+            || (is_absence && resource != Resource::Blob)
+            || lacks_referrers(status, resource);
         if self.is_redirected(&response) && !is_believed {
             // The registry has just redirected us to it, so the store's refusal is a fault.
-            return Err(self.broken(Cause::Status(status.as_u16())));
+            return Err(self.broken(Cause::Status(status.as_u16()).of_store()));
         }
         Err(match status {
-            StatusCode::NOT_FOUND => self.not_found(response, resource).await,
+            _ if lacks_referrers(status, resource) => self.no_referrers(),
+            StatusCode::NOT_FOUND | StatusCode::GONE => {
+                self.not_found(response, resource, deadline).await
+            }
             _ if status.is_client_error() => {
-                let reason = self.error_body(response).await.reason().to_owned();
-                FetchError::Refused {
-                    upstream: self.host().clone(),
-                    status: status.as_u16(),
-                    reason,
-                }
+                let body = self.error_body(response, deadline).await;
+                let reason = body.reason().to_owned();
+                self.client_error(status, reason)
             }
             _ => self.broken(Cause::Status(status.as_u16())),
         })
     }
 
-    async fn not_found(&self, response: Response, resource: Resource) -> FetchError {
+    fn no_referrers(&self) -> FetchError {
+        FetchError::NotFound {
+            upstream: self.host().clone(),
+            what: Resource::ReferrersApi,
+            from_fallback: false,
+        }
+    }
+
+    /// The error for a 4xx by its status. Only some of them say that we may not; the others find
+    /// fault with a request that all other registries take.
+    fn client_error(&self, status: StatusCode, reason: String) -> FetchError {
+        let (upstream, status) = (self.host().clone(), status.as_u16());
+        match status {
+            // 416 is caught by who asked for the range.
+            401..=403 | 407 | 416 | 451 => FetchError::Refused {
+                upstream,
+                status,
+                reason,
+            },
+            408 | 421 | 425 => self.broken(Cause::Status(status)),
+            _ => self.broken(Cause::Rejected { status, reason }),
+        }
+    }
+
+    async fn not_found(
+        &self,
+        response: Response,
+        resource: Resource,
+        deadline: &Deadline,
+    ) -> FetchError {
+        let status = response.status();
         // Registries need not have the referrers API; those that lack it answer as any web server.
         let is_registry = resource == Resource::ReferrersApi
             || response
                 .headers()
                 .contains_key(DOCKER_DISTRIBUTION_API_VERSION);
-        let code = self.error_body(response).await.code;
+        let code = self.error_body(response, deadline).await.code;
         if code.is_empty() && !is_registry {
             // A load balancer in front of a registry answers 404 too while it has no way to it.
-            return self.broken(Cause::Status(StatusCode::NOT_FOUND.as_u16()));
+            return self.broken(Cause::Status(status.as_u16()));
         }
         let what = match code.as_str() {
             "NAME_UNKNOWN" if resource != Resource::ReferrersApi => Resource::Repository,
@@ -75,9 +108,10 @@ impl Endpoint {
         response: Response,
         resource: Resource,
         credential: Option<&HeaderValue>,
+        deadline: &Deadline,
     ) -> FetchError {
         let status = response.status();
-        let body = self.error_body(response).await;
+        let body = self.error_body(response, deadline).await;
         self.refused(status, &body, resource, credential)
     }
 
@@ -88,25 +122,30 @@ impl Endpoint {
         resource: Resource,
         credential: Option<&HeaderValue>,
     ) -> FetchError {
-        FetchError::Refused {
-            upstream: self.host().clone(),
-            status: status.as_u16(),
-            reason: self.auth.reason(status, body, resource, credential),
+        if lacks_referrers(status, resource) {
+            return self.no_referrers();
         }
+        let reason = self.auth.reason(status, body, resource, credential);
+        self.client_error(status, reason)
     }
 
     /// The code and message of an error; empty if its body cannot be read.
-    pub(super) async fn error_body(&self, response: Response) -> error_body::Read {
-        self.read_body(response, MAX_ERROR_BODY)
+    pub(super) async fn error_body(
+        &self,
+        response: Response,
+        deadline: &Deadline,
+    ) -> error_body::Read {
+        self.read_body(response, MAX_ERROR_BODY, deadline)
             .await
             .map(|body| error_body::Read::parse(&body))
             .unwrap_or_default()
     }
 
-    pub(super) fn too_many(&self, WaitTooLong(wait): WaitTooLong) -> FetchError {
+    pub(super) fn too_many(&self, kind: CallKind, wait: WaitTooLong) -> FetchError {
         FetchError::Throttled {
             upstream: self.host().clone(),
-            retry_after: Some(wait),
+            calls: kind.as_str(),
+            retry_after: Some(wait.0),
         }
     }
 
@@ -124,4 +163,9 @@ impl Endpoint {
             source,
         }
     }
+}
+
+/// Whether the status says that there is no referrers API. Clients then use its fallback, the tag.
+fn lacks_referrers(status: StatusCode, resource: Resource) -> bool {
+    resource == Resource::ReferrersApi && matches!(status.as_u16(), 400 | 405 | 406 | 501)
 }

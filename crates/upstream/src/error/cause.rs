@@ -16,12 +16,31 @@ pub enum Cause {
     /// No header arrived in time.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
+    /// The client's wait was over before an answer came.
+    #[error("the upstream had not answered when the client's wait was over")]
+    OutOfTime,
+    /// The client's wait was over before a token came.
+    #[error(
+        "no token came while the client waited; check the token realm, the credential helper or AWS"
+    )]
+    NoTokenInTime,
     /// A body began, and then no byte of it arrived for this long.
     #[error("the body stalled for {0:?}")]
     Stalled(Duration),
     /// A status that is no answer to the request.
     #[error("status {0}")]
     Status(u16),
+    /// A request that other registries take, and this one does not; its own words.
+    #[error("it does not take the request ({status}): {reason}")]
+    Rejected {
+        /// 400, 405, 406 or another client error that is about the request.
+        status: u16,
+        /// The upstream's own words, shortened.
+        reason: String,
+    },
+    /// The registry answered, and the store that it redirected to failed.
+    #[error("the store that it redirects to failed")]
+    Store(#[source] Box<Cause>),
     /// The body is not the manifest that was asked for.
     #[error("asked for {expected}, got {actual}")]
     WrongDigest {
@@ -36,6 +55,20 @@ pub enum Cause {
     /// A body above its limit.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
+    /// A list above the bound that the configuration sets.
+    #[error("the list is larger than `list_max`, {0} bytes; raise that key of the upstream")]
+    ListTooLarge(usize),
+    /// A body that says it is compressed, and does not unpack.
+    #[error("the body is not the gzip that it says it is")]
+    NotGzip(#[source] io::Error),
+    /// A body that is no list of what was asked for.
+    #[error("the body is not {expected}")]
+    List {
+        /// The list asked for.
+        expected: &'static str,
+        /// The first fault in the body.
+        source: serde_json::Error,
+    },
     /// A redirect that is not followed.
     #[error("a redirect is not followed")]
     Redirect(#[source] RedirectError),
@@ -79,6 +112,21 @@ pub enum Cause {
         /// The change that the operator can make.
         advice: &'static str,
     },
+}
+
+impl Cause {
+    /// The same, of the store behind the registry.
+    pub(crate) fn of_store(self) -> Self {
+        Self::Store(Box::new(self))
+    }
+
+    /// The cause itself, wherever it arose.
+    pub fn innermost(&self) -> &Self {
+        match self {
+            Self::Store(cause) => cause.innermost(),
+            cause => cause,
+        }
+    }
 }
 
 /// A certificate or key file that cannot be used.

@@ -169,6 +169,9 @@ pub enum LoginError {
 /// The fault in one entry of docker's `auths`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoginEntryError {
+    /// Its fields are not the texts that docker writes.
+    #[error("a field is not a text")]
+    NotText,
     /// `auth` is not base64.
     #[error("`auth` is not base64")]
     NotBase64,

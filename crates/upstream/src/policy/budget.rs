@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use self::rate_limiter::RateLimiter;
 pub(crate) use self::throttle::Throttle;
-use crate::error::Resource;
+use crate::error::CallKind;
 
 /// How urgent a call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +30,13 @@ pub enum Urgency {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WaitTooLong(pub(crate) Duration);
 
-/// The configured rates of one upstream. Registries count manifests and blobs apart.
+/// The configured rates of one upstream, in all and of each kind of call.
 #[derive(Debug)]
 pub(crate) struct Budget {
     all: Option<RateLimiter>,
     manifests: Option<RateLimiter>,
     blobs: Option<RateLimiter>,
+    lists: Option<RateLimiter>,
     longest_wait: Duration,
 }
 
@@ -50,6 +51,12 @@ impl Budget {
             all: limiter(limits.rate),
             manifests: limiter(limits.manifest_rate),
             blobs: limiter(limits.blob_rate),
+            // A client reads the pages of a list one after the other, and then no more: they may
+            // come in one burst.
+            lists: Some(RateLimiter::new(
+                limits.list_rate.interval(),
+                limits.burst.unwrap_or(limits.list_rate.calls()),
+            )),
             longest_wait: limits.patience,
         }
     }
@@ -60,26 +67,27 @@ impl Budget {
             all: None,
             manifests: None,
             blobs: None,
+            lists: None,
             longest_wait: Duration::ZERO,
         }
     }
 
-    /// When a call that begins now gives up.
-    pub(crate) fn deadline(&self) -> Instant {
-        Instant::now() + self.longest_wait
+    /// When a client gives up on a permit that began to wait then.
+    pub(crate) fn patience_from(&self, began: Instant) -> Instant {
+        began + self.longest_wait
     }
 
     /// Waits until the rates allow the call.
     pub(crate) async fn acquire(
         &self,
-        resource: Resource,
+        kind: CallKind,
         urgency: Urgency,
         deadline: Instant,
     ) -> Result<(), WaitTooLong> {
-        let of_kind = match resource {
-            Resource::Manifest => self.manifests.as_ref(),
-            Resource::Blob => self.blobs.as_ref(),
-            Resource::Repository | Resource::ReferrersApi => None,
+        let of_kind = match kind {
+            CallKind::Manifests => self.manifests.as_ref(),
+            CallKind::Blobs => self.blobs.as_ref(),
+            CallKind::Lists => self.lists.as_ref(),
         };
         for limiter in of_kind.into_iter().chain(&self.all) {
             limiter.acquire(urgency, deadline).await?;
@@ -89,7 +97,7 @@ impl Budget {
 
     /// The number of calls that wait.
     pub(crate) fn waiting(&self) -> usize {
-        let all = [&self.all, &self.manifests, &self.blobs];
+        let all = [&self.all, &self.manifests, &self.blobs, &self.lists];
         all.into_iter().flatten().map(RateLimiter::waiting).sum()
     }
 }

@@ -4,19 +4,29 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::budget::{Budget, Throttle, Urgency, WaitTooLong};
-use crate::error::Resource;
+use super::{
+    budget::{Budget, Urgency, WaitTooLong},
+    deadline::Deadline,
+    throttles::Throttles,
+};
+use crate::error::{CallKind, Resource};
 
 /// How long a call waits for an endpoint's 429 to pass if it need not be made there: a stale copy
 /// or another endpoint serves the client sooner.
-const OPTIONAL_CALL_WAIT: Duration = Duration::from_secs(1);
+const OPTIONAL_CALL_WAIT: Duration = Duration::from_millis(500);
+
+/// How long a call waits for an endpoint's 429 to pass after another has waited in vain: long enough
+/// for the spacing of calls that go one by one.
+const IN_VAIN_WAIT: Duration = Duration::from_millis(500);
 
 /// One call upstream, and how long it may wait.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Call {
-    resource: Resource,
+    kind: CallKind,
     urgency: Urgency,
-    deadline: Instant,
+    /// When the wait for rate limits ends.
+    patience: Instant,
+    deadline: Deadline,
     /// Nobody else can answer: a client has nothing, and there is no other endpoint.
     is_needed: bool,
 }
@@ -28,34 +38,55 @@ impl Call {
         urgency: Urgency,
         budget: &Budget,
         is_last: bool,
+        deadline: &Deadline,
     ) -> Self {
         Self {
-            resource,
+            kind: CallKind::of(resource),
             urgency,
-            deadline: budget.deadline(),
+            patience: budget.patience_from(deadline.started()),
+            deadline: deadline.clone(),
             is_needed: is_last && urgency == Urgency::Pull,
         }
+    }
+
+    /// What it asks for, as far as registries limit that apart.
+    pub(crate) fn kind(&self) -> CallKind {
+        self.kind
     }
 
     /// Waits until the endpoint's 429s and the upstream's rates allow one request.
     pub(crate) async fn acquire(
         &self,
-        throttle: &Throttle,
+        throttles: &Throttles,
         budget: &Budget,
     ) -> Result<(), WaitTooLong> {
-        let deadline = if self.is_needed {
-            self.deadline
+        let (now, throttle) = (Instant::now(), throttles.of(self.kind));
+        let until = if throttle.is_in_vain() {
+            now + IN_VAIN_WAIT
+        } else if self.is_needed {
+            self.patience
         } else {
-            self.deadline.min(Instant::now() + OPTIONAL_CALL_WAIT)
+            self.patience.min(now + OPTIONAL_CALL_WAIT)
         };
-        throttle.acquire(deadline).await?;
-        budget
-            .acquire(self.resource, self.urgency, self.deadline)
-            .await
+        let permit = async {
+            throttle.acquire(until).await?;
+            budget.acquire(self.kind, self.urgency, self.patience).await
+        };
+        self.deadline.hold(permit).await
+    }
+
+    /// Whether nobody else can answer.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.is_needed
     }
 
     /// Whether to repeat the call after `wait`.
     pub(crate) fn may_wait(&self, wait: Duration) -> bool {
-        self.is_needed && Instant::now() + wait <= self.deadline
+        self.is_needed && Instant::now() + wait <= self.patience
+    }
+
+    /// The client's wait, of which each request of the call gets what is left.
+    pub(crate) fn deadline(&self) -> &Deadline {
+        &self.deadline
     }
 }

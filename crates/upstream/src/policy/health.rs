@@ -32,6 +32,8 @@ const MAX_ERRORS: u32 = 5;
 pub(crate) enum Failure {
     /// A timeout or no connection: the next call would meet the same.
     Outage,
+    /// A body that stalled: a probe tells at once whether it was more than one connection.
+    Stall,
     /// An answered error or a closed connection: the next call may succeed.
     Error,
 }
@@ -49,6 +51,16 @@ pub struct Outage {
 }
 
 impl Outage {
+    /// That of an endpoint which answers, and whose bodies do not come.
+    pub(crate) fn of_bodies(since: Instant, reason: Arc<str>) -> Self {
+        Self {
+            since,
+            reason,
+            until: since,
+            probe: None,
+        }
+    }
+
     /// The error of a call that is not made.
     pub(crate) fn error(&self) -> CircuitOpen {
         CircuitOpen {
@@ -183,14 +195,26 @@ impl Health {
             if failure == Failure::Error && state.failures < MAX_ERRORS {
                 return false;
             }
+            let pause = match failure {
+                Failure::Stall => Duration::ZERO,
+                Failure::Outage | Failure::Error => state.backoff.pause(),
+            };
             state.outage = Some(Outage {
                 since: now,
                 reason: reason().into(),
-                until: now + state.backoff.pause(),
+                until: now + pause,
                 probe: None,
             });
             true
         });
+    }
+
+    /// Notes that no byte of a body has come since `last_byte`. Whether other bodies come is another
+    /// matter: a probe tells at once whether anything is answered.
+    pub(crate) fn stalled(&self, last_byte: Instant, now: Instant) {
+        let pause = now.saturating_duration_since(last_byte);
+        let reason = || format!("a body stalled for {} ms", pause.as_millis());
+        self.failed(last_byte, now, Failure::Stall, reason);
     }
 
     /// Notes an answered probe. The pause stays long: only the answer to a real call resets it.
@@ -329,6 +353,17 @@ mod tests {
         let health = down(start);
         drop(probe(&health, start + FIRST_PAUSE));
         probe(&health, Instant::now() + 3 * FIRST_PAUSE);
+    }
+
+    #[test]
+    fn a_stalled_body_is_probed_for_at_once_unless_something_was_answered_since() {
+        let (health, now) = (Health::new(), Instant::now());
+        let last_byte = now.checked_sub(Duration::from_secs(5)).unwrap();
+        health.stalled(last_byte, now);
+        probe(&health, now).report(now, Ok(()));
+        health.answered(now);
+        health.stalled(last_byte, now);
+        assert!(matches!(health.admit(now), Admission::Ask));
     }
 
     #[test]

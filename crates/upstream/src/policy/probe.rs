@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::health::ProbeGuard;
-use crate::error::Cause;
+use crate::{error::Cause, transport};
 
 /// Sends a GET to `url` and reports the result.
 pub(crate) async fn run(probe: ProbeGuard, client: Client, url: Url, timeout: Duration) {
@@ -18,7 +18,7 @@ pub(crate) async fn run(probe: ProbeGuard, client: Client, url: Url, timeout: Du
 /// Succeeds with any answer but a server error: without credentials, a healthy registry answers
 /// 401.
 async fn ask(client: Client, url: Url, timeout: Duration) -> Result<(), Cause> {
-    match tokio::time::timeout(timeout, client.get(url).send()).await {
+    match tokio::time::timeout(timeout, transport::send(client.get(url))).await {
         Ok(Ok(response)) if response.status().is_server_error() => {
             Err(Cause::Status(response.status().as_u16()))
         }

@@ -1,11 +1,11 @@
 //! The state of an endpoint as operators see it.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use protocol::host::{Host, HostPattern};
 use tokio::time::Instant;
 
-use super::health::Outage;
+use super::{health::Outage, throttles::Pause};
 
 /// The state of one endpoint of one upstream.
 #[derive(Clone, Debug)]
@@ -18,8 +18,8 @@ pub struct EndpointStatus {
     pub endpoint: String,
     /// The outage; `None` while requests are sent.
     pub outage: Option<Outage>,
-    /// The rest of the pause after a 429.
-    pub held: Option<Duration>,
+    /// The pauses after 429s, of each kind of call that is held back.
+    pub held: Vec<Pause>,
     /// The number of calls that wait for the upstream's rates. The queue is the upstream's, so only
     /// its first endpoint counts them.
     pub waiting: usize,
@@ -32,18 +32,27 @@ impl fmt::Display for EndpointStatus {
             "upstream {} at {}: ",
             self.upstream, self.endpoint
         )?;
-        match (&self.outage, self.held) {
-            (Some(outage), _) => {
+        match &self.outage {
+            Some(outage) => {
                 let seconds = Instant::now()
                     .saturating_duration_since(outage.since)
                     .as_secs();
                 write!(formatter, "down for {seconds} s: {}", outage.reason)
             }
-            (None, Some(pause)) => {
-                let seconds = pause.as_secs() + 1;
-                write!(formatter, "throttling us, paused for {seconds} s")
+            None if self.held.is_empty() => formatter.write_str("healthy"),
+            None => {
+                formatter.write_str("throttling us")?;
+                for (at, pause) in self.held.iter().enumerate() {
+                    let (and, seconds) =
+                        (if at > 0 { ", and" } else { "" }, pause.left.as_secs() + 1);
+                    write!(
+                        formatter,
+                        "{and} for {}, paused for {seconds} s",
+                        pause.kind
+                    )?;
+                }
+                Ok(())
             }
-            (None, None) => formatter.write_str("healthy"),
         }
     }
 }

@@ -9,7 +9,7 @@ use cache::{
 use clap::Args;
 use serde::Serialize;
 
-use super::{CacheDirectory, CacheFormat, DirectoryArgs, kind, note};
+use super::{CacheDirectory, DirectoryArgs, Format, kind, note};
 use crate::cli::{
     output::{CommandOutput, Failure, json},
     table::{Side, Table, size},
@@ -18,6 +18,8 @@ use crate::cli::{
 const HELP: &str = "\
 A blob of several repositories counts once in the total, and as shared in each of them. A running
 server locks the index; the table of repositories is then left out.
+
+Exit codes: 0 shown; 2 the configuration is not valid, or there is no such cache.
 
 Example:
   archway cache du --config /etc/archway.toml";
@@ -38,8 +40,8 @@ impl Du {
         let disk = directory.file_system()?;
         let usage = Usage::of(&cache, &contents, disk);
         Ok(match self.args.output {
-            CacheFormat::Json => CommandOutput::success(json(&usage)),
-            CacheFormat::Table => CommandOutput::success(usage.text())
+            Format::Json => CommandOutput::success(json(&usage)),
+            Format::Text => CommandOutput::success(usage.text())
                 .with_notes(note(contents.unread.as_ref(), "repositories are left out")),
         })
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{CacheFormat, DirectoryArgs};
+use super::{DirectoryArgs, Format};
 use crate::cli::{
     output::{CommandOutput, Failure, counted, json},
     table::size,
@@ -15,6 +15,8 @@ one, drops tags and links to manifests and blobs that are not stored, and delete
 no longer be resumed. It removes no blob. It rebuilds a damaged or lost index.
 
 A running server does the same by itself, so the command needs a directory without a server.
+
+Exit codes: 0 done; 2 a server has the directory, or the configuration is not valid.
 
 Example:
   archway cache gc --config /etc/archway.toml";
@@ -57,15 +59,12 @@ impl Gc {
             index_bytes_freed: index.saturating_sub(directory.index_size()),
         };
         Ok(match self.args.output {
-            CacheFormat::Json => CommandOutput::success(json(&done)),
-            CacheFormat::Table => {
-                CommandOutput::success(done.text()).with_notes(if index_rebuilt {
-                    "note: the index was lost or damaged; it has been rebuilt from the files\n"
-                        .into()
-                } else {
-                    String::new()
-                })
-            }
+            Format::Json => CommandOutput::success(json(&done)),
+            Format::Text => CommandOutput::success(done.text()).with_notes(if index_rebuilt {
+                "note: the index was lost or damaged; it has been rebuilt from the files\n".into()
+            } else {
+                String::new()
+            }),
         })
     }
 }

@@ -16,7 +16,7 @@ use clap::{Args, ValueEnum};
 use manifest_model::Digest;
 use serde::Serialize;
 
-use super::{CacheFormat, DirectoryArgs, kind, note, time};
+use super::{DirectoryArgs, Format, kind, note, time};
 use crate::cli::{
     output::{CommandOutput, Failure, json},
     table::{Side, Table, size},
@@ -25,6 +25,8 @@ use crate::cli::{
 const HELP: &str = "\
 A running server locks the index. The list is then made from the files alone: without repositories
 and tags, and with the time of storing as the last use.
+
+Exit codes: 0 listed; 2 the configuration is not valid, or there is no such cache.
 
 Examples:
   archway cache ls --larger 100MiB --sort size
@@ -103,11 +105,11 @@ impl Ls {
             .map(|blob| BlobRow::of(blob, tags.get(&blob.digest).map_or(&[], Vec::as_slice)));
         let lacking = "repositories and tags are left out, and the last use is the time of storing";
         match self.args.output {
-            CacheFormat::Json => CommandOutput::success(json(&Blobs {
+            Format::Json => CommandOutput::success(json(&Blobs {
                 index_read: contents.unread.is_none(),
                 blobs: rows.collect(),
             })),
-            CacheFormat::Table => {
+            Format::Text => {
                 let mut table = Table::new([
                     ("DIGEST", Side::Left),
                     ("SIZE", Side::Right),
@@ -139,10 +141,10 @@ impl Ls {
             .filter(|tagged| self.selects(&tagged.repository))
             .map(|tagged| TagRow::of(tagged, now));
         match self.args.output {
-            CacheFormat::Json => CommandOutput::success(json(&Tags {
+            Format::Json => CommandOutput::success(json(&Tags {
                 tags: rows.collect(),
             })),
-            CacheFormat::Table => {
+            Format::Text => {
                 let mut table = Table::left(["TAG", "DIGEST", "CONFIRMED", "STORED"]);
                 for row in rows {
                     table.row([

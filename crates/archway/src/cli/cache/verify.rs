@@ -15,9 +15,10 @@ use manifest_model::Digest;
 use protocol::error_chain::ErrorChain;
 use serde::Serialize;
 
-use super::{CacheFormat, DirectoryArgs, note, progress::Progress};
+use super::{DirectoryArgs, Format, note};
 use crate::cli::{
     output::{CommandOutput, Exit, Failure, counted, json},
+    progress::Progress,
     table::size,
 };
 
@@ -65,8 +66,8 @@ impl Verify {
             Exit::Success
         };
         Ok(match self.args.output {
-            CacheFormat::Json => CommandOutput::new(json(&report), exit),
-            CacheFormat::Table => CommandOutput::new(report.summary(started.elapsed()), exit)
+            Format::Json => CommandOutput::new(json(&report), exit),
+            Format::Text => CommandOutput::new(report.summary(started.elapsed()), exit)
                 .with_notes(notes(&report, self.repair, unread.as_ref())),
         })
     }
@@ -90,10 +91,10 @@ impl Verify {
                 .or_else(|| available_parallelism().ok())
                 .unwrap_or(NonZeroUsize::MIN),
         };
-        let progress = Progress::of(listing.files.iter().map(|file| file.size).sum());
+        let progress = Progress::of("read", listing.files.iter().map(|file| file.size).sum());
         let mut report = VerifyReport::of(directory.path());
         let mut add = |finding: FindingLine| {
-            if self.args.output == CacheFormat::Table {
+            if self.args.output == Format::Text {
                 progress.print(&finding.text());
             }
             report.findings.push(finding);

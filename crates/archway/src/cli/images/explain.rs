@@ -115,6 +115,10 @@ impl Explained {
         if let Some(digest) = &self.digest {
             let _ = writeln!(page, "digest: {digest}");
         }
+        if explanation.offline {
+            let upstream = &explanation.upstream;
+            let _ = writeln!(page, "{upstream} is offline: answered from what is stored");
+        }
         let accepts = yes(explanation.accepts_index);
         let _ = writeln!(
             page,
@@ -225,6 +229,7 @@ mod tests {
             followed: Some(said("header", "linux/arm64", true)),
             mode: "explicit".to_owned(),
             accepts_index: true,
+            offline: true,
             answer: "child".to_owned(),
             why: "the mode follows this source".to_owned(),
             chosen: Some("sha256:bb".to_owned()),
@@ -245,6 +250,7 @@ mod tests {
         let expected = "\
 team/app:v1: child, because the mode follows this source
 digest: sha256:bb
+docker.io is offline: answered from what is stored
 mode: explicit; the client accepts indexes: yes
 
 SOURCE      PLATFORM     EXPLICIT

@@ -1,5 +1,7 @@
 //! `archway images [FILTER]`: the cached images, a line for each platform.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use manifest_model::Platform;
 use proxy::inventory::{Completeness, Image, ImagePart, Listing};
@@ -16,6 +18,8 @@ use crate::{
 /// List the cached images by platform
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 listed; 1 no answer came; 2 the configuration is not valid.
+
 Examples:
   archway images
   archway images --platform linux/arm64 --missing 'docker.io/*'")]
@@ -72,7 +76,12 @@ impl Images {
                 }
             }
         }
-        table.to_string()
+        let mut text = table.to_string();
+        if !listing.offline.is_empty() {
+            let offline = listing.offline.join(", ");
+            let _ = writeln!(text, "\noffline, so this is all there is: {offline}");
+        }
+        text
     }
 }
 
@@ -89,6 +98,7 @@ fn name(part: &ImagePart) -> String {
 
 fn row(image: &Image, platform: &str, part: Option<&ImagePart>) -> [String; TITLES.len()] {
     let state = match part {
+        Some(part) if part.left_out_by.is_some() => "left out",
         Some(part) => part.state.as_str(),
         // The index does not list the platform; the upstream may have it under another name.
         None => "not offered",
@@ -103,16 +113,11 @@ fn row(image: &Image, platform: &str, part: Option<&ImagePart>) -> [String; TITL
         or_dash(image.pushed.map(table::time)),
         or_dash(image.used.map(table::time)),
         clients(image),
-        short(&image.digest.to_string()),
+        table::short(&image.digest),
     ]
 }
 
 fn clients(image: &Image) -> String {
     let more = if image.clients_or_more { "+" } else { "" };
     format!("{}{more}", image.clients)
-}
-
-/// The start of a digest, enough for people. JSON has all of it.
-fn short(digest: &str) -> String {
-    digest.chars().take("sha256:".len() + 12).collect()
 }

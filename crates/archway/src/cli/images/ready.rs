@@ -1,9 +1,9 @@
 //! `archway ready REF --platform PLATFORM`: a gate for deployments.
 
 use clap::Args;
-use manifest_model::Platform;
+use manifest_model::{Digest, Platform};
 use protocol::image_name::ImageName;
-use proxy::inventory::Completeness;
+use proxy::inventory::{Completeness, Image};
 
 use super::ServerArgs;
 use crate::{
@@ -43,27 +43,46 @@ impl Ready {
 
     async fn check(&self, server: &Server) -> Result<CommandOutput, Failure> {
         let (name, platform) = (&self.image, &self.platform);
-        let Some(image) = server.known(&self.image).await? else {
-            return Ok(negative(format!("{name} is not cached")));
-        };
-        let Some(part) = image.part(platform) else {
-            return Ok(negative(format!("{name} has no image for {platform}")));
-        };
-        Ok(match (part.state, part.size) {
-            (Completeness::Cached, _) => CommandOutput::success(format!(
-                "{name} is cached for {platform}: {}\n",
-                part.digest
-            )),
-            (Completeness::Partial, Some(size)) => negative(format!(
-                "{name} is partly cached for {platform}: {} of {}",
-                table::size(part.stored),
-                table::size(size)
-            )),
-            _ => negative(format!("{name} is not cached for {platform}")),
+        let (image, is_offline) = server.look_up(name).await?;
+        Ok(match judge(name, platform, image.as_ref()) {
+            Ok(digest) => {
+                CommandOutput::success(format!("{name} is cached for {platform}: {digest}\n"))
+            }
+            Err(reason) => {
+                let offline = if is_offline {
+                    "; its upstream is offline, so only an import brings it"
+                } else {
+                    ""
+                };
+                CommandOutput::new(format!("{reason}{offline}\n"), Exit::Negative)
+            }
         })
     }
 }
 
-fn negative(reason: String) -> CommandOutput {
-    CommandOutput::new(reason + "\n", Exit::Negative)
+/// The digest of what is stored whole for a platform, or what there is instead. An image for a
+/// compatible platform does not count.
+pub(super) fn judge(
+    name: &ImageName,
+    platform: &Platform,
+    image: Option<&Image>,
+) -> Result<Digest, String> {
+    let image = image.ok_or_else(|| format!("{name} is not cached"))?;
+    let Some(part) = image.part(platform) else {
+        return Err(format!("{name} has no image for {platform}"));
+    };
+    match (part.state, part.size) {
+        (Completeness::Cached, _) => Ok(part.digest),
+        (Completeness::Partial, Some(size)) => Err(format!(
+            "{name} is partly cached for {platform}: {} of {}",
+            table::size(part.stored),
+            table::size(size)
+        )),
+        _ => {
+            let left_out = part.left_out_by.map_or_else(String::new, |bundle| {
+                format!(": bundle {} left it out", table::short(&bundle))
+            });
+            Err(format!("{name} is not cached for {platform}{left_out}"))
+        }
+    }
 }

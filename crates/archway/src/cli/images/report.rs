@@ -1,6 +1,6 @@
 //! `archway report --need PLATFORM,...`: the images to build before machines of another kind join.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use manifest_model::Platform;
 use proxy::inventory::{Image, Listing};
 use serde::Serialize;
@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::ServerArgs;
 use crate::{
     cli::{
-        output::{CommandOutput, Failure, json},
+        format::PageFormat,
+        output::{CommandOutput, Exit, Failure, json},
         table::Table,
     },
     client::Server,
@@ -20,8 +21,11 @@ use crate::{
 The report is about images that do not exist for the platform. `archway images --missing` lists those
 that exist and are not cached.
 
+Exit codes: 0 done, and with --check no image lacks a platform; 1 with --check one does, or its platforms
+are not known; else no answer came; 2 the configuration is not valid.
+
 Examples:
-  archway report --need linux/amd64,linux/arm64
+  archway report --need linux/amd64,linux/arm64 --check
   archway report --need linux/arm64 -o markdown 'docker.io/*'")]
 pub(crate) struct Report {
     /// List only images whose HOST/REPOSITORY:TAG matches; `*` matches any characters
@@ -30,23 +34,14 @@ pub(crate) struct Report {
     /// Platforms needed, comma-separated, for example linux/arm64; a compatible one does not count
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',', required = true)]
     need: Vec<Platform>,
+    /// End with exit code 1 where an image lacks a platform, for a pipeline
+    #[arg(long)]
+    check: bool,
     /// Output format
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
-    output: ReportFormat,
+    output: PageFormat,
     #[command(flatten)]
     server: ServerArgs,
-}
-
-/// The output format of the report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum ReportFormat {
-    /// Text for people
-    #[default]
-    Text,
-    /// JSON for programs
-    Json,
-    /// Markdown for a ticket
-    Markdown,
 }
 
 #[derive(Serialize)]
@@ -76,11 +71,17 @@ impl Report {
         let listing = server.all_images(filter.as_slice()).await?;
         let reported = self.judge(&listing);
         let out = match self.output {
-            ReportFormat::Json => json(&reported),
-            ReportFormat::Text => reported.text(Table::to_string),
-            ReportFormat::Markdown => reported.text(Table::markdown),
+            PageFormat::Json => json(&reported),
+            PageFormat::Text => reported.text(Table::to_string),
+            PageFormat::Markdown => reported.text(Table::markdown),
         };
-        Ok(CommandOutput::success(out))
+        let is_good = reported.lacking.is_empty() && reported.unknown.is_empty();
+        let exit = if is_good || !self.check {
+            Exit::Success
+        } else {
+            Exit::Negative
+        };
+        Ok(CommandOutput::new(out, exit))
     }
 
     fn judge(&self, listing: &Listing) -> Reported {

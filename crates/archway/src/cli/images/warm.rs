@@ -1,20 +1,17 @@
 //! `archway warm REF... --platform PLATFORM,...`: pulls through Archway before the nodes do.
 
-use std::{io, path::PathBuf};
-
 use clap::Args;
 use futures_util::{StreamExt, stream};
+use http::StatusCode;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use manifest_model::{Descriptor, MediaType, Platform, Reference};
-use protocol::{
-    error_chain::ErrorChain,
-    image_name::{ImageName, NameError},
-};
+use protocol::{error_chain::ErrorChain, headers::ARCHWAY_CACHE, image_name::ImageName};
 use serde::Serialize;
 
-use super::{Format, ServerArgs, resolve};
+use super::{Format, ServerArgs, ready, resolve};
 use crate::{
     cli::{
+        image_list::{ImageList, Platforms},
         output::{CommandOutput, Exit, Failure, json},
         table::{self, Table},
     },
@@ -28,29 +25,25 @@ const MAX_CONCURRENT_PULLS: usize = 4;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The command downloads every byte and discards it, so run it near Archway. Cached content is not
-fetched from the upstream again.
+fetched from the upstream again. Then it asks the admin listener what is stored, as `archway ready`
+does: an image for a compatible platform does not count. Where that listener cannot be asked, images
+are `pulled`, and may have been passed on without being stored.
 
-Exit codes: 0 all images are cached; 1 one or more are not; 2 the configuration is not valid.
+Exit codes: 0 all images are cached, or pulled; 1 one or more are not; 2 the configuration or the list
+is not valid.
 
 Examples:
   archway warm team/app:v2 --platform linux/amd64,linux/arm64
-  archway warm --from-file images.txt --platform linux/arm64")]
+  archway warm --from-file images.txt --platform linux/arm64
+  ssh gateway archway wanted | archway warm --from-file -")]
 pub(crate) struct Warm {
+    #[command(flatten)]
+    images: ImageList,
     #[arg(
-        help = "Images to pull: [HOST/]REPOSITORY[:TAG|@DIGEST] [default tag: latest]",
-        value_name = "REF",
-        required_unless_present = "from_file"
-    )]
-    images: Vec<ImageName>,
-    /// File with more images, one a line; `#` starts a comment
-    #[arg(long, value_name = "FILE")]
-    from_file: Option<PathBuf>,
-    #[arg(
-        help = "Platforms, comma-separated os/arch[/variant], for example linux/amd64,linux/arm64",
+        help = "Platforms, comma-separated os/arch[/variant], of images that are not listed for one",
         long,
         value_name = "PLATFORM",
-        value_delimiter = ',',
-        required = true
+        value_delimiter = ','
     )]
     platform: Vec<Platform>,
     /// Output format
@@ -67,7 +60,20 @@ struct Warmed {
     platform: String,
     /// Bytes read, without those of manifests.
     bytes: u64,
+    state: State,
     error: Option<String>,
+}
+
+/// What has become of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    /// All of it is stored.
+    Cached,
+    /// All of it came; whether it is stored could not be asked.
+    Pulled,
+    /// It is not stored: `error` says why.
+    Failed,
 }
 
 impl Warm {
@@ -76,10 +82,16 @@ impl Warm {
     }
 
     async fn warm(&self, server: &Server) -> Result<CommandOutput, Failure> {
-        let images = self.all().map_err(|error| Failure::negative(&error))?;
-        let pairs = images
-            .iter()
-            .flat_map(|image| self.platform.iter().map(move |platform| (image, platform)));
+        let named = Platforms::These(self.platform.clone());
+        let default = (!self.platform.is_empty()).then_some(&named);
+        let images = self
+            .images
+            .for_platforms(default)
+            .map_err(|error| Failure::unusable(&error))?;
+        let pairs = images.iter().flat_map(|(image, platforms)| {
+            let platforms = platforms.as_slice().iter();
+            platforms.map(move |platform| (image, platform))
+        });
         // indicatif draws only where standard error is a terminal.
         let bars = MultiProgress::new();
         let warmed: Vec<Warmed> = stream::iter(pairs)
@@ -98,43 +110,6 @@ impl Warm {
         };
         Ok(CommandOutput::new(out, exit))
     }
-
-    /// The images of the command line, then those of the file.
-    fn all(&self) -> Result<Vec<ImageName>, ImageListError> {
-        let mut images = self.images.clone();
-        let Some(path) = &self.from_file else {
-            return Ok(images);
-        };
-        let text = std::fs::read_to_string(path).map_err(|source| ImageListError::Unreadable {
-            path: path.clone(),
-            source,
-        })?;
-        for (number, line) in (1..).zip(text.lines()) {
-            let name = line.split('#').next().unwrap_or_default().trim();
-            if !name.is_empty() {
-                let image = name.parse().map_err(|source| ImageListError::Name {
-                    path: path.clone(),
-                    line: number,
-                    source,
-                })?;
-                images.push(image);
-            }
-        }
-        Ok(images)
-    }
-}
-
-/// Why the file of `--from-file` cannot be used.
-#[derive(Debug, thiserror::Error)]
-enum ImageListError {
-    #[error("cannot read {}", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
-    #[error("{}:{line}", path.display())]
-    Name {
-        path: PathBuf,
-        line: usize,
-        source: NameError,
-    },
 }
 
 async fn warm(
@@ -145,13 +120,35 @@ async fn warm(
 ) -> Warmed {
     let bar = bars.add(ProgressBar::new(0).with_style(style()));
     bar.set_message(format!("{image} {platform}"));
-    let outcome = pull(server, image, platform, &bar).await;
+    let (state, error) = match pull(server, image, platform, &bar).await {
+        Ok(()) => stored(server, image, platform).await,
+        Err(error) => (State::Failed, Some(ErrorChain(&error).to_string())),
+    };
     bar.finish();
     Warmed {
         image: image.to_string(),
         platform: platform.to_string(),
         bytes: bar.position(),
-        error: outcome.err().map(|error| ErrorChain(&error).to_string()),
+        state,
+        error,
+    }
+}
+
+/// What is stored of an image that has come, and if not all of it, why.
+async fn stored(
+    server: &Server,
+    image: &ImageName,
+    platform: &Platform,
+) -> (State, Option<String>) {
+    match server.known(image).await {
+        Err(_) => (State::Pulled, None),
+        Ok(known) => match ready::judge(image, platform, known.as_ref()) {
+            Ok(_) => (State::Cached, None),
+            Err(reason) => (
+                State::Failed,
+                Some(format!("it came, and is not stored whole: {reason}")),
+            ),
+        },
     }
 }
 
@@ -163,10 +160,13 @@ async fn pull(
     bar: &ProgressBar,
 ) -> Result<(), ClientError> {
     let everything = accepting(MediaType::MANIFESTS);
-    server
+    let answer = server
         .look(image, &image.reference, everything.clone())
         .await?
         .successful()?;
+    if answer.header(&ARCHWAY_CACHE).is_none() {
+        return Err(ClientError::NotArchway);
+    }
     let digest = resolve::through(server, image, platform).await?;
     let manifest = server
         .manifest(image, &Reference::Digest(digest), everything)
@@ -175,9 +175,13 @@ async fn pull(
     let links: Vec<&Descriptor> = manifest.links().collect();
     bar.set_length(links.iter().map(|link| link.size).sum());
     for link in links {
-        server
-            .read_blob(image, &link.digest, |piece| bar.inc(piece.len() as u64))
-            .await?;
+        let count = |piece: &[u8]| bar.inc(piece.len() as u64);
+        match server.read_blob(image, &link.digest, count).await {
+            // Its vendor has it, and clients fetch it from there.
+            Err(ClientError::Refused { status, .. })
+                if link.is_foreign() && status == StatusCode::NOT_FOUND => {}
+            read => read?,
+        }
     }
     Ok(())
 }
@@ -192,6 +196,7 @@ fn text(warmed: &[Warmed]) -> String {
     for warmed in warmed {
         let outcome = match &warmed.error {
             Some(error) => format!("failed: {error}"),
+            None if warmed.state == State::Pulled => "pulled".to_owned(),
             None => "cached".to_owned(),
         };
         table.row([

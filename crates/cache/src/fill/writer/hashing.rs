@@ -4,7 +4,7 @@ use std::{fs::File, io, os::unix::fs::FileExt};
 
 use manifest_model::{Digest, Hasher};
 
-use crate::spans::Spans;
+use crate::Spans;
 
 /// How much is read back at a time when bytes came out of order: the size of a processor's own
 /// cache.

@@ -5,15 +5,12 @@
 
 use std::{io, sync::Arc};
 
+use cache_store::disk::{Journal, JournalRecord};
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, task::JoinHandle};
 use tracing::warn;
 
-use crate::{
-    OpenFile,
-    disk::{Journal, JournalRecord},
-    spans::Spans,
-};
+use crate::{OpenFile, Spans};
 
 /// The bytes written between two notes in the journal: the most that a `kill -9` loses of the
 /// written bytes.

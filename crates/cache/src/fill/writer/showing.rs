@@ -5,9 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    OpenFile,
+    OpenFile, Spans,
     blobs::{Progress, Running},
-    spans::Spans,
 };
 
 /// How long written bytes may wait to be shown. Showing them wakes every follower, and each sends

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use cache_store::disk::Blocks;
 use manifest_model::Algorithm;
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
@@ -33,7 +34,6 @@ async fn download(last: Range<u64>, running: &Arc<Running>) -> Download {
         max_size: u64::MAX,
         low_water: u64::MAX,
         min_free: 0,
-        max_fills: 1,
         max_open_files: 1,
     };
     let storage = Arc::new(Storage::open(&options).unwrap());
@@ -44,7 +44,7 @@ async fn download(last: Range<u64>, running: &Arc<Running>) -> Download {
     let (staged, _) = storage
         .disk
         .ingest
-        .stage_download(&digest, Some(size))
+        .stage_download(&digest, Some(size), Blocks::AtOnce)
         .unwrap();
     let part = staged.path().to_owned();
     let null = File::options().write(true).open("/dev/null").unwrap();

@@ -58,3 +58,49 @@ fn an_address_for_all_takes_its_port_on_each() {
         assert_eq!(is_taken(first, second), taken, "{first} {second}");
     }
 }
+
+#[test]
+fn a_listeners_upstream_is_one_of_its_upstreams() {
+    assert_picture(
+        r#"
+[[listener]]
+address = "127.0.0.1:5000"
+upstream = "docker.io"
+upstreams = ["ghcr.io"]"#,
+        r#"
+error: `upstream` is not one of this listener's `upstreams`
+ --> archway.toml:3:12
+  |
+3 | upstream = "docker.io"
+  |            ^^^^^^^^^^^ no request could reach it here
+  |
+  = help: add "docker.io" to `upstreams`, or remove `upstream`"#,
+    );
+}
+
+#[test]
+fn a_limit_that_allows_nothing_is_a_mistake() {
+    assert_picture(
+        r#"
+[[listener]]
+address = "127.0.0.1:5000"
+upstreams = ["*.corp.example"]
+allow_from = []"#,
+        r#"
+error: no upstream matches this pattern of `upstreams`
+ --> archway.toml:3:14
+  |
+3 | upstreams = ["*.corp.example"]
+  |              ^^^^^^^^^^^^^^^^ allows nothing
+  |
+  = help: add a table [upstream."*.corp.example"], or name one there is
+
+error: `allow_from` is empty, so nothing is allowed
+ --> archway.toml:4:14
+  |
+4 | allow_from = []
+  |              ^^ no value in here
+  |
+  = help: remove the key to set no limit"#,
+    );
+}

@@ -45,7 +45,7 @@ error: unknown key `redundancy`
 2 | redundancy = 3
   | ^^^^^^^^^^ this key does not exist here
   |
-  = help: known here: `path`, `max_size`, `low_water`, `min_free`, `max_fills`, `max_extra_connections`, `max_open_files`",
+  = help: known here: `path`, `max_size`, `low_water`, `min_free`, `max_fills`, `max_calls`, `max_extra_connections`, `max_open_files`",
     );
 }
 
@@ -119,7 +119,7 @@ fn a_number_for_a_size_is_refused() {
 [cache]
 max_size = 50",
         r#"
-error: a size with its unit such as "50GiB" is expected here
+error: a size with its unit such as "50GiB" or "20%" is expected here
  --> archway.toml:2:12
   |
 2 | max_size = 50

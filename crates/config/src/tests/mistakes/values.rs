@@ -49,7 +49,7 @@ error: `max_size` must be a size with its unit
 2 | max_size = "0GiB"
   |            ^^^^^^ a size of zero would keep nothing
   |
-  = help: write it like this: "50GiB""#,
+  = help: write it like this: "50GiB" or "20%""#,
     );
 }
 

@@ -188,6 +188,23 @@ impl AuthSetting {
         }
     }
 
+    /// The identity that hosts of `pattern` see, for people and without its secret; `None` if they
+    /// see none.
+    pub(in crate::upstreams) fn identity(&self, pattern: &HostPattern) -> Option<String> {
+        let role = match self {
+            _ if self.is_nobody(pattern) => return None,
+            Self::Password { username, .. } => return Some(format!("the user {username}")),
+            Self::DockerConfig => return Some("the login of docker's config.json".to_owned()),
+            Self::Ecr(EcrSetting { role, .. }) => role.as_ref(),
+            Self::EcrPublic(ecr) => ecr.role.as_ref(),
+            Self::Inferred | Self::Anonymous => None,
+        };
+        Some(role.map_or_else(
+            || "the AWS identity of this process".to_owned(),
+            |role| format!("the role {}", role.arn),
+        ))
+    }
+
     /// `pushed_at` beside it: only private ECR has an API that knows it.
     pub(in crate::upstreams) fn read_pushed_at(
         &self,

@@ -145,3 +145,94 @@ fn platforms_that_do_not_match_are_last_and_equal() {
     assert_eq!(matcher.compare(&one, &fits), Ordering::Greater);
     assert_eq!(matcher.compare(&one, &two), Ordering::Equal);
 }
+
+fn order(platform: &str) -> Vec<String> {
+    with_fallbacks(&platform.parse().unwrap())
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+#[test]
+fn amd64_goes_down_its_levels_and_then_to_386() {
+    assert_eq!(
+        order("linux/amd64/v3"),
+        [
+            "linux/amd64/v3",
+            "linux/amd64/v2",
+            "linux/amd64",
+            "linux/386"
+        ]
+    );
+    assert_eq!(order("linux/amd64"), ["linux/amd64", "linux/386"]);
+}
+
+#[test]
+fn arm_goes_down_to_v5() {
+    assert_eq!(
+        order("linux/arm"),
+        ["linux/arm/v7", "linux/arm/v6", "linux/arm/v5"]
+    );
+    assert_eq!(order("linux/arm/v4"), ["linux/arm/v4"]);
+}
+
+#[test]
+fn arm64_goes_down_to_32_bit_arm() {
+    let arm = [
+        "linux/arm/v8",
+        "linux/arm/v7",
+        "linux/arm/v6",
+        "linux/arm/v5",
+    ];
+    assert_eq!(order("linux/arm64")[..1], ["linux/arm64"]);
+    assert_eq!(order("linux/arm64")[1..], arm);
+    assert_eq!(
+        order("linux/arm64/v8.2")[..3],
+        ["linux/arm64/v8.2", "linux/arm64/v8.1", "linux/arm64"]
+    );
+    assert_eq!(order("linux/arm64/v8.2")[3..], arm);
+}
+
+#[test]
+fn arm64_v9_includes_the_v8_it_grew_from() {
+    let v9 = order("linux/arm64/v9.1");
+    assert_eq!(
+        v9[..4],
+        [
+            "linux/arm64/v9.1",
+            "linux/arm64/v9",
+            "linux/arm64/v8.6",
+            "linux/arm64/v8.5"
+        ]
+    );
+    assert_eq!(order("linux/arm64/v9.6")[7], "linux/arm64/v8.9");
+}
+
+#[test]
+fn an_unknown_variant_of_arm64_runs_nothing_we_know() {
+    assert!(order("linux/arm64/v10").is_empty());
+    assert!(order("linux/arm64/v8.10").is_empty());
+}
+
+#[test]
+fn an_absurd_variant_makes_no_list() {
+    assert_eq!(
+        order("linux/amd64/v4000000000"),
+        ["linux/amd64/v4000000000", "linux/386"]
+    );
+    assert_eq!(order("linux/arm/v99999"), ["linux/arm/v99999"]);
+}
+
+#[test]
+fn other_processors_have_no_fallbacks() {
+    assert_eq!(order("linux/riscv64"), ["linux/riscv64"]);
+    assert_eq!(order("linux/386"), ["linux/386"]);
+}
+
+#[test]
+fn a_windows_version_is_kept_in_each_fallback() {
+    assert_eq!(
+        order("windows(10.0.20348)/amd64"),
+        ["windows(10.0.20348)/amd64", "windows(10.0.20348)/386"]
+    );
+}

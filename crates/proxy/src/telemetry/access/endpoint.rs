@@ -55,10 +55,14 @@ impl Endpoint {
 
 #[cfg(test)]
 mod tests {
+    use protocol::target::PlatformPaths;
+
     use super::*;
 
     fn target(path: &str) -> Target {
-        protocol::target::parse(path, None).unwrap().target
+        protocol::target::parse(path, None, PlatformPaths::Hints)
+            .unwrap()
+            .target
     }
 
     #[test]

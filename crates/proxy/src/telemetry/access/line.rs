@@ -69,6 +69,27 @@ pub(super) struct Timing {
     pub(super) duration: Duration,
 }
 
+/// The most bytes of a text that a client wrote: enough for any path of a registry.
+const MAX_CLIENT_TEXT: usize = 512;
+
+/// The most bytes of an error.
+const MAX_ERROR: usize = 2048;
+
+/// The part of a client's text that is logged. What a client sends must not decide how much of the
+/// log is its own.
+pub(super) fn beginning(text: &str) -> &str {
+    cut(text, MAX_CLIENT_TEXT)
+}
+
+/// The part of an error that is logged: its causes may hold what a client, or an upstream, wrote.
+pub(super) fn error_beginning(text: &str) -> &str {
+    cut(text, MAX_ERROR)
+}
+
+fn cut(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
 /// Writes a line of JSON: `timing` first, then the fields of `rest`, a JSON object.
 pub(super) fn write_line(out: &mut Vec<u8>, timing: &Timing, rest: &[u8]) {
     out.extend_from_slice(b"{\"timestamp\":\"");
@@ -114,6 +135,13 @@ mod tests {
         ] {
             assert_eq!(milliseconds(Duration::from_micros(micros)), text);
         }
+    }
+
+    #[test]
+    fn a_clients_text_is_cut_between_characters() {
+        assert_eq!(beginning("/v2/"), "/v2/");
+        let long = format!("x{}", "ü".repeat(400));
+        assert_eq!(beginning(&long).len(), MAX_CLIENT_TEXT - 1);
     }
 
     #[test]

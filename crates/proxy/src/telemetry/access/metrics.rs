@@ -8,9 +8,9 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::{Registry, Unit},
 };
+use pull::Outcome;
 
 use super::RequestFacts;
-use crate::pull::Outcome;
 
 /// A hit takes microseconds, a large cold blob minutes.
 const DURATION_BUCKETS: [f64; 10] = [

@@ -3,18 +3,23 @@
 
 use std::time::Duration;
 
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use manifest_model::RepoName;
 use protocol::host::Host;
 use reqwest::{Client, RequestBuilder, Response};
-use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 use crate::{
-    auth::{challenge::BearerChallenge, header::sensitive, login::Login, token_slot::Token},
+    auth::{
+        challenge::BearerChallenge, go_json::GoObject, header::sensitive, login::Login,
+        token_slot::Token,
+    },
     error::{RealmError, RejectedRealm},
+    gather::{Gather, Gathered, Ungathered},
     redirect,
     response::retry_after,
+    transport,
 };
 
 /// The life of a token without `expires_in` (Docker's token specification).
@@ -26,8 +31,9 @@ const MAX_TOKEN_LIFE: Duration = Duration::from_hours(12);
 /// The largest answer read from a realm.
 const MAX_TOKEN_ANSWER: usize = 1024 * 1024;
 
-/// How long a realm may take.
-pub(super) const REALM_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a realm may take: as long as a registry by default. A call may have less time; then the
+/// token serves the next one.
+pub(super) const REALM_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Our name where a refresh token is turned into an access token.
 const CLIENT_ID: &str = "archway";
@@ -55,13 +61,6 @@ impl From<RealmError> for TokenFailure {
     fn from(error: RealmError) -> Self {
         Self::Failed(error)
     }
-}
-
-#[derive(Deserialize)]
-struct TokenAnswer {
-    token: Option<String>,
-    access_token: Option<String>,
-    expires_in: Option<u64>,
 }
 
 impl TokenRequest {
@@ -109,19 +108,37 @@ impl TokenRequest {
         client: &Client,
         login: Option<&Login>,
     ) -> Result<Token, TokenFailure> {
-        let request = match login {
-            None => client.get(self.url()),
-            Some(Login::Basic(login)) => client
-                .get(self.url())
-                .header(header::AUTHORIZATION, login.clone()),
-            Some(Login::IdentityToken(token)) => client
-                .post(self.realm.clone())
-                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(self.form(token)),
+        let answered = async {
+            let response = match login {
+                None => self.get(client, None).await?,
+                Some(Login::Basic(login)) => self.get(client, Some(login)).await?,
+                Some(Login::IdentityToken(token)) => self.post(client, token).await?,
+            };
+            answer(response, login.is_some()).await
         };
-        tokio::time::timeout(REALM_TIMEOUT, answer(request))
+        tokio::time::timeout(REALM_TIMEOUT, answered)
             .await
             .unwrap_or_else(|_| Err(RealmError::Timeout(REALM_TIMEOUT).into()))
+    }
+
+    async fn get(
+        &self,
+        client: &Client,
+        login: Option<&HeaderValue>,
+    ) -> Result<Response, RealmError> {
+        let mut request = client.get(self.url());
+        if let Some(login) = login {
+            request = request.header(header::AUTHORIZATION, login);
+        }
+        ask(request).await
+    }
+
+    async fn post(&self, client: &Client, token: &str) -> Result<Response, RealmError> {
+        let request = client
+            .post(self.realm.clone())
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(self.form(token));
+        ask(request).await
     }
 
     fn pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
@@ -149,15 +166,20 @@ impl TokenRequest {
     }
 }
 
-async fn answer(request: RequestBuilder) -> Result<Token, TokenFailure> {
+async fn ask(request: RequestBuilder) -> Result<Response, RealmError> {
     let request = request.header(header::ACCEPT, "application/json");
-    let mut response = request.send().await.map_err(unreachable)?;
+    transport::send(request).await.map_err(unreachable)
+}
+
+async fn answer(mut response: Response, has_login: bool) -> Result<Token, TokenFailure> {
     let status = response.status();
     match status {
-        _ if status.is_success() => Ok(read(&body(&mut response).await?)?),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST => {
+        _ if status.is_success() => Ok(read(body(&mut response).await?.as_ref())?),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             Err(TokenFailure::Refused(status.as_u16()))
         }
+        // What OAuth 2 says of a login; without one it is about the rest of the request.
+        StatusCode::BAD_REQUEST if has_login => Err(TokenFailure::Refused(status.as_u16())),
         StatusCode::TOO_MANY_REQUESTS => {
             Err(TokenFailure::Throttled(retry_after(response.headers())))
         }
@@ -165,30 +187,42 @@ async fn answer(request: RequestBuilder) -> Result<Token, TokenFailure> {
     }
 }
 
-async fn body(response: &mut Response) -> Result<Vec<u8>, RealmError> {
-    let mut body = Vec::new();
+async fn body(response: &mut Response) -> Result<Gathered, RealmError> {
+    let fault = |fault| match fault {
+        Ungathered::NotGzip(_) => RealmError::NotToken,
+        Ungathered::TooLarge | Ungathered::NoRoom => RealmError::TooLarge(MAX_TOKEN_ANSWER),
+    };
+    let mut body = Gather::new(response.headers(), MAX_TOKEN_ANSWER, None);
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > MAX_TOKEN_ANSWER {
-            return Err(RealmError::TooLarge(MAX_TOKEN_ANSWER));
-        }
-        body.extend_from_slice(&chunk);
+        body = body.put(&chunk).map_err(fault)?;
     }
-    Ok(body)
+    body.finish().map_err(fault)
 }
 
+/// The token of an answer, under either of its names. A life that is no number, or none at all, is
+/// an absent one.
 fn read(body: &[u8]) -> Result<Token, RealmError> {
-    let answer: TokenAnswer = serde_json::from_slice(body).map_err(|_| RealmError::NotToken)?;
-    let token = answer
-        .token
-        .or(answer.access_token)
-        .filter(|token| !token.is_empty());
+    let answer = GoObject::parse(body).map_err(|_| RealmError::NotToken)?;
+    let names = ["access_token", "token"];
+    let token = names
+        .into_iter()
+        .find_map(|name| answer.text(name).ok().flatten());
     let header = token.and_then(|token| sensitive(&format!("Bearer {token}")));
     let header = header.ok_or(RealmError::Empty)?;
-    let life = answer
-        .expires_in
-        .map_or(DEFAULT_TOKEN_LIFE, Duration::from_secs)
-        .min(MAX_TOKEN_LIFE);
-    Ok(Token::new(header, life))
+    let life = answer.field("expires_in").and_then(seconds);
+    let life = life.map_or(DEFAULT_TOKEN_LIFE, Duration::from_secs);
+    Ok(Token::new(header, life.min(MAX_TOKEN_LIFE)))
+}
+
+/// A positive number of seconds, also as a text or with a fraction.
+fn seconds(value: &Value) -> Option<u64> {
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_owned(),
+        _ => return None,
+    };
+    let whole = text.split('.').next()?.parse().ok();
+    whole.filter(|seconds| *seconds > 0)
 }
 
 /// A realm's URL may hold a secret, so it is kept out of the error.
@@ -253,10 +287,32 @@ mod tests {
     }
 
     #[test]
-    fn both_spellings_of_a_token_are_read() {
-        assert!(read(br#"{"token":"a"}"#).is_ok());
-        assert!(read(br#"{"access_token":"a","expires_in":300}"#).is_ok());
-        assert!(read(br#"{"token":""}"#).is_err());
-        assert!(read(b"<html>").is_err());
+    fn a_token_is_read_as_clients_written_in_go_read_it() {
+        let life = |text: &str| read(text.as_bytes()).ok().map(|token| token.life());
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        for (text, expected) in [
+            (r#"{"token":"a"}"#, seconds(60)),
+            (r#"{"access_token":"a","expires_in":300}"#, seconds(300)),
+            (r#"{"token":"","access_token":"a"}"#, seconds(60)),
+            (
+                r#"{"token":null,"access_token":"a","expires_in":null}"#,
+                seconds(60),
+            ),
+            (
+                r#"{"Token":"a","access_token":null,"issued_at":null}"#,
+                seconds(60),
+            ),
+            (r#"{"token":"a","expires_in":0}"#, seconds(60)),
+            (r#"{"token":"a","expires_in":-1}"#, seconds(60)),
+            (r#"{"token":"a","expires_in":"300"}"#, seconds(300)),
+            (r#"{"token":"a","expires_in":300.5}"#, seconds(300)),
+            (r#"{"token":"a","expires_in":[],"scope":5}"#, seconds(60)),
+            (r#"{"token":""}"#, None),
+            (r#"{"token":null}"#, None),
+            ("null", None),
+            ("<html>", None),
+        ] {
+            assert_eq!(life(text), expected, "{text}");
+        }
     }
 }

@@ -35,8 +35,8 @@ use protocol::error_chain::ErrorChain;
 /// How long one provider may take; packets to a metadata service that is not there get lost.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the whole chain may take, including a role on top of it.
-const CHAIN_TIMEOUT: Duration = Duration::from_secs(12);
+/// How long the whole chain may take, including a role on top of it. It is part of a client's wait.
+const CHAIN_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// How long one attempt of a call may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);

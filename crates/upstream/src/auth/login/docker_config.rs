@@ -2,10 +2,10 @@
 //! itself.
 //!
 //! The order is docker's: `credHelpers` for the host, else `credsStore`, else `auths`. The file is
-//! read each time.
+//! read each time, and as docker reads it: what is `null` or empty is absent, and no entry of
+//! another host matters.
 
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -17,17 +17,20 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use protocol::host::Host;
-use serde::Deserialize;
+use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command};
 
 use super::Login;
 use crate::{
-    auth::header::basic,
+    auth::{
+        go_json::{GoObject, NotText},
+        header::basic,
+    },
     error::{LoginEntryError, LoginError},
 };
 
 /// How long a credential helper may take.
-const HELPER_TIMEOUT: Duration = Duration::from_secs(15);
+const HELPER_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The name that a helper gives with an identity token.
 const TOKEN_USER: &str = "<token>";
@@ -35,29 +38,11 @@ const TOKEN_USER: &str = "<token>";
 /// The output of helpers without a login for a host. They exit with 1 then, as on any failure.
 const NO_LOGIN: &str = "credentials not found";
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct DockerConfig {
-    auths: HashMap<String, AuthEntry>,
-    creds_store: String,
-    cred_helpers: HashMap<String, String>,
-}
+/// The file as it was read.
+struct DockerConfig(GoObject);
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct AuthEntry {
-    auth: String,
-    username: String,
-    password: String,
-    identitytoken: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct HelperOutput {
-    username: String,
-    secret: String,
-}
+/// The entry of one host in `auths`.
+struct AuthEntry(GoObject);
 
 /// The login for `host`; `None` if there is none.
 pub(super) async fn login(host: &Host) -> Result<Option<Login>, LoginError> {
@@ -67,7 +52,7 @@ pub(super) async fn login(host: &Host) -> Result<Option<Login>, LoginError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(LoginError::Read { path, source }),
     };
-    let file: DockerConfig = serde_json::from_slice(&text).map_err(|error| LoginError::Parse {
+    let file = DockerConfig::parse(&text).map_err(|error| LoginError::Parse {
         path: path.clone(),
         line: error.line(),
         column: error.column(),
@@ -102,56 +87,89 @@ fn host_of(key: &str) -> &str {
 }
 
 impl DockerConfig {
+    /// Reads a file; one without a text is one without logins.
+    fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
+        if text.trim_ascii().is_empty() {
+            return Ok(Self(GoObject::default()));
+        }
+        GoObject::parse(text).map(Self)
+    }
+
     async fn login(&self, host: &Host, path: &Path) -> Result<Option<Login>, LoginError> {
         let names = names(host);
-        let helper = names
-            .iter()
-            .find_map(|name| Some((*name, self.cred_helpers.get(*name)?)));
-        if let Some((name, helper)) = helper {
-            return ask_helper(helper, name).await;
+        let unreadable = |source| LoginError::Entry {
+            host: host.clone(),
+            path: path.to_owned(),
+            source,
+        };
+        if let Some((name, helper)) = self.helper(&names) {
+            let helper = helper.as_str();
+            let helper = helper.ok_or_else(|| unreadable(LoginEntryError::NotText))?;
+            // An empty helper is docker's word for `auths`, whatever the common store.
+            if !helper.is_empty() {
+                return ask_helper(helper, name).await;
+            }
+        } else {
+            let store = self.0.text("credsStore");
+            let store = store.map_err(|NotText| unreadable(LoginEntryError::NotText))?;
+            if let Some(store) = store
+                && let Some(login) = ask_helper(store, names[0]).await?
+            {
+                return Ok(Some(login));
+            }
         }
-        if !self.creds_store.is_empty()
-            && let Some(login) = ask_helper(&self.creds_store, names[0]).await?
-        {
-            return Ok(Some(login));
-        }
-        match self.entry(&names) {
-            Some(entry) => entry.login().map_err(|source| LoginError::Entry {
-                host: host.clone(),
-                path: path.to_owned(),
-                source,
-            }),
+        match self.entry(&names).map_err(unreadable)? {
+            Some(entry) => entry.login().map_err(unreadable),
             None => Ok(None),
         }
     }
 
-    fn entry(&self, names: &[&str]) -> Option<&AuthEntry> {
-        let exact = names.iter().find_map(|name| self.auths.get(*name));
-        exact.or_else(|| {
-            let mut entries = self.auths.iter();
-            let found = entries.find(|(key, _)| names.contains(&host_of(key)));
-            found.map(|(_, entry)| entry)
+    /// The helper for the host, and the name of the host there.
+    fn helper<'a>(&self, names: &[&'a str]) -> Option<(&'a str, &Value)> {
+        names.iter().find_map(|name| {
+            let mut helpers = self.0.entries("credHelpers");
+            let (_, helper) = helpers.find(|(key, _)| key == name)?;
+            Some((*name, helper))
         })
+    }
+
+    fn entry(&self, names: &[&str]) -> Result<Option<AuthEntry>, LoginEntryError> {
+        let entry = |name: &&str| self.0.entries("auths").find(|(key, _)| key == name);
+        let entry = names.iter().find_map(entry).or_else(|| {
+            let mut entries = self.0.entries("auths");
+            entries.find(|(key, _)| names.contains(&host_of(key)))
+        });
+        match entry {
+            None => Ok(None),
+            Some((_, Value::Object(fields))) => Ok(Some(AuthEntry(fields.into()))),
+            Some(_) => Err(LoginEntryError::NotText),
+        }
     }
 }
 
 impl AuthEntry {
+    fn text(&self, name: &str) -> Result<Option<&str>, LoginEntryError> {
+        let text = self.0.text(name);
+        text.map_err(|NotText| LoginEntryError::NotText)
+    }
+
     fn login(&self) -> Result<Option<Login>, LoginEntryError> {
-        if !self.identitytoken.is_empty() {
-            return Ok(Some(Login::IdentityToken(
-                self.identitytoken.as_str().into(),
-            )));
+        if let Some(token) = self.text("identitytoken")? {
+            return Ok(Some(Login::IdentityToken(token.into())));
         }
-        if self.auth.is_empty() {
-            if self.username.is_empty() {
-                // Docker leaves such an entry behind if a store has the secret.
+        let Some(auth) = self.text("auth")? else {
+            // Docker leaves an entry without fields behind if a store has the secret.
+            let Some(username) = self.text("username")? else {
                 return Ok(None);
-            }
-            return Ok(basic(&self.username, &self.password).map(Login::Basic));
-        }
+            };
+            let password = self.text("password")?.unwrap_or_default();
+            return Ok(basic(username, password).map(Login::Basic));
+        };
         let config =
             GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-        let decoded = GeneralPurpose::new(&STANDARD, config).decode(self.auth.trim());
+        // Tools that wrap lines do so here too; Go skips them.
+        let auth: String = auth.split_ascii_whitespace().collect();
+        let decoded = GeneralPurpose::new(&STANDARD, config).decode(auth);
         let text = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let text = text.ok_or(LoginEntryError::NotBase64)?;
         let pair = text.split_once(':');
@@ -199,13 +217,33 @@ async fn ask_helper(helper: &str, name: &str) -> Result<Option<Login>, LoginErro
             })
         };
     }
-    let output: HelperOutput =
-        serde_json::from_slice(&output.stdout).map_err(|_| LoginError::HelperOutput { program })?;
-    Ok(if output.username == TOKEN_USER {
-        Some(Login::IdentityToken(output.secret.into()))
-    } else {
-        basic(&output.username, &output.secret).map(Login::Basic)
+    helper_login(&output.stdout).map_err(|NotText| LoginError::HelperOutput { program })
+}
+
+/// What a helper prints; a login without a name and a secret is none.
+fn helper_login(printed: &[u8]) -> Result<Option<Login>, NotText> {
+    let output = GoObject::parse(printed).map_err(|_| NotText)?;
+    let (username, secret) = (output.text("Username")?, output.text("Secret")?);
+    Ok(match (username, secret.unwrap_or_default()) {
+        (Some(TOKEN_USER), token) => Some(Login::IdentityToken(token.into())),
+        (None, "") => None,
+        (username, secret) => basic(username.unwrap_or_default(), secret).map(Login::Basic),
     })
+}
+
+/// Reads a file and looks up hosts in it. No helper is run.
+#[cfg(fuzzing)]
+pub fn fuzz_docker_config(text: &[u8]) {
+    let Ok(file) = DockerConfig::parse(text) else {
+        return;
+    };
+    for host in ["docker.io", "registry.example:5000"] {
+        let host = host.parse().expect("a host");
+        let _ = file.helper(&names(&host));
+        if let Ok(Some(entry)) = file.entry(&names(&host)) {
+            let _ = entry.login();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -216,7 +254,7 @@ mod tests {
     use super::*;
 
     fn file(text: &str) -> DockerConfig {
-        serde_json::from_str(text).unwrap()
+        DockerConfig::parse(text.as_bytes()).unwrap()
     }
 
     async fn login_for(file: &DockerConfig, host: &str) -> Option<Login> {
@@ -266,6 +304,56 @@ mod tests {
                 "{case}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn null_and_empty_are_absent_and_no_entry_of_another_host_matters() {
+        const LOGIN: &str = r#""a.example":{"auth":"bWU6cHc="}"#;
+        let cases = [
+            format!(r#"{{"credHelpers":null,"credsStore":null,"auths":{{{LOGIN}}}}}"#),
+            format!(
+                r#"{{"credHelpers":{{"a.example":null}},"credsStore":"","auths":{{{LOGIN}}}}}"#
+            ),
+            format!(
+                r#"{{"credHelpers":{{"a.example":""}},"credsStore":"none","auths":{{{LOGIN}}}}}"#
+            ),
+            format!(r#"{{"credHelpers":{{"b.example":5}},"auths":{{"b.example":null,{LOGIN}}}}}"#),
+            format!(r#"{{"auths":{{"b.example":{{"auth":7,"identitytoken":null}},{LOGIN}}}}}"#),
+            format!(r#"{{"auths":{{"b.example":"text","c.example":[],{LOGIN}}}}}"#),
+            format!(r#"{{"Auths":{{{LOGIN}}},"HttpHeaders":null,"detachKeys":null}}"#),
+            r#"{"auths":{"a.example":{"auth":"bWU6cHc=","identitytoken":null}}}"#.to_owned(),
+            r#"{"auths":{"a.example":{"auth":"bWU6\ncHc=\n","email":null}}}"#.to_owned(),
+            r#"{"auths":{"a.example":null,"https://a.example":{"auth":"bWU6cHc="}}}"#.to_owned(),
+            r#"{"auths":{"a.example":{"auth":null,"username":"me","password":"pw"}}}"#.to_owned(),
+        ];
+        for case in cases {
+            let login = login_for(&file(&case), "a.example").await;
+            assert_eq!(header(login), basic("me", "pw"), "{case}");
+        }
+        for case in [
+            "null",
+            "{}",
+            "",
+            r#"{"auths":null}"#,
+            r#"{"auths":{"a.example":null}}"#,
+            r#"{"auths":{"a.example":{"auth":null,"password":null}}}"#,
+        ] {
+            assert!(
+                login_for(&file(case), "a.example").await.is_none(),
+                "{case}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_helper_prints_is_read_as_docker_reads_it() {
+        let login = |text: &str| helper_login(text.as_bytes());
+        assert_eq!(login("null"), Ok(None));
+        assert_eq!(login(r#"{"Username":null,"Secret":""}"#), Ok(None));
+        let password = basic("me", "pw").map(Login::Basic);
+        assert_eq!(login(r#"{"username":"me","Secret":"pw"}"#), Ok(password));
+        assert_eq!(login(r#"{"Username":5}"#), Err(NotText));
+        assert_eq!(login("credentials: none"), Err(NotText));
     }
 
     #[tokio::test]

@@ -2,6 +2,12 @@
 //!
 //! The pause holds back all callers. After it, calls go one at a time, at intervals that shrink
 //! with each good answer.
+//!
+//! No single answer holds all callers back for long: a pause that was asked to be longer than
+//! [`LONGEST_HOLD`] ends there for one call, whose answer decides about the others.
+//!
+//! Once a call has waited as long as a client can, and in vain, the others do not wait for the same:
+//! they are told at once until one is answered.
 
 use std::time::Duration;
 
@@ -18,6 +24,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The shortest pause, whatever the upstream asks for: `Retry-After: 0` must not become a loop.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 
+/// The longest pause that one answer makes, whatever it asks for.
+const LONGEST_HOLD: Duration = Duration::from_mins(5);
+
+/// How long the other calls wait for the answer to the one that goes first after such a pause; then
+/// the next one goes.
+const TRIAL: Duration = Duration::from_secs(2);
+
 /// The time between two calls after the first 429; it doubles with each, and shrinks with each good
 /// answer.
 const FIRST_SPACING: Duration = Duration::from_millis(50);
@@ -33,6 +46,11 @@ pub(crate) struct Throttle(Mutex<ThrottleState>);
 struct ThrottleState {
     /// The end of the pause.
     until: Option<Instant>,
+    /// Whether the upstream asked for a longer pause: then calls go one at a time after it, until
+    /// one is answered.
+    on_trial: bool,
+    /// Whether a call has given up after its wait, since the last good answer.
+    is_in_vain: bool,
     backoff: Backoff,
     /// The last 429; none since a good answer.
     last_throttled: Option<Instant>,
@@ -45,6 +63,8 @@ impl Default for Throttle {
     fn default() -> Self {
         Self(Mutex::new(ThrottleState {
             until: None,
+            on_trial: false,
+            is_in_vain: false,
             backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             last_throttled: None,
             spacing: Duration::ZERO,
@@ -95,10 +115,21 @@ impl Throttle {
             }
         }
         let pause = retry_after.unwrap_or(state.backoff.pause());
-        let until = now + pause.max(SHORTEST_PAUSE);
+        let until = now + pause.clamp(SHORTEST_PAUSE, LONGEST_HOLD);
+        state.on_trial |= pause > LONGEST_HOLD;
         let until = state.until.map_or(until, |before| before.max(until));
         state.until = Some(until);
         until - now
+    }
+
+    /// Notes that a call has waited for as long as its client can, and was still throttled.
+    pub(crate) fn gave_up(&self) {
+        self.0.lock().is_in_vain = true;
+    }
+
+    /// Whether a wait would most likely be in vain: the last one was.
+    pub(crate) fn is_in_vain(&self) -> bool {
+        self.0.lock().is_in_vain
     }
 
     /// Eases off after any other answer than a 429.
@@ -106,6 +137,10 @@ impl Throttle {
         let state = &mut *self.0.lock();
         state.backoff.reset();
         state.last_throttled = None;
+        state.is_in_vain = false;
+        if std::mem::take(&mut state.on_trial) {
+            state.next = None;
+        }
         state.spacing -= state.spacing / 8;
         if state.spacing < SHORTEST_SPACING {
             state.spacing = Duration::ZERO;
@@ -132,7 +167,8 @@ impl ThrottleState {
         if start > deadline.max(now) {
             return Err(start);
         }
-        self.next = Some(start + self.spacing);
+        let spacing = if self.on_trial { TRIAL } else { self.spacing };
+        self.next = Some(start + spacing);
         Ok(start)
     }
 }
@@ -210,6 +246,31 @@ mod tests {
         let (throttle, now) = (Throttle::default(), Instant::now());
         let pause = throttle.throttled_at(now, now, Some(Duration::ZERO));
         assert_eq!(pause, SHORTEST_PAUSE);
+    }
+
+    #[test]
+    fn no_answer_holds_all_calls_back_for_longer_than_minutes() {
+        let (throttle, asked) = (Throttle::default(), Instant::now());
+        let pause = throttle.throttled_at(asked, asked, Some(3600 * SECOND));
+        assert_eq!(pause, LONGEST_HOLD);
+        assert!(wait(&throttle, asked, 60 * SECOND).is_err());
+
+        let now = asked + LONGEST_HOLD;
+        assert_eq!(wait(&throttle, now, Duration::ZERO), Ok(Duration::ZERO));
+        let others = wait(&throttle, now, Duration::ZERO);
+        assert_eq!(
+            others,
+            Err(TRIAL),
+            "one goes, the others wait for its answer"
+        );
+        throttle.throttled_at(now, now, Some(3600 * SECOND));
+        assert_eq!(wait(&throttle, now, 60 * SECOND), Err(LONGEST_HOLD));
+
+        let now = now + LONGEST_HOLD;
+        assert_eq!(wait(&throttle, now, Duration::ZERO), Ok(Duration::ZERO));
+        throttle.answered();
+        let next = wait(&throttle, now, SECOND).unwrap();
+        assert!(next < SECOND, "no longer on trial: {next:?}");
     }
 
     #[test]

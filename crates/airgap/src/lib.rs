@@ -1,0 +1,39 @@
+//! Bundles at the site: from a file, parts or a pipe into the cache, and out of it again.
+//!
+//! An [`Import`] goes through four steps, and each can be the last. It is *judged* by its lock alone:
+//! whose it is, what it needs, what it replaces, whether there is room. It *begins*: all that it lists
+//! is pinned. Its blobs *arrive*, each hashed, and nobody can read them. It is *completed*: in one
+//! transaction of the index everything becomes visible. A `kill -9` in between loses at most the
+//! blobs of the last second; the same import, run again, skips what is there.
+//!
+//! A layout of another tool ([`ForeignError`]) gets a lock of what it holds and goes the same way.
+//!
+//! Owns these rules. Refuses the format of bundles (`bundle`), the directory (`cache`), command lines
+//! and HTTP.
+
+mod arrival;
+mod attached;
+mod bundle_id;
+mod error;
+mod foreign;
+mod import;
+mod keep;
+mod open;
+mod rename;
+mod room;
+mod rules;
+mod source;
+mod stored;
+
+pub use self::{
+    bundle_id::{BundleId, BundleIdError},
+    error::{ImportError, RenameError},
+    foreign::ForeignError,
+    import::{Import, Imported},
+    keep::surplus,
+    open::{OpenError, open},
+    rename::NewPlace,
+    rules::Rules,
+    source::{ForeignLayout, Source},
+    stored::Stored,
+};

@@ -1,0 +1,238 @@
+//! `archway bundle export`: writes stored images to a bundle.
+
+mod output;
+mod planned;
+
+use std::path::PathBuf;
+
+use airgap::Stored;
+use bundle::{AttachedScope, IndexContent, Layout, Lock, SeriesName, WriteError};
+use cache::inspect::Directory;
+use clap::{Args, ValueEnum};
+use manifest_model::Platform;
+use protocol::image_name::ImageName;
+
+use self::planned::Planned;
+use super::{error::ExportError, part_size::PartSize};
+use crate::cli::{
+    cache::CachePlace,
+    image_list::{ImageList, ImageListError, Platforms},
+    output::{CommandOutput, Exit, Failure, counted},
+    table::size,
+};
+
+const HELP: &str = "\
+The bundle is a tar that is an OCI image layout. It keeps every digest: an index stays as it is, also
+where manifests of other platforms are left out. The same lock makes the same bytes.
+
+The images must be stored, and no server may run on the directory: pull or `archway warm` them first,
+then stop it. An image of a list that is not stored is left out and named; the exit code is 1 then.
+Set SOURCE_DATE_EPOCH to fix the time in the bundle.
+
+With --lock, the bundle of that lock is made again, byte for byte, or one of its parts.
+
+Exit codes: 0 written; 1 an image or one of its parts is not stored; 2 the command could not run.
+
+Examples:
+  archway bundle export docker.io/library/hello:1.0 --platform linux/amd64,linux/arm64 -o site.tar
+  archway bundle export --from-file images.txt --platform all -o - | ssh gateway 'cat > site.tar'
+  archway bundle export --from-file images.txt --platform linux/arm64 --since old.tar -o delta.tar
+  archway bundle export --lock site.lock.json --split 4GiB --part 17 -o site.tar";
+
+/// Write stored images to a bundle
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Export {
+    #[arg(
+        help = "Images: [HOST/]REPOSITORY[:TAG|@DIGEST] [default tag: latest]",
+        value_name = "REF",
+        required_unless_present_any = ["from_file", "lock"]
+    )]
+    images: Vec<ImageName>,
+    /// File with more images, one a line, each with its platform if it is for one alone; `#` starts a
+    /// comment, `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    from_file: Option<PathBuf>,
+    #[command(flatten)]
+    scope: Scope,
+    #[arg(
+        help = "The bundle to write; `-` is standard output",
+        short,
+        long,
+        value_name = "FILE"
+    )]
+    output: PathBuf,
+    #[arg(
+        help = "Write parts of this size: 4GiB, 650MB, dvd, bd",
+        long,
+        value_name = "SIZE"
+    )]
+    split: Option<PartSize>,
+    /// Continue an interrupted export of the same bundle
+    #[arg(long, conflicts_with = "split")]
+    resume: bool,
+    /// Show what would be carried; write nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[arg(
+        help = "Make the bundle of this lock again",
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["images", "from_file", "platform", "docker", "since", "series"]
+    )]
+    lock: Option<PathBuf>,
+    /// Write this part alone
+    #[arg(long, value_name = "N", requires = "split", value_parser = clap::value_parser!(u64).range(1..))]
+    part: Option<u64>,
+    #[command(flatten)]
+    directory: CachePlace,
+}
+
+/// What of each image is carried.
+#[derive(Debug, Args)]
+pub(super) struct Scope {
+    #[arg(
+        help = "Platforms, comma-separated os/arch[/variant], or `all`, of images not listed for one",
+        long,
+        value_name = "PLATFORM",
+        value_delimiter = ',',
+        required_unless_present_any = ["from_file", "lock"]
+    )]
+    platform: Vec<Platforms>,
+    #[arg(
+        help = "Platform for tools that know no OCI layout [default: the only one, else linux/amd64]",
+        long,
+        value_name = "PLATFORM"
+    )]
+    docker: Option<Platform>,
+    /// Bundle or inventory whose blobs the site has already: they are left out. May be repeated
+    #[arg(long, value_name = "FILE")]
+    since: Vec<PathBuf>,
+    #[arg(
+        help = "Series of the bundle: a site refuses older ones of it",
+        long,
+        value_name = "NAME"
+    )]
+    series: Option<SeriesName>,
+    /// What is carried of that which is attached to images
+    #[arg(long, value_name = "WHAT", default_value = "all")]
+    attached: AttachedFlag,
+    /// What each image must have
+    #[arg(long, value_name = "WHAT")]
+    require_attached: Option<RequiredFlag>,
+    /// What other tools see of the bundle
+    #[arg(long, value_name = "WHAT", default_value = "images")]
+    index: IndexFlag,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum AttachedFlag {
+    /// Signatures, SBOMs, attestations and whatever else refers to them
+    All,
+    /// Signatures
+    Signatures,
+    /// Nothing
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum RequiredFlag {
+    /// A signature of the image, or of each of its manifests
+    Signatures,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum IndexFlag {
+    /// The images that run from this file alone
+    Images,
+    /// What is attached too, which some tools take for images
+    All,
+}
+
+impl Scope {
+    fn attached(&self) -> AttachedScope {
+        match self.attached {
+            AttachedFlag::All => AttachedScope::All,
+            AttachedFlag::Signatures => AttachedScope::Signatures,
+            AttachedFlag::None => AttachedScope::None,
+        }
+    }
+
+    fn index(&self) -> IndexContent {
+        match self.index {
+            IndexFlag::Images => IndexContent::Images,
+            IndexFlag::All => IndexContent::All,
+        }
+    }
+}
+
+impl Export {
+    pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
+        let directory = self.directory.open()?.directory;
+        let planned = self.export(&directory).map_err(|error| match &error {
+            ExportError::NotStored { .. }
+            | ExportError::Plan(_)
+            | ExportError::Write(WriteError::Blob { .. } | WriteError::Damaged(_)) => {
+                Failure::negative(&error)
+            }
+            _ => Failure::unusable(&error),
+        })?;
+        let exit = if planned.left_out == 0 {
+            Exit::Success
+        } else {
+            Exit::Negative
+        };
+        // Standard output may be the bundle.
+        Ok(CommandOutput::new(String::new(), exit).with_notes(planned.notes))
+    }
+
+    fn export(&self, directory: &Directory) -> Result<Planned, ExportError> {
+        let mut contents = directory.contents()?;
+        // A lock lists its blobs; what a name means is in the index alone.
+        if self.lock.is_none()
+            && let Some(source) = contents.unread.take()
+        {
+            return Err(ExportError::Unread { source });
+        }
+        let stored = Stored::of(directory, &contents);
+        let mut planned = match &self.lock {
+            Some(path) => self.given(path)?,
+            None => self.plan(directory, &stored)?,
+        };
+        let lock = Lock::parse(&planned.lock).map_err(bundle::LayoutError::from)?;
+        let layout = Layout::new(&planned.lock, &lock)?;
+        if !self.dry_run {
+            self.write(&planned.lock, &layout, &stored)?;
+        }
+        planned.notes += &summary(&lock, &layout, &planned.lock);
+        Ok(planned)
+    }
+
+    /// The images asked for, each with its platforms.
+    fn wanted(&self) -> Result<Vec<planned::WantedImage>, ImageListError> {
+        let list = ImageList::new(self.images.clone(), self.from_file.clone());
+        let default = Platforms::of_flags(&self.scope.platform);
+        let images = list.for_platforms(default.as_ref())?;
+        // A bundle of nothing would pass for one that was made.
+        if images.is_empty() {
+            return Err(ImageListError::Empty);
+        }
+        Ok(images)
+    }
+}
+
+fn summary(lock: &Lock, layout: &Layout, bytes: &[u8]) -> String {
+    let carried = lock.carried().count() as u64;
+    let all = lock.blobs.len() as u64;
+    let of = if carried == all {
+        String::new()
+    } else {
+        format!(" of {all}")
+    };
+    format!(
+        "{}, {carried}{of} blobs, {}\nbundle {}\n",
+        counted(lock.images.len() as u64, "image"),
+        size(layout.size()),
+        Lock::id(bytes)
+    )
+}

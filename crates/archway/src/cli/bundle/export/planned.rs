@@ -1,0 +1,253 @@
+//! The lock of an export: planned from what is stored, or that of an interrupted one.
+
+use std::{collections::HashSet, env, fmt::Write as _, fs, path::Path, time::SystemTime};
+
+use airgap::Stored;
+use bundle::{
+    Bundle, FilesError, Plan, PlanError, Presence, ReadError, Selection, open_file, read_lock,
+};
+use cache::inspect::Directory;
+use manifest_model::{Digest, Matcher, Platform};
+use protocol::{error_chain::ErrorChain, image_name::ImageName};
+use proxy::inventory::seconds;
+
+use super::{Export, RequiredFlag};
+use crate::cli::{
+    bundle::{diff::Described, error::ExportError, partial},
+    image_list::Platforms,
+    table,
+};
+
+/// An image of an export, and its platforms.
+pub(super) type WantedImage = (ImageName, Platforms);
+
+/// What is shorter has no lock yet.
+const SHORTEST_HEAD: u64 = 1536;
+
+/// A lock to be written, and what there is to say of it.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) lock: Vec<u8>,
+    pub(super) notes: String,
+    /// How many images of a list are not in it.
+    pub(super) left_out: u64,
+}
+
+impl Planned {
+    pub(super) fn of_lock(lock: Vec<u8>) -> Self {
+        Self {
+            lock,
+            notes: String::new(),
+            left_out: 0,
+        }
+    }
+}
+
+impl Export {
+    pub(super) fn plan(
+        &self,
+        directory: &Directory,
+        stored: &Stored<'_>,
+    ) -> Result<Planned, ExportError> {
+        let images = self.wanted()?;
+        let (selection, least) = self.selection(&images)?;
+        if let Some(lock) = self.resumed(&images, &selection)? {
+            return Ok(Planned::of_lock(lock));
+        }
+        let mut plan = Plan::new(stored, selection);
+        let (mut notes, mut left_out) = (String::new(), 0);
+        for (name, platforms) in &images {
+            match add(&mut plan, stored, name, platforms) {
+                // One name of a long list need not stop the others.
+                Err(error @ (ExportError::NotStored { .. } | ExportError::Plan(_)))
+                    if self.from_file.is_some() =>
+                {
+                    left_out += 1;
+                    let _ = writeln!(notes, "left out: {}", ErrorChain(&error));
+                }
+                added => added?,
+            }
+        }
+        if left_out == images.len() as u64 {
+            return Err(ExportError::NothingStored { notes });
+        }
+        for (name, digest) in plan.incomplete() {
+            let _ = writeln!(
+                notes,
+                "note: left out {digest}, attached to {name}: parts of it are not stored"
+            );
+        }
+        let series = match &self.scope.series {
+            Some(series) if self.dry_run => Some((series.clone(), least)),
+            Some(series) => {
+                let number = directory.own()?.next_in_series(series.as_str(), least)?;
+                Some((series.clone(), number))
+            }
+            None => None,
+        };
+        Ok(Planned {
+            lock: plan.finish(created()?, series)?.to_bytes(),
+            notes,
+            left_out,
+        })
+    }
+
+    /// What to carry, and the least number of the bundle in its series.
+    fn selection(&self, images: &[WantedImage]) -> Result<(Selection, u64), ExportError> {
+        let scope = &self.scope;
+        let platforms = Platforms::together(images.iter().map(|(_, platforms)| platforms));
+        let platforms = platforms.as_slice().to_vec();
+        let (mut base, mut requires) = (HashSet::<Digest>::new(), Vec::new());
+        let mut least = 1;
+        for path in &scope.since {
+            match Described::read(path)? {
+                Described::Lock(older) => {
+                    let lock = older.lock();
+                    base.extend(lock.blobs.iter().map(|blob| blob.digest));
+                    requires.push(older.id());
+                    if lock.series == scope.series {
+                        least = least.max(lock.sequence.unwrap_or(0).saturating_add(1));
+                    }
+                }
+                Described::Inventory(site) => {
+                    base.extend(site.blobs.keys());
+                    requires.extend(&site.bundles);
+                }
+            }
+        }
+        let docker = scope.docker.clone();
+        let selection = Selection {
+            docker: Some(docker.unwrap_or_else(|| for_docker(&platforms))),
+            attached: scope.attached(),
+            require_signatures: scope.require_attached == Some(RequiredFlag::Signatures),
+            index: scope.index(),
+            platforms,
+            base,
+            requires,
+        };
+        Ok((selection, least))
+    }
+
+    /// What an interrupted export to the same file has left; `None` if nothing, or if it ended before
+    /// its lock was written.
+    fn left(&self) -> Result<Option<Bundle>, ExportError> {
+        if self.output == Path::new("-") || self.dry_run || self.split.is_some() {
+            return Ok(None);
+        }
+        if self.output.exists() {
+            return Err(ExportError::Exists {
+                path: self.output.clone(),
+            });
+        }
+        let path = partial(&self.output);
+        let Ok(metadata) = fs::metadata(&path) else {
+            return Ok(None);
+        };
+        if !self.resume {
+            return Err(ExportError::Interrupted { path });
+        }
+        match open_file(&path) {
+            Ok((_, bundle)) => Ok(Some(bundle)),
+            Err(FilesError::Read {
+                source: ReadError::CutShort { .. },
+                ..
+            }) => Ok(None),
+            Err(_) if metadata.len() < SHORTEST_HEAD => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The lock in a file, unless the file to be continued is of another one.
+    pub(super) fn given(&self, lock: &Path) -> Result<Planned, ExportError> {
+        let lock = read_lock(lock)?.lock_bytes().to_vec();
+        match self.left()? {
+            Some(left) if left.lock_bytes() != lock => {
+                let path = partial(&self.output);
+                Err(ExportError::OtherExport { path })
+            }
+            _ => Ok(Planned::of_lock(lock)),
+        }
+    }
+
+    /// The lock of the interrupted export that is to be continued; `None` for a new one.
+    fn resumed(
+        &self,
+        images: &[WantedImage],
+        selection: &Selection,
+    ) -> Result<Option<Vec<u8>>, ExportError> {
+        let Some(bundle) = self.left()? else {
+            return Ok(None);
+        };
+        let lock = bundle.lock();
+        let mut asked: Vec<_> = images.iter().collect();
+        asked.sort_by_cached_key(|(name, _)| name.to_string());
+        if self.from_file.is_some() {
+            // What was left out of a list is left out again.
+            asked.retain(|(name, _)| lock.images.iter().any(|image| image.name == *name));
+        }
+        let is_asked = |(image, asked): (&bundle::Image, &WantedImage)| is_for(image, asked);
+        let platforms = lock.platforms.iter().map(|platform| &platform.0);
+        if lock.images.len() == asked.len()
+            && lock.images.iter().zip(asked).all(is_asked)
+            && platforms.eq(&selection.platforms)
+            && lock.requires == selection.requires
+            && lock.index == selection.index
+            && lock.series == self.scope.series
+        {
+            return Ok(Some(bundle.lock_bytes().to_vec()));
+        }
+        let path = partial(&self.output);
+        Err(ExportError::OtherExport { path })
+    }
+}
+
+/// Adds an image, or nothing.
+fn add(
+    plan: &mut Plan<'_, Stored<'_>>,
+    stored: &Stored<'_>,
+    name: &ImageName,
+    platforms: &Platforms,
+) -> Result<(), ExportError> {
+    if name.host.is_none() {
+        return Err(ExportError::NoRegistry { name: name.clone() });
+    }
+    let digest = stored.resolve(name);
+    let digest = digest.ok_or_else(|| ExportError::NotStored { name: name.clone() })?;
+    plan.check(name, digest, Some(platforms.as_slice()))?;
+    let added: Result<(), PlanError> = plan.add(name, digest, Some(platforms.as_slice()));
+    Ok(added?)
+}
+
+/// Whether a planned image has what is asked for: the name, and a manifest for each platform.
+fn is_for(image: &bundle::Image, (name, platforms): &WantedImage) -> bool {
+    let carried = image.children.iter();
+    let carried = carried.filter(|child| child.presence == Presence::Here);
+    let carried: Vec<_> = carried
+        .filter_map(|child| child.platform.as_ref())
+        .collect();
+    let has = |wanted: &Platform| {
+        let matcher = Matcher::new(wanted);
+        carried.iter().any(|platform| matcher.matches(&platform.0))
+    };
+    image.name == *name && (image.children.is_empty() || platforms.as_slice().iter().all(has))
+}
+
+/// The platform of `manifest.json` where none is named.
+fn for_docker(platforms: &[Platform]) -> Platform {
+    match platforms {
+        [only] => only.clone(),
+        _ => "linux/amd64".parse().expect("a platform"),
+    }
+}
+
+/// The time in the bundle, which `SOURCE_DATE_EPOCH` fixes.
+fn created() -> Result<String, ExportError> {
+    let now = match env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => match text.parse() {
+            Ok(fixed) if fixed <= table::MAX_UNIX_SECONDS => fixed,
+            _ => return Err(ExportError::Epoch { text }),
+        },
+        Err(_) => seconds(SystemTime::now()),
+    };
+    Ok(table::time(now))
+}

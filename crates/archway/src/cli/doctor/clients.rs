@@ -1,0 +1,105 @@
+//! `archway doctor clients`: whether the clients of this node use Archway.
+
+use clap::{ArgGroup, Args};
+use doctor::{
+    Cri, Own,
+    probe::{self, Probed},
+};
+use node::{Settings, containerd::Check};
+
+use crate::cli::{
+    client_config::{
+        Told,
+        place::{AdminListener, Containerd},
+    },
+    output::{CommandOutput, Exit, Failure, in_runtime},
+};
+
+/// Check that this node pulls through Archway
+#[derive(Debug, Args)]
+#[command(
+    after_help = HELP,
+    group(ArgGroup::new("check").args(["node", "probe"]).multiple(true).required(true))
+)]
+pub(crate) struct Clients {
+    /// Read the files of the node's containerd: where it asks, and what keeps it from Archway
+    #[arg(long)]
+    node: bool,
+    /// Have the node's runtime pull an image that only this Archway can answer
+    #[arg(long)]
+    probe: bool,
+    #[command(flatten)]
+    told: Told,
+    #[command(flatten)]
+    admin: AdminListener,
+    #[command(flatten)]
+    containerd: Containerd,
+}
+
+const HELP: &str = "\
+--node lists for each registry the places that containerd asks, in their order, and a finding with its fix
+for each way in which it goes past Archway and says nothing. Nothing is changed, and Archway is not asked.
+An `apply` in a fix takes the same flags.
+
+--probe gets a name from Archway's admin listener, archway-probe/NONCE, which no registry has and which is
+good for ten minutes, and has the runtime pull it from each registry that Archway serves, as the kubelet
+would. The image is removed again. With --platform it has to be of that platform, else of this machine's.
+
+Exit codes: 0 all is well; 1 there are findings; 2 the node or Archway cannot be asked.
+
+Examples:
+  archway doctor clients --node
+  archway doctor clients --node --root /host --registries docker.io,ghcr.io
+  archway doctor clients --probe --registries docker.io,ghcr.io";
+
+impl Clients {
+    pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
+        let settings = self.told.settings()?;
+        in_runtime(async {
+            let (mut out, mut is_good) = (String::new(), true);
+            if self.node {
+                let check = self.check(&settings).await?;
+                is_good &= check.findings.is_empty();
+                out.push_str(&check.to_string());
+                if check.findings.is_empty() {
+                    out.push_str("no findings\n");
+                }
+            }
+            if self.probe {
+                let probed = match self.probe(&settings).await {
+                    Ok(probed) => probed,
+                    // What the files say may be why.
+                    Err(failure) => {
+                        let failed = CommandOutput::from(failure);
+                        return Ok(CommandOutput { out, ..failed });
+                    }
+                };
+                is_good &= probed.iter().all(Probed::is_good);
+                out.extend(probed.iter().map(|probed| format!("{probed}\n")));
+            }
+            let exit = if is_good {
+                Exit::Success
+            } else {
+                Exit::Negative
+            };
+            Ok(CommandOutput::new(out, exit))
+        })
+    }
+
+    async fn check(&self, settings: &Settings) -> Result<Check, Failure> {
+        let checked = self.containerd.check(settings).await;
+        checked.map_err(|error| Failure::unusable(&error))
+    }
+
+    async fn probe(&self, settings: &Settings) -> Result<Vec<Probed>, Failure> {
+        let admin = self.admin.of(settings);
+        let own = Own::new(settings, Some(&admin)).map_err(|error| Failure::unusable(&error))?;
+        own.prove()
+            .await
+            .map_err(|error| Failure::unusable(&error))?;
+        let cri = Cri::connect(&self.containerd.socket()).await;
+        let cri = cri.map_err(|error| Failure::unusable(&error))?;
+        let probed = probe::run(&own, &admin, &cri, settings).await;
+        probed.map_err(|error| Failure::unusable(&error))
+    }
+}

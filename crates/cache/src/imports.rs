@@ -1,0 +1,52 @@
+//! What bundles brought: it arrives unseen, becomes visible at once, and stays until its bundle is
+//! removed.
+
+use std::sync::Arc;
+
+use cache_store::{
+    CacheError,
+    index::{Arrival, BundleRow},
+};
+use manifest_model::Digest;
+
+use crate::{intake::Intake, storage::Storage};
+
+/// The bundles of a cache. Cheap to clone; all clones are of the same cache. Every method blocks.
+#[derive(Clone, Debug)]
+pub struct Imports {
+    storage: Arc<Storage>,
+}
+
+impl Imports {
+    pub(crate) fn new(storage: &Arc<Storage>) -> Self {
+        Self {
+            storage: Arc::clone(storage),
+        }
+    }
+
+    /// The bundles that are here or on their way, by id.
+    pub fn all(&self) -> Result<Vec<BundleRow>, CacheError> {
+        Ok(self.storage.index.bundles.all()?)
+    }
+
+    /// Every pin: the blob, stored or not, and the bundle.
+    pub fn pins(&self) -> Result<Vec<(Digest, Digest)>, CacheError> {
+        Ok(self.storage.index.bundles.pins()?)
+    }
+
+    /// Records a bundle that begins to arrive, and pins its blobs, stored or not. Done again, it
+    /// changes nothing. Durable when this returns.
+    pub fn begin(&self, bundle: &BundleRow, blobs: &[Digest]) -> Result<(), CacheError> {
+        Ok(self.storage.index.bundles.begin(bundle, blobs)?)
+    }
+
+    /// A way in for its blobs.
+    pub fn intake(&self) -> Intake {
+        Intake::new(&self.storage)
+    }
+
+    /// Makes all that a bundle brings visible, in one transaction. Durable when this returns.
+    pub fn complete(&self, arrival: &Arrival) -> Result<(), CacheError> {
+        Ok(self.storage.index.record_arrival(arrival)?)
+    }
+}

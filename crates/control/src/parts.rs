@@ -1,0 +1,24 @@
+//! The parts of a running Archway that can be changed.
+
+use std::sync::Arc;
+
+use pull::Pull;
+use server::Server;
+use tokio::sync::Mutex;
+
+use crate::{LiveConfig, ReloadRequests};
+
+/// The parts that can be changed. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// What is pulled through, and the cache.
+    pub pull: Pull,
+    /// What names mean.
+    pub config: LiveConfig,
+    /// Answers that are given again, until told otherwise.
+    pub server: Server,
+    /// The way to whoever reads the configuration again.
+    pub reloads: ReloadRequests,
+    /// Held by the one removal that runs: each looks at all that is stored.
+    pub removing: Arc<Mutex<()>>,
+}

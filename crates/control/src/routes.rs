@@ -1,0 +1,127 @@
+//! The routes that change something, for whoever may open the socket.
+
+use std::error::Error;
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use protocol::error_chain::ErrorChain;
+use pull::PullError;
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+use upstream::FetchError;
+
+use crate::{
+    Control, ReloadError,
+    refresh::{RefreshError, refresh},
+    removal::{RemoveError, remove},
+};
+
+/// `POST`: removes the names of a [`RemoveNames`]; the answer is a list of
+/// [`RemovedName`](crate::RemovedName).
+pub const REMOVE: &str = "/_archway/v1/rm";
+
+/// `POST`: asks the upstream for the image that the body names; the answer is a
+/// [`Refreshed`](crate::Refreshed).
+pub const REFRESH: &str = "/_archway/v1/refresh";
+
+/// `POST`: reads the configuration again; the answer is a [`Reloaded`](crate::Reloaded). One that is
+/// not valid is refused with 422 and all its mistakes.
+pub const RELOAD: &str = "/_archway/v1/reload";
+
+/// The longest body of a request: some thousand names.
+const MAX_BODY: usize = 1 << 20;
+
+/// What is said of a body beyond it.
+const TOO_MANY: &str = "too many names at once: a request takes 1 MiB of them; ask in several";
+
+/// The body of a request to [`REMOVE`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveNames {
+    /// Digests and images.
+    pub names: Vec<String>,
+}
+
+/// The routes that change `control`, for a socket of mode 0600 alone.
+pub fn routes(control: Control) -> Router {
+    Router::new()
+        .route(REMOVE, post(answer_remove))
+        .route(REFRESH, post(answer_refresh))
+        .route(RELOAD, post(answer_reload))
+        .with_state(control)
+}
+
+async fn answer_remove(State(control): State<Control>, body: Body) -> Response {
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+        return refused(StatusCode::PAYLOAD_TOO_LARGE, &TOO_MANY);
+    };
+    let asked: RemoveNames = match serde_json::from_slice(&body) {
+        Ok(asked) => asked,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
+    };
+    let _one = control.removing.lock().await;
+    match remove(&control, &asked.names).await {
+        Ok(removed) => answered(&removed),
+        Err(error @ RemoveError::Name(_)) => failed(StatusCode::BAD_REQUEST, &error),
+        Err(error @ RemoveError::Cache(_)) => {
+            warn!(error = %ErrorChain(&error), "stored content could not be removed");
+            failed(StatusCode::INTERNAL_SERVER_ERROR, &error)
+        }
+    }
+}
+
+async fn answer_refresh(State(control): State<Control>, body: Body) -> Response {
+    let body = to_bytes(body, MAX_BODY).await.unwrap_or_default();
+    let name = String::from_utf8_lossy(&body);
+    match refresh(&control, name.trim()).await {
+        Ok(refreshed) => answered(&refreshed),
+        Err(error) => failed(status(&error), &error),
+    }
+}
+
+async fn answer_reload(State(control): State<Control>) -> Response {
+    match control.reloads.reload().await {
+        Ok(reloaded) => answered(&reloaded),
+        Err(error) => {
+            let status = match error {
+                ReloadError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                ReloadError::Impossible(_) => StatusCode::CONFLICT,
+                ReloadError::Ending => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            refused(status, &error)
+        }
+    }
+}
+
+fn status(error: &RefreshError) -> StatusCode {
+    match error {
+        RefreshError::Name(_) | RefreshError::Digest => StatusCode::BAD_REQUEST,
+        RefreshError::NotConfigured(_) | RefreshError::NotAllowed(_) => StatusCode::NOT_FOUND,
+        RefreshError::Pull(PullError::NotHere { .. }) => StatusCode::CONFLICT,
+        RefreshError::Pull(error) => match error.fetch_error() {
+            Some(FetchError::NotFound { .. }) => StatusCode::NOT_FOUND,
+            Some(FetchError::Offline { .. }) => StatusCode::CONFLICT,
+            _ => StatusCode::BAD_GATEWAY,
+        },
+    }
+}
+
+fn answered(value: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(value).expect("plain data always serialises");
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// The whole chain: whoever may ask here may know it.
+fn failed(status: StatusCode, error: &(dyn Error + 'static)) -> Response {
+    refused(status, &ErrorChain(error))
+}
+
+fn refused(status: StatusCode, message: &dyn std::fmt::Display) -> Response {
+    (status, format!("{message}\n")).into_response()
+}

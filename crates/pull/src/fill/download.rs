@@ -1,0 +1,218 @@
+//! A download of known size: its connections, how many there are, and what each of them brings.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use cache::ReadDemands;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
+use tracing::{Instrument, debug, warn};
+use upstream::{BlobBody, Deadline, FetchError};
+
+use super::{
+    plan::{Plan, Segment},
+    scale::{self, ConnectionScaler, Sample},
+    transfer::{Asking, Broken, Transfer, fetch},
+};
+use crate::Repository;
+
+/// Connections beside the wanted ones, for readers that wait far ahead of the rest.
+const SIDE_CONNECTIONS: usize = 2;
+
+/// A connection that has ended: its segments, and why.
+type Ended = (Vec<Segment>, Result<(), Broken>);
+
+/// A download over one connection or several.
+pub(super) struct Download<'a> {
+    repository: &'a Repository,
+    transfer: Transfer,
+    plan: Plan,
+    scaler: ConnectionScaler,
+    demands: Arc<ReadDemands>,
+    /// How many connections there may be beside the wanted ones.
+    side: usize,
+    asking: Asking,
+    connections: JoinSet<Ended>,
+    /// The connections that downloads may have beside their first, over all upstreams.
+    extra: Arc<Semaphore>,
+}
+
+impl<'a> Download<'a> {
+    /// A download that begins with one connection, and has more if it may come `in_parts`.
+    pub(super) fn new(
+        repository: &'a Repository,
+        transfer: Transfer,
+        plan: Plan,
+        demands: Arc<ReadDemands>,
+        in_parts: bool,
+        extra: Arc<Semaphore>,
+    ) -> Self {
+        let asking = if transfer.sources.current().refuses_ranges() {
+            Asking::Whole(None)
+        } else {
+            Asking::Parts
+        };
+        let most = if in_parts {
+            max_connections(repository)
+        } else {
+            1
+        };
+        Self {
+            repository,
+            transfer,
+            plan,
+            scaler: ConnectionScaler::new(most),
+            demands,
+            side: if in_parts { SIDE_CONNECTIONS } else { 0 },
+            asking,
+            connections: JoinSet::new(),
+            extra,
+        }
+    }
+
+    /// Runs until nothing is missing, or the fill takes no more and knows why.
+    pub(super) async fn run(
+        mut self,
+        first: BlobBody,
+        deadline: Deadline,
+    ) -> Result<(), FetchError> {
+        // The first segment is what the first answer brings.
+        let segments = match first.end {
+            None if !first.ranges => self.plan.rest(),
+            end => {
+                let length = end.map_or(u64::MAX, |end| end - first.start);
+                self.plan.next(&[], length).into_iter().collect()
+            }
+        };
+        if !segments.is_empty() {
+            self.start(segments, Some(first), deadline, None);
+        }
+        let mut sampled = Instant::now();
+        let mut tick = tokio::time::interval(scale::TICK);
+        tick.tick().await;
+        while !self.connections.is_empty() {
+            tokio::select! {
+                Some(ended) = self.connections.join_next() => match ended {
+                    Ok((_, Err(Broken::Writer))) => return Ok(()),
+                    Ok((segments, Err(Broken::Source(error)))) => self.lost(&segments, error)?,
+                    Ok((segments, Ok(()))) => self.ended(&segments),
+                    // A panic in a connection; the fill will lack its bytes and fail.
+                    Err(error) => warn!(%error, "a connection of a download panicked"),
+                },
+                () = self.demands.changed() => {}
+                _ = tick.tick() => {}
+            }
+            self.sample(&mut sampled);
+            self.add();
+        }
+        Ok(())
+    }
+
+    /// Measures, once in each period and at the end of the first segment.
+    fn sample(&mut self, sampled: &mut Instant) {
+        let time = sampled.elapsed();
+        if time < self.scaler.period() && !self.connections.is_empty() {
+            return;
+        }
+        *sampled = Instant::now();
+        let writer_wait = self.transfer.writer_wait.swap(0, Ordering::Relaxed);
+        self.scaler.observe(Sample {
+            bytes: self.transfer.received.swap(0, Ordering::Relaxed),
+            time,
+            writer_wait: Duration::from_micros(writer_wait),
+            missing: self.plan.missing(),
+            running: self.connections.len(),
+        });
+    }
+
+    /// Starts connections up to the number there should be. The first needs no permit; further ones
+    /// are bounded over all downloads.
+    fn add(&mut self) {
+        loop {
+            let running = self.connections.len();
+            let demands = self.demands.positions();
+            let length = self.scaler.length(!demands.is_empty());
+            let segment = if running < self.scaler.wanted() {
+                self.plan.next(&demands, length)
+            } else if running < self.scaler.wanted() + self.side {
+                demands
+                    .iter()
+                    .find_map(|demand| self.plan.at_demand(*demand, length))
+            } else {
+                None
+            };
+            let Some(segment) = segment else { return };
+            let permit = self.extra_connection();
+            if running > 0 && permit.is_none() {
+                self.plan.ended(&segment);
+                return;
+            }
+            let deadline = self.repository.upstream.deadline();
+            self.start(vec![segment], None, deadline, permit);
+        }
+    }
+
+    fn start(
+        &mut self,
+        segments: Vec<Segment>,
+        body: Option<BlobBody>,
+        deadline: Deadline,
+        permit: Option<ConnectionPermit>,
+    ) {
+        let (transfer, asking) = (self.transfer.clone(), self.asking);
+        let connection = async move {
+            let outcome = fetch(transfer, &segments, asking, body, deadline).await;
+            drop(permit);
+            (segments, outcome)
+        };
+        self.connections.spawn(connection.in_current_span());
+    }
+
+    /// The permit for one more connection to the repository's upstream.
+    fn extra_connection(&self) -> Option<ConnectionPermit> {
+        let of_upstream = self.repository.upstream.extra_connection()?;
+        let of_all = Arc::clone(&self.extra).try_acquire_owned().ok()?;
+        Some([of_upstream, of_all])
+    }
+
+    fn ended(&mut self, segments: &[Segment]) {
+        for segment in segments {
+            self.plan.ended(segment);
+        }
+    }
+
+    /// One connection has failed for good. While others run they take over the rest of its segment.
+    /// After the last one the blob is asked for without a range, once.
+    fn lost(&mut self, segments: &[Segment], error: FetchError) -> Result<(), FetchError> {
+        self.ended(segments);
+        if self.connections.is_empty() {
+            let (Asking::Parts, Some(refusal)) = (self.asking, error.range_refusal()) else {
+                return Err(error);
+            };
+            debug!(error = %error.chain(), "a range was refused; asking for the whole blob");
+            self.asking = Asking::Whole(Some(refusal));
+            self.scaler.shrink_to(1);
+            self.side = 0;
+            let rest = self.plan.rest();
+            let deadline = self.repository.upstream.deadline();
+            self.start(rest, None, deadline, None);
+            return Ok(());
+        }
+        debug!(error = %error.chain(), "one of several connections failed; the others continue");
+        self.scaler.shrink_to(self.connections.len());
+        self.side = 0;
+        Ok(())
+    }
+}
+
+/// The permit for one more connection: from its upstream, and over all.
+type ConnectionPermit = [OwnedSemaphorePermit; 2];
+
+/// How many connections one blob of the repository's upstream may have.
+pub(super) fn max_connections(repository: &Repository) -> usize {
+    repository.upstream.config().parallel
+}

@@ -1,0 +1,207 @@
+//! [`Pull`], the front of pulling: it owns the parts and passes each question to one of them.
+
+use std::sync::Arc;
+
+use cache::Cache;
+use config::CacheConfig;
+use manifest_model::{Digest, Manifest, Platform, Reference, RepoName, Tag};
+use protocol::host::Host;
+use upstream::{ListingKind, Registry};
+
+use crate::{
+    announced::AnnouncedSizes,
+    answer::{Client, Outcome, Served},
+    blobs::{BlobAnswer, Blobs},
+    error::PullError,
+    fill::Filler,
+    lists::{List, Lists, PageQuery},
+    manifests::Manifests,
+    metrics::PullMetrics,
+    platforms::Platforms,
+    repository::Repository,
+    resolver::Resolver,
+    rules::Rules,
+    slots::{AllSlots, Asker},
+    stock::{Missing, Stock, Stocks},
+    tasks::Tasks,
+};
+
+/// The front of pulling. Cheap to clone; all clones are the same service.
+#[derive(Clone, Debug)]
+pub struct Pull {
+    parts: Arc<PullParts>,
+}
+
+#[derive(Debug)]
+struct PullParts {
+    cache: Cache,
+    upstreams: Registry,
+    metrics: PullMetrics,
+    slots: AllSlots,
+    blobs: Arc<Blobs>,
+    lists: Lists,
+    platforms: Arc<Platforms>,
+    stocks: Stocks,
+    resolver: Resolver,
+}
+
+impl Pull {
+    /// Pulling over a cache and the upstreams.
+    pub fn new(
+        cache: &Cache,
+        upstreams: Registry,
+        config: &CacheConfig,
+        metrics: PullMetrics,
+        tasks: &Tasks,
+    ) -> Self {
+        let slots = metrics.slots(config);
+        let filler = Filler::new(
+            cache.clone(),
+            metrics.clone(),
+            slots.fills.clone(),
+            config.max_extra_connections,
+            tasks.clone(),
+        );
+        let announced = AnnouncedSizes::new();
+        let blobs = Blobs::new(cache.clone(), filler, announced.clone(), &slots);
+        let blobs = Arc::new(blobs);
+        let calls = slots.calls.clone();
+        let manifests = Manifests::new(cache.clone(), announced.clone(), calls, tasks.clone());
+        let manifests = Arc::new(manifests);
+        let stocks = Stocks::new(cache.clone(), Arc::clone(&manifests), announced);
+        let platforms = Arc::new(Platforms::new(Arc::clone(&manifests), Arc::clone(&blobs)));
+        let rules = Arc::new(Rules::new(
+            cache.clone(),
+            Arc::clone(&manifests),
+            Arc::clone(&platforms),
+            tasks.clone(),
+        ));
+        let resolver = Resolver::new(cache.clone(), manifests, Arc::clone(&platforms), rules);
+        Self {
+            parts: Arc::new(PullParts {
+                cache: cache.clone(),
+                upstreams,
+                metrics,
+                blobs,
+                lists: Lists::new(cache.clone(), slots.calls.clone(), tasks.clone()),
+                slots,
+                platforms,
+                stocks,
+                resolver,
+            }),
+        }
+    }
+
+    /// The cache underneath.
+    pub fn cache(&self) -> &Cache {
+        &self.parts.cache
+    }
+
+    /// The upstreams that can be asked.
+    pub fn upstreams(&self) -> &Registry {
+        &self.parts.upstreams
+    }
+
+    /// Sets the gauges of the metrics to how the cache and the upstreams are now.
+    pub fn observe(&self) {
+        let (cache, slots) = (&self.parts.cache, &self.parts.slots);
+        self.parts.metrics.observe(&cache.usage(), slots);
+        self.parts.upstreams.observe();
+    }
+
+    /// `name` at the upstream `host`, for `asker`; `None` where that upstream is not configured.
+    pub fn repository(
+        &self,
+        host: &Host,
+        name: &RepoName,
+        asker: Asker,
+    ) -> Result<Option<Repository>, PullError> {
+        let upstream = self.parts.upstreams.find(host)?;
+        Ok(upstream.map(|upstream| Repository::new(upstream, name, asker)))
+    }
+
+    /// The manifest that goes out to `client` for `reference`. An error here means that nothing was
+    /// found; an error of [`Served::manifest`] that the index found has no child for the client.
+    pub async fn answer(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        client: &Client<'_>,
+    ) -> Result<Served, PullError> {
+        let resolver = &self.parts.resolver;
+        resolver.answer(repository, reference, client).await
+    }
+
+    /// A blob of the repository: stored, arriving, or asked for from now on. Returns when its size
+    /// is known.
+    pub async fn blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<BlobAnswer, PullError> {
+        self.parts.blobs.get(repository, digest).await
+    }
+
+    /// The size of a blob. Nothing is downloaded for it.
+    pub async fn blob_size(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<(Option<u64>, Outcome), PullError> {
+        self.parts.blobs.size(repository, digest).await
+    }
+
+    /// One page of tags or referrers.
+    pub async fn list(
+        &self,
+        repository: &Repository,
+        kind: ListingKind,
+        query: &PageQuery,
+    ) -> Result<List, PullError> {
+        self.parts.lists.page(repository, kind, query).await
+    }
+
+    /// What is stored of an image that `missing` is part of, for the answer to a client of an offline
+    /// upstream that was to get the image for `wanted`.
+    pub async fn stock(
+        &self,
+        repository: &Repository,
+        missing: Missing<'_>,
+        wanted: Option<&Platform>,
+    ) -> Stock {
+        self.parts.stocks.of(repository, missing, wanted).await
+    }
+
+    /// The child of an index for a platform, ahead of any client; `None` where the index is for no
+    /// platform at all.
+    pub async fn child(
+        &self,
+        repository: &Repository,
+        index: &Manifest,
+        platform: &Platform,
+    ) -> Result<Option<Manifest>, PullError> {
+        self.parts
+            .platforms
+            .child(&repository.anew(), index, platform)
+            .await
+    }
+
+    /// Asks for a known tag again if it is due; the manifest is there if the tag has moved.
+    pub async fn renew(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<Option<Manifest>, PullError> {
+        self.parts.resolver.renew(&repository.anew(), tag).await
+    }
+
+    /// Asks the upstream for a tag now, however fresh or immutable it is, and moves it. The digest is
+    /// where it pointed before, if it was known. Of an offline upstream it is an error.
+    pub async fn refresh(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<(Option<Digest>, Manifest), PullError> {
+        self.parts.resolver.refresh(&repository.anew(), tag).await
+    }
+}

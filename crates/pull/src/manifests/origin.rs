@@ -1,0 +1,228 @@
+//! The upstream's answer for a name: one question for all clients that ask at the same time, and
+//! its traces in the cache. Of an offline upstream, what is stored is its answer.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use cache::{RepoKey, TagEntry};
+use manifest_model::{Digest, Manifest, Reference, Tag};
+use moka::sync::Cache;
+use protocol::error_chain::ErrorChain;
+use tracing::warn;
+use upstream::{FetchError, Resource, Urgency};
+
+use super::Manifests;
+use crate::{
+    Outcome, PullError, Repository,
+    answer::{ManifestAnswer, ManifestResult},
+    attached::Question,
+};
+
+/// Names remembered as absent at the same time.
+const MAX_ABSENCES: u64 = 100_000;
+
+/// The longest time an absence is remembered, whatever the configuration allows.
+const MAX_ABSENCE_TTL: Duration = Duration::from_hours(1);
+
+impl Manifests {
+    /// The upstream's manifest of `tag` now; the tag is moved to it.
+    pub(crate) async fn confirm(
+        self: &Arc<Self>,
+        repository: &Repository,
+        tag: &Tag,
+        known: Option<(TagEntry, Urgency)>,
+    ) -> ManifestResult {
+        if repository.upstream.is_offline() {
+            return self.held(repository, tag).await;
+        }
+        let (reference, tag) = (Reference::Tag(tag.clone()), tag.clone());
+        let work = move |manifests: Arc<Self>, repository: Repository| async move {
+            if let Some((entry, urgency)) = known {
+                let current = manifests.revalidate(&repository, &tag, &entry, urgency);
+                return current.await;
+            }
+            let reference = Reference::Tag(tag.clone());
+            let current = manifests.download(&repository, &reference, Some(&tag));
+            current.await
+        };
+        self.share(repository, reference, work).await
+    }
+
+    /// Has the next question for a tag asked, whatever its upstream said a moment ago, or did not say
+    /// in time.
+    pub(crate) fn forget_outcome(&self, repository: &Repository, tag: &Tag) {
+        let key = (repository.key.clone(), Reference::Tag(tag.clone()));
+        self.absences.forget(&key);
+        self.failures.forget(&key);
+    }
+
+    /// The upstream's manifest of a name. No tag is moved to it.
+    pub(crate) async fn fetch(
+        self: &Arc<Self>,
+        repository: &Repository,
+        reference: Reference,
+    ) -> ManifestResult {
+        if repository.upstream.is_offline() {
+            return match &reference {
+                Reference::Tag(tag) => self.held(repository, tag).await,
+                Reference::Digest(_) => Err(repository.not_here(Resource::Manifest)),
+            };
+        }
+        self.share(
+            repository,
+            reference.clone(),
+            move |manifests, repository| async move {
+                manifests.download(&repository, &reference, None).await
+            },
+        )
+        .await
+    }
+
+    /// A HEAD first: it is cheap, and enough where nothing has changed. Where it gives no digest, a
+    /// conditional GET names the known one.
+    async fn revalidate(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        entry: &TagEntry,
+        urgency: Urgency,
+    ) -> ManifestResult {
+        let (upstream, name) = (&repository.upstream, &repository.name);
+        let deadline = repository.deadline();
+        let by_tag = Reference::Tag(tag.clone());
+        let current = match upstream.tag_digest(name, tag, urgency, deadline).await {
+            Ok(digest) => digest,
+            // Some registries answer HEAD otherwise than GET, and a HEAD carries no error code: only
+            // a GET forgets a tag.
+            Err(problem) if problem.leaves_open_what_a_get_says() => None,
+            Err(problem) => return Err(self.note_failure(repository, &by_tag, problem).await),
+        };
+        let changed = match current {
+            Some(current) if current == entry.digest => None,
+            Some(_) => Some(upstream.manifest(name, &by_tag, deadline).await),
+            None => {
+                let unless = upstream
+                    .manifest_unless(name, tag, &entry.digest, deadline)
+                    .await;
+                unless.transpose()
+            }
+        };
+        match changed {
+            Some(Ok(manifest)) => Ok(self.fetched(repository, manifest, Some(tag)).await),
+            Some(Err(problem)) => Err(self.note_failure(repository, &by_tag, problem).await),
+            None => {
+                let confirmed = self.cache.confirm_tag(&repository.key, tag, &entry.digest);
+                if let Err(trouble) = confirmed.await {
+                    warn!(error = %ErrorChain(&trouble), %tag, "an unchanged tag could not be recorded; it will be confirmed again");
+                }
+                self.get_in_flight(repository, &entry.digest, tag).await
+            }
+        }
+    }
+
+    /// Like [`Self::get`], from within a flight: a manifest that was evicted is downloaded here,
+    /// not in a flight of its own.
+    async fn get_in_flight(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        tag: &Tag,
+    ) -> ManifestResult {
+        if let Some(hit) = self.hit(repository, digest).await {
+            return Ok(hit);
+        }
+        self.download(repository, &Reference::Digest(*digest), Some(tag))
+            .await
+    }
+
+    async fn download(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        tag: Option<&Tag>,
+    ) -> ManifestResult {
+        let (upstream, name) = (&repository.upstream, &repository.name);
+        match upstream
+            .manifest(name, reference, repository.deadline())
+            .await
+        {
+            Ok(manifest) => Ok(self.fetched(repository, manifest, tag).await),
+            Err(problem) => Err(self.note_failure(repository, reference, problem).await),
+        }
+    }
+
+    async fn fetched(
+        &self,
+        repository: &Repository,
+        manifest: Manifest,
+        tag: Option<&Tag>,
+    ) -> ManifestAnswer {
+        self.store(repository, &manifest, tag).await;
+        ManifestAnswer::new(manifest, Outcome::Miss)
+    }
+
+    /// Remembers an absence, and forgets the tag that is absent.
+    async fn note_failure(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        problem: FetchError,
+    ) -> PullError {
+        if let FetchError::NotFound {
+            what,
+            from_fallback: false,
+            ..
+        } = &problem
+        {
+            let config = repository.upstream.config();
+            let key = (repository.key.clone(), reference.clone());
+            self.absences.put(key, *what, config.not_found_ttl);
+            if let Reference::Tag(tag) = reference
+                && let Some(question) = Question::of_tag(tag)
+            {
+                question.keep(&self.cache, repository, None).await;
+            }
+            if let Reference::Tag(tag) = reference
+                && repository.rule(tag).is_none()
+                && !config.serve_deleted_tags
+                && let Err(trouble) = self.cache.remove_tag(&repository.key, tag).await
+            {
+                return trouble.into();
+            }
+        }
+        problem.into()
+    }
+}
+
+/// Names the upstream lacks, for as long as that may be repeated without asking.
+#[derive(Debug)]
+pub(super) struct Absences(Cache<(RepoKey, Reference), (Resource, Instant)>);
+
+impl Absences {
+    pub(super) fn new() -> Self {
+        Self(
+            Cache::builder()
+                .max_capacity(MAX_ABSENCES)
+                .time_to_live(MAX_ABSENCE_TTL)
+                .build(),
+        )
+    }
+
+    pub(super) fn get(&self, key: &(RepoKey, Reference)) -> Option<Resource> {
+        let (what, until) = self.0.get(key)?;
+        (Instant::now() < until).then_some(what)
+    }
+
+    fn forget(&self, key: &(RepoKey, Reference)) {
+        self.0.invalidate(key);
+    }
+
+    pub(super) fn put(&self, key: (RepoKey, Reference), what: Resource, ttl: Duration) {
+        if !ttl.is_zero() {
+            let until = Instant::now() + ttl.min(MAX_ABSENCE_TTL);
+            self.0.insert(key, (what, until));
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! Which manifest goes out: for a tag within its freshness, by asking, or stale when asking fails;
+//! for an index the whole of it, or the child for the client's platform.
+//!
+//! A tag is fresh for its time to live. Then one question confirms it for all clients that ask
+//! meanwhile. If the upstream fails or is slow, the tag goes out as last seen, marked stale, for as
+//! long as `stale_if_error` allows; a question under way continues. The upstream's "not found" is
+//! no failure: it goes out, unless `serve_deleted_tags` is set. A tag of an offline upstream has no
+//! age.
+//!
+//! Owns no state but its parts. Refuses headers and status codes: the routes write those from
+//! [`Served`].
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use cache::{Cache, TagEntry};
+use config::UpstreamConfig;
+use manifest_model::{Digest, Manifest, Reference, Tag};
+use protocol::error_chain::ErrorChain;
+use tracing::{debug, info};
+use upstream::{FetchError, Urgency};
+
+use crate::{
+    Outcome, PullError, Repository,
+    answer::{Client, ManifestAnswer, ManifestResult, Served},
+    attached::Question,
+    manifests::Manifests,
+    platforms::{Platforms, choose_substitution},
+    rules::{self, Rules},
+};
+
+/// How long a stale tag may take to be confirmed before clients get it as last seen: the one that
+/// asked first, and at once those that come later. The confirmation goes on.
+pub(super) const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The decisions above manifests, rules and platforms.
+#[derive(Debug)]
+pub(super) struct Resolver {
+    cache: Cache,
+    manifests: Arc<Manifests>,
+    platforms: Arc<Platforms>,
+    rules: Arc<Rules>,
+}
+
+impl Resolver {
+    pub(super) fn new(
+        cache: Cache,
+        manifests: Arc<Manifests>,
+        platforms: Arc<Platforms>,
+        rules: Arc<Rules>,
+    ) -> Self {
+        Self {
+            cache,
+            manifests,
+            platforms,
+            rules,
+        }
+    }
+
+    /// The manifest that goes out to `client` for `reference`. An error here means that nothing was
+    /// found; one inside [`Served`] that the index found has no child for the client.
+    pub(super) async fn answer(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        client: &Client<'_>,
+    ) -> Result<Served, PullError> {
+        let tag_writes = matches!(reference, Reference::Tag(_)).then(|| self.cache.tag_writes());
+        let found = self.resolve(repository, reference).await?;
+        let config = repository.upstream.config();
+        let mode = config.resolve_of(&repository.name);
+        let substitution = match reference {
+            // A digest is answered with its own bytes. A list of referrers is for no platform.
+            Reference::Tag(tag) if found.manifest.is_index() && !tag.is_of_referrers() => {
+                let default = config.platform_of(&repository.name);
+                let default = default.unwrap_or(client.default_platform);
+                choose_substitution(mode, client.hint, client.takes_index, default)
+            }
+            _ => None,
+        };
+        let child = match &substitution {
+            None => Ok(None),
+            Some(chosen) => {
+                let child = self
+                    .platforms
+                    .child(repository, &found.manifest, &chosen.platform);
+                match child.await {
+                    // An index for no platform, as one of artifacts, goes out whole.
+                    Ok(None) if !client.takes_index => Err(PullError::NothingFits {
+                        wanted: chosen.platform.clone(),
+                        offered: Vec::new(),
+                    }),
+                    child => child,
+                }
+            }
+        };
+        let holds_for = if found.outcome == Outcome::Hit {
+            self.holds_for(repository, reference)
+        } else {
+            Duration::ZERO
+        };
+        Ok(Served {
+            found,
+            mode,
+            substitution,
+            child,
+            holds_for,
+            tag_writes,
+        })
+    }
+
+    fn holds_for(&self, repository: &Repository, reference: &Reference) -> Duration {
+        match reference {
+            Reference::Digest(_) => Duration::MAX,
+            // Until a tag is written here.
+            Reference::Tag(_) if repository.upstream.is_offline() => Duration::MAX,
+            Reference::Tag(tag) => {
+                let entry = self.cache.tag(&repository.key, tag);
+                entry.map_or(Duration::ZERO, |entry| {
+                    time_left(&entry, tag, repository.upstream.config(), SystemTime::now())
+                })
+            }
+        }
+    }
+
+    async fn resolve(&self, repository: &Repository, reference: &Reference) -> ManifestResult {
+        let tag = match reference {
+            Reference::Digest(digest) => return self.manifests.get(repository, digest).await,
+            Reference::Tag(tag) => tag,
+        };
+        if repository.upstream.is_offline() {
+            return self.held(repository, tag).await;
+        }
+        let Some(entry) = self.cache.tag(&repository.key, tag) else {
+            return self.current_or_absent(repository, tag).await;
+        };
+        match self.freshness(repository, tag, &entry).await? {
+            Freshness::Fresh => match self.manifests.get(repository, &entry.digest).await {
+                // Evicted here and deleted upstream: only the old image is gone, not the tag.
+                Err(problem) if problem.is_absent() => {
+                    self.rules.current(repository, tag, None).await
+                }
+                answer => answer,
+            },
+            Freshness::Stale(age) => self.confirmed_or_stale(repository, tag, entry, age).await,
+            Freshness::Expired(age) => {
+                let known = Some((entry, Urgency::Pull));
+                match self.rules.current(repository, tag, known).await {
+                    Err(problem)
+                        if repository.upstream.config().serve_deleted_tags && problem.is_gone() =>
+                    {
+                        self.stale(repository, &entry, age).await
+                    }
+                    // What is attached to an image is there as long as the image.
+                    Err(problem) if problem.is_trouble() && Question::of_tag(tag).is_some() => {
+                        self.stale(repository, &entry, age).await
+                    }
+                    answer => answer,
+                }
+            }
+        }
+    }
+
+    /// A tag of an offline upstream: as stored, for ever. A rule is applied to the stored tags, but
+    /// where the upstream's own answer goes first, and that is stored, or the rule has no result.
+    async fn held(&self, repository: &Repository, tag: &Tag) -> ManifestResult {
+        let stored = self.manifests.held(repository, tag).await;
+        if rules::yields_to(repository, tag, stored.as_ref().ok()) {
+            return stored;
+        }
+        let made = self.rules.made_of_stored(repository, tag).await;
+        made.or_else(|problem| stored.map_err(|_| problem))
+    }
+
+    /// A tag that was never seen as it is now. While the upstream cannot be asked, the last it said
+    /// of a tag of referrers holds: that there is none.
+    async fn current_or_absent(&self, repository: &Repository, tag: &Tag) -> ManifestResult {
+        let asked_for = self.rules.asked_for(repository, tag);
+        let current = self.rules.current(repository, tag, None);
+        let kept = Question::of_tag(tag).and_then(|question| {
+            let age = question.absent_for(&self.cache, repository)?;
+            Some(question.was_absent(repository, age))
+        });
+        let Some(was_absent) = kept else {
+            return current.await;
+        };
+        match tokio::time::timeout(rest_of_confirmation(asked_for), current).await {
+            Ok(Err(problem)) if problem.is_trouble() => Err(was_absent),
+            Ok(answer) => answer,
+            Err(_) => Err(was_absent),
+        }
+    }
+
+    async fn freshness(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        entry: &TagEntry,
+    ) -> Result<Freshness, PullError> {
+        let is_immutable = repository.is_immutable(tag)
+            && self
+                .rules
+                .leaves_immutable(repository, tag, &entry.digest)
+                .await?;
+        let config = repository.upstream.config();
+        Ok(freshness(
+            entry,
+            tag,
+            is_immutable,
+            config,
+            SystemTime::now(),
+        ))
+    }
+
+    /// The tag as it is now, if the answer comes within [`CONFIRMATION_TIMEOUT`]; else as last
+    /// seen.
+    async fn confirmed_or_stale(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        entry: TagEntry,
+        age: Duration,
+    ) -> ManifestResult {
+        let config = repository.upstream.config();
+        let known = Some((entry, Urgency::Confirmation));
+        let asked_for = self.rules.asked_for(repository, tag);
+        let current = self.rules.current(repository, tag, known);
+        match tokio::time::timeout(rest_of_confirmation(asked_for), current).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(problem)) if !allows_stale(&problem, config) => Err(problem),
+            Ok(Err(problem)) => {
+                info!(error = %ErrorChain(&problem), repository = %repository.key, %tag, age = age.as_secs(), "serving a tag stale");
+                self.stale(repository, &entry, age).await
+            }
+            Err(_) => {
+                // Once for each confirmation, by the client that waited for all of it.
+                if asked_for.is_none() {
+                    info!(repository = %repository.key, %tag, age = age.as_secs(), "confirming a tag takes long; serving it stale meanwhile");
+                }
+                self.stale(repository, &entry, age).await
+            }
+        }
+    }
+
+    async fn stale(
+        &self,
+        repository: &Repository,
+        entry: &TagEntry,
+        age: Duration,
+    ) -> ManifestResult {
+        let answer = self.manifests.get(repository, &entry.digest).await?;
+        Ok(ManifestAnswer {
+            manifest: answer.manifest,
+            outcome: Outcome::Stale,
+            age: Some(age),
+        })
+    }
+
+    /// Asks for a known tag again if it is due. The manifest is there if the tag has moved. Trouble
+    /// is an error, where a client would get the tag as last seen.
+    pub(super) async fn renew(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<Option<Manifest>, PullError> {
+        let known = self.cache.tag(&repository.key, tag);
+        let Some(known) = known.filter(|_| !repository.upstream.is_offline()) else {
+            return Ok(None);
+        };
+        if self.freshness(repository, tag, &known).await? == Freshness::Fresh {
+            return Ok(None);
+        }
+        let asked_as = Some((known, Urgency::Confirmation));
+        let current = self.rules.current(repository, tag, asked_as).await?;
+        if current.manifest.digest() == known.digest {
+            return Ok(None);
+        }
+        debug!(repository = %repository.key, %tag, "a tag has moved");
+        Ok(Some(current.manifest))
+    }
+
+    /// Asks for a tag whatever is known of it, and moves it. The digest is where it pointed before.
+    pub(super) async fn refresh(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<(Option<Digest>, Manifest), PullError> {
+        if repository.upstream.is_offline() {
+            let upstream = repository.upstream.host().clone();
+            return Err(FetchError::Offline { upstream }.into());
+        }
+        let known = self.cache.tag(&repository.key, tag);
+        self.manifests.forget_outcome(repository, tag);
+        let asked_as = known.map(|entry| (entry, Urgency::Pull));
+        let current = self.rules.current(repository, tag, asked_as).await?;
+        Ok((known.map(|entry| entry.digest), current.manifest))
+    }
+}
+
+/// How much longer what is known waits for a question that has been under way for `asked_for`.
+/// Counted from its start: who comes later does not wait again.
+pub(super) fn rest_of_confirmation(asked_for: Option<Duration>) -> Duration {
+    CONFIRMATION_TIMEOUT.saturating_sub(asked_for.unwrap_or_default())
+}
+
+/// Whether the tag as last seen beats reporting `problem`.
+fn allows_stale(problem: &PullError, config: &UpstreamConfig) -> bool {
+    problem.is_trouble() || config.serve_deleted_tags && problem.is_gone()
+}
+
+/// How far a tag that was seen before may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Freshness {
+    /// Without asking.
+    Fresh,
+    /// After asking; if that fails, at this age all the same.
+    Stale(Duration),
+    /// Not at this age, unless the upstream confirms it.
+    Expired(Duration),
+}
+
+/// Judges a tag by its upstream's settings.
+fn freshness(
+    entry: &TagEntry,
+    tag: &Tag,
+    is_immutable: bool,
+    config: &UpstreamConfig,
+    now: SystemTime,
+) -> Freshness {
+    if is_immutable {
+        return Freshness::Fresh;
+    }
+    // Confirmed in the future, since the clock was set back: its age is unknown, so it is asked
+    // for.
+    let Ok(age) = now.duration_since(entry.confirmed) else {
+        return Freshness::Stale(Duration::ZERO);
+    };
+    let ttl = tag_ttl(tag, config);
+    if age < ttl {
+        Freshness::Fresh
+    } else if age < ttl.saturating_add(config.stale_if_error) {
+        Freshness::Stale(age)
+    } else {
+        Freshness::Expired(age)
+    }
+}
+
+/// The rest of a tag's time to live.
+fn time_left(entry: &TagEntry, tag: &Tag, config: &UpstreamConfig, now: SystemTime) -> Duration {
+    now.duration_since(entry.confirmed)
+        .map_or(Duration::ZERO, |age| {
+            tag_ttl(tag, config).saturating_sub(age)
+        })
+}
+
+fn tag_ttl(tag: &Tag, config: &UpstreamConfig) -> Duration {
+    let mut own = config.tag_ttls.iter();
+    own.find(|(pattern, _)| pattern.matches(tag))
+        .map_or(config.tag_ttl, |(_, ttl)| *ttl)
+}
+
+#[cfg(test)]
+mod tests {
+    use config::Config;
+
+    use super::*;
+
+    fn state(tag: &str, age: u64) -> Freshness {
+        let now = SystemTime::now();
+        state_at(tag, now - Duration::from_secs(age), now)
+    }
+
+    fn state_at(tag: &str, confirmed: SystemTime, now: SystemTime) -> Freshness {
+        let text = "[upstream.\"docker.io\"]\ntag_ttl = \"60s\"\nstale_if_error = \"60s\"\n\
+                    tag_ttls = { \"nightly-*\" = \"1h\", \"night*\" = \"0s\" }\nimmutable_tags = [\"v*\"]";
+        let config = Config::parse("archway.toml", text).unwrap().upstreams;
+        let config = config.find(&"docker.io".parse().unwrap()).unwrap();
+        let entry = TagEntry {
+            digest: manifest_model::Digest::of(manifest_model::Algorithm::Sha256, b""),
+            confirmed,
+        };
+        let tag: Tag = tag.parse().unwrap();
+        let mut patterns = config.immutable_tags.iter();
+        let is_immutable = patterns.any(|pattern| pattern.matches(&tag));
+        freshness(&entry, &tag, is_immutable, &config, now)
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_tag_fresh_until_it_has_caught_up() {
+        let now = SystemTime::now();
+        let future = now + Duration::from_hours(8);
+        assert_eq!(
+            state_at("latest", future, now),
+            Freshness::Stale(Duration::ZERO)
+        );
+        assert_eq!(state_at("v1", future, now), Freshness::Fresh);
+    }
+
+    #[test]
+    fn the_first_pattern_that_fits_says_how_long_a_tag_holds() {
+        assert_eq!(state("latest", 59), Freshness::Fresh);
+        assert_eq!(
+            state("latest", 61),
+            Freshness::Stale(Duration::from_secs(61))
+        );
+        assert_eq!(
+            state("latest", 121),
+            Freshness::Expired(Duration::from_secs(121))
+        );
+        assert_eq!(state("nightly-1", 3599), Freshness::Fresh);
+        assert_eq!(
+            state("nightshift", 1),
+            Freshness::Stale(Duration::from_secs(1))
+        );
+        assert_eq!(state("v1", 1_000_000), Freshness::Fresh);
+    }
+}

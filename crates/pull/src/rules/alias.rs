@@ -1,0 +1,59 @@
+//! The name of one architecture, answered from the name that has them all.
+
+use manifest_model::{Matcher, Platform, offered};
+
+use super::{Rules, SourceTag, Synthesized};
+use crate::{PullError, Repository};
+
+impl Rules {
+    /// The one image for exactly `platform` below the target: an older variant or the 32-bit
+    /// ancestor is not what the name promises.
+    pub(super) async fn resolve_alias(
+        &self,
+        repository: &Repository,
+        tags: &[SourceTag],
+        platform: &Platform,
+    ) -> Result<Synthesized, PullError> {
+        let no_source = || PullError::NoSource {
+            tried: tags.iter().map(SourceTag::name).collect(),
+        };
+        let target = tags.first().ok_or_else(no_source)?;
+        let root = self.source_manifest(target).await?.ok_or_else(no_source)?;
+        let leaves = self.leaves(&target.repository, root).await?;
+        let matcher = Matcher::strict(platform);
+        let fits = |platform: &Platform| matcher.matches(platform);
+        let mut fitting: Vec<_> = leaves
+            .iter()
+            .filter(|leaf| !leaf.is_attestation() && leaf.platform.as_ref().is_some_and(fits))
+            .map(|leaf| leaf.digest)
+            .collect();
+        fitting.sort_by_key(ToString::to_string);
+        fitting.dedup();
+        match *fitting {
+            [] => Err(PullError::NothingFits {
+                wanted: platform.clone(),
+                offered: offered(&leaves),
+            }),
+            [child] => {
+                let manifest = self
+                    .manifests
+                    .get(&target.repository, &child)
+                    .await?
+                    .manifest;
+                let is_elsewhere = target.repository.key != repository.key;
+                let borrowed = is_elsewhere.then(|| (target.repository.clone(), child));
+                Ok(Synthesized {
+                    manifest,
+                    borrowed: Vec::from_iter(borrowed),
+                })
+            }
+            _ => Err(PullError::Ambiguous {
+                platform: platform.clone(),
+                candidates: fitting
+                    .iter()
+                    .map(|digest| format!("{}@{digest}", target.name()))
+                    .collect(),
+            }),
+        }
+    }
+}

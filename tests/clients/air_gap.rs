@@ -1,0 +1,138 @@
+//! What a site without a way out lacks comes with the next bundle: clients ask for it, the wish list
+//! goes out, a bundle of it comes in, and the same pull works.
+
+use std::path::Path;
+use std::process::Output;
+
+use integration_tests::proxy::{Archway, Setup as Site, run};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::containerd::{self, Release, cri};
+use crate::images::TAG;
+use crate::matrix::Recorded;
+use crate::setup::{Setup, TEAM};
+use crate::standin::ECR_HOST;
+
+const PLATFORM: &str = "linux/amd64";
+
+#[test]
+fn what_a_kubelet_with_containerd_1_6_misses_comes_with_the_next_bundle() {
+    misses_come_with_the_next_bundle(Release::V1_6);
+}
+
+#[test]
+fn what_a_kubelet_with_containerd_2_misses_comes_with_the_next_bundle() {
+    misses_come_with_the_next_bundle(Release::V2);
+}
+
+fn misses_come_with_the_next_bundle(release: Release) {
+    let mut setup = Setup::new();
+    let runtime = runtime();
+    let site = runtime.block_on(site());
+    let node = cri::start(&setup, release);
+    // Without a way round the gateway: what containerd reports is the gateway's answer.
+    let gateway = site.url();
+    let hosts = format!(
+        "server = \"{gateway}\"\n[host.\"{gateway}\"]\ncapabilities = [\"pull\", \"resolve\"]\n"
+    );
+    containerd::lead_by(&setup, &hosts);
+
+    let mut names = setup.standin.images.each_ref().map(|image| {
+        let name = image.name;
+        format!("{ECR_HOST}/{TEAM}/{name}:{TAG}")
+    });
+    names.sort();
+    for name in &names {
+        let missed = cri::pull(&node, &setup, name).expect_err("nothing is here");
+        assert!(missed.0.contains("not found"), "{}", missed.0);
+    }
+    let list = setup.cell.path("wanted.txt");
+    let lacking = runtime.block_on(wanted(&site));
+    std::fs::write(&list, &lacking).expect("a writable folder");
+    let listed: Vec<_> = lacking
+        .lines()
+        .filter_map(|line| line.split("  #").next())
+        .collect();
+    assert_eq!(listed, names);
+
+    let bundle = setup.cell.path("wanted.tar");
+    runtime.block_on(exported(&mut setup.archway, &list, &bundle));
+    let site = runtime.block_on(imported(site, &bundle));
+    containerd::lead_by(&setup, &hosts.replace(&gateway, &site.url()));
+    for image in &setup.standin.images {
+        let name = format!("{ECR_HOST}/{TEAM}/{}", image.name);
+        let recorded = cri::pull(&node, &setup, &format!("{name}:{TAG}")).expect("it is here");
+        // As straight from the upstream: under the index, which is whole, for this platform.
+        let index = format!("{name}@{}", image.index);
+        assert_eq!(recorded, Recorded::of([index], "amd64"));
+    }
+    assert_eq!(runtime.block_on(wanted(&site)), "");
+}
+
+/// An empty gateway of a site. Its upstream is where nobody listens, and would not be asked if
+/// somebody did.
+async fn site() -> Archway {
+    let nowhere = ["http://127.0.0.1:1".to_owned()];
+    let site = Site::new().top("offline = true");
+    site.upstream_at(ECR_HOST, &nowhere, "auth = \"ecr\"")
+        .start()
+        .await
+}
+
+async fn wanted(site: &Archway) -> String {
+    let admin = format!("--admin={}", site.admin_url());
+    succeeded(&run(&["wanted", &admin]).await)
+}
+
+/// On the connected side: pulls what is listed, stops, and writes the bundle.
+async fn exported(archway: &mut Archway, list: &Path, bundle: &Path) {
+    let (list, bundle) = (text(list), text(bundle));
+    let server = archway.url();
+    let warm = [
+        "warm",
+        "--from-file",
+        list,
+        "--platform",
+        PLATFORM,
+        "--server",
+        &server,
+    ];
+    succeeded(&run(&warm).await);
+    archway.terminate();
+    archway.ended().await;
+    let export = [
+        "export",
+        "--from-file",
+        list,
+        "--platform",
+        PLATFORM,
+        "-o",
+        bundle,
+    ];
+    succeeded(&archway.bundle_command(&export).await);
+}
+
+/// At the site: takes the bundle in, and starts again.
+async fn imported(mut site: Archway, bundle: &Path) -> Archway {
+    site.terminate();
+    site.ended().await;
+    succeeded(&site.bundle_command(&["import", text(bundle)]).await);
+    site.restart().await
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a plain path")
+}
+
+#[track_caller]
+fn succeeded(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}

@@ -1,0 +1,285 @@
+//! At default settings: how long a client waits without a byte, and that the next one does not.
+
+use std::time::{Duration, Instant};
+
+use http::Method;
+use integration_tests::client::{End, blob_path};
+use integration_tests::faults::{Fault, Gate, On};
+use integration_tests::images::{self, BigBlob, Blob};
+use integration_tests::proxy::{Archway, Setup, UPSTREAM};
+use integration_tests::registry::FakeRegistry;
+use integration_tests::wait::{eventually, within};
+
+const MIB: u64 = 1 << 20;
+const SIZE: u64 = 24 * MIB;
+
+/// No client waits longer.
+const LONGEST: Duration = Duration::from_secs(10);
+
+async fn registry(blob: &Blob) -> FakeRegistry {
+    FakeRegistry::with("team/app", "v1", &images::of_blob(blob)).await
+}
+
+async fn in_front_of(registries: &[&FakeRegistry]) -> Archway {
+    in_front_of_with(registries, "").await
+}
+
+async fn in_front_of_with(registries: &[&FakeRegistry], lines: &str) -> Archway {
+    let urls: Vec<_> = registries.iter().map(|registry| registry.url()).collect();
+    Setup::new()
+        .top(&format!("default_upstream = \"{UPSTREAM}\""))
+        .upstream_at(UPSTREAM, &urls, lines)
+        .start()
+        .await
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_comes_on_from_the_next_endpoint_within_six_seconds() {
+    let blob = Blob::from(BigBlob::new("stalls at the first", SIZE));
+    let (first, second) = (registry(&blob).await, registry(&blob).await);
+    let archway = in_front_of(&[&first, &second]).await;
+    let _never = first.faults().hold_body(On::path("/blobs/"), SIZE / 4);
+    let path = blob_path("team/app", blob.digest());
+    let download = archway.client().open(Method::GET, &path).await;
+    let (end, pause) = download.finish_with_pause(&blob).await;
+    assert_eq!(end, End::Complete(SIZE));
+    assert!(pause < Duration::from_secs(6), "{pause:?}");
+    let digest = blob.digest();
+    let sent = first.bytes_of(&digest) + second.bytes_of(&digest);
+    assert!(sent <= SIZE + SIZE / 50, "{sent} bytes for {SIZE}");
+    assert!(second.gets_of(&digest) > 0);
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_for_good_ends_and_the_next_client_does_not_wait() {
+    let blob = Blob::from(BigBlob::new("stalls for good", SIZE));
+    let only = registry(&blob).await;
+    let archway = in_front_of(&[&only]).await;
+    let (never, blobs) = (Gate::new(), On::path("/blobs/"));
+    let hold = |after| Fault::HoldBody(after, never.clone());
+    only.faults().times(1, blobs.clone(), hold(SIZE / 4));
+    only.faults().add(blobs, hold(0));
+    let path = blob_path("team/app", blob.digest());
+    let download = archway.client().open(Method::GET, &path).await;
+    let (end, pause) = download.finish_with_pause(&blob).await;
+    assert!(matches!(end, End::Broken(_)), "{end:?}");
+    assert!(pause < LONGEST, "{pause:?}");
+    let began = Instant::now();
+    let answer = archway.client().get(&path).await;
+    assert_eq!(answer.status, 503);
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_silent_endpoint_gets_half_of_the_wait_and_then_the_next_one_answers() {
+    let blob = Blob::from(BigBlob::new("small", 1000));
+    let (first, second) = (registry(&blob).await, registry(&blob).await);
+    let archway = in_front_of(&[&first, &second]).await;
+    let _never = first.faults().hold_headers(On::all());
+    for longest in [5, 1] {
+        let began = Instant::now();
+        archway
+            .client()
+            .manifest("team/app", "v1")
+            .await
+            .expect(200);
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(longest), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_download_that_ends_before_its_first_answer_is_counted() {
+    let blob = Blob::from(BigBlob::new("refused", 1000));
+    let only = registry(&blob).await;
+    let archway = in_front_of(&[&only]).await;
+    let missing = Blob::from(BigBlob::new("nobody has it", 1000));
+    let path = blob_path("team/app", missing.digest());
+    archway.client().get(&path).await.expect(404);
+    let count = archway.metric("archway_fills_unanswered_total").await;
+    assert_eq!(count, Some(1));
+    assert_eq!(archway.metric("archway_fills_failed_total").await, Some(0));
+}
+
+#[tokio::test]
+async fn who_comes_while_a_confirmation_takes_long_gets_the_stale_tag_at_once() {
+    let blob = Blob::from(BigBlob::new("small", 1000));
+    let only = registry(&blob).await;
+    let archway = in_front_of_with(&[&only], "tag_ttl = \"0s\"").await;
+    let client = archway.client();
+    client.manifest("team/app", "v1").await.expect(200);
+    let _never = only.faults().hold_headers(On::all());
+    // The first waits for 3 s, the second comes after that.
+    for longest in [4, 1] {
+        let began = Instant::now();
+        let answer = client.manifest("team/app", "v1").await.expect(200);
+        assert_eq!(answer.header("archway-cache"), "stale");
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(longest), "{took:?}");
+    }
+    archway.log().says("confirming a tag takes long").await;
+}
+
+/// Two upstreams with the same blob, in this order.
+async fn two_upstreams(blob: &Blob) -> (FakeRegistry, FakeRegistry, Archway) {
+    let (first, second) = (registry(blob).await, registry(blob).await);
+    let archway = Setup::new()
+        .upstream("a.test", &first)
+        .upstream("b.test", &second)
+        .start()
+        .await;
+    (first, second, archway)
+}
+
+/// How long the client of a healthy upstream may take.
+const OWN: Duration = Duration::from_secs(3);
+
+#[tokio::test]
+async fn a_download_that_stalls_goes_on_at_the_upstream_of_another_follower() {
+    let blob = Blob::from(BigBlob::new("stalls at a stranger's", SIZE));
+    let (first, second, archway) = two_upstreams(&blob).await;
+    let gate = first.faults().hold_body(On::path("/blobs/"), SIZE / 4);
+    let path = |host| blob_path(&format!("{host}/team/app"), blob.digest());
+    let held = archway.client().open(Method::GET, &path("a.test")).await;
+    gate.arrived().await;
+    let began = Instant::now();
+    let own = archway.client().open(Method::GET, &path("b.test")).await;
+    assert_eq!(own.finish(&blob).await, End::Complete(SIZE));
+    assert!(began.elapsed() < OWN, "{:?}", began.elapsed());
+    let end = within("the first has it too", held.finish(&blob)).await;
+    assert_eq!(end, End::Complete(SIZE));
+    let digest = blob.digest();
+    let sent = first.bytes_of(&digest) + second.bytes_of(&digest);
+    assert!(sent <= SIZE + SIZE / 50, "{sent} bytes for {SIZE}");
+}
+
+#[tokio::test]
+async fn an_upstream_that_says_nothing_holds_no_client_of_another() {
+    let blob = Blob::from(BigBlob::new("silent at a stranger's", SIZE));
+    let (first, _second, archway) = two_upstreams(&blob).await;
+    let gate = first.faults().hold_headers(On::path("/blobs/"));
+    let path = |host| blob_path(&format!("{host}/team/app"), blob.digest());
+    let (client, of_first) = (archway.client(), path("a.test"));
+    let held = client.get(&of_first);
+    let own = async {
+        gate.arrived().await;
+        let began = Instant::now();
+        let own = archway.client().open(Method::GET, &path("b.test")).await;
+        assert_eq!(own.finish(&blob).await, End::Complete(SIZE));
+        assert!(began.elapsed() < OWN, "{:?}", began.elapsed());
+    };
+    let (held, ()) = tokio::join!(held, own);
+    assert!(held.status.is_server_error(), "{}", held.status);
+}
+
+#[tokio::test]
+async fn an_upstream_without_the_blob_takes_no_part_in_the_download_of_another() {
+    let blob = Blob::from(BigBlob::new("only at one", SIZE));
+    let (first, second, archway) = two_upstreams(&blob).await;
+    let gate = first.faults().hold_body(On::path("/blobs/"), SIZE / 4);
+    let absent = Fault::Status(http::StatusCode::NOT_FOUND);
+    second.faults().add(On::path("/blobs/"), absent);
+    let path = |host| blob_path(&format!("{host}/team/app"), blob.digest());
+    let held = archway.client().open(Method::GET, &path("a.test")).await;
+    gate.arrived().await;
+    let answer = archway.client().get(&path("b.test")).await;
+    assert_eq!(answer.status, 404);
+    gate.open();
+    assert_eq!(held.finish(&blob).await, End::Complete(SIZE));
+    assert_eq!(second.bytes_of(&blob.digest()), 0);
+}
+
+#[tokio::test]
+async fn a_blob_whose_bytes_came_from_two_upstreams_and_were_wrong_comes_from_one_alone() {
+    let blob = Blob::from(BigBlob::new("wrong at the other", SIZE));
+    let (first, second, archway) = two_upstreams(&blob).await;
+    let (never, blobs) = (Gate::new(), On::path("/blobs/"));
+    let stall = Fault::HoldBody(SIZE / 4, never.clone());
+    first.faults().times(1, blobs.clone(), stall);
+    second
+        .faults()
+        .add(blobs.clone(), Fault::FlipBit(SIZE / 4 + 1));
+    let path = |host| blob_path(&format!("{host}/team/app"), blob.digest());
+    let held = archway.client().open(Method::GET, &path("a.test")).await;
+    never.arrived().await;
+    let other = archway.client().open(Method::GET, &path("b.test")).await;
+    let (held, other) = tokio::join!(held.finish_unsure(&blob), other.finish_unsure(&blob));
+    assert!(matches!(held.0, End::Broken(_)), "{held:?}");
+    assert!(matches!(other.0, End::Broken(_)), "{other:?}");
+    let (sent, again) = (second.bytes_of(&blob.digest()), Gate::new());
+    let stall = Fault::HoldBody(SIZE / 4, again.clone());
+    first.faults().times(1, blobs, stall);
+    let held = archway.client().open(Method::GET, &path("a.test")).await;
+    again.arrived().await;
+    let other = archway.client().open(Method::GET, &path("b.test")).await;
+    let ends = tokio::join!(held.finish(&blob), other.finish(&blob));
+    assert_eq!(ends, (End::Complete(SIZE), End::Complete(SIZE)));
+    // A byte tells that it has the blob.
+    assert!(second.bytes_of(&blob.digest()) <= sent + 1);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_sends_no_bytes_holds_one_client_and_is_taken_back_with_the_first_byte() {
+    let [one, two] = ["one", "two"].map(|name| Blob::from(BigBlob::new(name, MIB)));
+    let only = FakeRegistry::with(
+        "team/app",
+        "v1",
+        &images::of_blobs(&[one.clone(), two.clone()]),
+    )
+    .await;
+    let archway = in_front_of(&[&only]).await;
+    let _never = only.faults().hold_body(On::path("/blobs/"), 0);
+    let [path, next] = [&one, &two].map(|blob| blob_path("team/app", blob.digest()));
+    let began = Instant::now();
+    let download = archway.client().open(Method::GET, &path).await;
+    assert!(matches!(download.finish(&one).await, End::Broken(_)));
+    assert!(began.elapsed() < LONGEST, "{:?}", began.elapsed());
+    let began = Instant::now();
+    let answer = archway.client().get(&next).await;
+    assert_eq!(answer.status, 503, "another blob of it");
+    assert!(!answer.header("retry-after").is_empty());
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    only.faults().clear();
+    for (path, blob) in [(&next, &two), (&path, &one)] {
+        let download = eventually("it is taken back", async || {
+            let download = archway.client().open(Method::GET, path).await;
+            (download.status() == 200).then_some(download)
+        })
+        .await;
+        assert_eq!(download.finish(blob).await, End::Complete(MIB));
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_does_not_come_closes_nothing_to_the_others_of_its_endpoint() {
+    let [bad, good] = ["bad", "good"].map(|name| Blob::from(BigBlob::new(name, MIB)));
+    let only = FakeRegistry::with(
+        "team/app",
+        "v1",
+        &images::of_blobs(&[bad.clone(), good.clone()]),
+    )
+    .await;
+    let archway = in_front_of(&[&only]).await;
+    let digest = bad.digest();
+    let _never = only.faults().hold_body(On::path(&*digest.to_string()), 0);
+    let [path, next] = [&bad, &good].map(|blob| blob_path("team/app", blob.digest()));
+    let download = archway.client().open(Method::GET, &path).await;
+    assert!(matches!(download.finish(&bad).await, End::Broken(_)));
+    let began = Instant::now();
+    let download = archway.client().open(Method::GET, &next).await;
+    assert_eq!(download.status(), 200);
+    assert_eq!(download.finish(&good).await, End::Complete(MIB));
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
+}
