@@ -240,10 +240,9 @@ impl Conversation {
             }
             Content::Admin(router) => {
                 let interface = self.interface;
-                let arrival = move || interface;
                 let api = Api {
                     router,
-                    arrival,
+                    arrival: move || interface,
                     load: None,
                 };
                 http.serve(stream, api).await
