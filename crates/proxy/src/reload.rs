@@ -144,8 +144,8 @@ impl Reloader {
 
     fn compare(&self, loaded: &Loaded) -> Reloaded {
         let is_fixed = |change: &Change| NEEDS_RESTART.iter().any(|keys| change.is_in(keys));
-        let changes = loaded.changes_since(&self.applied);
-        let (fixed, changed): (Vec<_>, Vec<_>) = changes.iter().partition(|one| is_fixed(one));
+        let found = loaded.changes_since(&self.applied);
+        let (fixed, changed): (Vec<_>, Vec<_>) = found.iter().partition(|one| is_fixed(one));
         Reloaded {
             changed: changed.into_iter().map(ChangedKey::from).collect(),
             needs_restart: fixed.into_iter().map(ChangedKey::from).collect(),

@@ -204,7 +204,7 @@ async fn images_go_to_another_place_if_asked_to() {
     assert_eq!(tags(&site).await, Vec::<String>::new());
     said(&site.bundle_command(&words[..4]).await, 0);
     let placed = format!("{place}:v1");
-    assert_eq!(tags(&site).await, [placed.clone()]);
+    assert_eq!(tags(&site).await, std::slice::from_ref(&placed));
 
     // Imported under its own name too, the bundle keeps both.
     said(&site.bundle_command(&words[..2]).await, 0);

@@ -38,15 +38,13 @@ impl SocketArgs {
         request: impl AsyncFnOnce(&ControlSocket) -> Result<CommandOutput, Failure>,
     ) -> Result<CommandOutput, Failure> {
         in_runtime(async {
-            let socket = match &self.socket {
-                // The file may be the one with the mistake.
-                Some(path) => ControlSocket::at(path.clone()),
-                None => {
-                    let config = self.config.load();
-                    let config =
-                        config.map_err(|error| Failure::from(error).with_advice(NOT_ASKED))?;
-                    ControlSocket::of(&config)?
-                }
+            // The file may be the one with the mistake: it is not read where a socket is named.
+            let socket = if let Some(path) = &self.socket {
+                ControlSocket::at(path.clone())
+            } else {
+                let config = self.config.load();
+                let config = config.map_err(|error| Failure::from(error).with_advice(NOT_ASKED))?;
+                ControlSocket::of(&config)?
             };
             request(&socket).await
         })
