@@ -43,6 +43,11 @@ def mode(values):
     return found.group(1) if found else "node"
 
 
+def lists_nodes(values):
+    """Whether the shared Archways follow the nodes: by default they do."""
+    return mode(values) in ("shared", "both") and values.stem != "shared-lean"
+
+
 def for_each_set(test):
     """The test for each set of values."""
 
@@ -129,7 +134,8 @@ class Chart(unittest.TestCase):
     def test_containers_are_locked_down(self, values):
         for name, template in pods(render(values)):
             pod = template["spec"]
-            self.assertIs(pod["automountServiceAccountToken"], False, name)
+            # The list of nodes needs one, and nothing else.
+            self.assertIs(pod["automountServiceAccountToken"], lists_nodes(values) and name.startswith("StatefulSet"), name)
             self.assertEqual(pod["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"}, name)
             for container in containers(template):
                 with self.subTest(f"{name} {container['name']}"):
@@ -184,7 +190,7 @@ class Chart(unittest.TestCase):
     def test_a_test_runs_where_the_daemonset_does(self):
         affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{}]}}}
         selector = {"kubernetes.io/arch": "arm64", "pool": "a"}
-        where = {"node.affinity": affinity, "node.nodeSelector": selector, "node.tolerations": [{"key": "a"}]}
+        where = {"node.affinity": affinity, "node.nodeSelector": selector, "test.tolerations": [{"key": "a"}]}
         more = [word for key, value in where.items() for word in ("--set-json", f"{key}={json.dumps(value)}")]
         text = rendered(named("node"), "1.34", *more)
         for test in [d for d in yaml.safe_load_all(text) if d and d["kind"] == "Pod"]:
@@ -195,6 +201,12 @@ class Chart(unittest.TestCase):
             self.assertEqual(test["spec"]["nodeSelector"], expected)
             # A key that stood there twice would be one by now.
             self.assertEqual(text.count(f"kubernetes.io/arch: {architecture}\n"), 2 if architecture == "arm64" else 1)
+
+    @for_each_set
+    def test_a_test_goes_to_no_node_that_wants_no_pods(self, values):
+        for document in render(values):
+            if document["kind"] == "Pod":
+                self.assertNotIn("tolerations", document["spec"])
 
     def test_a_shared_archway_is_asked_for_each_image_and_architecture(self):
         more = ["--set", "test.images={docker.io/library/busybox:1.37,ghcr.io/x/y}"]
@@ -254,6 +266,46 @@ class Chart(unittest.TestCase):
                 self.assertEqual(listener["platform"], "host")
                 # The kubelet deletes images at 85 % used.
                 self.assertGreater(int(config["cache"]["min_free"].rstrip("%")), 15)
+
+    @for_each_set
+    def test_shared_archways_may_list_and_watch_nodes_and_nothing_may_more(self, values):
+        documents = render(values)
+        roles = [d for d in documents if d["kind"] in ("ClusterRole", "Role")]
+        rules = [role["rules"] for role in roles if not role["metadata"]["name"].endswith("-taint")]
+        expected = [[{"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]}]]
+        self.assertEqual(rules, expected if lists_nodes(values) else [])
+        configs = {d["metadata"]["name"]: tomllib.loads(d["data"]["config.toml"]) for d in documents if d["kind"] == "ConfigMap"}
+        for name, config in configs.items():
+            # A node's own Archway knows its platform, and asks no API.
+            nodes = config.get("platform", {}).get("kubernetes", {}).get("nodes", False)
+            self.assertIs(nodes, lists_nodes(values) and name.endswith("-shared"), name)
+            self.assertIs(config.get("prefetch", {}).get("nodes", False), nodes)
+
+    def test_the_startup_taint_is_the_writers_to_take_away(self):
+        more = ("--set", "node.startupTaint=example.org/starting")
+        for values in [named("node-taint"), named("both"), named("writer")]:
+            with self.subTest(values.stem):
+                self.check_taint(render(values, "1.34", *more))
+        text, code = helm("template", CHART, "-f", named("node-without-writer"), *more)
+        self.assertNotEqual(code, 0)
+        self.assertIn("writer.enabled", text)
+
+    def check_taint(self, documents):
+        [role] = [d for d in documents if d["kind"] == "ClusterRole" and d["metadata"]["name"].endswith("-taint")]
+        self.assertEqual(role["rules"], [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "patch"]}])
+        [binding] = [d for d in documents if d["kind"] == "ClusterRoleBinding" and d["metadata"]["name"].endswith("-taint")]
+        [daemons] = [d["spec"]["template"]["spec"] for d in documents if d["kind"] == "DaemonSet"]
+        account = daemons["serviceAccountName"]
+        self.assertEqual(binding["subjects"][0]["name"], account)
+        # Nobody else has that account, and of its containers one has the token.
+        others = [d["spec"]["template"]["spec"]["serviceAccountName"] for d in documents if d["kind"] == "StatefulSet"]
+        self.assertNotIn(account, others)
+        self.assertIn(account, [d["metadata"]["name"] for d in documents if d["kind"] == "ServiceAccount"])
+        has_token = [c["name"] for c in daemons["containers"] if "token" in [m["name"] for m in c["volumeMounts"]]]
+        self.assertEqual(has_token, ["node"])
+        [writer] = [c for c in daemons["containers"] if c["name"] == "node"]
+        self.assertIn("--startup-taint=example.org/starting", writer["args"])
+        self.assertEqual(writer["env"][0]["valueFrom"], {"fieldRef": {"fieldPath": "spec.nodeName"}})
 
     def test_traffic_stays_in_the_zone_in_the_words_of_the_version(self):
         for version, word in [("1.30", "PreferClose"), ("1.33", "PreferClose"), ("1.34", "PreferSameZone"), ("1.37", "PreferSameZone")]:

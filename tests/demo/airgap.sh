@@ -29,6 +29,9 @@ offline = true               # nobody is asked, not even a name server
 [[listener]]
 address = "$GATEWAY:5000"
 
+[admin]
+address = "$GATEWAY:9464"
+
 [log]
 format = "json"
 
@@ -45,22 +48,21 @@ TOML
   "$ARCHWAY" serve --config "$SITE/archway.toml" >"$WORK/log/gateway.out" 2>"$WORK/log/gateway.log" &
   until_true 20 "the gateway to start" curl -sf "$ARCHWAY_URL/v2/"
   expect "what it says of itself" "every upstream is offline by configuration: served as stored" \
-    "$(curl -sf http://127.0.0.1:9464/readyz | sed 1d)"
+    "$(curl -sf "http://$GATEWAY:9464/readyz" | sed 1d)"
 }
 
 # Without a way round the gateway: the error that a node sees is the gateway's.
 close_ways_round() {
-  local node
-  for node in x86 arm; do
-    sed -i "s|^server = .*|server = \"$ARCHWAY_URL\"|" "$WORK/$node/certs.d/$REGISTRY/hosts.toml"
-  done
-  indent <"$WORK/arm/certs.d/$REGISTRY/hosts.toml"
+  write_hosts_toml x86 --no-fallback
+  write_hosts_toml arm --no-fallback --platform linux/arm64
+  shown "archway client-config containerd --server $ARCHWAY_URL --registries \$ECR --platform linux/arm64 --no-fallback"
+  indent <"$WORK/arm/containerd/certs.d/$REGISTRY/hosts.toml"
 }
 
 ask_for_more() {
   local answer
   shown "[x86] ctr images pull ... $ECR/hello:v2"
-  ! node_ctr x86 images pull --snapshotter native --hosts-dir "$WORK/x86/certs.d" --platform linux/amd64 \
+  ! node_ctr x86 images pull --snapshotter native --hosts-dir /etc/containerd/certs.d --platform linux/amd64 \
     "$ECR/hello:v2" >"$WORK/log/hello-v2" 2>&1 || fail "there is no hello:v2"
   answer=$(curl -s "$ARCHWAY_URL/v2/hello/manifests/v2?ns=$REGISTRY" | jq -r '.errors[0].message')
   note "${answer//$ECR/\$ECR}"

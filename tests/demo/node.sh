@@ -7,6 +7,8 @@ declare -A ADDRESS=([x86]=10.77.0.11 [arm]=10.77.0.12)
 declare -A NODE_PID=()
 declare -A HEADER_NOTE=([x86]=", without the header" [arm]=", its hosts.toml as above")
 declare -A PLATFORM=([x86]=linux/amd64 [arm]=linux/arm64)
+# The x86 node names no platform to Archway, and need not.
+declare -A DOCTOR_FLAGS=([x86]="" [arm]="--platform linux/arm64")
 
 make_network() {
   ip link set lo up
@@ -17,9 +19,9 @@ make_network() {
 
 make_nodes() {
   write_hosts_toml x86
-  write_hosts_toml arm "  [host.\"$ARCHWAY_URL\".header]
-    Archway-Platform = [\"linux/arm64\"]"
-  indent <"$WORK/arm/certs.d/$REGISTRY/hosts.toml"
+  write_hosts_toml arm --platform linux/arm64
+  shown "archway client-config containerd --server $ARCHWAY_URL --registries \$ECR --platform linux/arm64"
+  indent <"$WORK/arm/containerd/certs.d/$REGISTRY/hosts.toml"
   for node in x86 arm; do
     connect_node $node
     start_node $node
@@ -38,17 +40,41 @@ connect_node() {
   ip -n "$node" link set lo up
 }
 
-# Writes the hosts.toml of node $1; $2, if given, is added to Archway's section.
+# write_hosts_toml NODE FLAG...: has Archway write the node's hosts.toml, below what is its /etc/containerd.
 write_hosts_toml() {
-  local node=$1 dir
-  dir=$WORK/$node/certs.d/$REGISTRY
-  mkdir -p "$dir"
-  cat >"$dir/hosts.toml" <<TOML
-server = "https://$REGISTRY"
+  local node=$1 tree=$WORK/$1/written
+  shift
+  rm -rf "$tree" "$WORK/$node/containerd/certs.d"
+  mkdir -p "$WORK/$node/containerd"
+  quietly "$ARCHWAY" client-config containerd --server "$ARCHWAY_URL" --registries "$REGISTRY" "$@" -o "$tree"
+  mv "$tree/etc/containerd/certs.d" "$WORK/$node/containerd/"
+}
 
-[host."$ARCHWAY_URL"]
-  capabilities = ["pull", "resolve"]
-${2:-}
+# The /etc/containerd/config.toml of a node. Unlike the containerds of the matrix it answers a kubelet.
+write_node_toml() {
+  cat >"$1/containerd/config.toml" <<TOML
+version = 3
+root = "$1/root"
+state = "$1/state"
+
+[grpc]
+  address = "$1/containerd.sock"
+
+[plugins."io.containerd.internal.v1.opt"]
+  path = "$1/opt"
+
+[plugins."io.containerd.cri.v1.images"]
+  snapshotter = "native"
+  use_local_image_pull = true
+
+[plugins."io.containerd.cri.v1.images".registry]
+  config_path = "/etc/containerd/certs.d"
+
+# The platform that this machine unpacks by default.
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+  platform = "$2"
+  snapshotter = "native"
+  differ = "walking"
 TOML
 }
 
@@ -76,34 +102,54 @@ disabled_plugins = ["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime
 TOML
 }
 
-# Starts a node with its own host name, /run, empty /etc/hosts and containerd.
+# Starts a node with its own host name, /run, /etc/containerd, empty /etc/hosts and containerd.
 start_node() {
   local node=$1 dir=$WORK/$1
-  write_containerd_toml "$dir" "${PLATFORM[$node]}"
+  write_node_toml "$dir" "${PLATFORM[$node]}"
   # shellcheck disable=SC2016 # expanded by the inner bash
   PATH=$TOOLS/bin:$PATH nsenter --net="/run/netns/$node" unshare --mount --uts --propagation private bash -c '
     hostname "$1"
     mount -t tmpfs none /run
     mount --bind /dev/null /etc/hosts
-    exec containerd --config "$2/containerd.toml"' node "$node" "$dir" >"$WORK/log/containerd-$node.log" 2>&1 &
+    mount --bind "$2/containerd" /etc/containerd
+    exec containerd --config /etc/containerd/config.toml' node "$node" "$dir" >"$WORK/log/containerd-$node.log" 2>&1 &
   NODE_PID[$node]=$!
   until_true 20 "containerd of $node" node_ctr "$node" version
 }
 
-# node_ctr NODE ...: runs ctr on that node. containerd 2 warns on each call on a machine with
-# cgroups v1.
-node_ctr() {
+# on_node NODE COMMAND...: runs a command there.
+on_node() {
   local node=$1
   shift
-  nsenter --target "${NODE_PID[$node]}" --mount --net --uts \
-    "$TOOLS/bin/ctr" --address "$WORK/$node/containerd.sock" "$@"
+  nsenter --target "${NODE_PID[$node]}" --mount --net --uts "$@"
+}
+
+# node_ctr NODE ...: runs ctr on that node. containerd 2 warns on each call on a machine with
+# cgroups v1.
+node_ctr() { on_node "$1" "$TOOLS/bin/ctr" --address "$WORK/$1/containerd.sock" "${@:2}"; }
+
+# Has each node say whether it uses Archway: by its files, and by a pull that nobody else can answer.
+doctor_says() {
+  local node
+  for node in x86 arm; do
+    shown "[$node] archway doctor clients --node --probe --server $ARCHWAY_URL ${DOCTOR_FLAGS[$node]}"
+    # shellcheck disable=SC2086 # a flag and its value
+    on_node "$node" "$ARCHWAY" doctor clients --node --probe --server "$ARCHWAY_URL" --admin "http://$GATEWAY:9464" \
+      --cri-socket "$WORK/$node/containerd.sock" --registries "$REGISTRY" ${DOCTOR_FLAGS[$node]} \
+      >"$WORK/$node/doctor" 2>&1 || {
+      indent <"$WORK/$node/doctor" >&2
+      fail "the $node node does not use Archway"
+    }
+    indent <"$WORK/$node/doctor"
+    good "the $node node uses Archway"
+  done
 }
 
 # Pulls as the node would. Step 8 of the story explains why it names the platform.
 pull() {
   local node=$1
-  shown "[$node] ctr images pull --hosts-dir certs.d --platform ${PLATFORM[$node]} $IMAGE"
-  quietly node_ctr "$node" images pull --snapshotter native --hosts-dir "$WORK/$node/certs.d" \
+  shown "[$node] ctr images pull --hosts-dir /etc/containerd/certs.d --platform ${PLATFORM[$node]} $IMAGE"
+  quietly node_ctr "$node" images pull --snapshotter native --hosts-dir /etc/containerd/certs.d \
     --platform "${PLATFORM[$node]}" "$IMAGE"
 }
 

@@ -13,6 +13,7 @@ pub mod dead_end;
 pub mod faults;
 pub mod forward_proxy;
 pub mod images;
+pub mod kube_api;
 pub mod proxy;
 pub mod registry;
 pub mod server;

@@ -22,6 +22,7 @@ forbid airgap axum hyper reqwest rustls config upstream server pull proxy archwa
 forbid wishes tokio axum hyper reqwest rustls cache-store cache config upstream server pull proxy archway
 forbid node tokio axum hyper reqwest cache-store cache config upstream server pull proxy archway
 forbid probe tokio axum hyper http reqwest protocol cache-store cache config upstream server pull proxy archway node
+forbid cluster axum clap reqwest cache-store cache upstream server pull proxy archway openssl native-tls
 forbid cache-store axum hyper http reqwest rustls protocol cache config upstream server pull proxy
 forbid cache axum hyper http reqwest rustls protocol config upstream server pull proxy
 forbid config tokio axum hyper reqwest cache-store cache upstream server pull proxy

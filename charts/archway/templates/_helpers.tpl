@@ -24,6 +24,14 @@
 {{- .Values.serviceAccount.name | default (include "archway.fullname" .) -}}
 {{- end -}}
 
+{{/* That of the pods on nodes: one of its own where they may change their node. */}}
+{{- define "archway.node.serviceAccount" -}}
+{{- if and .Values.node.startupTaint (not (include "archway.hasWriter" .)) -}}
+{{- fail "node.startupTaint: without writer.enabled nobody would take the taint away" -}}
+{{- end -}}
+{{- if .Values.node.startupTaint }}{{ include "archway.fullname" . }}-node{{ else }}{{ include "archway.serviceAccount" . }}{{ end -}}
+{{- end -}}
+
 {{- define "archway.image" -}}
 {{- $name := required "image.repository: say where your image of Archway is; there is no public one, `make image` builds it" .Values.image.repository -}}
 {{- if .Values.image.digest -}}
@@ -173,6 +181,14 @@ httpGet:
   "listener" (list $listener)
   "admin" (dict "address" (printf "%s:%d" $shared.address (int $shared.admin.port)))
   "cache" (dict "path" "/var/lib/archway" "max_size" $shared.cache.maxSize "min_free" $shared.cache.minFree) -}}
+{{- with $shared.nodeList -}}
+{{- if .enabled -}}
+{{- $kubernetes := dict "nodes" true "pod_cidrs" .podCIDRs -}}
+{{- if .labelSelector }}{{- $_ := set $kubernetes "label_selector" .labelSelector -}}{{ end -}}
+{{- $_ := set $base "platform" (dict "kubernetes" $kubernetes) -}}
+{{- $_ := set $base "prefetch" (dict "nodes" .prefetch) -}}
+{{- end -}}
+{{- end -}}
 {{- include "archway.config" (dict "root" . "part" $shared "base" $base) -}}
 {{- end -}}
 
@@ -214,13 +230,16 @@ httpGet:
 {{- end }}
 {{- end -}}
 
-{{/* What those commands see of the node, below /host. os-release says whether the node's system writes
-     containerd's files itself. */}}
+{{/* What those commands see of the node, below /host. os-release and the socket of k3s and RKE2 say whether
+     the node's system writes containerd's files itself. */}}
 {{- define "archway.writer.mounts" -}}
 {{- range $name, $path := .Values.writer.paths }}
 - {name: node-{{ $name }}, mountPath: /host{{ $path }}{{ if eq $name "runtime" }}, readOnly: true{{ end }}}
 {{- end }}
 - {name: node-release, mountPath: /host/etc/os-release, readOnly: true}
+{{- if ne .Values.writer.paths.runtime "/run/k3s/containerd" }}
+- {name: node-rancher, mountPath: /host/run/k3s/containerd, readOnly: true}
+{{- end }}
 {{- end -}}
 
 {{/* A folder that is missing must not keep the pod from its start: what there is to say, it says. */}}
@@ -234,6 +253,12 @@ httpGet:
 - name: node-release
   hostPath:
     path: /etc/os-release
+{{- if ne .Values.writer.paths.runtime "/run/k3s/containerd" }}
+- name: node-rancher
+  hostPath:
+    path: /run/k3s/containerd
+    type: DirectoryOrCreate
+{{- end }}
 {{- end -}}
 
 {{/* The families of addresses of both Services, as far as they are said. */}}
@@ -276,7 +301,7 @@ spec:
   affinity:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- with .part.tolerations }}
+  {{- with $root.Values.test.tolerations }}
   tolerations:
     {{- toYaml . | nindent 4 }}
   {{- end }}

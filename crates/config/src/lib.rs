@@ -59,7 +59,7 @@ pub use exposure::Exposure;
 pub use key_pair::{Flaw, KeyPairError, KeyPairFiles, PairFile};
 pub use listeners::{Access, Listener};
 pub use log::{Log, LogFormat};
-pub use platform::PlatformConfig;
+pub use platform::{KubernetesConfig, PlatformConfig};
 pub use prefetch::{Prefetch, PrefetchConfig};
 use problem::Problems;
 use protocol::{host::Host, image_name::ImageName};
@@ -197,22 +197,21 @@ impl Config {
         let admin = root.section("admin", "a table such as [admin]", Admin::read);
         let server = root.section("server", "a table such as [server]", Server::read);
         let cache = root.section("cache", "a table such as [cache]", CacheConfig::read);
+        let platform = root.section(
+            "platform",
+            "a table such as [platform]",
+            PlatformConfig::read,
+        );
         Self {
             default_upstream: default_upstream
                 .unwrap_or_else(|| DEFAULT_UPSTREAM.parse().expect("a host")),
             listeners: listeners::read(root, &admin, &upstreams, &server),
             admin: admin.into_config(),
             bundles: root.section("bundles", "a table such as [bundles]", BundlesConfig::read),
-            platform: root.section(
-                "platform",
-                "a table such as [platform]",
-                PlatformConfig::read,
-            ),
-            prefetch: root.section(
-                "prefetch",
-                "a table such as [prefetch]",
-                PrefetchConfig::read,
-            ),
+            prefetch: root.section("prefetch", "a table such as [prefetch]", |table| {
+                PrefetchConfig::read(table, &platform.kubernetes)
+            }),
+            platform,
             cache,
             log: root.section("log", "a table such as [log]", Log::read),
             server,

@@ -1,5 +1,7 @@
 //! `[platform]`: the platform of a client whose request names none.
 
+mod kubernetes;
+
 use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -10,6 +12,7 @@ use protocol::{
 };
 use serde::{Serialize, Serializer};
 
+pub use self::kubernetes::KubernetesConfig;
 use crate::{
     meaning::{Meaning, Wrong},
     problem::Problem,
@@ -35,6 +38,8 @@ pub struct PlatformConfig {
     /// By the client's address, the longest prefix first; look up with `of_address`.
     #[serde(serialize_with = "addresses")]
     pub addresses: Vec<(IpNet, PlatformRequest)>,
+    /// By the node of the cluster that has the client's address.
+    pub kubernetes: KubernetesConfig,
 }
 
 /// A platform of the file; `"host"` has become this machine's.
@@ -83,6 +88,11 @@ impl PlatformConfig {
             ),
             hosts: hosts.into_iter().collect(),
             addresses,
+            kubernetes: table.section(
+                "kubernetes",
+                "a table such as [platform.kubernetes]",
+                KubernetesConfig::read,
+            ),
         }
     }
 }

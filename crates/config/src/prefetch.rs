@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use crate::{
     meaning::{Meaning, Wrong},
+    platform::KubernetesConfig,
+    problem::Problem,
     show, suggest,
     table::Table,
     units::{Interval, Size, Timeout},
@@ -21,6 +23,8 @@ const DEFAULT_REFRESH: Interval = Interval(Duration::ZERO);
 pub struct PrefetchConfig {
     /// How the images are chosen.
     pub mode: Prefetch,
+    /// Whether images are downloaded for the platforms of all nodes of the cluster too.
+    pub nodes: bool,
     /// Prefetches at once; never zero.
     pub max_running: usize,
     /// The time after which a pull counts half; never zero.
@@ -46,15 +50,30 @@ pub enum Prefetch {
 }
 
 impl PrefetchConfig {
-    pub(crate) fn read(table: &mut Table<'_>) -> Self {
+    pub(crate) fn read(table: &mut Table<'_>, kubernetes: &KubernetesConfig) -> Self {
         Self {
             mode: table.or("mode", Prefetch::Learned),
+            nodes: nodes(table, kubernetes),
             max_running: table.count("max_running", 1..=MAX_RUNNING, DEFAULT_RUNNING),
             half_life: table.or("half_life", DEFAULT_HALF_LIFE).0,
             hourly_budget: table.take("hourly_budget").map(|Size(bytes)| bytes),
             refresh: table.or("refresh", DEFAULT_REFRESH).0,
         }
     }
+}
+
+/// Nodes that are not known have no platforms.
+fn nodes(table: &mut Table<'_>, kubernetes: &KubernetesConfig) -> bool {
+    let Some(flag) = table.spanned_flag("nodes") else {
+        return false;
+    };
+    if *flag.get_ref() && !kubernetes.nodes {
+        let problem = Problem::new(flag.span(), "`nodes` needs the nodes of the cluster")
+            .label("they are not known here")
+            .help("set `nodes = true` in [platform.kubernetes] too");
+        table.problems.add(problem);
+    }
+    flag.into_inner()
 }
 
 impl Meaning for Prefetch {

@@ -1,6 +1,10 @@
 //! Values as TOML strings: `serialize_with` of fields whose types are not ours.
 
-use std::{fmt::Display, path::Path, time::Duration};
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Serializer;
 
@@ -31,6 +35,14 @@ pub(crate) fn texts<T: Display, S: Serializer>(
 /// A path that is no text is shown as nearly as possible.
 pub(crate) fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&path.display())
+}
+
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
+pub(crate) fn optional_path<S: Serializer>(
+    path: &Option<PathBuf>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    optional_text(&path.as_ref().map(|path| path.display()), serializer)
 }
 
 pub(crate) fn duration<S: Serializer>(

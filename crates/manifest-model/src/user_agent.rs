@@ -8,6 +8,9 @@ use crate::Platform;
 /// The trusted daemons, by the product their header names first.
 const DAEMON_PREFIXES: [&str; 2] = ["docker/", "cri-o/"];
 
+/// The runtimes of Kubernetes' nodes, which pull for the machine they run on.
+const RUNTIME_PREFIXES: [&str; 3] = ["containerd/", "cri-o/", "docker/"];
+
 /// Words of programs that build images, often for other machines than their own.
 const BUILDER_WORDS: [&str; 2] = ["buildkit", "buildah"];
 
@@ -41,6 +44,16 @@ pub fn platform(user_agent: &str) -> Option<Platform> {
     (platform.architecture != "arm").then_some(platform)
 }
 
+/// Whether it is a container runtime's. Builders, and tools that people run, pull for other machines than
+/// the one they run on.
+pub fn is_runtime(user_agent: &str) -> bool {
+    let lower = user_agent.to_ascii_lowercase();
+    RUNTIME_PREFIXES
+        .iter()
+        .any(|runtime| lower.starts_with(runtime))
+        && !BUILDER_WORDS.iter().any(|word| lower.contains(word))
+}
+
 /// `10.0.20348` of `kernel/10.0 20348 (20348.1.amd64fre.fe_release.210507-1500)`, the part of a
 /// dockerd on Windows.
 fn windows_version(own: &str) -> Option<String> {
@@ -57,7 +70,7 @@ fn windows_version(own: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::platform;
+    use super::{is_runtime, platform};
 
     const DOCKERD: &str = "docker/28.5.2 go/go1.25.3 git-commit/89c5e8f kernel/6.1.0-40-amd64 os/linux arch/amd64 \
                            UpstreamClient(Docker-Client/28.2.2 \\(linux\\))";
@@ -84,6 +97,29 @@ mod tests {
             found("cri-o/1.33.2 go/go1.24.4 os/linux arch/arm64").as_deref(),
             Some("linux/arm64")
         );
+    }
+
+    #[test]
+    fn runtimes_pull_for_their_own_machine_and_nobody_else_does() {
+        for runtime in [
+            DOCKERD,
+            "containerd/v2.4.2",
+            "containerd/1.7.24-k3s1",
+            "cri-o/1.33.2 go/go1.24",
+        ] {
+            assert!(is_runtime(runtime), "{runtime}");
+        }
+        for other in [
+            "",
+            "buildkit/v0.25.1",
+            "docker/28.5.2 buildkit/0.25 os/linux",
+            "go-containerregistry",
+            "containers/5.39.2 (github.com/containers/image)",
+            "kaniko containerd/2",
+            "Buildah/1.28.2",
+        ] {
+            assert!(!is_runtime(other), "{other}");
+        }
     }
 
     #[test]

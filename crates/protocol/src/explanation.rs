@@ -53,6 +53,9 @@ pub struct Said {
     /// Whether the client or the operator asked for the platform, rather than being identified
     /// as a machine of that kind.
     pub explicit: bool,
+    /// The node of the cluster, where it is the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
 }
 
 /// An entry of an index with its verdict.

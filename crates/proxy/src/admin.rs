@@ -7,6 +7,7 @@
 mod guard;
 mod images;
 mod instance;
+mod nodes;
 mod wanted;
 
 use std::{
@@ -25,6 +26,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use cluster::NodeList;
 use control::LiveConfig;
 use http::header;
 use probe::Instance;
@@ -44,6 +46,7 @@ pub(crate) struct Admin {
     pub(crate) wanted: Wanted,
     pub(crate) config: LiveConfig,
     pub(crate) instance: Arc<Instance>,
+    pub(crate) nodes: NodeList,
 }
 
 pub(crate) fn router(admin: Admin) -> Router {
@@ -54,6 +57,7 @@ pub(crate) fn router(admin: Admin) -> Router {
         .route("/metrics", get(metrics))
         .route(&format!("{}v1/images", guard::PRIVATE), get(images::answer))
         .route(&format!("{}v1/wanted", guard::PRIVATE), get(wanted::answer))
+        .route(&format!("{}v1/nodes", guard::PRIVATE), get(nodes::answer))
         .route(guard::INSTANCE, get(instance::who))
         .route(guard::PROBE, get(instance::issue))
         .with_state(admin)
@@ -94,5 +98,6 @@ fn readiness(pull: &Pull) -> String {
 async fn metrics(State(admin): State<Admin>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     admin.pull.observe();
+    admin.nodes.observe();
     ([(header::CONTENT_TYPE, kind)], admin.metrics.render()).into_response()
 }

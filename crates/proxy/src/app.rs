@@ -16,7 +16,8 @@ use std::{
 };
 
 use cache::{Cache, CacheError, Options, inspect::FileSystem};
-use config::{CacheConfig, Config, Source};
+use cluster::{NodeList, NodeMetrics, NodeWatch};
+use config::{CacheConfig, Config, KubernetesConfig, Source};
 use control::{Control, LiveConfig, SocketError};
 use probe::Instance;
 use pull::{Pull, PullMetrics, Tasks};
@@ -92,6 +93,7 @@ pub struct App {
     /// What stays as it is until the end, as how long that takes.
     config: Arc<Config>,
     housekeeping: Housekeeping,
+    nodes: NodeList,
     ready: Arc<AtomicBool>,
     memory: MemoryBudget,
     server: Server,
@@ -119,10 +121,10 @@ impl App {
         let metrics = counters.registry(&logging.lines);
         let stop = CancellationToken::new();
         let below = BelowRoutes::new(&live, counters, &stop)?;
-        let (pull, server) = (below.pull, below.server);
-        let instance = new_instance()?;
+        let (pull, server, instance) = (below.pull, below.server, new_instance()?);
         let service = Service {
             instance: Arc::clone(&instance),
+            nodes: below.nodes.clone(),
             config: live.clone(),
             pull: pull.clone(),
             usage: Usage::new(pull.cache().clone(), below.prefetch.clone()),
@@ -133,6 +135,7 @@ impl App {
         let admin = Admin {
             ready: Arc::clone(&ready),
             instance,
+            nodes: below.nodes.clone(),
             metrics,
             push_times: PushTimes::new(pull.clone(), below.tasks),
             wanted: below.wanted,
@@ -160,6 +163,7 @@ impl App {
         Ok(Self {
             config,
             housekeeping: below.housekeeping,
+            nodes: below.nodes,
             ready,
             memory: below.memory,
             server,
@@ -178,6 +182,7 @@ impl App {
         let Self {
             config,
             housekeeping,
+            nodes,
             ready,
             memory,
             server,
@@ -195,6 +200,9 @@ impl App {
         let watched = server.clone();
         watch.spawn(async move { watched.watch_connections().await });
         watch.spawn(memory.watch());
+        let follow = NodeWatch::new(config.platform.kubernetes.clone(), nodes.clone());
+        watch.spawn(follow.run());
+        watch.spawn(forget_moved(nodes, server.clone()));
         watch.spawn(manager.keep_alive());
         let stopping = stop.clone();
         watch.spawn(async move {
@@ -224,6 +232,7 @@ struct BelowRoutes {
     pull: Pull,
     memory: MemoryBudget,
     server: Server,
+    nodes: NodeList,
     prefetch: Prefetch,
     wanted: Wanted,
     housekeeping: Housekeeping,
@@ -244,9 +253,11 @@ impl BelowRoutes {
         let pull = Pull::new(&cache, upstreams, &config.cache, counters.pulls, &tasks);
         let memory = MemoryBudget::new(config.server.memory, counters.server.clone());
         let server = server(&config, &cache, &memory, counters.server, stop);
+        let nodes = node_list(&config.platform.kubernetes, counters.nodes);
         let prefetch = Prefetch::new(
             &config,
             pull.clone(),
+            nodes.clone(),
             memory.pressure(),
             counters.prefetch,
             tasks.clone(),
@@ -263,6 +274,7 @@ impl BelowRoutes {
             pull,
             memory,
             server,
+            nodes,
             prefetch,
             wanted,
             housekeeping,
@@ -290,6 +302,23 @@ fn server(
     let replays = (config.server.replay).then(|| Replays::new(cache.clone()));
     let pressure = memory.pressure();
     Server::new(&config.server, replays, metrics, pressure, stop.clone())
+}
+
+/// The list of nodes, empty so far, if they are to be known.
+fn node_list(config: &KubernetesConfig, metrics: NodeMetrics) -> NodeList {
+    if config.nodes {
+        NodeList::new(config.silent_after, metrics)
+    } else {
+        NodeList::off()
+    }
+}
+
+/// Whenever an address has become another node's, or nobody's, what was answered to it holds no more.
+async fn forget_moved(nodes: NodeList, server: Server) {
+    loop {
+        nodes.moved().await;
+        server.forget_answers();
+    }
 }
 
 /// This start, by an id and a key that no other has.
@@ -353,6 +382,7 @@ struct MetricsOfParts {
     pulls: PullMetrics,
     prefetch: PrefetchMetrics,
     housekeeping: HousekeepingMetrics,
+    nodes: NodeMetrics,
     server: ServerMetrics,
 }
 
@@ -367,6 +397,7 @@ impl MetricsOfParts {
         self.pulls.register(registry);
         self.prefetch.register(registry);
         self.housekeeping.register(registry);
+        self.nodes.register(registry);
         self.server.register(registry);
         Arc::new(metrics)
     }

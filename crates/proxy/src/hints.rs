@@ -7,6 +7,7 @@
 mod address;
 mod header;
 mod listener;
+mod node;
 mod path;
 mod query;
 mod user_agent;
@@ -14,6 +15,7 @@ mod virtual_host;
 
 use std::net::IpAddr;
 
+use cluster::Node;
 use config::PlatformConfig;
 use http::HeaderMap;
 use manifest_model::ParseError;
@@ -56,6 +58,8 @@ pub struct Clues<'a> {
     pub host: Option<&'a Host>,
     /// The client's address: the connection's, or the one a trusted proxy names.
     pub peer: IpAddr,
+    /// The node of the cluster that has it, if a runtime asks.
+    pub node: Option<&'a Node>,
     /// The configured hosts and addresses.
     pub config: &'a PlatformConfig,
 }
@@ -81,7 +85,7 @@ impl Lookup {
 ///
 /// [`Source::Default`] comes last and needs no module: it is the `platform` of the repository's
 /// rule, else of the upstream, else `platform.default`.
-const SOURCES: [(Source, Lookup); 7] = [
+const SOURCES: [(Source, Lookup); 8] = [
     (Source::Query, Lookup::Written(query::wishes)),
     (Source::Header, Lookup::Written(header::wishes)),
     (Source::Path, Lookup::Written(path::wishes)),
@@ -89,6 +93,7 @@ const SOURCES: [(Source, Lookup); 7] = [
     (Source::VirtualHost, Lookup::Known(virtual_host::wish)),
     (Source::UserAgent, Lookup::Known(user_agent::wish)),
     (Source::Address, Lookup::Known(address::wish)),
+    (Source::Node, Lookup::Known(node::wish)),
 ];
 
 /// The hints of all sources, in the order of trust. Explicit sources that disagree are an error.

@@ -90,6 +90,7 @@ impl Housekeeping {
         let mut flush = interval(FLUSH_INTERVAL);
         let mut save = interval(SAVE_INTERVAL);
         let mut refresh = self.refresh();
+        let mut node_news = self.prefetch.node_news();
         let mut count = interval(COUNT_INTERVAL);
         let mut snapshot = interval_at(now + SNAPSHOT_INTERVAL, SNAPSHOT_INTERVAL);
         let mut collect = interval_at(now + COLLECT_INTERVAL, COLLECT_INTERVAL);
@@ -103,7 +104,11 @@ impl Housekeeping {
                 _ = refresh.tick(), if !self.prefetch.refresh_interval().is_zero() => {
                     self.prefetch.refresh_tags();
                 }
-                () = self.prefetch.replaced() => refresh = self.refresh(),
+                () = self.prefetch.replaced() => {
+                    refresh = self.refresh();
+                    self.prefetch.warm_for_nodes();
+                }
+                () = node_news.next() => self.prefetch.warm_for_nodes(),
                 _ = flush.tick() => {
                     self.flush().await;
                     self.ranking.start();

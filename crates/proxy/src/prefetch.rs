@@ -17,6 +17,7 @@
 mod budget;
 mod learned;
 mod metrics;
+mod nodes;
 mod parts;
 mod refresh;
 mod settings;
@@ -25,6 +26,7 @@ mod warm;
 use std::{sync::Arc, time::Duration};
 
 use cache::RepoKey;
+use cluster::NodeList;
 use config::{Config, PrefetchConfig};
 use manifest_model::{Digest, Manifest, Platform, Tag};
 use moka::sync::Cache;
@@ -62,6 +64,7 @@ struct PrefetchState {
     /// Told when the settings are replaced.
     replaced: Notify,
     pull: Pull,
+    nodes: NodeList,
     learned: LearnedPulls,
     /// The platform of each child and layer.
     parts: ImageParts,
@@ -92,6 +95,7 @@ impl Prefetch {
     pub(crate) fn new(
         config: &Config,
         pull: Pull,
+        nodes: NodeList,
         pressure: MemoryPressure,
         metrics: PrefetchMetrics,
         tasks: Tasks,
@@ -122,6 +126,7 @@ impl Prefetch {
                 refreshing: Arc::new(Semaphore::new(1)),
                 settings,
                 pull,
+                nodes,
             }),
         }
     }
@@ -192,7 +197,7 @@ impl Prefetch {
         let repository = repository.asked_for(Asker::Ahead);
         let (prefetch, index) = (self.clone(), index.clone());
         self.shared.warmer.queue(async move {
-            let mut kinds = prefetch.learned().kinds(repository.key());
+            let mut kinds = prefetch.kinds_in(&index, repository.key());
             // It is being counted at this moment.
             kinds.extend(hinted.filter(|hinted| !kinds.contains(hinted)));
             let warmer = &prefetch.shared.warmer;

@@ -5,7 +5,9 @@
 
 use std::net::SocketAddr;
 
-use config::{AdminConfig, Change, Config, ConfigError, Listener, Loaded, Log, Source};
+use config::{
+    AdminConfig, Change, Config, ConfigError, Listener, Loaded, Log, PlatformConfig, Source,
+};
 use control::{ChangedKey, LiveConfig, ReloadError, ReloadOutcome, ReloadQueue, Reloaded};
 use protocol::error_chain::ErrorChain;
 use pull::Pull;
@@ -17,12 +19,13 @@ use tracing::{error, info, warn};
 use crate::{listeners::Listeners, notices, prefetch::Prefetch, telemetry::LogLevels};
 
 /// What stays as it was at the start, whatever the file says; `*` is any listener.
-const NEEDS_RESTART: [&[&str]; 6] = [
+const NEEDS_RESTART: [&[&str]; 7] = [
     &["admin", "address"],
     &["admin", "socket"],
     &["cache"],
     &["listener", "*", "tls"],
     &["log", "format"],
+    &["platform", "kubernetes"],
     &["server"],
 ];
 
@@ -179,6 +182,10 @@ fn effective(new: Config, running: &Config) -> Config {
         log: Log {
             format: running.log.format,
             ..new.log
+        },
+        platform: PlatformConfig {
+            kubernetes: running.platform.kubernetes.clone(),
+            ..new.platform
         },
         server: running.server.clone(),
         ..new

@@ -26,6 +26,7 @@ use axum::{
     middleware,
     response::{IntoResponse, Response},
 };
+use cluster::NodeList;
 use control::LiveConfig;
 use manifest_model::Digest;
 use protocol::{headers, target::Target};
@@ -49,6 +50,7 @@ pub struct Service {
     pub(crate) usage: Usage,
     pub(crate) wanted: Wanted,
     pub(crate) instance: Arc<Instance>,
+    pub(crate) nodes: NodeList,
 }
 
 /// The largest body kept in memory for the next equal request, in bytes.

@@ -27,9 +27,14 @@ const LEAKY_TARGETS: [&str; 6] = ["aws_", "h2", "hyper", "reqwest", "rustls", "t
 
 /// The crates of the program beside `proxy`: each is the target of its own events. `cache` stands
 /// for `cache_store` too, whose target begins like it.
-const CRATES: [&str; 9] = [
-    "archway", "cache", "config", "control", "protocol", "pull", "server", "systemd", "upstream",
+const CRATES: [&str; 10] = [
+    "archway", "cache", "cluster", "config", "control", "protocol", "pull", "server", "systemd",
+    "upstream",
 ];
+
+/// The client of the Kubernetes API, whose every failed attempt is an event. What is worth telling of
+/// it `cluster` tells.
+const SAID_BY_US: [&str; 2] = ["kube_client", "kube_runtime"];
 
 /// The target of the access log.
 const ACCESS_TARGET: &str = "access";
@@ -121,8 +126,13 @@ fn directives(level: &str) -> String {
         });
         of_crate.unwrap_or(directive).to_owned()
     });
+    let silenced = SAID_BY_US.map(|name| format!("{name}=off"));
     // Of two directives for one target the later one holds.
-    implied.chain(written).collect::<Vec<_>>().join(",")
+    (silenced.into_iter())
+        .chain(implied)
+        .chain(written)
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// Holds [`LEAKY_TARGETS`] at `info`, even where the configuration names one of them with another

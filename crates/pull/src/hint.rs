@@ -23,6 +23,8 @@ pub enum Source {
     UserAgent,
     /// `platform.addresses`
     Address,
+    /// The node of the cluster that has the client's address.
+    Node,
     /// The upstream's `platform`, or `platform.default`.
     Default,
 }
@@ -33,7 +35,7 @@ impl Source {
     pub fn is_explicit(self) -> bool {
         match self {
             Self::Query | Self::Header | Self::Path | Self::Listener | Self::VirtualHost => true,
-            Self::UserAgent | Self::Address | Self::Default => false,
+            Self::UserAgent | Self::Address | Self::Node | Self::Default => false,
         }
     }
 
@@ -47,6 +49,7 @@ impl Source {
             Self::VirtualHost => "host",
             Self::UserAgent => "user-agent",
             Self::Address => "address",
+            Self::Node => "node",
             Self::Default => "default",
         }
     }

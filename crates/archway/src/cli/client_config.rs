@@ -2,6 +2,7 @@
 
 mod node_commands;
 pub(super) mod place;
+mod taint;
 mod watch;
 
 use std::{

@@ -2,6 +2,7 @@
 
 use std::{fmt::Display, time::Duration};
 
+use cluster::NodeReport;
 use config::{Config, Listener};
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, Method, header};
@@ -158,6 +159,11 @@ impl Server {
     pub(crate) async fn wanted(&self, since: Option<Duration>) -> Result<WishList, ClientError> {
         let since = since.map(|since| ("since", since.as_secs().to_string()));
         self.told("wanted", since.as_slice()).await
+    }
+
+    /// The nodes of the cluster, as the server knows them.
+    pub(crate) async fn nodes(&self) -> Result<NodeReport, ClientError> {
+        self.told("nodes", &[]).await
     }
 
     /// The answer of a private route of the admin listener.

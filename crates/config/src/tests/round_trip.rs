@@ -42,8 +42,16 @@ default = "linux/arm/v6"
 hosts = { "arm64.mirror.example" = "linux/arm64", "[::1]:5000" = "linux/s390x" }
 addresses = { "10.1.0.0/16" = "linux/arm64", "fd00::/8" = "host", "10.2.0.0/16" = "all" }
 
+[platform.kubernetes]
+nodes = true
+kubeconfig = "/etc/archway/kubeconfig"
+pod_cidrs = true
+label_selector = "pool=builders"
+silent_after = "1h"
+
 [prefetch]
 mode = "off"
+nodes = true
 max_running = 1
 half_life = "1d"
 hourly_budget = "5MiB"

@@ -45,6 +45,8 @@ pub struct Check {
     pub routes: Vec<Route>,
     /// What keeps containerd from Archway; none where all is well.
     pub findings: Vec<Bypass>,
+    /// The system that writes the files itself, if one does.
+    owner: Option<ConfigOwner>,
 }
 
 impl Check {
@@ -65,6 +67,7 @@ impl Check {
                 folders: folders(version, cri),
                 routes: Vec::new(),
                 findings: Vec::new(),
+                owner: ConfigOwner::of(root),
             },
         };
         checker.config();
@@ -72,8 +75,8 @@ impl Check {
             checker.registry(&registry)?;
         }
         checker.hub_aliases();
-        checker.proxy()?;
         checker.owner()?;
+        checker.proxy()?;
         Ok(checker.check)
     }
 }
@@ -88,7 +91,7 @@ impl fmt::Display for Check {
             }
         }
         for finding in &self.findings {
-            writeln!(formatter, "finding: {finding}")?;
+            writeln!(formatter, "finding: {}", finding.told(self.owner.as_ref()))?;
         }
         Ok(())
     }
@@ -286,7 +289,7 @@ impl Checker<'_> {
     }
 
     fn proxy(&mut self) -> Result<(), CheckError> {
-        let environment = Environment::read(self.root)?;
+        let environment = Environment::read(self.root, self.check.owner.as_ref())?;
         if let Some((proxy, path)) = environment.proxy_for(&self.settings.mirror) {
             let host = self.settings.mirror.host().name().to_owned();
             self.find(Bypass::Proxy { path, proxy, host });
@@ -297,7 +300,7 @@ impl Checker<'_> {
     /// A system that writes the files itself: whatever does not come from its own settings is gone
     /// after its next start. It comes first, since `apply`, which mends other findings, refuses there.
     fn owner(&mut self) -> Result<(), CheckError> {
-        let Some(owner) = ConfigOwner::of(self.root) else {
+        let Some(owner) = self.check.owner else {
             return Ok(());
         };
         let is_led = self.check.findings.is_empty();

@@ -1,7 +1,6 @@
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use http::{HeaderValue, header::USER_AGENT};
-use manifest_model::Platform;
 use protocol::headers::ARCHWAY_PLATFORM;
 
 use super::*;
@@ -27,10 +26,11 @@ impl Given {
             ("10.1.2.0/24".parse().unwrap(), wish("linux/amd64")),
             ("10.1.0.0/16".parse().unwrap(), wish("linux/arm64")),
         ];
+        let embedded = config::Config::embedded().unwrap().platform;
         let config = PlatformConfig {
-            default: platform("linux/amd64"),
             hosts,
             addresses,
+            ..embedded
         };
         let peer = Ipv4Addr::LOCALHOST.into();
         Self {
@@ -58,6 +58,7 @@ impl Given {
             listener: self.listener.as_ref(),
             host: self.host.as_ref(),
             peer: self.peer,
+            node: None,
             config: &self.config,
         });
         said.map(|hints| hints.into_iter().next())
@@ -67,10 +68,6 @@ impl Given {
         let hint = self.hint().unwrap().unwrap();
         (hint.source, hint.wish.to_string())
     }
-}
-
-fn platform(text: &str) -> Platform {
-    text.parse().unwrap()
 }
 
 fn wish(text: &str) -> PlatformRequest {

@@ -182,7 +182,7 @@ impl Walk {
         let mut after = None;
         while let Some((repository, manifests)) = cache.ranking().next_repository(after.as_ref())? {
             self.step(0)?;
-            let kinds = ranking.prefetch.learned().kinds(&repository);
+            let kinds = ranking.prefetch.kept_kinds(&repository);
             self.sort(cache, &kinds, &manifests)?;
             after = Some(repository);
         }

@@ -67,7 +67,7 @@ impl Prefetch {
         let Some(manifest) = self.shared.pull.renew(&repository, &row.tag).await? else {
             return Ok(());
         };
-        let kinds = self.learned().kinds(repository.key());
+        let kinds = self.kinds_in(&manifest, repository.key());
         let (warmer, what) = (&self.shared.warmer, self.ahead_of(&repository));
         if manifest.is_index() {
             warmer
@@ -80,7 +80,7 @@ impl Prefetch {
     }
 
     /// The repository of a row; `None` where its upstream is no longer configured.
-    fn repository_of(&self, row: &TagRow) -> Result<Option<Repository>, PullError> {
+    pub(super) fn repository_of(&self, row: &TagRow) -> Result<Option<Repository>, PullError> {
         let host = row.repository.upstream().parse::<Host>();
         let name = row.repository.name().parse();
         match (host, name) {

@@ -2,9 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use cluster::{Node, NodeList};
 use config::Config;
-use http::{HeaderValue, Method, request::Parts};
-use manifest_model::RepoName;
+use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
+use manifest_model::{RepoName, user_agent};
 use percent_encoding::percent_decode_str;
 use protocol::{
     forwarded,
@@ -32,6 +33,8 @@ pub(super) struct Context {
     /// The client's address: the connection's, or the one a trusted proxy names.
     pub(super) client: IpAddr,
     pub(super) target: Target,
+    /// The node of the cluster that asks, if it is a runtime with the address of one.
+    pub(super) node: Option<Arc<Node>>,
     /// The platforms that the sources of hints name, the most trusted first.
     pub(super) hints: Vec<Hint>,
     pub(super) query: Query,
@@ -70,6 +73,7 @@ impl Context {
             PlatformPaths::Names
         };
         let address = target::parse(&decoded, namespace.as_ref(), platforms)?;
+        let node = asking_node(&service.nodes, &request.headers, client);
         let hints = hints::hints(&Clues {
             query: &query.platform,
             headers: &request.headers,
@@ -77,6 +81,7 @@ impl Context {
             listener: arrival.listener.platform.as_ref(),
             host: called.host(),
             peer: client,
+            node: node.as_deref(),
             config: &config.platform,
         })?;
         let upstream = choose_upstream(&config, arrival, namespace, address.host, called.host());
@@ -95,6 +100,7 @@ impl Context {
             upstream,
             upstream_header,
             client,
+            node,
             target: address.target,
             hints,
             query,
@@ -143,6 +149,15 @@ impl Context {
             facts.platform_source = Some(hint.source);
         }
     }
+}
+
+/// The node whose runtime asks. What pods and people pull is for whatever machine they mean.
+fn asking_node(nodes: &NodeList, headers: &HeaderMap, client: IpAddr) -> Option<Arc<Node>> {
+    if !nodes.is_on() {
+        return None;
+    }
+    let agent = headers.get(header::USER_AGENT)?.to_str().ok()?;
+    user_agent::is_runtime(agent).then(|| nodes.asks(client))?
 }
 
 /// The first upstream named by: query, path, virtual host, listener, default.

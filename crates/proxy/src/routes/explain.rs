@@ -10,7 +10,7 @@ use protocol::{
     explanation::{Entry, Explanation, Said},
     headers::{ARCHWAY_EXPLAIN, header_string},
 };
-use pull::{Hint, PlatformRequest, Repository, Served};
+use pull::{Hint, PlatformRequest, Repository, Served, Source};
 
 use super::{context::Context, platform_text::shortened};
 
@@ -65,11 +65,11 @@ impl Decision<'_> {
             upstream: self.context.upstream.to_string(),
             repository: self.repository.name().to_string(),
             reference: self.reference.to_string(),
-            said: self.context.hints.iter().map(said).collect(),
-            followed: self.served.substitution().map(|substitution| Said {
-                source: substitution.source.as_str().to_owned(),
-                platform: substitution.platform.to_string(),
-                explicit: substitution.source.is_explicit(),
+            said: (self.context.hints.iter())
+                .map(|hint| self.said(hint.source, hint.wish.to_string()))
+                .collect(),
+            followed: self.served.substitution().map(|substitution| {
+                self.said(substitution.source, substitution.platform.to_string())
             }),
             mode: self.served.mode().word().to_owned(),
             accepts_index: self.takes_index,
@@ -79,6 +79,18 @@ impl Decision<'_> {
             chosen,
             entries,
             more,
+        }
+    }
+
+    fn said(&self, source: Source, platform: String) -> Said {
+        let node = self.context.node.as_ref();
+        Said {
+            source: source.as_str().to_owned(),
+            platform,
+            explicit: source.is_explicit(),
+            node: node
+                .filter(|_| source == Source::Node)
+                .map(|node| node.name().to_string()),
         }
     }
 
@@ -113,13 +125,5 @@ impl Decision<'_> {
                 Some(_) => ("index", "the mode does not follow this source"),
             },
         }
-    }
-}
-
-fn said(hint: &Hint) -> Said {
-    Said {
-        source: hint.source.as_str().to_owned(),
-        platform: hint.wish.to_string(),
-        explicit: hint.source.is_explicit(),
     }
 }

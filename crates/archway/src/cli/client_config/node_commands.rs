@@ -7,6 +7,7 @@ use clap::{Args, builder::PossibleValuesParser};
 use super::{
     Told,
     place::{Containerd, OwnArchway, output},
+    taint::TaintArgs,
     watch,
 };
 use crate::cli::{
@@ -39,6 +40,8 @@ pub(crate) struct Apply {
     /// Keep the files at the end of --watch, for the time until the next one
     #[arg(long, requires = "watch")]
     keep_on_exit: bool,
+    #[command(flatten)]
+    taint: TaintArgs,
 }
 
 /// Take Archway's tables away again, and leave every other byte as it is
@@ -73,7 +76,8 @@ admin listener names. Files of others keep every byte; Archway's table is put fi
 takes it away. Each change is there or not, whenever this is killed.
 
 With --watch it repairs what others change, and takes the files away on SIGTERM, or when Archway has
-not answered for a while; so a pod of it is to be ended before the Archway beside it.
+not answered for a while; so a pod of it is to be ended before the Archway beside it. --startup-taint
+takes a taint from the node, by its key, as soon as containerd is led to an Archway that has answered.
 
 Exit codes: 0 applied; 1 applied, but containerd reads it only after a change of config.toml and a
 restart, which are named; 2 not applied, or not all of it.
@@ -102,7 +106,14 @@ impl Apply {
         in_runtime(async {
             let own = self.own.of(&settings)?;
             if self.watch {
-                return Ok(watch::run(place, &settings, &own, self.keep_on_exit).await);
+                return Ok(watch::run(
+                    place,
+                    &settings,
+                    &own,
+                    self.taint.taint(),
+                    self.keep_on_exit,
+                )
+                .await);
             }
             let not_ours = |error| {
                 Failure::unusable(&error)

@@ -16,7 +16,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::place::Containerd;
+use super::{place::Containerd, taint::Taint};
 use crate::cli::output::{CommandOutput, Exit};
 
 /// Between two looks while Archway is silent: a node waits for it.
@@ -38,6 +38,7 @@ pub(super) async fn run(
     place: &Containerd,
     settings: &Settings,
     own: &Own,
+    mut taint: Option<Taint>,
     keep_on_exit: bool,
 ) -> CommandOutput {
     let mut reporter = Reporter::default();
@@ -48,7 +49,10 @@ pub(super) async fn run(
             match own.prove().await {
                 Ok(()) => {
                     (silent, are_gone) = (0, false);
-                    reporter.applied(apply(place, settings).await);
+                    let is_led = reporter.applied(apply(place, settings).await);
+                    if is_led && let Some(taint) = &mut taint {
+                        taint.look().await.iter().for_each(|text| line(text));
+                    }
                 }
                 Err(error) => {
                     silent += 1;
@@ -104,13 +108,13 @@ async fn told_to_end() {
 }
 
 impl Reporter {
-    /// Tells what was done.
-    fn applied(&mut self, applied: Result<Changes, NodeError>) {
+    /// Tells what was done; true where containerd is led to Archway now.
+    fn applied(&mut self, applied: Result<Changes, NodeError>) -> bool {
         let applied = match applied {
             Ok(applied) => applied,
             Err(error) => {
                 self.tell(&format!("error: {}", ErrorChain(&error)));
-                return;
+                return false;
             }
         };
         for change in &applied.made {
@@ -120,10 +124,12 @@ impl Reporter {
             .map(|fault| format!("error: {fault}"))
             .collect();
         state.extend(applied.restart);
-        if state.is_empty() {
+        let is_led = state.is_empty();
+        if is_led {
             state.push("applied".to_owned());
         }
         self.tell(&state.join("\n"));
+        is_led
     }
 
     fn tell(&mut self, text: &str) {

@@ -151,8 +151,12 @@ fn sources(explanation: &Explanation) -> Table<4> {
         } else {
             ""
         };
+        let source = match &said.node {
+            Some(node) => format!("{} {node}", said.source),
+            None => said.source.clone(),
+        };
         table.row([
-            said.source.clone(),
+            source,
             said.platform.clone(),
             yes(said.explicit).to_owned(),
             mark.to_owned(),
@@ -205,6 +209,7 @@ mod tests {
             source: source.to_owned(),
             platform: platform.to_owned(),
             explicit,
+            node: None,
         }
     }
 
@@ -225,6 +230,10 @@ mod tests {
             said: vec![
                 said("header", "linux/arm64", true),
                 said("user-agent", "linux/amd64", false),
+                Said {
+                    node: Some("ip-10-0-1-7".to_owned()),
+                    ..said("node", "linux/amd64", false)
+                },
             ],
             followed: Some(said("header", "linux/arm64", true)),
             mode: "explicit".to_owned(),
@@ -253,9 +262,10 @@ digest: sha256:bb
 docker.io is offline: answered from what is stored
 mode: explicit; the client accepts indexes: yes
 
-SOURCE      PLATFORM     EXPLICIT
-header      linux/arm64  yes       followed
-user-agent  linux/amd64  no
+SOURCE            PLATFORM     EXPLICIT
+header            linux/arm64  yes       followed
+user-agent        linux/amd64  no
+node ip-10-0-1-7  linux/amd64  no
 
 PLATFORM     DIGEST     VERDICT
 linux/amd64  sha256:aa  other-platform

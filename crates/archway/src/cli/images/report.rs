@@ -1,7 +1,10 @@
 //! `archway report --need PLATFORM,...`: the images to build before machines of another kind join.
 
+use std::str::FromStr;
+
 use clap::Args;
-use manifest_model::Platform;
+use cluster::NodeReport;
+use manifest_model::{ParseError, Platform};
 use proxy::inventory::{Image, Listing};
 use serde::Serialize;
 
@@ -18,6 +21,9 @@ use crate::{
 /// List the cached images that do not exist for a platform you need
 #[derive(Debug, Args)]
 #[command(after_help = "\
+--need nodes stands for the platforms of the cluster's nodes, which the server knows where
+platform.kubernetes.nodes is set.
+
 The report is about images that do not exist for the platform. `archway images --missing` lists those
 that exist and are not cached.
 
@@ -26,14 +32,15 @@ are not known; else no answer came; 2 the configuration is not valid.
 
 Examples:
   archway report --need linux/amd64,linux/arm64 --check
+  archway report --need nodes
   archway report --need linux/arm64 -o markdown 'docker.io/*'")]
 pub(crate) struct Report {
     /// List only images whose HOST/REPOSITORY:TAG matches; `*` matches any characters
     #[arg(value_name = "FILTER")]
     filter: Option<String>,
-    /// Platforms needed, comma-separated, for example linux/arm64; a compatible one does not count
+    /// Platforms needed, comma-separated, for example linux/arm64, or nodes; a compatible one does not count
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',', required = true)]
-    need: Vec<Platform>,
+    need: Vec<Need>,
     /// End with exit code 1 where an image lacks a platform, for a pipeline
     #[arg(long)]
     check: bool,
@@ -42,6 +49,38 @@ pub(crate) struct Report {
     output: PageFormat,
     #[command(flatten)]
     server: ServerArgs,
+}
+
+/// A word of `--need`.
+#[derive(Clone, Debug)]
+enum Need {
+    /// The platforms of the cluster's nodes.
+    Nodes,
+    Platform(Platform),
+}
+
+impl FromStr for Need {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match text {
+            "nodes" => Ok(Self::Nodes),
+            platform => platform.parse().map(Self::Platform),
+        }
+    }
+}
+
+/// Why `--need nodes` says nothing.
+#[derive(Debug, thiserror::Error)]
+enum NodesError {
+    #[error(
+        "this Archway does not follow the nodes of a cluster; set nodes = true in [platform.kubernetes]"
+    )]
+    Off,
+    #[error(
+        "this Archway knows no node yet whose platform is told; its log says why, and metrics archway_node_watch_up"
+    )]
+    None,
 }
 
 #[derive(Serialize)]
@@ -68,8 +107,9 @@ impl Report {
 
     async fn report(&self, server: &Server) -> Result<CommandOutput, Failure> {
         let filter = self.filter.clone().map(|filter| ("filter", filter));
+        let need = self.platforms(server).await?;
         let listing = server.all_images(filter.as_slice()).await?;
-        let reported = self.judge(&listing);
+        let reported = judge(&need, &listing);
         let out = match self.output {
             PageFormat::Json => json(&reported),
             PageFormat::Text => reported.text(Table::to_string),
@@ -84,35 +124,68 @@ impl Report {
         Ok(CommandOutput::new(out, exit))
     }
 
-    fn judge(&self, listing: &Listing) -> Reported {
-        let mut reported = Reported {
-            need: self.need.iter().map(ToString::to_string).collect(),
-            images: listing.images.len(),
-            lacking: Vec::new(),
-            unknown: Vec::new(),
-        };
-        for image in &listing.images {
-            let lacks: Vec<_> = self
-                .need
-                .iter()
-                .filter(|platform| image.part(platform).is_none())
-                .map(ToString::to_string)
-                .collect();
-            if lacks.is_empty() {
-                continue;
-            }
-            if image.has_unknown() {
-                reported.unknown.push(image.name());
-            } else {
-                reported.lacking.push(Lacking {
-                    image: image.name(),
-                    lacks,
-                    has: platforms(image),
-                });
+    /// The platforms that `--need` names, each once.
+    async fn platforms(&self, server: &Server) -> Result<Vec<Platform>, Failure> {
+        let mut platforms = Vec::new();
+        for need in &self.need {
+            match need {
+                Need::Platform(platform) => platforms.push(platform.clone()),
+                Need::Nodes => {
+                    let report = server.nodes().await?;
+                    let found = of_nodes(&report);
+                    platforms.extend(found.map_err(|error| Failure::negative(&error))?);
+                }
             }
         }
-        reported
+        let mut seen = Vec::new();
+        for platform in platforms {
+            if !seen.contains(&platform) {
+                seen.push(platform);
+            }
+        }
+        Ok(seen)
     }
+}
+
+fn of_nodes(report: &NodeReport) -> Result<Vec<Platform>, NodesError> {
+    if !report.on {
+        return Err(NodesError::Off);
+    }
+    let named = report.platforms.iter();
+    let platforms: Vec<Platform> = named.filter_map(|one| one.platform.parse().ok()).collect();
+    if platforms.is_empty() {
+        return Err(NodesError::None);
+    }
+    Ok(platforms)
+}
+
+fn judge(need: &[Platform], listing: &Listing) -> Reported {
+    let mut reported = Reported {
+        need: need.iter().map(ToString::to_string).collect(),
+        images: listing.images.len(),
+        lacking: Vec::new(),
+        unknown: Vec::new(),
+    };
+    for image in &listing.images {
+        let lacks: Vec<_> = need
+            .iter()
+            .filter(|platform| image.part(platform).is_none())
+            .map(ToString::to_string)
+            .collect();
+        if lacks.is_empty() {
+            continue;
+        }
+        if image.has_unknown() {
+            reported.unknown.push(image.name());
+        } else {
+            reported.lacking.push(Lacking {
+                image: image.name(),
+                lacks,
+                has: platforms(image),
+            });
+        }
+    }
+    reported
 }
 
 fn platforms(image: &Image) -> Vec<String> {

@@ -7,6 +7,8 @@ use crate::containerd::{ConfigOwner, HostsFault, Version};
 
 /// What mends most of them.
 const APPLY: &str = "run `archway client-config apply containerd`";
+/// How each command begins that writes the files.
+const WRITES: &str = "run `archway client-config apply containerd";
 /// What it leaves alone.
 const BY_HAND: &str = "a table for Archway that was written by hand has to be taken out first";
 
@@ -171,6 +173,17 @@ pub enum Bypass {
         /// The one that should be.
         wanted: String,
     },
+}
+
+impl Bypass {
+    /// The line about it, with what mends it on a node whose files are `owner`'s: `apply` refuses there.
+    pub fn told(&self, owner: Option<&ConfigOwner>) -> String {
+        let text = self.to_string();
+        match owner {
+            Some(owner) => text.replace(WRITES, &owner.command()),
+            None => text,
+        }
+    }
 }
 
 fn named(version: Option<Version>) -> String {

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::lookup::CheckError;
 use crate::{
     Mirror,
-    containerd::{Root, directory},
+    containerd::{ConfigOwner, Root, directory, owner::CONTAINERD_UNITS},
 };
 
 /// Where units are, the most important folder first.
@@ -17,22 +17,30 @@ const FOLDERS: [&str; 4] = [
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 ];
-const UNIT: &str = "containerd.service";
 
 /// The variables of containerd's unit, each with the file that it is from.
 #[derive(Debug, Default)]
-pub(super) struct Environment(BTreeMap<String, (String, String)>);
+pub(super) struct Environment {
+    variables: BTreeMap<String, (String, String)>,
+    /// What those begin with that are for containerd alone, and go before the others.
+    own: &'static str,
+}
 
 impl Environment {
-    /// Reads the unit, its drop-ins and the files of variables that these name.
-    pub(super) fn read(root: &Root) -> Result<Self, CheckError> {
-        let mut environment = Self::default();
+    /// Reads the unit that starts containerd, its drop-ins and the files of variables that these name.
+    pub(super) fn read(root: &Root, owner: Option<&ConfigOwner>) -> Result<Self, CheckError> {
+        let mut environment = Self {
+            own: owner.map_or("", ConfigOwner::variables),
+            ..Self::default()
+        };
         let mut files = Vec::new();
-        for path in units(root)? {
-            let Some(text) = root.read(&path).map_err(CheckError::read(&path))? else {
-                continue;
-            };
-            environment.add_unit(&path, &text, &mut files);
+        for unit in owner.map_or(CONTAINERD_UNITS, ConfigOwner::units) {
+            for path in parts(root, unit)? {
+                let Some(text) = root.read(&path).map_err(CheckError::read(&path))? else {
+                    continue;
+                };
+                environment.add_unit(&path, unit, &text, &mut files);
+            }
         }
         // Files win over assignments, wherever these stand.
         for path in files {
@@ -45,11 +53,12 @@ impl Environment {
         Ok(environment)
     }
 
-    fn add_unit(&mut self, path: &str, text: &str, files: &mut Vec<String>) {
+    fn add_unit(&mut self, path: &str, unit: &str, text: &str, files: &mut Vec<String>) {
+        let name = unit.trim_end_matches(".service");
         for line in text.replace("\\\n", " ").lines() {
             if let Some(assignments) = line.trim().strip_prefix("Environment=") {
                 if assignments.trim().is_empty() {
-                    self.0.clear();
+                    self.variables.clear();
                 }
                 for assignment in words(assignments) {
                     self.set(&assignment, path);
@@ -57,7 +66,7 @@ impl Environment {
             } else if let Some(file) = line.trim().strip_prefix("EnvironmentFile=") {
                 match file.trim().trim_start_matches('-') {
                     "" => files.clear(),
-                    file => files.push(file.to_owned()),
+                    file => files.push(file.replace("%N", name)),
                 }
             }
         }
@@ -69,7 +78,7 @@ impl Environment {
         {
             let value = value.trim().trim_matches(['"', '\'']);
             let value = (value.to_owned(), path.to_owned());
-            self.0.insert(name.trim().to_owned(), value);
+            self.variables.insert(name.trim().to_owned(), value);
         }
     }
 
@@ -86,11 +95,15 @@ impl Environment {
         is_used.then(|| (without_credentials(proxy), path.clone()))
     }
 
-    /// A variable under its name in capitals, else in small letters; an empty one is not set, as for
-    /// Go.
+    /// A variable under its name for containerd alone, in capitals, else in small letters; an empty one
+    /// is not set, as for Go.
     fn get(&self, name: &str) -> Option<&(String, String)> {
-        let names = [name.to_owned(), name.to_lowercase()];
-        let mut found = names.iter().filter_map(|name| self.0.get(name));
+        let names = [
+            format!("{}{name}", self.own),
+            name.to_owned(),
+            name.to_lowercase(),
+        ];
+        let mut found = names.iter().filter_map(|name| self.variables.get(name));
         found.find(|found| !found.0.is_empty())
     }
 }
@@ -107,12 +120,15 @@ fn without_credentials(proxy: &str) -> String {
 }
 
 /// The unit that counts, then its drop-ins in the order of their names.
-fn units(root: &Root) -> Result<Vec<String>, CheckError> {
-    let unit = FOLDERS.iter().map(|folder| format!("{folder}/{UNIT}"));
-    let mut all: Vec<String> = unit.filter(|path| root.at(path).exists()).take(1).collect();
+fn parts(root: &Root, unit: &str) -> Result<Vec<String>, CheckError> {
+    let places = FOLDERS.iter().map(|folder| format!("{folder}/{unit}"));
+    let mut all: Vec<String> = places
+        .filter(|path| root.at(path).exists())
+        .take(1)
+        .collect();
     let mut drop_ins = BTreeMap::new();
     for folder in FOLDERS {
-        let folder = format!("{folder}/{UNIT}.d");
+        let folder = format!("{folder}/{unit}.d");
         let names = directory::names(root, &folder).map_err(CheckError::read(&folder))?;
         for name in names {
             let path = format!("{folder}/{name}");
@@ -241,7 +257,7 @@ mod tests {
             std::fs::create_dir_all(root.at(path).parent().unwrap()).unwrap();
             std::fs::write(root.at(path), text).unwrap();
         }
-        let environment = Environment::read(&root).unwrap();
+        let environment = Environment::read(&root, None).unwrap();
         let proxy = |url| environment.proxy_for(&mirror(url)).map(|(proxy, _)| proxy);
         assert_eq!(
             proxy("http://10.0.0.1:5000").as_deref(),

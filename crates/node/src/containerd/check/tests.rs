@@ -315,6 +315,73 @@ fn a_system_that_writes_the_files_itself() {
 }
 
 #[test]
+fn a_fix_on_a_system_that_writes_the_files_is_that_systems() {
+    let folder = "/var/lib/rancher/rke2/agent/etc/containerd";
+    let config = format!("{folder}/config.toml");
+    let rke2 = Prepared::new("2.4", LOCAL, "");
+    rke2.put(
+        &config,
+        &format!("version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '{folder}/certs.d'\n"),
+    );
+    let text = rke2.check_by(&config).to_string();
+    assert_says(
+        &text,
+        &[
+            "nothing leads docker.io to Archway",
+            "use `archway client-config rke2`",
+        ],
+    );
+    assert!(!text.contains("apply containerd"), "{text}");
+
+    // All that a pod sees of such a node is the socket.
+    let seen = Prepared::new("2.4", LOCAL, "");
+    seen.put("/run/k3s/containerd/containerd.sock", "");
+    assert_says(
+        &seen.check().to_string(),
+        &["k3s (or RKE2) writes", "use `archway client-config k3s`"],
+    );
+}
+
+#[test]
+fn the_proxy_of_k3s_is_that_of_its_own_unit() {
+    let folder = "/var/lib/rancher/k3s/agent/etc/containerd";
+    let config = format!("{folder}/config.toml");
+    let k3s = Prepared::new("2.4", REMOTE, "");
+    k3s.put(
+        &config,
+        &format!("version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '{folder}/certs.d'\n"),
+    );
+    k3s.put(
+        &format!("{folder}/certs.d/_default/hosts.toml"),
+        &format!("[host.\"{REMOTE}\"]\ndial_timeout = '1s'\n"),
+    );
+    let own = format!("mirrors:\n  \"*\":\n    endpoint: [\"{REMOTE}\"]\n");
+    k3s.put("/etc/rancher/k3s/registries.yaml", &own);
+    // Not the unit of a containerd that does not run here.
+    k3s.put(
+        "/etc/systemd/system/containerd.service",
+        "[Service]\nEnvironment=HTTP_PROXY=http://no\n",
+    );
+    assert_eq!(k3s.check_by(&config).findings, []);
+    k3s.put(
+        "/etc/systemd/system/k3s.service",
+        "[Service]\nEnvironmentFile=-/etc/systemd/system/%N.service.env\n",
+    );
+    let variables = "/etc/systemd/system/k3s.service.env";
+    k3s.put(variables, "HTTP_PROXY=http://proxy:3128\n");
+    assert_says(
+        &one_line(&k3s.check_by(&config)),
+        &[variables, "http://proxy:3128"],
+    );
+    // What is for containerd alone goes first.
+    k3s.put(
+        variables,
+        "HTTP_PROXY=http://proxy:3128\nCONTAINERD_NO_PROXY=10.0.0.1\n",
+    );
+    assert_eq!(k3s.check_by(&config).findings, []);
+}
+
+#[test]
 fn what_is_not_led_or_not_first_or_not_for_all_is_found_too() {
     let nothing = Prepared::new("2.4", LOCAL, ONE_FOLDER);
     assert_says(

@@ -1,0 +1,97 @@
+//! The change of the node at its API.
+
+use std::borrow::Cow;
+
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+    core::{ClusterResourceScope, ObjectMeta, Resource},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{StartupTaint, Tainted};
+use crate::{api, error::ClusterError};
+
+const FORBIDDEN: u16 = 403;
+const CONFLICT: u16 = 409;
+
+/// A node, as far as its taints go. They are kept as they are written.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct TaintedNode {
+    #[serde(default)]
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: Taints,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Taints {
+    taints: Option<Vec<Value>>,
+}
+
+impl Resource for TaintedNode {
+    type DynamicType = ();
+    type Scope = ClusterResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        "Node".into()
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        "".into()
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        "v1".into()
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        "nodes".into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+pub(super) async fn remove(taint: &StartupTaint) -> Result<Tainted, ClusterError> {
+    let client: Client = api::client(taint.kubeconfig.as_deref()).await?;
+    let nodes = Api::<TaintedNode>::all(client);
+    let node = nodes.get(&taint.node).await;
+    let node = node.map_err(|error| judged(taint, error))?;
+    let all = node.spec.taints.unwrap_or_default();
+    let is_ours = |one: &Value| one["key"].as_str() == Some(&*taint.key);
+    if !all.iter().any(is_ours) {
+        return Ok(Tainted::Not);
+    }
+    let others: Vec<Value> = all.into_iter().filter(|one| !is_ours(one)).collect();
+    // With the version that was read it is refused where somebody else was quicker.
+    let change = json!({
+        "metadata": { "resourceVersion": node.metadata.resource_version },
+        "spec": { "taints": others },
+    });
+    let changed = nodes.patch(&taint.node, &PatchParams::default(), &Patch::Merge(change));
+    match changed.await {
+        Ok(_) => Ok(Tainted::NoLonger),
+        Err(kube::Error::Api(status)) if status.code == CONFLICT => Ok(Tainted::Unknown),
+        Err(error) => Err(judged(taint, error)),
+    }
+}
+
+fn judged(taint: &StartupTaint, error: kube::Error) -> ClusterError {
+    match &error {
+        kube::Error::Api(status) if status.code == FORBIDDEN => ClusterError::Forbidden {
+            verbs: "get and patch",
+            source: error.into(),
+        },
+        _ => ClusterError::Taint {
+            node: taint.node.clone(),
+            source: error.into(),
+        },
+    }
+}
