@@ -15,6 +15,7 @@ forbid() {
   return $bad
 }
 
+forbid allocator tokio axum hyper libc manifest-model server
 forbid manifest-model tokio axum hyper http reqwest rustls protocol cache-store cache config upstream server pull proxy
 forbid protocol tokio axum hyper reqwest rustls cache-store cache config upstream server pull proxy
 forbid bundle tokio axum hyper reqwest rustls cache-store cache config upstream server pull proxy

@@ -8,7 +8,7 @@ use std::{
     convert::Infallible,
     io,
     net::{IpAddr, SocketAddr},
-    pin::pin,
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -17,14 +17,16 @@ use arc_swap::ArcSwap;
 use axum::{Router, body::Body};
 use bytes::Bytes;
 use config::Listener;
+use futures_util::{FutureExt, future::BoxFuture};
 use http::{Request, Response};
 use hyper::{
     body::{Body as HttpBody, Incoming},
+    server::conn::{http1, http2},
     service::Service,
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
+    server::graceful::GracefulConnection,
 };
 use ipnet::IpNet;
 use prometheus_client::metrics::counter::Counter;
@@ -39,7 +41,6 @@ use tower_service::Service as _;
 use tracing::debug;
 
 use crate::{
-    activity::Activity,
     exchange::{Arrival, Interface, Load, SendfileTarget, Shed},
     memory::MemoryPressure,
     proxy_protocol,
@@ -150,7 +151,9 @@ impl Connection {
                 .serve(stream, Protocol::Http1, Some(target), end)
                 .await;
         };
-        match end.run_until_cancelled(tls.accept(stream)).await {
+        // In a box: a connection without TLS need not have room for a handshake.
+        let handshake = Box::pin(tls.accept(stream));
+        match end.run_until_cancelled(handshake).await {
             Some(Ok(stream)) => {
                 let protocol = stream.protocol();
                 conversation.serve(stream, protocol, None, end).await;
@@ -183,61 +186,32 @@ pub(crate) fn share_of(address: IpAddr, trusted: &[IpNet]) -> Option<ClientAddre
 }
 
 impl Conversation {
-    async fn serve(
+    /// What serves the connection to its end. It is one piece of memory, made when the protocol is
+    /// known: what a connection could have become otherwise takes none.
+    fn serve<S>(
         self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        stream: S,
         protocol: Protocol,
         sendfile: Option<Arc<SendfileTarget>>,
         end: CancellationToken,
-    ) {
-        let activity = self.seat.activity();
-        if matches!(protocol, Protocol::Http2) {
+    ) -> BoxFuture<'static, ()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let activity = Arc::clone(self.seat.activity());
+        let is_multiplexed = matches!(protocol, Protocol::Http2);
+        if is_multiplexed {
             activity.multiplex();
         }
-        // HTTP/2 multiplexes: there is no one request to compare with.
-        let replays = self.replays.filter(|_| matches!(protocol, Protocol::Http1));
         let http = Http {
-            builder: builder(protocol, self.header_timeout),
-            activity: Arc::clone(activity),
+            protocol,
+            header_timeout: self.header_timeout,
+            peer: self.peer,
+            seat: self.seat,
             end,
         };
-        let ended = match self.content {
-            Content::Registry(listener, router) => {
-                let scope = RequestScope {
-                    listener: Arc::clone(&listener),
-                    client: self.client,
-                    interface: self.interface,
-                };
-                let load = Load {
-                    pressure: self.pressure,
-                    activity: Arc::clone(activity),
-                };
-                // Elsewhere there is one request at a time.
-                let load = matches!(protocol, Protocol::Http2).then(|| Arc::new(load));
-                let (peer, interface) = (self.client, self.interface);
-                let is_replaying = replays.is_some();
-                // Each request has the settings of its beginning.
-                let arrival = move || Arrival {
-                    listener: listener.load_full(),
-                    peer,
-                    interface,
-                    sendfile: sendfile.clone(),
-                    is_replaying,
-                };
-                let api = Api {
-                    router,
-                    arrival,
-                    load,
-                };
-                match replays {
-                    Some(replays) => {
-                        let (limit, end) = (self.header_timeout, http.end.clone());
-                        let (stream, api) = replays.wrap(stream, api, scope, limit, end);
-                        http.serve(stream, api).await
-                    }
-                    None => http.serve(stream, api).await,
-                }
-            }
+        let (listener, router) = match self.content {
+            Content::Registry(listener, router) => (listener, router),
             Content::Admin(router) => {
                 let interface = self.interface;
                 let api = Api {
@@ -245,11 +219,44 @@ impl Conversation {
                     arrival: move || interface,
                     load: None,
                 };
-                http.serve(stream, api).await
+                return http.serve(stream, api);
             }
         };
-        if let Err(error) = ended {
-            debug!(peer = %self.peer, %error, "connection broke");
+        // HTTP/2 multiplexes: there is no one request to compare with.
+        let replays = self.replays.filter(|_| !is_multiplexed);
+        let scope = RequestScope {
+            listener: Arc::clone(&listener),
+            client: self.client,
+            interface: self.interface,
+        };
+        let load = Load {
+            pressure: self.pressure,
+            activity,
+        };
+        // Elsewhere there is one request at a time.
+        let load = is_multiplexed.then(|| Arc::new(load));
+        let (peer, interface) = (self.client, self.interface);
+        let is_replaying = replays.is_some();
+        // Each request has the settings of its beginning.
+        let arrival = move || Arrival {
+            listener: listener.load_full(),
+            peer,
+            interface,
+            sendfile: sendfile.clone(),
+            is_replaying,
+        };
+        let api = Api {
+            router,
+            arrival,
+            load,
+        };
+        match replays {
+            Some(replays) => {
+                let (limit, end) = (self.header_timeout, http.end.clone());
+                let (stream, api) = replays.wrap(stream, api, scope, limit, end);
+                http.serve(stream, api)
+            }
+            None => http.serve(stream, api),
         }
     }
 }
@@ -284,17 +291,17 @@ where
 
 /// Serves the requests of a connection. It ends gracefully once `end` is cancelled.
 struct Http {
-    builder: auto::Builder<TokioExecutor>,
-    activity: Arc<Activity>,
+    protocol: Protocol,
+    header_timeout: Duration,
+    peer: SocketAddr,
+    seat: Seat,
     end: CancellationToken,
 }
 
 impl Http {
-    async fn serve<S, A, B>(
-        self,
-        stream: S,
-        api: A,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+    /// Serves just one protocol: guessing it from the first bytes would be a wait without a
+    /// deadline.
+    fn serve<S, A, B>(self, stream: S, api: A) -> BoxFuture<'static, ()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         A: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
@@ -302,33 +309,56 @@ impl Http {
         B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let api = Watched::new(api, self.activity);
-        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), api));
-        tokio::select! {
-            ended = &mut connection => return ended,
-            () = self.end.cancelled() => {}
+        let api = Watched::new(api, Arc::clone(self.seat.activity()));
+        let stream = TokioIo::new(stream);
+        match self.protocol {
+            Protocol::Http1 => {
+                let connection = http1(self.header_timeout).serve_connection(stream, api);
+                self.until_end(Box::pin(connection)).boxed()
+            }
+            Protocol::Http2 => {
+                let connection = http2().serve_connection(stream, api);
+                self.until_end(Box::pin(connection)).boxed()
+            }
         }
-        connection.as_mut().graceful_shutdown();
-        connection.await
+    }
+
+    /// In a box of its own the connection is moved by its address alone.
+    async fn until_end<C>(self, mut connection: Pin<Box<C>>)
+    where
+        C: GracefulConnection<Error = hyper::Error>,
+    {
+        let ended = tokio::select! {
+            ended = &mut connection => Some(ended),
+            () = self.end.cancelled() => None,
+        };
+        let ended = if let Some(ended) = ended {
+            ended
+        } else {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        };
+        if let Err(error) = ended {
+            debug!(peer = %self.peer, error = %ErrorChain(&error), "connection broke");
+        }
     }
 }
 
-/// Serves just one protocol: guessing it from the first bytes would be a wait without a deadline.
-fn builder(protocol: Protocol, header_timeout: Duration) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn http1(header_timeout: Duration) -> http1::Builder {
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
         .max_buf_size(MAX_HEAD);
     builder
-        .http2()
+}
+
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .keep_alive_interval(HTTP2_PING_INTERVAL)
         .max_concurrent_streams(HTTP2_STREAMS)
         .max_send_buf_size(HTTP2_SEND_BUFFER);
-    match protocol {
-        Protocol::Http1 => builder.http1_only(),
-        Protocol::Http2 => builder.http2_only(),
-    }
+    builder
 }

@@ -3,7 +3,6 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener as StdListener},
-    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -378,7 +377,8 @@ impl Server {
         // One of its own: to look at a token is to take its lock, at each turn of the task.
         let close = entrance.close.child_token();
         let task = entrance.connections.spawn(async move {
-            let mut running = pin!(connection.run(end.clone()));
+            // In a box the connection is moved by its address alone, and is there once.
+            let mut running = Box::pin(connection.run(end.clone()));
             tokio::select! {
                 () = &mut running => return,
                 () = close.cancelled() => end.cancel(),

@@ -5,7 +5,11 @@
 //! request at a time, at 98 % no connection is accepted. Each step is taken back five points lower,
 //! so that it does not flutter. A few connections and one request on each are always allowed: where
 //! memory is short for another reason, clients are still served.
+//!
+//! What clients have left behind is given back to the kernel, which the C library does not do by
+//! itself.
 
+mod giving_back;
 mod limit;
 
 use std::{
@@ -18,9 +22,13 @@ use std::{
 };
 
 use rustix::param::page_size;
-use tokio::time::{MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tracing::{debug, info, warn};
 
+use self::giving_back::GivingBack;
 use crate::metrics::ServerMetrics;
 
 /// The parts of the budget, in percent, at which each further step is taken.
@@ -87,11 +95,18 @@ impl MemoryBudget {
     pub async fn watch(self) {
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut giving_back = GivingBack::new(Instant::now());
         loop {
             ticks.tick().await;
             // Without it the number means nothing, and there is nothing to do about that.
-            if let Ok(used) = own_memory() {
-                self.note(used);
+            let Ok(used) = own_memory() else { continue };
+            self.note(used);
+            if giving_back.is_due(used, Instant::now()) {
+                // It cannot fail but by the end of the runtime.
+                let _ = spawn_blocking(allocator::trim).await;
+                let after = own_memory().unwrap_or(used);
+                giving_back.tried(used, after, Instant::now());
+                debug!(before = used, after, "gave memory back");
             }
         }
     }
