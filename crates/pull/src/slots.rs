@@ -71,6 +71,8 @@ impl Table {
                         recall.notify_one();
                     }
                 }
+                // Its sender goes, which tells it.
+                Move::Refused(ticket) => drop(self.waiting.remove(&ticket)),
             }
         }
     }
@@ -104,7 +106,7 @@ impl Slots {
                 slots: self.clone(),
             }
         };
-        if timeout(wait, granted).await.is_ok() {
+        if let Ok(Ok(())) = timeout(wait, granted).await {
             return Some(slot);
         }
         self.counts.refused.inc();
@@ -171,6 +173,8 @@ mod tests {
         sync::atomic::{AtomicBool, Ordering},
     };
 
+    use futures_util::{StreamExt, stream::FuturesUnordered};
+
     use super::*;
 
     fn claim(client: u8) -> Claim {
@@ -180,6 +184,9 @@ mod tests {
             asker: Asker::Client(address.into()),
         }
     }
+
+    /// Of so few slots.
+    const MAY_WAIT: usize = 256;
 
     const NOW: Duration = Duration::ZERO;
     const FAR: Duration = Duration::from_mins(1);
@@ -193,6 +200,19 @@ mod tests {
         assert_eq!(slots.counts.refused.get(), 1);
         drop(held);
         assert_eq!(slots.usage(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_is_told_at_once() {
+        let slots = Slots::new(1, SlotCounts::default());
+        let _held = slots.take(claim(1), NOW).await.unwrap();
+        let waits = |_| slots.take(claim(1), FAR);
+        let mut waiting: FuturesUnordered<_> = (0..300).map(waits).collect();
+        // Those who are not refused wait for a minute.
+        for _ in MAY_WAIT..300 {
+            assert!(waiting.next().await.unwrap().is_none());
+        }
+        assert_eq!(slots.usage(), (1, MAY_WAIT));
     }
 
     #[tokio::test]

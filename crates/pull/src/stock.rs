@@ -4,12 +4,17 @@
 //! Owns the way from a child or a layer to the image's name. Asks nobody and decides nothing; it is
 //! for answers that are errors, and looks at a bounded number of files.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use cache::{Cache, RepoKey};
 use manifest_model::{Choice, Descriptor, Digest, Manifest, Matcher, Platform, Reference, Tag};
 
-use crate::{Repository, announced::AnnouncedSizes, manifests::Manifests};
+use crate::{
+    Repository,
+    announced::AnnouncedSizes,
+    manifests::Manifests,
+    slots::{SlotCounts, Slots},
+};
 
 /// The most tags of a repository that are looked through for a digest.
 const MAX_TAGS: usize = 1000;
@@ -20,6 +25,10 @@ const MAX_INDEXES: usize = 32;
 /// The most entries of an index whose files are looked for, and the most files in all.
 const MAX_ENTRIES: usize = 64;
 const MAX_FILES: usize = 1000;
+
+/// How many looks there are at once, each at so many files, and how long one waits for its turn.
+const MAX_LOOKS: usize = 16;
+const LOOK_WAIT: Duration = Duration::from_millis(500);
 
 /// The most tags named beside one that is missing.
 const MAX_NEIGHBOURS: usize = 8;
@@ -47,6 +56,8 @@ pub struct Stock {
     pub left_out_by: Option<Digest>,
     /// Some tags of the repository, where nothing of the image is stored.
     pub tags: Vec<Tag>,
+    /// Nobody has looked: too many look at once.
+    pub is_unseen: bool,
 }
 
 /// Looks into what is stored.
@@ -55,6 +66,22 @@ pub(super) struct Stocks {
     cache: Cache,
     manifests: Arc<Manifests>,
     announced: AnnouncedSizes,
+    looks: Slots,
+}
+
+impl Stock {
+    /// What is known without a look.
+    fn unseen(missing: Missing<'_>) -> Self {
+        let image = match missing {
+            Missing::Manifest(reference) => Some(reference.clone()),
+            Missing::Blob(_) => None,
+        };
+        Self {
+            image,
+            is_unseen: true,
+            ..Self::default()
+        }
+    }
 }
 
 impl Stocks {
@@ -63,12 +90,25 @@ impl Stocks {
             cache,
             manifests,
             announced,
+            looks: Slots::new(MAX_LOOKS, SlotCounts::default()),
         }
     }
 
     /// What is stored of the image that `missing` is part of. For a tag, `wanted` is the platform whose
     /// image is missing, where that is known.
     pub(super) async fn of(
+        &self,
+        repository: &Repository,
+        missing: Missing<'_>,
+        wanted: Option<&Platform>,
+    ) -> Stock {
+        match self.looks.take(repository.claim(), LOOK_WAIT).await {
+            Some(_look) => self.seen(repository, missing, wanted).await,
+            None => Stock::unseen(missing),
+        }
+    }
+
+    async fn seen(
         &self,
         repository: &Repository,
         missing: Missing<'_>,

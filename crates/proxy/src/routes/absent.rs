@@ -147,6 +147,9 @@ fn named(repository: &RepoKey, reference: &Reference) -> String {
 }
 
 fn there(repository: &RepoKey, stock: &Stock) -> String {
+    if stock.is_unseen {
+        return format!("too many ask at once to say what of {repository} is");
+    }
     if !stock.platforms.is_empty() {
         let platforms: Vec<_> = stock.platforms.iter().map(shortened).collect();
         return format!("it is here for {}", platforms.join(", "));

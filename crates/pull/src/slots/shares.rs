@@ -4,6 +4,9 @@
 //! both shares, half of the slots for an upstream and a quarter for a client. So a share binds while
 //! others wait, and a single client has all slots. Where none is free, a holder whom nobody follows
 //! is recalled for each client that waits, those of the upstream and client with the most first.
+//!
+//! So many may wait for each slot. Beyond that one is refused, of whoever has the most that wait: a
+//! flood of one client's does not keep another from waiting.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -38,7 +41,13 @@ pub(super) enum Move {
     Granted(Ticket),
     /// The holder is to give its slot up, unless somebody follows it by now.
     Recalled(Ticket),
+    /// The waiting one gets none: too many wait.
+    Refused(Ticket),
 }
+
+/// How many may wait for each slot, and for all slots where those are few.
+const WAITING_PER_SLOT: usize = 8;
+const FEWEST_WAITING: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hold {
@@ -82,7 +91,25 @@ impl Shares {
         let ticket = self.next;
         self.next += 1;
         self.waiting.insert(ticket, claim);
-        (ticket, self.settle())
+        let mut moves = self.settle();
+        moves.extend(self.refuse_one());
+        (ticket, moves)
+    }
+
+    /// Refuses one if too many wait: the youngest of those with the most.
+    fn refuse_one(&mut self) -> Option<Move> {
+        let most = (self.capacity * WAITING_PER_SLOT).max(FEWEST_WAITING);
+        if self.waiting.len() <= most {
+            return None;
+        }
+        let askers = count(self.waiting.values().map(|claim| claim.asker));
+        let rank = |(ticket, claim): &(&Ticket, &Claim)| {
+            (claim.asker == Asker::Ahead, askers[&claim.asker], **ticket)
+        };
+        let (ticket, _) = self.waiting.iter().max_by_key(rank)?;
+        let ticket = *ticket;
+        self.waiting.remove(&ticket);
+        Some(Move::Refused(ticket))
     }
 
     /// One waits no more, or gives its slot back.
@@ -243,6 +270,23 @@ mod tests {
         assert_eq!(shares.ask(claim(3, 0)).1, [], "not for work ahead");
     }
 
+    #[test]
+    fn where_too_many_wait_one_is_refused_of_whoever_has_the_most() {
+        let mut shares = Shares::new(1);
+        let held = ask(&mut shares, 1, 1, 1)[0];
+        let honest = ask(&mut shares, 1, 2, 2);
+        let flood = ask(&mut shares, 1, 3, FEWEST_WAITING - 2);
+        let (last, moves) = shares.ask(claim(1, 3));
+        assert_eq!(moves, [Move::Refused(last)]);
+        let (other, moves) = shares.ask(claim(1, 4));
+        assert_eq!(moves, [Move::Refused(*flood.last().unwrap())]);
+        assert_eq!(shares.waiting(), FEWEST_WAITING);
+        for waiting in honest.iter().chain([&other]) {
+            assert!(shares.waiting.contains_key(waiting));
+        }
+        assert_eq!(shares.leave(held), [Move::Granted(honest[0])]);
+    }
+
     #[derive(Clone, Copy, Debug)]
     enum Step {
         Ask(u8, u8),
@@ -299,6 +343,7 @@ mod tests {
                         Move::Recalled(ticket) => {
                             prop_assert!(shares.held[ticket].1 == Hold::Recalled);
                         }
+                        Move::Refused(_) => prop_assert!(false, "few wait here"),
                     }
                 }
                 // Whoever gives way does so for a client that waits.
