@@ -73,12 +73,18 @@ pub enum Bound {
     MaxSize,
     /// The file system of this directory.
     FileSystem(PathBuf),
+    /// `cache.max_size`, less the blobs that were used again: a blob that would put them out is
+    /// stored when it is asked for a second time.
+    UsedAgain,
 }
 
 impl fmt::Display for Bound {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MaxSize => formatter.write_str("cache.max_size, less the running downloads,"),
+            Self::UsedAgain => formatter.write_str(
+                "cache.max_size, less the blobs used again, which a first request puts not out,",
+            ),
             Self::FileSystem(path) => write!(formatter, "the file system of {}", path.display()),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::{error::Error, io, sync::Arc};
 
-use cache_store::CacheError;
+use cache_store::{Bound, CacheError};
 use manifest_model::Digest;
 
 /// The error of a fill's source, handed to its followers as it is. This crate takes no decision by
@@ -53,6 +53,22 @@ pub enum FillError {
         /// The blob.
         digest: Digest,
     },
+}
+
+impl FillError {
+    /// Whether the cache sent it past itself, since it would have put out what is used again.
+    pub fn is_sent_past(&self) -> bool {
+        let Self::Storage { source, .. } = self else {
+            return false;
+        };
+        matches!(
+            source,
+            CacheError::Full {
+                bound: Bound::UsedAgain,
+                ..
+            }
+        )
+    }
 }
 
 /// Why a body could not be read to its end. Its sender must break the connection, not end the body.

@@ -31,6 +31,7 @@ use crate::{
     blobs::{Progress, ReadDemands, Running},
     blocking::blocking,
     error::{FillError, SourceError},
+    storage::Demand,
 };
 
 /// The duty to bring a blob's bytes: [`start`](Self::start), then all bytes in any order through
@@ -104,8 +105,9 @@ impl Fill {
     /// none.
     pub async fn start(&mut self, size: Option<u64>) -> Result<Spans, Arc<FillError>> {
         let (publisher, digest) = (self.publisher.clone(), self.digest);
+        let demand = Demand::of_followers(self.running.followers());
         let staged = self.blocking(move || {
-            let room = publisher.reserve(&digest, size)?;
+            let room = publisher.reserve(&digest, size, demand)?;
             let (staged, written, file) = publisher.stage(&digest, size, &room)?;
             Ok((staged, written, file, room))
         });

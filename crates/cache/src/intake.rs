@@ -15,7 +15,7 @@ use std::{
 use cache_store::{CacheError, disk::Staged};
 use manifest_model::{Digest, Hasher};
 
-use crate::storage::{Room, Storage};
+use crate::storage::{Demand, Room, Storage};
 
 /// How much of a file is hashed at once.
 const CHUNK: usize = 256 << 10;
@@ -83,7 +83,8 @@ impl Intake {
         let (digest, storage) = (*digest, &self.storage);
         let store_failed = |source| IntakeError::Storage { digest, source };
         forget_lost(storage, &digest).map_err(store_failed)?;
-        let room = storage.make_room(&digest, Some(size));
+        // Whoever imports a bundle wants all of it.
+        let room = storage.make_room(&digest, Some(size), Demand::Again);
         let mut room = room.map_err(store_failed)?;
         room.grow_to(size).map_err(store_failed)?;
         let staged = storage.disk.ingest.stage(&digest).map_err(store_failed)?;

@@ -1,6 +1,7 @@
 //! One directory's files and index, and the bounds on both: the part that fills and the front
 //! share.
 
+mod admission;
 mod eviction;
 mod reservations;
 mod room;
@@ -22,8 +23,8 @@ use cache_store::{
 use manifest_model::Digest;
 use parking_lot::Mutex;
 
-use self::reservations::Reservations;
-pub(crate) use self::room::Room;
+use self::{admission::Admission, reservations::Reservations};
+pub(crate) use self::{admission::Demand, room::Room};
 use crate::{blobs::Blobs, uses::Uses};
 
 /// Where a cache is and how much it may take.
@@ -71,6 +72,7 @@ pub(crate) struct Storage {
     claimed: Reservations,
     /// What they have taken: the room of their bytes.
     taken: Reservations,
+    admission: Admission,
     /// One eviction at a time; a second one would only look at the same rows.
     evicting: Mutex<()>,
 }
@@ -92,6 +94,7 @@ impl Storage {
             evicted_bytes: AtomicU64::new(0),
             claimed: Reservations::default(),
             taken: Reservations::default(),
+            admission: Admission::default(),
             evicting: Mutex::default(),
         })
     }

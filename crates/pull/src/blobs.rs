@@ -292,7 +292,9 @@ impl Blobs {
                 Ok(self.blob(repository, digest, size, outcome, place))
             }
             Err(error) if is_unstored(&error) => {
-                warn!(%digest, "the disk will not take a blob; it bypasses the cache");
+                if !error.is_sent_past() {
+                    warn!(%digest, "the disk will not take a blob; it bypasses the cache");
+                }
                 self.bypass(repository, digest, outcome, SLOT_WAIT).await
             }
             // It has waited already.

@@ -184,7 +184,9 @@ impl Stream for BlobBody {
                             ) =>
                         {
                             // The other one has said itself that it gave way.
-                            if matches!(FillFailure::of(&error), FillFailure::Storage) {
+                            let is_failure =
+                                matches!(FillFailure::of(&error), FillFailure::Storage);
+                            if is_failure && !error.is_sent_past() {
                                 warn!(
                                     "the disk will not take a download; its body continues from the upstream"
                                 );

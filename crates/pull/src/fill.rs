@@ -227,6 +227,10 @@ impl Filler {
             Ok(()) => {
                 self.metrics.fills_completed.inc();
             }
+            Err(error) if error.is_sent_past() => {
+                self.metrics.fills_sent_past.inc();
+                info!(error = %ErrorChain(&error), "a large download goes past the cache");
+            }
             Err(error) => {
                 self.metrics.fills_failed.inc();
                 if matches!(FillFailure::of(&error), FillFailure::Storage) {

@@ -19,6 +19,8 @@ pub struct PullMetrics {
     pub(super) fills_failed: Counter,
     /// Fills that failed because the disk would not take them.
     pub(super) fills_unstored: Counter,
+    /// Fills that failed because they would have put out what is used again.
+    pub(super) fills_sent_past: Counter,
     /// Downloads that ended before the upstream gave anything.
     pub(super) fills_unanswered: Counter,
     fills_running: Gauge,
@@ -51,6 +53,8 @@ impl PullMetrics {
         registry.register("fills_failed", "Downloads that failed", failed);
         let help = "Downloads the disk would not take";
         registry.register("fills_unstored", help, self.fills_unstored.clone());
+        let help = "Large downloads not stored at their first request, for what they would put out";
+        registry.register("fills_sent_past", help, self.fills_sent_past.clone());
         let help = "Downloads that ended before their first answer";
         registry.register("fills_unanswered", help, self.fills_unanswered.clone());
         let running = self.fills_running.clone();

@@ -114,6 +114,18 @@ impl EvictionOrder {
         Ok(())
     }
 
+    /// The bytes of what was used again, and of manifests.
+    pub fn used_again(&self) -> Outcome<u64> {
+        let table = self.store.begin_read()?.open_table(BY_USE)?;
+        let mut bytes = 0_u64;
+        for class in [Class::Blob, Class::Manifest] {
+            for row in table.range(start_of(class, 0)..end_of(class))? {
+                bytes = bytes.saturating_add(row?.1.value());
+            }
+        }
+        Ok(bytes)
+    }
+
     /// The rows of a class that are `large`, or beyond the first `share` bytes of the lately used.
     fn surplus(&self, class: Class, share: u64, large: u64) -> Outcome<Vec<SeenRow>> {
         let table = self.store.begin_read()?.open_table(BY_USE)?;

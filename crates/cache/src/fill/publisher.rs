@@ -7,7 +7,7 @@ use manifest_model::Digest;
 
 use crate::{
     OpenFile, Spans,
-    storage::{Room, Storage},
+    storage::{Demand, Room, Storage},
 };
 
 /// Reserves room, stages a file and publishes it. Cheap to clone. Everything blocks.
@@ -25,8 +25,13 @@ impl Publisher {
     }
 
     /// Makes room for a download.
-    pub(super) fn reserve(&self, digest: &Digest, size: Option<u64>) -> Result<Room, CacheError> {
-        self.0.make_room(digest, size)
+    pub(super) fn reserve(
+        &self,
+        digest: &Digest,
+        size: Option<u64>,
+        demand: Demand,
+    ) -> Result<Room, CacheError> {
+        self.0.make_room(digest, size, demand)
     }
 
     /// The file of a download to write to, its written bytes, and the same file to read from.

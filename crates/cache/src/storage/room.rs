@@ -14,7 +14,7 @@ use std::{
 use cache_store::{Bound, CacheError, disk::Blocks, index::Reach};
 use manifest_model::Digest;
 
-use super::{Options, Storage, eviction, reservations::Reserved};
+use super::{Demand, Options, Storage, eviction, reservations::Reserved};
 
 /// An eviction is near once this share of the room is taken, as numerator and denominator.
 const NEAR_EVICTION: (u64, u64) = (3, 4);
@@ -92,17 +92,24 @@ impl Storage {
     }
 
     /// The room for a download of `size` bytes. Bytes of an interrupted one have theirs at once. What
-    /// could not have it, whatever were evicted, is refused. Blocks.
+    /// could not have it, whatever were evicted, is refused, and so is what is not worth it. Blocks.
     pub(crate) fn make_room(
         self: &Arc<Self>,
         digest: &Digest,
         size: Option<u64>,
+        demand: Demand,
     ) -> Result<Room, CacheError> {
-        let mut claimed = self.claimed.begin();
-        self.reserve(&mut claimed, size.unwrap_or(0))?;
         let partial = self.disk.ingest.partial(digest);
         let partial = partial.filter(|(known, _)| size == Some(*known));
         let there = partial.map_or(0, |(_, written)| written.total());
+        let mut claimed = self.claimed.begin();
+        if there == 0
+            && let Some(size) = size
+        {
+            let sizes = (size, self.claimed.total(), self.options.max_size);
+            self.admission.admit(&self.index, digest, sizes, demand)?;
+        }
+        self.reserve(&mut claimed, size.unwrap_or(0))?;
         let has_space = self.has_space(size.unwrap_or(0).saturating_sub(there))?;
         let blocks = match size {
             Some(_) if has_space => Blocks::AtOnce,

@@ -1,9 +1,9 @@
 //! What was used again stays, whatever else comes by: cold blobs, lies about lengths, large manifests.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
-use cache::{Cache, Joined, RepoKey};
+use cache::{Cache, FillError, Joined, RepoKey};
 use manifest_model::{Algorithm, Digest, Manifest};
 use tempfile::TempDir;
 
@@ -206,4 +206,43 @@ async fn manifests_outlive_blobs_only_while_they_are_small_and_few() {
         store(&cache, &bytes.into()).await;
     }
     assert!(cache.peek_size(&few.digest()).unwrap().is_some());
+}
+
+/// Brings a blob that nobody has asked for besides; the error if the cache sends it past itself.
+async fn bring(cache: &Cache, bytes: &Bytes) -> Result<(), Arc<FillError>> {
+    let (mut fill, _client) = lead(cache, &digest(bytes));
+    fill.start(Some(bytes.len() as u64)).await?;
+    write(&fill, 0, bytes).await;
+    fill.commit().await
+}
+
+#[tokio::test]
+async fn a_blob_of_nearly_the_cache_s_size_is_stored_at_its_second_request() {
+    let (_folder, cache, hot) = hot().await;
+    let large = body(3500 * KIB);
+    let error = bring(&cache, &large).await.unwrap_err();
+    assert!(error.is_sent_past(), "{error}");
+    assert!(all_stored(&cache, &hot), "what is used again");
+    bring(&cache, &large).await.unwrap();
+    assert!(cache.peek_size(&digest(&large)).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_large_blob_for_which_several_wait_is_stored_at_once() {
+    let (_folder, cache, _hot) = hot().await;
+    let large = body(3500 * KIB);
+    let (mut fill, _first) = lead(&cache, &digest(&large));
+    let _second = cache.follow(&digest(&large)).unwrap();
+    fill.start(Some(large.len() as u64)).await.unwrap();
+    write(&fill, 0, &large).await;
+    fill.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_large_blob_is_stored_at_once_where_it_puts_out_nothing_used_again() {
+    let folder = TempDir::new().unwrap();
+    let cache = open(&folder, 4096 * KIB as u64);
+    let cold = store(&cache, &body(1000 * KIB)).await;
+    bring(&cache, &body(3500 * KIB)).await.unwrap();
+    assert!(cache.peek_size(&cold).unwrap().is_none());
 }

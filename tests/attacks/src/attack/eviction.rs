@@ -26,6 +26,7 @@ const HITS: f64 = 95.0;
 #[derive(Clone, Copy)]
 enum Attack {
     Scan,
+    LargeBlob,
     FalseLength,
     EndlessBody,
     Manifests,
@@ -36,6 +37,7 @@ pub(super) async fn run(place: Arc<Place>) -> Vec<Row> {
     let mut rows = Vec::new();
     for attack in [
         Attack::Scan,
+        Attack::LargeBlob,
         Attack::FalseLength,
         Attack::EndlessBody,
         Attack::Manifests,
@@ -72,6 +74,7 @@ impl Attack {
     fn name(self) -> &'static str {
         match self {
             Self::Scan => "one scan of cold blobs of twice the cache",
+            Self::LargeBlob => "one pull of a blob of 60 MiB",
             Self::FalseLength => "a blob of 60 MiB whose body breaks after 1 kB",
             Self::EndlessBody => "a wrong body without a length, of more than twice the cache",
             Self::Manifests => "16 manifests of 4 MiB",
@@ -84,6 +87,11 @@ impl Attack {
             Self::Scan => {
                 let number = usize::try_from(2 * CACHE / MIB).expect("a small number");
                 let cold = blobs("cold", number, MIB);
+                registry.push("team/cold", "v1", &images::of_blobs(&cold));
+                read_all(archway, "team/cold", &cold).await;
+            }
+            Self::LargeBlob => {
+                let cold = blobs("large", 1, 60 * MIB);
                 registry.push("team/cold", "v1", &images::of_blobs(&cold));
                 read_all(archway, "team/cold", &cold).await;
             }

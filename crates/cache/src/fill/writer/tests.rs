@@ -10,7 +10,12 @@ use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
 use super::*;
-use crate::{Options, blobs::Progress, fill::queue::queue, storage::Storage};
+use crate::{
+    Options,
+    blobs::Progress,
+    fill::queue::queue,
+    storage::{Demand, Storage},
+};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -40,7 +45,9 @@ async fn download(last: Range<u64>, running: &Arc<Running>) -> Download {
     let size = LONG + MIB;
     let zeros = vec![0; usize::try_from(size).unwrap()];
     let digest = Digest::of(Algorithm::Sha256, &zeros);
-    let room = storage.make_room(&digest, Some(size)).unwrap();
+    let room = storage
+        .make_room(&digest, Some(size), Demand::Once)
+        .unwrap();
     let (staged, _) = storage
         .disk
         .ingest
