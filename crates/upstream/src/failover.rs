@@ -1,7 +1,10 @@
 //! The endpoints of one upstream, and the order in which they are asked: as configured, but those
 //! that are down last.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use protocol::host::{Host, HostPattern};
@@ -24,6 +27,8 @@ pub(crate) struct Endpoints {
     /// After how long the second is asked too; never without it.
     hedge_after: Option<Duration>,
     tally: UpstreamTally,
+    /// Whether one of them has given what it was asked for.
+    proven: AtomicBool,
 }
 
 impl Endpoints {
@@ -39,7 +44,13 @@ impl Endpoints {
             all,
             hedge_after,
             tally,
+            proven: AtomicBool::new(false),
         }
+    }
+
+    /// Whether one of them has ever given what it was asked for.
+    pub(crate) fn are_proven(&self) -> bool {
+        self.proven.load(Ordering::Relaxed)
     }
 
     pub(crate) fn get(&self, position: usize) -> &Endpoint {
@@ -171,6 +182,9 @@ impl Endpoints {
                 }
                 Err(open) => Err(open),
             };
+            if answer.is_ok() {
+                self.proven.store(true, Ordering::Relaxed);
+            }
             self.tally.answer(answer.as_ref().err());
             match answer {
                 Err(error) if error.allows_failover() => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use config::Upstreams;
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 use protocol::host::Host;
 use tokio_util::task::TaskTracker;
 
@@ -16,6 +16,10 @@ use crate::{
 /// Upstreams kept at the same time. One pattern, such as that of ECR, can match any number of
 /// hosts.
 const MAX_UPSTREAMS: u64 = 1000;
+
+/// Those of them that have given nothing yet, of some 200 KiB each: a flood of made-up names puts
+/// out only such names.
+const MAX_UNPROVEN: u64 = 64;
 
 /// All configured upstreams, by name.
 #[derive(Debug)]
@@ -32,6 +36,7 @@ pub struct Registry {
 struct Generation {
     config: Arc<Upstreams>,
     known: Cache<Host, Arc<Upstream>>,
+    unproven: Cache<Host, Arc<Upstream>>,
 }
 
 impl Generation {
@@ -39,7 +44,39 @@ impl Generation {
         Self {
             config: Arc::new(config),
             known: Cache::new(MAX_UPSTREAMS),
+            // By its last use: another policy may not take a new one at all.
+            unproven: Cache::builder()
+                .max_capacity(MAX_UNPROVEN)
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
         }
+    }
+
+    fn get(&self, host: &Host) -> Option<Arc<Upstream>> {
+        if let Some(known) = self.known.get(host) {
+            return Some(known);
+        }
+        let upstream = self.unproven.get(host)?;
+        if upstream.is_proven() {
+            self.known.insert(host.clone(), Arc::clone(&upstream));
+            self.unproven.invalidate(host);
+        }
+        Some(upstream)
+    }
+
+    /// Keeps an upstream. The one that all use: another request may have been first.
+    fn keep(&self, host: Host, upstream: Arc<Upstream>) -> Arc<Upstream> {
+        let place = if upstream.is_proven() {
+            &self.known
+        } else {
+            &self.unproven
+        };
+        place.get_with(host, || upstream)
+    }
+
+    fn all(&self) -> impl Iterator<Item = Arc<Upstream>> {
+        let all = self.known.iter().chain(self.unproven.iter());
+        all.map(|(_, upstream)| upstream)
     }
 }
 
@@ -63,9 +100,10 @@ impl Registry {
     /// connections, credentials and health; calls under way end with the upstream they began with.
     pub fn replace(&self, config: Upstreams) {
         let next = Generation::of(config);
-        for (host, upstream) in &self.generation.load().known {
-            if next.config.find(&host).as_ref() == Some(upstream.config()) {
-                next.known.insert(Host::clone(&host), upstream);
+        for upstream in self.generation.load().all() {
+            let host = upstream.host();
+            if next.config.find(host).as_ref() == Some(upstream.config()) {
+                next.keep(host.clone(), upstream);
             }
         }
         self.generation.store(Arc::new(next));
@@ -74,7 +112,7 @@ impl Registry {
     /// The upstream `host`; `None` if it is not configured.
     pub fn find(&self, host: &Host) -> Result<Option<Arc<Upstream>>, FetchError> {
         let generation = self.generation.load();
-        if let Some(known) = generation.known.get(host) {
+        if let Some(known) = generation.get(host) {
             return Ok(Some(known));
         }
         let Some(config) = generation.config.find(host) else {
@@ -89,7 +127,7 @@ impl Registry {
             tally,
             tasks,
         )?);
-        Ok(Some(generation.known.get_with(host.clone(), || made)))
+        Ok(Some(generation.keep(host.clone(), made)))
     }
 
     /// Sets the gauges of the metrics to the state of the endpoints.
@@ -100,8 +138,7 @@ impl Registry {
     /// The state of every endpoint of the upstreams in use, in the order of their names.
     pub fn endpoint_statuses(&self) -> Vec<EndpointStatus> {
         let generation = self.generation.load();
-        let known = generation.known.iter();
-        let mut known: Vec<_> = known.map(|(_, upstream)| upstream).collect();
+        let mut known: Vec<_> = generation.all().collect();
         known.sort_by(|a, b| a.host().cmp(b.host()));
         known
             .iter()
@@ -138,5 +175,22 @@ mod tests {
         assert!(!Arc::ptr_eq(&before[1], &after[1]));
         assert_eq!(after[1].config().tag_ttl.as_secs(), 1);
         assert!(find(&gone).is_none());
+    }
+
+    #[test]
+    fn a_flood_of_made_up_names_puts_out_no_named_host_and_few_are_kept() {
+        let text = "offline = true\nupstream = { \"a.test\" = {}, \"*.ecr.test\" = {} }";
+        let registry = Registry::new(upstreams(text), UpstreamMetrics::default());
+        let find = |name: &str| registry.find(&name.parse().unwrap()).unwrap().unwrap();
+        let named = find("a.test");
+        for number in 0..3 * MAX_UNPROVEN {
+            find(&format!("{number}.ecr.test"));
+        }
+        let last = find("x.ecr.test");
+        assert!(Arc::ptr_eq(&last, &find("x.ecr.test")), "a new one is kept");
+        assert!(Arc::ptr_eq(&named, &find("a.test")));
+        let generation = registry.generation.load();
+        generation.unproven.run_pending_tasks();
+        assert!(generation.unproven.entry_count() <= MAX_UNPROVEN);
     }
 }

@@ -87,6 +87,13 @@ impl Upstream {
         matches!(self.reach, Reach::Offline)
     }
 
+    /// Whether it has ever given what it was asked for. A host that only a pattern allows may be
+    /// made up.
+    pub(crate) fn is_proven(&self) -> bool {
+        let is_named = self.config.pattern.exact().is_some();
+        is_named || self.endpoints().is_ok_and(Endpoints::are_proven)
+    }
+
     /// A permit for one more connection of a download, if the upstream's limit allows it now.
     pub fn extra_connection(&self) -> Option<OwnedSemaphorePermit> {
         match &self.reach {
