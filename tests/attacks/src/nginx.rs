@@ -41,7 +41,7 @@ impl Nginx {
             .arg(folder.path())
             .stdin(Stdio::null())
             .spawn()
-            .expect("nginx starts");
+            .expect("nginx starts; tests/tools/install.sh bench installs it");
         eventually("nginx listens", async || {
             TcpStream::connect(tls).await.ok().map(drop)
         })
