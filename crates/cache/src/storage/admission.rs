@@ -12,6 +12,8 @@ use lru::LruCache;
 use manifest_model::Digest;
 use parking_lot::Mutex;
 
+use crate::uses::Uses;
+
 /// Downloads that were sent past, and are remembered for their second time.
 const MAX_REMEMBERED: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not zero");
 
@@ -53,7 +55,7 @@ impl Admission {
     /// which others have claimed some. Blocks.
     pub(super) fn admit(
         &self,
-        index: &Index,
+        (index, uses): (&Index, &Uses),
         digest: &Digest,
         (size, claimed, max_size): (u64, u64, u64),
         demand: Demand,
@@ -63,8 +65,11 @@ impl Admission {
         if demand == Demand::Again || needed <= max_size / 100 * FREE_SHARE {
             return Ok(());
         }
-        index.order.keep_shares(max_size)?;
-        let kept = index.order.used_again()? + index.rows.pinned_bytes()?;
+        // Of a blob used just now the index does not know yet.
+        uses.write(index)?;
+        let pinned = index.rows.pinned_bytes()?;
+        index.order.keep_shares(max_size.saturating_sub(pinned))?;
+        let kept = index.order.used_again()?.saturating_add(pinned);
         if needed <= max_size.saturating_sub(kept) {
             return Ok(());
         }

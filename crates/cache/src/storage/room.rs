@@ -107,7 +107,8 @@ impl Storage {
             && let Some(size) = size
         {
             let sizes = (size, self.claimed.total(), self.options.max_size);
-            self.admission.admit(&self.index, digest, sizes, demand)?;
+            let known = (&self.index, &self.uses);
+            self.admission.admit(known, digest, sizes, demand)?;
         }
         self.reserve(&mut claimed, size.unwrap_or(0))?;
         let has_space = self.has_space(size.unwrap_or(0).saturating_sub(there))?;

@@ -114,7 +114,6 @@ async fn hot() -> (TempDir, Cache, HashSet<Digest>) {
         }
         hot.insert(digest);
     }
-    cache.flush_uses().await.unwrap();
     (folder, cache, hot)
 }
 
