@@ -52,15 +52,14 @@ impl Default for Admission {
 
 impl Admission {
     /// An error for a download of `size` bytes that is to go past a cache of `max_size` bytes, of
-    /// which others have claimed some. Blocks.
+    /// which it needs so many together with the others that run. Blocks.
     pub(super) fn admit(
         &self,
         (index, uses): (&Index, &Uses),
         digest: &Digest,
-        (size, claimed, max_size): (u64, u64, u64),
+        (size, needed, max_size): (u64, u64, u64),
         demand: Demand,
     ) -> Result<(), CacheError> {
-        let needed = claimed.saturating_add(size);
         // Most are small; the others are worth a look at all rows.
         if demand == Demand::Again || needed <= max_size / 100 * FREE_SHARE {
             return Ok(());
@@ -79,7 +78,7 @@ impl Admission {
         }
         Err(CacheError::Full {
             bound: Bound::UsedAgain,
-            free: max_size.saturating_sub(kept.saturating_add(claimed)),
+            free: max_size.saturating_sub(kept.saturating_add(needed.saturating_sub(size))),
             needed: size,
         })
     }

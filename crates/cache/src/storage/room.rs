@@ -103,14 +103,15 @@ impl Storage {
         let partial = partial.filter(|(known, _)| size == Some(*known));
         let there = partial.map_or(0, |(_, written)| written.total());
         let mut claimed = self.claimed.begin();
+        self.reserve(&mut claimed, size.unwrap_or(0))?;
         if there == 0
             && let Some(size) = size
         {
-            let sizes = (size, self.claimed.total(), self.options.max_size);
+            let needed = self.claimed.total();
+            let sizes = (size, needed, self.options.max_size);
             let known = (&self.index, &self.uses);
             self.admission.admit(known, digest, sizes, demand)?;
         }
-        self.reserve(&mut claimed, size.unwrap_or(0))?;
         let has_space = self.has_space(size.unwrap_or(0).saturating_sub(there))?;
         let blocks = match size {
             Some(_) if has_space => Blocks::AtOnce,
