@@ -34,10 +34,11 @@ mod tests {
     const BLOCK: usize = 16 << 10;
 
     fn resident_kib() -> u64 {
-        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let status = fs::read_to_string("/proc/self/status").expect("a process has it");
         let line = status.lines().find(|line| line.starts_with("RssAnon:"));
-        let value = line.unwrap().split_whitespace().nth(1);
-        value.unwrap().parse().unwrap()
+        let value = line.and_then(|line| line.split_whitespace().nth(1));
+        let number = value.and_then(|value| value.parse().ok());
+        number.expect("a number of kibibytes")
     }
 
     #[test]
