@@ -11,7 +11,7 @@ use crate::{
     units::{self, Interval, Timeout},
 };
 
-const DEFAULT_PATIENCE: Interval = Interval(Duration::from_secs(20));
+const DEFAULT_PATIENCE: Interval = Interval(Duration::from_secs(15));
 /// Few clients list tags, and no pull needs it: a script that lists all repositories must not make
 /// the upstream limit everybody else.
 const DEFAULT_LIST_RATE: Rate = Rate {
