@@ -40,8 +40,9 @@ pub(crate) fn check(
     }
     let usage = cache.usage();
     let free = FileSystem::of(cache.folder())?.free;
-    // What is not pinned goes where it has to.
+    // What is not pinned goes where it has to; what others are to have stays free.
     let free = free.saturating_add(usage.bytes.saturating_sub(usage.pinned_bytes));
+    let free = free.saturating_sub(cache.min_free());
     if new > free && !shares_extents(source, cache) {
         return Err(ImportError::NoSpace { needed: new, free });
     }

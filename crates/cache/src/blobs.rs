@@ -82,9 +82,9 @@ impl Blobs {
         self.table.lock().running.contains_key(digest)
     }
 
-    /// The size of a blob whose digest has matched and whose fill has not ended yet.
-    pub(crate) fn complete_size(&self, digest: &Digest) -> Option<u64> {
-        self.table.lock().running.get(digest)?.complete_size()
+    /// The file and the size of a blob whose digest has matched and whose fill has not ended yet.
+    pub(crate) fn complete(&self, digest: &Digest) -> Option<(Arc<OpenFile>, u64)> {
+        self.table.lock().running.get(digest)?.complete()
     }
 
     /// The blob, if it is stored. `recorded` looks its size up in the index; it is called only

@@ -108,8 +108,8 @@ impl Cache {
     /// be: whoever has read its end finds it here. Not a use. Blocks for a look into the directory.
     pub fn peek_size(&self, digest: &Digest) -> Result<Option<u64>, CacheError> {
         // In this order: a fill ends after its file has its name.
-        match self.storage.blobs.complete_size(digest) {
-            Some(size) => Ok(Some(size)),
+        match self.storage.blobs.complete(digest) {
+            Some((_, size)) => Ok(Some(size)),
             None => self.storage.disk.size(digest),
         }
     }
@@ -121,10 +121,20 @@ impl Cache {
         self.is_confirmed(repo, digest) && matches!(self.peek_size(digest), Ok(Some(_)))
     }
 
-    /// The content of a stored blob of at most `max_size` bytes; the size that a manifest gives
-    /// proves nothing. Not a use. Blocks.
+    /// The content of a blob of at most `max_size` bytes that is here, as [`Self::peek_size`] means
+    /// it; the size that a manifest gives proves nothing. Not a use. Blocks.
     pub fn peek_bytes(&self, digest: &Digest, max_size: u64) -> Result<Option<Bytes>, CacheError> {
-        self.storage.disk.read_whole(digest, max_size)
+        // In this order: a fill ends after its file has its name.
+        match self.storage.blobs.complete(digest) {
+            Some((_, size)) if size > max_size => Ok(None),
+            Some((file, size)) => {
+                let bytes = file.read_whole(size);
+                bytes
+                    .map(Some)
+                    .map_err(CacheError::io("read", self.folder()))
+            }
+            None => self.storage.disk.read_whole(digest, max_size),
+        }
     }
 
     /// Like [`Cache::manifest`], but not a use, and a damaged manifest stays. Blocks.
@@ -155,6 +165,11 @@ impl Cache {
     /// The bound on the sum of all blobs and running fills.
     pub fn max_size(&self) -> u64 {
         self.storage.max_size()
+    }
+
+    /// Bytes of the file system that are left to others.
+    pub fn min_free(&self) -> u64 {
+        self.storage.min_free()
     }
 
     /// The cache's size at this moment.

@@ -138,6 +138,13 @@ impl OpenFile {
         Ok(())
     }
 
+    /// All of a file of `size` bytes. Blocks for as long as the disk takes.
+    pub(crate) fn read_whole(&self, size: u64) -> io::Result<Bytes> {
+        let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+        self.file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes.into())
+    }
+
     /// Whether the file still has a name on the disk. One `fstat`.
     pub(crate) fn is_linked(&self) -> bool {
         self.file

@@ -113,6 +113,11 @@ impl Storage {
         self.options.max_size
     }
 
+    /// Bytes of the file system that are left to others.
+    pub(crate) fn min_free(&self) -> u64 {
+        self.options.min_free
+    }
+
     /// Syncs a verified file, records it and makes it visible, in an order that survives a crash.
     /// Blocks.
     pub(crate) fn publish(

@@ -207,6 +207,16 @@ impl BlobRows {
         Ok(read)
     }
 
+    /// The row of a blob, to be removed later.
+    pub fn seen(&self, digest: &Digest) -> Outcome<Option<SeenRow>> {
+        let columns = self.columns(digest)?;
+        Ok(columns.map(|(size, used, _)| SeenRow {
+            digest: *digest,
+            size,
+            used,
+        }))
+    }
+
     /// Removes the rows of deleted files, unless they were used or stored again since they were
     /// read.
     pub fn remove_unchanged(&self, seen: &[SeenRow]) -> Outcome<()> {

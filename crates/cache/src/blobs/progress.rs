@@ -105,10 +105,10 @@ impl Running {
         });
     }
 
-    /// The size of the blob, once all bytes are written and the digest has matched.
-    pub(crate) fn complete_size(&self) -> Option<u64> {
-        match *self.progress.borrow() {
-            Progress::Complete { size, .. } => Some(size),
+    /// The whole file and its size, once all bytes are written and the digest has matched.
+    pub(crate) fn complete(&self) -> Option<(Arc<OpenFile>, u64)> {
+        match &*self.progress.borrow() {
+            Progress::Complete { file, size } => Some((Arc::clone(file), *size)),
             Progress::Waiting | Progress::Filling { .. } | Progress::Failed(_) => None,
         }
     }

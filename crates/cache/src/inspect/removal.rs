@@ -54,7 +54,8 @@ pub(crate) struct RemovalPlan {
 
 impl RemovalPlan {
     /// Removes tags first and rows last: a crash in between leaves rows without files, which cost
-    /// nothing. `delete` deletes the file of a blob, and says whether there was one. Blocks.
+    /// nothing. A blob that is stored again meanwhile keeps its row. `delete` deletes the file of a
+    /// blob, and says whether there was one. Blocks.
     pub(crate) fn carry_out(
         self,
         index: &Index,
@@ -68,13 +69,15 @@ impl RemovalPlan {
             blobs: Vec::new(),
             kept_by: self.kept_by,
         };
+        let mut rows = Vec::new();
         for (digest, size) in self.blobs {
+            let row = index.rows.seen(&digest)?;
             if delete(&digest)? {
                 removed.blobs.push((digest, size));
+                rows.extend(row);
             }
         }
-        let gone: Vec<Digest> = removed.blobs.iter().map(|(digest, _)| *digest).collect();
-        index.rows.remove(&gone)?;
+        index.rows.remove_unchanged(&rows)?;
         index.links.remove(&self.links)?;
         Ok(removed)
     }
@@ -232,5 +235,36 @@ impl Holdings {
             plan.links
                 .extend(links.map(|repository| (repository, digest)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cache_store::disk::Disk;
+    use manifest_model::Algorithm;
+
+    use super::*;
+
+    #[test]
+    fn a_blob_that_is_stored_again_while_it_is_removed_keeps_its_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::open(folder.path()).unwrap();
+        let (index, _) = Index::open(&disk).unwrap();
+        let digest = Digest::of(Algorithm::Sha256, b"blob");
+        index.rows.record_blobs(&[(digest, 4)]).unwrap();
+        let before = index.rows.last_used(&digest).unwrap();
+        let plan = RemovalPlan {
+            blobs: vec![(digest, 4)],
+            ..RemovalPlan::default()
+        };
+        let removed = plan.carry_out(&index, |digest| {
+            // A row has milliseconds.
+            while index.rows.last_used(digest).unwrap() == before {
+                index.rows.record_blobs(&[(*digest, 5)]).unwrap();
+            }
+            Ok(true)
+        });
+        assert_eq!(removed.unwrap().blobs, [(digest, 4)]);
+        assert_eq!(index.rows.size(&digest).unwrap(), Some(5));
     }
 }

@@ -144,8 +144,10 @@ impl Storage {
         }
         let is_running = |digest: &Digest| self.blobs.is_running(digest);
         let partials = self.disk.ingest.partials_size(is_running)?;
-        let most = free.saturating_add(partials);
-        if most.saturating_add(self.index.rows.bytes()?) < needed {
+        let pinned = self.index.rows.pinned_bytes()?;
+        let evictable = self.index.rows.bytes()?.saturating_sub(pinned);
+        let most = free.saturating_add(partials).saturating_add(evictable);
+        if most < needed {
             return Err(self.no_space(free, needed));
         }
         Ok(false)
@@ -154,6 +156,10 @@ impl Storage {
     /// Bounds the sums of all claims and of all that is taken by the cache's size less what is
     /// pinned: what does not fit beside the others is refused, and evicts nothing.
     fn reserve(&self, reserved: &mut Reserved, size: u64) -> Result<(), CacheError> {
+        // More may be pinned by now than when the rest was reserved.
+        if size == 0 {
+            return Ok(());
+        }
         let pinned = self.index.rows.pinned_bytes()?;
         let grown = reserved.grow(size, self.options.max_size.saturating_sub(pinned));
         grown.map_err(|free| CacheError::Full {

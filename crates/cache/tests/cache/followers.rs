@@ -70,6 +70,10 @@ async fn a_follower_has_the_blob_as_soon_as_the_digest_has_matched() {
     let (stored, blob) = tokio::join!(fill.commit(), async {
         follower.complete().await.unwrap();
         assert_eq!(cache.peek_size(&digest(&bytes)).unwrap(), Some(LONG as u64));
+        let whole = cache.peek_bytes(&digest(&bytes), LONG as u64).unwrap();
+        assert!(whole.as_ref() == Some(&bytes));
+        let too_large = cache.peek_bytes(&digest(&bytes), LONG as u64 - 1);
+        assert_eq!(too_large.unwrap(), None);
         follower.blob().unwrap()
     });
     stored.unwrap();

@@ -20,5 +20,6 @@ mod learned;
 mod manifests;
 mod ranking;
 mod restart;
+mod small_disk;
 mod snapshot;
 mod survey;
