@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 cargo +nightly fuzz --version > /dev/null 2>&1 || { echo "soak.sh: the nightly toolchain or cargo-fuzz is missing; run rustup toolchain install nightly && cargo install cargo-fuzz" >&2; exit 1; }
 cargo build --locked --workspace --all-targets
 ARCHWAY_IDLE_SECONDS=600 cargo test --locked --workspace --test it -- nothing_dialled::
-ARCHWAY_FAULTS=default cargo test --locked --workspace --test it -- fault_table::
+ARCHWAY_FAULTS=default cargo test --locked --workspace --test it -- fault_table:: stalls::
 ARCHWAY_RELOADS=1000 cargo test --locked --workspace --test it -- reload::no_pull
 ARCHWAY_CRASH_ROUNDS=300 cargo test --locked --workspace --test it -- crash_rounds::
 tests/tools/install.sh bench

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use http::Method;
 use integration_tests::client::{End, blob_path};
 use integration_tests::faults::{Fault, Gate, On};
 use integration_tests::images::{self, BigBlob, Blob};
 use integration_tests::proxy::{Archway, Setup, UPSTREAM};
-use integration_tests::registry::FakeRegistry;
+use integration_tests::registry::{Blobs, FakeRegistry};
 use integration_tests::wait::{eventually, within};
 
 const MIB: u64 = 1 << 20;
@@ -135,8 +136,14 @@ async fn two_upstreams(blob: &Blob) -> (FakeRegistry, FakeRegistry, Archway) {
     (first, second, archway)
 }
 
-/// How long the client of a healthy upstream may take.
-const OWN: Duration = Duration::from_secs(3);
+/// How long the client of a healthy upstream may take. `make soak` judges it; every other run shares
+/// its machine.
+fn longest_of_own() -> Duration {
+    match std::env::var_os("ARCHWAY_FAULTS") {
+        Some(_) => Duration::from_secs(3),
+        None => Duration::from_secs(5),
+    }
+}
 
 #[tokio::test]
 async fn a_download_that_stalls_goes_on_at_the_upstream_of_another_follower() {
@@ -149,7 +156,9 @@ async fn a_download_that_stalls_goes_on_at_the_upstream_of_another_follower() {
     let began = Instant::now();
     let own = archway.client().open(Method::GET, &path("b.test")).await;
     assert_eq!(own.finish(&blob).await, End::Complete(SIZE));
-    assert!(began.elapsed() < OWN, "{:?}", began.elapsed());
+    let took = began.elapsed();
+    println!("a client of a healthy upstream had its blob after {took:?}");
+    assert!(took < longest_of_own(), "{took:?}");
     let end = within("the first has it too", held.finish(&blob)).await;
     assert_eq!(end, End::Complete(SIZE));
     let digest = blob.digest();
@@ -160,20 +169,101 @@ async fn a_download_that_stalls_goes_on_at_the_upstream_of_another_follower() {
 #[tokio::test]
 async fn an_upstream_that_says_nothing_holds_no_client_of_another() {
     let blob = Blob::from(BigBlob::new("silent at a stranger's", SIZE));
-    let (first, _second, archway) = two_upstreams(&blob).await;
+    let (first, second, archway) = two_upstreams(&blob).await;
     let gate = first.faults().hold_headers(On::path("/blobs/"));
     let path = |host| blob_path(&format!("{host}/team/app"), blob.digest());
     let (client, of_first) = (archway.client(), path("a.test"));
-    let held = client.get(&of_first);
+    let held = async {
+        let began = Instant::now();
+        let held = client.get(&of_first).await;
+        assert!(held.status.is_server_error(), "{}", held.status);
+        assert!(began.elapsed() < LONGEST, "{:?}", began.elapsed());
+    };
     let own = async {
         gate.arrived().await;
         let began = Instant::now();
-        let own = archway.client().open(Method::GET, &path("b.test")).await;
-        assert_eq!(own.finish(&blob).await, End::Complete(SIZE));
-        assert!(began.elapsed() < OWN, "{:?}", began.elapsed());
+        let all = (0..3).map(async |_| {
+            let own = archway.client().open(Method::GET, &path("b.test")).await;
+            assert_eq!(own.finish(&blob).await, End::Complete(SIZE));
+        });
+        join_all(all).await;
+        let took = began.elapsed();
+        println!("three clients of a healthy upstream had their blob after {took:?}");
+        assert!(took < longest_of_own(), "{took:?}");
     };
-    let (held, ()) = tokio::join!(held, own);
-    assert!(held.status.is_server_error(), "{}", held.status);
+    tokio::join!(held, own);
+    let sent = second.bytes_of(&blob.digest());
+    assert!(sent <= SIZE + SIZE / 50, "{sent} bytes for {SIZE}");
+    archway.stores(&blob.digest()).await;
+}
+
+#[tokio::test]
+async fn a_download_that_no_other_upstream_does_better_gets_the_whole_wait_where_it_was() {
+    let blob = Blob::from(BigBlob::new("slow at home, silent elsewhere", SIZE));
+    let (first, second, archway) = two_upstreams(&blob).await;
+    let (blobs, stall, slow) = (On::path("/blobs/"), Gate::new(), Gate::new());
+    let never = second.faults().hold_body(blobs.clone(), 0);
+    let faults = first.faults();
+    faults.times(1, blobs.clone(), Fault::HoldBody(SIZE / 4, stall.clone()));
+    faults.times(1, blobs, Fault::HoldHeaders(slow.clone()));
+    let path = |host| blob_path(&format!("{host}/team/app"), blob.digest());
+    let held = archway.client().open(Method::GET, &path("a.test")).await;
+    stall.arrived().await;
+    let other = archway.client().open(Method::GET, &path("b.test")).await;
+    let home = async {
+        slow.arrived().await;
+        // Longer than a download stands still that has a better place.
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        slow.open();
+    };
+    let (held, other, ()) = tokio::join!(held.finish(&blob), other.finish(&blob), home);
+    assert_eq!((held, other), (End::Complete(SIZE), End::Complete(SIZE)));
+    drop(never);
+}
+
+#[tokio::test]
+async fn a_stall_costs_no_client_of_a_slow_registry_its_next_blob() {
+    let [bad, good] = ["bad", "slow"].map(|name| Blob::from(BigBlob::new(name, MIB)));
+    let content = images::of_blobs(&[bad.clone(), good.clone()]);
+    let only = FakeRegistry::with("team/app", "v1", &content).await;
+    let archway = in_front_of_with(&[&only], "idle_timeout = \"1s\"").await;
+    let (digest, next) = (bad.digest(), good.digest());
+    let _never = only.faults().hold_body(On::path(&*digest.to_string()), 0);
+    let download = archway
+        .client()
+        .open(Method::GET, &blob_path("team/app", digest))
+        .await;
+    assert!(matches!(download.finish(&bad).await, End::Broken(_)));
+    let slow = only.faults().hold_headers(On::path(&*next.to_string()));
+    let path = blob_path("team/app", next);
+    let registry = async {
+        slow.arrived().await;
+        // Longer than the first byte may take once a registry has answered.
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        slow.open();
+    };
+    let client = archway.client();
+    let (download, ()) = tokio::join!(client.open(Method::GET, &path), registry);
+    assert_eq!(download.status(), 200);
+    assert_eq!(download.finish(&good).await, End::Complete(MIB));
+}
+
+#[tokio::test]
+async fn a_store_that_says_nothing_holds_one_client_and_no_client_of_another_blob() {
+    let [one, two] = ["one", "two"].map(|name| Blob::from(BigBlob::new(name, MIB)));
+    let content = images::of_blobs(&[one.clone(), two.clone()]);
+    let only = FakeRegistry::with("team/app", "v1", &content).await;
+    only.quirks(|quirks| quirks.blobs = Blobs::Redirected);
+    let archway = in_front_of(&[&only]).await;
+    let _never = only.faults().hold_headers(On::path("/layers/"));
+    for (blob, longest) in [(&one, LONGEST), (&two, Duration::from_secs(1))] {
+        let began = Instant::now();
+        let path = blob_path("team/app", blob.digest());
+        let answer = archway.client().get(&path).await;
+        assert!(answer.status.is_server_error(), "{}", answer.status);
+        let took = began.elapsed();
+        assert!(took < longest, "{took:?}");
+    }
 }
 
 #[tokio::test]
@@ -247,6 +337,9 @@ async fn an_endpoint_that_sends_no_bytes_holds_one_client_and_is_taken_back_with
         "{:?}",
         began.elapsed()
     );
+    let asked = only.gets_of(&two.digest());
+    assert_eq!(archway.client().get(&next).await.status, 503);
+    assert_eq!(only.gets_of(&two.digest()), asked, "it was told just now");
     only.faults().clear();
     for (path, blob) in [(&next, &two), (&path, &one)] {
         let download = eventually("it is taken back", async || {

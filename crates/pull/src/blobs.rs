@@ -3,6 +3,8 @@
 //! Owns the rule that bytes are readable through a repository only if its upstream has them there. Refuses how a fill gets its bytes (`fill`) and
 //! how they reach a client (`body`).
 
+mod confirmations;
+
 use std::{sync::Arc, time::Duration};
 
 use cache::{Blob, Cache, FillError, Follower, Joined};
@@ -11,19 +13,24 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 use upstream::Resource;
 
+use self::confirmations::Confirmations;
 use crate::{
     Outcome, PullError, Repository,
     announced::AnnouncedSizes,
     body::{BlobBytes, BlobPlace},
     error::FillFailure,
     failures::PastFailure,
-    fill::{Filler, SLOT_WAIT, resumes::through_store_failures, sources},
-    flights::Seat,
-    slots::{AllSlots, Asker, Slot, Slots},
+    fill::{Filler, SLOT_WAIT, sources},
+    flights::NoRun,
+    slots::{AllSlots, Asker, Slots},
+    tasks::Tasks,
 };
 
 /// How many fills of other repositories may fail one after another for one request that joins them.
 const MAX_JOINS: usize = 3;
+
+/// The size of a blob whose fill was answered, or why there is none.
+type FilledSize = Result<Option<u64>, Arc<FillError>>;
 
 /// A blob and where it came from.
 #[derive(Debug)]
@@ -44,8 +51,7 @@ pub(super) struct Blobs {
     announced: AnnouncedSizes,
     /// One slot for each client of a download that bypasses the cache.
     bypasses: Slots,
-    /// The slots of calls upstream.
-    calls: Slots,
+    confirmations: Confirmations,
 }
 
 impl Blobs {
@@ -54,13 +60,14 @@ impl Blobs {
         filler: Filler,
         announced: AnnouncedSizes,
         slots: &AllSlots,
+        tasks: Tasks,
     ) -> Self {
         Self {
+            confirmations: Confirmations::new(cache.clone(), slots.calls.clone(), tasks),
             cache,
             filler: Arc::new(filler),
             announced,
             bypasses: slots.bypasses.clone(),
-            calls: slots.calls.clone(),
         }
     }
 
@@ -107,18 +114,26 @@ impl Blobs {
         let confirmed = self.cache.is_confirmed(&repository.key, digest);
         let failure = self.failure(repository, digest)?;
         match self.cache.join(digest)? {
-            Joined::Leading(fill, follower) => {
+            Joined::Leading(fill, mut follower) => {
+                repository.deadline();
                 let announced = self.announced.of(&repository.key, digest);
                 self.filler.start(repository.clone(), fill, announced);
                 if let Some(failure) = failure {
                     failure.first_byte().await?;
+                }
+                // A follower's upstream may have answered in place of this one.
+                if let Ok(size) = self.size_in_time(repository, digest, &mut follower).await? {
+                    self.confirmations
+                        .link_followed(repository, digest, confirmed, size)
+                        .await?;
                 }
                 self.following(repository, digest, follower, Outcome::Fill)
                     .await
             }
             Joined::Stored(blob) => {
                 let size = Some(blob.size());
-                self.confirm_link(repository, digest, confirmed, size)
+                self.confirmations
+                    .link(repository, digest, confirmed, size)
                     .await?;
                 let place = BlobPlace::Stored(blob);
                 Ok(self.blob(repository, digest, size, Outcome::Hit, place))
@@ -130,18 +145,18 @@ impl Blobs {
                 }
                 // The client waits from here on; a confirmation gets what is left.
                 repository.deadline();
-                let Some(answered) = self.answered(repository, digest, &mut follower).await else {
+                let Some(answered) = self.shared(repository, digest, &mut follower).await? else {
                     debug!(%digest, "another upstream is silent; going past its download");
                     return self
                         .bypass(repository, digest, Outcome::Miss, SLOT_WAIT)
                         .await;
                 };
                 if let Ok(size) = answered {
-                    self.confirm_followed(repository, digest, confirmed, size)
+                    self.confirmations
+                        .link_followed(repository, digest, confirmed, size)
                         .await?;
                     // Its upstream has it, and the download may go on there.
-                    let running = self.filler.running();
-                    running.add(digest, repository.source(*digest));
+                    self.filler.running().add(digest, repository);
                 }
                 let outcome = if follower.blob().is_some() {
                     Outcome::Hit
@@ -160,12 +175,53 @@ impl Blobs {
         repository: &Repository,
         digest: &Digest,
         follower: &mut Follower,
-    ) -> Option<Result<Option<u64>, Arc<FillError>>> {
+    ) -> Result<Option<FilledSize>, PullError> {
         let host = repository.upstream.host();
-        if !self.filler.running().is_elsewhere(digest, host) {
-            return Some(follower.size().await);
+        if self.filler.running().is_elsewhere(digest, host) {
+            return Ok(timeout(sources::PAUSE, follower.size()).await.ok());
         }
-        timeout(sources::PAUSE, follower.size()).await.ok()
+        let size = self.size_in_time(repository, digest, follower).await?;
+        Ok(Some(size))
+    }
+
+    /// The size of the blob that is followed, or why there is none; an error if it does not come
+    /// while the client waits. The time in which the fill waits for rates does not count.
+    async fn size_in_time(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        follower: &mut Follower,
+    ) -> Result<FilledSize, PullError> {
+        let Some(of_fill) = self.filler.running().deadline(digest) else {
+            // It has just ended.
+            return Ok(follower.size().await);
+        };
+        let deadline = repository.deadline();
+        let size = deadline.bound_with(&of_fill, follower.size()).await;
+        size.ok_or_else(|| repository.without_result(NoRun::OutOfTime))
+    }
+
+    /// The same for a client that is to have the bytes. If another upstream is silent, the download
+    /// may go on at this one, which has said that it has the blob: so all its clients share that
+    /// download. `None` if they may not.
+    async fn shared(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        follower: &mut Follower,
+    ) -> Result<Option<FilledSize>, PullError> {
+        let answered = self.answered(repository, digest, follower).await?;
+        if answered.is_some() {
+            return Ok(answered);
+        }
+        self.confirmations.size(repository, digest).await?;
+        repository.link(&self.cache, digest).await;
+        if !self.filler.running().add(digest, repository) {
+            return Ok(None);
+        }
+        debug!(%digest, "another upstream is silent; its download may go on at this one");
+        let size = self.size_in_time(repository, digest, follower).await?;
+        Ok(Some(size))
     }
 
     /// The failure of an earlier download, where this client is not to wait for the next one; an
@@ -205,18 +261,20 @@ impl Blobs {
         let confirmed = self.cache.is_confirmed(&repository.key, digest);
         if let Some(blob) = self.cache.stored(digest)? {
             let size = Some(blob.size());
-            self.confirm_link(repository, digest, confirmed, size)
+            self.confirmations
+                .link(repository, digest, confirmed, size)
                 .await?;
             return Ok((size, Outcome::Hit));
         }
         if let Some(mut follower) = self.cache.follow(digest) {
             debug!(%digest, "following a download");
             repository.deadline();
-            match self.answered(repository, digest, &mut follower).await {
+            match self.answered(repository, digest, &mut follower).await? {
                 // A stranger's upstream is silent; ours may not be.
                 None => {}
                 Some(Ok(size)) => {
-                    self.confirm_followed(repository, digest, confirmed, size)
+                    self.confirmations
+                        .link_followed(repository, digest, confirmed, size)
                         .await?;
                     return Ok((size, Outcome::Follow));
                 }
@@ -228,7 +286,7 @@ impl Blobs {
                 Some(Err(error)) => return Err(reported(error)),
             }
         }
-        let size = self.ask_size(repository, digest).await?;
+        let size = self.confirmations.size(repository, digest).await?;
         repository.link(&self.cache, digest).await;
         let size = size.or_else(|| self.announced.of(&repository.key, digest));
         Ok((size, Outcome::Miss))
@@ -242,41 +300,6 @@ impl Blobs {
             return Err(absent());
         }
         self.cache.stored(digest)?.ok_or_else(absent)
-    }
-
-    /// As [`Self::confirm_link`], once a fill knows the size. The fill has linked the blob to its
-    /// own repository by then: a follower from the same one need not ask again.
-    async fn confirm_followed(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-        confirmed: bool,
-        size: Option<u64>,
-    ) -> Result<(), PullError> {
-        let confirmed = confirmed || self.cache.is_confirmed(&repository.key, digest);
-        self.confirm_link(repository, digest, confirmed, size).await
-    }
-
-    /// Bytes that another upstream has brought are readable through this repository only once its own
-    /// upstream confirms that it has them there, even where a manifest here names them; those of
-    /// another repository of this upstream, where none does.
-    async fn confirm_link(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-        confirmed: bool,
-        size: Option<u64>,
-    ) -> Result<(), PullError> {
-        if !confirmed {
-            let (upstream, name) = (&repository.upstream, &repository.name);
-            let _slot = self.call_slot(repository).await?;
-            let deadline = repository.deadline();
-            let ask = || upstream.confirm_blob(name, digest, size, deadline);
-            let answer = through_store_failures(deadline, ask).await;
-            answer.map_err(|error| PullError::unconfirmed(Arc::new(error)))?;
-            repository.link(&self.cache, digest).await;
-        }
-        Ok(())
     }
 
     async fn following(
@@ -318,25 +341,8 @@ impl Blobs {
     ) -> Result<BlobAnswer, PullError> {
         let slot = self.bypasses.take(repository.claim(), wait).await;
         let place = BlobPlace::Upstream(slot.ok_or(PullError::Busy)?);
-        let size = self.ask_size(repository, digest).await?;
+        let size = self.confirmations.size(repository, digest).await?;
         Ok(self.blob(repository, digest, size, outcome, place))
-    }
-
-    async fn ask_size(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-    ) -> Result<Option<u64>, PullError> {
-        let _slot = self.call_slot(repository).await?;
-        let (upstream, name) = (&repository.upstream, &repository.name);
-        let deadline = repository.deadline();
-        let ask = || upstream.blob_size(name, digest, deadline);
-        Ok(through_store_failures(deadline, ask).await?)
-    }
-
-    async fn call_slot(&self, repository: &Repository) -> Result<Slot, PullError> {
-        let Seat { slots, claim, wait } = repository.seat(&self.calls);
-        slots.take(claim, wait).await.ok_or(PullError::Busy)
     }
 
     fn blob(

@@ -89,16 +89,21 @@ impl<K: Clone + Eq + Hash> Failures<K> {
 
     /// What somebody had, or could have, waited for has failed.
     pub(super) fn note(&self, key: &K, error: PullError) {
-        self.note_at(key, error, Instant::now());
+        self.note_at(key, error, Instant::now(), Backoff::lengthen);
     }
 
-    fn note_at(&self, key: &K, error: PullError, now: Instant) {
+    /// The same of what has failed soon, and may be taken up any moment: its moment does not grow.
+    pub(super) fn note_soon(&self, key: &K, error: PullError) {
+        self.note_at(key, error, Instant::now(), Backoff::reset);
+    }
+
+    fn note_at(&self, key: &K, error: PullError, now: Instant, again: impl FnOnce(&mut Backoff)) {
         let mut failures = self.0.lock();
         if let Some(failure) = failures.get_mut(key)
             && failure.is_remembered(now)
         {
             failure.error = error;
-            failure.backoff.lengthen();
+            again(&mut failure.backoff);
             failure.noted = now;
             return;
         }
@@ -204,24 +209,35 @@ mod tests {
     fn a_failure_is_told_at_once_for_a_moment_that_grows_and_only_in_its_repository() {
         let (failures, now) = (Failures::default(), Instant::now());
         let key = blob("layer", "team/app");
-        failures.note_at(&key, PullError::Busy, now);
+        failures.note_at(&key, PullError::Busy, now, Backoff::lengthen);
         let met = failures.of_at(&key, now).unwrap();
         assert!(met.is_fresh());
         assert!(matches!(met.error(), PullError::GaveUp { retry_in, .. } if retry_in == SECOND));
         assert!(!failures.of_at(&key, now + SECOND).unwrap().is_fresh());
-        failures.note_at(&key, PullError::Busy, now + SECOND);
+        failures.note_at(&key, PullError::Busy, now + SECOND, Backoff::lengthen);
         assert!(failures.of_at(&key, now + 2 * SECOND).unwrap().is_fresh());
         assert!(failures.of_at(&blob("layer", "team/other"), now).is_none());
+    }
+
+    #[test]
+    fn what_failed_soon_is_told_for_the_first_moment_only_however_often() {
+        let (failures, now) = (Failures::default(), Instant::now());
+        let key = blob("layer", "team/app");
+        for _ in 0..3 {
+            failures.note_at(&key, PullError::Busy, now, Backoff::lengthen);
+        }
+        failures.note_at(&key, PullError::Busy, now, Backoff::reset);
+        assert_eq!(failures.of_at(&key, now).unwrap().retry_in, FIRST_PAUSE);
     }
 
     #[test]
     fn a_failure_that_nobody_asks_about_is_forgotten() {
         let (failures, now) = (Failures::default(), Instant::now());
         let key = blob("layer", "team/app");
-        failures.note_at(&key, PullError::Busy, now);
+        failures.note_at(&key, PullError::Busy, now, Backoff::lengthen);
         let later = now + FIRST_PAUSE + MEMORY;
         assert!(failures.of_at(&key, later).is_none());
-        failures.note_at(&key, PullError::Busy, later);
+        failures.note_at(&key, PullError::Busy, later, Backoff::lengthen);
         let met = failures.of_at(&key, later).unwrap();
         assert_eq!(met.retry_in, FIRST_PAUSE, "it begins anew");
     }
@@ -230,10 +246,11 @@ mod tests {
     fn no_more_failures_are_kept_than_there_is_room_for() {
         let (failures, now) = (Failures::default(), Instant::now());
         for at in 0..=MAX_FAILURES {
-            failures.note_at(&at, PullError::Busy, now);
+            failures.note_at(&at, PullError::Busy, now, Backoff::lengthen);
         }
         assert_eq!(failures.0.lock().len(), MAX_FAILURES);
-        failures.note_at(&MAX_FAILURES, PullError::Busy, now + FIRST_PAUSE + MEMORY);
+        let later = now + FIRST_PAUSE + MEMORY;
+        failures.note_at(&MAX_FAILURES, PullError::Busy, later, Backoff::lengthen);
         assert_eq!(failures.0.lock().len(), 1);
     }
 

@@ -5,6 +5,7 @@
 //! clients that may read the bytes: `blobs` does both.
 
 mod download;
+mod first_answer;
 mod plan;
 pub(crate) mod resumes;
 mod scale;
@@ -21,16 +22,15 @@ use std::{
 
 use cache::{Cache, Fill, FillError, SourceError, Spans};
 use futures_util::StreamExt;
-use manifest_model::Digest;
 use protocol::error_chain::ErrorChain;
 use tokio::sync::Semaphore;
 use tracing::{Instrument, debug, info, info_span, warn};
-use upstream::{BlobBody, BlobSource, Cause, Deadline, FetchError, Part};
+use upstream::{BlobBody, Cause, Deadline, FetchError};
 
 use self::{
-    download::{Download, max_connections},
+    download::Download,
+    first_answer::{FirstAnswer, first_answer},
     plan::Plan,
-    resumes::through_store_failures,
     sources::{RunningSources, Sources},
     transfer::Transfer,
 };
@@ -97,9 +97,8 @@ impl Filler {
         announced: Option<u64>,
     ) {
         let filler = Arc::clone(self);
-        let running = self
-            .running
-            .begin(fill.digest(), repository.source(fill.digest()));
+        // The followers wait from here on, for the slot too.
+        let running = self.running.begin(fill.digest(), &repository);
         self.tasks.spawn(async move {
             let span = info_span!("fill", upstream = %repository.upstream.host(), repository = %repository.name, digest = %fill.digest());
             // Cut by shutdown, the fill is dropped, which fails its followers.
@@ -124,8 +123,6 @@ impl Filler {
         sources: &Arc<Sources>,
     ) {
         let digest = fill.digest();
-        // The followers wait from here on, for the slot too.
-        let deadline = repository.upstream.deadline();
         let Some(slot) = self.slots.take(repository.claim(), SLOT_WAIT).await else {
             self.metrics.fills_unanswered.inc();
             fill.fail(Arc::new(SourceFailure::NoSlot)).await;
@@ -137,7 +134,8 @@ impl Filler {
         let starting = AtomicBool::new(false);
         let is_followed = || starting.load(Ordering::Relaxed) || audience.count() > unheard;
         let brought = tokio::select! {
-            brought = self.bring(repository, &mut fill, announced, deadline, &starting, sources) => brought,
+            brought = self.bring(&mut fill, announced, &starting, sources) => brought,
+            never = sources.moves(|claim| slot.recount(claim)) => match never {},
             () = slot.recalled_unless(is_followed) => {
                 info!("a download that nobody follows gives way; the next request for it resumes it");
                 fill.fail(Arc::new(SourceFailure::GaveWay)).await;
@@ -149,7 +147,8 @@ impl Filler {
             Err(FeedError::Unanswered(error)) => {
                 debug!(error = %error.chain(), "the upstream did not give the blob");
                 self.metrics.fills_unanswered.inc();
-                let has_waited = error.is_stall() || error.is_store_failure();
+                let has_waited =
+                    error.is_stall() || error.is_store_failure() || error.is_for_want_of_bytes();
                 self.fail(repository, fill, error, has_waited).await;
                 return;
             }
@@ -176,7 +175,9 @@ impl Filler {
         has_waited: bool,
     ) -> Arc<FillError> {
         let (digest, key) = (fill.digest(), (fill.digest(), repository.key.clone()));
+        let has_waited = has_waited || error.is_store_limit();
         let is_answer = !error.is_transient() && !has_waited;
+        let came_soon = error.is_for_want_of_bytes();
         let source: SourceError = Arc::new(SourceFailure::Upstream {
             repository: repository.key.clone(),
             source: error,
@@ -184,40 +185,45 @@ impl Filler {
         // Before its followers know: one of them may ask again at once.
         if has_waited {
             let source = Arc::clone(&source);
-            let error = Arc::new(FillError::Source { digest, source });
-            self.failures.note(&key, PullError::Fill(error));
+            let error = PullError::Fill(Arc::new(FillError::Source { digest, source }));
+            if came_soon {
+                self.failures.note_soon(&key, error);
+            } else {
+                self.failures.note(&key, error);
+            }
         } else if is_answer {
             self.failures.forget(&key);
         }
         fill.fail(source).await
     }
 
-    /// Asks the upstream, links the blob and hands its bytes to the fill. `starting` is true while
-    /// the fill must not be interrupted.
+    /// Asks for the blob, links it and hands its bytes to the fill. `starting` is true while the fill
+    /// must not be interrupted.
     async fn bring(
         &self,
-        repository: &Repository,
         fill: &mut Fill,
         announced: Option<u64>,
-        deadline: Deadline,
         starting: &AtomicBool,
         sources: &Arc<Sources>,
     ) -> Result<(), FeedError> {
-        let (digest, source) = (fill.digest(), sources.current());
-        let ask = || first_answer(repository, fill, &source, announced, &deadline);
-        let answer = through_store_failures(&deadline, ask).await;
-        let (first, partial) = answer.map_err(FeedError::Unanswered)?;
+        let (digest, deadline) = (fill.digest(), sources.deadline().clone());
+        let answer = first_answer(fill, sources, announced, &deadline).await;
+        let FirstAnswer {
+            place,
+            body: first,
+            resumes,
+        } = answer.map_err(FeedError::Unanswered)?;
+        let repository = place.repository();
         // A follower from the same repository need not ask again. The link reaches the disk later:
         // that may take as long as everything so far.
         self.cache.link_seen(&repository.key, &digest);
-        if partial {
+        if resumes {
             info!("resuming a download that was cut off");
         }
         starting.store(true, Ordering::Relaxed);
         let there = fill.start(first.size).await.map_err(FeedError::Start)?;
         starting.store(false, Ordering::Relaxed);
-        let fed = self.feed(repository, fill, sources, first, there, deadline);
-        let fed = fed.await;
+        let fed = self.feed(fill, sources, first, there, deadline).await;
         repository.link_sent(&self.cache, &digest).await;
         fed
     }
@@ -245,7 +251,6 @@ impl Filler {
     /// the fill has them, or takes no more and knows why.
     async fn feed(
         &self,
-        repository: &Repository,
         fill: &Fill,
         sources: &Arc<Sources>,
         first: BlobBody,
@@ -265,80 +270,14 @@ impl Filler {
             received: Arc::default(),
             writer_wait: Arc::default(),
         };
-        // A registry that sends blobs itself and has a configured rate is asked in two pieces at
-        // most: a further request is better spent on another blob.
-        let in_parts = first.ranges && !sources.current().is_rate_limited();
         let extra = Arc::clone(&self.extra_connections);
         let plan = Plan::new(size, there);
         if plan.missing() == 0 {
             transfer.first_byte.note();
         }
-        let download = Download::new(
-            repository,
-            transfer,
-            plan,
-            fill.read_demands(),
-            in_parts,
-            extra,
-        );
+        let download = Download::new(transfer, plan, fill.read_demands(), first.ranges, extra);
         let done = download.run(first, deadline).await;
         done.map_err(FeedError::Source)
-    }
-}
-
-/// Asks for the blob, or for the first gap an earlier download has left. The flag is true for a
-/// gap.
-async fn first_answer(
-    repository: &Repository,
-    fill: &Fill,
-    source: &BlobSource,
-    announced: Option<u64>,
-    deadline: &Deadline,
-) -> Result<(BlobBody, bool), FetchError> {
-    if let Some((size, there)) = fill.partial().await
-        && let Some(gap) = there.gap(0, size)
-    {
-        let end = gap.end.min(gap.start + scale::FIRST_REQUEST);
-        let answer = if source.refuses_ranges() {
-            source.get(Part::Whole, deadline).await
-        } else {
-            source
-                .get(Part::Bytes(gap.start, Some(end)), deadline)
-                .await
-        };
-        match answer {
-            Ok(body) if body.size == Some(size) => return Ok((body, true)),
-            // The blob had another length then: the bytes on disk are no part of it.
-            Ok(_) | Err(FetchError::Refused { status: 416, .. }) => {}
-            Err(error) => match error.range_refusal() {
-                Some(refusal) => {
-                    let body = source.get_without_range(Some(refusal), deadline).await?;
-                    let resumes = body.size == Some(size);
-                    return Ok((body, resumes));
-                }
-                None => return Err(error),
-            },
-        }
-    }
-    let part = first_part(repository, fill, announced);
-    let mut body = source.get(part, deadline).await?;
-    if body.size.is_none() && body.end.is_some() {
-        // A piece of a blob of unknown size: only the whole can tell whether that was all.
-        drop(body);
-        body = source.get(Part::Whole, deadline).await?;
-    }
-    Ok((body, false))
-}
-
-/// The first part to ask for of a blob of the size that a manifest announced, if one did. Whether
-/// the upstream answers ranges is learned on the way, but only by a blob that is worth it.
-fn first_part(repository: &Repository, fill: &Fill, announced: Option<u64>) -> Part {
-    let is_empty = Digest::of(fill.digest().algorithm(), b"") == fill.digest();
-    let is_small = announced.is_some_and(|size| size <= scale::FIRST_REQUEST);
-    if is_empty || is_small || max_connections(repository) == 1 {
-        Part::Whole
-    } else {
-        Part::Bytes(0, Some(scale::FIRST_REQUEST))
     }
 }
 

@@ -14,6 +14,7 @@ use std::{
 use futures_util::{FutureExt, future::Shared};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
+use tracing::Instrument;
 use upstream::Deadline;
 
 use crate::{
@@ -137,14 +138,15 @@ where
             callers,
         };
         let (work, tasks) = (work(), self.tasks.clone());
-        self.tasks.spawn(async move {
+        let run = async move {
             let outcome = tasks.until_cut(landing.run(seat, work)).await;
             // Off the map before the answer goes out: a caller that comes after it starts anew.
             drop(landing);
             if let Some(Some(outcome)) = outcome {
                 let _ = sender.send(outcome);
             }
-        });
+        };
+        self.tasks.spawn(run.in_current_span());
         ((outcome, deadline.clone()), caller)
     }
 }

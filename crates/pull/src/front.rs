@@ -63,7 +63,13 @@ impl Pull {
             tasks.clone(),
         );
         let announced = AnnouncedSizes::new();
-        let blobs = Blobs::new(cache.clone(), filler, announced.clone(), &slots);
+        let blobs = Blobs::new(
+            cache.clone(),
+            filler,
+            announced.clone(),
+            &slots,
+            tasks.clone(),
+        );
         let blobs = Arc::new(blobs);
         let calls = slots.calls.clone();
         let manifests = Manifests::new(cache.clone(), announced.clone(), calls, tasks.clone());

@@ -129,6 +129,13 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// Counts it for `claim` from now on.
+    pub(super) fn recount(&self, claim: Claim) {
+        let mut table = self.slots.table.lock();
+        let moves = table.shares.recount(self.ticket, claim);
+        table.carry_out(moves, &self.slots.counts);
+    }
+
     /// Returns once the slot is to be given up: somebody waits, and nobody follows the holder.
     /// Cancel safe.
     pub(super) async fn recalled_unless(&self, is_followed: impl Fn() -> bool) {

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use protocol::host::Host;
 use reqwest::Response;
 use tokio::{
-    sync::{OwnedSemaphorePermit, oneshot},
+    sync::{Notify, OwnedSemaphorePermit, oneshot},
     time::{Instant, timeout},
 };
 use url::Url;
@@ -21,8 +21,9 @@ use crate::{
     upstream::Upstream,
 };
 
-/// How long the first byte of a body may take from an endpoint whose bodies are in doubt.
-const FIRST_BYTE_WAIT: Duration = Duration::from_millis(500);
+/// How long the first byte of a body may take from an endpoint whose bodies are in doubt, once the
+/// endpoint itself has answered: rates, tokens and a long way to it are no part of that.
+const FIRST_BYTE_WAIT: Duration = Duration::from_millis(600);
 
 /// One blob of one repository, to be fetched in parts during one download. A clone is for the same
 /// download.
@@ -35,6 +36,8 @@ pub struct BlobSource {
     repository: RepoName,
     digest: Digest,
     way: Arc<Mutex<Way>>,
+    /// Who is told that the registry has answered, of a clone for one question.
+    heard: Option<Arc<Notify>>,
 }
 
 /// What earlier parts have told about the way to the next one.
@@ -43,6 +46,14 @@ struct Way {
     store: Option<Store>,
     /// The position of the endpoint whose body has stalled last: it is asked after the others.
     stalled: Option<usize>,
+}
+
+/// A body that is asked for on a task of its own.
+struct Trial {
+    heard: Arc<Notify>,
+    answer: oneshot::Receiver<Result<BlobBody, FetchError>>,
+    /// Of the task.
+    deadline: Deadline,
 }
 
 /// The target of a redirect, and the position of the endpoint that sent it.
@@ -60,6 +71,7 @@ impl BlobSource {
             repository,
             digest,
             way: Arc::default(),
+            heard: None,
         }
     }
 
@@ -163,40 +175,62 @@ impl BlobSource {
         if self.way.lock().stalled == Some(position) {
             return self.ask_endpoint(turn, part).await;
         }
-        let begun = async {
-            let trial = turn.bodies().trial().await;
-            self.begin(trial, turn.endpoint(), position, part).await
+        let refused = || FetchError::Unreachable {
+            upstream: turn.host().clone(),
+            source: Cause::NoFirstByte(turn.bodies().refusal()),
         };
-        match timeout(FIRST_BYTE_WAIT, begun).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) | Err(_) => Err(FetchError::Unreachable {
-                upstream: turn.host().clone(),
-                source: Cause::CircuitOpen(turn.bodies().refusal()),
-            }),
-        }
+        let permit = timeout(FIRST_BYTE_WAIT, turn.bodies().trial()).await;
+        let permit = permit.map_err(|_| refused())?;
+        let Trial {
+            heard,
+            mut answer,
+            deadline,
+        } = self.begin(permit, turn.endpoint(), position, part);
+        let first_byte = async {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer.ok(),
+                () = heard.notified() => {}
+            }
+            timeout(FIRST_BYTE_WAIT, answer).await.ok()?.ok()
+        };
+        let answer = turn.deadline().bound_with(&deadline, first_byte).await;
+        answer.flatten().unwrap_or_else(|| Err(refused()))
     }
 
     /// Asks for a part on a task of its own, which gives the body once its first byte is there. It
     /// goes on until then if nobody waits any longer: a slow upstream must be heard at last.
     fn begin(
         &self,
-        trial: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
         endpoint: &Endpoint,
         position: usize,
         part: Part,
-    ) -> oneshot::Receiver<Result<BlobBody, FetchError>> {
-        let (sender, receiver) = oneshot::channel();
-        let source = self.clone();
+    ) -> Trial {
+        let (sender, answer) = oneshot::channel();
+        let (heard, deadline) = (Arc::new(Notify::new()), self.upstream.deadline());
+        let mut source = self.clone();
+        source.heard = Some(Arc::clone(&heard));
+        let of_task = deadline.clone();
         endpoint.spawn(async move {
-            let _ = sender.send(source.first_byte(position, part).await);
-            drop(trial);
+            let _ = sender.send(source.first_byte(position, part, of_task).await);
+            drop(permit);
         });
-        receiver
+        Trial {
+            heard,
+            answer,
+            deadline,
+        }
     }
 
-    async fn first_byte(&self, position: usize, part: Part) -> Result<BlobBody, FetchError> {
+    async fn first_byte(
+        &self,
+        position: usize,
+        part: Part,
+        deadline: Deadline,
+    ) -> Result<BlobBody, FetchError> {
         let endpoint = self.upstream.endpoints()?.get(position);
-        let turn = Turn::new(endpoint, self.upstream.deadline());
+        let turn = Turn::new(endpoint, deadline);
         let mut body = self.ask_endpoint(&turn, part).await?;
         let first = body.bytes.next().await.transpose()?;
         body.bytes = Box::pin(stream::iter(first.map(Ok)).chain(body.bytes));
@@ -273,6 +307,7 @@ impl BlobSource {
         let mut request = blob::request(&self.repository, &self.digest, part);
         // The others are resumed by who asks for them.
         request.is_cold = part.start() == 0;
+        request.heard.clone_from(&self.heard);
         request
     }
 

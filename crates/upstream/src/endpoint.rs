@@ -23,6 +23,7 @@ use protocol::host::{Host, HostPattern};
 use reqwest::{Client, Response};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 use url::Url;
 
 use self::{bodies::Bodies, flow::Flow, pulse::Pulse, sender::Sender};
@@ -142,7 +143,7 @@ impl Endpoint {
 
     /// Runs `work` on a task of its own.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.shared.tasks.spawn(work);
+        self.shared.tasks.spawn(work.in_current_span());
     }
 
     /// Whether the upstream, with the stores behind it, answers ranges.
@@ -241,7 +242,7 @@ impl Endpoint {
                     return self.judge(response, request.resource, deadline).await;
                 }
                 Step::Throttled(wait) if !call.may_wait(wait) => {
-                    return Err(self.too_many(call.kind(), WaitTooLong(wait)));
+                    return Err(self.store_limits(wait));
                 }
                 Step::Throttled(pause) => (pause, true),
                 Step::Repeat(pause) => (pause, false),
@@ -267,8 +268,7 @@ impl Endpoint {
         request: &Request<'_>,
         deadline: &Deadline,
     ) -> Result<Response, FetchError> {
-        let sent = self.sender.send(request, url, None, deadline).await;
-        let response = sent.map_err(|cause| self.unreachable(cause.of_store()))?;
+        let response = self.send_to_store(request, url, None, deadline).await?;
         if response.status().is_success() {
             Ok(response)
         } else {

@@ -22,6 +22,9 @@ pub use self::{
     },
 };
 
+/// What is limited where the store behind a registry says so.
+pub(crate) const AT_STORE: &str = "blobs at its store";
+
 /// The subject of a request, which decides what a 404 to it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
@@ -66,7 +69,7 @@ pub enum FetchError {
     Throttled {
         /// The upstream with the limit.
         upstream: Host,
-        /// The calls it limits: a kind's name, or that of the tokens they need.
+        /// The calls it limits: a kind's name, that of the tokens they need, or [`AT_STORE`].
         calls: &'static str,
         /// How long to wait before the next request.
         retry_after: Option<Duration>,
@@ -210,6 +213,22 @@ impl FetchError {
             Cause::Store(cause) => !matches!(**cause, Cause::Status(400..=499)),
             _ => false,
         }
+    }
+
+    /// Whether the store behind the registry limits our requests, which no throttle remembers.
+    pub fn is_store_limit(&self) -> bool {
+        matches!(self, Self::Throttled { calls, .. } if *calls == AT_STORE)
+    }
+
+    /// Whether the download was given up for want of a first byte, where bodies were in doubt.
+    pub fn is_for_want_of_bytes(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable {
+                source: Cause::NoFirstByte(_),
+                ..
+            }
+        )
     }
 
     /// Whether the answer to a HEAD may be about the HEAD alone, so that a GET has to decide. Server

@@ -119,7 +119,7 @@ impl UpstreamTally {
             Some(FetchError::Refused { .. }) => "refused",
             Some(FetchError::Throttled { .. }) => "throttled",
             Some(FetchError::Unreachable {
-                source: Cause::CircuitOpen(_),
+                source: Cause::CircuitOpen(_) | Cause::NoFirstByte(_),
                 ..
             }) => "resting",
             Some(FetchError::Unreachable { .. }) => "unreachable",

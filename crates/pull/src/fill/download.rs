@@ -16,9 +16,9 @@ use upstream::{BlobBody, Deadline, FetchError};
 use super::{
     plan::{Plan, Segment},
     scale::{self, ConnectionScaler, Sample},
+    sources::Place,
     transfer::{Asking, Broken, Transfer, fetch},
 };
-use crate::Repository;
 
 /// Connections beside the wanted ones, for readers that wait far ahead of the rest.
 const SIDE_CONNECTIONS: usize = 2;
@@ -27,47 +27,44 @@ const SIDE_CONNECTIONS: usize = 2;
 type Ended = (Vec<Segment>, Result<(), Broken>);
 
 /// A download over one connection or several.
-pub(super) struct Download<'a> {
-    repository: &'a Repository,
+pub(super) struct Download {
     transfer: Transfer,
     plan: Plan,
     scaler: ConnectionScaler,
     demands: Arc<ReadDemands>,
-    /// How many connections there may be beside the wanted ones.
-    side: usize,
+    /// The place whose settings hold.
+    place: Arc<Place>,
+    /// Whether it comes in parts, as far as the first answer and the connections since have shown.
+    in_parts: bool,
     asking: Asking,
     connections: JoinSet<Ended>,
     /// The connections that downloads may have beside their first, over all upstreams.
     extra: Arc<Semaphore>,
 }
 
-impl<'a> Download<'a> {
+impl Download {
     /// A download that begins with one connection, and has more if it may come `in_parts`.
     pub(super) fn new(
-        repository: &'a Repository,
         transfer: Transfer,
         plan: Plan,
         demands: Arc<ReadDemands>,
         in_parts: bool,
         extra: Arc<Semaphore>,
     ) -> Self {
-        let asking = if transfer.sources.current().refuses_ranges() {
+        let place = transfer.sources.current();
+        let asking = if place.source.refuses_ranges() {
             Asking::Whole(None)
         } else {
             Asking::Parts
         };
-        let most = if in_parts {
-            max_connections(repository)
-        } else {
-            1
-        };
+        let most = most_connections(&place, in_parts);
         Self {
-            repository,
             transfer,
             plan,
             scaler: ConnectionScaler::new(most),
             demands,
-            side: if in_parts { SIDE_CONNECTIONS } else { 0 },
+            place,
+            in_parts,
             asking,
             connections: JoinSet::new(),
             extra,
@@ -132,13 +129,19 @@ impl<'a> Download<'a> {
     /// Starts connections up to the number there should be. The first needs no permit; further ones
     /// are bounded over all downloads.
     fn add(&mut self) {
+        self.follow_place();
+        // A registry whose rate each part counts for is asked for no more of them than are needed.
+        let side = match most_connections(&self.place, self.in_parts) {
+            1 => 0,
+            _ => SIDE_CONNECTIONS,
+        };
         loop {
             let running = self.connections.len();
             let demands = self.demands.positions();
             let length = self.scaler.length(!demands.is_empty());
             let segment = if running < self.scaler.wanted() {
                 self.plan.next(&demands, length)
-            } else if running < self.scaler.wanted() + self.side {
+            } else if running < self.scaler.wanted() + side {
                 demands
                     .iter()
                     .find_map(|demand| self.plan.at_demand(*demand, length))
@@ -151,8 +154,18 @@ impl<'a> Download<'a> {
                 self.plan.ended(&segment);
                 return;
             }
-            let deadline = self.repository.upstream.deadline();
+            let deadline = self.place.upstream().deadline();
             self.start(vec![segment], None, deadline, permit);
+        }
+    }
+
+    /// Once the download has moved, the bounds of the new place hold.
+    fn follow_place(&mut self) {
+        let current = self.transfer.sources.current();
+        if !Arc::ptr_eq(&current, &self.place) {
+            let most = most_connections(&current, self.in_parts);
+            self.scaler.allow(most);
+            self.place = current;
         }
     }
 
@@ -172,9 +185,9 @@ impl<'a> Download<'a> {
         self.connections.spawn(connection.in_current_span());
     }
 
-    /// The permit for one more connection to the repository's upstream.
+    /// The permit for one more connection to the place.
     fn extra_connection(&self) -> Option<ConnectionPermit> {
-        let of_upstream = self.repository.upstream.extra_connection()?;
+        let of_upstream = self.place.upstream().extra_connection()?;
         let of_all = Arc::clone(&self.extra).try_acquire_owned().ok()?;
         Some([of_upstream, of_all])
     }
@@ -196,15 +209,15 @@ impl<'a> Download<'a> {
             debug!(error = %error.chain(), "a range was refused; asking for the whole blob");
             self.asking = Asking::Whole(Some(refusal));
             self.scaler.shrink_to(1);
-            self.side = 0;
+            self.in_parts = false;
             let rest = self.plan.rest();
-            let deadline = self.repository.upstream.deadline();
+            let deadline = self.place.upstream().deadline();
             self.start(rest, None, deadline, None);
             return Ok(());
         }
         debug!(error = %error.chain(), "one of several connections failed; the others continue");
         self.scaler.shrink_to(self.connections.len());
-        self.side = 0;
+        self.in_parts = false;
         Ok(())
     }
 }
@@ -212,7 +225,13 @@ impl<'a> Download<'a> {
 /// The permit for one more connection: from its upstream, and over all.
 type ConnectionPermit = [OwnedSemaphorePermit; 2];
 
-/// How many connections one blob of the repository's upstream may have.
-pub(super) fn max_connections(repository: &Repository) -> usize {
-    repository.upstream.config().parallel
+/// How many connections the download may have at a place. A registry that sends blobs itself and has
+/// a configured rate is asked in two pieces at most: a further request is better spent on another
+/// blob.
+fn most_connections(place: &Place, in_parts: bool) -> usize {
+    if in_parts && !place.source.is_rate_limited() {
+        place.max_connections()
+    } else {
+        1
+    }
 }

@@ -128,6 +128,12 @@ impl ConnectionScaler {
         }
     }
 
+    /// The download has moved to a place that takes so many.
+    pub(super) fn allow(&mut self, most: usize) {
+        self.most = most.max(1);
+        self.wanted = self.wanted.min(self.most);
+    }
+
     /// A connection has failed while others run: no more than those.
     pub(super) fn shrink_to(&mut self, running: usize) {
         self.most = running.max(1);
@@ -242,6 +248,17 @@ mod tests {
             ..SECOND
         });
         assert_eq!((scaler.wanted(), scaler.length(false)), (1, u64::MAX));
+    }
+
+    #[test]
+    fn another_place_has_another_bound() {
+        let mut scaler = ConnectionScaler::new(6);
+        scaler.observe(waiting(10, 0, 1));
+        scaler.allow(1);
+        assert_eq!((scaler.wanted(), scaler.length(false)), (1, u64::MAX));
+        scaler.allow(3);
+        scaler.observe(waiting(10, 0, 1));
+        assert_eq!(scaler.wanted(), 3);
     }
 
     #[test]

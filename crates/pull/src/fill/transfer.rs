@@ -16,12 +16,12 @@ use cache::{Closed, FillWriter};
 use futures_util::StreamExt;
 use tokio::time::Instant;
 use tracing::debug;
-use upstream::{BlobBody, BlobSource, Cause, Deadline, FetchError, Part, RangeRefusal};
+use upstream::{BlobBody, Cause, Deadline, FetchError, Part, RangeRefusal};
 
 use super::{
     plan::Segment,
     resumes::Resumes,
-    sources::{PAUSE, Sources},
+    sources::{PAUSE, Place, Sources},
 };
 use crate::failures::FirstByte;
 
@@ -79,12 +79,12 @@ pub(super) async fn fetch(
         let Some(next) = segments.iter().find(|segment| !segment.is_done()) else {
             return Ok(());
         };
-        let source = transfer.sources.current();
-        let is_home = Arc::ptr_eq(&source, &home);
+        let place = transfer.sources.current();
+        let is_home = Arc::ptr_eq(&place, &home);
         let tried = if is_home { left + 1 } else { 1 };
         let answered = match body.take() {
             Some(body) => Ok(body),
-            None => ask(&transfer, &source, tried, next, asking, &deadline).await,
+            None => ask(&transfer, &place, tried, next, asking, &deadline).await,
         };
         let broken = match answered {
             Ok(body) => {
@@ -92,10 +92,14 @@ pub(super) async fn fetch(
                 if asking != Asking::Parts {
                     asking = Asking::Whole(None);
                 }
-                pour(&transfer, &source, tried, segments, body, &mut last_byte).await?
+                pour(&transfer, &place, tried, segments, body, &mut last_byte).await?
             }
             Err(error) if error.is_transient() => Some(error),
-            Err(_) if transfer.sources.remove(&source) => continue,
+            // Another place that limits our requests has the blob still, and may be asked again.
+            Err(error @ FetchError::Throttled { .. }) if !transfer.sources.is_first(&place) => {
+                Some(error)
+            }
+            Err(_) if transfer.sources.remove(&place) => continue,
             Err(error) => return Err(Broken::Source(error)),
         };
         if are_done(segments) {
@@ -103,10 +107,10 @@ pub(super) async fn fetch(
         }
         if reached(segments) > before {
             resumes.reset();
-            (home, left) = (Arc::clone(&source), 0);
+            (home, left) = (Arc::clone(&place), 0);
             deadline = deadline.renewed(last_byte);
         }
-        transfer.sources.leave(&source);
+        transfer.sources.leave(&place);
         left += 1;
         if left < transfer.sources.count() && !deadline.is_over() {
             debug!(
@@ -116,21 +120,21 @@ pub(super) async fn fetch(
             continue;
         }
         if !resumes.again(broken.as_ref(), &deadline).await {
-            return Err(Broken::Source(reported(&transfer.sources, &source, broken)));
+            return Err(Broken::Source(reported(&transfer.sources, &place, broken)));
         }
         debug!(reached = next.reached(), "asking for the rest");
     }
 }
 
-/// The error of a download that ends at `source`. It is told in the name of the first place, and
+/// The error of a download that ends at `place`. It is told in the name of the first place, and
 /// what another one says is not for the clients of that.
-fn reported(sources: &Sources, source: &Arc<BlobSource>, broken: Option<FetchError>) -> FetchError {
-    if !sources.is_first(source) {
+fn reported(sources: &Sources, place: &Arc<Place>, broken: Option<FetchError>) -> FetchError {
+    if !sources.is_first(place) {
         return stalled(&sources.first());
     }
     // A body that ended early without an error is a cut. Taken for an end, its rest would be
     // assigned again for ever.
-    broken.unwrap_or_else(|| source.broken(Cause::Truncated))
+    broken.unwrap_or_else(|| place.source.broken(Cause::Truncated))
 }
 
 /// The sum of all bytes fetched, to be compared with another such sum.
@@ -146,12 +150,13 @@ fn are_done(segments: &[Segment]) -> bool {
 /// there are more places than those `tried`.
 async fn ask(
     transfer: &Transfer,
-    source: &Arc<BlobSource>,
+    place: &Arc<Place>,
     tried: usize,
     segment: &Segment,
     asking: Asking,
     deadline: &Deadline,
 ) -> Result<BlobBody, FetchError> {
+    let source = &place.source;
     let answer = async {
         match asking {
             // Closed, since some registries refuse a range without an end.
@@ -161,7 +166,7 @@ async fn ask(
             }
             Asking::Whole(refusal) => {
                 // It was the first place that refused, and another one answers for itself.
-                let refusal = refusal.filter(|_| transfer.sources.is_first(source));
+                let refusal = refusal.filter(|_| transfer.sources.is_first(place));
                 source.get_without_range(refusal, deadline).await
             }
         }
@@ -169,7 +174,7 @@ async fn ask(
     let body = tokio::select! {
         answer = answer => answer?,
         () = transfer.sources.better_elsewhere(tried, Instant::now()) => {
-            return Err(stalled(source));
+            return Err(stalled(place));
         }
     };
     match body.size {
@@ -185,7 +190,7 @@ async fn ask(
 /// Sets when the last byte came; the cache's own time is none of the wait for the upstream.
 async fn pour(
     transfer: &Transfer,
-    source: &BlobSource,
+    place: &Place,
     mut tried: usize,
     segments: &[Segment],
     mut body: BlobBody,
@@ -198,7 +203,7 @@ async fn pour(
             biased;
             chunk = body.bytes.next() => chunk,
             () = transfer.sources.better_elsewhere(tried, since) => {
-                return Ok(Some(stalled(source)));
+                return Ok(Some(stalled(place)));
             }
         };
         let chunk = match chunk {
@@ -224,9 +229,9 @@ async fn pour(
 }
 
 /// The error for a place that is left because a better one is known.
-fn stalled(source: &BlobSource) -> FetchError {
+fn stalled(place: &Place) -> FetchError {
     FetchError::Unreachable {
-        upstream: source.host().clone(),
+        upstream: place.source.host().clone(),
         source: Cause::Stalled(PAUSE),
     }
 }

@@ -131,6 +131,14 @@ impl Shares {
         self.settle()
     }
 
+    /// A holder works for another one now.
+    pub(super) fn recount(&mut self, ticket: Ticket, claim: Claim) -> Vec<Move> {
+        if let Some((held, _)) = self.held.get_mut(&ticket) {
+            *held = claim;
+        }
+        self.settle()
+    }
+
     fn settle(&mut self) -> Vec<Move> {
         let mut moves = Vec::new();
         while self.held.len() < self.capacity
@@ -285,6 +293,25 @@ mod tests {
             assert!(shares.waiting.contains_key(waiting));
         }
         assert_eq!(shares.leave(held), [Move::Granted(honest[0])]);
+    }
+
+    #[test]
+    fn a_holder_that_works_for_another_upstream_counts_there() {
+        for (moves, next) in [(false, 0), (true, 1)] {
+            let mut shares = Shares::new(4);
+            let held = [(1, 1), (1, 2), (2, 3), (2, 4)].map(|(upstream, client)| {
+                let (ticket, _) = shares.ask(claim(upstream, client));
+                ticket
+            });
+            let waiting = [(2, 5), (1, 6)].map(|(upstream, client)| {
+                let (ticket, _) = shares.ask(claim(upstream, client));
+                ticket
+            });
+            if moves {
+                shares.recount(held[0], claim(2, 1));
+            }
+            assert_eq!(shares.leave(held[3]), [Move::Granted(waiting[next])]);
+        }
     }
 
     #[derive(Clone, Copy, Debug)]

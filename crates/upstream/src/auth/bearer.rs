@@ -15,7 +15,7 @@ use moka::sync::Cache;
 use protocol::{error_chain::ErrorChain, host::Host};
 use reqwest::Client;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{Instrument, warn};
 
 use self::known_realm::KnownRealm;
 pub(super) use self::token_request::TokenRequest;
@@ -84,10 +84,11 @@ impl BearerTokens {
             TokenState::Good(header) => Some(header),
             TokenState::Due(header, permit) => {
                 let realms = Arc::clone(&self.realms);
-                self.renewals.spawn(async move {
+                let renewal = async move {
                     // The realm client logs a failure, and the old token stays in use.
                     let _ = slot.fetch(permit, realms.fetch(&request)).await;
-                });
+                };
+                self.renewals.spawn(renewal.in_current_span());
                 Some(header)
             }
             // The request goes out without a token: the registry answers with a challenge.
@@ -124,13 +125,14 @@ impl BearerTokens {
         };
         let (realms, request, refused) =
             (Arc::clone(&self.realms), request.clone(), refused.cloned());
-        let renewal = self.renewals.spawn(async move {
+        let renewal = async move {
             let fetch = realms.fetch(&request);
             match old {
                 Some(old) => slot.renew(old.as_ref(), fetch).await.map(Some),
                 None => slot.force(refused.as_ref(), fetch).await,
             }
-        });
+        };
+        let renewal = self.renewals.spawn(renewal.in_current_span());
         let renewed = renewal.await;
         renewed.unwrap_or_else(|ended| panic::resume_unwind(ended.into_panic()))
     }

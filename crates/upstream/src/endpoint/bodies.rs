@@ -123,7 +123,7 @@ impl Bodies {
         }
     }
 
-    /// Notes that no byte of a body has come since `last_byte`.
+    /// Notes that no byte of a body has come since `last_byte`, not even its head from a store.
     pub(super) fn stalled(&self, last_byte: Instant, now: Instant) {
         if self.flow.last() > last_byte {
             return;
@@ -134,7 +134,7 @@ impl Bodies {
         let mut known = known.unwrap_or_else(|| Doubt {
             since: now,
             last_stall: now,
-            reason: format!("a body stalled for {pause} ms").into(),
+            reason: format!("no byte of a body came for {pause} ms").into(),
             next_try: now + TRY_EVERY,
         });
         known.last_stall = now;
@@ -155,7 +155,10 @@ mod tests {
         bodies.stalled(now, now + 5 * SECOND);
         assert!(bodies.are_in_doubt());
         assert!(bodies.outage().is_some());
-        assert_eq!(&*bodies.refusal().reason, "a body stalled for 5000 ms");
+        assert_eq!(
+            &*bodies.refusal().reason,
+            "no byte of a body came for 5000 ms"
+        );
         bodies.flows(now + 6 * SECOND);
         assert!(!bodies.are_in_doubt());
         assert!(bodies.outage().is_none());

@@ -2,12 +2,13 @@
 
 use http::{HeaderValue, header};
 use reqwest::Response;
+use tokio::time::Instant;
 use url::Url;
 
-use super::{Endpoint, request::Request};
+use super::{Endpoint, request::Request, sender::SHORTEST_PROOF};
 use crate::{
     auth::Refusal,
-    error::{Cause, FetchError},
+    error::{Cause, FetchError, Resource},
     policy::{Call, Deadline},
     redirect::{self, RedirectError, same_origin},
     response::is_redirect,
@@ -115,12 +116,37 @@ impl Endpoint {
     ) -> Result<Response, FetchError> {
         let deadline = call.deadline();
         if !self.sender.is_own(url) {
-            let sent = self.sender.send(request, url, credential, deadline).await;
-            return sent.map_err(|cause| self.unreachable(cause.of_store()));
+            return self.send_to_store(request, url, credential, deadline).await;
         }
         self.acquire(call).await?;
         let sent = self.sender.send(request, url, credential, deadline).await;
-        sent.map_err(|cause| self.unreachable(cause))
+        let response = sent.map_err(|cause| self.unreachable(cause))?;
+        let status = response.status();
+        if let Some(heard) = &request.heard
+            && (status.is_success() || is_redirect(status))
+        {
+            heard.notify_one();
+        }
+        Ok(response)
+    }
+
+    /// Sends one request to where the endpoint has redirected to. A store that says nothing is the
+    /// same to clients as a body that stalls.
+    pub(super) async fn send_to_store(
+        &self,
+        request: &Request<'_>,
+        url: &Url,
+        credential: Option<&HeaderValue>,
+        deadline: &Deadline,
+    ) -> Result<Response, FetchError> {
+        let asked = Instant::now();
+        let sent = self.sender.send(request, url, credential, deadline).await;
+        sent.map_err(|cause| {
+            if request.resource == Resource::Blob && is_silence(&cause) {
+                self.bodies.stalled(asked, Instant::now());
+            }
+            self.unreachable(cause.of_store())
+        })
     }
 
     /// A token must come while the client waits.
@@ -136,5 +162,14 @@ impl Endpoint {
             .ok_or(RedirectError::NoTarget)?;
         let private = &self.shared.private_hosts;
         redirect::target(current, location, self.sender.base(), private)
+    }
+}
+
+/// Whether somebody was waited for who said nothing.
+fn is_silence(cause: &Cause) -> bool {
+    match cause {
+        Cause::Timeout(time) => *time >= SHORTEST_PROOF,
+        Cause::Http(error) => error.is_timeout(),
+        _ => false,
     }
 }

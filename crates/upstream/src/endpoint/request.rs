@@ -1,8 +1,11 @@
 //! A request to a registry, before it has credentials.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Method};
 use manifest_model::RepoName;
 use protocol::host::Host;
+use tokio::sync::Notify;
 use url::Url;
 
 use crate::error::Resource;
@@ -21,6 +24,8 @@ pub(crate) struct Request<'a> {
     /// Whether a client waits for the first byte of content that is not here.
     pub(crate) is_cold: bool,
     pub(crate) headers: HeaderMap,
+    /// Told once the endpoint itself has answered well: what is left is the way of the bytes.
+    pub(crate) heard: Option<Arc<Notify>>,
 }
 
 impl<'a> Request<'a> {
@@ -40,6 +45,7 @@ impl<'a> Request<'a> {
             path: format!("{repository}/{path}"),
             query: None,
             headers: HeaderMap::new(),
+            heard: None,
         }
     }
 
@@ -53,6 +59,7 @@ impl<'a> Request<'a> {
             path: String::new(),
             query: None,
             headers: HeaderMap::new(),
+            heard: None,
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A call that was given less time proves nothing about the endpoint when it runs out.
-const SHORTEST_PROOF: Duration = Duration::from_secs(1);
+pub(super) const SHORTEST_PROOF: Duration = Duration::from_secs(1);
 
 /// The way to one endpoint: its client, its circuit and its throttles.
 #[derive(Debug)]

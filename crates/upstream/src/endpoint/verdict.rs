@@ -1,12 +1,14 @@
 //! Judging an answer: good, not found, refused, or broken.
 
+use std::time::Duration;
+
 use http::{HeaderValue, StatusCode};
 use protocol::{error_body, headers::DOCKER_DISTRIBUTION_API_VERSION};
 use reqwest::Response;
 
 use super::Endpoint;
 use crate::{
-    error::{CallKind, Cause, FetchError, Resource},
+    error::{AT_STORE, CallKind, Cause, FetchError, Resource},
     policy::{Deadline, WaitTooLong},
 };
 
@@ -146,6 +148,15 @@ impl Endpoint {
             upstream: self.host().clone(),
             calls: kind.as_str(),
             retry_after: Some(wait.0),
+        }
+    }
+
+    /// The error where the store limits our requests, and not the registry.
+    pub(super) fn store_limits(&self, wait: Duration) -> FetchError {
+        FetchError::Throttled {
+            upstream: self.host().clone(),
+            calls: AT_STORE,
+            retry_after: Some(wait),
         }
     }
 

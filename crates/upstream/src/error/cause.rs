@@ -103,6 +103,9 @@ pub enum Cause {
     /// An earlier failure: nothing was asked this time.
     #[error(transparent)]
     CircuitOpen(CircuitOpen),
+    /// No byte of a body came in time, where bodies were in doubt since one had stalled.
+    #[error("no byte of the body came at once: {}", .0.reason)]
+    NoFirstByte(CircuitOpen),
     /// A file that the configuration names.
     #[error(transparent)]
     Local(LocalFileError),

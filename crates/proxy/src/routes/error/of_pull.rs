@@ -115,7 +115,7 @@ impl From<&FetchError> for ApiError {
                 Self::unavailable(StatusCode::GATEWAY_TIMEOUT, message)
             }
             FetchError::Unreachable {
-                source: Cause::CircuitOpen(open),
+                source: Cause::CircuitOpen(open) | Cause::NoFirstByte(open),
                 ..
             } => Self {
                 retry_after: Some(open.retry_in),
