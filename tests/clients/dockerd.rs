@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -79,7 +79,17 @@ impl Daemon {
     }
 
     /// One with these settings, which say nothing of where it lives.
-    pub(crate) fn start_with(setup: &Setup, mut config: Value) -> Self {
+    pub(crate) fn start_with(setup: &Setup, config: Value) -> Self {
+        Self::start_program(setup, &tools::system("dockerd"), &[], config)
+    }
+
+    /// The same of another dockerd, with this environment.
+    pub(crate) fn start_program(
+        setup: &Setup,
+        daemon: &Path,
+        environment: &[(&str, &OsStr)],
+        mut config: Value,
+    ) -> Self {
         let socket = setup.cell.path("docker.sock");
         let place = json!({
             "data-root": setup.cell.path("docker-data"),
@@ -94,13 +104,12 @@ impl Daemon {
         config_keys.extend(place.as_object().expect("an object").clone());
         let config = setup.cell.write("daemon.json", &config.to_string());
         setup.sign_in();
-        let daemon = tools::system("dockerd");
         let command = [
             daemon.as_os_str(),
             OsStr::new("--config-file"),
             config.as_os_str(),
         ];
-        setup.cell.serve("dockerd", &command, &[], || {
+        setup.cell.serve("dockerd", &command, environment, || {
             UnixStream::connect(&socket).is_ok()
         });
         Self { socket }
@@ -131,6 +140,30 @@ impl Daemon {
         self.wipe(setup);
         let inspected: Value = serde_json::from_str(&inspected).expect("JSON of docker inspect");
         Ok(Recorded::inspected(&inspected[0]).without_names())
+    }
+
+    /// The same of a dockerd whose store is containerd's: an image there has many platforms, and
+    /// its clients in Debian cannot say which one they ask about.
+    pub(crate) fn pull_into_store(
+        &self,
+        setup: &Setup,
+        reference: &str,
+        platform: &str,
+    ) -> Recorded {
+        let mut pull = self.docker(setup);
+        output(pull.args(["pull", "--quiet", "--platform", platform, reference]));
+        let (os, architecture) = platform.split_once('/').expect("two parts");
+        let platform = json!({ "os": os, "architecture": architecture });
+        let mut inspect = setup.cell.command(tools::system("curl"));
+        inspect
+            .args(["--silent", "--show-error", "--fail", "--get"])
+            .arg("--unix-socket")
+            .arg(&self.socket)
+            .args(["--data-urlencode", &format!("platform={platform}")])
+            .arg(format!("http://docker/images/{reference}/json"));
+        let inspected: Value = serde_json::from_str(&output(&mut inspect)).expect("JSON");
+        self.wipe(setup);
+        Recorded::inspected(&inspected).without_names()
     }
 
     /// Removes all images.

@@ -88,6 +88,31 @@ impl Image {
 
     /// One whose index lists these architectures and no others.
     pub(crate) fn of(kind: Kind, name: &'static str, architectures: &[&'static str]) -> Self {
+        let mut image = Self::without_index(kind, name, architectures);
+        let manifests = image.entries();
+        image.add_index(&manifests);
+        image
+    }
+
+    /// One as buildx makes it: for all platforms, and with an attestation of each.
+    pub(crate) fn attested() -> Self {
+        let mut image = Self::without_index(Kind::Oci, "attested", &["amd64", "arm64", "arm"]);
+        let mut manifests = image.entries();
+        let children: Vec<Digest> = image
+            .children
+            .values()
+            .map(|child| child.manifest)
+            .collect();
+        manifests.extend(
+            children
+                .into_iter()
+                .map(|child| image.add_attestation(child)),
+        );
+        image.add_index(&manifests);
+        image
+    }
+
+    fn without_index(kind: Kind, name: &'static str, architectures: &[&'static str]) -> Self {
         let mut image = Self {
             kind,
             name,
@@ -104,16 +129,53 @@ impl Image {
             let child = image.add_child(architecture, variant);
             image.children.insert(architecture, child);
         }
-        let manifests: Vec<Value> = image
-            .children
-            .iter()
-            .map(|(name, child)| image.entry(name, child))
-            .collect();
-        let media_types = kind.media_types();
+        image
+    }
+
+    /// The entries of its platforms.
+    fn entries(&self) -> Vec<Value> {
+        let children = self.children.iter();
+        children
+            .map(|(name, child)| self.entry(name, child))
+            .collect()
+    }
+
+    fn add_index(&mut self, manifests: &[Value]) {
+        let media_types = self.kind.media_types();
         let index =
             json!({"schemaVersion": 2, "mediaType": media_types.index, "manifests": manifests});
-        image.index = image.add(index.to_string().into_bytes()).0;
-        image
+        self.index = self.add(index.to_string().into_bytes()).0;
+    }
+
+    /// Adds the attestation of a child; its entry in the index.
+    fn add_attestation(&mut self, child: Digest) -> Value {
+        let media_types = self.kind.media_types();
+        let predicate = "https://slsa.dev/provenance/v0.2";
+        let statement = json!({
+            "_type": "https://in-toto.io/Statement/v0.1", "predicateType": predicate,
+            "subject": [{"name": self.name, "digest": {"sha256": child.hex()}}],
+            "predicate": {},
+        });
+        let statement = self.add(statement.to_string().into_bytes());
+        let config = json!({
+            "os": "unknown", "architecture": "unknown", "config": {},
+            "rootfs": {"type": "layers", "diff_ids": [statement.0.to_string()]},
+        });
+        let config = self.add(config.to_string().into_bytes());
+        let mut layer = descriptor("application/vnd.in-toto+json", statement);
+        layer["annotations"] = json!({"in-toto.io/predicate-type": predicate});
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": media_types.manifest,
+            "config": descriptor(media_types.config, config), "layers": [layer],
+        });
+        let manifest = self.add(manifest.to_string().into_bytes());
+        let mut entry = descriptor(media_types.manifest, manifest);
+        entry["platform"] = json!({"os": "unknown", "architecture": "unknown"});
+        entry["annotations"] = json!({
+            "vnd.docker.reference.digest": child.to_string(),
+            "vnd.docker.reference.type": "attestation-manifest",
+        });
+        entry
     }
 
     /// All digests the image consists of, the index too.

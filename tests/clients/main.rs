@@ -14,6 +14,7 @@ mod containerd;
 mod copiers;
 mod crane_registry;
 mod dockerd;
+mod dockerd_29;
 mod gate;
 mod images;
 mod layout;

@@ -14,7 +14,7 @@ use crate::podman;
 use crate::setup::Setup;
 use crate::standin::ECR_HOST;
 
-/// A minute, which is how long a tag holds before it has to be asked for again, and a bit.
+/// A minute and a bit. A tag holds for a second here, so every pull by tag is of a stale one.
 const OUTAGE: Duration = Duration::from_secs(62);
 
 #[test]

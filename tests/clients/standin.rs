@@ -40,6 +40,8 @@ pub(crate) struct Standin {
     pub(crate) images: [Image; 2],
     /// Indexes that list one platform alone, of each of [`MADE_OF`] one; in every namespace too.
     pub(crate) single: [Image; 2],
+    /// One with attestations, in every namespace too.
+    pub(crate) attested: [Image; 1],
     cell: Cell,
 }
 
@@ -83,6 +85,7 @@ impl Standin {
             credentials: owned(settings.iter().filter(|(name, _)| name.starts_with("AWS_"))),
             images: [Image::new(Kind::Oci), Image::new(Kind::Docker)],
             single: MADE_OF.map(|only| Image::of(Kind::Oci, only, &[only])),
+            attested: [Image::attested()],
             cell,
         };
         standin.preload();
@@ -128,7 +131,7 @@ impl Standin {
                 self.push_part(image, &source, architecture);
             }
         }
-        for image in &self.single {
+        for image in self.single.iter().chain(&self.attested) {
             self.push(image);
         }
     }

