@@ -11,7 +11,7 @@ use integration_tests::dead_end::DeadEnd;
 use integration_tests::faults::{Cut, Fault, Gate, On};
 use integration_tests::images::{self, BigBlob, Blob, Content};
 use integration_tests::proxy::{Archway, Setup};
-use integration_tests::registry::{Blobs, FakeRegistry};
+use integration_tests::registry::FakeRegistry;
 use integration_tests::tls_front::{Authority, Clients, TlsFront};
 use integration_tests::wait::within;
 
@@ -245,25 +245,6 @@ impl Scene {
                     .quirks(|quirks| quirks.digest_header = *header);
             }
             Strike::Expire(_) => self.account.iter().for_each(Account::expire),
-            Strike::Heads(code) => {
-                let heads = On::all().method(Method::HEAD);
-                self.registry.faults().add(heads, status(*code));
-            }
-            Strike::Store(code, times) => {
-                self.registry
-                    .quirks(|quirks| quirks.blobs = Blobs::Redirected);
-                let (faults, store) = (self.registry.faults(), On::path("/layers/"));
-                match times {
-                    Some(times) => faults.times(*times, store, status(*code)),
-                    None => faults.add(store, status(*code)),
-                }
-            }
-            Strike::NoStore => {
-                let store = DeadEnd::black_hole(([127, 0, 0, 1], 0).into()).await;
-                let redirect = Fault::Redirect(format!("http://{}/layer", store.address()));
-                self.registry.faults().add(On::path("/blobs/"), redirect);
-                self.dead_end = Some(store);
-            }
         }
         self
     }
@@ -367,10 +348,6 @@ impl Scene {
         let all = self.registry.log().all();
         all.iter().filter(|entry| entry.path != "/v2/").count()
     }
-}
-
-fn status(code: u16) -> Fault {
-    Fault::Status(StatusCode::from_u16(code).expect("a status"))
 }
 
 fn outcome_of(answer: &Answer) -> Outcome {

@@ -38,12 +38,6 @@ pub(super) enum Strike {
     Digests(DigestHeader),
     /// The token dies.
     Expire(Token),
-    /// To HEAD it answers this.
-    Heads(u16),
-    /// It redirects to a store, which answers this: so often, or for good.
-    Store(u16, Option<usize>),
-    /// It redirects to a store that is not there.
-    NoStore,
 }
 
 /// Whose token dies.
@@ -57,11 +51,6 @@ fn status(code: u16) -> Vec<Fault> {
     vec![Fault::Status(StatusCode::from_u16(code).expect("a status"))]
 }
 
-fn refuse_ranges(code: u16) -> Vec<Fault> {
-    let status = StatusCode::from_u16(code).expect("a status");
-    vec![Fault::RefuseRange(0, status)]
-}
-
 fn header(name: http::HeaderName, value: &str) -> Fault {
     Fault::Header(name, HeaderValue::from_str(value).expect("a header value"))
 }
@@ -71,7 +60,7 @@ fn replace(kind: &'static str, body: impl Into<Bytes>) -> Vec<Fault> {
 }
 
 /// Everything that can be laid on a request.
-const REQUESTS: [(&str, Faults); 32] = [
+const REQUESTS: [(&str, Faults); 24] = [
     ("black hole after accept", |_| {
         vec![Fault::HoldHeaders(Gate::new())]
     }),
@@ -104,19 +93,6 @@ const REQUESTS: [(&str, Faults); 32] = [
     ("429, `Retry-After: 30`", |_| {
         [status(429), vec![header(header::RETRY_AFTER, "30")]].concat()
     }),
-    ("429, `Retry-After` a Unix time", |_| {
-        let at = header(header::RETRY_AFTER, "1746136938");
-        [status(429), vec![at]].concat()
-    }),
-    ("405", |_| status(405)),
-    ("406", |_| status(406)),
-    ("408", |_| status(408)),
-    ("416 to a range beyond the end", |_| {
-        vec![Fault::StrictRange]
-    }),
-    ("403 to every range", |_| refuse_ranges(403)),
-    ("501 to every range", |_| refuse_ranges(501)),
-    ("206 without `Content-Range`", |_| vec![Fault::HideRange]),
     ("500", |_| status(500)),
     ("502", |_| status(502)),
     ("503", |_| status(503)),
@@ -173,10 +149,6 @@ pub(super) fn all() -> Vec<Row> {
             Strike::Expire(Token::EcrPublic),
             false,
         ),
-        row("404 to every HEAD", Strike::Heads(404), false),
-        row("store: 503 once", Strike::Store(503, Some(1)), false),
-        row("store: 503", Strike::Store(503, None), false),
-        row("store: black hole on connect", Strike::NoStore, false),
     ];
     for (name, faults) in REQUESTS {
         let is_outage = name == "black hole after accept";
