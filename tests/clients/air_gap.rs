@@ -56,9 +56,8 @@ fn misses_come_with_the_next_bundle(release: Release) {
     assert_eq!(listed, names);
 
     let bundle = setup.cell.path("wanted.tar");
-    runtime.block_on(exported(&mut setup.archway, &list, &bundle));
-    let site = runtime.block_on(imported(site, &bundle));
-    containerd::lead_by(&setup, &hosts.replace(&gateway, &site.url()));
+    runtime.block_on(exported(&mut setup.archway, &list, PLATFORM, &bundle));
+    runtime.block_on(imported(&site, &bundle));
     for image in &setup.standin.images {
         let name = format!("{ECR_HOST}/{TEAM}/{}", image.name);
         let recorded = cri::pull(&node, &setup, &format!("{name}:{TAG}")).expect("it is here");
@@ -69,9 +68,9 @@ fn misses_come_with_the_next_bundle(release: Release) {
     assert_eq!(runtime.block_on(wanted(&site)), "");
 }
 
-/// An empty gateway of a site. Its upstream is where nobody listens, and would not be asked if
+/// An empty gateway of a site, which serves. Its upstream is where nobody listens, and would not be asked if
 /// somebody did.
-async fn site() -> Archway {
+pub(crate) async fn site() -> Archway {
     let nowhere = ["http://127.0.0.1:1".to_owned()];
     let site = Site::new().top("offline = true");
     site.upstream_at(ECR_HOST, &nowhere, "auth = \"ecr\"")
@@ -85,7 +84,7 @@ async fn wanted(site: &Archway) -> String {
 }
 
 /// On the connected side: pulls what is listed, stops, and writes the bundle.
-async fn exported(archway: &mut Archway, list: &Path, bundle: &Path) {
+pub(crate) async fn exported(archway: &mut Archway, list: &Path, platforms: &str, bundle: &Path) {
     let (list, bundle) = (text(list), text(bundle));
     let server = archway.url();
     let warm = [
@@ -93,7 +92,7 @@ async fn exported(archway: &mut Archway, list: &Path, bundle: &Path) {
         "--from-file",
         list,
         "--platform",
-        PLATFORM,
+        platforms,
         "--server",
         &server,
     ];
@@ -105,32 +104,29 @@ async fn exported(archway: &mut Archway, list: &Path, bundle: &Path) {
         "--from-file",
         list,
         "--platform",
-        PLATFORM,
+        platforms,
         "-o",
         bundle,
     ];
     succeeded(&archway.bundle_command(&export).await);
 }
 
-/// At the site: takes the bundle in, and starts again.
-async fn imported(mut site: Archway, bundle: &Path) -> Archway {
-    site.terminate();
-    site.ended().await;
+/// At the site: takes the bundle in while it serves.
+async fn imported(site: &Archway, bundle: &Path) {
     succeeded(&site.bundle_command(&["import", text(bundle)]).await);
-    site.restart().await
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("a plain path")
 }
 
 #[track_caller]
-fn succeeded(output: &Output) -> String {
+pub(crate) fn succeeded(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     Builder::new_current_thread()
         .enable_all()
         .build()

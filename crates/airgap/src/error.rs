@@ -1,5 +1,7 @@
 //! Why a bundle is not imported.
 
+use std::io;
+
 use bundle::{SignatureError, StreamError};
 use cache::{CacheError, IntakeError};
 use manifest_model::Digest;
@@ -70,8 +72,8 @@ pub enum ImportError {
     },
     /// The file system has no room for it.
     #[error(
-        "{needed} bytes are to be written, and the file system of the cache has {free} free; make \
-         room on it"
+        "{needed} bytes are to be written, and the file system of the cache has {free} free beyond \
+         cache.min_free; make room on it"
     )]
     NoSpace {
         /// The bytes to be written.
@@ -127,9 +129,52 @@ pub enum ImportError {
         /// What the manifest names.
         digest: Digest,
     },
+    /// It was stopped: its caller left, or the process ends.
+    #[error("the import was stopped; what has come stays, so run it again to go on")]
+    Stopped,
+    /// It is not one file that blobs could be served from.
+    #[error("only a bundle in one file can be served as it is; join its parts, or import it")]
+    NoFile,
     /// The cache failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
+}
+
+impl ImportError {
+    /// Whether the bundle is damaged, incomplete or refused; else this site could not take it.
+    pub fn is_of_the_bundle(&self) -> bool {
+        match self {
+            Self::NotConfigured { .. }
+            | Self::TooLarge { .. }
+            | Self::NoSpace { .. }
+            | Self::NoSeries
+            | Self::Rename(_)
+            | Self::Stopped
+            | Self::NoFile
+            | Self::Cache(_) => false,
+            Self::Intake(error) => !is_want_of_room(error),
+            Self::Signature(_)
+            | Self::Older { .. }
+            | Self::NoBase { .. }
+            | Self::Incomplete { .. }
+            | Self::Stream(_)
+            | Self::Gone { .. }
+            | Self::NoManifest { .. }
+            | Self::Hole { .. } => true,
+        }
+    }
+}
+
+/// Whether a blob was not taken because the disk or the cache is full.
+fn is_want_of_room(error: &IntakeError) -> bool {
+    match error {
+        IntakeError::Copy { source, .. } => matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        ),
+        IntakeError::Storage { .. } => true,
+        IntakeError::Corrupt { .. } => false,
+    }
 }
 
 /// What helps after a blob was not taken.

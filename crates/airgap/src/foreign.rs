@@ -8,7 +8,7 @@ mod entries;
 mod images;
 mod names;
 
-use std::{io, path::Path};
+use std::{fs::File, io};
 
 use bundle::{Bundle, LockError, ReadError};
 use manifest_model::Digest;
@@ -112,10 +112,10 @@ pub enum ForeignError {
 /// Reads a layout, and makes of what it holds the bundle that it would have been. Where an image has
 /// no whole name, it gets that of `place`. Reads all manifests, and nothing else.
 pub(crate) fn open(
-    path: &Path,
+    file: File,
     place: Option<&NewPlace>,
 ) -> Result<(Bundle, Entries), ForeignError> {
-    let entries = Entries::of(path)?;
+    let entries = Entries::of(file)?;
     let lock = images::read(&entries, place)?;
     let bundle = Bundle::of_lock(lock.to_bytes(), None)?;
     Ok((bundle, entries))

@@ -2,20 +2,24 @@
 
 use std::{
     collections::HashSet,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use bundle::Bundle;
-use cache::{Allowance, Arrival, BundleRow, Cache, CacheError, CarriedName, Stage};
-use manifest_model::{Digest, RepoKey, Tag};
+use bundle::{Bundle, Lock};
+use cache::{Allowance, Arrival, Cache, CacheError, Intake};
+use manifest_model::Digest;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     arrival,
     error::ImportError,
-    rename::{Destination, destinations},
+    judged::Judged,
+    open::Opened,
     room,
-    rules::{Pruned, Rules, check_base, is_stored},
+    rules::{Rules, is_stored},
     source::Source,
 };
 
@@ -26,14 +30,13 @@ pub struct Import {
     rules: Arc<Rules>,
     bundle: Bundle,
     source: Source,
-    row: BundleRow,
+    judged: Judged,
     missing: HashSet<Digest>,
     new_bytes: u64,
-    pruned: Pruned,
 }
 
 /// What an import brings, or would bring.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Imported {
     /// The bundle's id.
     pub id: Digest,
@@ -45,8 +48,10 @@ pub struct Imported {
     pub new_blobs: u64,
     /// Their bytes.
     pub new_bytes: u64,
-    /// The tags that go.
-    pub pruned: Vec<(RepoKey, Tag)>,
+    /// The stored ones that were damaged and came again.
+    pub mended: u64,
+    /// The tags that go, as `HOST/REPOSITORY:TAG`.
+    pub pruned: Vec<String>,
     /// What was allowed for it that is refused as a rule.
     pub allowed: Vec<Allowance>,
 }
@@ -54,60 +59,25 @@ pub struct Imported {
 impl Import {
     /// Judges a bundle by its lock: reads nothing else and changes nothing. Blocks for a look at
     /// each blob that the lock lists.
-    pub fn new(
-        cache: &Cache,
-        rules: Arc<Rules>,
-        bundle: Bundle,
-        source: Source,
-    ) -> Result<Self, ImportError> {
-        let known = cache.imports().all()?;
-        let lock = bundle.lock();
-        let signer = rules.signer(&bundle)?;
-        let destinations = destinations(&lock.images, rules.place.as_ref())?;
-        rules.check_names(&destinations)?;
-        let is_older = rules.is_older(&bundle, &known)?;
-        check_base(lock, cache)?;
-        let pruned = rules.pruned(&bundle, &destinations, &known)?;
+    pub fn new(cache: &Cache, rules: Arc<Rules>, opened: Opened) -> Result<Self, ImportError> {
+        let Opened { bundle, source, .. } = opened;
+        let judged = Judged::of(cache, &rules, &bundle)?;
         let (mut missing, mut new_bytes) = (HashSet::new(), 0_u64);
-        for blob in lock.carried() {
+        for blob in bundle.lock().carried() {
             if !is_stored(cache, &blob.digest, blob.size)? {
                 missing.insert(blob.digest);
                 new_bytes = new_bytes.saturating_add(blob.size);
             }
         }
         room::check(&bundle, &source, cache, new_bytes)?;
-        let mut allowed = Vec::new();
-        if signer.is_none() && !rules.trusted.is_empty() {
-            allowed.push(Allowance::Unsigned);
-        }
-        if is_older {
-            allowed.push(Allowance::Older);
-        }
-        let series = lock.series.as_ref().map(ToString::to_string);
-        let row = BundleRow {
-            id: bundle.id(),
-            stage: Stage::Arriving,
-            since: now(),
-            series: series.zip(lock.sequence),
-            signer: signer.map(|key| key.to_string()),
-            allowed,
-            images: lock.images.len() as u64,
-            names: destinations.iter().flat_map(carried_names).collect(),
-        };
-        let is_here = |known: &BundleRow| known.id == row.id && known.stage == Stage::Imported;
-        let here = known.into_iter().find(is_here);
         Ok(Self {
             cache: cache.clone(),
-            row: match here {
-                Some(here) => again(row, here),
-                None => row,
-            },
             rules,
             bundle,
             source,
+            judged,
             missing,
             new_bytes,
-            pruned,
         })
     }
 
@@ -120,111 +90,111 @@ impl Import {
             blobs: lock.blobs.len() as u64,
             new_blobs: self.missing.len() as u64,
             new_bytes: self.new_bytes,
-            pruned: self.pruned.tags.clone(),
-            allowed: self.row.allowed.clone(),
+            mended: 0,
+            pruned: self.judged.pruned.names(),
+            allowed: self.judged.row.allowed.clone(),
         }
     }
 
-    /// Brings the bundle in. `progress` is called with the number of bytes that came since its last
-    /// call. Dropping the future leaves the work on the blocking pool running: it ends as if it had
-    /// been awaited, but for the last step, which is not begun.
+    /// The bytes that will be read: of what comes, and of what is stored, to see that it is sound.
+    pub fn bytes(&self) -> u64 {
+        let sizes = self.bundle.lock().carried().map(|blob| blob.size);
+        sizes.fold(0, u64::saturating_add)
+    }
+
+    /// Brings the bundle in. `progress` is called with the number of bytes that were read since its
+    /// last call. Dropping the future stops the work before its next blob; what has come stays.
     pub async fn run(
         self,
         progress: impl Fn(u64) + Send + 'static,
     ) -> Result<Imported, ImportError> {
-        let (imported, cache) = (self.preview(), self.cache.clone());
-        let arrived = blocking(move || self.bring(&progress)).await?;
-        let Arrived { arrival, left_out } = arrived;
-        // Looked at for what is absent alone, so it may be there a moment earlier.
-        cache.leave_out(&imported.id, left_out).await?;
-        let complete = move || Ok(cache.imports().complete(&arrival)?);
-        blocking(complete).await?;
+        let (mut imported, cache) = (self.preview(), self.cache.clone());
+        let wanted = Wanted::default();
+        let still_wanted = Arc::clone(&wanted.0);
+        let goes_on = move || still_wanted.load(Ordering::Relaxed);
+        let arrived = blocking(move || self.bring(&progress, &goes_on)).await?;
+        imported.mended = arrived.mended;
+        let id = imported.id;
+        let show = move || {
+            // Looked at for what is absent alone, so it may be there a moment earlier.
+            cache.imports().leave_out(&id, &arrived.left_out)?;
+            Ok(cache.imports().complete(&arrived.arrival)?)
+        };
+        blocking(show).await?;
         Ok(imported)
     }
 
     /// Stores all blobs, which nobody can read yet.
-    fn bring(self, progress: &dyn Fn(u64)) -> Result<Arrived, ImportError> {
-        let Self {
-            cache,
-            rules,
-            bundle,
-            source,
-            row,
-            missing,
-            pruned,
-            ..
-        } = self;
-        let lock = bundle.lock();
-        let blobs: Vec<Digest> = lock.blobs.iter().map(|blob| blob.digest).collect();
-        cache.imports().begin(&row, &blobs)?;
+    fn bring(
+        self,
+        progress: &dyn Fn(u64),
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<Arrived, ImportError> {
+        let (cache, lock) = (self.cache, self.bundle.lock());
+        self.judged.begin(&cache, lock)?;
         let mut intake = cache.imports().intake();
-        source.bring(&bundle, &missing, &mut intake, progress)?;
+        let missing = missing(lock, &intake, progress, goes_on)?;
+        let mended = missing.difference(&self.missing).count() as u64;
+        let source = self.source;
+        source.bring(&self.bundle, &missing, &mut intake, progress, goes_on)?;
         for blob in &lock.blobs {
             if !is_stored(&cache, &blob.digest, blob.size)? {
                 let digest = blob.digest;
                 return Err(ImportError::Gone { digest });
             }
         }
-        let destinations = destinations(&lock.images, rules.place.as_ref())?;
-        let manifests = arrival::manifests(lock, &destinations, &cache)?;
         Ok(Arrived {
-            arrival: Arrival {
-                bundle: BundleRow {
-                    stage: Stage::Imported,
-                    since: now(),
-                    ..row
-                },
-                manifests,
-                replaced: pruned.bundles,
-                pruned: pruned.tags,
-            },
+            arrival: self.judged.arrival(&cache, &self.rules, lock)?,
             left_out: arrival::left_out(lock),
+            mended,
         })
     }
+}
+
+/// What of a bundle is to come: all that it carries and is not stored, or not as it should be. What is
+/// stored is hashed once more, since a bundle that brings the same is the one chance to mend it. What
+/// it only builds on is taken as it is, as for a client.
+fn missing(
+    lock: &Lock,
+    intake: &Intake,
+    progress: &dyn Fn(u64),
+    goes_on: &dyn Fn() -> bool,
+) -> Result<HashSet<Digest>, ImportError> {
+    let mut missing = HashSet::new();
+    for blob in lock.carried() {
+        if !goes_on() {
+            return Err(ImportError::Stopped);
+        }
+        if !intake.has_sound(&blob.digest, blob.size, progress)? {
+            missing.insert(blob.digest);
+        }
+    }
+    Ok(missing)
 }
 
 /// All that is left to do once the blobs are here.
 struct Arrived {
     arrival: Arrival,
     left_out: Vec<Digest>,
+    mended: u64,
 }
 
-/// The row of a bundle that is here already: nothing of it becomes invisible, and it keeps the
-/// names that its images have from an earlier import, which may be others with `--as`.
-fn again(row: BundleRow, here: BundleRow) -> BundleRow {
-    let mut names = here.names;
-    let known: HashSet<_> = names.iter().cloned().collect();
-    let new = row.names.into_iter();
-    names.extend(new.filter(|name| !known.contains(name)));
-    BundleRow {
-        stage: here.stage,
-        since: here.since,
-        names,
-        ..row
+/// Whether anybody waits for an import. Dropped, nobody does.
+struct Wanted(Arc<AtomicBool>);
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
     }
 }
 
-/// The names of an image and of what is attached to it.
-fn carried_names<'a>(
-    destination: &'a Destination<'_>,
-) -> impl Iterator<Item = CarriedName> + use<'a> {
-    let repository = &destination.repository;
-    let image = CarriedName::new(repository, destination.tag, destination.image.digest);
-    let attached = destination.image.attached.iter();
-    let attached = attached.map(|attached| {
-        let tag = attached.tag.as_ref();
-        CarriedName::new(repository, tag, attached.digest)
-    });
-    [image].into_iter().chain(attached)
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
-/// Seconds since 1970 by this machine's clock, which may be wrong: shown, and used for nothing else.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_secs()
-}
-
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
 ) -> Result<T, ImportError> {
     let done = tokio::task::spawn_blocking(work).await;

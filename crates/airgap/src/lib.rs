@@ -14,9 +14,12 @@
 mod arrival;
 mod attached;
 mod bundle_id;
+mod carry;
 mod error;
 mod foreign;
 mod import;
+mod inbox;
+mod judged;
 mod keep;
 mod open;
 mod rename;
@@ -24,16 +27,20 @@ mod room;
 mod rules;
 mod source;
 mod stored;
+mod take;
 
 pub use self::{
     bundle_id::{BundleId, BundleIdError},
+    carry::carry,
     error::{ImportError, RenameError},
     foreign::ForeignError,
     import::{Import, Imported},
+    inbox::{Inbox, InboxError, Outcome, Ready},
     keep::surplus,
-    open::{OpenError, open},
+    open::{OpenError, Opened, open, open_all},
     rename::NewPlace,
     rules::Rules,
     source::{ForeignLayout, Source},
     stored::Stored,
+    take::{Mode, Step, TakeError, take},
 };

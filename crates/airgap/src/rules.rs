@@ -42,6 +42,15 @@ pub(crate) struct Pruned {
     pub(crate) tags: Vec<(RepoKey, Tag)>,
 }
 
+impl Pruned {
+    /// The tags, as people read them.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let tags = self.tags.iter();
+        tags.map(|(repository, tag)| format!("{repository}:{tag}"))
+            .collect()
+    }
+}
+
 impl Rules {
     pub(crate) fn allows(&self, allowance: Allowance) -> bool {
         self.allowed.contains(&allowance)

@@ -56,20 +56,23 @@ impl Source {
         .flatten()
     }
 
-    /// Brings the `missing` blobs. `progress` is called with the number of bytes that came since its
-    /// last call. An error leaves those that came before it stored.
+    /// Brings the `missing` blobs, as long as it `goes_on`. `progress` is called with the number of
+    /// bytes that came since its last call. An error leaves those that came before it stored.
     pub(crate) fn bring(
         self,
         bundle: &Bundle,
         missing: &HashSet<Digest>,
         intake: &mut Intake,
         progress: &dyn Fn(u64),
+        goes_on: &dyn Fn() -> bool,
     ) -> Result<(), ImportError> {
+        let check = || goes_on().then_some(()).ok_or(ImportError::Stopped);
         let brought = match self {
             Self::Files(pieces) => {
-                bring_from_files(bundle.layout(), &pieces, missing, intake, progress)
+                bring_from_files(bundle.layout(), &pieces, missing, intake, progress, &check)
             }
             Self::Pipe(mut pipe) => each_blob(bundle, &mut pipe, |digest, size, data| {
+                check()?;
                 if !missing.contains(digest) {
                     return Ok(());
                 }
@@ -86,6 +89,7 @@ impl Source {
                 let carried = bundle.layout().carried();
                 let mut missing = carried.filter(|(digest, _, _)| missing.contains(digest));
                 missing.try_for_each(|(digest, size, _)| {
+                    check()?;
                     let take = |file: &File| entries.copy(&digest, file, progress);
                     Ok(intake.take(&digest, size, take)?)
                 })
@@ -104,10 +108,12 @@ fn bring_from_files(
     missing: &HashSet<Digest>,
     intake: &mut Intake,
     progress: &dyn Fn(u64),
+    check: &dyn Fn() -> Result<(), ImportError>,
 ) -> Result<(), ImportError> {
     let (mut total, mut absent) = (0, 0);
     for (digest, size, at) in layout.carried() {
         total += 1;
+        check()?;
         if !missing.contains(&digest) {
             continue;
         }

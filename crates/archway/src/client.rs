@@ -7,6 +7,7 @@ mod address;
 mod answer;
 mod choice;
 mod error;
+mod import;
 mod pinned;
 mod server;
 mod socket;
@@ -14,6 +15,7 @@ mod upstream;
 
 pub(crate) use self::{
     error::{ClientError, InvalidAnswer},
+    import::ImportSocket,
     server::{Server, accepting},
     socket::ControlSocket,
     upstream::UpstreamRepository,

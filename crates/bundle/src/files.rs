@@ -11,12 +11,14 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fs::{self, File},
-    io,
+    fs::File,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
 use crate::{
+    access::FileAccess,
+    layout::SIGNATURE_BYTES,
     lock::{LockError, MAX_LOCK_BYTES},
     parts::{Chain, PartsError, Pieces, part_of},
     read::{Bundle, ReadError},
@@ -161,17 +163,49 @@ impl BundleFiles {
         }
     }
 
+    /// The paths of all of it that is there: the bundle, or its parts with the lock and the signature
+    /// beside them.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Whole(path) => vec![path.clone()],
+            Self::Parts { stem, parts } => {
+                let access = FileAccess::Paths;
+                let lock = lock_beside(stem, parts, &access);
+                let signature = lock
+                    .as_ref()
+                    .and_then(|lock| access.find(&added(lock, MINISIG)));
+                let parts = parts.values().cloned();
+                parts.chain(lock).chain(signature).collect()
+            }
+        }
+    }
+
+    /// Whether a file is one of those that lie beside this bundle: its sums, its lock or the lock's
+    /// signature.
+    pub fn lies_beside(&self, path: &Path) -> bool {
+        let bundle = self.path();
+        let beside = [lock_path(bundle), signature_path(bundle), sums_path(bundle)];
+        let mut beside = beside.iter().map(|beside| stem_key(beside));
+        beside.any(|beside| beside == stem_key(path))
+    }
+
     /// Reads the lock, and finds the place of each part.
     pub fn open(&self) -> Result<OpenBundle, FilesError> {
+        self.open_by(&FileAccess::Paths)
+    }
+
+    /// As [`Self::open`], with the files opened by `access`.
+    pub fn open_by(&self, access: &FileAccess) -> Result<OpenBundle, FilesError> {
+        let open = |path: &Path| access.open(path).map_err(|source| open_error(path, source));
         match self {
             Self::Whole(path) => {
-                let (file, bundle) = open_file(path)?;
+                let (file, bundle) = open_file_by(path, access)?;
                 let length = file.metadata().map_err(|source| open_error(path, source))?;
                 let pieces = Pieces::whole(file, length.len());
                 Ok(OpenBundle { bundle, pieces })
             }
             Self::Parts { stem, parts } => {
-                let bundle = head_of(stem, parts)?;
+                let bundle = head_of(stem, parts, access)?;
                 let files = parts
                     .iter()
                     .map(|(&number, path)| Ok((number, open(path)?)));
@@ -188,50 +222,83 @@ impl BundleFiles {
 }
 
 /// The lock of a bundle from its parts, else from the file beside them.
-fn head_of(stem: &Path, parts: &BTreeMap<u64, PathBuf>) -> Result<Bundle, FilesError> {
+fn head_of(
+    stem: &Path,
+    parts: &BTreeMap<u64, PathBuf>,
+    access: &FileAccess,
+) -> Result<Bundle, FilesError> {
     if let Some(first) = parts.get(&1) {
-        match Bundle::open(&mut Chain::new(consecutive(parts)?)) {
+        match Bundle::open(&mut Chain::new(consecutive(parts, access)?)) {
             // The lock is longer than the parts that are here.
             Err(ReadError::CutShort { .. }) => {}
             read => return read.map_err(|source| read_error(first, source)),
         }
     }
-    let beside = lock_path(stem);
-    let name = name_of(&beside);
-    let mut beside_parts = parts.values().map(|part| part.with_file_name(&name));
-    match beside_parts.find_map(|lock| as_on_disk(&lock)) {
-        Some(path) => read_lock(&path),
+    match lock_beside(stem, parts, access) {
+        Some(path) => read_lock_by(&path, access),
         None => Err(FilesError::NoLock {
             first: crate::parts::part_name(&stem.to_string_lossy(), 1).into(),
-            lock: beside,
+            lock: lock_path(stem),
         }),
     }
 }
 
+/// The lock beside one of the parts.
+fn lock_beside(
+    stem: &Path,
+    parts: &BTreeMap<u64, PathBuf>,
+    access: &FileAccess,
+) -> Option<PathBuf> {
+    let name = name_of(&lock_path(stem));
+    let mut beside = parts.values().map(|part| part.with_file_name(&name));
+    beside.find_map(|lock| access.find(&lock))
+}
+
 /// A whole bundle in one file, which is left at the first blob.
 pub fn open_file(path: &Path) -> Result<(File, Bundle), FilesError> {
-    let mut file = open(path)?;
+    open_file_by(path, &FileAccess::Paths)
+}
+
+fn open_file_by(path: &Path, access: &FileAccess) -> Result<(File, Bundle), FilesError> {
+    let mut file = access
+        .open(path)
+        .map_err(|source| open_error(path, source))?;
     let bundle = Bundle::open(&mut file).map_err(|source| read_error(path, source))?;
     Ok((file, bundle))
 }
 
 /// The bundle of a lock in a file of its own, with the signature beside it.
 pub fn read_lock(path: &Path) -> Result<Bundle, FilesError> {
-    let metadata = fs::metadata(path).map_err(|source| open_error(path, source))?;
-    if metadata.len() > MAX_LOCK_BYTES {
-        let size = metadata.len();
+    read_lock_by(path, &FileAccess::Paths)
+}
+
+fn read_lock_by(path: &Path, access: &FileAccess) -> Result<Bundle, FilesError> {
+    let failed = |source| open_error(path, source);
+    let file = access.open(path).map_err(failed)?;
+    let size = file.metadata().map_err(failed)?.len();
+    if size > MAX_LOCK_BYTES {
         return Err(read_error(path, LockError::TooLong { size }.into()));
     }
-    let bytes = fs::read(path).map_err(|source| open_error(path, source))?;
-    let signature = match as_on_disk(&added(path, MINISIG)) {
+    let mut bytes = Vec::new();
+    let mut read = file.take(MAX_LOCK_BYTES);
+    read.read_to_end(&mut bytes).map_err(failed)?;
+    let signature = match access.find(&added(path, MINISIG)) {
         // One that cannot be read is not none.
         Some(beside) => {
-            let text = fs::read_to_string(&beside);
+            let text = signature(&beside, access);
             Some(text.map_err(|source| open_error(&beside, source))?)
         }
         None => None,
     };
     Bundle::of_lock(bytes, signature).map_err(|source| read_error(path, source))
+}
+
+/// The text of a signature in a file of its own; it takes no more room than in a bundle.
+fn signature(path: &Path, access: &FileAccess) -> io::Result<String> {
+    let mut text = String::new();
+    let mut file = access.open(path)?.take(SIGNATURE_BYTES);
+    file.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// `site.lock.json` of `site.tar`.
@@ -266,23 +333,13 @@ fn is_beside(name: &str) -> bool {
     [SUMS, LOCK, MINISIG].iter().any(|end| name.ends_with(end))
 }
 
-/// A file of this name, in whatever case a FAT or an ISO file system has made of it.
-fn as_on_disk(path: &Path) -> Option<PathBuf> {
-    if path.exists() {
-        return Some(path.to_owned());
-    }
-    let wanted = name_of(path);
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let entries = fs::read_dir(parent.unwrap_or(Path::new("."))).ok()?;
-    let mut entries = entries.filter_map(Result::ok).map(|entry| entry.path());
-    entries.find(|entry| name_of(entry).eq_ignore_ascii_case(&wanted))
-}
-
-fn consecutive(parts: &BTreeMap<u64, PathBuf>) -> Result<Vec<File>, FilesError> {
+fn consecutive(
+    parts: &BTreeMap<u64, PathBuf>,
+    access: &FileAccess,
+) -> Result<Vec<File>, FilesError> {
     let numbered = (1..).map_while(|number| parts.get(&number));
-    numbered.map(|path| open(path)).collect()
+    let open = |path: &PathBuf| access.open(path).map_err(|source| open_error(path, source));
+    numbered.map(open).collect()
 }
 
 fn stem_key(stem: &Path) -> String {
@@ -292,10 +349,6 @@ fn stem_key(stem: &Path) -> String {
 fn name_of(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());
     name.to_string_lossy().into_owned()
-}
-
-fn open(path: &Path) -> Result<File, FilesError> {
-    File::open(path).map_err(|source| open_error(path, source))
 }
 
 fn open_error(path: &Path, source: io::Error) -> FilesError {

@@ -14,6 +14,7 @@
 //! whatever a hostile file holds beside that (paths, links, devices, sizes that lie) differs from
 //! the layout and is refused where it differs.
 
+mod access;
 mod contents;
 mod copy;
 mod diff;
@@ -34,6 +35,7 @@ mod verify;
 mod write;
 
 pub use self::{
+    access::FileAccess,
     contents::Contents,
     copy::copy_range,
     diff::{Difference, Holding},

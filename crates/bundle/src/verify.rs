@@ -114,17 +114,7 @@ fn hash(
     progress: &mut impl FnMut(u64),
 ) -> io::Result<(Digest, u64)> {
     let mut hasher = Hasher::new(placed.digest.algorithm());
-    let mut chunk = vec![0; CHUNK];
-    let mut left = placed.size;
-    while left > 0 {
-        let wanted = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-        let length = fill(source, &mut chunk[..wanted])?;
-        hasher.update(&chunk[..length]);
-        progress(length as u64);
-        left -= length as u64;
-        if length < wanted {
-            break;
-        }
-    }
-    Ok((hasher.finish(), placed.size - left))
+    let mut source = source.by_ref().take(placed.size);
+    let length = hasher.add_all(&mut source, &mut vec![0; CHUNK], progress)?;
+    Ok((hasher.finish(), length))
 }

@@ -14,6 +14,7 @@
 //!   sha256-<hex>.journal   which of its bytes are written
 //! ```
 
+mod carried;
 pub mod home;
 mod ingest;
 mod journal;
@@ -24,21 +25,36 @@ mod staged;
 use std::{
     collections::HashSet,
     fs::{self, File},
-    io::{self, Read},
+    io,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
 use manifest_model::{Algorithm, Digest};
 
-use self::ingest::Ingest;
 #[cfg(fuzzing)]
 pub(crate) use self::journal::fuzz_journal;
+use self::{carried::Carried, ingest::Ingest};
 pub use self::{
+    carried::{BlobProof, CarriedBlob},
     journal::{Journal, JournalRecord},
     staged::{Blocks, Staged, delete_if_present},
 };
 use crate::error::CacheError;
+
+/// A stored blob.
+#[derive(Debug)]
+pub struct FoundBlob {
+    /// The file it is in.
+    pub file: File,
+    /// Where it begins in the file: at 0 in one of its own.
+    pub start: u64,
+    /// Its size.
+    pub size: u64,
+    /// What its bytes are still to be proved by: of a file of its own they were, when it came.
+    pub proof: Option<BlobProof>,
+}
 
 /// The cache directory, owned by this process alone.
 #[derive(Debug)]
@@ -46,6 +62,7 @@ pub struct Disk {
     root: PathBuf,
     /// Files on their way in or out.
     pub ingest: Ingest,
+    carried: Carried,
     /// The system releases it when the process ends, however it ends.
     _lock: File,
 }
@@ -75,6 +92,7 @@ impl Disk {
         Ok(Self {
             root: root.into(),
             ingest: Ingest::open(ingest)?,
+            carried: Carried::default(),
             _lock: lock,
         })
     }
@@ -123,17 +141,55 @@ impl Disk {
         self.folder(digest.algorithm()).join(digest.hex())
     }
 
-    /// A stored blob's file and size, `None` if it is not stored. An unreadable file is an error,
-    /// not an absence.
-    pub fn find(&self, digest: &Digest) -> Result<Option<(File, u64)>, CacheError> {
+    /// A stored blob, `None` if it is not stored. An unreadable file is an error, not an absence.
+    pub fn find(&self, digest: &Digest) -> Result<Option<FoundBlob>, CacheError> {
         let path = self.path(digest);
         let file = match File::open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return self.find_carried(digest);
+            }
             Err(error) => return Err(CacheError::io("open", path)(error)),
         };
         let size = file.metadata().map_err(CacheError::io("stat", path))?.len();
-        Ok(Some((file, size)))
+        Ok(Some(FoundBlob {
+            file,
+            start: 0,
+            size,
+            proof: None,
+        }))
+    }
+
+    fn find_carried(&self, digest: &Digest) -> Result<Option<FoundBlob>, CacheError> {
+        let Some(proof) = self.carried.find(digest) else {
+            return Ok(None);
+        };
+        let CarriedBlob { file, start, size } = proof.blob();
+        let file = file.try_clone();
+        let file = file.map_err(CacheError::io("open again", self.path(digest)))?;
+        Ok(Some(FoundBlob {
+            file,
+            start: *start,
+            size: *size,
+            proof: Some(proof).filter(|proof| !proof.is_known()),
+        }))
+    }
+
+    /// Adds blobs that lie in files of others, where they are read from. A blob with a file of its own
+    /// here is read from that.
+    pub fn carry(&self, blobs: impl Iterator<Item = (Digest, CarriedBlob)>) {
+        self.carried.add(blobs);
+    }
+
+    /// Deletes all blobs and the index, as for a new directory.
+    pub fn clear(&self) -> Result<(), CacheError> {
+        for file in [self.index_path(), self.snapshot_path()] {
+            delete_if_present(&file)?;
+        }
+        let blobs = self.walk()?.collect::<Result<Vec<_>, _>>()?;
+        blobs
+            .iter()
+            .try_for_each(|(digest, _)| delete_if_present(&self.path(digest)))
     }
 
     /// A stored blob's size, without opening it.
@@ -141,7 +197,10 @@ impl Disk {
         let path = self.path(digest);
         match fs::metadata(&path) {
             Ok(metadata) => Ok(Some(metadata.len())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let carried = self.carried.find(digest);
+                Ok(carried.map(|proof| proof.blob().size))
+            }
             Err(error) => Err(CacheError::io("stat", path)(error)),
         }
     }
@@ -149,11 +208,13 @@ impl Disk {
     /// The content of a stored blob of at most `max_size` bytes, by the file's own size.
     pub fn read_whole(&self, digest: &Digest, max_size: u64) -> Result<Option<Bytes>, CacheError> {
         let found = self.find(digest)?;
-        let Some((mut file, size)) = found.filter(|(_, size)| *size <= max_size) else {
+        let Some(found) = found.filter(|found| found.size <= max_size) else {
             return Ok(None);
         };
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-        file.read_to_end(&mut bytes)
+        let mut bytes = vec![0; usize::try_from(found.size).unwrap_or(0)];
+        found
+            .file
+            .read_exact_at(&mut bytes, found.start)
             .map_err(CacheError::io("read", self.path(digest)))?;
         Ok(Some(bytes.into()))
     }

@@ -2,6 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use manifest_model::Digest;
 use rustix::io::Errno;
 use tokio::task::JoinError;
 
@@ -46,6 +47,12 @@ pub enum CacheError {
         free: u64,
         /// The bytes that the download needs; for the file system, with those that stay free.
         needed: u64,
+    },
+    /// The stored bytes of a blob are not those that its digest names.
+    #[error("the stored bytes of {digest} are damaged")]
+    Damaged {
+        /// The blob.
+        digest: Digest,
     },
     /// The index exists and cannot be opened, though nothing shows that it is damaged.
     #[error(

@@ -7,11 +7,11 @@ mod open_files;
 mod progress;
 mod readers;
 
-use std::{collections::HashMap, fs::File, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use cache_store::{
     CacheError,
-    disk::{Disk, Unpublished},
+    disk::{Disk, FoundBlob, Unpublished},
 };
 use manifest_model::Digest;
 use parking_lot::Mutex;
@@ -166,10 +166,11 @@ impl Blobs {
         if let Some((file, size)) = table.open.get(digest) {
             return Ok(Some(Blob::new(file, size)));
         }
-        let Some((file, size)) = self.find(&mut table.open, digest, recorded)? else {
+        let Some(found) = self.find(&mut table.open, digest, recorded)? else {
             return Ok(None);
         };
-        let file = Arc::new(OpenFile::new(*digest, file, Some(size), &self.disk));
+        let size = found.size;
+        let file = Arc::new(OpenFile::found(*digest, found, &self.disk));
         table.open.insert(*digest, Arc::clone(&file), size);
         Ok(Some(Blob::new(file, size)))
     }
@@ -181,14 +182,15 @@ impl Blobs {
         open: &mut OpenFiles,
         digest: &Digest,
         recorded: impl FnOnce() -> Option<u64>,
-    ) -> Result<Option<(File, u64)>, CacheError> {
+    ) -> Result<Option<FoundBlob>, CacheError> {
         let found = match self.disk.find(digest) {
             Err(error) if error.is_out_of_files() && open.close_idle() => self.disk.find(digest),
             found => found,
         };
-        let Some((file, size)) = found? else {
+        let Some(found) = found? else {
             return Ok(None);
         };
+        let size = found.size;
         match recorded() {
             Some(recorded) if size != recorded => {
                 error!(%digest, size, recorded, "discarding a stored blob whose size has changed");
@@ -197,7 +199,7 @@ impl Blobs {
                 }
                 Ok(None)
             }
-            _ => Ok(Some((file, size))),
+            _ => Ok(Some(found)),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What bundles brought: it arrives unseen, becomes visible at once, and stays until its bundle is
 //! removed.
 
-use std::sync::Arc;
+use std::{fs::File, sync::Arc};
 
 use cache_store::{
     CacheError,
+    disk::CarriedBlob,
     index::{Arrival, BundleRow},
 };
 use manifest_model::Digest;
@@ -40,9 +41,32 @@ impl Imports {
         Ok(self.storage.index.bundles.begin(bundle, blobs)?)
     }
 
+    /// Adds blobs that lie in a file of the bundle, and are read from there as long as this process
+    /// lives. Whether their bytes are sound is found out when each is read first.
+    pub fn carry(
+        &self,
+        file: &Arc<File>,
+        blobs: impl Iterator<Item = (Digest, u64, u64)>,
+    ) -> Result<(), CacheError> {
+        let (mut rows, mut carried) = (Vec::new(), Vec::new());
+        for (digest, size, start) in blobs {
+            rows.push((digest, size));
+            let file = Arc::clone(file);
+            carried.push((digest, CarriedBlob { file, start, size }));
+        }
+        self.storage.index.rows.record_blobs(&rows)?;
+        self.storage.disk.carry(carried.into_iter());
+        Ok(())
+    }
+
     /// A way in for its blobs.
     pub fn intake(&self) -> Intake {
         Intake::new(&self.storage)
+    }
+
+    /// Records that `bundle` left these out of the indexes that it brings.
+    pub fn leave_out(&self, bundle: &Digest, manifests: &[Digest]) -> Result<(), CacheError> {
+        Ok(self.storage.index.left_out.record(bundle, manifests)?)
     }
 
     /// Makes all that a bundle brings visible, in one transaction. Durable when this returns.

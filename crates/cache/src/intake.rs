@@ -7,13 +7,14 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Seek},
+    io::{self, Seek},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use cache_store::{CacheError, disk::Staged};
 use manifest_model::{Digest, Hasher};
+use tracing::warn;
 
 use crate::storage::{Demand, Room, Storage};
 
@@ -90,7 +91,7 @@ impl Intake {
         let staged = storage.disk.ingest.stage(&digest).map_err(store_failed)?;
         let copy_failed = |source| IntakeError::Copy { digest, source };
         bring(staged.file()).map_err(copy_failed)?;
-        let (actual, length) = hash(staged.file(), &digest).map_err(copy_failed)?;
+        let (actual, length) = hash(staged.file(), &digest, |_| ()).map_err(copy_failed)?;
         if actual != digest || length != size {
             return Err(IntakeError::Corrupt { digest });
         }
@@ -100,6 +101,32 @@ impl Intake {
             self.publish().map_err(store_failed)?;
         }
         Ok(())
+    }
+
+    /// Whether the blob is stored and its bytes, all of which are read, are those that its digest
+    /// names. `read` is called with the number of bytes read since its last call. Blocks.
+    pub fn has_sound(
+        &self,
+        digest: &Digest,
+        size: u64,
+        read: impl FnMut(u64),
+    ) -> Result<bool, IntakeError> {
+        let failed = |source| IntakeError::Storage {
+            digest: *digest,
+            source,
+        };
+        let found = self.storage.disk.find(digest).map_err(failed)?;
+        let Some(found) = found.filter(|found| found.size == size) else {
+            return Ok(false);
+        };
+        match hash(&found.file, digest, read) {
+            Ok((actual, _)) => Ok(actual == *digest),
+            // What the disk cannot read comes again.
+            Err(error) => {
+                warn!(%digest, %error, "a stored blob of a bundle cannot be read; it comes again");
+                Ok(false)
+            }
+        }
     }
 
     /// Makes all blobs that were taken durable, and part of the cache. Blocks.
@@ -132,20 +159,9 @@ fn forget_lost(storage: &Storage, digest: &Digest) -> Result<(), CacheError> {
 }
 
 /// The digest and the length of a file, whatever its position.
-fn hash(mut file: &File, digest: &Digest) -> io::Result<(Digest, u64)> {
+fn hash(mut file: &File, digest: &Digest, read: impl FnMut(u64)) -> io::Result<(Digest, u64)> {
     file.rewind()?;
     let mut hasher = Hasher::new(digest.algorithm());
-    let mut chunk = vec![0; CHUNK];
-    let mut length = 0;
-    loop {
-        match file.read(&mut chunk) {
-            Ok(0) => return Ok((hasher.finish(), length)),
-            Ok(read) => {
-                hasher.update(&chunk[..read]);
-                length += read as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let length = hasher.add_all(&mut file, &mut vec![0; CHUNK], read)?;
+    Ok((hasher.finish(), length))
 }

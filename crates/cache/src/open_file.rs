@@ -19,10 +19,10 @@ use std::{
 use bytes::Bytes;
 use cache_store::{
     CacheError,
-    disk::{Disk, Unpublished},
+    disk::{BlobProof, Disk, FoundBlob, Unpublished},
 };
 use manifest_model::Digest;
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapOptions};
 use rustix::io::{Errno, ReadWriteFlags};
 use tracing::error;
 
@@ -45,7 +45,11 @@ const WARM_BUFFER_SIZE: usize = 256 * 1024;
 pub struct OpenFile {
     digest: Digest,
     file: File,
+    /// Where the blob begins in the file; its mapping begins there too.
+    start: u64,
     map: Option<Mmap>,
+    /// What the blob's bytes are to be proved by before one of them is read.
+    proof: Option<BlobProof>,
     /// Where the file is unpublished once it proves damaged. Does not keep the cache open.
     disk: Weak<Disk>,
     /// A discarded file gets no new readers; its present ones keep it until they are done.
@@ -61,10 +65,54 @@ impl OpenFile {
         Self {
             digest,
             file,
+            start: 0,
             map,
+            proof: None,
             disk: Arc::downgrade(disk),
             is_discarded: AtomicBool::new(false),
         }
+    }
+
+    /// Wraps the file of a stored blob, which may be one of many in it.
+    pub(crate) fn found(digest: Digest, found: FoundBlob, disk: &Arc<Disk>) -> Self {
+        let FoundBlob {
+            file,
+            start,
+            size,
+            proof,
+        } = found;
+        if start == 0 && proof.is_none() {
+            return Self::new(digest, file, Some(size), disk);
+        }
+        let is_large = size >= MIN_MAPPED_SIZE;
+        let map = is_large.then(|| map_section(&file, start, size).ok());
+        Self {
+            start,
+            map: map.flatten(),
+            proof,
+            ..Self::new(digest, file, None, disk)
+        }
+    }
+
+    /// Whether the blob's bytes are those that its digest names. A look at a field where they were
+    /// hashed before; else blocks until they are.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.proof.as_ref().is_none_or(BlobProof::holds)
+    }
+
+    /// Whether [`Self::is_sound`] would block.
+    pub(crate) fn is_to_be_proved(&self) -> bool {
+        self.proof.as_ref().is_some_and(|proof| !proof.is_known())
+    }
+
+    /// Where in the blob an offset of the file lies.
+    pub fn position_of(&self, offset: u64) -> u64 {
+        offset - self.start
+    }
+
+    /// Where in the file a position of the blob lies.
+    pub(crate) fn offset_at(&self, position: u64) -> u64 {
+        self.start + position
     }
 
     pub(crate) fn digest(&self) -> Digest {
@@ -84,7 +132,7 @@ impl OpenFile {
     pub fn offset_of(&self, slice: &[u8]) -> Option<u64> {
         let map = self.map.as_ref()?;
         let offset = (slice.as_ptr() as usize).checked_sub(map.as_ptr() as usize)?;
-        (offset + slice.len() <= map.len()).then_some(offset as u64)
+        (offset + slice.len() <= map.len()).then_some(self.start + offset as u64)
     }
 
     /// A piece of the mapping. Its bytes are read from the disk when they are first used.
@@ -217,6 +265,15 @@ impl AsRef<[u8]> for Window {
         let map = self.file.map.as_deref().unwrap_or_default();
         map.get(self.range.clone()).unwrap_or_default()
     }
+}
+
+#[allow(unsafe_code)]
+fn map_section(file: &File, start: u64, size: u64) -> io::Result<Mmap> {
+    let length = usize::try_from(size).map_err(io::Error::other)?;
+    // SAFETY: bytes of a mapping must not change while they are borrowed. The file is one that the
+    // operator has given to be served as it is, read-only: who changes it meanwhile changes what goes
+    // out, and who truncates it ends this process.
+    unsafe { MmapOptions::new().offset(start).len(length).map(file) }
 }
 
 #[allow(unsafe_code)]

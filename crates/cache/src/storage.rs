@@ -39,6 +39,9 @@ pub struct Options {
     pub low_water: u64,
     /// Bytes of the file system that are left to others: no download starts, or grows, into them.
     pub min_free: u64,
+    /// Whether what the directory has stored goes first: for blobs that lie elsewhere
+    /// ([`Imports::carry`](crate::Imports::carry)).
+    pub anew: bool,
     /// How many files stay open for the next reader, in addition to those being read.
     pub max_open_files: usize,
 }
@@ -82,6 +85,9 @@ impl Storage {
     pub(crate) fn open(options: &Options) -> Result<Self, CacheError> {
         let opened = SystemTime::now();
         let disk = Arc::new(Disk::open(&options.path)?);
+        if options.anew {
+            disk.clear()?;
+        }
         let (index, _) = Index::open(&disk)?;
         Ok(Self {
             blobs: Blobs::new(Arc::clone(&disk), options.max_open_files),

@@ -1,4 +1,4 @@
-//! `[bundles]`: whose bundles are imported.
+//! `[bundles]`: whose bundles are imported, and from where.
 
 use std::path::{Path, PathBuf};
 
@@ -15,9 +15,12 @@ use crate::{
 /// The characters of a public key on a line.
 const KEY_CHARACTERS: usize = 56;
 
-/// Whose bundles are imported.
+/// Whose bundles are imported, and from where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BundlesConfig {
+    /// The folder from which bundles are imported by themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inbox: Option<PathBuf>,
     /// The keys one of which must have signed a bundle; none means that no signature is needed.
     pub trusted_keys: Vec<TrustedKey>,
 }
@@ -33,9 +36,11 @@ pub enum TrustedKey {
 
 impl BundlesConfig {
     pub(crate) fn read(table: &mut Table<'_>) -> Self {
+        let inbox = table.take("inbox");
         let keys = table.spanned_list("trusted_keys").into_iter();
         let problems = table.problems;
         Self {
+            inbox,
             trusted_keys: keys.map(|key| checked(key, problems)).collect(),
         }
     }

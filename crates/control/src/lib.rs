@@ -1,10 +1,13 @@
 //! What changes a running Archway, and the Unix socket that alone takes such requests.
 //!
-//! Owns the socket, the routes behind it that change something, and their answers, which the command
-//! line reads with the same types. Refuses TCP: whoever may change something is whoever may open a
+//! Owns the socket, the routes behind it that change something, their answers, which the command line
+//! reads with the same types, and the inbox for bundles. Refuses TCP: whoever may change something is whoever may open a
 //! socket of mode 0600. Nothing here decides what an image is (`pull`) or which files go (`cache`).
 
 mod answers;
+mod descriptors;
+mod imports;
+mod inbox;
 mod live_config;
 mod names;
 mod parts;
@@ -13,15 +16,20 @@ mod reload;
 mod removal;
 mod routes;
 mod socket;
+mod trust;
 
 pub use self::{
     answers::{Refreshed, RemovedName},
+    descriptors::MAX_FILES_AT_ONCE,
+    imports::{ImportBundles, ImportFailure, ImportFlags, ImportLine, ImportsError},
+    inbox::watch_inbox,
     live_config::LiveConfig,
     names::{RemovalName, RemovalNameError},
     parts::Control,
     reload::{
         ChangedKey, ReloadError, ReloadOutcome, ReloadQueue, ReloadRequests, Reloaded, reloads,
     },
-    routes::{REFRESH, RELOAD, REMOVE, RemoveNames, routes},
+    routes::{IMPORT, REFRESH, RELOAD, REMOVE, RemoveNames, routes},
     socket::{Socket, SocketError},
+    trust::{TrustError, named_key},
 };

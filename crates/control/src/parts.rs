@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pull::Pull;
 use server::Server;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::{LiveConfig, ReloadRequests};
 
@@ -21,4 +22,8 @@ pub struct Control {
     pub reloads: ReloadRequests,
     /// Held by the one removal that runs: each looks at all that is stored.
     pub removing: Arc<Mutex<()>>,
+    /// Held by the one import that runs.
+    pub importing: Arc<Mutex<()>>,
+    /// The end of the process.
+    pub stop: CancellationToken,
 }

@@ -1,23 +1,27 @@
 //! The routes that change something, for whoever may open the socket.
 
-use std::error::Error;
+use std::{convert::Infallible, error::Error, future::ready};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::{Body, to_bytes},
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
+use futures_util::{StreamExt as _, stream};
 use protocol::error_chain::ErrorChain;
 use pull::PullError;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 use tracing::warn;
 use upstream::FetchError;
 
 use crate::{
-    Control, ReloadError,
+    Control, ImportBundles, ImportLine, ReloadError,
+    descriptors::Handed,
+    imports,
     refresh::{RefreshError, refresh},
     removal::{RemoveError, remove},
 };
@@ -33,6 +37,10 @@ pub const REFRESH: &str = "/_archway/v1/refresh";
 /// `POST`: reads the configuration again; the answer is a [`Reloaded`](crate::Reloaded). One that is
 /// not valid is refused with 422 and all its mistakes.
 pub const RELOAD: &str = "/_archway/v1/reload";
+
+/// `POST`: takes the bundles of an [`ImportBundles`], whose files were handed over with the request; the
+/// answer has an [`ImportLine`] on each line.
+pub const IMPORT: &str = "/_archway/v1/bundles/import";
 
 /// The longest body of a request: some thousand names.
 const MAX_BODY: usize = 1 << 20;
@@ -54,6 +62,7 @@ pub fn routes(control: Control) -> Router {
         .route(REMOVE, post(answer_remove))
         .route(REFRESH, post(answer_refresh))
         .route(RELOAD, post(answer_reload))
+        .route(IMPORT, post(answer_import))
         .with_state(control)
 }
 
@@ -97,6 +106,31 @@ async fn answer_reload(State(control): State<Control>) -> Response {
             refused(status, &error)
         }
     }
+}
+
+async fn answer_import(
+    State(control): State<Control>,
+    Extension(handed): Extension<Handed>,
+    body: Body,
+) -> Response {
+    let files = handed.take();
+    let body = to_bytes(body, MAX_BODY).await.unwrap_or_default();
+    let asked: ImportBundles = match serde_json::from_slice(&body) {
+        Ok(asked) => asked,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
+    };
+    let (sender, lines) = mpsc::unbounded_channel();
+    let lines = stream::unfold(lines, |mut lines| async {
+        let line: ImportLine = lines.recv().await?;
+        let mut text = serde_json::to_vec(&line).expect("plain data always serialises");
+        text.push(b'\n');
+        Some((Ok::<_, Infallible>(text), lines))
+    });
+    // The body is the work: it stops when its reader leaves.
+    let work = imports::import(control, asked, files, sender);
+    let work = stream::once(work).filter_map(|()| ready(None));
+    let body = Body::from_stream(stream::select(lines, work));
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
 }
 
 fn status(error: &RefreshError) -> StatusCode {

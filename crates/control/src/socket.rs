@@ -24,6 +24,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
+use crate::descriptors::{Handed, TakingFiles};
+
 /// Connections at once: an operator has one.
 const MAX_CONNECTIONS: usize = 16;
 
@@ -121,8 +123,11 @@ impl Socket {
             let Some((stream, place)) = next.await else {
                 break;
             };
-            let service = TowerToHyperService::new(routes.clone());
-            let connection = http.serve_connection(TokioIo::new(stream), service);
+            let handed = Handed::default();
+            let routes = routes.clone().layer(Extension(handed.clone()));
+            let service = TowerToHyperService::new(routes);
+            let stream = TokioIo::new(TakingFiles::new(stream, handed));
+            let connection = http.serve_connection(stream, service);
             let connection = graceful.watch(connection.into_owned());
             tasks.spawn(async move {
                 if let Err(error) = connection.await {

@@ -3,12 +3,14 @@
 //!
 //! Owns the order of start and shutdown. Refuses the work of any part.
 
+mod carried;
 mod shutdown;
 mod sockets;
 
 use std::{
     io,
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +20,7 @@ use std::{
 use cache::{Cache, CacheError, Options, inspect::FileSystem};
 use cluster::{NodeList, NodeMetrics, NodeWatch};
 use config::{CacheConfig, Config, KubernetesConfig, Source};
-use control::{Control, LiveConfig, SocketError};
+use control::{Control, ImportsError, LiveConfig, SocketError};
 use probe::Instance;
 use pull::{Pull, PullMetrics, Tasks};
 use server::{MemoryBudget, Replays, Server, ServerMetrics};
@@ -61,6 +63,9 @@ pub enum StartError {
     /// The cache could not be opened.
     #[error("cannot open the cache")]
     Cache(#[from] CacheError),
+    /// A bundle cannot be served as it is.
+    #[error("cannot serve a bundle")]
+    Bundle(#[from] ImportsError),
     /// A listener could not be bound.
     #[error(
         "cannot listen on {address}; is something else running there? Set another address in the configuration"
@@ -99,17 +104,21 @@ pub struct App {
     server: Server,
     sockets: Sockets,
     reloader: Reloader,
+    /// What changes it while it runs.
+    control: Control,
     /// What is served.
     serving: TaskTracker,
     stop: CancellationToken,
 }
 
 impl App {
-    /// Opens the cache and binds the listeners; those whose sockets were `handed` over have theirs. No
-    /// upstream is contacted. `started` was read from `source`, which is read again for a reload.
+    /// Opens the cache, or the `bundles` that are served in place of it, and binds the listeners; those
+    /// whose sockets were `handed` over have theirs. No upstream is contacted. `started` was read from
+    /// `source`, which is read again for a reload.
     pub async fn start(
         source: Source,
         started: Config,
+        bundles: &[PathBuf],
         handed: HandedSockets,
         logging: Logging,
     ) -> Result<Self, StartError> {
@@ -120,7 +129,7 @@ impl App {
         let counters = MetricsOfParts::default();
         let metrics = counters.registry(&logging.lines);
         let stop = CancellationToken::new();
-        let below = BelowRoutes::new(&live, counters, &stop)?;
+        let below = BelowRoutes::new(&live, bundles, counters, &stop)?;
         let (pull, server, instance) = (below.pull, below.server, new_instance()?);
         let service = Service {
             instance: Arc::clone(&instance),
@@ -149,8 +158,10 @@ impl App {
             server: server.clone(),
             reloads,
             removing: Arc::default(),
+            importing: Arc::default(),
+            stop: stop.clone(),
         };
-        let sockets = Sockets::bind(&config, admin, control, &router, handed).await?;
+        let sockets = Sockets::bind(&config, admin, control.clone(), &router, handed).await?;
         let serving = TaskTracker::new();
         let parts = Parts {
             live,
@@ -169,6 +180,7 @@ impl App {
             server,
             sockets,
             reloader: Reloader::new(source, started, (hangups, asked), parts),
+            control,
             serving,
             stop,
         })
@@ -188,6 +200,7 @@ impl App {
             server,
             sockets,
             mut reloader,
+            control,
             serving,
             stop,
         } = self;
@@ -195,6 +208,7 @@ impl App {
         let manager = ServiceManager::from_environment();
         let status = format!("serving at {}", sockets.addresses());
         sockets.serve(&mut reloader, &server, &serving, &stop);
+        serving.spawn(control::watch_inbox(control));
         // Ends with this function: cut connections must end within the grace too.
         let mut watch = JoinSet::new();
         let watched = server.clone();
@@ -244,11 +258,16 @@ impl BelowRoutes {
     /// Opens the cache, and makes the rest over it. Blocks.
     fn new(
         live: &LiveConfig,
+        bundles: &[PathBuf],
         counters: MetricsOfParts,
         stop: &CancellationToken,
-    ) -> Result<Self, CacheError> {
+    ) -> Result<Self, StartError> {
         let (config, tasks) = (live.current(), Tasks::default());
-        let cache = open_cache(&config)?;
+        let cache = if bundles.is_empty() {
+            open_cache(&config)?
+        } else {
+            carried::open(&config, bundles)?
+        };
         let upstreams = Registry::new(config.upstreams.clone(), counters.upstreams);
         let pull = Pull::new(&cache, upstreams, &config.cache, counters.pulls, &tasks);
         let memory = MemoryBudget::new(config.server.memory, counters.server.clone());
@@ -351,6 +370,7 @@ pub fn cache_options(config: &CacheConfig, disk: FileSystem) -> Options {
         max_size: bounds.max_size,
         low_water: bounds.low_water,
         min_free: bounds.min_free,
+        anew: false,
         max_open_files: config.max_open_files,
     }
 }

@@ -173,6 +173,7 @@ mod tests {
             max_size: 1 << 20,
             low_water: 1 << 20,
             min_free: 0,
+            anew: false,
             max_open_files: 1,
         })
         .unwrap();

@@ -7,10 +7,10 @@ mod confirmations;
 
 use std::{sync::Arc, time::Duration};
 
-use cache::{Blob, Cache, FillError, Follower, Joined};
+use cache::{Blob, Cache, CacheError, FillError, Follower, Joined};
 use manifest_model::Digest;
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 use upstream::Resource;
 
 use self::confirmations::Confirmations;
@@ -86,6 +86,10 @@ impl Blobs {
         let repository = &*repository.source_of(&self.cache, digest);
         if repository.upstream.is_offline() {
             let blob = self.held(repository, digest)?;
+            if !blob.is_sound().await {
+                error!(%digest, "a blob of a bundle that is served as it is is damaged");
+                return Err(Arc::new(CacheError::Damaged { digest: *digest }).into());
+            }
             let (size, place) = (Some(blob.size()), BlobPlace::Stored(blob));
             return Ok(self.blob(repository, digest, size, Outcome::Hit, place));
         }

@@ -47,7 +47,7 @@ pub struct SendfileTarget(Mutex<Sending>);
 #[derive(Debug, Default)]
 struct Sending {
     file: Weak<OpenFile>,
-    /// The offset up to which the file has its bytes.
+    /// The position up to which the file has the blob's bytes.
     there: u64,
 }
 
@@ -67,11 +67,11 @@ pub(crate) struct ZeroCopy {
     since_turn: usize,
 }
 
-/// A place in a file.
+/// A place in a blob, and the file it is in.
 #[derive(Debug)]
 struct Position {
     file: Weak<OpenFile>,
-    offset: u64,
+    position: u64,
 }
 
 /// Whether a piece is in the page cache: if not, `sendfile` would block the worker for as long as
@@ -87,8 +87,8 @@ enum Residency {
 }
 
 impl SendfileTarget {
-    /// Has pieces of `file` sent from the file from now on. Those before offset `there` follow each
-    /// other without a wait.
+    /// Has pieces of `file` sent from the file from now on. Those before the position `there` of
+    /// the blob follow each other without a wait.
     pub fn set(&self, file: Weak<OpenFile>, there: u64) {
         *self.0.lock() = Sending { file, there };
     }
@@ -103,7 +103,7 @@ impl SendfileTarget {
     /// Whether more of the answer can be sent at once behind `position`.
     fn goes_on_at(&self, position: &Position) -> bool {
         let sending = self.0.lock();
-        position.file.ptr_eq(&sending.file) && position.offset < sending.there
+        position.file.ptr_eq(&sending.file) && position.position < sending.there
     }
 }
 
@@ -199,7 +199,7 @@ impl ZeroCopy {
                     self.since_turn += sent;
                     self.position = Some(Position {
                         file: Arc::downgrade(file),
-                        offset: offset + sent as u64,
+                        position: file.position_of(offset + sent as u64),
                     });
                     return Poll::Ready(Ok(sent));
                 }

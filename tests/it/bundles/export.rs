@@ -1,6 +1,7 @@
 //! Exports: the same bytes from the same lock, whatever happened on the way, and no more than is new.
 
 use std::fs;
+use std::process::Command;
 
 use super::*;
 
@@ -191,4 +192,72 @@ async fn a_name_that_is_mistyped_in_a_list_stops_no_other() {
     assert!(summary.contains("v11 is not stored"), "{summary}");
     assert!(summary.contains("1 image"), "{summary}");
     said(&run(&["bundle", "verify", text(&file)]).await, 0);
+}
+
+/// The program at the end of docs/bundle-format.md.
+fn writer() -> &'static str {
+    let page = include_str!("../../../docs/bundle-format.md");
+    let (_, program) = page.split_once("```python\n").expect("a program");
+    program.split("```").next().expect("its end")
+}
+
+#[tokio::test]
+async fn who_reads_the_specification_makes_the_same_bytes_of_a_lock() {
+    let source = Source::new().await;
+    let program = source.file("bundle.py");
+    fs::write(&program, writer()).expect("a writable folder");
+    let base = source.file("base.tar");
+    for (name, words) in [
+        ("base", &["--platform", "linux/arm64"][..]),
+        (
+            "all",
+            &["--platform", "all", "--index", "all", "--series", "site"],
+        ),
+        ("delta", &["--platform", BOTH, "--since", text(&base)]),
+    ] {
+        let file = source.file(&format!("{name}.tar"));
+        said(&source.export(&file, words).await, 0);
+        let folder = source.file(name);
+        fs::create_dir(&folder).expect("a writable folder");
+        let mut unpack = Command::new("tar");
+        unpack.arg("xf").arg(&file).arg("-C").arg(&folder);
+        assert!(unpack.status().expect("tar").success());
+        let mut python = Command::new("python3");
+        python.arg(&program).arg(folder.join("archway/lock.json"));
+        let made = python.arg(folder.join("blobs")).output().expect("python3");
+        let failed = String::from_utf8_lossy(&made.stderr).into_owned();
+        assert!(
+            made.stdout == fs::read(&file).expect("it is there"),
+            "{name}: {failed}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_stored_and_used_is_chosen_by_name_and_time() {
+    let source = Source::new().await;
+    let name = format!("{UPSTREAM}/{REPOSITORY}:v1");
+    let by_host = format!("{UPSTREAM}/*");
+    for (words, code) in [
+        (&["--cached", &by_host][..], 0),
+        (&["--used", "1h"], 0),
+        (&["--cached", "*/app", "--used", "1h"], 0),
+        (&["--cached", "docker.io/*"], 2),
+        (&["--used", "0s"], 2),
+    ] {
+        let file = source.file("chosen.tar");
+        let export = ["export", "--platform", "linux/arm64", "-o", text(&file)];
+        let output = source
+            .archway
+            .bundle_command(&[&export[..], words].concat())
+            .await;
+        let shown = said(&output, code);
+        if code == 0 {
+            let inspected = said(&run(&["bundle", "inspect", text(&file)]).await, 0);
+            assert!(inspected.contains(&name), "{words:?}: {inspected}");
+            fs::remove_file(&file).expect("it was written");
+        } else {
+            assert!(shown.contains("no image is listed"), "{words:?}: {shown}");
+        }
+    }
 }

@@ -19,14 +19,14 @@ const DISK_CALLS: [&str; 9] = [
     "syncfs",
 ];
 
-async fn exported(source: &Source) -> String {
+pub(super) async fn exported(source: &Source) -> String {
     let file = source.file("site.tar");
     said(&source.export(&file, &["--platform", BOTH]).await, 0);
     file.to_str().expect("a plain path").to_owned()
 }
 
 /// The tags of a stopped site, as `archway cache ls` has them.
-async fn tags(site: &Archway) -> Vec<String> {
+pub(super) async fn tags(site: &Archway) -> Vec<String> {
     let output = site.cache_command(&["ls", "--tags", "-o", "json"]).await;
     if output.status.code() == Some(2) {
         // It was killed before there was a cache, or an index in it.
@@ -40,6 +40,11 @@ async fn tags(site: &Archway) -> Vec<String> {
 
 async fn assert_whole(site: Archway, source: &Source) -> Archway {
     let site = site.restart().await;
+    assert_whole_now(&site, source).await;
+    site
+}
+
+pub(super) async fn assert_whole_now(site: &Archway, source: &Source) {
     let client = site.client();
     let root = source.content.root();
     let answer = client.manifest(REPOSITORY, "v1").await.expect(200);
@@ -54,7 +59,6 @@ async fn assert_whole(site: Archway, source: &Source) -> Archway {
             client.blob(REPOSITORY, digest).await.expect(200);
         }
     }
-    site
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::process::Command;
 use super::*;
 
 /// A pair of keys, made by minisign itself.
-fn key_pair(folder: &Path, name: &str) -> [String; 2] {
+pub(super) fn key_pair(folder: &Path, name: &str) -> [String; 2] {
     let [key, public] = ["key", "pub"].map(|end| {
         let path = folder.join(format!("{name}.{end}"));
         path.to_str().expect("a plain path").to_owned()

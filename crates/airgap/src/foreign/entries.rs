@@ -5,7 +5,6 @@ use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     os::unix::fs::FileExt,
-    path::Path,
 };
 
 use bundle::copy_range;
@@ -45,9 +44,8 @@ pub(crate) enum Entries {
 }
 
 impl Entries {
-    /// Opens a layout, and checks that it is one.
-    pub(super) fn of(path: &Path) -> Result<Self, ForeignError> {
-        let file = File::open(path)?;
+    /// Takes an open folder or tar, and checks that it is a layout.
+    pub(super) fn of(file: File) -> Result<Self, ForeignError> {
         let entries = if file.metadata()?.is_dir() {
             Self::Folder(file)
         } else {

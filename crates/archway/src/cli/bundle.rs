@@ -10,7 +10,6 @@ mod part_size;
 mod sign;
 mod split;
 mod sums;
-mod trust;
 mod verify;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! `archway serve`: hands the configuration to the proxy and waits for its end.
 
-use std::{io, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use clap::Args;
 use config::{Config, Reach, Source};
@@ -40,13 +40,18 @@ Exit codes: 0 stopped by a signal; 1 could not start or failed; 2 the configurat
 
 Examples:
   archway serve --config /etc/archway.toml
-  archway serve --config /etc/archway.toml --offline    # an air-gapped site")]
+  archway serve --config /etc/archway.toml --offline    # an air-gapped site
+  archway serve --offline --bundle /media/dvd/site.tar  # with nothing imported")]
 pub(crate) struct Serve {
     #[command(flatten)]
     file: ConfigFile,
     /// Ask no upstream at all, and serve what is stored, as `offline = true` in the file
     #[arg(long)]
     offline: bool,
+    /// Serve this bundle as it is, and nothing that is stored: its blobs are read where they lie. May
+    /// be repeated; a delta after what it builds on
+    #[arg(long, value_name = "FILE", requires = "offline")]
+    bundle: Vec<PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +74,7 @@ impl Serve {
             telemetry::init(&config.log).map_err(|error| Failure::negative(&LogError(error)))?;
         let lines = logging.lines.clone();
         crypto::install();
-        let outcome = serve(source, config, handed, logging);
+        let outcome = serve(source, config, &self.bundle, handed, logging);
         let output = match outcome {
             Ok(()) => Ok(CommandOutput::success(String::new())),
             Err(error) if tracing::enabled!(tracing::Level::ERROR) => {
@@ -87,6 +92,7 @@ impl Serve {
 fn serve(
     source: Source,
     config: Config,
+    bundles: &[PathBuf],
     handed: HandedSockets,
     logging: Logging,
 ) -> anyhow::Result<()> {
@@ -95,7 +101,7 @@ fn serve(
         .max_blocking_threads(BLOCKING_THREADS + config.cache.max_fills)
         .build()?;
     let outcome = runtime.block_on(async {
-        App::start(source, config, handed, logging)
+        App::start(source, config, bundles, handed, logging)
             .await?
             .run()
             .await

@@ -1,6 +1,6 @@
 //! Why a question got no answer.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 use manifest_model::{Ambiguity, ManifestError, Platform};
 use protocol::host::Host;
@@ -38,6 +38,14 @@ pub(crate) enum ClientError {
         path: PathBuf,
         /// The failure of the connection.
         source: reqwest::Error,
+    },
+    /// The connection to the socket failed, or broke.
+    #[error("no answer from {}; does Archway run, and are you its user or root?", path.display())]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// The failure.
+        source: io::Error,
     },
     /// The server is another program.
     #[error("the answer is one of a server that is not Archway; name Archway's URL with --server")]

@@ -70,7 +70,7 @@ impl ControlSocket {
     }
 }
 
-fn path_of(config: &Config) -> Option<PathBuf> {
+pub(super) fn path_of(config: &Config) -> Option<PathBuf> {
     let folder = &config.cache.path;
     // The server may have a folder of its own in there.
     let inner = Directory::at(folder).ok();

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     attached, eviction_order,
     keys::{DigestKey, decode_digest, now_ms},
+    left_out,
     links::{CONFIRMED, LINKS},
     media_types, pairs,
     pins::{self, PINS},
@@ -365,6 +366,7 @@ fn remove(transaction: &WriteTransaction, bundles: &[Digest]) -> Outcome<Vec<Dig
             .open_table(BUNDLES)?
             .remove(DigestKey::of(bundle).as_slice())?;
     }
+    left_out::remove_all(transaction, bundles)?;
     let free = pins::remove_all(transaction, bundles)?;
     for blob in &free {
         let Some((size, used, _)) = rows::find(transaction, blob)? else {

@@ -1,11 +1,12 @@
 //! Which bundle left a manifest out of an index that it brought, so that a client who asks for it can
 //! be told why it is not here. Nothing depends on a row: one whose manifest has come since is not
-//! looked for.
+//! looked for. Rows go with their bundle, so there are no more of them than the bundles that are here
+//! left out.
 
 use std::sync::Arc;
 
 use manifest_model::Digest;
-use redb::{Durability, TableDefinition};
+use redb::{Durability, TableDefinition, WriteTransaction};
 
 use super::{
     keys::{DigestKey, decode_digest},
@@ -14,6 +15,14 @@ use super::{
 
 /// manifest digest -> id of the bundle
 pub(super) const LEFT_OUT: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("left_out");
+
+/// Removes what these bundles left out.
+pub(super) fn remove_all(transaction: &WriteTransaction, bundles: &[Digest]) -> Outcome<()> {
+    let mut table = transaction.open_table(LEFT_OUT)?;
+    let is_of_them = |id: &[u8]| decode_digest(id).is_some_and(|id| bundles.contains(&id));
+    table.retain(|_, id| !is_of_them(id))?;
+    Ok(())
+}
 
 /// The table of what bundles left out.
 #[derive(Debug)]

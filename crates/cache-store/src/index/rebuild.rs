@@ -190,7 +190,7 @@ fn look_at(disk: &Disk, digest: Digest, metadata: &Metadata) -> Option<FoundFile
         );
         None
     });
-    let (file, _) = file?;
+    let file = file?.file;
     Some(FoundFile {
         digest,
         size,

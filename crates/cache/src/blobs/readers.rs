@@ -70,6 +70,17 @@ impl Blob {
         Arc::downgrade(&self.file)
     }
 
+    /// Whether the bytes are those that the digest names. At once for a blob with a file of its own;
+    /// one in a bundle that is served as it is was not hashed when it came, so that is done once.
+    pub async fn is_sound(&self) -> bool {
+        if !self.file.is_to_be_proved() {
+            return self.file.is_sound();
+        }
+        let file = Arc::clone(&self.file);
+        let proved = tokio::task::spawn_blocking(move || file.is_sound());
+        proved.await.unwrap_or(false)
+    }
+
     /// The bytes of `range`, which must lie within the blob.
     pub fn read(self, range: Range<u64>, by: ReadBy) -> BlobStream {
         debug_assert!(range.end <= self.size);

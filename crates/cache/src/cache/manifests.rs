@@ -43,17 +43,6 @@ impl Cache {
         self.storage.index.left_out.by(manifest)
     }
 
-    /// Records that `bundle` left these out of the indexes that it brought.
-    pub async fn leave_out(
-        &self,
-        bundle: &Digest,
-        manifests: Vec<Digest>,
-    ) -> Result<(), CacheError> {
-        let bundle = *bundle;
-        self.blocking(move |cache| Ok(cache.storage.index.left_out.record(&bundle, &manifests)?))
-            .await
-    }
-
     /// Stores a manifest that `repo`'s upstream served, links it and all digests it names to
     /// `repo`, and points `tag` at it. All of it is durable when this returns, or none is visible.
     pub async fn store_manifest(

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fs::{self, File},
-    io::{self, Read},
+    io,
     num::NonZeroUsize,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -166,16 +166,7 @@ impl Verifier<'_> {
         let _ = fadvise(&open, 0, None, Advice::Sequential);
         let _ = fadvise(&open, 0, None, Advice::NoReuse);
         let mut hasher = Hasher::new(file.digest.algorithm());
-        loop {
-            let length = match open.read(buffer) {
-                Ok(0) => break,
-                Ok(length) => length,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            hasher.update(&buffer[..length]);
-            read(length as u64);
-        }
+        hasher.add_all(&mut open, buffer, read)?;
         let actual = hasher.finish();
         Ok((actual != file.digest).then_some(Fault::Corrupt { actual }))
     }

@@ -36,6 +36,7 @@ static SMALL_POOL: BufferPool = BufferPool(Mutex::new(Vec::new()));
 /// Cached bytes are read at once on the calling task. Only disk reads go to the blocking pool.
 pub(crate) async fn read_at(file: &Arc<OpenFile>, offset: u64, length: usize) -> io::Result<Bytes> {
     let mut buffer = Buffer::of(length.min(PIECE_SIZE));
+    let offset = file.offset_at(offset);
     match read_from_memory(file.file(), &mut buffer.bytes, offset) {
         Ok(read) if read > 0 => return Ok(buffer.filled(read)),
         // Zero is the end of the file or of the cached pages; the blocking read below tells which.

@@ -1,5 +1,7 @@
 //! A digest that is computed while the content streams by.
 
+use std::io::{self, Read};
+
 use sha2::{Digest as _, Sha256, Sha512};
 
 use super::{Algorithm, Digest};
@@ -30,6 +32,29 @@ impl Hasher {
         match &mut self.0 {
             State::Sha256(sha) => sha.update(chunk),
             State::Sha512(sha) => sha.update(chunk),
+        }
+    }
+
+    /// Adds all that `source` yields, through `buffer`, and returns how many bytes that were. `added` is
+    /// called with the length of each chunk.
+    pub fn add_all(
+        &mut self,
+        source: &mut impl Read,
+        buffer: &mut [u8],
+        mut added: impl FnMut(u64),
+    ) -> io::Result<u64> {
+        let mut all = 0;
+        loop {
+            match source.read(buffer) {
+                Ok(0) => return Ok(all),
+                Ok(length) => {
+                    self.update(&buffer[..length]);
+                    all += length as u64;
+                    added(length as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 

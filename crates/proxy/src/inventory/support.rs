@@ -13,6 +13,7 @@ pub(super) fn cache() -> (Cache, TempDir) {
         max_size: 1 << 30,
         low_water: 1 << 30,
         min_free: 0,
+        anew: false,
         max_open_files: 1,
     };
     (Cache::open(&options).unwrap(), folder)

@@ -2,7 +2,6 @@
 
 use std::{error::Error, io, path::PathBuf};
 
-use airgap::{ImportError, OpenError};
 use bundle::{FilesError, LayoutError, MAX_PARTS, PlanError, ReadError, WriteError};
 use cache::{CacheError, inspect::Unread};
 use protocol::image_name::ImageName;
@@ -54,27 +53,6 @@ pub(super) enum SplitError {
     File(#[from] FilesError),
 }
 
-/// Why a key to trust cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot read the public key {}", path.display())]
-pub(super) struct TrustError {
-    pub(super) path: PathBuf,
-    pub(super) source: Box<dyn Error + Send + Sync>,
-}
-
-/// Why a bundle of an import could not be taken.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum TakeError {
-    #[error("{name}")]
-    Import { name: String, source: ImportError },
-    #[error(transparent)]
-    Trust(#[from] TrustError),
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-}
-
 /// Why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExportError {
@@ -107,7 +85,7 @@ pub(super) enum ExportError {
     )]
     Interrupted { path: PathBuf },
     #[error(
-        "{} is of another export; remove it, or name the images and platforms it was begun with",
+        "{} is of another export; remove it, or give the images and flags it was begun with",
         path.display()
     )]
     OtherExport { path: PathBuf },

@@ -2,17 +2,18 @@
 
 mod output;
 mod planned;
+mod selected;
 
 use std::path::PathBuf;
 
 use airgap::Stored;
 use bundle::{AttachedScope, IndexContent, Layout, Lock, SeriesName, WriteError};
-use cache::inspect::Directory;
+use cache::inspect::{Contents, Directory};
 use clap::{Args, ValueEnum};
 use manifest_model::Platform;
 use protocol::image_name::ImageName;
 
-use self::planned::Planned;
+use self::{planned::Planned, selected::Chosen};
 use super::{error::ExportError, part_size::PartSize};
 use crate::cli::{
     cache::CachePlace,
@@ -35,6 +36,7 @@ Exit codes: 0 written; 1 an image or one of its parts is not stored; 2 the comma
 
 Examples:
   archway bundle export docker.io/library/hello:1.0 --platform linux/amd64,linux/arm64 -o site.tar
+  archway bundle export --cached 'docker.io/*' --used 30d --platform linux/amd64 -o used.tar
   archway bundle export --from-file images.txt --platform all -o - | ssh gateway 'cat > site.tar'
   archway bundle export --from-file images.txt --platform linux/arm64 --since old.tar -o delta.tar
   archway bundle export --lock site.lock.json --split 4GiB --part 17 -o site.tar";
@@ -46,13 +48,15 @@ pub(crate) struct Export {
     #[arg(
         help = "Images: [HOST/]REPOSITORY[:TAG|@DIGEST] [default tag: latest]",
         value_name = "REF",
-        required_unless_present_any = ["from_file", "lock"]
+        required_unless_present_any = ["from_file", "cached", "used", "lock"]
     )]
     images: Vec<ImageName>,
     /// File with more images, one a line, each with its platform if it is for one alone; `#` starts a
     /// comment, `-` is standard input
     #[arg(long, value_name = "FILE")]
     from_file: Option<PathBuf>,
+    #[command(flatten)]
+    chosen: Chosen,
     #[command(flatten)]
     scope: Scope,
     #[arg(
@@ -78,7 +82,7 @@ pub(crate) struct Export {
         help = "Make the bundle of this lock again",
         long,
         value_name = "FILE",
-        conflicts_with_all = ["images", "from_file", "platform", "docker", "since", "series"]
+        conflicts_with_all = ["images", "from_file", "cached", "used", "platform", "docker", "since", "series"]
     )]
     lock: Option<PathBuf>,
     /// Write this part alone
@@ -197,7 +201,7 @@ impl Export {
         let stored = Stored::of(directory, &contents);
         let mut planned = match &self.lock {
             Some(path) => self.given(path)?,
-            None => self.plan(directory, &stored)?,
+            None => self.plan(directory, &stored, &contents)?,
         };
         let lock = Lock::parse(&planned.lock).map_err(bundle::LayoutError::from)?;
         let layout = Layout::new(&planned.lock, &lock)?;
@@ -209,8 +213,10 @@ impl Export {
     }
 
     /// The images asked for, each with its platforms.
-    fn wanted(&self) -> Result<Vec<planned::WantedImage>, ImageListError> {
-        let list = ImageList::new(self.images.clone(), self.from_file.clone());
+    fn wanted(&self, contents: &Contents) -> Result<Vec<planned::WantedImage>, ImageListError> {
+        let mut images = self.images.clone();
+        images.extend(self.chosen.of(contents));
+        let list = ImageList::new(images, self.from_file.clone());
         let default = Platforms::of_flags(&self.scope.platform);
         let images = list.for_platforms(default.as_ref())?;
         // A bundle of nothing would pass for one that was made.

@@ -1,31 +1,41 @@
-//! `archway bundle import`: brings the content of bundles into a cache.
+//! `archway bundle import`: brings the content of bundles into a cache, that of a running Archway or a
+//! directory.
 
 use std::{
     fmt::Write as _,
+    fs::File,
     io,
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use airgap::{Import, ImportError, Imported, NewPlace, OpenError, Rules, Source};
-use bundle::{Bundle, BundleFiles, FilesError};
+use airgap::{Imported, NewPlace, OpenError, Step, TakeError, open_all, take};
+use bundle::{BundleFiles, FileAccess, FilesError};
 use cache::{Allowance, Cache, CacheError, inspect::FileSystem};
 use clap::Args;
 use config::Config;
+use control::{ImportBundles as Asked, ImportFailure, ImportFlags, ImportLine, ImportsError};
+use parking_lot::Mutex;
 use proxy::app::cache_options;
 
-use super::{error::TakeError, trust};
-use crate::cli::{
-    config_file::ConfigFile,
-    output::{CommandOutput, Failure, counted, in_runtime},
-    progress::Progress,
-    table::size,
+use crate::{
+    cli::{
+        config_file::ConfigFile,
+        output::{CommandOutput, Failure, counted, in_runtime},
+        progress::Progress,
+        table::size,
+    },
+    client::ImportSocket,
 };
 
 const HELP: &str = "\
 All of a bundle becomes visible at once, when every digest has matched, and stays until `archway
 bundle rm`: nothing evicts it. An import that was interrupted is run again and skips what is stored.
-Parts are named in any order; `-` is standard input. No server may run on the cache directory.
+Parts are named in any order; `-` is standard input.
+
+A running Archway takes it in while clients pull: this command finds its socket by the configuration,
+and hands the open files over. Where none runs, the cache directory is used.
 
 OCI image layouts of other tools are taken too, as a folder or a tar: docker save, buildx, ctr, skopeo,
 oras, crane, regctl. Where they name no registry, --as does.
@@ -35,7 +45,7 @@ is not higher than the one here, a delta whose base is not here, images of other
 configured.
 
 Exit codes: 0 imported; 1 a bundle is damaged or refused, or lacks what it builds on; 2 the command
-could not run.
+could not run, for want of room for example.
 
 Examples:
   archway bundle import site.tar --config /etc/archway.toml
@@ -59,9 +69,10 @@ pub(crate) struct ImportBundles {
     #[arg(
         help = "The registry and the repository for the images, in place of their own",
         long = "as",
-        value_name = "HOST/REPO"
+        value_name = "HOST/REPO",
+        value_parser = place
     )]
-    place: Option<NewPlace>,
+    place: Option<String>,
     #[command(flatten)]
     allowed: Allowed,
     #[command(flatten)]
@@ -79,117 +90,148 @@ struct Allowed {
     unsigned: bool,
 }
 
+/// What a running Archway says of a failure.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct ServerSaid(String);
+
+fn place(text: &str) -> Result<String, airgap::RenameError> {
+    text.parse::<NewPlace>().map(|_| text.to_owned())
+}
+
 impl ImportBundles {
     pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
         let config = self.config.load()?;
-        in_runtime(async { self.take_all(&config).await.map_err(failure) })
-    }
-
-    async fn take_all(&self, config: &Config) -> Result<CommandOutput, TakeError> {
-        let bundles = self.bundles()?;
-        let rules = Arc::new(self.rules(config)?);
-        let disk = FileSystem::of(&config.cache.path)?;
-        let cache = Cache::open(&cache_options(&config.cache, disk))?;
-        let mut text = String::new();
-        let mut ended = self.take_each(&cache, &rules, bundles, &mut text).await;
-        let any_came = !self.dry_run && !text.is_empty();
-        if any_came {
-            ended = ended.and(keep(&cache).await);
-        }
+        let shown = Arc::<Mutex<Shown>>::default();
+        let ended = match ImportSocket::find(&config)? {
+            Some(socket) => self.hand_over(socket, &shown),
+            None => in_runtime(async {
+                let taken = self.take(&config, &shown).await;
+                taken.map_err(failure)
+            }),
+        };
         let output = match ended {
             Ok(()) => CommandOutput::success(String::new()),
-            Err(error) => failure(error).into(),
+            Err(failure) => failure.into(),
         };
         // What came before a bundle that failed is here.
+        let mut shown = shown.lock();
+        shown.end();
         Ok(CommandOutput {
-            out: text,
+            out: std::mem::take(&mut shown.text),
             ..output
         })
     }
 
-    /// Takes one bundle after the other, up to one that fails, and tells of each.
-    async fn take_each(
-        &self,
-        cache: &Cache,
-        rules: &Arc<Rules>,
-        bundles: Vec<(PathBuf, Bundle, Source)>,
-        text: &mut String,
-    ) -> Result<(), TakeError> {
-        for (path, bundle, source) in bundles {
-            let name = path.display().to_string();
-            let imported = self.take(cache, rules, bundle, source).await;
-            let imported = imported.map_err(|source| TakeError::Import {
-                name: name.clone(),
-                source,
-            })?;
-            *text += &described(&name, &imported);
-        }
-        Ok(())
-    }
-
-    /// All bundles with their heads read, so that a wrong one is found before the first import.
-    fn bundles(&self) -> Result<Vec<(PathBuf, Bundle, Source)>, OpenError> {
-        let (pipe, files): (Vec<_>, Vec<_>) = self
-            .files
-            .iter()
-            .cloned()
-            .partition(|file| file == Path::new("-"));
-        let mut bundles = Vec::new();
-        for files in BundleFiles::group(&files)? {
-            let (bundle, source) = airgap::open(&files, self.place.as_ref())?;
-            bundles.push((files.path().to_owned(), bundle, source));
-        }
-        if let Some(path) = pipe.into_iter().next() {
-            let mut input = io::stdin();
-            let bundle = Bundle::open(&mut input).map_err(|source| FilesError::Read {
-                path: path.clone(),
-                source,
-            })?;
-            bundles.push((path, bundle, Source::Pipe(Box::new(input))));
-        }
-        Ok(bundles)
-    }
-
-    fn rules(&self, config: &Config) -> Result<Rules, TakeError> {
-        let upstreams = config.upstreams.clone();
+    fn flags(&self) -> ImportFlags {
         let allowed = [
             (self.allowed.unsigned, Allowance::Unsigned),
             (self.allowed.allow_older, Allowance::Older),
         ];
         let allowed = allowed.into_iter().filter(|(is_given, _)| *is_given);
-        Ok(Rules {
-            trusted: trust::keys(&config.bundles.trusted_keys)?,
-            is_configured: Box::new(move |host| upstreams.find(host).is_some()),
-            allowed: allowed.map(|(_, allowance)| allowance).collect(),
+        ImportFlags {
             place: self.place.clone(),
+            allowed: allowed.map(|(_, allowance)| allowance).collect(),
             prune: self.prune,
-        })
+            dry_run: self.dry_run,
+        }
     }
 
-    async fn take(
-        &self,
-        cache: &Cache,
-        rules: &Arc<Rules>,
-        bundle: Bundle,
-        source: Source,
-    ) -> Result<Imported, ImportError> {
-        let import = Import::new(cache, Arc::clone(rules), bundle, source)?;
-        let preview = import.preview();
-        if self.dry_run {
-            return Ok(preview);
+    /// Into the directory that no server uses.
+    async fn take(&self, config: &Config, shown: &Arc<Mutex<Shown>>) -> Result<(), ImportsError> {
+        let flags = self.flags();
+        let place = flags.place()?;
+        let opened = open_all(&self.files, &FileAccess::Paths, place.as_ref())?;
+        let rules = Arc::new(flags.rules(config)?);
+        let cannot = |source: CacheError| TakeError {
+            name: config.cache.path.display().to_string(),
+            source: source.into(),
+        };
+        let disk = FileSystem::of(&config.cache.path).map_err(cannot)?;
+        let cache = Cache::open(&cache_options(&config.cache, disk)).map_err(cannot)?;
+        let shown = Arc::clone(shown);
+        let tell = Arc::new(move |step| shown.lock().step(step));
+        Ok(take(&cache, &rules, opened, flags.mode(), tell).await?)
+    }
+
+    /// Into a running Archway.
+    fn hand_over(&self, socket: ImportSocket, shown: &Mutex<Shown>) -> Result<(), Failure> {
+        let handed = self.opened().map_err(|error| failure(error.into()))?;
+        let (names, files): (Vec<_>, Vec<_>) = handed.into_iter().unzip();
+        let asked = Asked {
+            files: names,
+            flags: self.flags(),
+        };
+        let mut failed = None;
+        socket.import(&asked, &files, |line| match line {
+            ImportLine::Step(step) => shown.lock().step(step),
+            ImportLine::Failed(failure) => failed = Some(failure),
+            ImportLine::Done => {}
+        })?;
+        match failed {
+            None => Ok(()),
+            Some(ImportFailure {
+                message,
+                is_of_the_bundle: true,
+            }) => Err(Failure::negative(&ServerSaid(message))),
+            Some(failure) => Err(Failure::unusable(&ServerSaid(failure.message))),
         }
-        let progress = Arc::new(Progress::of("imported", preview.new_bytes));
-        let shown = Arc::clone(&progress);
-        let imported = import.run(move |bytes| shown.advance(bytes)).await;
-        progress.end();
-        imported
+    }
+
+    /// All files of what was named, opened here, with their names.
+    fn opened(&self) -> Result<Vec<(String, File)>, OpenError> {
+        let mut opened = Vec::new();
+        let (pipes, files): (Vec<_>, Vec<_>) = self
+            .files
+            .iter()
+            .cloned()
+            .partition(|path| FileAccess::is_pipe(path));
+        for files in BundleFiles::group(&files)? {
+            for path in files.paths() {
+                opened.push((path.display().to_string(), open(&path, File::open(&path))?));
+            }
+        }
+        if let Some(path) = pipes.first() {
+            let input = io::stdin().as_fd().try_clone_to_owned();
+            opened.push((path.display().to_string(), open(path, input)?.into()));
+        }
+        Ok(opened)
     }
 }
 
-/// Writes down what a lost index could not tell.
-async fn keep(cache: &Cache) -> Result<(), TakeError> {
-    cache.flush_uses().await?;
-    Ok(cache.write_snapshot(|| true).await?)
+fn open<T>(path: &Path, opened: io::Result<T>) -> Result<T, FilesError> {
+    let path = path.to_owned();
+    opened.map_err(|source| FilesError::Open { path, source })
+}
+
+/// What is said of an import, and its progress.
+#[derive(Default)]
+struct Shown {
+    text: String,
+    progress: Option<Progress>,
+}
+
+impl Shown {
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Begun { bytes } => self.progress = Some(Progress::of("imported", bytes)),
+            Step::Read { bytes } => {
+                if let Some(progress) = &self.progress {
+                    progress.advance(bytes);
+                }
+            }
+            Step::Taken { name, imported } => {
+                self.end();
+                self.text += &described(&name, &imported);
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(progress) = self.progress.take() {
+            progress.end();
+        }
+    }
 }
 
 fn described(name: &str, imported: &Imported) -> String {
@@ -200,8 +242,15 @@ fn described(name: &str, imported: &Imported) -> String {
         imported.blobs,
         size(imported.new_bytes),
     );
-    for (repository, tag) in &imported.pruned {
-        let _ = writeln!(text, "- {repository}:{tag}");
+    for tag in &imported.pruned {
+        let _ = writeln!(text, "- {tag}");
+    }
+    if imported.mended > 0 {
+        let blobs = counted(imported.mended, "stored blob");
+        let _ = writeln!(
+            text,
+            "note: {blobs} had to come again: damaged, or just evicted"
+        );
     }
     for allowance in &imported.allowed {
         let note = match allowance {
@@ -214,27 +263,13 @@ fn described(name: &str, imported: &Imported) -> String {
     text
 }
 
-fn failure(error: TakeError) -> Failure {
+fn failure(error: ImportsError) -> Failure {
     match error {
-        TakeError::Cache(error @ CacheError::Locked { .. }) => error.into(),
-        TakeError::Import {
-            source:
-                ImportError::NotConfigured { .. }
-                | ImportError::TooLarge { .. }
-                | ImportError::NoSpace { .. }
-                | ImportError::NoSeries
-                | ImportError::Rename(_)
-                | ImportError::Cache(_),
+        ImportsError::Take(TakeError {
+            source: airgap::ImportError::Cache(error @ CacheError::Locked { .. }),
             ..
-        }
-        | TakeError::Cache(_)
-        | TakeError::Trust(_) => Failure::unusable(&error),
-        TakeError::Open(
-            OpenError::Files(FilesError::Parts { .. })
-            | OpenError::Foreign { .. }
-            | OpenError::Cut { .. },
-        )
-        | TakeError::Import { .. } => Failure::negative(&error),
-        TakeError::Open(_) => Failure::unusable(&error),
+        }) => error.into(),
+        error if error.is_of_the_bundle() => Failure::negative(&error),
+        error => Failure::unusable(&error),
     }
 }

@@ -4,7 +4,7 @@
 use std::{
     fmt::Write as _,
     fs::{self, File},
-    io::{self, Read as _, Write as _},
+    io::{self, Write as _},
     path::Path,
 };
 
@@ -16,19 +16,10 @@ use super::error::SplitError;
 const CHUNK: usize = 1 << 20;
 
 /// The sum of a file.
-pub(super) fn sum(path: &Path, mut progress: impl FnMut(u64)) -> io::Result<Digest> {
-    let mut file = File::open(path)?;
+pub(super) fn sum(path: &Path, progress: impl FnMut(u64)) -> io::Result<Digest> {
     let mut hasher = Hasher::new(Algorithm::Sha256);
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(hasher.finish()),
-            length => {
-                hasher.update(&chunk[..length]);
-                progress(length as u64);
-            }
-        }
-    }
+    hasher.add_all(&mut File::open(path)?, &mut vec![0; CHUNK], progress)?;
+    Ok(hasher.finish())
 }
 
 /// Writes what lies beside parts, which are given by their names and sums.

@@ -8,12 +8,12 @@ use std::{
 use bundle::{Bundle, BundleFiles, Damage, FilesError, OpenBundle, PublicKey, signer, verify};
 use clap::Args;
 
-use super::trust;
 use crate::cli::{
     output::{CommandOutput, Exit, Failure, counted},
     progress::Progress,
     table::size,
 };
+use control::named_key;
 
 const HELP: &str = "\
 Every byte is read and every digest computed. No cache is needed. Parts are named in any order, all of
@@ -40,7 +40,7 @@ pub(crate) struct BundleVerify {
 
 impl BundleVerify {
     pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
-        let keys = self.key.iter().map(|key| trust::named(key));
+        let keys = self.key.iter().map(|key| named_key(key));
         let keys: Result<Vec<PublicKey>, _> = keys.collect();
         let keys = keys.map_err(|error| Failure::unusable(&error))?;
         let mut text = String::new();

@@ -39,6 +39,7 @@ async fn download(last: Range<u64>, running: &Arc<Running>) -> Download {
         max_size: u64::MAX,
         low_water: u64::MAX,
         min_free: 0,
+        anew: false,
         max_open_files: 1,
     };
     let storage = Arc::new(Storage::open(&options).unwrap());

@@ -4,10 +4,10 @@ use std::{collections::HashSet, env, fmt::Write as _, fs, path::Path, time::Syst
 
 use airgap::Stored;
 use bundle::{
-    Bundle, FilesError, Plan, PlanError, Presence, ReadError, Selection, open_file, read_lock,
+    Bundle, FilesError, Plan, PlanError, ReadError, Selection, SeriesName, open_file, read_lock,
 };
-use cache::inspect::Directory;
-use manifest_model::{Digest, Matcher, Platform};
+use cache::inspect::{Contents, Directory};
+use manifest_model::{Digest, Platform};
 use protocol::{error_chain::ErrorChain, image_name::ImageName};
 use proxy::inventory::seconds;
 
@@ -48,19 +48,18 @@ impl Export {
         &self,
         directory: &Directory,
         stored: &Stored<'_>,
+        contents: &Contents,
     ) -> Result<Planned, ExportError> {
-        let images = self.wanted()?;
+        let images = self.wanted(contents)?;
         let (selection, least) = self.selection(&images)?;
-        if let Some(lock) = self.resumed(&images, &selection)? {
-            return Ok(Planned::of_lock(lock));
-        }
+        let left = self.left()?;
         let mut plan = Plan::new(stored, selection);
         let (mut notes, mut left_out) = (String::new(), 0);
         for (name, platforms) in &images {
-            match add(&mut plan, stored, name, platforms) {
+            match add(&mut plan, stored, left.as_ref(), name, platforms) {
                 // One name of a long list need not stop the others.
                 Err(error @ (ExportError::NotStored { .. } | ExportError::Plan(_)))
-                    if self.from_file.is_some() =>
+                    if self.from_file.is_some() || self.chosen.is_given() =>
                 {
                     left_out += 1;
                     let _ = writeln!(notes, "left out: {}", ErrorChain(&error));
@@ -77,19 +76,34 @@ impl Export {
                 "note: left out {digest}, attached to {name}: parts of it are not stored"
             );
         }
-        let series = match &self.scope.series {
-            Some(series) if self.dry_run => Some((series.clone(), least)),
-            Some(series) => {
-                let number = directory.own()?.next_in_series(series.as_str(), least)?;
-                Some((series.clone(), number))
-            }
-            None => None,
+        let lock = match left {
+            Some(left) => self.resumed(plan, &left)?,
+            None => plan
+                .finish(created()?, self.number(directory, least)?)?
+                .to_bytes(),
         };
         Ok(Planned {
-            lock: plan.finish(created()?, series)?.to_bytes(),
+            lock,
             notes,
             left_out,
         })
+    }
+
+    /// The series and the next number in it.
+    fn number(
+        &self,
+        directory: &Directory,
+        least: u64,
+    ) -> Result<Option<(SeriesName, u64)>, ExportError> {
+        let Some(series) = &self.scope.series else {
+            return Ok(None);
+        };
+        let number = if self.dry_run {
+            least
+        } else {
+            directory.own()?.next_in_series(series.as_str(), least)?
+        };
+        Ok(Some((series.clone(), number)))
     }
 
     /// What to carry, and the least number of the bundle in its series.
@@ -169,67 +183,39 @@ impl Export {
         }
     }
 
-    /// The lock of the interrupted export that is to be continued; `None` for a new one.
-    fn resumed(
-        &self,
-        images: &[WantedImage],
-        selection: &Selection,
-    ) -> Result<Option<Vec<u8>>, ExportError> {
-        let Some(bundle) = self.left()? else {
-            return Ok(None);
-        };
-        let lock = bundle.lock();
-        let mut asked: Vec<_> = images.iter().collect();
-        asked.sort_by_cached_key(|(name, _)| name.to_string());
-        if self.from_file.is_some() {
-            // What was left out of a list is left out again.
-            asked.retain(|(name, _)| lock.images.iter().any(|image| image.name == *name));
-        }
-        let is_asked = |(image, asked): (&bundle::Image, &WantedImage)| is_for(image, asked);
-        let platforms = lock.platforms.iter().map(|platform| &platform.0);
-        if lock.images.len() == asked.len()
-            && lock.images.iter().zip(asked).all(is_asked)
-            && platforms.eq(&selection.platforms)
-            && lock.requires == selection.requires
-            && lock.index == selection.index
-            && lock.series == self.scope.series
-        {
-            return Ok(Some(bundle.lock_bytes().to_vec()));
+    /// The lock of the interrupted export, if what is asked for now makes the same one: whatever flag
+    /// differs, differs there.
+    fn resumed(&self, plan: Plan<'_, Stored<'_>>, left: &Bundle) -> Result<Vec<u8>, ExportError> {
+        let lock = left.lock();
+        let series = lock.series.clone().zip(lock.sequence);
+        let now = plan.finish(lock.created.clone(), series)?.to_bytes();
+        if lock.series == self.scope.series && now == left.lock_bytes() {
+            return Ok(now);
         }
         let path = partial(&self.output);
         Err(ExportError::OtherExport { path })
     }
 }
 
-/// Adds an image, or nothing.
+/// Adds an image, or nothing: as an interrupted export had it, if there is one, wherever its tag points
+/// by now.
 fn add(
     plan: &mut Plan<'_, Stored<'_>>,
     stored: &Stored<'_>,
+    left: Option<&Bundle>,
     name: &ImageName,
     platforms: &Platforms,
 ) -> Result<(), ExportError> {
     if name.host.is_none() {
         return Err(ExportError::NoRegistry { name: name.clone() });
     }
-    let digest = stored.resolve(name);
+    let images = left.map_or(&[][..], |left| &left.lock().images);
+    let known = images.iter().find(|image| image.name == *name);
+    let digest = known.map_or_else(|| stored.resolve(name), |image| Some(image.digest));
     let digest = digest.ok_or_else(|| ExportError::NotStored { name: name.clone() })?;
     plan.check(name, digest, Some(platforms.as_slice()))?;
     let added: Result<(), PlanError> = plan.add(name, digest, Some(platforms.as_slice()));
     Ok(added?)
-}
-
-/// Whether a planned image has what is asked for: the name, and a manifest for each platform.
-fn is_for(image: &bundle::Image, (name, platforms): &WantedImage) -> bool {
-    let carried = image.children.iter();
-    let carried = carried.filter(|child| child.presence == Presence::Here);
-    let carried: Vec<_> = carried
-        .filter_map(|child| child.platform.as_ref())
-        .collect();
-    let has = |wanted: &Platform| {
-        let matcher = Matcher::new(wanted);
-        carried.iter().any(|platform| matcher.matches(&platform.0))
-    };
-    image.name == *name && (image.children.is_empty() || platforms.as_slice().iter().all(has))
 }
 
 /// The platform of `manifest.json` where none is named.
