@@ -202,14 +202,12 @@ fn standing(files: &BundleFiles) -> Standing {
     match files.open_by(&FileAccess::Paths) {
         Ok(opened) => {
             let total = opened.bundle.layout().size();
-            match opened.pieces.gap(0..total) {
-                Some(at) => Standing::Waiting(InboxError::Incomplete { at, total }),
-                None => {
-                    let lock = opened.bundle.lock();
-                    let series = lock.series.as_ref().map(ToString::to_string);
-                    Standing::Complete(series.zip(lock.sequence))
-                }
+            if let Some(at) = opened.pieces.gap(0..total) {
+                return Standing::Waiting(InboxError::Incomplete { at, total });
             }
+            let lock = opened.bundle.lock();
+            let series = lock.series.as_ref().map(ToString::to_string);
+            Standing::Complete(series.zip(lock.sequence))
         }
         Err(
             error @ (FilesError::NoLock { .. }

@@ -13,6 +13,7 @@
 
 mod arrival;
 mod attached;
+mod brought;
 mod bundle_id;
 mod carry;
 mod error;
@@ -30,6 +31,7 @@ mod stored;
 mod take;
 
 pub use self::{
+    brought::brought,
     bundle_id::{BundleId, BundleIdError},
     carry::carry,
     error::{ImportError, RenameError},

@@ -26,6 +26,7 @@ fn open(folder: &Path, sizes: &[usize]) -> (Cache, Vec<Digest>) {
         max_size: u64::MAX,
         low_water: u64::MAX,
         min_free: 0,
+        anew: false,
         max_open_files: 16,
     });
     (cache.expect("a cache"), digests)

@@ -38,6 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         max_size: u64::MAX,
         low_water: u64::MAX,
         min_free: 0,
+        anew: false,
         max_open_files: 16,
     })?;
     eprintln!("the index is built");

@@ -6,7 +6,7 @@ use std::{fs::File, sync::Arc};
 use cache_store::{
     CacheError,
     disk::CarriedBlob,
-    index::{Arrival, BundleRow},
+    index::{Arrival, BundleRow, ListedBundle},
 };
 use manifest_model::Digest;
 
@@ -28,6 +28,17 @@ impl Imports {
     /// The bundles that are here or on their way, by id.
     pub fn all(&self) -> Result<Vec<BundleRow>, CacheError> {
         Ok(self.storage.index.bundles.all()?)
+    }
+
+    /// The same, each with what it keeps.
+    pub fn list(&self) -> Result<Vec<ListedBundle>, CacheError> {
+        Ok(self.storage.index.bundles.list()?)
+    }
+
+    /// Removes bundles and their pins. What they brought stays until it is evicted or removed: the
+    /// answer is what no bundle pins any more.
+    pub fn remove(&self, bundles: &[Digest]) -> Result<Vec<Digest>, CacheError> {
+        Ok(self.storage.index.bundles.remove(bundles)?)
     }
 
     /// Every pin: the blob, stored or not, and the bundle.

@@ -17,6 +17,7 @@ async fn files_that_nobody_reads_make_way_when_the_process_may_open_no_more() {
         max_size: u64::MAX,
         low_water: u64::MAX,
         min_free: 0,
+        anew: false,
         max_open_files: 1000,
     };
     let mut stored = Vec::new();

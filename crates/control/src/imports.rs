@@ -188,8 +188,10 @@ async fn import_all(
         flags,
     } = asked;
     if names.len() != files.len() {
-        let (named, came) = (names.len(), files.len());
-        return Err(ImportsError::Files { named, came });
+        return Err(ImportsError::Files {
+            named: names.len(),
+            came: files.len(),
+        });
     }
     let names: Vec<PathBuf> = names.into_iter().map(PathBuf::from).collect();
     let files: BTreeMap<_, _> = names.iter().cloned().zip(files).collect();
@@ -200,7 +202,7 @@ async fn import_all(
     let opened = tokio::task::spawn_blocking(open).await;
     let opened = opened.map_err(|_| ImportsError::Ending)??;
     let rules = Arc::new(flags.rules(&config)?);
-    let turn = Arc::clone(&control.importing).lock_owned().await;
+    let turn = Arc::clone(&control.turns.importing).lock_owned().await;
     // What is left behind by a client that leaves keeps its turn until it has stopped.
     let tell = move |step| {
         let _turn = &turn;

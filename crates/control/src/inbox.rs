@@ -86,7 +86,7 @@ async fn import(control: &Control, ready: &Ready) -> Result<airgap::Imported, Im
     let opened = opened.map_err(|_| ImportsError::Ending)??;
     let flags = ImportFlags::default();
     let rules = Arc::new(flags.rules(&control.config.current())?);
-    let turn = Arc::clone(&control.importing).lock_owned().await;
+    let turn = Arc::clone(&control.turns.importing).lock_owned().await;
     let taken = Arc::new(Mutex::new(None));
     let noted = Arc::clone(&taken);
     let tell = move |step| {

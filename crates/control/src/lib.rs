@@ -8,6 +8,7 @@ mod answers;
 mod descriptors;
 mod imports;
 mod inbox;
+mod kept;
 mod live_config;
 mod names;
 mod parts;
@@ -23,13 +24,14 @@ pub use self::{
     descriptors::MAX_FILES_AT_ONCE,
     imports::{ImportBundles, ImportFailure, ImportFlags, ImportLine, ImportsError},
     inbox::watch_inbox,
+    kept::{Purged, RemoveBundles},
     live_config::LiveConfig,
     names::{RemovalName, RemovalNameError},
-    parts::Control,
+    parts::{Control, Turns},
     reload::{
         ChangedKey, ReloadError, ReloadOutcome, ReloadQueue, ReloadRequests, Reloaded, reloads,
     },
-    routes::{IMPORT, REFRESH, RELOAD, REMOVE, RemoveNames, routes},
+    routes::{BUNDLES, IMPORT, REFRESH, RELOAD, REMOVE, REMOVE_BUNDLES, RemoveNames, routes},
     socket::{Socket, SocketError},
     trust::{TrustError, named_key},
 };

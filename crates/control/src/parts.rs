@@ -20,10 +20,17 @@ pub struct Control {
     pub server: Server,
     /// The way to whoever reads the configuration again.
     pub reloads: ReloadRequests,
+    /// Whose turn it is.
+    pub turns: Turns,
+    /// The end of the process.
+    pub stop: CancellationToken,
+}
+
+/// What is done one at a time. Cheap to clone; all clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Turns {
     /// Held by the one removal that runs: each looks at all that is stored.
     pub removing: Arc<Mutex<()>>,
     /// Held by the one import that runs.
     pub importing: Arc<Mutex<()>>,
-    /// The end of the process.
-    pub stop: CancellationToken,
 }

@@ -8,7 +8,7 @@ use axum::{
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{get, post},
 };
 use futures_util::{StreamExt as _, stream};
 use protocol::error_chain::ErrorChain;
@@ -19,9 +19,9 @@ use tracing::warn;
 use upstream::FetchError;
 
 use crate::{
-    Control, ImportBundles, ImportLine, ReloadError,
+    Control, ImportBundles, ImportLine, ReloadError, RemoveBundles,
     descriptors::Handed,
-    imports,
+    imports, kept,
     refresh::{RefreshError, refresh},
     removal::{RemoveError, remove},
 };
@@ -41,6 +41,12 @@ pub const RELOAD: &str = "/_archway/v1/reload";
 /// `POST`: takes the bundles of an [`ImportBundles`], whose files were handed over with the request; the
 /// answer has an [`ImportLine`] on each line.
 pub const IMPORT: &str = "/_archway/v1/bundles/import";
+
+/// `GET`: a list of the bundles that are here.
+pub const BUNDLES: &str = "/_archway/v1/bundles";
+
+/// `POST`: removes those of a [`RemoveBundles`]; the answer is a [`Purged`](crate::Purged).
+pub const REMOVE_BUNDLES: &str = "/_archway/v1/bundles/rm";
 
 /// The longest body of a request: some thousand names.
 const MAX_BODY: usize = 1 << 20;
@@ -63,6 +69,8 @@ pub fn routes(control: Control) -> Router {
         .route(REFRESH, post(answer_refresh))
         .route(RELOAD, post(answer_reload))
         .route(IMPORT, post(answer_import))
+        .route(BUNDLES, get(answer_bundles))
+        .route(REMOVE_BUNDLES, post(answer_remove_bundles))
         .with_state(control)
 }
 
@@ -74,7 +82,7 @@ async fn answer_remove(State(control): State<Control>, body: Body) -> Response {
         Ok(asked) => asked,
         Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
     };
-    let _one = control.removing.lock().await;
+    let _one = control.turns.removing.lock().await;
     match remove(&control, &asked.names).await {
         Ok(removed) => answered(&removed),
         Err(error @ RemoveError::Name(_)) => failed(StatusCode::BAD_REQUEST, &error),
@@ -131,6 +139,29 @@ async fn answer_import(
     let work = stream::once(work).filter_map(|()| ready(None));
     let body = Body::from_stream(stream::select(lines, work));
     ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+}
+
+async fn answer_bundles(State(control): State<Control>) -> Response {
+    match kept::list(&control).await {
+        Ok(bundles) => answered(&bundles),
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, &error),
+    }
+}
+
+async fn answer_remove_bundles(State(control): State<Control>, body: Body) -> Response {
+    let body = to_bytes(body, MAX_BODY).await.unwrap_or_default();
+    let asked: RemoveBundles = match serde_json::from_slice(&body) {
+        Ok(asked) => asked,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
+    };
+    let _one = control.turns.removing.lock().await;
+    match kept::remove(&control, asked).await {
+        Ok(purged) => answered(&purged),
+        Err(error) => {
+            warn!(error = %ErrorChain(&error), "stored content could not be removed");
+            failed(StatusCode::INTERNAL_SERVER_ERROR, &error)
+        }
+    }
 }
 
 fn status(error: &RefreshError) -> StatusCode {

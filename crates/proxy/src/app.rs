@@ -20,7 +20,7 @@ use std::{
 use cache::{Cache, CacheError, Options, inspect::FileSystem};
 use cluster::{NodeList, NodeMetrics, NodeWatch};
 use config::{CacheConfig, Config, KubernetesConfig, Source};
-use control::{Control, ImportsError, LiveConfig, SocketError};
+use control::{Control, ImportsError, LiveConfig, SocketError, Turns};
 use probe::Instance;
 use pull::{Pull, PullMetrics, Tasks};
 use server::{MemoryBudget, Replays, Server, ServerMetrics};
@@ -157,8 +157,7 @@ impl App {
             config: live.clone(),
             server: server.clone(),
             reloads,
-            removing: Arc::default(),
-            importing: Arc::default(),
+            turns: Turns::default(),
             stop: stop.clone(),
         };
         let sockets = Sockets::bind(&config, admin, control.clone(), &router, handed).await?;

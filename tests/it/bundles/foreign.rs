@@ -8,6 +8,16 @@ use super::*;
 /// What is done to an unpacked layout, and to one of its manifests.
 type Change = fn(&Path, &Path);
 
+fn lengthen_a_layer(layout: &Path) {
+    let blobs = fs::read_dir(layout.join("blobs/sha256")).expect("a folder");
+    let blobs = blobs.map(|blob| blob.expect("a file").path());
+    let length = |blob: &PathBuf| fs::metadata(blob).expect("a file").len();
+    let largest = blobs.max_by_key(length).expect("there are blobs");
+    let mut bytes = fs::read(&largest).expect("it is there");
+    bytes.push(0);
+    fs::write(&largest, bytes).expect("a writable folder");
+}
+
 #[tokio::test]
 async fn a_layout_that_lies_is_refused_with_the_reason() {
     let source = Source::new().await;
@@ -16,7 +26,7 @@ async fn a_layout_that_lies_is_refused_with_the_reason() {
     let site = site().await;
     let blob = source.content.child("linux/amd64").digest;
     let path = format!("blobs/sha256/{}", blob.hex());
-    let changes: [(&str, Change); 6] = [
+    let changes: [(&str, Change); 7] = [
         ("is no regular file", |_, blob| {
             fs::rename(blob, blob.with_extension("aside")).expect("it is there");
             let aside = blob.with_extension("aside");
@@ -32,6 +42,7 @@ async fn a_layout_that_lies_is_refused_with_the_reason() {
             bytes.push(b'\n');
             fs::write(blob, bytes).expect("a writable folder");
         }),
+        ("are announced", |layout, _| lengthen_a_layer(layout)),
         ("cannot be understood", |layout, _| {
             fs::write(layout.join("index.json"), "{").expect("a writable folder");
         }),

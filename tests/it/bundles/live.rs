@@ -43,7 +43,25 @@ async fn a_running_gateway_takes_a_bundle_in_and_serves_it_at_once() {
     let text = said(&gateway.command(&["rm", &name]).await, 1);
     assert!(text.contains("kept by the bundle"), "{text}");
     fs::remove_file(gateway.cache_folder().join("index.redb")).expect("an index");
-    assert_whole_now(&gateway.restart().await, &source).await;
+    let gateway = gateway.restart().await;
+    assert_whole_now(&gateway, &source).await;
+    let listed = said(&gateway.bundle_command(&["ls", "-o", "json"]).await, 0);
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    let id = listed["bundles"][0]["id"].as_str().expect("an id");
+    let keep = ["keep", "--last", "1"];
+    assert_eq!(
+        said(&gateway.bundle_command(&keep).await, 0),
+        "",
+        "it has no series"
+    );
+    let text = said(&gateway.bundle_command(&["rm", id, "--purge"]).await, 0);
+    assert!(text.contains("removed 9 blobs"), "{text}");
+    gateway
+        .client()
+        .manifest(REPOSITORY, "v1")
+        .await
+        .expect(404);
+    assert_eq!(gateway.files("blobs"), []);
 }
 
 #[tokio::test]
@@ -140,6 +158,22 @@ async fn a_running_gateway_refuses_what_a_stopped_one_does_with_the_same_words()
         .expect(404);
     said(&running.bundle_command(&["import", &path]).await, 0);
     assert_whole_now(&running, &source).await;
+}
+
+#[tokio::test]
+async fn images_of_an_upstream_that_is_not_configured_are_refused_with_the_table_to_add() {
+    let source = Source::new().await;
+    let path = exported(&source).await;
+    let registry = FakeRegistry::start().await;
+    let setup = Setup::new().upstream("other.test", &registry);
+    let mut gateway = setup.top("offline = true").start().await;
+    let import = ["import", &path];
+    let running = said(&gateway.bundle_command(&import).await, 2);
+    let reason = format!("no upstream {UPSTREAM}; add [upstream.\"{UPSTREAM}\"]");
+    assert!(running.contains(&reason), "{running}");
+    stop(&mut gateway).await;
+    assert_eq!(said(&gateway.bundle_command(&import).await, 2), running);
+    assert_eq!(gateway.files("blobs"), []);
 }
 
 #[tokio::test]

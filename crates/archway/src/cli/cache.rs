@@ -17,6 +17,9 @@ use clap::Args;
 use config::{Config, ConfigError};
 use protocol::error_chain::ErrorChain;
 use proxy::inventory::seconds;
+use server::crypto;
+
+use crate::client::{ControlSocket, ImportSocket};
 
 use super::{commands::commands, config_file::ConfigFile, format::Format, output::Failure, table};
 
@@ -80,6 +83,19 @@ impl CachePlace {
             Some(_) => Config::embedded(),
             None => self.config.load(),
         }
+    }
+
+    /// The socket of the server that runs on the directory, if one does.
+    pub(super) fn running(&self) -> Result<Option<ControlSocket>, Failure> {
+        if self.path.is_some() {
+            return Ok(None);
+        }
+        let config = self.config.load()?;
+        let socket = ImportSocket::find(&config)?;
+        // An HTTP client is made below.
+        crypto::install();
+        let socket = socket.map(|_| ControlSocket::of(&config)).transpose();
+        Ok(socket?)
     }
 
     pub(super) fn open(&self) -> Result<CacheDirectory, Failure> {

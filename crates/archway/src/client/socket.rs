@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
-use cache::inspect::Directory;
+use cache::{ListedBundle, inspect::Directory};
 use config::Config;
-use control::{REFRESH, RELOAD, REMOVE, Refreshed, Reloaded, RemoveNames, RemovedName};
-use reqwest::Client;
+use control::{
+    BUNDLES, Purged, REFRESH, RELOAD, REMOVE, REMOVE_BUNDLES, Refreshed, Reloaded, RemoveBundles,
+    RemoveNames, RemovedName,
+};
+use reqwest::{Client, RequestBuilder};
 use serde::de::DeserializeOwned;
 
 use super::{answer::Answer, error::ClientError};
@@ -47,6 +50,20 @@ impl ControlSocket {
         self.post(REFRESH, name.as_bytes().to_vec()).await
     }
 
+    /// The bundles that are here.
+    pub(crate) async fn bundles(&self) -> Result<Vec<ListedBundle>, ClientError> {
+        self.answer(BUNDLES, self.http.get(url(BUNDLES))).await
+    }
+
+    /// Removes bundles.
+    pub(crate) async fn remove_bundles(
+        &self,
+        asked: &RemoveBundles,
+    ) -> Result<Purged, ClientError> {
+        let body = serde_json::to_vec(asked).expect("digests always serialise");
+        self.post(REMOVE_BUNDLES, body).await
+    }
+
     /// Has the configuration read again.
     pub(crate) async fn reload(&self) -> Result<Reloaded, ClientError> {
         self.post(RELOAD, Vec::new()).await
@@ -58,16 +75,30 @@ impl ControlSocket {
         route: &str,
         body: Vec<u8>,
     ) -> Result<T, ClientError> {
-        // The host is ours, whatever the socket is called.
-        let url = format!("http://localhost{route}");
-        let sent = self.http.post(&url).body(body).send().await;
-        let response = sent.map_err(|source| ClientError::NoAnswer {
-            path: self.path.clone(),
-            source: source.without_url(),
-        })?;
-        let answer = Answer::read(response, url).await?.successful()?;
+        self.answer(route, self.http.post(url(route)).body(body))
+            .await
+    }
+
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        route: &str,
+        request: RequestBuilder,
+    ) -> Result<T, ClientError> {
+        let response = request
+            .send()
+            .await
+            .map_err(|source| ClientError::NoAnswer {
+                path: self.path.clone(),
+                source: source.without_url(),
+            })?;
+        let answer = Answer::read(response, url(route)).await?.successful()?;
         serde_json::from_slice(&answer.body).map_err(|error| answer.invalid(error))
     }
+}
+
+/// The host is ours, whatever the socket is called.
+fn url(route: &str) -> String {
+    format!("http://localhost{route}")
 }
 
 pub(super) fn path_of(config: &Config) -> Option<PathBuf> {

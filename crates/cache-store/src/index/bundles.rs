@@ -151,7 +151,7 @@ pub struct Arrival {
 }
 
 /// A bundle, and what it keeps.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedBundle {
     /// Its row.
     pub row: BundleRow,

@@ -24,6 +24,7 @@ pub(crate) fn options(folder: &TempDir, max_size: u64) -> Options {
         max_size,
         low_water: max_size - max_size / 20,
         min_free: 0,
+        anew: false,
         max_open_files: 4,
     }
 }

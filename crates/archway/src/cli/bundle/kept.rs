@@ -1,21 +1,22 @@
 //! `archway bundle ls`, `rm` and `keep`: the bundles of a site.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::fmt::Write as _;
 
-use airgap::{BundleId, BundleIdError, surplus};
-use cache::{
-    Allowance, BundleRow, ListedBundle, RepoKey, Stage,
-    inspect::{Owned, Removal},
-};
+use airgap::{BundleId, BundleIdError, brought, surplus};
+use cache::{Allowance, BundleRow, ListedBundle, Stage, inspect::Owned};
 use clap::Args;
+use control::Purged;
 use manifest_model::Digest;
 use serde_json::json;
 
-use crate::cli::{
-    cache::CachePlace,
-    format::Format,
-    output::{CommandOutput, Failure, counted, json as to_json},
-    table::{Side, Table, short, size, time},
+use crate::{
+    cli::{
+        cache::CachePlace,
+        format::Format,
+        output::{CommandOutput, Failure, counted, in_runtime, json as to_json},
+        table::{Side, Table, short, size, time},
+    },
+    client::ControlSocket,
 };
 
 const LS_HELP: &str = "\
@@ -44,7 +45,7 @@ Exit codes: 0 done; 2 the command could not run.
 Example:
   archway bundle keep --last 3";
 
-/// List the bundles of a cache; needs the directory without a server
+/// List the bundles of a cache
 #[derive(Debug, Args)]
 #[command(after_help = LS_HELP)]
 pub(crate) struct ListBundles {
@@ -82,9 +83,12 @@ pub(crate) struct KeepBundles {
 
 impl ListBundles {
     pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
-        let directory = self.place.open()?.directory;
-        let bundles = directory.bundles();
-        let bundles = bundles.map_err(|unread| Failure::unusable(&unread))?;
+        let bundles = if let Some(socket) = self.place.running()? {
+            in_runtime(async { Ok(socket.bundles().await?) })?
+        } else {
+            let bundles = self.place.open()?.directory.bundles();
+            bundles.map_err(|unread| Failure::unusable(&unread))?
+        };
         Ok(CommandOutput::success(match self.output {
             Format::Text => table(&bundles),
             Format::Json => {
@@ -162,17 +166,62 @@ fn described(bundle: &ListedBundle) -> serde_json::Value {
     })
 }
 
+/// Bundles that can be removed: of a running Archway, or of a directory without one.
+enum Holder {
+    Running(ControlSocket),
+    Stopped(Box<Owned>),
+}
+
+impl Holder {
+    fn of(place: &CachePlace) -> Result<Self, Failure> {
+        Ok(match place.running()? {
+            Some(socket) => Self::Running(socket),
+            None => Self::Stopped(Box::new(place.open()?.directory.own()?)),
+        })
+    }
+
+    fn bundles(&self) -> Result<Vec<ListedBundle>, Failure> {
+        match self {
+            Self::Running(socket) => in_runtime(async { Ok(socket.bundles().await?) }),
+            Self::Stopped(owned) => Ok(owned.bundles()?),
+        }
+    }
+
+    fn remove(
+        &self,
+        known: &[ListedBundle],
+        ids: Vec<Digest>,
+        purge: bool,
+    ) -> Result<Purged, Failure> {
+        match self {
+            Self::Running(socket) => {
+                let asked = control::RemoveBundles { ids, purge };
+                in_runtime(async { Ok(socket.remove_bundles(&asked).await?) })
+            }
+            Self::Stopped(owned) => {
+                let free = owned.remove_bundles(&ids)?;
+                if !purge {
+                    return Ok(Purged::default());
+                }
+                Ok(Purged::of(&owned.remove(&brought(known, &ids, free))?))
+            }
+        }
+    }
+}
+
 impl RemoveBundles {
     pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
-        let owned = self.place.open()?.directory.own()?;
-        let known = owned.bundles()?;
+        let holder = Holder::of(&self.place)?;
+        let known = holder.bundles()?;
         let ids = self.bundles.iter();
         let ids = ids.map(|id| id.find(known.iter().map(|bundle| &bundle.row)));
         let ids = ids.collect::<Result<Vec<_>, BundleIdError>>();
         let ids = ids.map_err(|error| Failure::negative(&error))?;
-        let (mut text, free) = remove(&owned, &known, &ids)?;
+        let mut text = removed(&known, &ids);
+        let purged = holder.remove(&known, ids, self.purge)?;
         if self.purge {
-            text += &purge(&owned, &known, &ids, free)?;
+            let (blobs, bytes) = (counted(purged.blobs, "blob"), size(purged.bytes));
+            let _ = writeln!(text, "removed {blobs}, {bytes}");
         }
         Ok(CommandOutput::success(text))
     }
@@ -180,54 +229,22 @@ impl RemoveBundles {
 
 impl KeepBundles {
     pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
-        let owned = self.place.open()?.directory.own()?;
-        let known = owned.bundles()?;
+        let holder = Holder::of(&self.place)?;
+        let known = holder.bundles()?;
         let last = usize::try_from(self.last).unwrap_or(usize::MAX);
         let ids = surplus(known.iter().map(|bundle| &bundle.row), last);
-        let (text, _) = remove(&owned, &known, &ids)?;
+        let text = removed(&known, &ids);
+        holder.remove(&known, ids, false)?;
         Ok(CommandOutput::success(text))
     }
 }
 
-/// Removes the bundles; what is said of it, and what no bundle pins any more.
-fn remove(
-    owned: &Owned,
-    known: &[ListedBundle],
-    ids: &[Digest],
-) -> Result<(String, Vec<Digest>), Failure> {
-    let free = owned.remove_bundles(ids)?;
+/// A line for each bundle that goes.
+fn removed(known: &[ListedBundle], ids: &[Digest]) -> String {
     let mut text = String::new();
     for bundle in known.iter().filter(|bundle| ids.contains(&bundle.row.id)) {
         let own = size(bundle.own_bytes);
         let _ = writeln!(text, "{}: removed; {own} of its own", bundle.row.id);
     }
-    Ok((text, free))
-}
-
-/// Removes what the bundles alone had pinned, unless other repositories have it too.
-fn purge(
-    owned: &Owned,
-    known: &[ListedBundle],
-    ids: &[Digest],
-    free: Vec<Digest>,
-) -> Result<String, Failure> {
-    let bundles = known.iter().filter(|bundle| ids.contains(&bundle.row.id));
-    let names = bundles.flat_map(|bundle| &bundle.row.names);
-    let repositories: BTreeSet<RepoKey> = names
-        .filter_map(|name| name.repository.parse().ok())
-        .collect();
-    let removals: Vec<Removal> = free
-        .into_iter()
-        .map(|blob| Removal::Brought(blob, repositories.clone()))
-        .collect();
-    let removed = owned.remove(&removals)?;
-    let blobs = removed.iter().flat_map(|removed| &removed.blobs);
-    let (count, bytes) = blobs.fold((0, 0), |(count, bytes), (_, size)| {
-        (count + 1, bytes + size)
-    });
-    Ok(format!(
-        "removed {}, {}\n",
-        counted(count, "blob"),
-        size(bytes)
-    ))
+    text
 }
