@@ -140,7 +140,12 @@ mod tests {
                 .iter()
                 .map(clap::builder::PossibleValue::get_name)
                 .collect();
-            let known: [&[&str]; 3] = [&[], &["text", "json"], &["text", "json", "markdown"]];
+            let known: [&[&str]; 4] = [
+                &[],
+                &["text", "json"],
+                &["text", "wide", "json"],
+                &["text", "json", "markdown"],
+            ];
             assert!(known.contains(&&values[..]), "{name} -o {values:?}");
         }
     }

@@ -159,4 +159,11 @@ impl Meaning for AdminSocket {
         }
         PathBuf::read(text).map(Self::At)
     }
+
+    fn placed(self, folder: &Path) -> Self {
+        match self {
+            Self::At(path) => Self::At(path.placed(folder)),
+            other => other,
+        }
+    }
 }

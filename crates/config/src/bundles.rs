@@ -68,6 +68,13 @@ impl Meaning for TrustedKey {
         }
         PathBuf::read(text).map(Self::File)
     }
+
+    fn placed(self, folder: &Path) -> Self {
+        match self {
+            Self::File(path) => Self::File(path.placed(folder)),
+            other => other,
+        }
+    }
 }
 
 /// Reads the file of a key at start, so that a wrong path does not wait for the first import.

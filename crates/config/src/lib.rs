@@ -32,6 +32,7 @@ mod key_pair;
 mod listeners;
 mod log;
 mod meaning;
+mod meant;
 mod named_files;
 mod platform;
 mod prefetch;
@@ -47,7 +48,7 @@ mod tag_pattern;
 mod units;
 mod upstreams;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use admin::Admin;
 pub use admin::{AdminConfig, AdminSocket, MAX_SOCKET_PATH};
@@ -146,7 +147,7 @@ impl Config {
 
     /// As [`Self::embedded`], where more may be offline than the defaults say.
     pub fn embedded_as(reach: Reach) -> Result<Self, ConfigError> {
-        Self::read("built-in defaults", "", NamedFiles::Ignore, reach)
+        Self::read("built-in defaults", "", NamedFiles::Ignore, reach, None)
     }
 
     /// Reads a file, and checks it and the files it names, but for those of upstreams that are
@@ -159,7 +160,19 @@ impl Config {
     /// Checks a text; `source_name` names the file in errors. Opens no file: whether those it names
     /// can be used remains open.
     pub fn parse(source_name: &str, text: &str) -> Result<Self, ConfigError> {
-        Self::read(source_name, text, NamedFiles::Ignore, Reach::AsConfigured)
+        let (files, reach) = (NamedFiles::Ignore, Reach::AsConfigured);
+        Self::read(source_name, text, files, reach, None)
+    }
+
+    /// Where the cache is and where changes are taken, of a text that may have mistakes elsewhere. For
+    /// who wants to tell the running Archway of the text, which then judges it.
+    pub fn places(text: &str, file: &Path) -> (PathBuf, AdminSocket) {
+        let (document, _) = DeTable::parse_recoverable(text);
+        let problems = Problems::of_file_in(file.parent().map(Path::to_owned));
+        let mut root = Table::document(document, &problems);
+        let admin = root.section("admin", "a table such as [admin]", Admin::read);
+        let cache = root.section("cache", "a table such as [cache]", CacheConfig::read);
+        (cache.path, admin.into_config().socket)
     }
 
     fn read(
@@ -167,6 +180,7 @@ impl Config {
         text: &str,
         files: NamedFiles,
         reach: Reach,
+        folder: Option<PathBuf>,
     ) -> Result<Self, ConfigError> {
         let document = DeTable::parse(text).map_err(|error| {
             let at = error.span().unwrap_or_default().start;
@@ -176,7 +190,7 @@ impl Config {
             };
             Report::unparsed(source_name, text, at, title)
         })?;
-        let problems = Problems::default();
+        let problems = Problems::of_file_in(folder);
         let mut root = Table::document(document, &problems);
         let config = Self::read_sections(&mut root, reach);
         root.refuse_unknown();
@@ -225,33 +239,6 @@ impl Config {
         host.is_address_or_localhost()
             || self.platform.of_host(host).is_some()
             || self.upstreams.by_virtual_host(host).is_some()
-    }
-
-    /// The image that a person means by this name, and its upstream, which it names: Archway's own
-    /// address may stand before it, a virtual host may stand for the upstream, and no host for the
-    /// default one.
-    pub fn meant(&self, image: &ImageName) -> (Host, ImageName) {
-        let is_named = |host: &Host| {
-            let mut all = self.listeners.iter();
-            all.any(|listener| host.is_one_of(&listener.access.names))
-        };
-        let is_own = |host: &Host| {
-            self.upstreams.find(host).is_none() && (self.is_called(host) || is_named(host))
-        };
-        let image = match &image.host {
-            Some(host) if is_own(host) && self.upstreams.by_virtual_host(host).is_none() => {
-                image.behind_host()
-            }
-            _ => image.clone(),
-        };
-        let host = image.host.as_ref();
-        let host = host.map(|host| self.upstreams.by_virtual_host(host).unwrap_or(host.clone()));
-        let upstream = host.unwrap_or_else(|| self.default_upstream.clone());
-        let image = ImageName {
-            host: Some(upstream.clone()),
-            ..image
-        };
-        (upstream, image)
     }
 
     /// The effective values as a file that reads back to an equal configuration. Of a secret it

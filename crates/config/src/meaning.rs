@@ -3,7 +3,10 @@
 //! The type of a value reads its own text and explains a mistake in it. `table.rs` knows the place
 //! in the file and makes a [`Problem`](crate::problem::Problem) of that.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// A type whose values the file writes as strings.
 pub(crate) trait Meaning: Sized {
@@ -13,6 +16,12 @@ pub(crate) trait Meaning: Sized {
     const EXAMPLE: &'static str;
 
     fn read(text: &str) -> Result<Self, Wrong>;
+
+    /// The same value in a file that lies in `folder`: a relative path counts from there, whatever
+    /// directory the process was started in.
+    fn placed(self, _folder: &Path) -> Self {
+        self
+    }
 }
 
 /// Why a string cannot be read.
@@ -58,6 +67,15 @@ impl Meaning for PathBuf {
         if text.contains('\0') {
             return Err(Wrong::new("a path cannot contain NUL"));
         }
+        if text == "~" || text.starts_with("~/") || text.contains('$') {
+            return Err(Wrong::new("nothing replaces `~` and `$NAME` here")
+                .help("write the whole path, or one that is relative to this file"));
+        }
         Ok(Self::from(text))
+    }
+
+    fn placed(self, folder: &Path) -> Self {
+        // Of an absolute path, all of it is kept.
+        folder.join(self)
     }
 }

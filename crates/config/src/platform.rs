@@ -149,10 +149,31 @@ impl Meaning for PlatformValue {
             return Err(Wrong::new("`all` cannot be a default")
                 .help("name one platform: a default is for clients that cannot read an index"));
         }
-        text.parse()
-            .map(Self)
-            .map_err(|error: manifest_model::ParseError| Wrong::new(error.problem()))
+        let platform: Platform = text
+            .parse()
+            .map_err(|error: manifest_model::ParseError| Wrong::new(error.problem()))?;
+        match slip(&platform.architecture) {
+            None => Ok(Self(platform)),
+            Some(meant) => Err(Wrong::new("no processor is called so")
+                .help(format!("did you mean {}/{meant}?", platform.os))),
+        }
     }
+}
+
+/// The processors that Go, and so images, have names for.
+const PROCESSORS: [&str; 26] = [
+    "386", "aarch64", "amd64", "arm", "arm64", "arm64be", "armbe", "armel", "armhf", "i386",
+    "i686", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le", "riscv",
+    "riscv64", "s390", "s390x", "sparc64", "wasm", "x86-64", "x86_64",
+];
+
+/// The processor that a name is one slip away from. Others may be new ones.
+fn slip(name: &str) -> Option<&'static str> {
+    if PROCESSORS.contains(&name) {
+        return None;
+    }
+    let mut processors = PROCESSORS.into_iter();
+    processors.find(|known| strsim::osa_distance(name, known) == 1)
 }
 
 impl Meaning for PlatformRequestValue {

@@ -1,6 +1,6 @@
 //! Mistakes in the file, collected while it is read, so that one run reports all of them.
 
-use std::{cell::RefCell, fmt, ops::Range};
+use std::{cell::RefCell, fmt, ops::Range, path::PathBuf};
 
 /// One mistake and its place.
 #[derive(Clone, Debug)]
@@ -53,6 +53,7 @@ pub(crate) struct Problems {
     found: RefCell<Vec<Problem>>,
     hidden: RefCell<Vec<Range<usize>>>,
     file_checks: RefCell<Vec<FileCheck>>,
+    folder: Option<PathBuf>,
 }
 
 /// All that was noted, once reading is over.
@@ -63,6 +64,19 @@ pub(crate) struct Findings {
 }
 
 impl Problems {
+    /// For a file in `folder`, if it is in one.
+    pub(crate) fn of_file_in(folder: Option<PathBuf>) -> Self {
+        Self {
+            folder,
+            ..Self::default()
+        }
+    }
+
+    /// The folder of the file.
+    pub(crate) fn folder(&self) -> Option<&PathBuf> {
+        self.folder.as_ref()
+    }
+
     pub(crate) fn add(&self, problem: Problem) {
         self.found.borrow_mut().push(problem);
     }

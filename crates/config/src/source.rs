@@ -1,6 +1,9 @@
 //! Where a configuration is read from, and read again from.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     Change, Config, ConfigError, NamedFiles, Reach,
@@ -13,6 +16,7 @@ use crate::{
 pub struct Source {
     file: Option<PathBuf>,
     reach: Reach,
+    files: NamedFiles,
 }
 
 /// A configuration as it was read, with the lines of its keys.
@@ -26,7 +30,33 @@ pub struct Loaded {
 impl Source {
     /// The file; without one, the built-in defaults.
     pub fn new(file: Option<PathBuf>, reach: Reach) -> Self {
-        Self { file, reach }
+        Self {
+            file,
+            reach,
+            files: NamedFiles::Check,
+        }
+    }
+
+    /// The same without a look at any other file that it names: those may be on another machine.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self {
+            files: NamedFiles::Ignore,
+            ..self
+        }
+    }
+
+    /// What it is called in answers and in the log.
+    pub fn name(&self) -> String {
+        self.file.as_ref().map_or_else(
+            || "built-in defaults".to_owned(),
+            |file| file.display().to_string(),
+        )
+    }
+
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// Reads it, and checks it and the files it names, but for those of upstreams that are never
@@ -48,8 +78,10 @@ impl Source {
             let text = String::from_utf8_lossy(error.as_bytes());
             Report::unparsed(&name, &text, at, "the file is not UTF-8".to_owned())
         })?;
+        let folder = std::path::absolute(path).ok();
+        let folder = folder.and_then(|path| Some(path.parent()?.to_owned()));
         Ok(Loaded {
-            config: Config::read(&name, &text, NamedFiles::Check, self.reach)?,
+            config: Config::read(&name, &text, self.files, self.reach, folder)?,
             lines: KeyLines::of(&text),
         })
     }

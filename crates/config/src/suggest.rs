@@ -4,10 +4,17 @@ use strsim::osa_distance;
 
 use crate::meaning::Wrong;
 
+/// The most words that a help line lists.
+const MAX_LISTED: usize = 16;
+
 /// A help line for `word`: the known word it is probably a slip of, else all of them.
 pub(crate) fn help(word: &str, known: &[&str]) -> String {
     match nearest(word, known) {
         Some(near) => format!("did you mean `{near}`?"),
+        None if known.len() > MAX_LISTED => format!(
+            "none of the {} words known here is like it; `archway config print` shows them with their values",
+            known.len()
+        ),
         None => format!("known here: {}", list(known)),
     }
 }
@@ -35,8 +42,21 @@ pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     };
     let distances = known.iter().map(|known| (distance(known), *known));
     let (distance, near) = distances.min()?;
-    (distance <= near.len().max(word.len()) / 3).then_some(near)
+    let is_near = distance <= near.len().max(word.len()) / 3;
+    is_near.then_some(near).or_else(|| longer(word, known))
 }
+
+/// The known word that `word` is a longer or shorter form of, as `warning` is of `warn`.
+fn longer<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let mut known = known.iter().copied();
+    known.find(|known| {
+        known.len().min(word.len()) >= SHORTEST_STEM
+            && (word.starts_with(known) || known.starts_with(word))
+    })
+}
+
+/// Fewer letters are the start of many words.
+const SHORTEST_STEM: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -63,6 +83,8 @@ mod tests {
             ("kitten", "sittin", true),
             ("ecr", "erc", true),
             ("Auth", "auth", true),
+            ("warning", "warn", true),
+            ("log", "logger", false),
         ] {
             let near = nearest(word, &[known]);
             assert_eq!(near.is_some(), is_near, "{word} {known}");

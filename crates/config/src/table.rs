@@ -35,6 +35,8 @@ pub(crate) struct Table<'a> {
     pub(crate) span: Range<usize>,
     left: DeTable<'a>,
     known: Vec<&'static str>,
+    /// What to write instead of keys that other programs have.
+    foreign: &'static [(&'static str, &'static str)],
     pub(crate) problems: &'a Problems,
 }
 
@@ -50,6 +52,20 @@ impl<'a> Value<'a> {
     /// The text, if it is one.
     pub(crate) fn as_str(&self) -> Option<&str> {
         self.data.as_str()
+    }
+
+    /// The names of the tables in it, one in the other, while each has no more than that one.
+    pub(crate) fn table_names(&self) -> Vec<&str> {
+        let (mut names, mut data) = (Vec::new(), &self.data);
+        while let DeValue::Table(table) = data
+            && let Some((name, value)) = table.iter().next()
+            && table.len() == 1
+            && matches!(value.get_ref(), DeValue::Table(_))
+        {
+            names.push(name.get_ref().as_ref());
+            data = value.get_ref();
+        }
+        names
     }
 
     /// Notes that `expected` should be here instead.
@@ -142,6 +158,14 @@ impl<'a> Value<'a> {
                 self.hide();
                 None
             }
+            DeValue::String(_) => {
+                let problem = Problem::new(self.span.clone(), "a list is expected here")
+                    .label("found a string")
+                    .help("put it in brackets: [\"...\"]");
+                self.problems.add(problem);
+                self.hide();
+                None
+            }
             _ => {
                 self.refuse("a list");
                 None
@@ -199,7 +223,13 @@ fn read<T: Meaning>(
     problems: &Problems,
 ) -> Option<Spanned<T>> {
     let wrong = match T::read(text) {
-        Ok(value) => return Some(Spanned::new(span, value)),
+        Ok(value) => {
+            let value = match problems.folder() {
+                Some(folder) => value.placed(folder),
+                None => value,
+            };
+            return Some(Spanned::new(span, value));
+        }
         Err(wrong) => wrong,
     };
     if wrong.is_secret {
@@ -229,8 +259,14 @@ impl<'a> Table<'a> {
             span,
             left,
             known: Vec::new(),
+            foreign: &[],
             problems,
         }
+    }
+
+    /// Names keys that other programs have, with what to write instead of each.
+    pub(crate) fn explain(&mut self, foreign: &'static [(&'static str, &'static str)]) {
+        self.foreign = foreign;
     }
 
     /// The value of a key, as it is.
@@ -389,7 +425,11 @@ impl<'a> Table<'a> {
                 self.problems.hide(value.span());
                 PASSWORD_HELP.to_owned()
             } else {
-                suggest::help(word, &self.known)
+                let foreign = self.foreign.iter().find(|(key, _)| *key == word);
+                foreign.map_or_else(
+                    || suggest::help(word, &self.known),
+                    |(_, help)| (*help).to_owned(),
+                )
             };
             self.problems.add(problem.help(help));
             Value::new(value, self.problems).hide();

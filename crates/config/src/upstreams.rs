@@ -279,6 +279,18 @@ impl Upstreams {
     }
 }
 
+/// The host that somebody meant who left out the quotes, as in `[upstream.docker.io]`.
+fn unquoted(pattern: &HostPattern, table: &Value<'_>) -> Option<String> {
+    let rest = table.table_names();
+    let is_label = !pattern.as_str().contains(['.', ':', '*']);
+    // `repositories` is a table of an upstream, and a word that ends no host.
+    let [first, ..] = rest.as_slice() else {
+        return None;
+    };
+    let is_setting = ["repositories", "tag_ttls", "auth"].contains(first);
+    (is_label && !is_setting).then(|| format!("{pattern}.{}", rest.join(".")))
+}
+
 /// The tables read so far, and where each of their names is.
 #[derive(Default)]
 struct Reading {
@@ -304,6 +316,13 @@ impl Reading {
                 .other(first, "the first")
                 .help("merge them into one table");
             problems.add(problem);
+            return table.hide();
+        }
+        if let Some(host) = unquoted(&pattern, &table) {
+            let title = format!("the name of the upstream {host} has no quotes");
+            let label = "without quotes, a dot begins a table inside of this one";
+            let help = format!("write [upstream.\"{host}\"]");
+            problems.add(Problem::new(span, title).label(label).help(help));
             return table.hide();
         }
         let expected = "a table such as [upstream.\"docker.io\"]";

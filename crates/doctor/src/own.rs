@@ -88,7 +88,7 @@ impl Own {
             .no_proxy()
             .redirect(Policy::none())
             .timeout(TIMEOUT)
-            .user_agent(concat!("archway/", env!("CARGO_PKG_VERSION")));
+            .user_agent(concat!("archway-command/", env!("CARGO_PKG_VERSION")));
         if let Some(authority) = &settings.authority {
             let roots = Certificate::from_pem_bundle(authority.pem().as_bytes());
             builder = builder.tls_certs_merge(roots.map_err(NotOurs::Authority)?);

@@ -28,6 +28,15 @@ pub struct Explanation {
     /// Whether the upstream is never asked, so that the answer is made of what is stored.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub offline: bool,
+    /// Where the answer came from: `hit`, `follow`, `fill`, `stale` or `miss`.
+    #[serde(default)]
+    pub outcome: String,
+    /// The age of the tag; none for a digest, or where the tag is not stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<TagAge>,
+    /// The rule of the configuration that the tag is answered by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleUsed>,
     /// `manifest`, `index` or `child`.
     pub answer: String,
     /// The reason, as a clause.
@@ -41,6 +50,30 @@ pub struct Explanation {
     /// Entries left out because the header would be too long.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more: usize,
+}
+
+/// What the age of a tag allows. Times are RFC 3339 in UTC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagAge {
+    /// `fresh`, `stale`, `expired`, `immutable` or `held`.
+    pub state: String,
+    /// When the upstream last confirmed it.
+    pub confirmed: String,
+    /// From when on a client has the upstream asked; none if never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_again: Option<String>,
+    /// From when on clients get an error while the upstream gives no answer; none if never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+}
+
+/// A rule that answers names from other names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleUsed {
+    /// Its key: `virtual_index` or `alias`.
+    pub key: String,
+    /// The names it looks at, as `REPOSITORY:TAG`.
+    pub sources: Vec<String>,
 }
 
 /// One hint.
@@ -134,6 +167,9 @@ mod tests {
             mode: "explicit".to_owned(),
             accepts_index: true,
             offline: false,
+            outcome: "hit".to_owned(),
+            tag: None,
+            rule: None,
             answer: "index".to_owned(),
             why: "nothing".to_owned(),
             chosen: None,

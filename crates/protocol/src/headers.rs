@@ -23,6 +23,8 @@ pub const ARCHWAY_EXPLAIN: HeaderName = HeaderName::from_static("archway-explain
 pub const ARCHWAY_CACHE: HeaderName = HeaderName::from_static("archway-cache");
 /// In the answer to a ping, the id of this start of Archway.
 pub const ARCHWAY_INSTANCE: HeaderName = HeaderName::from_static("archway-instance");
+/// How the `User-Agent` of our own commands begins. Another Archway is a client, and has another.
+pub const COMMAND_AGENT: &str = "archway-command/";
 /// The pulls that Docker Hub still allows, and the window they count in.
 pub const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 

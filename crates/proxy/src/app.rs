@@ -203,6 +203,7 @@ impl App {
             serving,
             stop,
         } = self;
+        tell_start(&config, &sockets, reloader.source());
         let mut signals = Signals::watch().map_err(StartError::Signals)?;
         let manager = ServiceManager::from_environment();
         let status = format!("serving at {}", sockets.addresses());
@@ -238,6 +239,17 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// The one line with all that an operator asks first.
+fn tell_start(config: &Config, sockets: &Sockets, source: &Source) {
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = source.name(),
+        listeners = sockets.addresses(),
+        cache = %config.cache.path.display(),
+        "archway has started"
+    );
 }
 
 /// The parts that the routes stand on.

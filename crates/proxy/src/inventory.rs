@@ -12,6 +12,7 @@ mod completeness;
 mod image;
 mod index_walk;
 mod listing;
+mod moment;
 mod part;
 mod stored;
 #[cfg(test)]
@@ -22,8 +23,9 @@ mod totals;
 pub use self::{
     attachment::Attachment,
     completeness::Completeness,
-    image::{Image, seconds},
+    image::Image,
     listing::{Listing, ListingQuery},
+    moment::Moment,
     part::ImagePart,
     stored::stored,
     totals::{Totals, totals},

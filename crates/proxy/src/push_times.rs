@@ -20,7 +20,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use tracing::debug;
 use upstream::{ImagePushTimes, PushTimesError, Upstream};
 
-use crate::inventory::{Image, Listing, seconds};
+use crate::inventory::{Image, Listing, Moment};
 
 /// How long a listing waits for its times.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -88,7 +88,7 @@ impl PushTimes {
         }
         for image in &mut listing.images {
             let key = key_of(image);
-            image.pushed = self.known.get(&key).flatten().map(seconds);
+            image.pushed = self.known.get(&key).flatten().map(Moment::from);
         }
     }
 

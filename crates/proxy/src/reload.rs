@@ -3,7 +3,10 @@
 //! A reload is whole or none: the file is checked, and what may fail is done, before any part gets
 //! something new. What a part cannot change while it runs stays as at the start, and is named.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use config::{
     AdminConfig, Change, Config, ConfigError, Listener, Loaded, Log, PlatformConfig, Source,
@@ -13,10 +16,14 @@ use protocol::error_chain::ErrorChain;
 use pull::Pull;
 use server::{Bound, Server};
 use systemd::ServiceManager;
-use tokio::signal::unix::Signal;
+use tokio::{signal::unix::Signal, time::timeout};
 use tracing::{error, info, warn};
 
 use crate::{listeners::Listeners, notices, prefetch::Prefetch, telemetry::LogLevels};
+
+/// How long reading the file, and those that it names, may take: a share that hangs must not keep
+/// later reloads waiting.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What stays as it was at the start, whatever the file says; `*` is any listener.
 const NEEDS_RESTART: [&[&str]; 7] = [
@@ -68,6 +75,11 @@ impl Reloader {
         }
     }
 
+    /// Where the configuration is read from.
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// Serves the listeners of the start, each with its address in the configuration.
     pub(crate) fn serve(&mut self, bound: Vec<(SocketAddr, Bound)>) {
         for (address, bound) in bound {
@@ -95,6 +107,11 @@ impl Reloader {
     async fn reload(&mut self, manager: ServiceManager) -> ReloadOutcome {
         let _told = manager.reloading();
         let outcome = self.apply().await;
+        let at = humantime::format_rfc3339_seconds(SystemTime::now());
+        manager.status(&match &outcome {
+            Ok(_) => format!("serving; the configuration was read again at {at}"),
+            Err(_) => format!("serving as before; the reload at {at} failed, see the log"),
+        });
         match &outcome {
             Ok(reloaded) => {
                 let changed = listed(&reloaded.changed);
@@ -140,7 +157,13 @@ impl Reloader {
 
     async fn load(&self) -> Result<Loaded, ReloadError> {
         let source = self.source.clone();
-        let loaded = tokio::task::spawn_blocking(move || source.load()).await;
+        let loading = tokio::task::spawn_blocking(move || source.load());
+        let Ok(loaded) = timeout(LOAD_TIMEOUT, loading).await else {
+            let text = format!(
+                "the file, or one that it names, could not be read within {LOAD_TIMEOUT:?}; check their file systems"
+            );
+            return Err(ReloadError::Impossible(text));
+        };
         let loaded = loaded.map_err(|_| ReloadError::Ending)?;
         loaded.map_err(|error| ReloadError::Invalid(mistakes(&error)))
     }

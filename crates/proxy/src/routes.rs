@@ -31,7 +31,7 @@ use control::LiveConfig;
 use manifest_model::Digest;
 use protocol::{headers, target::Target};
 use pull::{Outcome, Pull};
-use server::exchange::{Arrival, Shed};
+use server::exchange::{Arrival, RequestId, Shed};
 use upstream::ListingKind;
 
 use self::{context::Context, error::ApiError};
@@ -70,6 +70,7 @@ async fn answer(
     request: Request,
 ) -> Response {
     let (request, _) = request.into_parts();
+    let id = request.extensions.get::<RequestId>();
     let mut facts = RequestFacts::default();
     let context = if request.extensions.get::<Shed>().is_some() {
         Err(ApiError::short_of_memory())
@@ -77,18 +78,18 @@ async fn answer(
         Context::of(&service, &arrival, &request)
     };
     let outcome = match context {
-        Ok(context) => {
+        Ok(ref context) => {
             facts.endpoint = Endpoint::of(&request.method, &context.target);
             context.describe(&mut facts);
-            let mut outcome = dispatch(&service, &context, &request, &mut facts).await;
+            let mut outcome = dispatch(&service, context, &request, &mut facts).await;
             if let (Ok(response), Some(upstream)) = (&mut outcome, &context.upstream_header) {
                 response
                     .headers_mut()
                     .insert(headers::OCI_NAMESPACE, upstream.clone());
             }
-            outcome
+            outcome.map_err(|error| error.told(&service, Some(context), id))
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.told(&service, None, id)),
     };
     let mut response = outcome.unwrap_or_else(|error| {
         facts.error.clone_from(&error.log);

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use cache::{CacheError, FillError, RepoKey};
-use manifest_model::{Ambiguity, Platform};
+use manifest_model::{Ambiguity, Digest, Platform};
 use protocol::host::Host;
 use upstream::{FetchError, Resource};
 
@@ -32,6 +32,24 @@ pub enum PullError {
         upstream: Host,
         /// What is not stored, or not proved to be in the repository that was asked.
         what: Resource,
+    },
+    /// The tag is stored and may not go out unconfirmed at its age.
+    #[error(
+        "{name} is here ({digest}, confirmed {} ago), but `stale_if_error` allows no more than {} \
+         without the upstream: raise that, or pull by digest",
+        whole(*age), whole(*allowed)
+    )]
+    TooStale {
+        /// The tag, as `HOST/REPOSITORY:TAG`.
+        name: String,
+        /// Where it points.
+        digest: Digest,
+        /// How long ago the upstream confirmed it.
+        age: Duration,
+        /// The upstream's `stale_if_error`.
+        allowed: Duration,
+        /// Why the upstream did not confirm it.
+        source: Box<PullError>,
     },
     /// The download failed before it had begun.
     #[error(transparent)]
@@ -95,7 +113,7 @@ impl PullError {
     pub fn fetch_error(&self) -> Option<&FetchError> {
         match self {
             Self::Fetch(error) => Some(error),
-            Self::GaveUp { source, .. } => source.fetch_error(),
+            Self::GaveUp { source, .. } | Self::TooStale { source, .. } => source.fetch_error(),
             Self::Fill(fill) => match FillFailure::of(fill) {
                 FillFailure::Source { source, .. } => Some(source),
                 _ => None,
@@ -140,6 +158,11 @@ impl From<CacheError> for PullError {
     fn from(error: CacheError) -> Self {
         Self::Cache(Arc::new(error))
     }
+}
+
+/// A time for people, in whole seconds.
+fn whole(time: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(time.as_secs()))
 }
 
 /// Why a fill failed, as far as its followers act on it.

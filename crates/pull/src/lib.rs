@@ -5,7 +5,7 @@
 //! out, over `rules` (names answered from other names), `platforms` (children of indexes) and
 //! `manifests` (those stored, and the upstream's). `blobs` finds or fills a blob with `fill`, and
 //! `body` brings its bytes to the client, past the cache with `bypass` where the disk is full;
-//! `failures` keeps others from waiting for what was waited for in vain. `lists`
+//! `freshness` is what a tag's age allows, `failures` keeps others from waiting for what was waited for in vain. `lists`
 //! are tags and referrers, `attached` what was said about an image, `stock` what there is of one that
 //! an offline upstream's store lacks. No type of the HTTP framework comes in here.
 //!
@@ -30,6 +30,7 @@ mod error;
 mod failures;
 mod fill;
 mod flights;
+mod freshness;
 mod front;
 mod hint;
 mod lists;
@@ -40,6 +41,7 @@ mod repository;
 mod resolver;
 mod rules;
 mod slots;
+mod stale_spells;
 mod stock;
 mod tasks;
 
@@ -51,6 +53,7 @@ pub use self::{
     body::{BlobBody, BlobBytes, BodyError},
     duty_cycle::DutyCycle,
     error::PullError,
+    freshness::{TagLife, TagState},
     front::Pull,
     hint::{Hint, PlatformRequest, Source},
     lists::{List, ListSource, PageQuery},

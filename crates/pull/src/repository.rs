@@ -8,7 +8,7 @@ use std::{
 };
 
 use cache::{Cache, CacheError, RepoKey};
-use config::Rule;
+use config::{Rule, RuleAnswer};
 use manifest_model::{Digest, RepoName, Tag};
 use protocol::{
     error_chain::ErrorChain,
@@ -20,6 +20,7 @@ use upstream::{BlobSource, Cause, Deadline, FetchError, Resource, Upstream};
 use crate::{
     error::PullError,
     flights::{NoRun, Seat},
+    freshness,
     slots::{Asker, Claim, Slots},
 };
 
@@ -145,10 +146,21 @@ impl Repository {
         self.upstream.config().rules.of(&self.name, tag)
     }
 
+    /// The rule that answers `tag`, by its key in the configuration, and the names it looks at.
+    pub fn explain_rule(&self, tag: &Tag) -> Option<(&'static str, Vec<String>)> {
+        let rule = self.rule(tag)?;
+        let key = match rule.answer {
+            RuleAnswer::Index { .. } => "virtual_index",
+            RuleAnswer::Child { .. } => "alias",
+        };
+        let names = rule.looks_at(&self.name, tag).into_iter();
+        let names = names.map(|(name, tag)| format!("{name}:{tag}"));
+        Some((key, names.collect()))
+    }
+
     /// Whether a tag of this name is configured never to move.
     pub(super) fn is_immutable(&self, tag: &Tag) -> bool {
-        let patterns = &self.upstream.config().immutable_tags;
-        patterns.iter().any(|pattern| pattern.matches(tag))
+        freshness::is_immutable(tag, self.upstream.config())
     }
 
     /// The repository to fetch `digest` from: the source repository of a rule where both are known

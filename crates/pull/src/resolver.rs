@@ -26,9 +26,11 @@ use crate::{
     Outcome, PullError, Repository,
     answer::{Client, ManifestAnswer, ManifestResult, Served},
     attached::Question,
+    freshness::{Freshness, freshness, time_left},
     manifests::Manifests,
     platforms::{Platforms, choose_substitution},
     rules::{self, Rules},
+    stale_spells::StaleSpells,
 };
 
 /// How long a stale tag may take to be confirmed before clients get it as last seen: the one that
@@ -42,6 +44,7 @@ pub(super) struct Resolver {
     manifests: Arc<Manifests>,
     platforms: Arc<Platforms>,
     rules: Arc<Rules>,
+    spells: StaleSpells,
 }
 
 impl Resolver {
@@ -56,6 +59,7 @@ impl Resolver {
             manifests,
             platforms,
             rules,
+            spells: StaleSpells::default(),
         }
     }
 
@@ -157,6 +161,9 @@ impl Resolver {
                     Err(problem) if problem.is_trouble() && Question::of_tag(tag).is_some() => {
                         self.stale(repository, &entry, age).await
                     }
+                    Err(problem) if problem.is_trouble() => {
+                        Err(self.too_stale(repository, tag, &entry, age, problem).await)
+                    }
                     answer => answer,
                 }
             }
@@ -228,10 +235,14 @@ impl Resolver {
         let asked_for = self.rules.asked_for(repository, tag);
         let current = self.rules.current(repository, tag, known);
         match tokio::time::timeout(rest_of_confirmation(asked_for), current).await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => {
+                self.spells.confirmed(repository.upstream.host());
+                Ok(answer)
+            }
             Ok(Err(problem)) if !allows_stale(&problem, config) => Err(problem),
             Ok(Err(problem)) => {
-                info!(error = %ErrorChain(&problem), repository = %repository.key, %tag, age = age.as_secs(), "serving a tag stale");
+                self.spells.served(repository.upstream.host(), &problem);
+                debug!(error = %ErrorChain(&problem), repository = %repository.key, %tag, age = age.as_secs(), "serving a tag stale");
                 self.stale(repository, &entry, age).await
             }
             Err(_) => {
@@ -256,6 +267,29 @@ impl Resolver {
             outcome: Outcome::Stale,
             age: Some(age),
         })
+    }
+
+    /// The error for a tag that is too old to go out unconfirmed: it says so where the image is here,
+    /// which nobody could tell from the upstream's trouble alone.
+    async fn too_stale(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        entry: &TagEntry,
+        age: Duration,
+        problem: PullError,
+    ) -> PullError {
+        let stored = self.manifests.stored(repository, &entry.digest).await;
+        if !matches!(stored, Ok(Some(_))) {
+            return problem;
+        }
+        PullError::TooStale {
+            name: format!("{}:{tag}", repository.key),
+            digest: entry.digest,
+            age,
+            allowed: repository.upstream.config().stale_if_error,
+            source: Box::new(problem),
+        }
     }
 
     /// Asks for a known tag again if it is due. The manifest is there if the tag has moved. Trouble
@@ -308,112 +342,4 @@ pub(super) fn rest_of_confirmation(asked_for: Option<Duration>) -> Duration {
 /// Whether the tag as last seen beats reporting `problem`.
 fn allows_stale(problem: &PullError, config: &UpstreamConfig) -> bool {
     problem.is_trouble() || config.serve_deleted_tags && problem.is_gone()
-}
-
-/// How far a tag that was seen before may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Freshness {
-    /// Without asking.
-    Fresh,
-    /// After asking; if that fails, at this age all the same.
-    Stale(Duration),
-    /// Not at this age, unless the upstream confirms it.
-    Expired(Duration),
-}
-
-/// Judges a tag by its upstream's settings.
-fn freshness(
-    entry: &TagEntry,
-    tag: &Tag,
-    is_immutable: bool,
-    config: &UpstreamConfig,
-    now: SystemTime,
-) -> Freshness {
-    if is_immutable {
-        return Freshness::Fresh;
-    }
-    // Confirmed in the future, since the clock was set back: its age is unknown, so it is asked
-    // for.
-    let Ok(age) = now.duration_since(entry.confirmed) else {
-        return Freshness::Stale(Duration::ZERO);
-    };
-    let ttl = tag_ttl(tag, config);
-    if age < ttl {
-        Freshness::Fresh
-    } else if age < ttl.saturating_add(config.stale_if_error) {
-        Freshness::Stale(age)
-    } else {
-        Freshness::Expired(age)
-    }
-}
-
-/// The rest of a tag's time to live.
-fn time_left(entry: &TagEntry, tag: &Tag, config: &UpstreamConfig, now: SystemTime) -> Duration {
-    now.duration_since(entry.confirmed)
-        .map_or(Duration::ZERO, |age| {
-            tag_ttl(tag, config).saturating_sub(age)
-        })
-}
-
-fn tag_ttl(tag: &Tag, config: &UpstreamConfig) -> Duration {
-    let mut own = config.tag_ttls.iter();
-    own.find(|(pattern, _)| pattern.matches(tag))
-        .map_or(config.tag_ttl, |(_, ttl)| *ttl)
-}
-
-#[cfg(test)]
-mod tests {
-    use config::Config;
-
-    use super::*;
-
-    fn state(tag: &str, age: u64) -> Freshness {
-        let now = SystemTime::now();
-        state_at(tag, now - Duration::from_secs(age), now)
-    }
-
-    fn state_at(tag: &str, confirmed: SystemTime, now: SystemTime) -> Freshness {
-        let text = "[upstream.\"docker.io\"]\ntag_ttl = \"60s\"\nstale_if_error = \"60s\"\n\
-                    tag_ttls = { \"nightly-*\" = \"1h\", \"night*\" = \"0s\" }\nimmutable_tags = [\"v*\"]";
-        let config = Config::parse("archway.toml", text).unwrap().upstreams;
-        let config = config.find(&"docker.io".parse().unwrap()).unwrap();
-        let entry = TagEntry {
-            digest: manifest_model::Digest::of(manifest_model::Algorithm::Sha256, b""),
-            confirmed,
-        };
-        let tag: Tag = tag.parse().unwrap();
-        let mut patterns = config.immutable_tags.iter();
-        let is_immutable = patterns.any(|pattern| pattern.matches(&tag));
-        freshness(&entry, &tag, is_immutable, &config, now)
-    }
-
-    #[test]
-    fn a_clock_that_was_set_back_makes_no_tag_fresh_until_it_has_caught_up() {
-        let now = SystemTime::now();
-        let future = now + Duration::from_hours(8);
-        assert_eq!(
-            state_at("latest", future, now),
-            Freshness::Stale(Duration::ZERO)
-        );
-        assert_eq!(state_at("v1", future, now), Freshness::Fresh);
-    }
-
-    #[test]
-    fn the_first_pattern_that_fits_says_how_long_a_tag_holds() {
-        assert_eq!(state("latest", 59), Freshness::Fresh);
-        assert_eq!(
-            state("latest", 61),
-            Freshness::Stale(Duration::from_secs(61))
-        );
-        assert_eq!(
-            state("latest", 121),
-            Freshness::Expired(Duration::from_secs(121))
-        );
-        assert_eq!(state("nightly-1", 3599), Freshness::Fresh);
-        assert_eq!(
-            state("nightshift", 1),
-            Freshness::Stale(Duration::from_secs(1))
-        );
-        assert_eq!(state("v1", 1_000_000), Freshness::Fresh);
-    }
 }

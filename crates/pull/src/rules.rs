@@ -1,9 +1,9 @@
 //! Names that are answered from other names, by the rules of their upstream's settings.
 //!
 //! A rule is applied before its tag is asked for. With `prefer = "upstream"`, the default, the
-//! upstream's own answer goes first, and the rule answers only an absent name. A rule reads
-//! manifests that the upstream itself has, never the result of another rule: rules cannot run in
-//! circles. Its result is stored, linked and tagged under the repository that was asked, so that
+//! upstream's own answer goes first, and the rule answers only an absent name. A virtual index reads
+//! manifests that the upstream itself has; an alias reads those, or what a virtual index makes of them
+//! under its target. No rule reads an alias: rules cannot run in circles. Its result is stored, linked and tagged under the repository that was asked, so that
 //! freshness, staleness and digest requests need nothing new. The images of a result may lie in
 //! other repositories of the same upstream, the source repositories; content is fetched from there
 //! only if both repositories link it.

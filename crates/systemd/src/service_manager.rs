@@ -48,6 +48,11 @@ impl ServiceManager {
         Reload(())
     }
 
+    /// What there is to know of this process, for people.
+    pub fn status(self, status: &str) {
+        tell(&[NotifyState::Status(status)]);
+    }
+
     /// The end begins and takes `grace` at most, which may be longer than the unit allows.
     pub fn stopping(self, grace: Duration) {
         let status = format!("ending; clients and downloads have {grace:?}");

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     endpoint::{Endpoint, Request, Turn},
-    error::{Cause, FetchError, RangeRefusal, Resource},
+    error::{Cause, FetchError, HttpError, RangeRefusal, Resource},
     transport::is_unmarked_end,
 };
 
@@ -224,7 +224,7 @@ fn pieces(
                 Ok(Ok(None)) => return Ok(None),
                 // An end as good as any other: the digest decides whether all of it came.
                 Ok(Err(error)) if !has_length && is_unmarked_end(&error) => return Ok(None),
-                Ok(Err(error)) => Cause::Http(error.without_url()),
+                Ok(Err(error)) => Cause::Http(HttpError::new(error)),
                 Err(pause) => Cause::Stalled(pause),
             };
             Err(FetchError::Unreachable { upstream, source })

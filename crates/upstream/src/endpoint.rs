@@ -7,6 +7,7 @@
 mod bodies;
 mod exchange;
 mod flow;
+mod notices;
 mod pulse;
 mod request;
 mod sender;
@@ -88,6 +89,7 @@ pub(crate) struct Endpoint {
     auth: Authenticator,
     bodies: Arc<Bodies>,
     names_upstream: bool,
+    refusals: notices::Refusals,
     /// The last endpoint waits out its 429s; for the others there is a next one to ask.
     is_last: bool,
 }
@@ -105,6 +107,7 @@ impl Endpoint {
             auth,
             bodies: Arc::new(Bodies::new()),
             names_upstream: config.names_upstream,
+            refusals: notices::Refusals::default(),
             is_last,
         }
     }
@@ -220,7 +223,9 @@ impl Endpoint {
                 // This pause holds for all calls of the kind, and each waits for it before its
                 // request.
                 let throttle = self.sender.throttles().of(call.kind());
-                let wait = throttle.throttled(asked, answered.retry_after);
+                let wait = self
+                    .sender
+                    .throttled(call.kind(), asked, answered.retry_after);
                 if !call.may_wait(wait) || throttle.is_in_vain() {
                     if has_waited {
                         throttle.gave_up();

@@ -6,7 +6,9 @@
 
 mod call_kind;
 mod cause;
+mod certificate;
 mod circuit;
+mod http;
 mod token;
 
 use std::time::Duration;
@@ -15,8 +17,10 @@ use protocol::{error_chain::ErrorChain, host::Host};
 
 pub use self::{
     call_kind::CallKind,
-    cause::{Cause, LocalFileError},
+    cause::{Cause, ClientCertificateFault, LocalFileError},
+    certificate::CertificateFault,
     circuit::CircuitOpen,
+    http::HttpError,
     token::{
         EcrError, LoginEntryError, LoginError, RealmError, RejectedRealm, SdkFailure, TokenError,
     },
@@ -75,7 +79,7 @@ pub enum FetchError {
         retry_after: Option<Duration>,
     },
     /// The upstream could not be reached, or did not answer in time.
-    #[error("{upstream} could not be reached")]
+    #[error("{upstream} {}", words_of_silence(source))]
     Unreachable {
         /// The upstream that was asked.
         upstream: Host,
@@ -263,5 +267,53 @@ impl FetchError {
     /// The error with all its causes, on one line and without URLs.
     pub fn chain(&self) -> ErrorChain<'_> {
         ErrorChain(self)
+    }
+
+    /// What happened and why, short enough for people: what a library has to say about it is left to
+    /// [`Self::chain`].
+    pub fn summary(&self) -> String {
+        let text = match self {
+            Self::Unreachable { source, .. } if source.is_lack_of_aws_credentials() => {
+                self.to_string()
+            }
+            _ => self.chain().to_string(),
+        };
+        match text.char_indices().nth(MAX_SUMMARY_CHARS) {
+            Some((end, _)) => format!("{}...", &text[..end]),
+            None => text,
+        }
+    }
+
+    /// The upstream.
+    pub fn upstream(&self) -> &Host {
+        match self {
+            Self::NotFound { upstream, .. }
+            | Self::Refused { upstream, .. }
+            | Self::Throttled { upstream, .. }
+            | Self::Unreachable { upstream, .. }
+            | Self::Offline { upstream }
+            | Self::NoRoom { upstream }
+            | Self::Broken { upstream, .. } => upstream,
+        }
+    }
+}
+
+/// The most characters of a summary.
+const MAX_SUMMARY_CHARS: usize = 400;
+
+/// What an upstream has not done, by the reason. It is more than "not reached": an upstream whose
+/// circuit is open may answer all the time, if with errors.
+fn words_of_silence(source: &Cause) -> &'static str {
+    match source.innermost() {
+        cause if cause.is_lack_of_aws_credentials() => {
+            "cannot be asked: there are no AWS credentials here"
+        }
+        Cause::CircuitOpen(_) => "is not asked at the moment",
+        Cause::Token(_) | Cause::NoTokenInTime | Cause::Local(_) | Cause::AtCapacity { .. } => {
+            "cannot be asked"
+        }
+        Cause::Timeout(_) | Cause::OutOfTime | Cause::Stalled(_) => "did not answer in time",
+        Cause::Truncated => "broke off its answer",
+        _ => "could not be reached",
     }
 }

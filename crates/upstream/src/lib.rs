@@ -48,8 +48,9 @@ pub use self::{
     blob::{BlobBody, Part},
     blob_source::BlobSource,
     error::{
-        CallKind, Cause, CircuitOpen, EcrError, FetchError, LocalFileError, LoginEntryError,
-        LoginError, RangeRefusal, RealmError, RejectedRealm, Resource, SdkFailure, TokenError,
+        CallKind, Cause, CertificateFault, CircuitOpen, ClientCertificateFault, EcrError,
+        FetchError, HttpError, LocalFileError, LoginEntryError, LoginError, RangeRefusal,
+        RealmError, RejectedRealm, Resource, SdkFailure, TokenError,
     },
     gather::{Gathered, Room},
     lists::{Listing, ListingKind},

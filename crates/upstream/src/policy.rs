@@ -22,7 +22,7 @@ pub use self::{
 pub(crate) use self::{
     budget::{Budget, Throttle, WaitTooLong},
     call::Call,
-    health::{Admission, Failure, Health, ProbeGuard},
+    health::{Admission, Announce, Failure, Health, ProbeGuard},
     ranges::RangeMemory,
     repeats::{Answered, Repeats, Step},
     throttles::Throttles,

@@ -8,7 +8,7 @@ use protocol::headers::RATELIMIT_REMAINING;
 use reqwest::Response;
 
 use crate::{
-    error::Cause,
+    error::{Cause, HttpError},
     gather::{Gather, Gathered, Room, Ungathered},
     policy::Deadline,
 };
@@ -56,7 +56,7 @@ pub(crate) async fn read(
         let time = idle.min(deadline.left());
         let chunk = tokio::time::timeout(time, response.chunk()).await;
         let chunk = chunk.map_err(|_| Unread::Failed(Cause::Stalled(time)))?;
-        let chunk = chunk.map_err(|error| Unread::Failed(Cause::Http(error.without_url())))?;
+        let chunk = chunk.map_err(|error| Unread::Failed(Cause::Http(HttpError::new(error))))?;
         let Some(chunk) = chunk else { break };
         let length = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
         deadline.credit(Duration::from_secs(1) * length / SLOW_LINE);

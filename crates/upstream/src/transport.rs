@@ -1,19 +1,19 @@
-//! The HTTP client of one upstream: its own connections, trust, identity and timeouts.
+//! The HTTP client of one upstream: its own connections, timeouts and, in `tls`, trust and identity.
 //!
 //! HTTP/2 is used where a server offers it, and so are the system's proxies (`HTTPS_PROXY`,
 //! `NO_PROXY`).
 
-use std::{error::Error, io, iter, path::Path, time::Duration};
+mod tls;
+
+use std::{error::Error, io, iter, time::Duration};
 
 use config::UpstreamConfig;
 use futures_util::future::BoxFuture;
 use protocol::host::Host;
-use reqwest::{
-    Certificate, Client, ClientBuilder, Identity, RequestBuilder, Response, redirect::Policy,
-};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect::Policy};
 
 use crate::{
-    error::{Cause, FetchError, LocalFileError},
+    error::{Cause, FetchError, HttpError, LocalFileError},
     resolver::Resolver,
 };
 
@@ -43,9 +43,10 @@ fn build(
     config: &UpstreamConfig,
     adjust: impl FnOnce(ClientBuilder) -> ClientBuilder,
 ) -> Result<Client, FetchError> {
-    let client = builder(config)
-        .map_err(Cause::Local)
-        .and_then(|builder| adjust(builder).build().map_err(Cause::Http));
+    let client = builder(config).map_err(Cause::Local).and_then(|builder| {
+        let built = adjust(builder).build();
+        built.map_err(|error| Cause::Http(HttpError::new(error)))
+    });
     client.map_err(|source| FetchError::Unreachable {
         upstream: host.clone(),
         source,
@@ -53,7 +54,7 @@ fn build(
 }
 
 fn builder(config: &UpstreamConfig) -> Result<ClientBuilder, LocalFileError> {
-    let mut builder = Client::builder()
+    let builder = Client::builder()
         .user_agent(concat!("archway/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
         .dns_resolver(Resolver::new(config))
@@ -66,35 +67,7 @@ fn builder(config: &UpstreamConfig) -> Result<ClientBuilder, LocalFileError> {
         .http2_keep_alive_timeout(KEEP_ALIVE_INTERVAL)
         .tcp_keepalive(KEEP_ALIVE_INTERVAL)
         .tcp_nodelay(true);
-    if let Some(path) = &config.ca_file {
-        let pem = read(path)?;
-        let roots =
-            Certificate::from_pem_bundle(&pem).map_err(|source| LocalFileError::CaFile {
-                path: path.clone(),
-                source,
-            })?;
-        builder = builder.tls_certs_merge(roots);
-    }
-    if let Some(certificate) = &config.client_certificate {
-        let mut pem = read(&certificate.key)?;
-        pem.push(b'\n');
-        pem.extend(read(&certificate.chain)?);
-        let identity =
-            Identity::from_pem(&pem).map_err(|source| LocalFileError::ClientCertificate {
-                chain: certificate.chain.clone(),
-                key: certificate.key.clone(),
-                source,
-            })?;
-        builder = builder.identity(identity);
-    }
-    Ok(builder)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, LocalFileError> {
-    std::fs::read(path).map_err(|source| LocalFileError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    Ok(builder.tls_backend_preconfigured(tls::config(config)?))
 }
 
 /// Sends `request`, and once more if the server hung up before its answer began: most likely the

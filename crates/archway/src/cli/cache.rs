@@ -16,7 +16,6 @@ use cache::{
 use clap::Args;
 use config::{Config, ConfigError};
 use protocol::error_chain::ErrorChain;
-use proxy::inventory::seconds;
 use server::crypto;
 
 use crate::client::{ControlSocket, ImportSocket};
@@ -151,7 +150,7 @@ fn note(unread: Option<&Unread>, lacking: &str) -> String {
 
 /// A time in UTC; one before 1970, which a file may have, is shown as 1970.
 fn time(time: SystemTime) -> String {
-    table::time(seconds(time))
+    table::time(table::seconds(time))
 }
 
 fn kind(kind: Kind) -> &'static str {

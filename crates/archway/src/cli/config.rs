@@ -1,9 +1,10 @@
 //! `archway config`: the commands that only look at a configuration.
 
-use std::path::PathBuf;
+use std::{fmt::Write as _, path::PathBuf};
 
 use clap::Args;
-use config::{Config, ConfigError};
+use config::{Config, Reach, Source};
+use protocol::host::HostPattern;
 
 use super::{
     commands::commands,
@@ -24,11 +25,15 @@ commands! {
 #[command(after_help = "\
 Exit codes: 0 the file is valid; 2 it is not, or cannot be read.
 
-Example:
-  archway config check /etc/archway.toml")]
+Examples:
+  archway config check /etc/archway.toml
+  archway config check --no-files archway.toml    # where its certificates and passwords are not''")]
 pub(crate) struct CheckConfig {
     #[command(flatten)]
     file: NamedFile,
+    /// Look at no other file: certificates and passwords may be on another machine
+    #[arg(long)]
+    no_files: bool,
 }
 
 /// Print the effective configuration as TOML, with all defaults and without secrets
@@ -54,33 +59,53 @@ struct NamedFile {
 }
 
 impl NamedFile {
-    fn load(&self) -> Result<Config, ConfigError> {
+    fn source(&self) -> Source {
+        let reach = Reach::AsConfigured;
         match &self.file {
-            Some(file) => Config::load(file),
-            None => self.config.load(),
+            Some(file) => Source::new(Some(file.clone()), reach),
+            None => self.config.source(reach),
         }
-    }
-
-    /// What it is called in an answer.
-    fn name(&self) -> String {
-        let file = self.file.clone().or_else(|| self.config.file());
-        file.map_or("built-in defaults".to_owned(), |file| {
-            file.display().to_string()
-        })
     }
 }
 
 impl CheckConfig {
     fn run(&self) -> Result<CommandOutput, Failure> {
-        let config = self.file.load()?;
-        Ok(CommandOutput::success(summary(&self.file.name(), &config)))
+        let source = self.file.source();
+        let source = if self.no_files {
+            source.alone()
+        } else {
+            source
+        };
+        let config = source.load()?.config;
+        let output = CommandOutput::success(summary(&source.name(), &config));
+        Ok(output.with_notes(notes(&config)))
     }
 }
 
 impl PrintConfig {
     fn run(&self) -> Result<CommandOutput, Failure> {
-        Ok(CommandOutput::success(self.file.load()?.to_toml()))
+        let config = self.file.source().load()?.config;
+        Ok(CommandOutput::success(config.to_toml()))
     }
+}
+
+/// What is valid and will surprise somebody.
+fn notes(config: &Config) -> String {
+    let mut notes = String::new();
+    for host in config.upstreams.patterns().filter_map(HostPattern::exact) {
+        if host.as_str() != host.name() {
+            let _ = writeln!(
+                notes,
+                "note: docker takes no port within a name, so it cannot pull from [upstream.\"{host}\"] \
+                 through a path: call it by a name such as [upstream.\"reg.internal\"], with endpoints = \
+                 [\"https://{host}\"]"
+            );
+        }
+    }
+    for exposure in config.exposures() {
+        let _ = writeln!(notes, "note: {exposure}");
+    }
+    notes
 }
 
 fn summary(file: &str, config: &Config) -> String {

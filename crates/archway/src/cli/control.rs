@@ -4,9 +4,13 @@ pub(super) mod refresh;
 pub(super) mod reload;
 pub(super) mod rm;
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{self, PathBuf},
+};
 
 use clap::Args;
+use config::{Config, ConfigError};
 
 use super::{
     config_file::ConfigFile,
@@ -38,15 +42,31 @@ impl SocketArgs {
         request: impl AsyncFnOnce(&ControlSocket) -> Result<CommandOutput, Failure>,
     ) -> Result<CommandOutput, Failure> {
         in_runtime(async {
-            // The file may be the one with the mistake: it is not read where a socket is named.
-            let socket = if let Some(path) = &self.socket {
-                ControlSocket::at(path.clone())
-            } else {
-                let config = self.config.load();
-                let config = config.map_err(|error| Failure::from(error).with_advice(NOT_ASKED))?;
-                ControlSocket::of(&config)?
+            let socket = match &self.socket {
+                // The file may be the one with the mistake.
+                Some(path) => ControlSocket::at(path.clone()),
+                None => match self.config.load() {
+                    Ok(config) => ControlSocket::of(&config)?,
+                    Err(error) => self.despite(error)?,
+                },
             };
             request(&socket).await
         })
+    }
+
+    /// The socket that a file with mistakes names all the same: what becomes of them, the running
+    /// Archway decides.
+    fn despite(&self, error: ConfigError) -> Result<ControlSocket, Failure> {
+        let file = self.config.file();
+        let text = file.as_ref().and_then(|file| fs::read_to_string(file).ok());
+        if let (Some(file), Some(text)) = (file, text) {
+            let file = path::absolute(&file).unwrap_or(file);
+            let (cache, socket) = Config::places(&text, &file);
+            let socket = ControlSocket::among(&cache, &socket)?;
+            if socket.exists() {
+                return Ok(socket);
+            }
+        }
+        Err(Failure::from(error).with_advice(NOT_ASKED))
     }
 }

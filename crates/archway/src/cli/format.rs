@@ -14,6 +14,18 @@ pub(super) enum Format {
     Json,
 }
 
+/// The form of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum TableFormat {
+    /// A table that fits the screen
+    #[default]
+    Text,
+    /// All columns, in full
+    Wide,
+    /// JSON for programs
+    Json,
+}
+
 /// The form of an answer that also fits a ticket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum PageFormat {

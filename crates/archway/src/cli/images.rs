@@ -16,7 +16,7 @@ use url::Url;
 
 use super::{
     config_file::ConfigFile,
-    format::Format,
+    format::{Format, TableFormat},
     output::{CommandOutput, Failure, in_runtime},
 };
 use crate::client::Server;
@@ -27,13 +27,15 @@ struct ServerArgs {
     #[arg(
         help = "Registry listener to ask, for example http://127.0.0.1:5000 [default: from the configuration]",
         long,
-        value_name = "URL"
+        value_name = "URL",
+        value_parser = url
     )]
     server: Option<Url>,
     #[arg(
         help = "Admin listener to ask, for example http://127.0.0.1:9464 [default: from the configuration]",
         long,
-        value_name = "URL"
+        value_name = "URL",
+        value_parser = url
     )]
     admin: Option<Url>,
     #[command(flatten)]
@@ -51,6 +53,15 @@ impl ServerArgs {
             let server = Server::new(&config, self.server.as_ref(), self.admin.as_ref());
             question(&config, &server).await
         })
+    }
+}
+
+/// A URL, or the host and port of one on plain HTTP.
+fn url(text: &str) -> Result<Url, url::ParseError> {
+    if text.contains("://") {
+        text.parse()
+    } else {
+        format!("http://{text}").parse()
     }
 }
 

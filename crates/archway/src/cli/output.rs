@@ -157,7 +157,10 @@ impl From<ConfigError> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        Self::negative(&error)
+        match error {
+            ClientError::NotArchway { .. } => Self::unusable(&error),
+            _ => Self::negative(&error),
+        }
     }
 }
 

@@ -3,11 +3,23 @@
 //! Columns are two spaces apart and there are no rules, so `grep`, `sort` and `awk` work on them.
 
 use std::{
+    borrow::Cow,
     fmt::{self, Write as _},
-    time::{Duration, UNIX_EPOCH},
+    io::{self, IsTerminal as _},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use manifest_model::Digest;
+use terminal_size::{Width, terminal_size};
+
+/// Between two columns.
+const GAP: usize = 2;
+
+/// A column is not made narrower than this to fit a screen.
+const NARROWEST: usize = 12;
+
+/// What stands for text that is left out.
+const DOTS: &str = "...";
 
 /// The alignment of a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,28 +69,75 @@ impl<const N: usize> Table<N> {
         }
         page
     }
-}
 
-impl<const N: usize> fmt::Display for Table<N> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The table for standard output: on a terminal no row is wider than that, since a row that
+    /// breaks cannot be read. Elsewhere nothing is cut, for programs that read it.
+    pub(super) fn on_screen(&self) -> String {
+        let width = io::stdout().is_terminal().then(terminal_size).flatten();
+        match width {
+            Some((Width(columns), _)) => self.within(columns.into()),
+            None => self.to_string(),
+        }
+    }
+
+    /// The table in rows of at most `columns` characters, if its columns can be that narrow. Of
+    /// the widest cells the middle is left out: names differ at their ends.
+    fn within(&self, columns: usize) -> String {
+        let mut widths = self.widths();
+        let least = self.titles.map(|(title, _)| title.len().max(NARROWEST));
+        while widths.iter().sum::<usize>() + GAP * (N - 1) > columns {
+            let wide = (0..N).filter(|at| widths[*at] > least[*at]);
+            let Some(widest) = wide.max_by_key(|at| widths[*at]) else {
+                break;
+            };
+            widths[widest] -= 1;
+        }
+        self.drawn(widths)
+    }
+
+    fn widths(&self) -> [usize; N] {
         let mut widths = self.titles.map(|(title, _)| title.len());
         for (width, cell) in self.rows.iter().flat_map(|row| std::iter::zip(0.., row)) {
             widths[width] = widths[width].max(cell.chars().count());
         }
+        widths
+    }
+
+    fn drawn(&self, widths: [usize; N]) -> String {
         let titles = self.titles.map(|(title, _)| title.to_owned());
+        let mut page = String::new();
         for row in std::iter::once(&titles).chain(&self.rows) {
             let mut line = String::new();
             for (at, cell) in row.iter().enumerate() {
                 let width = widths[at];
-                match self.titles[at].1 {
-                    Side::Left => write!(line, "{cell:<width$}  ")?,
-                    Side::Right => write!(line, "{cell:>width$}  ")?,
-                }
+                let cell = without_middle(cell, width);
+                let _ = match self.titles[at].1 {
+                    Side::Left => write!(line, "{cell:<width$}  "),
+                    Side::Right => write!(line, "{cell:>width$}  "),
+                };
             }
-            writeln!(formatter, "{}", line.trim_end())?;
+            page.push_str(line.trim_end());
+            page.push('\n');
         }
-        Ok(())
+        page
     }
+}
+
+impl<const N: usize> fmt::Display for Table<N> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.drawn(self.widths()))
+    }
+}
+
+/// The text in at most `width` characters, with dots for its middle where it is longer.
+pub(super) fn without_middle(text: &str, width: usize) -> Cow<'_, str> {
+    let length = text.chars().count();
+    let Some(kept) = width.checked_sub(DOTS.len()).filter(|_| length > width) else {
+        return text.into();
+    };
+    let start: String = text.chars().take(kept / 2).collect();
+    let end: String = text.chars().skip(length - (kept - kept / 2)).collect();
+    format!("{start}{DOTS}{end}").into()
 }
 
 /// Escapes control characters: cells hold text from manifests, which must not control a terminal.
@@ -100,6 +159,21 @@ pub(super) fn printable(text: String) -> String {
 /// A size for people: three digits and a binary unit.
 pub(super) fn size(bytes: u64) -> String {
     bytesize::ByteSize::b(bytes).display().iec().to_string()
+}
+
+/// How long ago a time was, for people: its two largest units.
+pub(super) fn ago(time: SystemTime) -> String {
+    let age = SystemTime::now().duration_since(time).unwrap_or_default();
+    let age = humantime::format_duration(Duration::from_secs(age.as_secs())).to_string();
+    let units: Vec<_> = age.split(' ').take(2).collect();
+    format!("{} ago", units.join(" "))
+}
+
+/// Whole seconds since 1970; zero for an earlier time.
+pub(super) fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 /// The last second of the year 9999, the latest that RFC 3339 can write.
@@ -135,6 +209,23 @@ mod tests {
             table.to_string(),
             "PLATFORM\nlinux/\\u{1b}[2Jamd64\\n\\u{9b}1m\u{e9}\n"
         );
+    }
+
+    #[test]
+    fn a_row_fits_the_screen_and_keeps_both_ends_of_a_name() {
+        let mut table = Table::left(["IMAGE", "STATE", "DIGEST"]);
+        let name = format!("registry.test/team/{}:v1", "app/".repeat(30));
+        let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+        table.row([name, "cached".into(), digest]);
+        let page = table.within(80);
+        let rows: Vec<_> = page.lines().collect();
+        assert!(rows.iter().all(|row| row.chars().count() <= 80), "{page}");
+        assert!(
+            rows[1].starts_with("registry.test/") && rows[1].ends_with("cdef"),
+            "{page}"
+        );
+        assert!(rows[1].contains("/app/:v1  cached  sha256:"), "{page}");
+        assert!(table.to_string().lines().any(|row| row.len() > 200));
     }
 
     #[test]

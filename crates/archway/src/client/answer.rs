@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use manifest_model::{Algorithm, Digest, Manifest, MediaType};
 use protocol::{error_body, headers};
 use reqwest::Response;
+use serde_json::Value;
 
 use super::error::{ClientError, InvalidAnswer};
 
@@ -45,6 +46,7 @@ impl Answer {
         Err(ClientError::Refused {
             status: self.status,
             message: self.message(),
+            next: self.detail()["next"].as_str().map(str::to_owned),
         })
     }
 
@@ -64,6 +66,12 @@ impl Answer {
         } else {
             error.message
         }
+    }
+
+    /// What its error body says beside the message; null where it says nothing.
+    pub(crate) fn detail(&self) -> Value {
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        body["errors"][0]["detail"].clone()
     }
 
     /// A header as text.

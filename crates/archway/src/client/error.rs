@@ -48,15 +48,23 @@ pub(crate) enum ClientError {
         source: io::Error,
     },
     /// The server is another program.
-    #[error("the answer is one of a server that is not Archway; name Archway's URL with --server")]
-    NotArchway,
+    #[error(
+        "{url} answers, but not as the registry listener of an Archway does; name that with --server \
+         URL (the admin listener is another one)"
+    )]
+    NotArchway {
+        /// The URL asked.
+        url: String,
+    },
     /// The server answered with an error.
-    #[error("{status}: {message}")]
+    #[error("{status}: {message}{}", asked_next(next.as_deref()))]
     Refused {
         /// The status.
         status: http::StatusCode,
         /// The message in the error body.
         message: String,
+        /// The command that tells more.
+        next: Option<String>,
     },
     /// The answer is not what the API promises.
     #[error("the answer of {url} cannot be read")]
@@ -118,6 +126,10 @@ impl fmt::Display for UrlOption {
             Self::Admin => "--admin URL",
         })
     }
+}
+
+fn asked_next(command: Option<&str>) -> String {
+    command.map_or_else(String::new, |command| format!("; next: {command}"))
 }
 
 fn listed(offered: &[Platform]) -> String {

@@ -32,7 +32,7 @@ pub(crate) struct ImportSocket {
 impl ImportSocket {
     /// That of the Archway this configuration starts; `None` while it does not run.
     pub(crate) fn find(config: &Config) -> Result<Option<Self>, ClientError> {
-        let Some(path) = path_of(config) else {
+        let Some(path) = path_of(&config.cache.path, &config.admin.socket) else {
             return Ok(None);
         };
         match UnixStream::connect(&path) {

@@ -7,10 +7,11 @@ use config::{Config, Listener};
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, Method, header};
 use manifest_model::{Digest, MediaType, Reference};
-use protocol::{host::Host, image_name::ImageName};
+use protocol::{headers::ARCHWAY_CACHE, host::Host, image_name::ImageName};
 use proxy::inventory::{Image, Listing};
 use reqwest::{Client, Response, redirect::Policy};
 use serde::de::DeserializeOwned;
+use server::exchange::REQUEST_ID;
 use url::Url;
 use wishes::WishList;
 
@@ -36,6 +37,7 @@ pub(crate) struct Server {
     admin: Result<String, UrlOption>,
     /// The upstream of a name without a host, if known from the configuration.
     default_upstream: Option<Host>,
+    config: Config,
 }
 
 impl Server {
@@ -56,18 +58,34 @@ impl Server {
                 .or_else(|| address::admin(config))
                 .ok_or(UrlOption::Admin),
             default_upstream: registry.is_none().then(|| default_upstream.clone()),
+            config: config.clone(),
         }
     }
 
     /// The image with its upstream in the name, so that the registry API, the admin listener and
     /// the upstream itself mean the same one. With `--server`, a name without an upstream stays as
     /// it is: the default upstream there is unknown.
+    ///
+    /// A name as clients print it begins with the address of the mirror, which is left out.
     pub(crate) fn named(&self, image: &ImageName) -> ImageName {
+        let image = match &image.host {
+            Some(host) if self.is_asked_at(host) => image.behind_host(),
+            _ => image.clone(),
+        };
         let host = image.host.as_ref().or(self.default_upstream.as_ref());
         ImageName {
             host: host.cloned(),
-            ..image.clone()
+            ..image
         }
+    }
+
+    /// Whether a host is the Archway that is asked, and no upstream.
+    fn is_asked_at(&self, host: &Host) -> bool {
+        let authority = self.registry.as_deref().ok();
+        let authority = authority
+            .and_then(|url| url.split_once("://"))
+            .map(|(_, rest)| rest);
+        authority == Some(host.as_str()) || self.config.is_own(host)
     }
 
     /// The headers of a manifest, by HEAD: Archway does not count that as a use. An error is asked
@@ -107,6 +125,10 @@ impl Server {
         let url = self.url(image, "manifests", reference)?;
         let request = self.http.request(method, &url).headers(headers);
         let response = sent(request, &url, UrlOption::Server).await?;
+        if !is_archways(&response) {
+            let url = found(&self.registry)?.to_owned();
+            return Err(ClientError::NotArchway { url });
+        }
         Answer::read(response, url).await
     }
 
@@ -142,8 +164,9 @@ impl Server {
         reference: impl Display,
     ) -> Result<String, ClientError> {
         let base = found(&self.registry)?;
+        let image = self.named(image);
         let mut url = format!("{base}/v2/{}/{endpoint}/{reference}", image.repository);
-        if let Some(host) = self.named(image).host {
+        if let Some(host) = image.host {
             url.push_str("?ns=");
             url.push_str(host.as_str());
         }
@@ -187,19 +210,9 @@ impl Server {
 
     /// One image from the admin listener; `None` if it is not cached.
     pub(crate) async fn known(&self, image: &ImageName) -> Result<Option<Image>, ClientError> {
-        Ok(self.look_up(image).await?.0)
-    }
-
-    /// As [`Self::known`], and whether its upstream is offline by configuration.
-    pub(crate) async fn look_up(
-        &self,
-        image: &ImageName,
-    ) -> Result<(Option<Image>, bool), ClientError> {
         let named = self.named(image);
         let listing = self.images(&[("name", named.to_string())]).await?;
-        let host = named.host.as_ref();
-        let is_offline = host.is_some_and(|host| listing.is_offline(host));
-        Ok((listing.images.into_iter().next(), is_offline))
+        Ok(listing.images.into_iter().next())
     }
 
     /// All pages of [`Self::images`].
@@ -236,6 +249,17 @@ pub(crate) fn accepting(types: impl IntoIterator<Item = MediaType>) -> HeaderMap
     headers
 }
 
+/// Whether Archway gave an answer for a manifest: each success says where it came from, and each
+/// error has the request's id.
+fn is_archways(response: &Response) -> bool {
+    let headers = response.headers();
+    if response.status().is_success() {
+        headers.contains_key(ARCHWAY_CACHE)
+    } else {
+        headers.contains_key(REQUEST_ID)
+    }
+}
+
 fn found(url: &Result<String, UrlOption>) -> Result<&str, ClientError> {
     url.as_deref()
         .map_err(|&option| ClientError::NoListener { option })
@@ -249,7 +273,7 @@ fn http(listener: Option<&Listener>) -> Client {
         .redirect(Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
-        .user_agent(concat!("archway/", env!("CARGO_PKG_VERSION")));
+        .user_agent(concat!("archway-command/", env!("CARGO_PKG_VERSION")));
     let pair = listener.and_then(|listener| listener.tls.as_ref());
     if let Some(tls) = pair.and_then(pinned::trusting) {
         builder = builder.tls_backend_preconfigured(tls);

@@ -1,9 +1,12 @@
 //! Requests over the Unix socket of a running Archway: those that change something.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use cache::{ListedBundle, inspect::Directory};
-use config::Config;
+use config::{AdminSocket, Config};
 use control::{
     BUNDLES, Purged, REFRESH, RELOAD, REMOVE, REMOVE_BUNDLES, Refreshed, Reloaded, RemoveBundles,
     RemoveNames, RemovedName,
@@ -12,6 +15,12 @@ use reqwest::{Client, RequestBuilder};
 use serde::de::DeserializeOwned;
 
 use super::{answer::Answer, error::ClientError};
+
+/// How long a reload or a question to an upstream may take: longer than the server lets either.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long a removal may take: it looks at all that is stored.
+const REMOVAL_TIMEOUT: Duration = Duration::from_mins(30);
 
 /// The socket of a running Archway.
 #[derive(Debug)]
@@ -23,14 +32,26 @@ pub(crate) struct ControlSocket {
 impl ControlSocket {
     /// That of the Archway this configuration starts.
     pub(crate) fn of(config: &Config) -> Result<Self, ClientError> {
-        path_of(config).map(Self::at).ok_or(ClientError::NoSocket)
+        Self::among(&config.cache.path, &config.admin.socket)
+    }
+
+    /// That of the Archway with this cache.
+    pub(crate) fn among(cache: &Path, socket: &AdminSocket) -> Result<Self, ClientError> {
+        path_of(cache, socket)
+            .map(Self::at)
+            .ok_or(ClientError::NoSocket)
+    }
+
+    /// Whether there is one to ask.
+    pub(crate) fn exists(&self) -> bool {
+        self.path.exists()
     }
 
     /// The one at this path.
     pub(crate) fn at(path: PathBuf) -> Self {
         let http = Client::builder()
             .unix_socket(path.clone())
-            .user_agent(concat!("archway/", env!("CARGO_PKG_VERSION")));
+            .user_agent(concat!("archway-command/", env!("CARGO_PKG_VERSION")));
         Self {
             http: http.build().expect("no option of the builder can fail"),
             path,
@@ -41,18 +62,20 @@ impl ControlSocket {
     pub(crate) async fn remove(&self, names: &[String]) -> Result<Vec<RemovedName>, ClientError> {
         let names = names.to_vec();
         let body = serde_json::to_vec(&RemoveNames { names });
-        self.post(REMOVE, body.expect("texts always serialise"))
-            .await
+        let body = body.expect("texts always serialise");
+        self.post(REMOVE, body, REMOVAL_TIMEOUT).await
     }
 
     /// Asks the upstream for a tag.
     pub(crate) async fn refresh(&self, name: &str) -> Result<Refreshed, ClientError> {
-        self.post(REFRESH, name.as_bytes().to_vec()).await
+        let body = name.as_bytes().to_vec();
+        self.post(REFRESH, body, ANSWER_TIMEOUT).await
     }
 
     /// The bundles that are here.
     pub(crate) async fn bundles(&self) -> Result<Vec<ListedBundle>, ClientError> {
-        self.answer(BUNDLES, self.http.get(url(BUNDLES))).await
+        let request = self.http.get(url(BUNDLES)).timeout(ANSWER_TIMEOUT);
+        self.answer(BUNDLES, request).await
     }
 
     /// Removes bundles.
@@ -61,22 +84,22 @@ impl ControlSocket {
         asked: &RemoveBundles,
     ) -> Result<Purged, ClientError> {
         let body = serde_json::to_vec(asked).expect("digests always serialise");
-        self.post(REMOVE_BUNDLES, body).await
+        self.post(REMOVE_BUNDLES, body, REMOVAL_TIMEOUT).await
     }
 
     /// Has the configuration read again.
     pub(crate) async fn reload(&self) -> Result<Reloaded, ClientError> {
-        self.post(RELOAD, Vec::new()).await
+        self.post(RELOAD, Vec::new(), ANSWER_TIMEOUT).await
     }
 
-    /// A removal or a reload may take long, and ends with its server.
     async fn post<T: DeserializeOwned>(
         &self,
         route: &str,
         body: Vec<u8>,
+        timeout: Duration,
     ) -> Result<T, ClientError> {
-        self.answer(route, self.http.post(url(route)).body(body))
-            .await
+        let request = self.http.post(url(route)).body(body).timeout(timeout);
+        self.answer(route, request).await
     }
 
     async fn answer<T: DeserializeOwned>(
@@ -101,10 +124,9 @@ fn url(route: &str) -> String {
     format!("http://localhost{route}")
 }
 
-pub(super) fn path_of(config: &Config) -> Option<PathBuf> {
-    let folder = &config.cache.path;
+pub(super) fn path_of(folder: &Path, socket: &AdminSocket) -> Option<PathBuf> {
     // The server may have a folder of its own in there.
     let inner = Directory::at(folder).ok();
-    let folder = inner.as_ref().map_or(&**folder, Directory::path);
-    config.admin.socket.path(folder)
+    let folder = inner.as_ref().map_or(folder, Directory::path);
+    socket.path(folder)
 }

@@ -16,7 +16,13 @@ use crate::{Config, ConfigError, NamedFiles, Reach, Source};
 #[track_caller]
 fn assert_picture(text: &str, expected: &str) {
     let text = text.strip_prefix('\n').unwrap();
-    let read = Config::read("archway.toml", text, NamedFiles::Check, Reach::AsConfigured);
+    let read = Config::read(
+        "archway.toml",
+        text,
+        NamedFiles::Check,
+        Reach::AsConfigured,
+        None,
+    );
     let Err(ConfigError::Invalid(report)) = read else {
         panic!("this should be refused:\n{text}");
     };

@@ -54,9 +54,26 @@ pub(super) struct Entry {
     auth: AuthSetting,
 }
 
+/// The keys that other mirrors have.
+const FOREIGN: [(&str, &str); 6] = [
+    ("insecure", PLAIN_HTTP),
+    ("skip_verify", OWN_AUTHORITY),
+    ("tls_verify", OWN_AUTHORITY),
+    ("url", ENDPOINTS),
+    ("remoteurl", ENDPOINTS),
+    ("mirrors", ENDPOINTS),
+];
+
+const PLAIN_HTTP: &str =
+    "of a registry on plain http, write the address: endpoints = [\"http://HOST:PORT\"]";
+const OWN_AUTHORITY: &str =
+    "certificates are always checked: name the registry's own, or its authority's, in `ca_file`";
+const ENDPOINTS: &str = "write endpoints = [\"https://HOST\"]";
+
 impl Entry {
     /// The entry, and the virtual hosts it claims; the caller decides which of them it gets.
     pub(super) fn read(pattern: HostPattern, table: &mut Table<'_>) -> (Self, Vec<Spanned<Host>>) {
+        table.explain(&FOREIGN);
         let offline = table.flag("offline", false);
         let endpoints = Endpoints::read(table);
         let hosts = table.spanned_list("hosts");

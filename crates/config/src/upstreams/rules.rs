@@ -5,7 +5,7 @@
 
 mod pattern;
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use manifest_model::{Platform, RepoName, Tag};
 pub use pattern::NamePattern;
@@ -84,7 +84,9 @@ impl Rules {
         let indexes = table.sections("virtual_index", expected, Rule::read_index);
         let expected = "a table such as [[upstream.\"docker.io\".alias]]";
         let aliases = table.sections("alias", expected, Rule::read_alias);
-        Self(aliases.into_iter().chain(indexes).flatten().collect())
+        refuse_circles(&aliases, table.problems);
+        let aliases = aliases.into_iter().flatten().map(|(_, alias)| alias);
+        Self(aliases.chain(indexes.into_iter().flatten()).collect())
     }
 
     /// The rule for a name, if there is one.
@@ -150,22 +152,25 @@ impl Rule {
         })
     }
 
-    fn read_alias(table: &mut Table<'_>) -> Option<Self> {
+    /// An alias, and the place of its target.
+    fn read_alias(table: &mut Table<'_>) -> Option<(Range<usize>, Self)> {
         let name = table.required("name").map(Spanned::into_inner);
         let target = table.required_value("target");
+        let span = target.as_ref().map(|target| target.span.clone());
         let target =
             target.and_then(|field| template(field, "target", name.as_ref(), table.problems));
         let platform = table.required("platform").map(Spanned::into_inner);
         let prefer = table.or("prefer", Prefer::Upstream);
         let PlatformValue(platform) = platform?;
-        Some(Self {
+        let alias = Self {
             name: name?,
             answer: RuleAnswer::Child {
                 target: target?,
                 platform,
             },
             prefer,
-        })
+        };
+        Some((span?, alias))
     }
 }
 
@@ -181,6 +186,31 @@ impl Serialize for Rules {
             }
         }
         table.end()
+    }
+}
+
+/// Notes aliases that lead to themselves, also by way of others: no name of theirs has an answer.
+fn refuse_circles(aliases: &[Option<(Range<usize>, Rule)>], problems: &Problems) {
+    let aliases = || aliases.iter().flatten();
+    let target = |rule: &Rule| match &rule.answer {
+        RuleAnswer::Child { target, .. } => Some(target.clone()),
+        RuleAnswer::Index { .. } => None,
+    };
+    for (span, alias) in aliases() {
+        let mut next = target(alias);
+        for _ in 0..=aliases().count() {
+            let Some(name) = next else { break };
+            if name == alias.name {
+                let problem = Problem::new(span.clone(), "the alias leads back to its own name");
+                let problem = problem.label("from here, aliases lead back to `name`");
+                problems.add(
+                    problem.help("name a tag that the registry has, or that a virtual_index makes"),
+                );
+                break;
+            }
+            let found = aliases().find(|(_, other)| other.name == name);
+            next = found.and_then(|(_, other)| target(other));
+        }
     }
 }
 

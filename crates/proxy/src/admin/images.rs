@@ -33,7 +33,7 @@ pub(super) async fn answer(State(admin): State<Admin>, RawQuery(query): RawQuery
     if let Err(error) = admin.pull.cache().write_uses().await {
         warn!(error = %ErrorChain(&error), "the last uses could not be written");
     }
-    let push_times = admin.push_times.clone();
+    let (push_times, pull) = (admin.push_times.clone(), admin.pull.clone());
     let config = admin.config.current();
     let offline = config.upstreams.offline_patterns();
     let offline = offline.map(ToString::to_string).collect();
@@ -41,6 +41,7 @@ pub(super) async fn answer(State(admin): State<Admin>, RawQuery(query): RawQuery
     match listing {
         Ok(Ok(mut listing)) => {
             push_times.fill_in(&mut listing).await;
+            listing.fill_in_state(pull.upstreams());
             listing.offline = offline;
             let body = serde_json::to_vec(&listing).expect("plain data always serialises");
             ([(header::CONTENT_TYPE, "application/json")], body).into_response()

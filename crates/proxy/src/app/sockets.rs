@@ -100,7 +100,7 @@ async fn bind_socket(
     let socket = match Socket::bind(&path).await {
         Ok(socket) => socket,
         Err(error @ (SocketError::Io { .. } | SocketError::TooLong { .. })) => {
-            warn!(error = %ErrorChain(&error), "there is no admin socket: changes need a restart");
+            warn!(error = %ErrorChain(&error), "there is no admin socket: archway reload, refresh and rm cannot reach this process; SIGHUP reads the configuration again");
             return Ok(None);
         }
         Err(error) => return Err(error.into()),

@@ -1,14 +1,16 @@
 //! One tag or digest of a repository, and how much of it is stored.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use cache::{Cache, CacheError, RepoKey};
+use cache::{Cache, CacheError, RepoKey, TagEntry};
+use config::UpstreamConfig;
 use manifest_model::{Digest, Matcher, Platform, RepoName, Tag};
 use protocol::host::Host;
+use pull::{TagLife, TagState};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    attachment::Attachment, completeness::Completeness, index_walk::parts_of_index,
+    attachment::Attachment, completeness::Completeness, index_walk::parts_of_index, moment::Moment,
     part::ImagePart, stored::stored, text,
 };
 
@@ -32,16 +34,26 @@ pub struct Image {
     pub digest: Digest,
     /// Whether the digest is that of an index.
     pub index: bool,
-    /// When the upstream last confirmed the tag, in seconds since 1970.
+    /// Where the tag stands at its age; none for a digest, which has no age.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confirmed: Option<u64>,
-    /// When it was pushed to the upstream, in seconds since 1970. Unknown unless the upstream may
-    /// be asked (`pushed_at`) and answers.
+    pub tag_state: Option<TagState>,
+    /// When the upstream last confirmed the tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<Moment>,
+    /// From when on a client has the upstream asked for the tag; none if never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_again: Option<Moment>,
+    /// From when on clients get an error for the tag while the upstream gives no answer; none if
+    /// never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Moment>,
+    /// When it was pushed to the upstream. Unknown unless the upstream may be asked (`pushed_at`)
+    /// and answers.
     #[serde(default)]
-    pub pushed: Option<u64>,
-    /// When a client last requested it, in seconds since 1970.
+    pub pushed: Option<Moment>,
+    /// When a client last requested it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub used: Option<u64>,
+    pub used: Option<Moment>,
     /// How many clients have pulled it in the last 30 days, counted by address.
     #[serde(default)]
     pub clients: usize,
@@ -89,6 +101,21 @@ impl Image {
         }
     }
 
+    /// Fills in where its tag stands now, under the settings of its upstream.
+    pub(super) fn judge_tag(&mut self, config: &UpstreamConfig, now: SystemTime) {
+        let (Some(tag), Some(confirmed)) = (&self.tag, self.confirmed) else {
+            return;
+        };
+        let entry = TagEntry {
+            digest: self.digest,
+            confirmed: confirmed.time(),
+        };
+        let life = TagLife::of(&entry, tag, config, now);
+        self.tag_state = Some(life.state);
+        self.asked_again = life.asked_again.map(Moment::from);
+        self.expires = life.expires.map(Moment::from);
+    }
+
     /// Surveys how much of `digest` is stored; `None` if its manifest is not. Blocks.
     pub(super) fn survey(
         cache: &Cache,
@@ -116,20 +143,16 @@ impl Image {
             tag: tag.map(|(tag, _)| tag.clone()),
             digest: *digest,
             index: manifest.is_index(),
-            confirmed: tag.map(|(_, confirmed)| seconds(confirmed)),
+            tag_state: None,
+            confirmed: tag.map(|(_, confirmed)| confirmed.into()),
+            asked_again: None,
+            expires: None,
             pushed: None,
-            used: cache.last_used(digest)?.map(seconds),
+            used: cache.last_used(digest)?.map(Moment::from),
             clients: clients.count,
             clients_or_more: clients.or_more,
             parts,
             attached: Attachment::survey(cache, repository, digest)?,
         }))
     }
-}
-
-/// Whole seconds since 1970; zero for an earlier time.
-pub fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
 }

@@ -1,9 +1,16 @@
 //! Pages of the cached images, filtered.
 
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::SystemTime,
+};
+
 use cache::{Cache, CacheError, RepoKey, TagEntry, TagRow};
+use config::UpstreamConfig;
 use manifest_model::{Digest, Platform, Tag};
 use protocol::host::{Host, HostPattern, glob};
 use serde::{Deserialize, Serialize};
+use upstream::Registry;
 
 use super::{attachment::Attachment, completeness::Completeness, image::Image};
 
@@ -18,7 +25,7 @@ const MAX_IMAGES: usize = 500;
 #[derive(Clone, Debug, Default)]
 pub struct ListingQuery {
     /// Only names that match this pattern of `HOST/REPOSITORY:TAG`: `*` is any run of characters,
-    /// `?` is one.
+    /// `?` is one. Without either, only names that contain it.
     pub filter: Option<String>,
     /// Only images that are not completely cached for this platform.
     pub missing: Option<Platform>,
@@ -40,6 +47,9 @@ pub struct Listing {
     /// clients can have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub offline: Vec<String>,
+    /// The hosts of upstreams of which no endpoint answers at the moment, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub down: BTreeMap<String, String>,
 }
 
 impl ListingQuery {
@@ -72,7 +82,14 @@ impl ListingQuery {
             return false;
         }
         let filter = self.filter.as_deref();
-        filter.is_none_or(|filter| glob::matches(filter.as_bytes(), row.key().as_bytes()))
+        filter.is_none_or(|filter| {
+            let name = row.key();
+            if filter.contains(['*', '?']) {
+                glob::matches(filter.as_bytes(), name.as_bytes())
+            } else {
+                name.contains(filter)
+            }
+        })
     }
 
     fn lacks_platform(&self, image: &Image) -> bool {
@@ -82,6 +99,37 @@ impl ListingQuery {
 }
 
 impl Listing {
+    /// Fills in where each tag stands now, and which upstreams of the images are down.
+    pub fn fill_in_state(&mut self, upstreams: &Registry) {
+        let (config, now) = (upstreams.config(), SystemTime::now());
+        let mut known: HashMap<Host, Option<UpstreamConfig>> = HashMap::new();
+        for image in &mut self.images {
+            let host = &image.upstream;
+            let settings = match known.get(host) {
+                Some(settings) => settings,
+                None => known
+                    .entry(host.clone())
+                    .or_insert_with(|| config.find(host)),
+            };
+            if let Some(settings) = settings {
+                image.judge_tag(settings, now);
+            }
+        }
+        for host in known.into_keys() {
+            let Ok(Some(upstream)) = upstreams.find(&host) else {
+                continue;
+            };
+            let statuses = upstream.endpoint_statuses();
+            let causes = statuses.iter().map(|one| one.outage.as_ref());
+            // One that answers is enough.
+            if let Some(causes) = causes.collect::<Option<Vec<_>>>()
+                && let Some(cause) = causes.first()
+            {
+                self.down.insert(host.to_string(), cause.reason.to_string());
+            }
+        }
+    }
+
     /// Whether the upstream `host` is never asked.
     pub fn is_offline(&self, host: &Host) -> bool {
         let mut patterns = self.offline.iter();

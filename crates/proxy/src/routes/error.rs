@@ -1,5 +1,5 @@
-//! Turns every inner error into a status and the spec's JSON; `of_pull` those of pulls. No other file
-//! does.
+//! Turns every inner error into a status and the spec's JSON; `of_pull` those of pulls, and `told` adds
+//! what helps to find the cause. No other file does.
 //!
 //! Clients of an anonymous mirror must never get a 401 or a challenge: some of them answer with a
 //! password. An upstream failure is a 5xx, never a 404, so that clients try their next host: a 502
@@ -7,6 +7,7 @@
 //! 503 with `Retry-After`, because containerd repeats a 429 at once.
 
 mod of_pull;
+mod told;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -36,10 +37,21 @@ pub(super) struct ApiError {
     message: String,
     detail: Option<Value>,
     retry_after: Option<Duration>,
+    /// What is to be said about it, once it is known what was asked for.
+    about: Option<About>,
     /// Further headers, beside those that follow from the other fields.
     headers: HeaderMap,
     /// The error with all its causes, for the access log alone.
     pub(super) log: Option<String>,
+}
+
+/// What an error is about that an upstream is the reason of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    /// It does not have what was asked for.
+    Absence(Resource),
+    /// It gave no answer, or none of use.
+    Trouble,
 }
 
 impl ApiError {
@@ -50,6 +62,7 @@ impl ApiError {
             message: message.into(),
             detail: None,
             retry_after: None,
+            about: None,
             headers: HeaderMap::new(),
             log: None,
         }
@@ -150,14 +163,25 @@ impl ApiError {
 
     /// What an upstream does not have.
     fn absent(upstream: &Host, what: Resource) -> Self {
-        let (code, what) = match what {
+        let (code, kind) = match what {
             Resource::Repository => (Code::NameUnknown, "repository"),
             Resource::Manifest => (Code::ManifestUnknown, "manifest"),
             Resource::Blob => (Code::BlobUnknown, "blob"),
             Resource::ReferrersApi => (Code::Unsupported, "referrers API"),
         };
-        let message = format!("{upstream} has no such {what}");
-        Self::new(StatusCode::NOT_FOUND, code, message)
+        let message = format!("{upstream} has no such {kind}");
+        Self {
+            about: Some(About::Absence(what)),
+            ..Self::new(StatusCode::NOT_FOUND, code, message)
+        }
+    }
+
+    /// An upstream gave no answer, or none of use.
+    fn in_trouble(status: StatusCode, message: String) -> Self {
+        Self {
+            about: Some(About::Trouble),
+            ..Self::unavailable(status, message)
+        }
     }
 
     /// What an offline upstream's store does not have, with what it has.

@@ -4,13 +4,16 @@
 //! of JSON in ASCII, of at most [`MAX_HEADER_BYTES`] bytes. Entries that do not fit are left out
 //! and counted.
 
+use std::time::SystemTime;
+
+use cache::Cache;
 use http::{HeaderMap, HeaderValue};
 use manifest_model::{Matcher, Reference, Verdict, verdicts};
 use protocol::{
-    explanation::{Entry, Explanation, Said},
+    explanation::{Entry, Explanation, RuleUsed, Said, TagAge},
     headers::{ARCHWAY_EXPLAIN, header_string},
 };
-use pull::{Hint, PlatformRequest, Repository, Served, Source};
+use pull::{Hint, PlatformRequest, Repository, Served, Source, TagLife};
 
 use super::{context::Context, platform_text::shortened};
 
@@ -20,6 +23,9 @@ const MAX_HEADER_BYTES: usize = 6 * 1024;
 
 /// The most entries explained.
 const MAX_ENTRIES: usize = 40;
+
+/// The most names of a rule that are told.
+const MAX_SOURCES: usize = 8;
 
 /// Whether the client asks for an explanation.
 pub(super) fn is_wanted(request: &HeaderMap) -> bool {
@@ -34,6 +40,7 @@ pub(super) struct Decision<'a> {
     pub(super) repository: &'a Repository,
     pub(super) reference: &'a Reference,
     pub(super) served: &'a Served,
+    pub(super) cache: &'a Cache,
     pub(super) takes_index: bool,
 }
 
@@ -74,6 +81,9 @@ impl Decision<'_> {
             mode: self.served.mode().word().to_owned(),
             accepts_index: self.takes_index,
             offline: self.repository.upstream().is_offline(),
+            outcome: self.served.outcome().as_str().to_owned(),
+            tag: self.tag_age(),
+            rule: self.rule(),
             answer: answer.to_owned(),
             why: why.to_owned(),
             chosen,
@@ -92,6 +102,35 @@ impl Decision<'_> {
                 .filter(|_| source == Source::Node)
                 .map(|node| node.name().to_string()),
         }
+    }
+
+    fn tag_age(&self) -> Option<TagAge> {
+        let Reference::Tag(tag) = self.reference else {
+            return None;
+        };
+        let entry = self.cache.tag(self.repository.key(), tag)?;
+        let config = self.repository.upstream().config();
+        let life = TagLife::of(&entry, tag, config, SystemTime::now());
+        let text = |time| humantime::format_rfc3339_seconds(time).to_string();
+        Some(TagAge {
+            state: life.state.as_str().to_owned(),
+            confirmed: text(life.confirmed),
+            asked_again: life.asked_again.map(text),
+            expires: life.expires.map(text),
+        })
+    }
+
+    /// The rule of the tag, and of its sources so many as fit a header.
+    fn rule(&self) -> Option<RuleUsed> {
+        let Reference::Tag(tag) = self.reference else {
+            return None;
+        };
+        let (key, mut sources) = self.repository.explain_rule(tag)?;
+        sources.truncate(MAX_SOURCES);
+        Some(RuleUsed {
+            key: key.to_owned(),
+            sources,
+        })
     }
 
     fn is_of_referrers(&self) -> bool {

@@ -60,6 +60,7 @@ pub(super) async fn answer(
             repository,
             reference,
             served: &served,
+            cache: service.pull.cache(),
             takes_index: client.takes_index,
         };
         about.insert(headers::ARCHWAY_EXPLAIN, decision.explain());
@@ -76,8 +77,10 @@ pub(super) async fn answer(
         facts.platform = Some(chosen.platform.to_string());
         facts.platform_source = Some(chosen.source);
     }
-    let usage = &service.usage;
-    usage.served_manifest(repository, reference, &served, &client);
+    if !is_of_a_command(request) {
+        let usage = &service.usage;
+        usage.served_manifest(repository, reference, &served, &client);
+    }
     let digest = manifest.digest();
     let mut response = if is_known(request, &digest) {
         not_modified(&digest)
@@ -86,10 +89,20 @@ pub(super) async fn answer(
     };
     describe(&mut response, &served, context);
     response.headers_mut().extend(about);
-    if !is_explained {
+    if !is_explained && !is_of_a_command(request) {
         allow_replay(&mut response, manifest, &served);
     }
     Ok(response)
+}
+
+/// Whether one of our own commands asks: it is no client, and does not keep an image from eviction.
+fn is_of_a_command(request: &HeaderMap) -> bool {
+    let agent = request.get(header::USER_AGENT);
+    agent.is_some_and(|agent| {
+        agent
+            .as_bytes()
+            .starts_with(headers::COMMAND_AGENT.as_bytes())
+    })
 }
 
 /// Lets the next equal request have this answer, if it is small and holds for a while.

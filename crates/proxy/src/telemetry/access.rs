@@ -66,7 +66,11 @@ pub struct Observer {
 }
 
 /// The middleware: times the request and wraps the body.
-pub async fn observe(State(observer): State<Observer>, request: Request, next: Next) -> Response {
+pub async fn observe(
+    State(observer): State<Observer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
     let is_replaying = request
         .extensions()
@@ -79,8 +83,11 @@ pub async fn observe(State(observer): State<Observer>, request: Request, next: N
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let user_agent = beginning(user_agent).to_owned();
+    let id = RequestId::next();
+    // An error body names it.
+    request.extensions_mut().insert(id);
     let mut request_log = RequestLog {
-        id: RequestId::next(),
+        id,
         started,
         to_first_byte: None,
         method,

@@ -1,6 +1,8 @@
 //! The name of one architecture, answered from the name that has them all.
 
-use manifest_model::{Matcher, Platform, offered};
+use config::{Prefer, RuleAnswer};
+use futures_util::FutureExt;
+use manifest_model::{Manifest, Matcher, Platform, offered};
 
 use super::{Rules, SourceTag, Synthesized};
 use crate::{PullError, Repository};
@@ -18,7 +20,7 @@ impl Rules {
             tried: tags.iter().map(SourceTag::name).collect(),
         };
         let target = tags.first().ok_or_else(no_source)?;
-        let root = self.source_manifest(target).await?.ok_or_else(no_source)?;
+        let root = self.target_manifest(target).await?.ok_or_else(no_source)?;
         let leaves = self.leaves(&target.repository, root).await?;
         let matcher = Matcher::strict(platform);
         let fits = |platform: &Platform| matcher.matches(platform);
@@ -54,6 +56,28 @@ impl Rules {
                     .map(|digest| format!("{}@{digest}", target.name()))
                     .collect(),
             }),
+        }
+    }
+
+    /// The manifest under the target's name: the upstream's own, or what a virtual index makes of its
+    /// sources there. That looks at names of the upstream alone, so this ends.
+    async fn target_manifest(&self, target: &SourceTag) -> Result<Option<Manifest>, PullError> {
+        let SourceTag { repository, tag } = target;
+        let rule = repository.rule(tag);
+        let Some(rule) = rule.filter(|rule| matches!(rule.answer, RuleAnswer::Index { .. })) else {
+            return self.source_manifest(target).await;
+        };
+        let own = self.source_manifest(target).await?;
+        if own.is_some() && rule.prefer == Prefer::Upstream {
+            return Ok(own);
+        }
+        match self.result(repository, tag).boxed().await {
+            Ok(Synthesized { manifest, borrowed }) => {
+                self.borrow(repository, &borrowed).await?;
+                Ok(Some(manifest))
+            }
+            Err(PullError::NoSource { .. }) => Ok(own),
+            Err(problem) => Err(problem),
         }
     }
 }

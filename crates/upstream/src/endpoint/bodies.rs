@@ -11,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use parking_lot::Mutex;
@@ -99,10 +99,11 @@ impl Bodies {
 
     /// The error for a download whose first byte did not come in time.
     pub(crate) fn refusal(&self) -> CircuitOpen {
-        let doubt = self.doubt.lock();
-        let reason = doubt.as_ref().map(|doubt| Arc::clone(&doubt.reason));
+        let outage = self.outage();
+        let reason = outage.as_ref().map(|outage| Arc::clone(&outage.reason));
         CircuitOpen {
             reason: reason.unwrap_or_else(|| "no byte of a body came in time".into()),
+            since: outage.map_or_else(SystemTime::now, |outage| outage.since_when()),
             retry_in: RETRY_IN,
         }
     }

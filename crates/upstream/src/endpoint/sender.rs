@@ -8,9 +8,9 @@ use reqwest::Response;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{Shared, request::Request};
+use super::{Shared, notices, request::Request};
 use crate::{
-    error::{CallKind, Cause, CircuitOpen},
+    error::{CallKind, Cause, CircuitOpen, HttpError},
     gather::{Gathered, Room},
     policy::{Admission, Deadline, Failure, Health, Outage, ProbeGuard, Throttles, probe},
     redirect::same_origin,
@@ -33,10 +33,10 @@ pub(super) struct Sender {
 impl Sender {
     pub(super) fn new(shared: Arc<Shared>, base: Url) -> Self {
         Self {
+            health: Health::announced(notices::OutageNotice::new(&shared.host, &base)),
+            throttles: Throttles::default(),
             shared,
             base,
-            health: Health::new(),
-            throttles: Throttles::default(),
         }
     }
 
@@ -59,6 +59,23 @@ impl Sender {
 
     pub(super) fn outage(&self) -> Option<Outage> {
         self.health.outage()
+    }
+
+    /// Backs off from calls of a kind, after a 429 to one that went out at `asked`. Returns the rest
+    /// of the pause.
+    pub(super) fn throttled(
+        &self,
+        kind: CallKind,
+        asked: Instant,
+        retry_after: Option<Duration>,
+    ) -> Duration {
+        let throttle = self.throttles.of(kind);
+        let is_new = !throttle.is_limited();
+        let wait = throttle.throttled(asked, retry_after);
+        if is_new {
+            notices::limited(&self.shared.host, &self.base, kind, wait);
+        }
+        wait
     }
 
     /// Whether `url` is at the endpoint itself.
@@ -115,7 +132,7 @@ impl Sender {
         let sent = tokio::time::timeout(time, transport::send(built));
         let answer = match sent.await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(Cause::Http(error.without_url())),
+            Ok(Err(error)) => Err(Cause::Http(HttpError::new(error))),
             Err(_) => Err(Cause::Timeout(time)),
         };
         if self.is_own(url) {
@@ -159,7 +176,9 @@ impl Sender {
         self.health.answered(Instant::now());
         if response.status() != StatusCode::TOO_MANY_REQUESTS {
             let kind = CallKind::of(request.resource);
-            self.throttles.of(kind).answered();
+            if let Some(lasted) = self.throttles.of(kind).answered() {
+                notices::no_longer_limited(&self.shared.host, &self.base, kind, lasted);
+            }
         }
         if let Some(left) = remaining_pulls(response.headers()) {
             self.shared.tally.pulls_remaining(left);

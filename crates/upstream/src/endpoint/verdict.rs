@@ -66,11 +66,16 @@ impl Endpoint {
         let (upstream, status) = (self.host().clone(), status.as_u16());
         match status {
             // 416 is caught by who asked for the range.
-            401..=403 | 407 | 416 | 451 => FetchError::Refused {
-                upstream,
-                status,
-                reason,
-            },
+            401..=403 | 407 | 416 | 451 => {
+                if status != 416 {
+                    self.refusals.note(&upstream, self.name(), status, &reason);
+                }
+                FetchError::Refused {
+                    upstream,
+                    status,
+                    reason,
+                }
+            }
             408 | 421 | 425 => self.broken(Cause::Status(status)),
             _ => self.broken(Cause::Rejected { status, reason }),
         }

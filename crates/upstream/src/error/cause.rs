@@ -4,15 +4,15 @@ use std::{io, path::PathBuf, time::Duration};
 
 use manifest_model::{Digest, ManifestError};
 
-use super::{circuit::CircuitOpen, token::TokenError};
+use super::{circuit::CircuitOpen, http::HttpError, token::TokenError};
 use crate::redirect::RedirectError;
 
 /// The detail of an outage or of a wrong answer, for logs.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
     /// The transport failed.
-    #[error("the request failed")]
-    Http(#[source] reqwest::Error),
+    #[error(transparent)]
+    Http(HttpError),
     /// No header arrived in time.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
@@ -123,6 +123,16 @@ impl Cause {
         Self::Store(Box::new(self))
     }
 
+    /// Whether no token came because there is no AWS identity here at all.
+    pub(super) fn is_lack_of_aws_credentials(&self) -> bool {
+        match self {
+            Self::Token(TokenError::Ecr(error)) => {
+                matches!(**error, super::token::EcrError::NoCredentials { .. })
+            }
+            _ => false,
+        }
+    }
+
     /// The cause itself, wherever it arose.
     pub fn innermost(&self) -> &Self {
         match self {
@@ -130,6 +140,17 @@ impl Cause {
             cause => cause,
         }
     }
+}
+
+/// The fault in a client certificate or its key.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientCertificateFault {
+    /// One of them is not PEM.
+    #[error(transparent)]
+    Pem(#[from] rustls::pki_types::pem::Error),
+    /// They are not for each other, or of a kind that TLS does not use.
+    #[error(transparent)]
+    Pair(#[from] rustls::Error),
 }
 
 /// A certificate or key file that cannot be used.
@@ -149,8 +170,11 @@ pub enum LocalFileError {
         /// The file.
         path: PathBuf,
         /// The fault in it.
-        source: reqwest::Error,
+        source: rustls::pki_types::pem::Error,
     },
+    /// The authorities of this system cannot be used.
+    #[error("the authorities of this system cannot be used")]
+    Authorities(#[source] rustls::Error),
     /// A client certificate that is invalid, or that does not fit its key.
     #[error("{} and {} are not a certificate and its key", chain.display(), key.display())]
     ClientCertificate {
@@ -159,6 +183,6 @@ pub enum LocalFileError {
         /// The file with the key.
         key: PathBuf,
         /// The fault in them.
-        source: reqwest::Error,
+        source: ClientCertificateFault,
     },
 }

@@ -1,14 +1,23 @@
 //! The error of a call that was not made.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 /// An endpoint or a token realm failed before, and is not asked until a probe is answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no request is sent until a probe succeeds; the last failure was: {reason}")]
+#[error("{}, and is asked again in {} s: {reason}", since(*since), retry_in.as_secs() + 1)]
 pub struct CircuitOpen {
     /// The last failure with its causes, without URLs. It is text, since the error itself went to
     /// the client whose request failed.
     pub reason: Arc<str>,
+    /// The time of the first failure.
+    pub since: SystemTime,
     /// When it is worth asking again.
     pub retry_in: Duration,
+}
+
+fn since(time: SystemTime) -> String {
+    format!("it fails since {}", humantime::format_rfc3339_seconds(time))
 }

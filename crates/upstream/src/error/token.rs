@@ -5,7 +5,7 @@ use std::{error::Error, io, path::PathBuf, process::ExitStatus, sync::Arc, time:
 
 use protocol::host::Host;
 
-use super::circuit::CircuitOpen;
+use super::{circuit::CircuitOpen, http::HttpError};
 use crate::redirect::ForbiddenHost;
 
 /// Why no token could be obtained. Clones share their causes: all callers that wait for one renewal
@@ -68,7 +68,7 @@ pub enum RealmError {
     Timeout(Duration),
     /// The connection failed, before the answer or during it.
     #[error("the token realm cannot be reached")]
-    Unreachable(#[source] reqwest::Error),
+    Unreachable(#[source] HttpError),
     /// The realm answered with another status than 200.
     #[error("the token realm answered {0}")]
     Status(u16),
@@ -217,6 +217,12 @@ pub enum EcrError {
         /// The call.
         call: String,
         /// The SDK's error.
+        source: SdkFailure,
+    },
+    /// No provider of credentials has any.
+    #[error("no provider of AWS credentials has any")]
+    NoCredentials {
+        /// The SDK's error, with what was tried.
         source: SdkFailure,
     },
     /// Any other failure of the call.

@@ -7,7 +7,11 @@
 //! A timeout or a failed connection opens the circuit. Errors that come at once must come
 //! [`MAX_ERRORS`] times in a row, and a call that fails while others are answered proves nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use protocol::error_chain::ErrorChain;
 use tokio::{sync::watch, time::Instant};
@@ -61,11 +65,19 @@ impl Outage {
         }
     }
 
+    /// The time of the first failure, by the calendar.
+    pub fn since_when(&self) -> SystemTime {
+        let ago = Instant::now().saturating_duration_since(self.since);
+        SystemTime::now().checked_sub(ago).unwrap_or(UNIX_EPOCH)
+    }
+
     /// The error of a call that is not made.
     pub(crate) fn error(&self) -> CircuitOpen {
+        let now = Instant::now();
         CircuitOpen {
             reason: self.reason.clone(),
-            retry_in: self.until.saturating_duration_since(Instant::now()),
+            since: self.since_when(),
+            retry_in: self.until.saturating_duration_since(now),
         }
     }
 }
@@ -91,15 +103,35 @@ pub(crate) enum Admission {
     Wait(Instant),
 }
 
+/// What changes when a circuit opens or closes, for the log.
+pub(crate) trait Announce: fmt::Debug + Send + Sync {
+    /// It has opened.
+    fn opened(&self, reason: &str);
+    /// It has closed, after this long.
+    fn closed(&self, lasted: Duration);
+}
+
 /// The circuit of one endpoint or token realm.
 #[derive(Debug)]
 pub(crate) struct Health {
     state: watch::Sender<Circuit>,
+    announce: Option<Box<dyn Announce>>,
 }
 
 impl Health {
+    /// A circuit of which nothing is logged.
     pub(crate) fn new() -> Arc<Self> {
+        Self::with(None)
+    }
+
+    /// A circuit whose changes are told.
+    pub(crate) fn announced(announce: impl Announce + 'static) -> Arc<Self> {
+        Self::with(Some(Box::new(announce)))
+    }
+
+    fn with(announce: Option<Box<dyn Announce>>) -> Arc<Self> {
         Arc::new(Self {
+            announce,
             state: watch::Sender::new(Circuit {
                 outage: None,
                 failures: 0,
@@ -171,11 +203,9 @@ impl Health {
 
     /// Notes an answer, whatever it was.
     pub(crate) fn answered(&self, now: Instant) {
-        self.state.send_if_modified(|state| {
-            state.failures = 0;
+        self.close(now, |state| {
             state.last_answer = Some(now);
             state.backoff.reset();
-            state.outage.take().is_some()
         });
     }
 
@@ -187,6 +217,7 @@ impl Health {
         failure: Failure,
         reason: impl FnOnce() -> String,
     ) {
+        let mut opened = None;
         self.state.send_if_modified(|state| {
             if state.outage.is_some() || state.last_answer.is_some_and(|answer| answer > asked) {
                 return false;
@@ -199,14 +230,19 @@ impl Health {
                 Failure::Stall => Duration::ZERO,
                 Failure::Outage | Failure::Error => state.backoff.pause(),
             };
+            let reason: Arc<str> = reason().into();
+            opened = Some(Arc::clone(&reason));
             state.outage = Some(Outage {
                 since: now,
-                reason: reason().into(),
+                reason,
                 until: now + pause,
                 probe: None,
             });
             true
         });
+        if let (Some(reason), Some(announce)) = (opened, &self.announce) {
+            announce.opened(&reason);
+        }
     }
 
     /// Notes that no byte of a body has come since `last_byte`. Whether other bodies come is another
@@ -218,11 +254,21 @@ impl Health {
     }
 
     /// Notes an answered probe. The pause stays long: only the answer to a real call resets it.
-    fn recovered(&self) {
+    fn recovered(&self, now: Instant) {
+        self.close(now, |_| {});
+    }
+
+    fn close(&self, now: Instant, note: impl FnOnce(&mut Circuit)) {
+        let mut ended = None;
         self.state.send_if_modified(|state| {
             state.failures = 0;
-            state.outage.take().is_some()
+            note(state);
+            ended = state.outage.take();
+            ended.is_some()
         });
+        if let (Some(outage), Some(announce)) = (ended, &self.announce) {
+            announce.closed(now.saturating_duration_since(outage.since));
+        }
     }
 
     fn still_down(&self, now: Instant, reason: Option<String>) {
@@ -250,7 +296,7 @@ impl ProbeGuard {
     pub(crate) fn report(mut self, now: Instant, outcome: Result<(), Cause>) {
         if let Some(health) = self.0.take() {
             match outcome {
-                Ok(()) => health.recovered(),
+                Ok(()) => health.recovered(now),
                 Err(cause) => health.still_down(now, Some(ErrorChain(&cause).to_string())),
             }
         }
@@ -364,6 +410,32 @@ mod tests {
         health.answered(now);
         health.stalled(last_byte, now);
         assert!(matches!(health.admit(now), Admission::Ask));
+    }
+
+    #[derive(Clone, Debug, Default)]
+    struct Told(Arc<parking_lot::Mutex<Vec<String>>>);
+
+    impl Announce for Told {
+        fn opened(&self, reason: &str) {
+            self.0.lock().push(reason.to_owned());
+        }
+
+        fn closed(&self, lasted: Duration) {
+            self.0.lock().push(format!("over after {lasted:?}"));
+        }
+    }
+
+    #[test]
+    fn an_outage_is_told_once_and_so_is_its_end() {
+        let (told, now) = (Told::default(), Instant::now());
+        let health = Health::announced(told.clone());
+        for _ in 0..3 {
+            health.failed(now, now, Failure::Outage, || "refused".into());
+        }
+        let later = now + Duration::from_secs(7);
+        probe(&health, now + FIRST_PAUSE).report(later, Ok(()));
+        health.answered(later);
+        assert_eq!(*told.0.lock(), ["refused", "over after 7s"]);
     }
 
     #[test]

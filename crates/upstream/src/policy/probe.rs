@@ -7,7 +7,10 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::health::ProbeGuard;
-use crate::{error::Cause, transport};
+use crate::{
+    error::{Cause, HttpError},
+    transport,
+};
 
 /// Sends a GET to `url` and reports the result.
 pub(crate) async fn run(probe: ProbeGuard, client: Client, url: Url, timeout: Duration) {
@@ -23,7 +26,7 @@ async fn ask(client: Client, url: Url, timeout: Duration) -> Result<(), Cause> {
             Err(Cause::Status(response.status().as_u16()))
         }
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(Cause::Http(error.without_url())),
+        Ok(Err(error)) => Err(Cause::Http(HttpError::new(error))),
         Err(_) => Err(Cause::Timeout(timeout)),
     }
 }

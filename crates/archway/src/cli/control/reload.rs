@@ -52,6 +52,7 @@ impl Reload {
             Err(ClientError::Refused {
                 status: StatusCode::UNPROCESSABLE_ENTITY,
                 message,
+                ..
             }) => Err(Failure::invalid(&message)),
             Err(error) => Err(error.into()),
         }

@@ -5,8 +5,13 @@ use std::fmt::Write;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use manifest_model::MediaType;
-use protocol::{explanation::Explanation, headers::ARCHWAY_EXPLAIN, image_name::ImageName};
+use protocol::{
+    explanation::{Explanation, TagAge},
+    headers::ARCHWAY_EXPLAIN,
+    image_name::ImageName,
+};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{Format, ServerArgs, or_dash};
 use crate::{
@@ -56,13 +61,14 @@ impl Explain {
         let explanation = answer.header(&ARCHWAY_EXPLAIN);
         let succeeded = answer.status.is_success();
         let explained = Explained {
-            name: self.image.to_string(),
+            name: server.named(&self.image).to_string(),
             status: answer.status.as_u16(),
             digest: answer
                 .digest()
                 .filter(|_| succeeded)
                 .map(|digest| digest.to_string()),
             error: (!succeeded).then(|| answer.message()),
+            detail: Some(answer.detail()).filter(|detail| !detail.is_null()),
             explanation: explanation.and_then(|text| serde_json::from_str(text).ok()),
         };
         let out = match self.output {
@@ -98,6 +104,9 @@ struct Explained {
     status: u16,
     digest: Option<String>,
     error: Option<String>,
+    /// What the error body says beside its message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<Value>,
     explanation: Option<Explanation>,
 }
 
@@ -106,18 +115,25 @@ impl Explained {
         let mut page = String::new();
         if let Some(error) = &self.error {
             let _ = writeln!(page, "{}: {} {error}", self.name, self.status);
+            page.push_str(&self.detail.as_ref().map_or_else(String::new, cause));
         }
         let Some(explanation) = &self.explanation else {
             return page;
         };
-        let (answer, why) = (&explanation.answer, &explanation.why);
-        let _ = writeln!(page, "{}: {answer}, because {why}", self.name);
+        if self.error.is_none() {
+            let (answer, why) = (&explanation.answer, &explanation.why);
+            let _ = writeln!(page, "{}: {answer}, because {why}", self.name);
+        }
         if let Some(digest) = &self.digest {
             let _ = writeln!(page, "digest: {digest}");
         }
         if explanation.offline {
             let upstream = &explanation.upstream;
             let _ = writeln!(page, "{upstream} is offline: answered from what is stored");
+        }
+        page.push_str(&explanation.tag.as_ref().map_or_else(String::new, age));
+        if let Some(rule) = &explanation.rule {
+            let _ = writeln!(page, "rule: {} of {}", rule.key, rule.sources.join(", "));
         }
         let accepts = yes(explanation.accepts_index);
         let _ = writeln!(
@@ -127,17 +143,53 @@ impl Explained {
         );
         let sources = sources(explanation);
         if !sources.is_empty() {
-            let _ = write!(page, "\n{sources}");
+            let _ = write!(page, "\n{}", sources.on_screen());
         }
         let entries = entries(explanation);
         if !entries.is_empty() {
-            let _ = write!(page, "\n{entries}");
+            let _ = write!(page, "\n{}", entries.on_screen());
         }
         if explanation.more > 0 {
             let _ = writeln!(page, "and {} more", explanation.more);
         }
         page
     }
+}
+
+/// What the body of an error says beside its message, a line each.
+fn cause(detail: &Value) -> String {
+    let mut lines = String::new();
+    let texts = ["cause", "next", "request_id"];
+    let text = |name: &str| {
+        detail[name]
+            .as_str()
+            .map(|text| format!("{name}: {text}\n"))
+    };
+    lines.extend(text(texts[0]));
+    for endpoint in detail["endpoints"].as_array().into_iter().flatten() {
+        let told = |name: &str| endpoint[name].as_str().unwrap_or_default();
+        let _ = write!(lines, "endpoint: {} is {}", told("url"), told("state"));
+        for (name, word) in [("since", "since"), ("asked_again", "asked again at")] {
+            if let Some(time) = endpoint[name].as_str() {
+                let _ = write!(lines, ", {word} {time}");
+            }
+        }
+        lines.push('\n');
+    }
+    lines.extend(texts[1..].iter().filter_map(|name| text(name)));
+    lines
+}
+
+/// What the age of the tag allows.
+fn age(tag: &TagAge) -> String {
+    let mut lines = format!("tag: {}, confirmed {}\n", tag.state, tag.confirmed);
+    if let Some(time) = &tag.asked_again {
+        let _ = writeln!(lines, "     asked for again from {time}");
+    }
+    if let Some(time) = &tag.expires {
+        let _ = writeln!(lines, "     without an answer good until {time}");
+    }
+    lines
 }
 
 /// The hints of the request, and the default platform where that decided.
@@ -239,6 +291,14 @@ mod tests {
             mode: "explicit".to_owned(),
             accepts_index: true,
             offline: true,
+            outcome: "stale".to_owned(),
+            tag: Some(TagAge {
+                state: "stale".to_owned(),
+                confirmed: "2026-11-29T10:00:00Z".to_owned(),
+                asked_again: Some("2026-11-29T10:01:00Z".to_owned()),
+                expires: Some("2026-11-30T10:01:00Z".to_owned()),
+            }),
+            rule: None,
             answer: "child".to_owned(),
             why: "the mode follows this source".to_owned(),
             chosen: Some("sha256:bb".to_owned()),
@@ -254,12 +314,16 @@ mod tests {
             status: 200,
             digest: Some("sha256:bb".to_owned()),
             error: None,
+            detail: None,
             explanation: Some(explanation),
         };
         let expected = "\
 team/app:v1: child, because the mode follows this source
 digest: sha256:bb
 docker.io is offline: answered from what is stored
+tag: stale, confirmed 2026-11-29T10:00:00Z
+     asked for again from 2026-11-29T10:01:00Z
+     without an answer good until 2026-11-30T10:01:00Z
 mode: explicit; the client accepts indexes: yes
 
 SOURCE            PLATFORM     EXPLICIT

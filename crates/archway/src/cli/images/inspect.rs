@@ -1,13 +1,16 @@
 //! `archway inspect REF`: the platforms of an image, and the cached part of each.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use config::Config;
 use manifest_model::{Descriptor, Manifest, MediaType, Reference};
 use protocol::{error_chain::ErrorChain, headers::ARCHWAY_INDEX, image_name::ImageName};
-use proxy::inventory::{Completeness, Image};
+use proxy::inventory::{Completeness, Image, Moment};
+use pull::TagState;
 use serde::Serialize;
 
-use super::{Format, ServerArgs, or_dash};
+use super::{ServerArgs, TableFormat, or_dash};
 use crate::{
     cli::{
         output::{CommandOutput, Failure, json},
@@ -38,7 +41,7 @@ pub(crate) struct Inspect {
     direct: bool,
     /// Output format
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
-    output: Format,
+    output: TableFormat,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -48,6 +51,15 @@ struct Inspected {
     name: String,
     digest: String,
     media_type: String,
+    /// Where the tag stands at its age, if Archway has it stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag_state: Option<TagState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirmed: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked_again: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Moment>,
     entries: Vec<InspectedEntry>,
 }
 
@@ -73,8 +85,9 @@ impl Inspect {
     async fn inspect(&self, config: &Config, server: &Server) -> Result<CommandOutput, Failure> {
         let mut note = String::new();
         let inspected = if self.direct {
-            let upstream = UpstreamRepository::new(config, &server.named(&self.image))?;
-            self.at_upstream(&upstream).await?
+            let named = server.named(&self.image);
+            let upstream = UpstreamRepository::new(config, &named)?;
+            self.at_upstream(&named, &upstream).await?
         } else {
             let index = self.index(server).await?;
             let cached = match self.cached(server, &index).await {
@@ -84,7 +97,10 @@ impl Inspect {
                     None
                 }
             };
-            let mut inspected = self.inspected(&index);
+            let mut inspected = Self::inspected(&server.named(&self.image), &index);
+            if let Ok(Some(tagged)) = server.known(&self.image).await {
+                inspected.add_age(&tagged);
+            }
             match cached {
                 Some(image) => inspected.add_cached(&image),
                 None if note.is_empty() => inspected.mark_absent(),
@@ -93,8 +109,9 @@ impl Inspect {
             inspected
         };
         let out = match self.output {
-            Format::Json => json(&inspected),
-            Format::Text => inspected.text(),
+            TableFormat::Json => json(&inspected),
+            TableFormat::Text => inspected.text(Table::on_screen),
+            TableFormat::Wide => inspected.text(Table::to_string),
         };
         Ok(CommandOutput::success(out).with_notes(note))
     }
@@ -127,7 +144,7 @@ impl Inspect {
         server.known(&by_digest).await
     }
 
-    fn inspected(&self, manifest: &Manifest) -> Inspected {
+    fn inspected(name: &ImageName, manifest: &Manifest) -> Inspected {
         let entries = if manifest.is_index() {
             manifest.entries().iter().map(InspectedEntry::of).collect()
         } else {
@@ -137,16 +154,24 @@ impl Inspect {
             }]
         };
         Inspected {
-            name: self.image.to_string(),
+            name: name.to_string(),
             digest: manifest.digest().to_string(),
             media_type: manifest.media_type().to_string(),
+            tag_state: None,
+            confirmed: None,
+            asked_again: None,
+            expires: None,
             entries,
         }
     }
 
-    async fn at_upstream(&self, upstream: &UpstreamRepository) -> Result<Inspected, ClientError> {
+    async fn at_upstream(
+        &self,
+        named: &ImageName,
+        upstream: &UpstreamRepository,
+    ) -> Result<Inspected, ClientError> {
         let manifest = upstream.manifest(&self.image.reference).await?;
-        let mut inspected = self.inspected(&manifest);
+        let mut inspected = Self::inspected(named, &manifest);
         if !manifest.is_index() {
             let platform = upstream.platform(&manifest).await?;
             inspected.entries[0].platform = platform.map(|platform| platform.to_string());
@@ -210,14 +235,40 @@ impl Inspected {
         }
     }
 
-    fn text(&self) -> String {
+    /// The age of the tag, from the row of the tag itself.
+    fn add_age(&mut self, tagged: &Image) {
+        self.tag_state = tagged.tag_state;
+        self.confirmed = tagged.confirmed;
+        self.asked_again = tagged.asked_again;
+        self.expires = tagged.expires;
+    }
+
+    fn text(&self, drawn: fn(&Table<4>) -> String) -> String {
         let mut table = Table::left(["PLATFORM", "DIGEST", "SIZE", "CACHED"]);
         for entry in &self.entries {
             table.row(entry.row());
         }
+        let mut age = String::new();
+        let times = [
+            ("confirmed", self.confirmed),
+            ("asked again", self.asked_again),
+            ("expires", self.expires),
+        ];
+        if let Some(state) = self.tag_state {
+            let _ = write!(age, "tag: {}", state.as_str());
+            for (word, time) in times {
+                if let Some(time) = time {
+                    let _ = write!(age, "\n     {word} {time}");
+                }
+            }
+            age.push('\n');
+        }
         format!(
-            "{}\n{}  {}\n\n{table}",
-            self.name, self.digest, self.media_type
+            "{}\n{}\n{}\n{age}\n{}",
+            self.name,
+            self.digest,
+            self.media_type,
+            drawn(&table)
         )
     }
 }

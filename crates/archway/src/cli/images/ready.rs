@@ -3,7 +3,8 @@
 use clap::Args;
 use manifest_model::{Digest, Platform};
 use protocol::image_name::ImageName;
-use proxy::inventory::{Completeness, Image};
+use proxy::inventory::{Completeness, Image, Listing};
+use pull::TagState;
 
 use super::ServerArgs;
 use crate::{
@@ -17,6 +18,9 @@ use crate::{
 /// Check that an image is completely cached for a platform
 #[derive(Debug, Args)]
 #[command(after_help = "\
+A tag that is expired (see `archway images`) while its upstream is down is not ready: clients get an
+error for it, however much of it is stored.
+
 Exit codes: 0 it is; 1 it is not, or no answer came; 2 the configuration is not valid.
 
 Example:
@@ -42,14 +46,25 @@ impl Ready {
     }
 
     async fn check(&self, server: &Server) -> Result<CommandOutput, Failure> {
-        let (name, platform) = (&self.image, &self.platform);
-        let (image, is_offline) = server.look_up(name).await?;
-        Ok(match judge(name, platform, image.as_ref()) {
+        let (name, platform) = (&server.named(&self.image), &self.platform);
+        let query = [("name", name.to_string())];
+        let listing = server.images(&query).await?;
+        let image = listing.images.first();
+        let offline = name
+            .host
+            .as_ref()
+            .is_some_and(|host| listing.is_offline(host));
+        let verdict = judge(name, platform, image).and_then(|digest| {
+            let refused = image.and_then(|image| no_client_gets(image, &listing));
+            refused.map_or(Ok(digest), Err)
+        });
+        Ok(match verdict {
             Ok(digest) => {
-                CommandOutput::success(format!("{name} is cached for {platform}: {digest}\n"))
+                let age = image.map_or_else(String::new, |image| age(image, &listing));
+                CommandOutput::success(format!("{name} is cached for {platform}: {digest}\n{age}"))
             }
             Err(reason) => {
-                let offline = if is_offline {
+                let offline = if offline {
                     "; its upstream is offline, so only an import brings it"
                 } else {
                     ""
@@ -57,6 +72,41 @@ impl Ready {
                 CommandOutput::new(format!("{reason}{offline}\n"), Exit::Negative)
             }
         })
+    }
+}
+
+/// Why clients get an error for a tag that is stored whole: it is too old to go out unconfirmed, and
+/// its upstream is down.
+fn no_client_gets(image: &Image, listing: &Listing) -> Option<String> {
+    let cause = listing.down.get(image.upstream.as_str())?;
+    (image.tag_state == Some(TagState::Expired)).then(|| {
+        let confirmed = image.confirmed.map(|time| time.to_string());
+        format!(
+            "{} is stored, and no client gets it: it was confirmed {}, which is longer ago than \
+             `stale_if_error` allows, and its upstream is down: {cause}; raise `stale_if_error`, or pull \
+             {}",
+            image.name(),
+            confirmed.as_deref().unwrap_or("long ago"),
+            image.digest
+        )
+    })
+}
+
+/// A line on a tag that clients get only by the grace of its age or its upstream.
+fn age(image: &Image, listing: &Listing) -> String {
+    let expires = image.expires.map(|time| time.to_string());
+    let expires = expires.as_deref().unwrap_or("never");
+    let down = listing.down.get(image.upstream.as_str());
+    match (image.tag_state, down) {
+        (Some(TagState::Stale), Some(cause)) => {
+            format!(
+                "its upstream is down ({cause}): clients get the tag as last seen until {expires}\n"
+            )
+        }
+        (Some(TagState::Expired), _) => {
+            "the tag is expired: clients get it if the upstream answers\n".to_owned()
+        }
+        _ => String::new(),
     }
 }
 

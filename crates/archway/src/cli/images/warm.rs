@@ -5,7 +5,7 @@ use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use manifest_model::{Descriptor, MediaType, Platform, Reference};
-use protocol::{error_chain::ErrorChain, headers::ARCHWAY_CACHE, image_name::ImageName};
+use protocol::{error_chain::ErrorChain, image_name::ImageName};
 use serde::Serialize;
 
 use super::{Format, ServerArgs, ready, resolve};
@@ -160,13 +160,10 @@ async fn pull(
     bar: &ProgressBar,
 ) -> Result<(), ClientError> {
     let everything = accepting(MediaType::MANIFESTS);
-    let answer = server
+    server
         .look(image, &image.reference, everything.clone())
         .await?
         .successful()?;
-    if answer.header(&ARCHWAY_CACHE).is_none() {
-        return Err(ClientError::NotArchway);
-    }
     let digest = resolve::through(server, image, platform).await?;
     let manifest = server
         .manifest(image, &Reference::Digest(digest), everything)

@@ -8,7 +8,7 @@ use pull::{BodyError, PullError};
 use serde_json::json;
 use upstream::{Cause, FetchError};
 
-use super::{ApiError, RETRY_AFTER};
+use super::{About, ApiError, RETRY_AFTER};
 use crate::routes::{platform_text, stale_marks};
 
 /// The most platforms an error lists as available.
@@ -57,18 +57,31 @@ impl From<PullError> for ApiError {
                 Code::Unavailable,
                 error.to_string(),
             ),
-            PullError::Busy | PullError::Interrupted | PullError::Unconfirmed(_) => {
+            PullError::Busy | PullError::Interrupted => {
                 Self::unavailable(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
             }
-            PullError::GaveUp { retry_in, .. } => Self {
-                retry_after: Some(*retry_in),
-                ..Self::unavailable(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    error
-                        .fetch_error()
-                        .map_or_else(|| error.to_string(), FetchError::to_string),
-                )
-            },
+            PullError::Unconfirmed(source) => Self::in_trouble(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("{error}: {}", source.summary()),
+            ),
+            PullError::GaveUp { retry_in, .. } => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                let gave_up = match error.fetch_error() {
+                    Some(fetch) => Self::in_trouble(status, fetch.summary()),
+                    None => Self::unavailable(status, error.to_string()),
+                };
+                Self {
+                    retry_after: Some(*retry_in),
+                    ..gave_up
+                }
+            }
+            PullError::TooStale { source, .. } => {
+                let of_source = Self::from((**source).clone());
+                Self {
+                    message: format!("{error}; {}", of_source.message),
+                    ..of_source
+                }
+            }
             PullError::Cache(_) => Self::cache_failed(),
             PullError::Fetch(fetch) => Self::from(&**fetch),
             PullError::Fill(fill) => match error.fetch_error() {
@@ -93,16 +106,20 @@ impl From<BodyError> for ApiError {
 
 impl From<&FetchError> for ApiError {
     fn from(error: &FetchError) -> Self {
-        let message = error.to_string();
+        let message = error.summary();
         match error {
             FetchError::NotFound { upstream, what, .. } => Self::absent(upstream, *what),
             FetchError::Offline { .. } => {
                 Self::not_here(Code::ManifestUnknown, message, json!({ "offline": true }))
             }
-            FetchError::Refused { .. } => Self::new(StatusCode::FORBIDDEN, Code::Denied, message),
+            FetchError::Refused { .. } => Self {
+                about: Some(About::Trouble),
+                ..Self::new(StatusCode::FORBIDDEN, Code::Denied, refused(error, message))
+            },
             FetchError::Throttled { retry_after, .. } => Self {
                 // Not 429: containerd retries that six times at once.
                 retry_after: Some(retry_after.unwrap_or(RETRY_AFTER)),
+                about: Some(About::Trouble),
                 ..Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     Code::TooManyRequests,
@@ -112,25 +129,20 @@ impl From<&FetchError> for ApiError {
             FetchError::Unreachable { source, .. }
                 if matches!(source.innermost(), Cause::Timeout(_)) =>
             {
-                Self::unavailable(StatusCode::GATEWAY_TIMEOUT, message)
+                Self::in_trouble(StatusCode::GATEWAY_TIMEOUT, message)
             }
             FetchError::Unreachable {
                 source: Cause::CircuitOpen(open) | Cause::NoFirstByte(open),
                 ..
             } => Self {
                 retry_after: Some(open.retry_in),
-                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message)
+                ..Self::in_trouble(StatusCode::SERVICE_UNAVAILABLE, message)
             },
             FetchError::NoRoom { .. } => {
                 Self::unavailable(StatusCode::SERVICE_UNAVAILABLE, message)
             }
-            // The one who reads it may be the one who can raise it.
-            FetchError::Broken {
-                source: source @ Cause::ListTooLarge(_),
-                ..
-            } => Self::unavailable(StatusCode::BAD_GATEWAY, format!("{message}: {source}")),
             FetchError::Unreachable { .. } | FetchError::Broken { .. } => {
-                Self::unavailable(StatusCode::BAD_GATEWAY, message)
+                Self::in_trouble(StatusCode::BAD_GATEWAY, message)
             }
         }
     }
@@ -147,6 +159,22 @@ impl From<&FillError> for ApiError {
                 Self::unavailable(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
             }
         }
+    }
+}
+
+/// A refusal. Clients take any 401 for one of theirs and suggest to log in, which cannot help here.
+fn refused(error: &FetchError, message: String) -> String {
+    match error {
+        FetchError::Refused {
+            upstream,
+            status: status @ (401 | 407),
+            reason,
+        } => format!(
+            "Archway has no login that {upstream} accepts: its operator sets `auth` of \
+             [upstream.\"{upstream}\"], a login of the client does not count; {upstream} said {status}: \
+             {reason}"
+        ),
+        _ => message,
     }
 }
 

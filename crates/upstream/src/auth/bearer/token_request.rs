@@ -15,7 +15,7 @@ use crate::{
         challenge::BearerChallenge, go_json::GoObject, header::sensitive, login::Login,
         token_slot::Token,
     },
-    error::{RealmError, RejectedRealm},
+    error::{HttpError, RealmError, RejectedRealm},
     gather::{Gather, Gathered, Ungathered},
     redirect,
     response::retry_after,
@@ -227,7 +227,7 @@ fn seconds(value: &Value) -> Option<u64> {
 
 /// A realm's URL may hold a secret, so it is kept out of the error.
 fn unreachable(error: reqwest::Error) -> RealmError {
-    RealmError::Unreachable(error.without_url())
+    RealmError::Unreachable(HttpError::new(error))
 }
 
 #[cfg(test)]

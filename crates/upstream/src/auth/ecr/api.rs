@@ -2,11 +2,12 @@
 
 use std::{
     error::Error,
-    fmt,
+    fmt, iter,
     time::{Duration, SystemTime},
 };
 
 use aws_config::SdkConfig;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use tokio::sync::OnceCell;
 
@@ -110,6 +111,9 @@ impl Api {
                 call,
                 source: error.into(),
             },
+            _ if has_no_credentials(&error) => EcrError::NoCredentials {
+                source: error.into(),
+            },
             _ => EcrError::Failed {
                 call,
                 source: error.into(),
@@ -143,6 +147,17 @@ impl TokenGrant {
         let life = expires.and_then(|expires| expires.duration_since(SystemTime::now()).ok());
         Some(Token::new(header, life.unwrap_or(DEFAULT_TOKEN_LIFE)))
     }
+}
+
+/// Whether the call was not made, since no provider has credentials to sign it with.
+fn has_no_credentials(error: &(dyn Error + 'static)) -> bool {
+    let mut causes = iter::successors(Some(error), |cause| cause.source());
+    causes.any(|cause| {
+        matches!(
+            cause.downcast_ref(),
+            Some(CredentialsError::CredentialsNotLoaded(_))
+        )
+    })
 }
 
 async fn client(key: &EcrKey) -> Client {

@@ -54,6 +54,8 @@ struct ThrottleState {
     backoff: Backoff,
     /// The last 429; none since a good answer.
     last_throttled: Option<Instant>,
+    /// The first 429 since calls were last spaced.
+    since: Option<Instant>,
     spacing: Duration,
     /// The earliest time of the next call.
     next: Option<Instant>,
@@ -67,6 +69,7 @@ impl Default for Throttle {
             is_in_vain: false,
             backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             last_throttled: None,
+            since: None,
             spacing: Duration::ZERO,
             next: None,
         }))
@@ -96,6 +99,11 @@ impl Throttle {
         self.throttled_at(asked, Instant::now(), retry_after)
     }
 
+    /// Whether calls are paused or spaced for a 429.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.0.lock().since.is_some()
+    }
+
     fn throttled_at(
         &self,
         asked: Instant,
@@ -103,6 +111,7 @@ impl Throttle {
         retry_after: Option<Duration>,
     ) -> Duration {
         let mut state = self.0.lock();
+        state.since.get_or_insert(now);
         match state.last_throttled {
             // Calls that were in flight together are throttled together: that counts once.
             Some(last) if last > asked => {}
@@ -132,8 +141,9 @@ impl Throttle {
         self.0.lock().is_in_vain
     }
 
-    /// Eases off after any other answer than a 429.
-    pub(crate) fn answered(&self) {
+    /// Eases off after any other answer than a 429. Returns how long the limit has lasted once no call
+    /// is spaced any longer.
+    pub(crate) fn answered(&self) -> Option<Duration> {
         let state = &mut *self.0.lock();
         state.backoff.reset();
         state.last_throttled = None;
@@ -142,9 +152,11 @@ impl Throttle {
             state.next = None;
         }
         state.spacing -= state.spacing / 8;
-        if state.spacing < SHORTEST_SPACING {
-            state.spacing = Duration::ZERO;
+        if state.spacing >= SHORTEST_SPACING {
+            return None;
         }
+        state.spacing = Duration::ZERO;
+        Some(state.since.take()?.elapsed())
     }
 
     /// The rest of the pause.

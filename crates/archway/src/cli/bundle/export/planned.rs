@@ -9,7 +9,6 @@ use bundle::{
 use cache::inspect::{Contents, Directory};
 use manifest_model::{Digest, Platform};
 use protocol::{error_chain::ErrorChain, image_name::ImageName};
-use proxy::inventory::seconds;
 
 use super::{Export, RequiredFlag};
 use crate::cli::{
@@ -233,7 +232,7 @@ fn created() -> Result<String, ExportError> {
             Ok(fixed) if fixed <= table::MAX_UNIX_SECONDS => fixed,
             _ => return Err(ExportError::Epoch { text }),
         },
-        Err(_) => seconds(SystemTime::now()),
+        Err(_) => table::seconds(SystemTime::now()),
     };
     Ok(table::time(now))
 }
