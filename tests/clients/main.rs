@@ -15,6 +15,7 @@ mod copiers;
 mod crane_registry;
 mod dockerd;
 mod dockerd_29;
+mod failures;
 mod gate;
 mod images;
 mod layout;

@@ -31,7 +31,20 @@ fn shown(answer: &Answer) -> String {
     if answer.body.is_empty() {
         return text;
     }
-    let body = serde_json::to_string_pretty(&answer.json()).expect("it was JSON");
+    let mut body = answer.json();
+    let detail = &mut body["errors"][0]["detail"];
+    assert_eq!(detail["request_id"], answer.header("x-request-id"));
+    detail["request_id"] = "ID".into();
+    if let Some(endpoints) = detail["endpoints"].as_array_mut() {
+        for endpoint in endpoints {
+            for name in ["url", "since", "asked_again"] {
+                if endpoint[name].is_string() {
+                    endpoint[name] = name.to_uppercase().into();
+                }
+            }
+        }
+    }
+    let body = serde_json::to_string_pretty(&body).expect("it was JSON");
     format!("{text}\n\n{body}")
 }
 
@@ -139,8 +152,10 @@ async fn what_the_upstream_has_done() {
     insta::assert_snapshot!("upstream_gone", get(&archway.client(), path).await);
 }
 
+/// The endpoint is part of the cause, and for whoever may pull no secret. Where its name leads is not
+/// told, and neither is anything of the machine.
 #[tokio::test]
-async fn no_error_tells_addresses_of_the_inside() {
+async fn no_error_tells_more_of_the_inside_than_its_endpoint() {
     let path = "/v2/team/app/manifests/v1";
     for fault in [
         Fault::Cut(20, Cut::Rst),
@@ -148,10 +163,14 @@ async fn no_error_tells_addresses_of_the_inside() {
     ] {
         let (registry, archway) = start().await;
         registry.faults().add(On::all(), fault);
-        let text = archway.client().get(path).await.text();
-        assert!(
-            !text.contains("127.0.0.1") && !text.contains("os error"),
-            "{text}"
-        );
+        let answer = archway.client().get(path).await;
+        let mut error = answer.json()["errors"][0].clone();
+        assert_eq!(error["detail"]["endpoints"][0]["url"], registry.url());
+        error["detail"]["endpoints"] = serde_json::Value::Null;
+        let text = error.to_string();
+        let cache = archway.cache_folder();
+        for inside in ["127.0.0.1", "os error", &cache.display().to_string()] {
+            assert!(!text.contains(inside), "{text}");
+        }
     }
 }

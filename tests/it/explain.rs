@@ -170,7 +170,7 @@ async fn of_an_index_named_by_its_digest_the_platform_is_chosen_too() {
     let (code, out, err) = command(&archway, &ask).await;
     assert_eq!((code, out.trim()), (0, &*child.digest.to_string()), "{err}");
     let warmed = json(&archway, &["warm", &name, "--platform", "linux/arm64"]).await;
-    assert_eq!(warmed[0]["error"], Value::Null);
+    assert_eq!(warmed["images"][0]["error"], Value::Null);
     let (code, out, _) = command(&archway, &["ready", &name, "--platform", "linux/arm64"]).await;
     assert_eq!(code, 0, "{out}");
     let nothing = ["resolve", &name, "--platform", "linux/s390x"];

@@ -175,8 +175,8 @@ async fn inspect_shows_what_is_cached_of_each_platform() {
     let output = Setup::in_front_of(&registry).run(&direct).await;
     let straight: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(straight["digest"], content.root().digest.to_string());
-    assert!(straight["entries"][2]["size"].as_u64().expect("a size") > 12_000);
-    assert_eq!(straight["entries"][2]["cached"], Value::Null);
+    assert!(straight["parts"][2]["size"].as_u64().expect("a size") > 12_000);
+    assert_eq!(straight["parts"][2]["state"], Value::Null);
 }
 
 #[tokio::test]
@@ -267,7 +267,7 @@ async fn the_report_finds_exactly_the_images_that_lack_a_platform() {
     let report: Value = serde_json::from_str(&out).expect("JSON");
     let lacking = report["lacking"].as_array().expect("a list").iter();
     let found: Vec<_> = lacking
-        .map(|one| one["image"].as_str().expect("a name").to_owned())
+        .map(|one| one["name"].as_str().expect("a name").to_owned())
         .collect();
     let expected: Vec<_> = (0..30)
         .step_by(3)

@@ -40,9 +40,29 @@ async fn an_image_for_one_platform_is_warm_for_no_other() {
     };
     assert!(line("linux/amd64").ends_with("cached"), "{said}");
     assert!(
-        line("linux/arm64").ends_with("has no image for linux/arm64"),
+        line("linux/arm64").ends_with("no manifest for linux/arm64; there is linux/amd64"),
         "{said}"
     );
+    let (server, admin) = (archway.url(), archway.admin_url());
+    let resolve = |more: &'static str| {
+        let ask = ["resolve", NAME, "--platform", "linux/arm64", more];
+        let place = ["--server", &server, "--admin", &admin];
+        let all: Vec<String> = ask
+            .iter()
+            .chain(&place)
+            .map(|word| (*word).to_owned())
+            .collect();
+        let archway = &archway;
+        async move {
+            let all: Vec<_> = all.iter().map(String::as_str).collect();
+            archway.command(&all).await
+        }
+    };
+    let refused = resolve("-otext").await;
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(refused.stdout.is_empty());
+    let any = resolve("--any").await;
+    assert!(any.stdout.starts_with(b"sha256:"), "{any:?}");
 }
 
 #[tokio::test]
@@ -66,7 +86,10 @@ async fn a_server_that_is_not_archway_is_called_that() {
     let place = ["--server", &url, "--admin", &archway.admin_url()];
     let (said, code) = warm_at(&archway, &["--platform", "linux/amd64"], &place).await;
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("a server that is not Archway"), "{said}");
+    assert!(
+        said.contains("not as the registry listener of an Archway"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

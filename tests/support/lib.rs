@@ -16,6 +16,7 @@ pub mod images;
 pub mod kube_api;
 pub mod proxy;
 pub mod registry;
+pub mod schema;
 pub mod server;
 pub mod tls;
 pub mod tls_front;

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WantsServerCert;
 use rustls::server::WebPkiClientVerifier;
+use rustls::{ConfigBuilder, ServerConfig, WantsVerifier};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -92,6 +93,19 @@ impl TlsFront {
         .await
     }
 
+    /// Shows this certificate, whatever is wrong with it, and hands on to `target`.
+    pub async fn showing(
+        certificate: CertificateDer<'static>,
+        key: &KeyPair,
+        target: SocketAddr,
+    ) -> Self {
+        let config = showing(builder().with_no_client_auth(), certificate, key);
+        Self::accept(config, move |acceptor, stream| {
+            forward(acceptor, stream, target)
+        })
+        .await
+    }
+
     /// As [`Self::start`] for anybody, but for HTTP/1.1 alone, and it ends connections as some
     /// balancers do, without the alert that TLS wants: each answers one request, and hangs up when
     /// a second one comes.
@@ -155,11 +169,7 @@ impl TlsFront {
 fn config(authority: &Authority, name: &str, clients: Clients) -> ServerConfig {
     let (certificate, key) = authority.issue(name);
     let root: CertificateDer<'static> = authority.issuer.der().clone();
-    let builder = ServerConfig::builder_with_provider(Arc::new(
-        rustls::crypto::aws_lc_rs::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .expect("the provider has the usual versions");
+    let builder = builder();
     let builder = match clients {
         Clients::Any => builder.with_no_client_auth(),
         Clients::Known => {
@@ -170,9 +180,24 @@ fn config(authority: &Authority, name: &str, clients: Clients) -> ServerConfig {
             builder.with_client_cert_verifier(verifier.build().expect("a root is there"))
         }
     };
+    showing(builder, certificate.der().clone(), &key)
+}
+
+fn builder() -> ConfigBuilder<ServerConfig, WantsVerifier> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has the usual versions")
+}
+
+fn showing(
+    builder: ConfigBuilder<ServerConfig, WantsServerCert>,
+    certificate: CertificateDer<'static>,
+    key: &KeyPair,
+) -> ServerConfig {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let mut config = builder
-        .with_single_cert(vec![certificate.der().clone()], key)
+        .with_single_cert(vec![certificate], key)
         .expect("the key fits the certificate");
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config

@@ -29,6 +29,7 @@ forbid cache axum hyper http reqwest rustls protocol config upstream server pull
 forbid config tokio axum hyper reqwest cache-store cache upstream server pull proxy
 forbid doctor axum clap cache-store cache server pull proxy archway
 forbid upstream axum cache-store cache server pull proxy archway
+forbid trust tokio axum hyper http reqwest protocol cache-store cache config upstream server pull proxy
 forbid systemd axum hyper http reqwest rustls protocol cache-store cache config upstream server pull proxy
 forbid server reqwest upstream pull proxy archway
 forbid pull axum server proxy archway

@@ -63,7 +63,7 @@ pub use log::{Log, LogFormat};
 pub use platform::{KubernetesConfig, PlatformConfig};
 pub use prefetch::{Prefetch, PrefetchConfig};
 use problem::Problems;
-use protocol::{host::Host, image_name::ImageName};
+use protocol::host::Host;
 pub use secret::{SecretError, SecretSource};
 use serde::Serialize;
 pub use server::Server;

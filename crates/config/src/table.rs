@@ -62,7 +62,7 @@ impl<'a> Value<'a> {
             && table.len() == 1
             && matches!(value.get_ref(), DeValue::Table(_))
         {
-            names.push(name.get_ref().as_ref());
+            names.push(&**name.get_ref());
             data = value.get_ref();
         }
         names

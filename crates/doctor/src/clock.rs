@@ -11,6 +11,8 @@ const MAX_SKEW: Duration = Duration::from_mins(5);
 /// explain.
 const SKEW_WARNING: Duration = Duration::from_secs(30);
 
+const NTP: &str = "have the clock set by NTP: timedatectl set-ntp true";
+
 /// Compares the `Date` of a registry with our time.
 pub(super) fn judge(theirs: Option<SystemTime>, ours: SystemTime) -> Finding {
     let Some(theirs) = theirs else {
@@ -20,14 +22,13 @@ pub(super) fn judge(theirs: Option<SystemTime>, ours: SystemTime) -> Finding {
         Ok(ahead) => (ahead, "ahead of"),
         Err(behind) => (behind.duration(), "behind"),
     };
-    let detail = format!(
-        "this machine is {} seconds {direction} the registry",
-        skew.as_secs()
-    );
+    let skewed = humantime::format_duration(Duration::from_secs(skew.as_secs()));
+    let detail = format!("this machine is {skewed} {direction} the registry");
     if skew > MAX_SKEW {
-        Finding::failed(format!("{detail}; signed requests and certificates fail"))
+        let failed = Finding::failed(format!("{detail}; signed requests and certificates fail"));
+        failed.fix(NTP)
     } else if skew > SKEW_WARNING {
-        Finding::warning(detail)
+        Finding::warning(detail).fix(NTP)
     } else {
         Finding::ok(detail)
     }

@@ -16,8 +16,8 @@ mod upstream;
 
 use std::sync::Arc;
 
-use ::upstream::EcrTokens;
-use config::{Config, UpstreamConfig};
+use ::upstream::{EcrTokens, TokenError, own_region};
+use config::{Auth, Config, UpstreamConfig};
 use futures_util::{StreamExt, stream};
 use protocol::host::{Host, HostPattern};
 
@@ -58,6 +58,25 @@ pub enum TargetError {
         /// The upstreams of the configuration.
         patterns: String,
     },
+    /// Every upstream is a pattern, one is of ECR, and nothing tells the region.
+    #[error(
+        "every upstream of the configuration is a pattern, and nothing names the region of this \
+         machine: set AWS_REGION, or name a registry such as \
+         123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+    )]
+    NoRegion,
+    /// Every upstream is a pattern, one is of ECR, and AWS does not tell the account.
+    #[error(
+        "every upstream of the configuration is a pattern, and the account of this identity in \
+         {region} cannot be learned; name a registry such as \
+         123456789012.dkr.ecr.{region}.amazonaws.com"
+    )]
+    NoAccount {
+        /// The region of this machine.
+        region: String,
+        /// AWS's answer.
+        source: TokenError,
+    },
 }
 
 /// The upstreams `names` and `images` name. Without `names`, every upstream that is a single host.
@@ -95,6 +114,45 @@ pub fn targets(
         }),
     };
     hosts.into_iter().map(target).collect()
+}
+
+/// As [`targets`], where all that is configured is patterns: then the ECR registry of the account and
+/// region of this machine, if a pattern means that.
+pub async fn targets_or_own(
+    config: &Config,
+    names: &[Host],
+    images: &[ImageTag],
+) -> Result<Vec<Target>, TargetError> {
+    match targets(config, names, images) {
+        Err(TargetError::OnlyPatterns { patterns }) => match own_ecr(config).await? {
+            Some(own) => targets(config, &[own], images),
+            None => Err(TargetError::OnlyPatterns { patterns }),
+        },
+        known => known,
+    }
+}
+
+/// The account of a name that stands for any.
+const ANY_ACCOUNT: &str = "000000000000";
+
+async fn own_ecr(config: &Config) -> Result<Option<Host>, TargetError> {
+    let region = own_region().await;
+    // Without a region, another one still tells whether a pattern is of ECR.
+    let named = region.as_deref().unwrap_or("us-east-1");
+    let suffix = if named.starts_with("cn-") { ".cn" } else { "" };
+    let any = format!("{ANY_ACCOUNT}.dkr.ecr.{named}.amazonaws.com{suffix}").parse();
+    let found = any.ok().and_then(|any: Host| config.upstreams.find(&any));
+    let auth = found.and_then(|found| match &found.endpoints.first()?.auth {
+        Auth::Ecr(auth) => Some(auth.clone()),
+        _ => None,
+    });
+    let Some(auth) = auth else {
+        return Ok(None);
+    };
+    let region = region.ok_or(TargetError::NoRegion)?;
+    let own = EcrTokens::default().own_registry(&auth).await;
+    let own = own.map_err(|source| TargetError::NoAccount { region, source })?;
+    Ok(Some(own))
 }
 
 /// Checks all targets; `progress` gets a line for each one that is done. The report has the order

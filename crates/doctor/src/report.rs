@@ -56,6 +56,9 @@ pub(super) struct Check {
     pub(super) name: &'static str,
     pub(super) status: Status,
     pub(super) detail: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fix: Option<String>,
     pub(super) milliseconds: u64,
 }
 
@@ -75,6 +78,7 @@ pub(super) enum Status {
 pub(super) struct Finding {
     pub(super) status: Status,
     pub(super) detail: String,
+    fix: Option<String>,
 }
 
 impl Status {
@@ -109,6 +113,15 @@ impl Finding {
         Self {
             status,
             detail: detail.into(),
+            fix: None,
+        }
+    }
+
+    /// The same with what to do about it.
+    pub(super) fn fix(self, fix: impl Into<String>) -> Self {
+        Self {
+            fix: Some(fix.into()),
+            ..self
         }
     }
 
@@ -117,6 +130,7 @@ impl Finding {
             name,
             status: self.status,
             detail: self.detail,
+            fix: self.fix,
             milliseconds: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         }
     }
@@ -141,6 +155,10 @@ impl UpstreamReport {
         self.checks().all(|check| check.status != Status::Failed)
     }
 
+    fn has_warnings(&self) -> bool {
+        self.is_good() && self.checks().any(|check| check.status == Status::Warning)
+    }
+
     fn checks(&self) -> impl Iterator<Item = &Check> {
         self.endpoints.iter().flat_map(|endpoint| &endpoint.checks)
     }
@@ -152,7 +170,9 @@ impl UpstreamReport {
             .filter(|check| check.status == Status::Failed)
             .map(|check| check.name);
         let failed: Vec<_> = failed.collect();
-        if failed.is_empty() {
+        if self.has_warnings() {
+            format!("{}: ok, with warnings", self.name)
+        } else if failed.is_empty() {
             format!("{}: ok", self.name)
         } else {
             format!("{}: failed: {}", self.name, failed.join(", "))
@@ -183,14 +203,18 @@ impl DoctorReport {
 
 impl fmt::Display for DoctorReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let checks = self.upstreams.iter().flat_map(UpstreamReport::checks);
-        let width = checks.map(|check| check.name.len()).max().unwrap_or(0);
+        let endpoints = self.upstreams.iter().flat_map(|one| &one.endpoints);
+        let all = endpoints.flat_map(|endpoint| lines(&endpoint.checks));
+        let width = all.map(|line| line.names.len()).max().unwrap_or(0);
         for upstream in &self.upstreams {
             for endpoint in &upstream.endpoints {
                 writeln!(formatter, "{} at {}", upstream.name, endpoint.url)?;
-                for check in &endpoint.checks {
-                    let (status, name, detail) = (check.status.word(), check.name, &check.detail);
+                for line in lines(&endpoint.checks) {
+                    let (status, name, detail) = (line.status.word(), line.names, line.detail);
                     writeln!(formatter, "  {status:<7}  {name:<width$}  {detail}")?;
+                    if let Some(fix) = line.fix {
+                        writeln!(formatter, "  {:<7}  {:<width$}  fix: {fix}", "", "")?;
+                    }
                 }
                 writeln!(formatter)?;
             }
@@ -200,12 +224,47 @@ impl fmt::Display for DoctorReport {
             writeln!(formatter, "{status}: {}\n", exposure.detail)?;
         }
         let good = self.upstreams.iter().filter(|one| one.is_good()).count();
+        let warned = self.upstreams.iter().filter(|one| one.has_warnings());
+        let warned = match warned.count() {
+            0 => String::new(),
+            some => format!(", {some} of them with warnings"),
+        };
         writeln!(
             formatter,
-            "{good} of {} upstreams passed",
+            "{good} of {} upstreams passed{warned}",
             self.upstreams.len()
         )
     }
+}
+
+/// One line of the table: a check, or several that were skipped for one reason.
+struct Line<'a> {
+    status: Status,
+    names: String,
+    detail: &'a str,
+    fix: Option<&'a str>,
+}
+
+fn lines(checks: &[Check]) -> Vec<Line<'_>> {
+    let mut lines: Vec<Line<'_>> = Vec::with_capacity(checks.len());
+    for check in checks {
+        match lines.last_mut() {
+            Some(last)
+                if check.status == Status::Skipped
+                    && last.status == Status::Skipped
+                    && last.detail == check.detail =>
+            {
+                last.names = format!("{}, {}", last.names, check.name);
+            }
+            _ => lines.push(Line {
+                status: check.status,
+                names: check.name.to_owned(),
+                detail: &check.detail,
+                fix: check.fix.as_deref(),
+            }),
+        }
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -244,5 +303,26 @@ registry.example at https://registry.example
 0 of 1 upstreams passed
 ";
         assert_eq!(report(Status::Failed).to_string(), expected);
+        let warned = report(Status::Warning).to_string();
+        assert!(warned.ends_with("1 of 1 upstreams passed, 1 of them with warnings\n"));
+    }
+
+    #[test]
+    fn checks_that_are_skipped_for_one_reason_are_one_line_and_a_fix_follows_its_failure() {
+        let checks = [
+            Finding::failed("refused").fix("set `auth`"),
+            Finding::skipped("not reached"),
+            Finding::skipped("not reached"),
+            Finding::skipped("no tag"),
+        ];
+        let checks: Vec<_> = ["auth", "tag", "range", "budget"]
+            .into_iter()
+            .zip(checks)
+            .map(|(name, finding)| finding.named(name, Duration::ZERO))
+            .collect();
+        let lines = lines(&checks);
+        let names: Vec<_> = lines.iter().map(|line| line.names.as_str()).collect();
+        assert_eq!(names, ["auth", "tag, range", "budget"]);
+        assert_eq!(lines[0].fix, Some("set `auth`"));
     }
 }

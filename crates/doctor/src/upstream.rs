@@ -1,6 +1,7 @@
 //! The checks of one endpoint. Each builds on the ones before: once one fails, the rest is skipped.
 
 use std::{
+    io::ErrorKind,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -11,7 +12,7 @@ use http::HeaderMap;
 use hyper_util::client::proxy::matcher::Matcher;
 use manifest_model::{Digest, Reference, RepoName};
 use protocol::headers::DOCKER_CONTENT_DIGEST;
-use tokio::net::lookup_host;
+use tokio::net::{TcpStream, lookup_host};
 use tokio_util::task::TaskTracker;
 use upstream::{
     BlobSource, EcrTokens, FetchError, Part, PingAnswer, Prober, Upstream, UpstreamMetrics,
@@ -30,6 +31,8 @@ const NOT_REACHED: &str = "not checked: the registry cannot be reached";
 const NOT_SIGNED_IN: &str = "not checked: the registry refuses our credentials";
 const OFFLINE: &str = "offline by configuration: nothing is asked, what is stored is served";
 const NO_TAG: &str = "not checked: the tag does not exist";
+const NO_LOGIN: &str =
+    "set `auth` of the upstream: { username, password_file }, \"docker-config\" or \"ecr\"";
 const NO_IMAGE: &str = "not checked: name a tag with --image REPO:TAG";
 
 /// The checks so far, in their order.
@@ -79,9 +82,13 @@ pub(super) async fn examine(
 ) -> Vec<Check> {
     let mut checks = Checks::default();
     let later = ["clock", "auth", "tag", "range", "budget"];
+    let before = [&["connect", "tls"], &later[..]].concat();
     if !checks.run("dns", dns(&endpoint.url)).await {
-        checks.add("tls", Finding::skipped(NOT_REACHED));
-        return checks.skip(&later, NOT_REACHED);
+        return checks.skip(&before, NOT_REACHED);
+    }
+    let limit = target.config.connect_timeout;
+    if !checks.run("connect", connect(&endpoint.url, limit)).await {
+        return checks.skip(&before[1..], NOT_REACHED);
     }
     let prober = match Prober::new(&target.host, &target.config, endpoint, ecr) {
         Ok(prober) => prober,
@@ -120,6 +127,10 @@ pub(super) async fn examine(
 /// Connects, and keeps the registry's answer if its certificate is valid.
 async fn tls(prober: &Prober, kept: &mut Option<PingAnswer>) -> Finding {
     match prober.ping().await {
+        Ok(answer) if answer.is_page => Finding::failed(
+            "it answers with a web page: this is no registry, or a proxy or the network wants a login",
+        )
+        .fix("open the address in a browser; set `endpoints`, or HTTPS_PROXY, to what it shows"),
         Ok(answer) => {
             let finding = match &answer.certificate {
                 Some(der) => certificate::judge(der, SystemTime::now()),
@@ -129,6 +140,36 @@ async fn tls(prober: &Prober, kept: &mut Option<PingAnswer>) -> Finding {
             finding
         }
         Err(error) => Finding::failed(error.chain().to_string()),
+    }
+}
+
+/// Connects, unless a proxy does.
+async fn connect(endpoint: &Url, limit: Duration) -> Finding {
+    if let Some(proxy) = proxy_for(endpoint) {
+        return Finding::skipped(format!("the proxy {proxy} connects"));
+    }
+    let Some(host) = endpoint.host_str() else {
+        return Finding::failed("the URL names no host");
+    };
+    let port = endpoint.port_or_known_default().unwrap_or(443);
+    let host = host.trim_matches(['[', ']']);
+    match tokio::time::timeout(limit, TcpStream::connect((host, port))).await {
+        Ok(Ok(stream)) => Finding::ok(match stream.peer_addr() {
+            Ok(address) => address.to_string(),
+            Err(_) => "connected".to_owned(),
+        }),
+        Ok(Err(error)) => {
+            let detail = match error.kind() {
+                ErrorKind::ConnectionRefused => {
+                    format!("the connection was refused: nothing listens on port {port} there")
+                }
+                _ => error.to_string(),
+            };
+            Finding::failed(detail)
+                .fix("correct `endpoints`, or open the way there in the firewall")
+        }
+        Err(_) => Finding::failed(format!("no connection within {limit:?}"))
+            .fix("open the way there in the firewall, or set HTTPS_PROXY"),
     }
 }
 
@@ -146,7 +187,8 @@ async fn dns(endpoint: &Url) -> Finding {
             let (v4, v6): (Vec<_>, Vec<_>) = found.partition(SocketAddr::is_ipv4);
             Finding::ok(format!("{} IPv4 and {} IPv6 addresses", v4.len(), v6.len()))
         }
-        Err(error) => Finding::failed(format!("{host} has no address: {error}")),
+        Err(error) => Finding::failed(format!("{host} has no address: {error}"))
+            .fix("correct `endpoints`, or the resolver of this machine (/etc/resolv.conf)"),
     }
 }
 
@@ -179,8 +221,14 @@ async fn auth(
             Finding::warning(format!(
                 "{status} for /v2/ without credentials; check with --image whether images can be read"
             ))
+            .fix(NO_LOGIN)
         }
-        Err(error) => Finding::failed(format!("as {identity}: {}", error.chain())),
+        Err(error) if is_anonymous => {
+            Finding::failed(format!("as {identity}: {}", error.chain())).fix(NO_LOGIN)
+        }
+        Err(error) => Finding::failed(format!("as {identity}: {}", error.chain())).fix(
+            "correct `auth` of the upstream; what an identity needs is in docs/credentials.md",
+        ),
     }
 }
 

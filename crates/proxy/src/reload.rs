@@ -141,9 +141,9 @@ impl Reloader {
         // This alone may fail.
         let followed = parts.listeners.follow(&config.listeners).await;
         followed.map_err(|error| ReloadError::Impossible(ErrorChain(&error).to_string()))?;
-        // What requests read, one behind the other: one that begins in between sees some of each.
-        parts.pull.upstreams().replace(config.upstreams.clone());
-        parts.live.replace(config.clone());
+        let upstreams = parts.pull.upstreams();
+        let share = || upstreams.replace(config.upstreams.clone());
+        parts.live.replace(config.clone(), share);
         // Behind both: an answer that is stored from now on is one of the new configuration.
         parts.server.forget_answers();
         if config.prefetch != before.prefetch {

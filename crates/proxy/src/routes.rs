@@ -15,6 +15,7 @@ mod platform_text;
 mod probe;
 mod push;
 mod query;
+mod told;
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,7 +31,7 @@ use cluster::NodeList;
 use control::LiveConfig;
 use manifest_model::Digest;
 use protocol::{headers, target::Target};
-use pull::{Outcome, Pull};
+use pull::{Outcome, Pull, Repository};
 use server::exchange::{Arrival, RequestId, Shed};
 use upstream::ListingKind;
 
@@ -75,21 +76,23 @@ async fn answer(
     let context = if request.extensions.get::<Shed>().is_some() {
         Err(ApiError::short_of_memory())
     } else {
-        Context::of(&service, &arrival, &request)
+        let read = || Context::of(&service, &arrival, &request);
+        let with_repository = || read().map(|context| context.with_repository(&service));
+        service.config.consistent(with_repository)
     };
     let outcome = match context {
-        Ok(ref context) => {
+        Ok((ref context, repository)) => {
             facts.endpoint = Endpoint::of(&request.method, &context.target);
             context.describe(&mut facts);
-            let mut outcome = dispatch(&service, context, &request, &mut facts).await;
+            let mut outcome = dispatch(&service, context, repository, &request, &mut facts).await;
             if let (Ok(response), Some(upstream)) = (&mut outcome, &context.upstream_header) {
                 response
                     .headers_mut()
                     .insert(headers::OCI_NAMESPACE, upstream.clone());
             }
-            outcome.map_err(|error| error.told(&service, Some(context), id))
+            outcome.map_err(|error| told::told(error, &service, Some(context), id))
         }
-        Err(error) => Err(error.told(&service, None, id)),
+        Err(error) => Err(told::told(error, &service, None, id)),
     };
     let mut response = outcome.unwrap_or_else(|error| {
         facts.error.clone_from(&error.log);
@@ -107,6 +110,7 @@ async fn answer(
 async fn dispatch(
     service: &Service,
     context: &Context,
+    repository: Option<Result<Repository, ApiError>>,
     request: &Parts,
     facts: &mut RequestFacts,
 ) -> Result<Response, ApiError> {
@@ -116,19 +120,19 @@ async fn dispatch(
     if let Some(nonce) = probe::nonce(&context.target) {
         return probe::answer(service, context, nonce, &request.headers);
     }
+    let Some(repository) = repository.transpose()? else {
+        return match &context.target {
+            Target::Ping => Ok(ping(&service.instance)),
+            _ => Err(push::refusal(context)),
+        };
+    };
     match &context.target {
-        Target::Ping => Ok(ping(&service.instance)),
-        Target::Manifest(name, reference) => {
-            let repository = context.repository(service, name)?;
+        Target::Manifest(_, reference) => {
             let headers = &request.headers;
             manifest::answer(service, context, &repository, reference, headers, facts).await
         }
-        Target::Blob(name, digest) => {
-            let repository = context.repository(service, name)?;
-            blob::answer(service, &repository, digest, request, facts).await
-        }
-        Target::Tags(name) => {
-            let repository = context.repository(service, name)?;
+        Target::Blob(_, digest) => blob::answer(service, &repository, digest, request, facts).await,
+        Target::Tags(_) => {
             let query = request.uri.query();
             lists::answer(
                 service,
@@ -140,12 +144,11 @@ async fn dispatch(
             )
             .await
         }
-        Target::Referrers(name, digest) => {
-            let repository = context.repository(service, name)?;
+        Target::Referrers(_, digest) => {
             let (kind, query) = (ListingKind::Referrers(*digest), request.uri.query());
             lists::answer(service, context, &repository, kind, query, facts).await
         }
-        Target::Uploads(_) => Err(push::refusal(context)),
+        Target::Ping | Target::Uploads(_) => Err(push::refusal(context)),
     }
 }
 

@@ -28,7 +28,7 @@ use reqwest::Client;
 use url::Url;
 
 pub(crate) use self::ecr::{EcrKey, EcrRepository};
-pub use self::ecr::{EcrTokens, ImagePushTimes, PushTimesError};
+pub use self::ecr::{EcrTokens, ImagePushTimes, PushTimesError, own_region};
 use self::{
     bearer::{BearerTokens, TokenRequest},
     challenge::Challenge,

@@ -6,7 +6,6 @@
 
 mod call_kind;
 mod cause;
-mod certificate;
 mod circuit;
 mod http;
 mod token;
@@ -17,8 +16,7 @@ use protocol::{error_chain::ErrorChain, host::Host};
 
 pub use self::{
     call_kind::CallKind,
-    cause::{Cause, ClientCertificateFault, LocalFileError},
-    certificate::CertificateFault,
+    cause::Cause,
     circuit::CircuitOpen,
     http::HttpError,
     token::{
@@ -281,19 +279,6 @@ impl FetchError {
         match text.char_indices().nth(MAX_SUMMARY_CHARS) {
             Some((end, _)) => format!("{}...", &text[..end]),
             None => text,
-        }
-    }
-
-    /// The upstream.
-    pub fn upstream(&self) -> &Host {
-        match self {
-            Self::NotFound { upstream, .. }
-            | Self::Refused { upstream, .. }
-            | Self::Throttled { upstream, .. }
-            | Self::Unreachable { upstream, .. }
-            | Self::Offline { upstream }
-            | Self::NoRoom { upstream }
-            | Self::Broken { upstream, .. } => upstream,
         }
     }
 }

@@ -44,13 +44,12 @@ mod transport;
 mod upstream;
 
 pub use self::{
-    auth::{EcrTokens, ImagePushTimes, PushTimesError},
+    auth::{EcrTokens, ImagePushTimes, PushTimesError, own_region},
     blob::{BlobBody, Part},
     blob_source::BlobSource,
     error::{
-        CallKind, Cause, CertificateFault, CircuitOpen, ClientCertificateFault, EcrError,
-        FetchError, HttpError, LocalFileError, LoginEntryError, LoginError, RangeRefusal,
-        RealmError, RejectedRealm, Resource, SdkFailure, TokenError,
+        CallKind, Cause, CircuitOpen, EcrError, FetchError, HttpError, LoginEntryError, LoginError,
+        RangeRefusal, RealmError, RejectedRealm, Resource, SdkFailure, TokenError,
     },
     gather::{Gathered, Room},
     lists::{Listing, ListingKind},

@@ -36,6 +36,8 @@ pub struct PingAnswer {
     pub status: u16,
     /// The time of its clock.
     pub date: Option<SystemTime>,
+    /// Whether it is a page for people, as a login of a network gives in place of any answer.
+    pub is_page: bool,
     /// Its certificate (DER), which has been verified; none on plain HTTP.
     pub certificate: Option<Vec<u8>>,
 }
@@ -81,7 +83,10 @@ impl Prober {
         let certificate = certificate
             .and_then(TlsInfo::peer_certificate)
             .map(<[u8]>::to_vec);
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         Ok(PingAnswer {
+            is_page: kind.starts_with("text/html"),
             status: response.status().as_u16(),
             date,
             certificate,

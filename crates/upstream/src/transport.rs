@@ -1,9 +1,7 @@
-//! The HTTP client of one upstream: its own connections, timeouts and, in `tls`, trust and identity.
+//! The HTTP client of one upstream: its own connections, trust, identity and timeouts.
 //!
 //! HTTP/2 is used where a server offers it, and so are the system's proxies (`HTTPS_PROXY`,
 //! `NO_PROXY`).
-
-mod tls;
 
 use std::{error::Error, io, iter, time::Duration};
 
@@ -11,9 +9,10 @@ use config::UpstreamConfig;
 use futures_util::future::BoxFuture;
 use protocol::host::Host;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect::Policy};
+use trust::{Identity, LocalFileError};
 
 use crate::{
-    error::{Cause, FetchError, HttpError, LocalFileError},
+    error::{Cause, FetchError, HttpError},
     resolver::Resolver,
 };
 
@@ -67,7 +66,13 @@ fn builder(config: &UpstreamConfig) -> Result<ClientBuilder, LocalFileError> {
         .http2_keep_alive_timeout(KEEP_ALIVE_INTERVAL)
         .tcp_keepalive(KEEP_ALIVE_INTERVAL)
         .tcp_nodelay(true);
-    Ok(builder.tls_backend_preconfigured(tls::config(config)?))
+    let identity = config.client_certificate.as_ref();
+    let identity = identity.map(|files| Identity {
+        chain: &files.chain,
+        key: &files.key,
+    });
+    let tls = trust::client(config.ca_file.as_deref(), identity)?;
+    Ok(builder.tls_backend_preconfigured(tls))
 }
 
 /// Sends `request`, and once more if the server hung up before its answer began: most likely the

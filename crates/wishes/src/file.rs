@@ -220,7 +220,7 @@ mod tests {
         for text in [
             "",
             "[]",
-            r#"{"wishes":[{"image":"A b","times":1,"first":1,"last":1}]}"#,
+            r#"{"wishes":[{"image":"A b","times":1,"first":"2026-11-29T00:00:00Z","last":"2026-11-29T00:00:00Z"}]}"#,
         ] {
             fs::write(&path, text).unwrap();
             let error = Wishes::open(path.clone()).unwrap_err();

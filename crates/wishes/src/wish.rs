@@ -10,7 +10,7 @@ use protocol::{
     image_list::ListedImage,
     image_name::{ImageName, NameError},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An image that was asked for, and is not here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +40,25 @@ struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     platform: Option<String>,
     times: u64,
-    first: u64,
-    last: u64,
+    first: Second,
+    last: Second,
+}
+
+/// A time as JSON has it: RFC 3339 in UTC.
+struct Second(u64);
+
+impl Serialize for Second {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_rfc3339_seconds(time(self.0)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Second {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let time = humantime::parse_rfc3339(&text).map_err(serde::de::Error::custom)?;
+        Ok(Self(seconds(time)))
+    }
 }
 
 /// Why JSON is no wish.
@@ -59,8 +76,8 @@ impl From<Wish> for Written {
             image: wish.image.name.to_string(),
             platform: wish.image.platform.map(|platform| platform.to_string()),
             times: wish.times,
-            first: wish.first,
-            last: wish.last,
+            first: Second(wish.first),
+            last: Second(wish.last),
         }
     }
 }
@@ -77,8 +94,8 @@ impl TryFrom<Written> for Wish {
                 platform: platform.transpose()?,
             },
             times: written.times,
-            first: written.first,
-            last: written.last,
+            first: written.first.0,
+            last: written.last.0,
         })
     }
 }
@@ -105,9 +122,12 @@ const LAST_SECOND: u64 = 253_402_300_799;
 
 /// The day in UTC.
 fn day(seconds: u64) -> String {
-    let time = UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND));
-    let text = humantime::format_rfc3339_seconds(time).to_string();
+    let text = humantime::format_rfc3339_seconds(time(seconds)).to_string();
     text.chars().take("2026-11-27".len()).collect()
+}
+
+fn time(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND))
 }
 
 /// Whole seconds since 1970; zero for an earlier time.
@@ -142,7 +162,7 @@ mod tests {
                     41,
                     1_795_737_600,
                 ),
-                wish("quay.io/a/b:v1", 1, u64::MAX),
+                wish("quay.io/a/b:v1", 1, LAST_SECOND),
             ],
         };
         let text = "docker.io/library/nginx:1.27 linux/arm64  # 41 times, last 2026-11-27\n\

@@ -5,7 +5,7 @@ mod clients;
 use std::io::{self, Write as _};
 
 use clap::Args;
-use doctor::ImageTag;
+use doctor::{ImageTag, TargetError};
 use protocol::host::Host;
 use server::crypto;
 
@@ -44,7 +44,8 @@ pub(crate) struct Upstreams {
 }
 
 const HELP: &str = "\
-An upstream that is a pattern is checked only for hosts that NAME or --image names.
+An upstream that is a pattern is checked only for hosts that NAME or --image names. Where every upstream
+is one, and one is of ECR, the registry of this machine's account and region (AWS_REGION) is checked.
 
 With --image, the check asks for the tag by HEAD, reads its manifest, which counts as one pull at
 registries with a pull limit, and reads one blob from its second byte to test resumed downloads.
@@ -60,11 +61,13 @@ impl Upstreams {
     fn run(&self) -> Result<CommandOutput, Failure> {
         let config = self.file.load()?;
         crypto::install();
-        let targets = doctor::targets(&config, &self.names, &self.images)
-            .map_err(|error| Failure::unusable(&error))?;
         let runtime = tokio::runtime::Runtime::new()
             .map_err(|error| Failure::negative(&RuntimeError(error)))?;
-        let report = runtime.block_on(doctor::examine(&config, &targets, progress));
+        let report = runtime.block_on(async {
+            let targets = doctor::targets_or_own(&config, &self.names, &self.images).await?;
+            Ok(doctor::examine(&config, &targets, progress).await)
+        });
+        let report = report.map_err(|error: TargetError| Failure::unusable(&error))?;
         // A look-up of a name that hangs was reported; the report must not wait for it.
         runtime.shutdown_background();
         let out = match self.output {

@@ -83,6 +83,28 @@ impl Server {
     }
 }
 
+impl Server {
+    /// The platform that the config of an image names; `None` for an index, for what is no image, and
+    /// where the config names none.
+    pub(crate) async fn platform_of(
+        &self,
+        image: &ImageName,
+        digest: Digest,
+    ) -> Result<Option<Platform>, ClientError> {
+        let source = ServerRepository {
+            server: self,
+            image,
+        };
+        let manifest = source.fetch(&Reference::Digest(digest)).await?;
+        if manifest.is_index() {
+            return Ok(None);
+        }
+        let platform = source.platform_of(&manifest).await?;
+        // Not every config is an image's: an artifact's names no processor.
+        Ok(platform.filter(|platform| !platform.architecture.is_empty()))
+    }
+}
+
 /// A repository, through a running Archway.
 struct ServerRepository<'a> {
     server: &'a Server,

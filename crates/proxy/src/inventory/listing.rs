@@ -104,14 +104,9 @@ impl Listing {
         let (config, now) = (upstreams.config(), SystemTime::now());
         let mut known: HashMap<Host, Option<UpstreamConfig>> = HashMap::new();
         for image in &mut self.images {
-            let host = &image.upstream;
-            let settings = match known.get(host) {
-                Some(settings) => settings,
-                None => known
-                    .entry(host.clone())
-                    .or_insert_with(|| config.find(host)),
-            };
-            if let Some(settings) = settings {
+            let host = image.upstream.clone();
+            let settings = known.entry(host.clone());
+            if let Some(settings) = settings.or_insert_with(|| config.find(&host)) {
                 image.judge_tag(settings, now);
             }
         }

@@ -109,13 +109,25 @@ impl Context {
         })
     }
 
+    /// The same, with the repository it asks for content of, which the same moment's configuration
+    /// judges.
+    pub(super) fn with_repository(
+        self,
+        service: &Service,
+    ) -> (Self, Option<Result<Repository, ApiError>>) {
+        let repository = match &self.target {
+            Target::Manifest(name, _)
+            | Target::Blob(name, _)
+            | Target::Tags(name)
+            | Target::Referrers(name, _) => Some(self.repository(service, name)),
+            Target::Ping | Target::Uploads(_) => None,
+        };
+        (self, repository)
+    }
+
     /// The repository `name` of the request's upstream; an error unless that upstream is
     /// configured and opens it to clients.
-    pub(super) fn repository(
-        &self,
-        service: &Service,
-        name: &RepoName,
-    ) -> Result<Repository, ApiError> {
+    fn repository(&self, service: &Service, name: &RepoName) -> Result<Repository, ApiError> {
         let repository =
             service
                 .pull

@@ -1,5 +1,5 @@
-//! Turns every inner error into a status and the spec's JSON; `of_pull` those of pulls, and `told` adds
-//! what helps to find the cause. No other file does.
+//! Turns every inner error into a status and the spec's JSON; `of_pull` those of pulls. No other file
+//! does.
 //!
 //! Clients of an anonymous mirror must never get a 401 or a challenge: some of them answer with a
 //! password. An upstream failure is a 5xx, never a 404, so that clients try their next host: a 502
@@ -7,7 +7,6 @@
 //! 503 with `Retry-After`, because containerd repeats a 429 at once.
 
 mod of_pull;
-mod told;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -34,11 +33,11 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub(super) struct ApiError {
     status: StatusCode,
     code: Code,
-    message: String,
-    detail: Option<Value>,
+    pub(super) message: String,
+    pub(super) detail: Option<Value>,
     retry_after: Option<Duration>,
     /// What is to be said about it, once it is known what was asked for.
-    about: Option<About>,
+    pub(super) about: Option<About>,
     /// Further headers, beside those that follow from the other fields.
     headers: HeaderMap,
     /// The error with all its causes, for the access log alone.
@@ -47,7 +46,7 @@ pub(super) struct ApiError {
 
 /// What an error is about that an upstream is the reason of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum About {
+pub(super) enum About {
     /// It does not have what was asked for.
     Absence(Resource),
     /// It gave no answer, or none of use.

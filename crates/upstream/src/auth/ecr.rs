@@ -9,11 +9,15 @@ mod push_times;
 
 use std::{sync::Arc, time::Duration};
 
+use aws_config::meta::region::RegionProviderChain;
 use config::{EcrAuth, EcrPublicAuth, Role};
 use http::HeaderValue;
 use manifest_model::Digest;
 use moka::sync::Cache;
-use protocol::{error_chain::ErrorChain, host::EcrVariant};
+use protocol::{
+    error_chain::ErrorChain,
+    host::{EcrVariant, Host},
+};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
@@ -93,6 +97,12 @@ struct Identity {
     api: Api,
 }
 
+/// The region of this machine, from the environment, the profile or the instance.
+pub async fn own_region() -> Option<String> {
+    let region = RegionProviderChain::default_provider().region().await?;
+    Some(region.as_ref().to_owned())
+}
+
 impl EcrTokens {
     /// The token to send. While renewal fails, that is the old one: it may be valid for hours yet,
     /// and the registry refuses it when it is not.
@@ -136,6 +146,19 @@ impl EcrTokens {
     ) -> ImagePushTimes {
         let identity = self.identity(key);
         identity.api.push_times(repository, digests).await
+    }
+
+    /// The registry of the account that this identity belongs to.
+    pub async fn own_registry(&self, auth: &EcrAuth) -> Result<Host, TokenError> {
+        let identity = self.identity(&EcrKey::of(auth));
+        let asked = tokio::time::timeout(TOKEN_TIMEOUT, Box::pin(identity.api.own_registry()));
+        let answer = asked.await.unwrap_or_else(|_| {
+            Err(EcrError::Timeout {
+                call: identity.api.to_string(),
+                after: TOKEN_TIMEOUT,
+            })
+        });
+        answer.map_err(|error| TokenError::Ecr(Arc::new(error)))
     }
 
     fn identity(&self, key: &EcrKey) -> Arc<Identity> {

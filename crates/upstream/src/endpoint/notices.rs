@@ -1,10 +1,7 @@
 //! What the log says of an endpoint: one line when it goes down, limits us or refuses us, and one
 //! when that is over. What one request met is in the access log.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use protocol::host::Host;
@@ -76,10 +73,10 @@ pub(super) fn no_longer_limited(upstream: &Host, base: &Url, calls: CallKind, la
 }
 
 /// The refusals of one endpoint.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Refusals(Mutex<Told>);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Told {
     last: Option<Instant>,
     /// Refusals since then.
@@ -112,12 +109,6 @@ impl Told {
         }
         self.last = Some(now);
         Some(std::mem::take(&mut self.untold))
-    }
-}
-
-impl fmt::Debug for Refusals {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Refusals").finish_non_exhaustive()
     }
 }
 

@@ -1,8 +1,9 @@
 //! The detail of an outage or of a wrong answer.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, time::Duration};
 
 use manifest_model::{Digest, ManifestError};
+use trust::LocalFileError;
 
 use super::{circuit::CircuitOpen, http::HttpError, token::TokenError};
 use crate::redirect::RedirectError;
@@ -140,49 +141,4 @@ impl Cause {
             cause => cause,
         }
     }
-}
-
-/// The fault in a client certificate or its key.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientCertificateFault {
-    /// One of them is not PEM.
-    #[error(transparent)]
-    Pem(#[from] rustls::pki_types::pem::Error),
-    /// They are not for each other, or of a kind that TLS does not use.
-    #[error(transparent)]
-    Pair(#[from] rustls::Error),
-}
-
-/// A certificate or key file that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum LocalFileError {
-    /// The file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A `ca_file` without certificates.
-    #[error("{} holds no certificates", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// The fault in it.
-        source: rustls::pki_types::pem::Error,
-    },
-    /// The authorities of this system cannot be used.
-    #[error("the authorities of this system cannot be used")]
-    Authorities(#[source] rustls::Error),
-    /// A client certificate that is invalid, or that does not fit its key.
-    #[error("{} and {} are not a certificate and its key", chain.display(), key.display())]
-    ClientCertificate {
-        /// The file with the certificates.
-        chain: PathBuf,
-        /// The file with the key.
-        key: PathBuf,
-        /// The fault in them.
-        source: ClientCertificateFault,
-    },
 }

@@ -7,7 +7,7 @@ use std::{
 
 /// An endpoint or a token realm failed before, and is not asked until a probe is answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}, and is asked again in {} s: {reason}", since(*since), retry_in.as_secs() + 1)]
+#[error("{}, and is asked again in {} s: {reason}", first(*since), retry_in.as_secs() + 1)]
 pub struct CircuitOpen {
     /// The last failure with its causes, without URLs. It is text, since the error itself went to
     /// the client whose request failed.
@@ -18,6 +18,6 @@ pub struct CircuitOpen {
     pub retry_in: Duration,
 }
 
-fn since(time: SystemTime) -> String {
+fn first(time: SystemTime) -> String {
     format!("it fails since {}", humantime::format_rfc3339_seconds(time))
 }

@@ -2,9 +2,7 @@
 
 use std::{borrow::Cow, error::Error, fmt, io};
 
-use rustls::{AlertDescription, CertificateError, InvalidMessage};
-
-use super::certificate::CertificateFault;
+use rustls::InvalidMessage;
 
 /// A failure of the transport. A known fault is all there is to say; of others the HTTP client's
 /// own error is the source.
@@ -56,7 +54,7 @@ fn fault(error: &reqwest::Error) -> Option<Cow<'static, str>> {
         Found::Tls(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
             plain_http(error)
         }
-        Found::Tls(error) => of_tls(error)?,
+        Found::Tls(error) => trust::in_words(error)?,
         Found::Io(error) if error.raw_os_error().is_none() => of_lookup(error)?,
         Found::Io(error) => of_io(error.kind())?,
     })
@@ -79,23 +77,6 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> Option<Found<'a>> {
     };
     let inner = own.get_ref().and_then(|inner| innermost(inner));
     Some(inner.unwrap_or(Found::Io(own)))
-}
-
-fn of_tls(error: &rustls::Error) -> Option<Cow<'static, str>> {
-    Some(match error {
-        rustls::Error::InvalidCertificate(CertificateError::Other(other)) => other
-            .0
-            .downcast_ref::<CertificateFault>()?
-            .to_string()
-            .into(),
-        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            "it wants a client certificate: set `client_cert_file` and `client_key_file`".into()
-        }
-        rustls::Error::AlertReceived(alert) => {
-            format!("it ended the TLS handshake with the alert {alert:?}").into()
-        }
-        _ => return None,
-    })
 }
 
 /// The bytes are there to see: no server answers TLS so.
@@ -135,7 +116,8 @@ fn of_lookup(error: &io::Error) -> Option<Cow<'static, str>> {
 mod tests {
     use std::sync::Arc;
 
-    use rustls::OtherError;
+    use rustls::{CertificateError, OtherError};
+    use trust::CertificateFault;
 
     use super::*;
 
@@ -154,7 +136,7 @@ mod tests {
         let Some(Found::Tls(found)) = innermost(&error) else {
             panic!("{error:?}");
         };
-        let words = of_tls(found).unwrap();
+        let words = trust::in_words(found).unwrap();
         assert!(words.contains("CN=My Corp CA"), "{words}");
     }
 

@@ -123,7 +123,7 @@ impl Ls {
                         row.digest.to_string(),
                         size(row.size),
                         row.kind.into(),
-                        row.last_use.clone(),
+                        row.used.clone(),
                         row.media_type.clone().unwrap_or_else(|| "-".into()),
                         row.names(),
                     ]);
@@ -187,7 +187,7 @@ struct BlobRow {
     size: u64,
     kind: &'static str,
     media_type: Option<String>,
-    last_use: String,
+    used: String,
     repositories: Vec<String>,
     tags: Vec<String>,
 }
@@ -215,7 +215,7 @@ impl BlobRow {
             size: blob.size,
             kind: kind(blob.kind),
             media_type: blob.media_type.as_ref().map(ToString::to_string),
-            last_use: time(blob.used),
+            used: time(blob.used),
             repositories: blob.repositories.iter().map(ToString::to_string).collect(),
             tags: tags
                 .map(|tagged| format!("{}:{}", tagged.repository, tagged.tag))

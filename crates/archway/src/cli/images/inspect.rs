@@ -60,11 +60,11 @@ struct Inspected {
     asked_again: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<Moment>,
-    entries: Vec<InspectedEntry>,
+    parts: Vec<InspectedPart>,
 }
 
 #[derive(Serialize)]
-struct InspectedEntry {
+struct InspectedPart {
     platform: Option<String>,
     digest: String,
     /// Bytes of the whole image; unknown without its manifest.
@@ -72,7 +72,7 @@ struct InspectedEntry {
     /// For an attestation, the digest of its subject.
     attests: Option<String>,
     /// Unknown where no Archway was asked.
-    cached: Option<Completeness>,
+    state: Option<Completeness>,
     stored: Option<u64>,
 }
 
@@ -146,11 +146,11 @@ impl Inspect {
 
     fn inspected(name: &ImageName, manifest: &Manifest) -> Inspected {
         let entries = if manifest.is_index() {
-            manifest.entries().iter().map(InspectedEntry::of).collect()
+            manifest.entries().iter().map(InspectedPart::of).collect()
         } else {
-            vec![InspectedEntry {
+            vec![InspectedPart {
                 size: Some(size(manifest)),
-                ..InspectedEntry::named(manifest.digest().to_string())
+                ..InspectedPart::named(manifest.digest().to_string())
             }]
         };
         Inspected {
@@ -161,7 +161,7 @@ impl Inspect {
             confirmed: None,
             asked_again: None,
             expires: None,
-            entries,
+            parts: entries,
         }
     }
 
@@ -174,9 +174,9 @@ impl Inspect {
         let mut inspected = Self::inspected(named, &manifest);
         if !manifest.is_index() {
             let platform = upstream.platform(&manifest).await?;
-            inspected.entries[0].platform = platform.map(|platform| platform.to_string());
+            inspected.parts[0].platform = platform.map(|platform| platform.to_string());
         } else if manifest.entries().len() <= MAX_CHILDREN_FETCHED {
-            for (shown, entry) in inspected.entries.iter_mut().zip(manifest.entries()) {
+            for (shown, entry) in inspected.parts.iter_mut().zip(manifest.entries()) {
                 let child = upstream.manifest(&Reference::Digest(entry.digest)).await?;
                 shown.size = Some(size(&child));
             }
@@ -190,7 +190,7 @@ fn size(manifest: &Manifest) -> u64 {
     linked + manifest.bytes().len() as u64
 }
 
-impl InspectedEntry {
+impl InspectedPart {
     fn of(entry: &Descriptor) -> Self {
         Self {
             platform: entry.platform.as_ref().map(ToString::to_string),
@@ -205,7 +205,7 @@ impl InspectedEntry {
             digest,
             size: None,
             attests: None,
-            cached: None,
+            state: None,
             stored: None,
         }
     }
@@ -213,12 +213,12 @@ impl InspectedEntry {
 
 impl Inspected {
     fn add_cached(&mut self, image: &Image) {
-        for entry in &mut self.entries {
+        for entry in &mut self.parts {
             let part = image
                 .parts
                 .iter()
                 .find(|part| part.digest.to_string() == entry.digest);
-            entry.cached = Some(part.map_or(Completeness::Absent, |part| part.state));
+            entry.state = Some(part.map_or(Completeness::Absent, |part| part.state));
             entry.stored = Some(part.map_or(0, |part| part.stored));
             if let Some(part) = part {
                 entry.size = part.size.or(entry.size);
@@ -229,8 +229,8 @@ impl Inspected {
     }
 
     fn mark_absent(&mut self) {
-        for entry in &mut self.entries {
-            entry.cached = Some(Completeness::Absent);
+        for entry in &mut self.parts {
+            entry.state = Some(Completeness::Absent);
             entry.stored = Some(0);
         }
     }
@@ -245,7 +245,7 @@ impl Inspected {
 
     fn text(&self, drawn: fn(&Table<4>) -> String) -> String {
         let mut table = Table::left(["PLATFORM", "DIGEST", "SIZE", "CACHED"]);
-        for entry in &self.entries {
+        for entry in &self.parts {
             table.row(entry.row());
         }
         let mut age = String::new();
@@ -273,13 +273,13 @@ impl Inspected {
     }
 }
 
-impl InspectedEntry {
+impl InspectedPart {
     fn row(&self) -> [String; 4] {
         let platform = match &self.attests {
             Some(about) => format!("attestation of {}", about.get(..19).unwrap_or(about)),
             None => or_dash(self.platform.clone()),
         };
-        let cached = match (self.cached, self.stored, self.size) {
+        let cached = match (self.state, self.stored, self.size) {
             (Some(Completeness::Partial), Some(stored), Some(size)) => {
                 format!("{} of {}", table::size(stored), table::size(size))
             }

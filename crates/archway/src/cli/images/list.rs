@@ -79,10 +79,8 @@ impl Images {
         };
         let out = match self.output {
             TableFormat::Json => json(&listing),
-            TableFormat::Text => {
-                self.page(&listing, &self.rows(&listing, NARROW, narrow).on_screen())
-            }
-            TableFormat::Wide => self.page(&listing, &self.rows(&listing, WIDE, wide).to_string()),
+            TableFormat::Text => page(&listing, &self.rows(&listing, NARROW, narrow).on_screen()),
+            TableFormat::Wide => page(&listing, &self.rows(&listing, WIDE, wide).to_string()),
         };
         Ok(CommandOutput::success(out).with_notes(note))
     }
@@ -112,18 +110,18 @@ impl Images {
         }
         table
     }
+}
 
-    fn page(&self, listing: &Listing, table: &str) -> String {
-        let mut text = table.to_owned();
-        if !listing.offline.is_empty() {
-            let offline = listing.offline.join(", ");
-            let _ = writeln!(text, "\noffline, so this is all there is: {offline}");
-        }
-        for (host, cause) in &listing.down {
-            let _ = writeln!(text, "\n{host} is down: {cause}");
-        }
-        text
+fn page(listing: &Listing, table: &str) -> String {
+    let mut text = table.to_owned();
+    if !listing.offline.is_empty() {
+        let offline = listing.offline.join(", ");
+        let _ = writeln!(text, "\noffline, so this is all there is: {offline}");
     }
+    for (host, cause) in &listing.down {
+        let _ = writeln!(text, "\n{host} is down: {cause}");
+    }
+    text
 }
 
 /// One platform of one image.

@@ -87,7 +87,7 @@ enum NodesError {
 struct Reported {
     need: Vec<String>,
     /// The number of images checked.
-    images: usize,
+    checked: usize,
     lacking: Vec<Lacking>,
     /// Images whose platform is not known, since no config of theirs is stored.
     unknown: Vec<String>,
@@ -95,7 +95,7 @@ struct Reported {
 
 #[derive(Serialize)]
 struct Lacking {
-    image: String,
+    name: String,
     lacks: Vec<String>,
     has: Vec<String>,
 }
@@ -112,7 +112,7 @@ impl Report {
         let reported = judge(&need, &listing);
         let out = match self.output {
             PageFormat::Json => json(&reported),
-            PageFormat::Text => reported.text(Table::to_string),
+            PageFormat::Text => reported.text(Table::on_screen),
             PageFormat::Markdown => reported.text(Table::markdown),
         };
         let is_good = reported.lacking.is_empty() && reported.unknown.is_empty();
@@ -162,7 +162,7 @@ fn of_nodes(report: &NodeReport) -> Result<Vec<Platform>, NodesError> {
 fn judge(need: &[Platform], listing: &Listing) -> Reported {
     let mut reported = Reported {
         need: need.iter().map(ToString::to_string).collect(),
-        images: listing.images.len(),
+        checked: listing.images.len(),
         lacking: Vec::new(),
         unknown: Vec::new(),
     };
@@ -179,7 +179,7 @@ fn judge(need: &[Platform], listing: &Listing) -> Reported {
             reported.unknown.push(image.name());
         } else {
             reported.lacking.push(Lacking {
-                image: image.name(),
+                name: image.name(),
                 lacks,
                 has: platforms(image),
             });
@@ -199,7 +199,7 @@ impl Reported {
         let mut table = Table::left(["IMAGE", "LACKS", "HAS"]);
         for lacking in &self.lacking {
             table.row([
-                lacking.image.clone(),
+                lacking.name.clone(),
                 lacking.lacks.join(", "),
                 lacking.has.join(", "),
             ]);
@@ -207,7 +207,7 @@ impl Reported {
         let mut page = format!(
             "{} of {} images lack one of {}\n",
             self.lacking.len(),
-            self.images,
+            self.checked,
             self.need.join(", ")
         );
         if !table.is_empty() {

@@ -3,7 +3,7 @@
 use clap::Args;
 use config::Config;
 use http::HeaderValue;
-use manifest_model::{Digest, MediaType, Platform};
+use manifest_model::{Digest, Matcher, MediaType, Platform};
 use protocol::{headers::ARCHWAY_PLATFORM, image_name::ImageName};
 
 use super::{Format, ServerArgs};
@@ -15,6 +15,8 @@ use crate::{
 /// Print the digest of the image for a platform
 #[derive(Debug, Args)]
 #[command(after_help = "\
+A tag may be a single image instead of an index: then its config must name the platform.
+
 Exit codes: 0 there is an image; 1 there is none, or no answer came; 2 the configuration is not valid.
 
 Example:
@@ -27,6 +29,9 @@ pub(crate) struct Resolve {
     image: ImageName,
     #[arg(help = "Platform, os/arch[/variant], for example linux/arm64", long)]
     platform: Platform,
+    /// Take a tag without an index as it is, whatever platform its image is for
+    #[arg(long)]
+    any: bool,
     /// Ask the upstream itself instead of a running Archway
     #[arg(long)]
     direct: bool,
@@ -50,17 +55,42 @@ impl Resolve {
                 .resolve(&self.image.reference, &self.platform)
                 .await?
         } else {
-            through(server, &self.image, &self.platform).await?
+            let found = through(server, &self.image, &self.platform).await?;
+            if !self.any {
+                require(server, &self.image, found, &self.platform).await?;
+            }
+            found
         };
         let out = match self.output {
             Format::Text => format!("{digest}\n"),
             Format::Json => json(&serde_json::json!({
-                "name": self.image.to_string(),
+                "name": server.named(&self.image).to_string(),
                 "platform": self.platform.to_string(),
                 "digest": digest.to_string(),
             })),
         };
         Ok(CommandOutput::success(out))
+    }
+}
+
+/// Refuses an image that its own config says is for another platform: a tag without an index is
+/// answered with its one image, whoever asks.
+pub(super) async fn require(
+    server: &Server,
+    image: &ImageName,
+    found: Digest,
+    wanted: &Platform,
+) -> Result<(), ClientError> {
+    let named = server.platform_of(image, found).await?;
+    match named {
+        // One that the same processor runs is what an index would have given, too.
+        Some(platform) if !Matcher::new(wanted).matches(&platform) => {
+            Err(ClientError::NothingFits {
+                wanted: wanted.clone(),
+                offered: vec![platform],
+            })
+        }
+        _ => Ok(()),
     }
 }
 

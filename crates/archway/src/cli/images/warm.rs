@@ -21,6 +21,9 @@ use crate::{
 /// The images pulled at the same time.
 const MAX_CONCURRENT_PULLS: usize = 4;
 
+/// The columns of a bar's label: with the rest, a row fits 80.
+const LABEL_WIDTH: usize = 28;
+
 /// Pull images through a running Archway ahead of the nodes that need them
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -56,7 +59,7 @@ pub(crate) struct Warm {
 /// The outcome for one image and platform.
 #[derive(Serialize)]
 struct Warmed {
-    image: String,
+    name: String,
     platform: String,
     /// Bytes read, without those of manifests.
     bytes: u64,
@@ -100,7 +103,7 @@ impl Warm {
             .collect()
             .await;
         let out = match self.output {
-            Format::Json => json(&warmed),
+            Format::Json => json(&serde_json::json!({ "images": warmed })),
             Format::Text => text(&warmed),
         };
         let exit = if warmed.iter().any(|warmed| warmed.error.is_some()) {
@@ -119,14 +122,15 @@ async fn warm(
     bars: &MultiProgress,
 ) -> Warmed {
     let bar = bars.add(ProgressBar::new(0).with_style(style()));
-    bar.set_message(format!("{image} {platform}"));
+    let label = format!("{image} {platform}");
+    bar.set_message(table::without_middle(&label, LABEL_WIDTH).into_owned());
     let (state, error) = match pull(server, image, platform, &bar).await {
         Ok(()) => stored(server, image, platform).await,
         Err(error) => (State::Failed, Some(ErrorChain(&error).to_string())),
     };
     bar.finish();
     Warmed {
-        image: image.to_string(),
+        name: server.named(image).to_string(),
         platform: platform.to_string(),
         bytes: bar.position(),
         state,
@@ -165,6 +169,7 @@ async fn pull(
         .await?
         .successful()?;
     let digest = resolve::through(server, image, platform).await?;
+    resolve::require(server, image, digest, platform).await?;
     let manifest = server
         .manifest(image, &Reference::Digest(digest), everything)
         .await?
@@ -184,7 +189,9 @@ async fn pull(
 }
 
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{msg:40!} {bar:30} {binary_bytes:>11} of {binary_total_bytes}")
+    ProgressStyle::with_template(
+        "{msg:28} {bar:10} {binary_bytes:>11}/{binary_total_bytes:11} {binary_bytes_per_sec:>12} {eta:>3}",
+    )
         .expect("the template is valid")
 }
 
@@ -197,11 +204,11 @@ fn text(warmed: &[Warmed]) -> String {
             None => "cached".to_owned(),
         };
         table.row([
-            warmed.image.clone(),
+            warmed.name.clone(),
             warmed.platform.clone(),
             table::size(warmed.bytes),
             outcome,
         ]);
     }
-    table.to_string()
+    table.on_screen()
 }

@@ -9,6 +9,7 @@ use std::{
 use aws_config::SdkConfig;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
+use protocol::host::Host;
 use tokio::sync::OnceCell;
 
 use super::{EcrKey, Service, credential_chain};
@@ -74,6 +75,20 @@ impl Api {
         granted.token().ok_or_else(|| EcrError::Empty {
             call: self.to_string(),
         })
+    }
+
+    /// The registry of the identity's own account, which ECR names with each token.
+    pub(super) async fn own_registry(&self) -> Result<Host, EcrError> {
+        let unnamed = || EcrError::Empty {
+            call: self.to_string(),
+        };
+        let client = self.private().await.ok_or_else(unnamed)?;
+        let answer = client.get_authorization_token().send().await;
+        let answer = answer.map_err(|error| self.failure(error))?;
+        let data = answer.authorization_data().first();
+        let url = data.and_then(|data| data.proxy_endpoint());
+        let host = url.and_then(|url| url.split("://").last()?.parse().ok());
+        host.ok_or_else(unnamed)
     }
 
     /// The client of private ECR's API; `None` for ECR Public.
@@ -151,7 +166,7 @@ impl TokenGrant {
 
 /// Whether the call was not made, since no provider has credentials to sign it with.
 fn has_no_credentials(error: &(dyn Error + 'static)) -> bool {
-    let mut causes = iter::successors(Some(error), |cause| cause.source());
+    let mut causes = iter::successors(Some(error), |cause| (*cause).source());
     causes.any(|cause| {
         matches!(
             cause.downcast_ref(),

@@ -11,51 +11,52 @@ use serde_json::{Map, Value, json};
 use server::exchange::RequestId;
 use upstream::{EndpointStatus, Resource, Upstream};
 
-use super::{About, ApiError};
-use crate::routes::{Service, context::Context};
+use super::{
+    Service,
+    context::Context,
+    error::{About, ApiError},
+};
 
 /// The most characters of a chain of causes: it may hold an upstream's own words.
 const MAX_CAUSE_CHARS: usize = 2048;
 
-impl ApiError {
-    /// Completes the error for the request that it answers.
-    pub(in crate::routes) fn told(
-        mut self,
-        service: &Service,
-        context: Option<&Context>,
-        id: Option<&RequestId>,
-    ) -> Self {
-        let mut detail = match self.detail.take() {
-            Some(Value::Object(detail)) => detail,
-            _ => Map::new(),
-        };
-        if let (Some(about), Some(context)) = (self.about, context) {
-            match about {
-                About::Absence(what) => {
-                    let name = ImageAsked::of(context);
-                    self.message = name.absent(what);
-                    detail.insert("next".into(), name.ask_the_upstream().into());
-                }
-                About::Trouble => {
-                    let upstream = service.pull.upstreams().find(&context.upstream);
-                    let upstream = upstream.ok().flatten();
-                    let cause = self.log.as_deref().unwrap_or(&self.message);
-                    let cause: String = cause.chars().take(MAX_CAUSE_CHARS).collect();
-                    detail.insert("cause".into(), cause.into());
-                    detail.insert("upstream".into(), context.upstream.as_str().into());
-                    let endpoints = upstream.as_deref().map(endpoints).unwrap_or_default();
-                    detail.insert("endpoints".into(), endpoints.into());
-                    let next = format!("archway doctor upstreams {}", context.upstream);
-                    detail.insert("next".into(), next.into());
-                }
+/// The error, completed for the request that it answers.
+pub(super) fn told(
+    mut error: ApiError,
+    service: &Service,
+    context: Option<&Context>,
+    id: Option<&RequestId>,
+) -> ApiError {
+    let mut detail = match error.detail.take() {
+        Some(Value::Object(detail)) => detail,
+        _ => Map::new(),
+    };
+    if let (Some(about), Some(context)) = (error.about, context) {
+        match about {
+            About::Absence(what) => {
+                let name = ImageAsked::of(context);
+                error.message = name.absent(what);
+                detail.insert("next".into(), name.ask_the_upstream().into());
+            }
+            About::Trouble => {
+                let upstream = service.pull.upstreams().find(&context.upstream);
+                let upstream = upstream.ok().flatten();
+                let cause = error.log.as_deref().unwrap_or(&error.message);
+                let cause: String = cause.chars().take(MAX_CAUSE_CHARS).collect();
+                detail.insert("cause".into(), cause.into());
+                detail.insert("upstream".into(), context.upstream.as_str().into());
+                let endpoints = upstream.as_deref().map(endpoints).unwrap_or_default();
+                detail.insert("endpoints".into(), endpoints.into());
+                let next = format!("archway doctor upstreams {}", context.upstream);
+                detail.insert("next".into(), next.into());
             }
         }
-        if let Some(id) = id {
-            detail.insert("request_id".into(), id.text().to_string().into());
-        }
-        self.detail = (!detail.is_empty()).then_some(Value::Object(detail));
-        self
     }
+    if let Some(id) = id {
+        detail.insert("request_id".into(), id.text().into());
+    }
+    error.detail = (!detail.is_empty()).then_some(Value::Object(detail));
+    error
 }
 
 /// The state of each endpoint, as `/readyz` has it.
@@ -72,7 +73,7 @@ fn endpoint(status: &EndpointStatus) -> Value {
         told["state"] = "down".into();
         told["since"] = time(outage.since_when());
         told["asked_again"] = in_a(left);
-        told["cause"] = (*outage.reason).into();
+        told["cause"] = Value::from(&*outage.reason);
     } else if let Some(pause) = status.held.iter().max_by_key(|pause| pause.left) {
         told["state"] = "limiting".into();
         told["asked_again"] = in_a(pause.left);

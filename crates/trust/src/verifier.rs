@@ -19,7 +19,7 @@ use x509_cert::{
     time::Time,
 };
 
-use crate::error::CertificateFault;
+use crate::CertificateFault;
 
 /// The platform's verifier, and the certificates of `ca_file`.
 #[derive(Debug)]

@@ -1,5 +1,8 @@
 //! What is wrong with a server's certificate, in words that name the key or the date to look at.
 
+use std::borrow::Cow;
+
+use rustls::{AlertDescription, CertificateError};
 use x509_cert::time::Time;
 
 /// The fault of a certificate that a server has shown.
@@ -37,4 +40,21 @@ pub enum CertificateFault {
         /// Its first second.
         from: Time,
     },
+}
+
+/// A failure of TLS in words; none where the library's own are as good.
+pub fn in_words(error: &rustls::Error) -> Option<Cow<'static, str>> {
+    Some(match error {
+        rustls::Error::InvalidCertificate(CertificateError::Other(other)) => {
+            let fault = other.0.downcast_ref::<CertificateFault>()?;
+            fault.to_string().into()
+        }
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "it wants a client certificate: set `client_cert_file` and `client_key_file`".into()
+        }
+        rustls::Error::AlertReceived(alert) => {
+            format!("it ended the TLS handshake with the alert {alert:?}").into()
+        }
+        _ => return None,
+    })
 }

@@ -1,0 +1,264 @@
+//! Failures as people meet them: what docker, podman and containerd say of each, and that its cause is
+//! found by one command, which takes the name as the client printed it.
+//!
+//! The table is printed: `cargo test --workspace --test clients failures -- --nocapture`.
+
+use std::fmt::Write as _;
+
+use http::StatusCode;
+use integration_tests::auth::Auth;
+use integration_tests::faults::{Fault, On};
+use integration_tests::images;
+use integration_tests::proxy::{self, Archway};
+use integration_tests::registry::FakeRegistry;
+use integration_tests::tls_front::{Authority, Clients, TlsFront};
+use tokio::runtime::{self, Runtime};
+
+use crate::cell::attempt;
+use crate::containerd::{Node, Release};
+use crate::dockerd::Daemon;
+use crate::podman;
+use crate::setup::Setup;
+use crate::tools;
+
+/// The name that every client is asked for, behind Archway's address.
+const IMAGE: &str = "reg.test/team/app:v1";
+
+/// A failure: where the upstream is said to be, what it does, and what names the cause.
+struct Row {
+    name: &'static str,
+    image: &'static str,
+    lines: &'static str,
+    at: Place,
+    lay: fn(&FakeRegistry, &Runtime),
+    cause: &'static [&'static str],
+}
+
+/// The endpoint of the upstream.
+#[derive(Clone, Copy)]
+enum Place {
+    Registry,
+    Tls,
+    PlainAsHttps,
+    NoName,
+    Nowhere,
+}
+
+impl Row {
+    fn new(
+        name: &'static str,
+        lay: fn(&FakeRegistry, &Runtime),
+        cause: &'static [&'static str],
+    ) -> Self {
+        Self {
+            name,
+            image: IMAGE,
+            lines: "",
+            at: Place::Registry,
+            lay,
+            cause,
+        }
+    }
+
+    fn at(name: &'static str, at: Place, cause: &'static [&'static str]) -> Self {
+        Self {
+            at,
+            ..Self::new(name, |_, _| (), cause)
+        }
+    }
+}
+
+fn answers(registry: &FakeRegistry, status: u16) {
+    let status = StatusCode::from_u16(status).expect("a status");
+    registry.faults().add(On::all(), Fault::Status(status));
+}
+
+fn rows() -> Vec<Row> {
+    let page = |registry: &FakeRegistry, _: &Runtime| {
+        let page = Fault::Replace("text/html", "<html>log in</html>".into());
+        registry.faults().add(On::path("/manifests/"), page);
+    };
+    let other = |registry: &FakeRegistry, _: &Runtime| {
+        let other = images::single("other", "linux/amd64", images::Flavor::Oci);
+        let body = Fault::Replace(images::OCI_MANIFEST, other.root().bytes.clone());
+        registry.faults().add(On::path("/manifests/sha256:"), body);
+    };
+    vec![
+        Row {
+            image: "reg.test/team/nope:v1",
+            ..Row::new(
+                "wrong repository",
+                |_, _| (),
+                &["reg.test has no repository team/nope"],
+            )
+        },
+        Row {
+            image: "reg.test/team/app:9.9",
+            ..Row::new("wrong tag", |_, _| (), &["reg.test has no team/app:9.9"])
+        },
+        Row::at(
+            "nothing listens",
+            Place::Nowhere,
+            &["the connection was refused"],
+        ),
+        Row::at(
+            "no such name",
+            Place::NoName,
+            &["its name has no address here"],
+        ),
+        Row::at(
+            "plain http",
+            Place::PlainAsHttps,
+            &["it speaks plain http", "set `endpoints"],
+        ),
+        Row::at(
+            "unknown authority",
+            Place::Tls,
+            &["authority that is not known", "`ca_file`"],
+        ),
+        Row::new(
+            "401",
+            |registry, _| registry.require(Auth::Nobody),
+            &["its operator sets `auth`"],
+        ),
+        Row::new(
+            "403",
+            |registry, _| answers(registry, 403),
+            &["refused us with 403"],
+        ),
+        Row {
+            lines: "patience = \"0s\"",
+            ..Row::new(
+                "429",
+                |registry, _| answers(registry, 429),
+                &["is limiting our requests"],
+            )
+        },
+        Row::new("500", |registry, _| answers(registry, 500), &["status 500"]),
+        Row::new("a web page", page, &["the body is not a manifest"]),
+        Row::new(
+            "another manifest",
+            other,
+            &["asked for sha256:", "got sha256:"],
+        ),
+    ]
+}
+
+/// What lives as long as a row.
+struct Site {
+    archway: Archway,
+    runtime: Runtime,
+    _registry: FakeRegistry,
+}
+
+fn site(row: &Row) -> Site {
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let (archway, registry) = runtime.block_on(async {
+        let content = images::single("app", "linux/amd64", images::Flavor::Oci);
+        let content = match row.name {
+            // A digest is asked for only behind an index.
+            "another manifest" => images::multi_platform("app"),
+            _ => content,
+        };
+        let registry = FakeRegistry::with("team/app", "v1", &content).await;
+        let url = match row.at {
+            Place::Registry => registry.url(),
+            Place::PlainAsHttps => format!("https://{}", registry.host()),
+            Place::NoName => "http://no-such-host.invalid:5000".to_owned(),
+            Place::Nowhere => {
+                let gone = FakeRegistry::start().await;
+                gone.close().await;
+                gone.url()
+            }
+            Place::Tls => {
+                let target = registry.address();
+                let authority = Authority::new();
+                TlsFront::start(&authority, "127.0.0.1", Clients::Any, target)
+                    .await
+                    .url()
+            }
+        };
+        let setup = proxy::Setup::new().upstream_at("reg.test", &[url], row.lines);
+        (setup.start().await, registry)
+    });
+    (row.lay)(&registry, &runtime);
+    Site {
+        archway,
+        runtime,
+        _registry: registry,
+    }
+}
+
+/// The last line of what a client says, without the place.
+fn last_line(said: &str) -> String {
+    let line = said.lines().rfind(|line| !line.trim().is_empty());
+    line.unwrap_or_default().trim().replace('|', "\\|")
+}
+
+#[test]
+fn the_cause_of_every_failure_is_found_by_one_command_from_the_name_that_the_client_printed() {
+    let setup = Setup::new();
+    let daemon = Daemon::start(&setup);
+    let node = Node::start(&setup, Release::V2);
+    let mut table =
+        "| failure | docker | podman | ctr | explain |\n|---|---|---|---|---|\n".to_owned();
+    let mut lacking = Vec::new();
+    for row in rows() {
+        let site = site(&row);
+        let printed = format!("{}/{}", site.archway.address(), row.image);
+        let mut docker = daemon.docker(&setup);
+        docker.args(["pull", "--quiet", &printed]);
+        let store = setup.folder();
+        let mut with_podman = podman::on_store("podman", &setup, store.path());
+        with_podman.args([
+            "pull",
+            "--quiet",
+            "--tls-verify=false",
+            "--retry=0",
+            &printed,
+        ]);
+        if !podman_has_retry(&setup) {
+            with_podman = podman::on_store("podman", &setup, store.path());
+            with_podman.args(["pull", "--quiet", "--tls-verify=false", &printed]);
+        }
+        let mut ctr = node.ctr(&setup);
+        ctr.args(["images", "pull", "--plain-http", &printed]);
+        let said: Vec<_> = [docker, with_podman, ctr]
+            .iter_mut()
+            .map(|client| match attempt(client) {
+                Ok(_) => panic!("{}: {client:?} pulled it", row.name),
+                Err(failed) => last_line(&failed.0),
+            })
+            .collect();
+        let explained = site.runtime.block_on(site.archway.command(&[
+            "explain",
+            &printed,
+            "--server",
+            &site.archway.url(),
+        ]));
+        let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
+        for cause in row.cause {
+            if !explained.contains(cause) {
+                lacking.push(format!("{}: {cause} is not in\n{explained}", row.name));
+            }
+        }
+        let first = explained.lines().next().unwrap_or_default();
+        let _ = writeln!(table, "| {} | {} | {first} |", row.name, said.join(" | "));
+    }
+    println!("{table}");
+    assert!(lacking.is_empty(), "{}", lacking.join("\n"));
+}
+
+/// podman 5 repeats a pull three times unless it is told not to.
+fn podman_has_retry(setup: &Setup) -> bool {
+    let help = attempt(
+        setup
+            .cell
+            .command(tools::system("podman"))
+            .args(["pull", "--help"]),
+    );
+    help.is_ok_and(|help| help.contains("--retry "))
+}
