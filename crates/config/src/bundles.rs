@@ -72,7 +72,7 @@ impl Meaning for TrustedKey {
     fn placed(self, folder: &Path) -> Self {
         match self {
             Self::File(path) => Self::File(path.placed(folder)),
-            other => other,
+            line @ Self::Line(_) => line,
         }
     }
 }
