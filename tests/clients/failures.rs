@@ -83,7 +83,8 @@ fn rows() -> Vec<Row> {
         let body = Fault::Replace(images::OCI_MANIFEST, other.root().bytes.clone());
         registry.faults().add(On::path("/manifests/sha256:"), body);
     };
-    vec![
+    let mut rows = places();
+    rows.extend([
         Row {
             image: "reg.test/team/nope:v1",
             ..Row::new(
@@ -96,26 +97,6 @@ fn rows() -> Vec<Row> {
             image: "reg.test/team/app:9.9",
             ..Row::new("wrong tag", |_, _| (), &["reg.test has no team/app:9.9"])
         },
-        Row::at(
-            "nothing listens",
-            Place::Nowhere,
-            &["the connection was refused"],
-        ),
-        Row::at(
-            "no such name",
-            Place::NoName,
-            &["its name has no address here"],
-        ),
-        Row::at(
-            "plain http",
-            Place::PlainAsHttps,
-            &["it speaks plain http", "set `endpoints"],
-        ),
-        Row::at(
-            "unknown authority",
-            Place::Tls,
-            &["authority that is not known", "`ca_file`"],
-        ),
         Row::new(
             "401",
             |registry, _| registry.require(Auth::Nobody),
@@ -140,6 +121,33 @@ fn rows() -> Vec<Row> {
             "another manifest",
             other,
             &["asked for sha256:", "got sha256:"],
+        ),
+    ]);
+    rows
+}
+
+/// Failures of the way to the registry.
+fn places() -> Vec<Row> {
+    vec![
+        Row::at(
+            "nothing listens",
+            Place::Nowhere,
+            &["the connection was refused"],
+        ),
+        Row::at(
+            "no such name",
+            Place::NoName,
+            &["its name has no address here"],
+        ),
+        Row::at(
+            "plain http",
+            Place::PlainAsHttps,
+            &["it speaks plain http", "set `endpoints"],
+        ),
+        Row::at(
+            "unknown authority",
+            Place::Tls,
+            &["authority that is not known", "`ca_file`"],
         ),
     ]
 }

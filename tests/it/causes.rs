@@ -312,7 +312,7 @@ async fn the_start_is_one_line_with_what_is_asked_first() {
     assert!(
         started["config"]
             .as_str()
-            .is_some_and(|file| file.ends_with(".toml"))
+            .is_some_and(|file| file.contains("archway.toml"))
     );
 }
 

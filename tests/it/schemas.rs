@@ -1,6 +1,7 @@
 //! Every JSON answer is as its schema in docs/reference says.
 
 use std::collections::BTreeSet;
+use std::process::Output;
 
 use integration_tests::images::{self, Content};
 use integration_tests::proxy::{self, Archway, Setup, UPSTREAM};
@@ -35,7 +36,7 @@ impl World {
     async fn json(&self, arguments: &[&str]) -> Value {
         let (server, admin) = (self.archway.url(), self.archway.admin_url());
         let place = ["-o", "json", "--server", &server, "--admin", &admin];
-        read(proxy::run(&[arguments, &place].concat()).await, arguments)
+        read(&proxy::run(&[arguments, &place].concat()).await, arguments)
     }
 
     async fn socket(&self, arguments: &[&str]) -> Value {
@@ -46,16 +47,16 @@ impl World {
             "--socket",
             socket.to_str().expect("a plain path"),
         ];
-        read(proxy::run(&[arguments, &place].concat()).await, arguments)
+        read(&proxy::run(&[arguments, &place].concat()).await, arguments)
     }
 
     async fn cache(&self, arguments: &[&str]) -> Value {
         let all = [arguments, &["-o", "json"]].concat();
-        read(self.archway.cache_command(&all).await, arguments)
+        read(&self.archway.cache_command(&all).await, arguments)
     }
 }
 
-fn read(output: std::process::Output, arguments: &[&str]) -> Value {
+fn read(output: &Output, arguments: &[&str]) -> Value {
     let err = String::from_utf8_lossy(&output.stderr);
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {err}"))
@@ -168,7 +169,10 @@ async fn answers_of_an_outage(world: &World, used: &mut Used) {
     used.check("images", &listed);
     let setup = Setup::in_front_of(&world.registry);
     let doctor = ["doctor", "upstreams", "-o", "json", "--config", "CONFIG"];
-    used.check("doctor-upstreams", &read(setup.run(&doctor).await, &doctor));
+    used.check(
+        "doctor-upstreams",
+        &read(&setup.run(&doctor).await, &doctor),
+    );
     let report = world.json(&["wanted", "--since", "7d"]).await;
     assert_eq!(report, json!({ "wishes": [] }));
 }
@@ -197,13 +201,13 @@ async fn answers_of_a_directory(world: &mut World, used: &mut Used) {
     let err = String::from_utf8_lossy(&imported.stderr);
     assert!(imported.status.success(), "{err}");
     let listed = archway.bundle_command(&["ls", "-o", "json"]).await;
-    used.check("bundle-ls", &read(listed, &["bundle", "ls"]));
+    used.check("bundle-ls", &read(&listed, &["bundle", "ls"]));
     for (name, arguments) in [
         ("bundle-inspect", &["bundle", "inspect", file][..]),
         ("bundle-diff", &["bundle", "diff", file, file]),
     ] {
         let asked = [arguments, &["-o", "json"]].concat();
-        used.check(name, &read(proxy::run(&asked).await, arguments));
+        used.check(name, &read(&proxy::run(&asked).await, arguments));
     }
     let digest = world.content.blobs[0].digest().to_string();
     used.check("cache-rm", &world.cache(&["rm", NAME, &digest]).await);

@@ -55,6 +55,19 @@ struct SourceTag {
 }
 
 impl SourceTag {
+    /// The names that the rule of `tag` reads.
+    fn of(repository: &Repository, tag: &Tag) -> Vec<Self> {
+        let rule = repository.rule(tag);
+        let named = rule.map(|rule| rule.looks_at(&repository.name, tag));
+        let named = named.into_iter().flatten();
+        named
+            .map(|(name, tag)| Self {
+                repository: repository.sibling(&name),
+                tag,
+            })
+            .collect()
+    }
+
     /// Its name at the upstream, whatever the upstream is called here: the same for every replica.
     fn name(&self) -> String {
         format!("{}:{}", self.repository.name, self.tag)
@@ -189,13 +202,7 @@ impl Rules {
     /// What the rule of a tag makes of its sources now.
     async fn result(&self, repository: &Repository, tag: &Tag) -> Result<Synthesized, PullError> {
         let rule = repository.rule(tag).expect("asked for a tag that has one");
-        let sources = rule.looks_at(&repository.name, tag).into_iter();
-        let sources: Vec<_> = sources
-            .map(|(name, tag)| SourceTag {
-                repository: repository.sibling(&name),
-                tag,
-            })
-            .collect();
+        let sources = SourceTag::of(repository, tag);
         match &rule.answer {
             RuleAnswer::Index { platforms, .. } => {
                 self.synthesize_index(repository, &sources, platforms).await

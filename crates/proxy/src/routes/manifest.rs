@@ -52,19 +52,16 @@ pub(super) async fn answer(
         }
     };
     facts.outcome = Some(served.outcome());
+    let decision = explain::Decision {
+        context,
+        repository,
+        reference,
+        served: &served,
+        cache: service.pull.cache(),
+        takes_index: client.takes_index,
+    };
     // An error has these headers, too.
-    let mut about = vary(reference, &served);
-    if is_explained {
-        let decision = explain::Decision {
-            context,
-            repository,
-            reference,
-            served: &served,
-            cache: service.pull.cache(),
-            takes_index: client.takes_index,
-        };
-        about.insert(headers::ARCHWAY_EXPLAIN, decision.explain());
-    }
+    let about = about(&decision, is_explained);
     let manifest = match served.manifest() {
         Ok(manifest) => manifest,
         Err(error) => {
@@ -77,7 +74,8 @@ pub(super) async fn answer(
         facts.platform = Some(chosen.platform.to_string());
         facts.platform_source = Some(chosen.source);
     }
-    if !is_of_a_command(request) {
+    let is_counted = !is_of_a_command(request);
+    if is_counted {
         let usage = &service.usage;
         usage.served_manifest(repository, reference, &served, &client);
     }
@@ -89,10 +87,19 @@ pub(super) async fn answer(
     };
     describe(&mut response, &served, context);
     response.headers_mut().extend(about);
-    if !is_explained && !is_of_a_command(request) {
+    if !is_explained && is_counted {
         allow_replay(&mut response, manifest, &served);
     }
     Ok(response)
+}
+
+/// The headers that say how the answer came about.
+fn about(decision: &explain::Decision<'_>, is_explained: bool) -> HeaderMap {
+    let mut about = vary(decision.reference, decision.served);
+    if is_explained {
+        about.insert(headers::ARCHWAY_EXPLAIN, decision.explain());
+    }
+    about
 }
 
 /// Whether one of our own commands asks: it is no client, and does not keep an image from eviction.

@@ -1,7 +1,6 @@
 //! The name of one architecture, answered from the name that has them all.
 
-use config::{Prefer, RuleAnswer};
-use futures_util::FutureExt;
+use config::{Prefer, Rule, RuleAnswer};
 use manifest_model::{Manifest, Matcher, Platform, offered};
 
 use super::{Rules, SourceTag, Synthesized};
@@ -63,15 +62,20 @@ impl Rules {
     /// sources there. That looks at names of the upstream alone, so this ends.
     async fn target_manifest(&self, target: &SourceTag) -> Result<Option<Manifest>, PullError> {
         let SourceTag { repository, tag } = target;
-        let rule = repository.rule(tag);
-        let Some(rule) = rule.filter(|rule| matches!(rule.answer, RuleAnswer::Index { .. })) else {
+        let Some(Rule {
+            answer: RuleAnswer::Index { platforms, .. },
+            prefer,
+            ..
+        }) = repository.rule(tag)
+        else {
             return self.source_manifest(target).await;
         };
         let own = self.source_manifest(target).await?;
-        if own.is_some() && rule.prefer == Prefer::Upstream {
+        if own.is_some() && *prefer == Prefer::Upstream {
             return Ok(own);
         }
-        match self.result(repository, tag).boxed().await {
+        let sources = SourceTag::of(repository, tag);
+        match self.synthesize_index(repository, &sources, platforms).await {
             Ok(Synthesized { manifest, borrowed }) => {
                 self.borrow(repository, &borrowed).await?;
                 Ok(Some(manifest))

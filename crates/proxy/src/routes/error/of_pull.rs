@@ -1,5 +1,7 @@
 //! The answers to errors of pulls: of upstreams, of downloads and of the cache.
 
+use std::time::Duration;
+
 use cache::{FillError, ReadError};
 use http::StatusCode;
 use manifest_model::Platform;
@@ -39,19 +41,10 @@ impl From<PullError> for ApiError {
                     error.to_string(),
                 )
             },
-            // Not 404: the image exists, more than once. A retry does not help, so no
-            // `Retry-After`.
             PullError::Ambiguous {
                 platform,
                 candidates,
-            } => Self {
-                detail: Some(json!({ "platform": platform.to_string(), "candidates": candidates })),
-                ..Self::new(
-                    StatusCode::BAD_GATEWAY,
-                    Code::Unavailable,
-                    error.to_string(),
-                )
-            },
+            } => ambiguous(error.to_string(), platform, candidates),
             PullError::Unresolvable(_) | PullError::TwoWays(_) => Self::new(
                 StatusCode::BAD_GATEWAY,
                 Code::Unavailable,
@@ -64,17 +57,7 @@ impl From<PullError> for ApiError {
                 StatusCode::SERVICE_UNAVAILABLE,
                 format!("{error}: {}", source.summary()),
             ),
-            PullError::GaveUp { retry_in, .. } => {
-                let status = StatusCode::SERVICE_UNAVAILABLE;
-                let gave_up = match error.fetch_error() {
-                    Some(fetch) => Self::in_trouble(status, fetch.summary()),
-                    None => Self::unavailable(status, error.to_string()),
-                };
-                Self {
-                    retry_after: Some(*retry_in),
-                    ..gave_up
-                }
-            }
+            PullError::GaveUp { retry_in, .. } => gave_up(&error, *retry_in),
             PullError::TooStale { source, .. } => {
                 let of_source = Self::from((**source).clone());
                 Self {
@@ -159,6 +142,27 @@ impl From<&FillError> for ApiError {
                 Self::unavailable(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
             }
         }
+    }
+}
+
+/// Not 404: the image exists, more than once. A retry does not help, so no `Retry-After`.
+fn ambiguous(message: String, platform: &Platform, candidates: &[String]) -> ApiError {
+    ApiError {
+        detail: Some(json!({ "platform": platform.to_string(), "candidates": candidates })),
+        ..ApiError::new(StatusCode::BAD_GATEWAY, Code::Unavailable, message)
+    }
+}
+
+/// What failed a moment ago, after a wait.
+fn gave_up(error: &PullError, retry_in: Duration) -> ApiError {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let gave_up = match error.fetch_error() {
+        Some(fetch) => ApiError::in_trouble(status, fetch.summary()),
+        None => ApiError::unavailable(status, error.to_string()),
+    };
+    ApiError {
+        retry_after: Some(retry_in),
+        ..gave_up
     }
 }
 
