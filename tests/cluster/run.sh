@@ -8,3 +8,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 tests/tools/install.sh cluster
 .tools/chart/bin/python -B tests/cluster/api.py
 .tools/chart/bin/python -B tests/cluster/nodes.py
+tests/cluster/kubelet.sh

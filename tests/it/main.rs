@@ -45,6 +45,8 @@ mod lists;
 mod log;
 mod negotiation;
 mod node_files;
+mod node_list;
+mod node_list_faults;
 mod nothing_dialled;
 mod offline;
 mod outages;

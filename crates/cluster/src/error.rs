@@ -31,8 +31,13 @@ pub enum ClusterError {
         /// What the API says.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The API does not show its events.
+    #[error(
+        "the Kubernetes API refuses: whoever asks needs the verb list for events in all namespaces"
+    )]
+    NoEvents(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It does not answer, or not what it should.
-    #[error("the Kubernetes API gives no list of nodes")]
+    #[error("the Kubernetes API does not answer as it should")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It does not answer in time.
     #[error("the Kubernetes API has not gone on with its list of nodes for {0} s")]

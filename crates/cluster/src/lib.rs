@@ -20,6 +20,7 @@ mod error;
 mod list;
 mod metrics;
 mod node;
+mod pulls;
 mod report;
 mod table;
 mod taint;
@@ -31,6 +32,7 @@ pub use self::{
     list::{ListedNode, NodeList},
     metrics::NodeMetrics,
     node::{Node, NodeFacts},
+    pulls::KubeletPull,
     report::{NodeReport, ReportedNode, ReportedPlatform},
     taint::{StartupTaint, Tainted},
     watch::NodeWatch,

@@ -1,6 +1,7 @@
 //! `archway doctor`: the flags of the checks, their progress and their report.
 
 mod clients;
+mod records;
 
 use std::io::{self, Write as _};
 

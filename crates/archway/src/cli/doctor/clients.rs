@@ -1,25 +1,30 @@
 //! `archway doctor clients`: whether the clients of this node use Archway.
 
 use clap::{ArgGroup, Args};
+use config::Config;
 use doctor::{
     Cri, Own,
     probe::{self, Probed},
 };
 use node::{Settings, containerd::Check};
 
-use crate::cli::{
-    client_config::{
-        Told,
-        place::{AdminListener, Containerd},
+use super::records::{RecordArgs, Records};
+use crate::{
+    cli::{
+        client_config::{
+            Told,
+            place::{AdminListener, Containerd},
+        },
+        output::{CommandOutput, Exit, Failure, in_runtime},
     },
-    output::{CommandOutput, Exit, Failure, in_runtime},
+    client::Server,
 };
 
 /// Check that this node pulls through Archway
 #[derive(Debug, Args)]
 #[command(
     after_help = HELP,
-    group(ArgGroup::new("check").args(["node", "probe"]).multiple(true).required(true))
+    group(ArgGroup::new("check").args(["node", "probe", "records"]).multiple(true).required(true))
 )]
 pub(crate) struct Clients {
     /// Read the files of the node's containerd: where it asks, and what keeps it from Archway
@@ -28,6 +33,8 @@ pub(crate) struct Clients {
     /// Have the node's runtime pull an image that only this Archway can answer
     #[arg(long)]
     probe: bool,
+    #[command(flatten)]
+    records: RecordArgs,
     #[command(flatten)]
     told: Told,
     #[command(flatten)]
@@ -45,12 +52,17 @@ An `apply` in a fix takes the same flags.
 good for ten minutes, and has the runtime pull it from each registry that Archway serves, as the kubelet
 would. The image is removed again. With --platform it has to be of that platform, else of this machine's.
 
+--records asks the admin listener of a shared Archway which nodes of its cluster have ever pulled there, and
+compares that with what the kubelets say they pulled in the last hour, where the cluster's API shows events.
+Of replicas each has records of its own.
+
 Exit codes: 0 all is well; 1 there are findings; 2 the node or Archway cannot be asked.
 
 Examples:
   archway doctor clients --node
   archway doctor clients --node --root /host --registries docker.io,ghcr.io
-  archway doctor clients --probe --registries docker.io,ghcr.io";
+  archway doctor clients --probe --registries docker.io,ghcr.io
+  archway doctor clients --records --admin http://127.0.0.1:9464 --kubeconfig ~/.kube/config";
 
 impl Clients {
     pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
@@ -77,6 +89,11 @@ impl Clients {
                 is_good &= probed.iter().all(Probed::is_good);
                 out.extend(probed.iter().map(|probed| format!("{probed}\n")));
             }
+            if self.records.records {
+                let found = self.records(&settings).await?;
+                is_good &= found.is_good;
+                out.push_str(&found.text);
+            }
             let exit = if is_good {
                 Exit::Success
             } else {
@@ -84,6 +101,12 @@ impl Clients {
             };
             Ok(CommandOutput::new(out, exit))
         })
+    }
+
+    async fn records(&self, settings: &Settings) -> Result<Records, Failure> {
+        let admin = self.admin.of(settings);
+        let server = Server::new(&Config::embedded()?, None, Some(&admin));
+        self.records.look(&server).await
     }
 
     async fn check(&self, settings: &Settings) -> Result<Check, Failure> {

@@ -318,3 +318,37 @@ error: the rule for `team/*` is empty
   = help: set `resolve` or `platform` in it, or remove it"#,
     );
 }
+
+#[test]
+fn prefetch_for_nodes_needs_to_know_them() {
+    assert_picture(
+        r"
+[prefetch]
+nodes = true",
+        r"
+error: `nodes` needs the nodes of the cluster
+ --> archway.toml:2:9
+  |
+2 | nodes = true
+  |         ^^^^ they are not known here
+  |
+  = help: set `nodes = true` in [platform.kubernetes] too",
+    );
+}
+
+#[test]
+fn a_selector_of_labels_selects_something() {
+    assert_picture(
+        r#"
+[platform.kubernetes]
+label_selector = " ""#,
+        r#"
+error: `label_selector` must be a selector of labels
+ --> archway.toml:2:18
+  |
+2 | label_selector = " "
+  |                  ^^^ this selects nothing
+  |
+  = help: remove the key to take all nodes"#,
+    );
+}

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# A real kubelet with containerd 2.4 as it comes, and the chart's pod of node mode as a static pod: kubelet.py
+# has the steps. tests/cluster/run.sh runs it, with the binary of ARCHWAY_BIN, else target/debug/archway.
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+export ROOT
+export ARCHWAY=${ARCHWAY_BIN:-$ROOT/target/debug/archway}
+
+# shellcheck source=tests/tools/isolated.sh
+. "$ROOT/tests/tools/isolated.sh"
+
+for program in "$ARCHWAY" "$ROOT"/.tools/bin/{kubernetes,containerd,ctr,containerd-shim-runc-v2,helm} /usr/sbin/runc /usr/bin/gcc; do
+  [ -x "$program" ] || { echo "kubelet.sh: $program is missing; run tests/tools/install.sh cluster and clients" >&2; exit 1; }
+done
+isolated archway-kubelet "$ROOT/tests/cluster/kubelet-steps.sh"
