@@ -12,7 +12,6 @@
 //! or `CacheCommand` in `cli/cache.rs`.
 
 mod cli;
-mod client;
 
 use std::process::ExitCode;
 

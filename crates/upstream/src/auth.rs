@@ -7,11 +7,8 @@
 mod bearer;
 mod challenge;
 mod ecr;
-mod go_json;
-mod header;
-mod login;
+mod login_source;
 mod permission;
-mod secret;
 mod token_slot;
 
 use std::{
@@ -21,22 +18,23 @@ use std::{
 
 use config::{Auth, EndpointConfig, UpstreamConfig};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use login::{Login, LoginError};
 use manifest_model::RepoName;
 use parking_lot::Mutex;
 use protocol::{error_body, host::Host};
 use reqwest::Client;
 use url::Url;
 
+#[cfg(fuzzing)]
+pub use self::challenge::fuzz_challenge;
 pub(crate) use self::ecr::{EcrKey, EcrRepository};
 pub use self::ecr::{EcrTokens, ImagePushTimes, PushTimesError, own_region};
 use self::{
     bearer::{BearerTokens, TokenRequest},
     challenge::Challenge,
-    login::{Login, LoginSource},
+    login_source::LoginSource,
 };
-#[cfg(fuzzing)]
-pub use self::{challenge::fuzz_challenge, login::fuzz_docker_config};
-use crate::error::{LoginError, Resource, TokenError};
+use crate::error::{Resource, TokenError};
 
 /// A response that another credential may turn into a good one.
 #[derive(Debug)]

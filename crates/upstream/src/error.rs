@@ -19,9 +19,7 @@ pub use self::{
     cause::Cause,
     circuit::CircuitOpen,
     http::HttpError,
-    token::{
-        EcrError, LoginEntryError, LoginError, RealmError, RejectedRealm, SdkFailure, TokenError,
-    },
+    token::{EcrError, RealmError, RejectedRealm, SdkFailure, TokenError},
 };
 
 /// What is limited where the store behind a registry says so.

@@ -48,8 +48,8 @@ pub use self::{
     blob::{BlobBody, Part},
     blob_source::BlobSource,
     error::{
-        CallKind, Cause, CircuitOpen, EcrError, FetchError, HttpError, LoginEntryError, LoginError,
-        RangeRefusal, RealmError, RejectedRealm, Resource, SdkFailure, TokenError,
+        CallKind, Cause, CircuitOpen, EcrError, FetchError, HttpError, RangeRefusal, RealmError,
+        RejectedRealm, Resource, SdkFailure, TokenError,
     },
     gather::{Gathered, Room},
     lists::{Listing, ListingKind},

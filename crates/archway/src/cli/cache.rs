@@ -14,11 +14,10 @@ use cache::{
     inspect::{Directory, Kind, NotACache, Unread},
 };
 use clap::Args;
+use client::{ControlSocket, ImportSocket};
 use config::{Config, ConfigError};
 use protocol::error_chain::ErrorChain;
 use server::crypto;
-
-use crate::client::{ControlSocket, ImportSocket};
 
 use super::{commands::commands, config_file::ConfigFile, format::Format, output::Failure, table};
 

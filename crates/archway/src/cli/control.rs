@@ -10,13 +10,13 @@ use std::{
 };
 
 use clap::Args;
+use client::ControlSocket;
 use config::{Config, ConfigError};
 
 use super::{
     config_file::ConfigFile,
     output::{CommandOutput, Failure, in_runtime},
 };
-use crate::client::ControlSocket;
 
 /// The socket of the running Archway that a command changes.
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ pub(super) mod wanted;
 pub(super) mod warm;
 
 use clap::Args;
+use client::Server;
 use config::Config;
 use url::Url;
 
@@ -19,7 +20,6 @@ use super::{
     format::{Format, TableFormat},
     output::{CommandOutput, Failure, in_runtime},
 };
-use crate::client::Server;
 
 /// The running Archway that a command asks.
 #[derive(Debug, Args)]

@@ -7,13 +7,12 @@ use std::{
     process::ExitCode,
 };
 
+use client::ClientError;
 use config::ConfigError;
 use protocol::error_chain::ErrorChain;
 use serde::Serialize;
 use server::crypto;
 use tokio::runtime;
-
-use crate::client::ClientError;
 
 /// How a command ends; the values are the exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

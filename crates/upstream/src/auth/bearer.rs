@@ -10,6 +10,7 @@ mod token_request;
 use std::{panic, sync::Arc};
 
 use http::HeaderValue;
+use login::Login;
 use manifest_model::RepoName;
 use moka::sync::Cache;
 use protocol::{error_chain::ErrorChain, host::Host};
@@ -20,7 +21,7 @@ use tracing::{Instrument, warn};
 use self::known_realm::KnownRealm;
 pub(super) use self::token_request::TokenRequest;
 use super::{
-    login::{Login, LoginSource},
+    login_source::LoginSource,
     token_slot::{Token, TokenSlot, TokenState},
 };
 use crate::error::TokenError;

@@ -14,19 +14,17 @@ use airgap::{Imported, NewPlace, OpenError, Step, TakeError, open_all, take};
 use bundle::{BundleFiles, FileAccess, FilesError};
 use cache::{Allowance, Cache, CacheError, inspect::FileSystem};
 use clap::Args;
+use client::ImportSocket;
 use config::Config;
 use control::{ImportBundles as Asked, ImportFailure, ImportFlags, ImportLine, ImportsError};
 use parking_lot::Mutex;
 use proxy::app::cache_options;
 
-use crate::{
-    cli::{
-        config_file::ConfigFile,
-        output::{CommandOutput, Failure, counted, in_runtime},
-        progress::Progress,
-        table::size,
-    },
-    client::ImportSocket,
+use crate::cli::{
+    config_file::ConfigFile,
+    output::{CommandOutput, Failure, counted, in_runtime},
+    progress::Progress,
+    table::size,
 };
 
 const HELP: &str = "\

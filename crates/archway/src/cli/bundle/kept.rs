@@ -5,18 +5,16 @@ use std::fmt::Write as _;
 use airgap::{BundleId, BundleIdError, brought, surplus};
 use cache::{Allowance, BundleRow, ListedBundle, Stage, inspect::Owned};
 use clap::Args;
+use client::ControlSocket;
 use control::Purged;
 use manifest_model::Digest;
 use serde_json::json;
 
-use crate::{
-    cli::{
-        cache::CachePlace,
-        format::Format,
-        output::{CommandOutput, Failure, counted, in_runtime, json as to_json},
-        table::{Side, Table, short, size, time},
-    },
-    client::ControlSocket,
+use crate::cli::{
+    cache::CachePlace,
+    format::Format,
+    output::{CommandOutput, Failure, counted, in_runtime, json as to_json},
+    table::{Side, Table, short, size, time},
 };
 
 const LS_HELP: &str = "\

@@ -3,15 +3,13 @@
 use std::fmt::Write as _;
 
 use clap::Args;
+use client::ControlSocket;
 use control::Refreshed;
 
 use super::SocketArgs;
-use crate::{
-    cli::{
-        format::Format,
-        output::{CommandOutput, Exit, Failure, json},
-    },
-    client::ControlSocket,
+use crate::cli::{
+    format::Format,
+    output::{CommandOutput, Exit, Failure, json},
 };
 
 /// Ask the upstreams for tags now, however fresh or immutable they are

@@ -3,16 +3,14 @@
 use std::fmt::Write as _;
 
 use clap::Args;
+use client::{ClientError, ControlSocket};
 use control::{ChangedKey, Reloaded};
 use http::StatusCode;
 
 use super::SocketArgs;
-use crate::{
-    cli::{
-        format::Format,
-        output::{CommandOutput, Failure, json},
-    },
-    client::{ClientError, ControlSocket},
+use crate::cli::{
+    format::Format,
+    output::{CommandOutput, Failure, json},
 };
 
 /// Have the running Archway read its configuration again

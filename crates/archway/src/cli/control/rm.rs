@@ -1,15 +1,13 @@
 //! `archway rm`: removes content from a running Archway.
 
 use clap::Args;
+use client::ControlSocket;
 
 use super::SocketArgs;
-use crate::{
-    cli::{
-        format::Format,
-        output::{CommandOutput, Failure, json},
-        removed,
-    },
-    client::ControlSocket,
+use crate::cli::{
+    format::Format,
+    output::{CommandOutput, Failure, json},
+    removed,
 };
 
 const HELP: &str = "\

@@ -1,6 +1,7 @@
 //! `archway doctor clients`: whether the clients of this node use Archway.
 
 use clap::{ArgGroup, Args};
+use client::Server;
 use config::Config;
 use doctor::{
     Cri, Own,
@@ -9,15 +10,12 @@ use doctor::{
 use node::{Settings, containerd::Check};
 
 use super::records::{RecordArgs, Records};
-use crate::{
-    cli::{
-        client_config::{
-            Told,
-            place::{AdminListener, Containerd},
-        },
-        output::{CommandOutput, Exit, Failure, in_runtime},
+use crate::cli::{
+    client_config::{
+        Told,
+        place::{AdminListener, Containerd},
     },
-    client::Server,
+    output::{CommandOutput, Exit, Failure, in_runtime},
 };
 
 /// Check that this node pulls through Archway

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use clap::Args;
+use client::{Server, accepting};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use manifest_model::MediaType;
 use protocol::{
@@ -14,12 +15,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Format, ServerArgs, or_dash};
-use crate::{
-    cli::{
-        output::{CommandOutput, Exit, Failure, json},
-        table::Table,
-    },
-    client::{Server, accepting},
+use crate::cli::{
+    output::{CommandOutput, Exit, Failure, json},
+    table::Table,
 };
 
 /// Explain the answer of a running Archway for an image: hints, mode and the chosen entry

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::Args;
+use client::{ClientError, Server, UpstreamRepository, accepting};
 use config::Config;
 use manifest_model::{Descriptor, Manifest, MediaType, Reference};
 use protocol::{error_chain::ErrorChain, headers::ARCHWAY_INDEX, image_name::ImageName};
@@ -11,12 +12,9 @@ use pull::TagState;
 use serde::Serialize;
 
 use super::{ServerArgs, TableFormat, or_dash};
-use crate::{
-    cli::{
-        output::{CommandOutput, Failure, json},
-        table::{self, Table},
-    },
-    client::{ClientError, Server, UpstreamRepository, accepting},
+use crate::cli::{
+    output::{CommandOutput, Failure, json},
+    table::{self, Table},
 };
 
 /// The child manifests fetched to learn the sizes of images. A longer index is shown without sizes.

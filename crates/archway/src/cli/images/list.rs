@@ -3,16 +3,14 @@
 use std::fmt::Write as _;
 
 use clap::Args;
+use client::Server;
 use manifest_model::Platform;
 use proxy::inventory::{Completeness, Image, ImagePart, Listing, Moment};
 
 use super::{ServerArgs, TableFormat, or_dash};
-use crate::{
-    cli::{
-        output::{CommandOutput, Failure, json},
-        table::{self, Table},
-    },
-    client::Server,
+use crate::cli::{
+    output::{CommandOutput, Failure, json},
+    table::{self, Table},
 };
 
 /// List the cached images by platform

@@ -1,18 +1,16 @@
 //! `archway ready REF --platform PLATFORM`: a gate for deployments.
 
 use clap::Args;
+use client::Server;
 use manifest_model::{Digest, Platform};
 use protocol::image_name::ImageName;
 use proxy::inventory::{Completeness, Image, Listing};
 use pull::TagState;
 
 use super::ServerArgs;
-use crate::{
-    cli::{
-        output::{CommandOutput, Exit, Failure},
-        table,
-    },
-    client::Server,
+use crate::cli::{
+    output::{CommandOutput, Exit, Failure},
+    table,
 };
 
 /// Check that an image is completely cached for a platform

@@ -3,19 +3,17 @@
 use std::str::FromStr;
 
 use clap::Args;
+use client::Server;
 use cluster::NodeReport;
 use manifest_model::{ParseError, Platform};
 use proxy::inventory::{Image, Listing};
 use serde::Serialize;
 
 use super::ServerArgs;
-use crate::{
-    cli::{
-        format::PageFormat,
-        output::{CommandOutput, Exit, Failure, json},
-        table::Table,
-    },
-    client::Server,
+use crate::cli::{
+    format::PageFormat,
+    output::{CommandOutput, Exit, Failure, json},
+    table::Table,
 };
 
 /// List the cached images that do not exist for a platform you need

@@ -1,16 +1,14 @@
 //! `archway resolve REF --platform PLATFORM`: the digest that a node of the platform would pull.
 
 use clap::Args;
+use client::{ClientError, InvalidAnswer, Server, UpstreamRepository, accepting};
 use config::Config;
 use http::HeaderValue;
 use manifest_model::{Digest, Matcher, MediaType, Platform};
 use protocol::{headers::ARCHWAY_PLATFORM, image_name::ImageName};
 
 use super::{Format, ServerArgs};
-use crate::{
-    cli::output::{CommandOutput, Failure, json},
-    client::{ClientError, InvalidAnswer, Server, UpstreamRepository, accepting},
-};
+use crate::cli::output::{CommandOutput, Failure, json};
 
 /// Print the digest of the image for a platform
 #[derive(Debug, Args)]

@@ -1,12 +1,10 @@
 //! `archway wanted`: what clients of an offline site asked for, and is not there.
 
 use clap::Args;
+use client::Server;
 
 use super::{Format, ServerArgs};
-use crate::{
-    cli::output::{CommandOutput, Failure, json},
-    client::Server,
-};
+use crate::cli::output::{CommandOutput, Failure, json};
 
 /// List what clients of offline upstreams asked for and did not get
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! `archway warm REF... --platform PLATFORM,...`: pulls through Archway before the nodes do.
 
 use clap::Args;
+use client::{ClientError, Server, accepting};
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -9,13 +10,10 @@ use protocol::{error_chain::ErrorChain, image_name::ImageName};
 use serde::Serialize;
 
 use super::{Format, ServerArgs, ready, resolve};
-use crate::{
-    cli::{
-        image_list::{ImageList, Platforms},
-        output::{CommandOutput, Exit, Failure, json},
-        table::{self, Table},
-    },
-    client::{ClientError, Server, accepting},
+use crate::cli::{
+    image_list::{ImageList, Platforms},
+    output::{CommandOutput, Exit, Failure, json},
+    table::{self, Table},
 };
 
 /// The images pulled at the same time.

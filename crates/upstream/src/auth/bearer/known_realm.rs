@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use login::Login;
 use parking_lot::Mutex;
 use protocol::error_chain::ErrorChain;
 use reqwest::Client;
@@ -14,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::token_request::{REALM_TIMEOUT, TokenFailure, TokenRequest};
 use crate::{
-    auth::{login::Login, token_slot::Token},
+    auth::token_slot::Token,
     error::{RealmError, TokenError},
     policy::{Failure, Health, Throttle, WaitTooLong, probe},
 };
@@ -154,7 +155,7 @@ fn health_failure(error: &RealmError) -> Option<Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::header::basic;
+    use login::basic;
 
     fn login(password: &str) -> Login {
         Login::Basic(basic("me", password).unwrap())

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
+use login::{GoObject, Login, sensitive};
 use manifest_model::RepoName;
 use protocol::host::Host;
 use reqwest::{Client, RequestBuilder, Response};
@@ -11,10 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::{
-    auth::{
-        challenge::BearerChallenge, go_json::GoObject, header::sensitive, login::Login,
-        token_slot::Token,
-    },
+    auth::{challenge::BearerChallenge, token_slot::Token},
     error::{HttpError, RealmError, RejectedRealm},
     gather::{Gather, Gathered, Ungathered},
     redirect,

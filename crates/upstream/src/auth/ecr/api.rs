@@ -9,14 +9,12 @@ use std::{
 use aws_config::SdkConfig;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
+use login::sensitive;
 use protocol::host::Host;
 use tokio::sync::OnceCell;
 
 use super::{EcrKey, Service, credential_chain};
-use crate::{
-    auth::{header::sensitive, token_slot::Token},
-    error::EcrError,
-};
+use crate::{auth::token_slot::Token, error::EcrError};
 
 /// The life of a token whose answer has no usable expiry (test servers answer with one long past).
 const DEFAULT_TOKEN_LIFE: Duration = Duration::from_hours(1);

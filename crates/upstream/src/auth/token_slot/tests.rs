@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::FutureExt;
 
 use super::*;
-use crate::error::LoginError;
+use login::LoginError;
 
 const HOUR: Duration = Duration::from_hours(1);
 

@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 
 /// The fields of an object.
 #[derive(Debug, Default)]
-pub(super) struct GoObject(Map<String, Value>);
+pub struct GoObject(Map<String, Value>);
 
 impl GoObject {
     /// Reads a whole text. `null` is an object without fields.
-    pub(super) fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
+    pub fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
         // Go reads bytes that are no UTF-8 as U+FFFD.
         let text: Cow<'_, str> = String::from_utf8_lossy(text);
         let fields: Option<Map<String, Value>> = serde_json::from_str(&text)?;
@@ -22,7 +22,7 @@ impl GoObject {
     }
 
     /// A field, unless it is absent.
-    pub(super) fn field(&self, name: &str) -> Option<&Value> {
+    pub fn field(&self, name: &str) -> Option<&Value> {
         let exact = self.0.get(name);
         let found = exact.or_else(|| {
             let mut fields = self.0.iter();
@@ -33,7 +33,7 @@ impl GoObject {
     }
 
     /// A text; an empty one is an absent one. Anything else in its place is an error.
-    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, NotText> {
+    pub fn text(&self, name: &str) -> Result<Option<&str>, NotText> {
         match self.field(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
@@ -42,7 +42,7 @@ impl GoObject {
     }
 
     /// The entries of a map, whose names are exact; those that are `null` are absent.
-    pub(super) fn entries(&self, name: &str) -> impl Iterator<Item = (&str, &Value)> {
+    pub fn entries(&self, name: &str) -> impl Iterator<Item = (&str, &Value)> {
         let map = self.field(name).and_then(Value::as_object);
         let entries = map.into_iter().flatten();
         entries
@@ -59,7 +59,7 @@ impl From<&Map<String, Value>> for GoObject {
 
 /// A field that should be a text is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NotText;
+pub struct NotText;
 
 #[cfg(test)]
 mod tests {

@@ -24,14 +24,14 @@ const MAX_REFUSAL: u64 = 64 << 10;
 
 /// The socket of a running Archway, connected.
 #[derive(Debug)]
-pub(crate) struct ImportSocket {
+pub struct ImportSocket {
     stream: UnixStream,
     path: PathBuf,
 }
 
 impl ImportSocket {
     /// That of the Archway this configuration starts; `None` while it does not run.
-    pub(crate) fn find(config: &Config) -> Result<Option<Self>, ClientError> {
+    pub fn find(config: &Config) -> Result<Option<Self>, ClientError> {
         let Some(path) = path_of(&config.cache.path, &config.admin.socket) else {
             return Ok(None);
         };
@@ -50,7 +50,7 @@ impl ImportSocket {
     }
 
     /// Has the files imported, and hands over each line of the answer. Blocks until it ends.
-    pub(crate) fn import(
+    pub fn import(
         self,
         asked: &ImportBundles,
         files: &[File],

@@ -8,7 +8,7 @@ use protocol::forwarded;
 /// The listener to ask: preferably one without a platform of its own, since that changes answers,
 /// then one without TLS. A listener with a random port cannot be found; one that expects a PROXY
 /// header from this machine, or is not for its clients, cannot be asked.
-pub(super) fn listener(config: &Config) -> Option<&Listener> {
+pub(crate) fn listener(config: &Config) -> Option<&Listener> {
     let trusted = &config.server.trusted_proxies;
     let answers = |listener: &&Listener| {
         listener.address.port() != 0
@@ -23,7 +23,7 @@ pub(super) fn listener(config: &Config) -> Option<&Listener> {
 }
 
 /// The listener's URL.
-pub(super) fn registry(listener: &Listener) -> String {
+pub(crate) fn registry(listener: &Listener) -> String {
     let scheme = if listener.tls.is_some() {
         "https"
     } else {
@@ -33,7 +33,7 @@ pub(super) fn registry(listener: &Listener) -> String {
 }
 
 /// The admin listener's URL.
-pub(super) fn admin(config: &Config) -> Option<String> {
+pub(crate) fn admin(config: &Config) -> Option<String> {
     let address = config.admin.address.filter(|address| address.port() != 0)?;
     Some(format!("http://{}", reachable(address)))
 }

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// A repository that manifests and configs can be fetched from.
-pub(super) trait ManifestSource {
+pub(crate) trait ManifestSource {
     /// Fetches a manifest or an index as it is, without substitution.
     async fn fetch(&self, reference: &Reference) -> Result<Manifest, ClientError>;
 
@@ -21,7 +21,7 @@ pub(super) trait ManifestSource {
 }
 
 /// Chooses the image of `reference` for `wanted`.
-pub(super) async fn resolve(
+pub(crate) async fn resolve(
     source: &impl ManifestSource,
     reference: &Reference,
     wanted: &Platform,
@@ -67,7 +67,7 @@ pub(super) async fn resolve(
 impl Server {
     /// The image of an index for `wanted`. Archway answers a digest with exactly that manifest, so
     /// the client chooses.
-    pub(crate) async fn choose(
+    pub async fn choose(
         &self,
         image: &ImageName,
         index: Digest,
@@ -86,7 +86,7 @@ impl Server {
 impl Server {
     /// The platform that the config of an image names; `None` for an index, for what is no image, and
     /// where the config names none.
-    pub(crate) async fn platform_of(
+    pub async fn platform_of(
         &self,
         image: &ImageName,
         digest: Digest,
@@ -135,6 +135,6 @@ impl ManifestSource for ServerRepository<'_> {
 }
 
 /// The platform in a config blob.
-pub(super) fn platform_in(config: &[u8]) -> Option<Platform> {
+pub(crate) fn platform_in(config: &[u8]) -> Option<Platform> {
     ImageConfig::parse(config).ok()?.platform().cloned()
 }

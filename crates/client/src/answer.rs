@@ -11,7 +11,7 @@ use super::error::{ClientError, InvalidAnswer};
 
 /// An answer with any status, read to its end.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// The status.
     pub status: StatusCode,
     /// The headers.
@@ -22,7 +22,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(super) async fn read(response: Response, url: String) -> Result<Self, ClientError> {
+    pub(crate) async fn read(response: Response, url: String) -> Result<Self, ClientError> {
         let (status, headers) = (response.status(), response.headers().clone());
         match response.bytes().await {
             Ok(body) => Ok(Self {
@@ -39,7 +39,7 @@ impl Answer {
     }
 
     /// The answer itself, unless its status is an error.
-    pub(crate) fn successful(self) -> Result<Self, ClientError> {
+    pub fn successful(self) -> Result<Self, ClientError> {
         if self.status.is_success() {
             return Ok(self);
         }
@@ -51,7 +51,7 @@ impl Answer {
     }
 
     /// The error for an answer with a flaw.
-    pub(crate) fn invalid(&self, flaw: impl Into<InvalidAnswer>) -> ClientError {
+    pub fn invalid(&self, flaw: impl Into<InvalidAnswer>) -> ClientError {
         ClientError::Invalid {
             url: self.url.clone(),
             source: flaw.into(),
@@ -59,7 +59,7 @@ impl Answer {
     }
 
     /// The message of its error body, else the body as text.
-    pub(crate) fn message(&self) -> String {
+    pub fn message(&self) -> String {
         let error = error_body::Read::parse(&self.body);
         if error.message.is_empty() {
             String::from_utf8_lossy(&self.body).trim().to_owned()
@@ -69,28 +69,28 @@ impl Answer {
     }
 
     /// What its error body says beside the message; null where it says nothing.
-    pub(crate) fn detail(&self) -> Value {
+    pub fn detail(&self) -> Value {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         body["errors"][0]["detail"].clone()
     }
 
     /// A header as text.
-    pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
+    pub fn header(&self, name: &HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// The digest in its headers.
-    pub(crate) fn digest(&self) -> Option<Digest> {
+    pub fn digest(&self) -> Option<Digest> {
         self.header(&headers::DOCKER_CONTENT_DIGEST)?.parse().ok()
     }
 
     /// The media type in its headers.
-    pub(crate) fn media_type(&self) -> Option<MediaType> {
+    pub fn media_type(&self) -> Option<MediaType> {
         self.header(&header::CONTENT_TYPE)?.parse().ok()
     }
 
     /// The body as a manifest.
-    pub(crate) fn manifest(self) -> Result<Manifest, ClientError> {
+    pub fn manifest(self) -> Result<Manifest, ClientError> {
         let answer = self.successful()?;
         let media_type = answer.media_type();
         let algorithm = answer

@@ -1,41 +1,13 @@
 //! The login at an upstream, for a registry that wants a password and for the realm of its tokens.
 
-mod docker_config;
-
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use config::Auth;
-use http::HeaderValue;
+use login::{Login, LoginError, Secret, basic};
 use protocol::host::Host;
 
-use super::{
-    ecr::{EcrKey, EcrTokens},
-    header::basic,
-    secret::Secret,
-};
-use crate::error::{LoginError, TokenError};
-
-#[cfg(fuzzing)]
-pub use self::docker_config::fuzz_docker_config;
-
-/// A proof of identity.
-#[derive(Clone, PartialEq)]
-pub(super) enum Login {
-    /// Name and password as an `Authorization` header.
-    Basic(HeaderValue),
-    /// docker's "identity token": an OAuth 2 refresh token, which only a realm takes.
-    IdentityToken(Arc<str>),
-}
-
-/// Prints no secret.
-impl fmt::Debug for Login {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Basic(_) => "Basic",
-            Self::IdentityToken(_) => "IdentityToken",
-        })
-    }
-}
+use super::ecr::{EcrKey, EcrTokens};
+use crate::error::TokenError;
 
 /// Where the login comes from. It is read each time, so a changed one is used at once.
 #[derive(Debug)]
@@ -74,7 +46,7 @@ impl LoginSource {
                     None => Err(LoginError::Unsendable.into()),
                 }
             }
-            Self::DockerConfig => Ok(docker_config::login(host).await?),
+            Self::DockerConfig => Ok(login::of_docker(host).await?),
             Self::EcrPublic { key, tokens } => Ok(Some(Login::Basic(tokens.current(key).await?))),
         }
     }

@@ -1,7 +1,7 @@
-//! The binary as a client: of a running Archway, or of an upstream itself.
+//! What asks a running Archway, over HTTP or its Unix socket, or an upstream itself.
 //!
 //! It owns the requests of the commands about images and the choice of an image for a platform. It
-//! knows nothing of flags and output; `cli` does.
+//! knows nothing of flags and output; `archway` does.
 
 mod address;
 mod answer;
@@ -13,7 +13,7 @@ mod server;
 mod socket;
 mod upstream;
 
-pub(crate) use self::{
+pub use self::{
     error::{ClientError, InvalidAnswer},
     import::ImportSocket,
     server::{Server, accepting},

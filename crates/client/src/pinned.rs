@@ -17,7 +17,7 @@ use rustls::{
 };
 
 /// A TLS configuration that trusts the server with the certificate in `files` and no other.
-pub(super) fn trusting(files: &KeyPairFiles) -> Option<ClientConfig> {
+pub(crate) fn trusting(files: &KeyPairFiles) -> Option<ClientConfig> {
     let provider = aws_lc_rs::default_provider();
     let pinned = PinnedCertificate {
         certificate: files.read().ok()?.cert.first()?.clone(),

@@ -24,31 +24,31 @@ const REMOVAL_TIMEOUT: Duration = Duration::from_mins(30);
 
 /// The socket of a running Archway.
 #[derive(Debug)]
-pub(crate) struct ControlSocket {
+pub struct ControlSocket {
     http: Client,
     path: PathBuf,
 }
 
 impl ControlSocket {
     /// That of the Archway this configuration starts.
-    pub(crate) fn of(config: &Config) -> Result<Self, ClientError> {
+    pub fn of(config: &Config) -> Result<Self, ClientError> {
         Self::among(&config.cache.path, &config.admin.socket)
     }
 
     /// That of the Archway with this cache.
-    pub(crate) fn among(cache: &Path, socket: &AdminSocket) -> Result<Self, ClientError> {
+    pub fn among(cache: &Path, socket: &AdminSocket) -> Result<Self, ClientError> {
         path_of(cache, socket)
             .map(Self::at)
             .ok_or(ClientError::NoSocket)
     }
 
     /// Whether there is one to ask.
-    pub(crate) fn exists(&self) -> bool {
+    pub fn exists(&self) -> bool {
         self.path.exists()
     }
 
     /// The one at this path.
-    pub(crate) fn at(path: PathBuf) -> Self {
+    pub fn at(path: PathBuf) -> Self {
         let http = Client::builder()
             .unix_socket(path.clone())
             .user_agent(concat!("archway-command/", env!("CARGO_PKG_VERSION")));
@@ -59,7 +59,7 @@ impl ControlSocket {
     }
 
     /// Removes stored content.
-    pub(crate) async fn remove(&self, names: &[String]) -> Result<Vec<RemovedName>, ClientError> {
+    pub async fn remove(&self, names: &[String]) -> Result<Vec<RemovedName>, ClientError> {
         let names = names.to_vec();
         let body = serde_json::to_vec(&RemoveNames { names });
         let body = body.expect("texts always serialise");
@@ -67,28 +67,25 @@ impl ControlSocket {
     }
 
     /// Asks the upstream for a tag.
-    pub(crate) async fn refresh(&self, name: &str) -> Result<Refreshed, ClientError> {
+    pub async fn refresh(&self, name: &str) -> Result<Refreshed, ClientError> {
         let body = name.as_bytes().to_vec();
         self.post(REFRESH, body, ANSWER_TIMEOUT).await
     }
 
     /// The bundles that are here.
-    pub(crate) async fn bundles(&self) -> Result<Vec<ListedBundle>, ClientError> {
+    pub async fn bundles(&self) -> Result<Vec<ListedBundle>, ClientError> {
         let request = self.http.get(url(BUNDLES)).timeout(ANSWER_TIMEOUT);
         self.answer(BUNDLES, request).await
     }
 
     /// Removes bundles.
-    pub(crate) async fn remove_bundles(
-        &self,
-        asked: &RemoveBundles,
-    ) -> Result<Purged, ClientError> {
+    pub async fn remove_bundles(&self, asked: &RemoveBundles) -> Result<Purged, ClientError> {
         let body = serde_json::to_vec(asked).expect("digests always serialise");
         self.post(REMOVE_BUNDLES, body, REMOVAL_TIMEOUT).await
     }
 
     /// Has the configuration read again.
-    pub(crate) async fn reload(&self) -> Result<Reloaded, ClientError> {
+    pub async fn reload(&self) -> Result<Reloaded, ClientError> {
         self.post(RELOAD, Vec::new(), ANSWER_TIMEOUT).await
     }
 
@@ -124,7 +121,7 @@ fn url(route: &str) -> String {
     format!("http://localhost{route}")
 }
 
-pub(super) fn path_of(folder: &Path, socket: &AdminSocket) -> Option<PathBuf> {
+pub(crate) fn path_of(folder: &Path, socket: &AdminSocket) -> Option<PathBuf> {
     // The server may have a folder of its own in there.
     let inner = Directory::at(folder).ok();
     let folder = inner.as_ref().map_or(folder, Directory::path);

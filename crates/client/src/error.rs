@@ -8,7 +8,7 @@ use upstream::FetchError;
 
 /// Why a question got no answer: one variant for each remedy.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ClientError {
+pub enum ClientError {
     /// The connection failed.
     #[error("no answer from {url}; is Archway running there? Name another URL with {option}")]
     Unreachable {
@@ -95,7 +95,7 @@ pub(crate) enum ClientError {
 
 /// The flaw of an answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum InvalidAnswer {
+pub enum InvalidAnswer {
     /// The body broke off.
     #[error(transparent)]
     Body(#[from] reqwest::Error),
@@ -112,7 +112,7 @@ pub(crate) enum InvalidAnswer {
 
 /// The option that names a URL of Archway on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UrlOption {
+pub enum UrlOption {
     /// The registry listener.
     Server,
     /// The admin listener.

@@ -31,7 +31,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(90);
 /// A running Archway, by the URLs of its listeners; an unknown one is the option that would name
 /// it.
 #[derive(Clone, Debug)]
-pub(crate) struct Server {
+pub struct Server {
     http: Client,
     registry: Result<String, UrlOption>,
     admin: Result<String, UrlOption>,
@@ -42,7 +42,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// The Archway at these URLs. A missing one is that of the Archway this configuration starts.
-    pub(crate) fn new(config: &Config, registry: Option<&Url>, admin: Option<&Url>) -> Self {
+    pub fn new(config: &Config, registry: Option<&Url>, admin: Option<&Url>) -> Self {
         let given = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
         let listener = address::listener(config).filter(|_| registry.is_none());
         let default_upstream = listener.and_then(|listener| listener.upstream.as_ref());
@@ -67,7 +67,7 @@ impl Server {
     /// it is: the default upstream there is unknown.
     ///
     /// A name as clients print it begins with the address of the mirror, which is left out.
-    pub(crate) fn named(&self, image: &ImageName) -> ImageName {
+    pub fn named(&self, image: &ImageName) -> ImageName {
         let image = match &image.host {
             Some(host) if self.is_asked_at(host) => image.behind_host(),
             _ => image.clone(),
@@ -90,7 +90,7 @@ impl Server {
 
     /// The headers of a manifest, by HEAD: Archway does not count that as a use. An error is asked
     /// for again by GET, for its body.
-    pub(crate) async fn look(
+    pub async fn look(
         &self,
         image: &ImageName,
         reference: &Reference,
@@ -106,7 +106,7 @@ impl Server {
     }
 
     /// A manifest, by GET with these headers; the status may be an error.
-    pub(crate) async fn manifest(
+    pub async fn manifest(
         &self,
         image: &ImageName,
         reference: &Reference,
@@ -134,7 +134,7 @@ impl Server {
 
     /// Reads a blob to its end, piece by piece. Its digest is not checked here: Archway withholds
     /// the end of a blob that does not match.
-    pub(crate) async fn read_blob(
+    pub async fn read_blob(
         &self,
         image: &ImageName,
         digest: &Digest,
@@ -174,18 +174,18 @@ impl Server {
     }
 
     /// One page of images from the admin listener.
-    pub(crate) async fn images(&self, query: &[(&str, String)]) -> Result<Listing, ClientError> {
+    pub async fn images(&self, query: &[(&str, String)]) -> Result<Listing, ClientError> {
         self.told("images", query).await
     }
 
     /// What clients asked for and is not here, or that of the last while.
-    pub(crate) async fn wanted(&self, since: Option<Duration>) -> Result<WishList, ClientError> {
+    pub async fn wanted(&self, since: Option<Duration>) -> Result<WishList, ClientError> {
         let since = since.map(|since| ("since", since.as_secs().to_string()));
         self.told("wanted", since.as_slice()).await
     }
 
     /// The nodes of the cluster, as the server knows them.
-    pub(crate) async fn nodes(&self) -> Result<NodeReport, ClientError> {
+    pub async fn nodes(&self) -> Result<NodeReport, ClientError> {
         self.told("nodes", &[]).await
     }
 
@@ -209,17 +209,14 @@ impl Server {
     }
 
     /// One image from the admin listener; `None` if it is not cached.
-    pub(crate) async fn known(&self, image: &ImageName) -> Result<Option<Image>, ClientError> {
+    pub async fn known(&self, image: &ImageName) -> Result<Option<Image>, ClientError> {
         let named = self.named(image);
         let listing = self.images(&[("name", named.to_string())]).await?;
         Ok(listing.images.into_iter().next())
     }
 
     /// All pages of [`Self::images`].
-    pub(crate) async fn all_images(
-        &self,
-        query: &[(&str, String)],
-    ) -> Result<Listing, ClientError> {
+    pub async fn all_images(&self, query: &[(&str, String)]) -> Result<Listing, ClientError> {
         let mut all = Listing::default();
         let mut after = None;
         loop {
@@ -237,7 +234,7 @@ impl Server {
 }
 
 /// The `Accept` headers of a client that takes these media types.
-pub(crate) fn accepting(types: impl IntoIterator<Item = MediaType>) -> HeaderMap {
+pub fn accepting(types: impl IntoIterator<Item = MediaType>) -> HeaderMap {
     let types = types.into_iter().map(|kind| {
         let value = HeaderValue::from_str(kind.as_str()).expect("media types are header text");
         (header::ACCEPT, value)

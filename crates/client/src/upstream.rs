@@ -16,14 +16,14 @@ use super::{
 
 /// A repository at its upstream.
 #[derive(Debug)]
-pub(crate) struct UpstreamRepository {
+pub struct UpstreamRepository {
     upstream: Arc<Upstream>,
     repository: RepoName,
 }
 
 impl UpstreamRepository {
     /// The repository of `image`, if its upstream is configured. Nothing is contacted yet.
-    pub(crate) fn new(config: &Config, image: &ImageName) -> Result<Self, ClientError> {
+    pub fn new(config: &Config, image: &ImageName) -> Result<Self, ClientError> {
         let host = image.host.as_ref().unwrap_or(&config.default_upstream);
         let upstream = Registry::new(config.upstreams.clone(), UpstreamMetrics::default())
             .find(host)?
@@ -35,7 +35,7 @@ impl UpstreamRepository {
     }
 
     /// Fetches a manifest and checks its digest.
-    pub(crate) async fn manifest(&self, reference: &Reference) -> Result<Manifest, ClientError> {
+    pub async fn manifest(&self, reference: &Reference) -> Result<Manifest, ClientError> {
         let deadline = self.upstream.deadline();
         let manifest = self
             .upstream
@@ -44,7 +44,7 @@ impl UpstreamRepository {
     }
 
     /// Chooses the image of `reference` for `wanted`, as Archway does.
-    pub(crate) async fn resolve(
+    pub async fn resolve(
         &self,
         reference: &Reference,
         wanted: &Platform,
@@ -54,7 +54,7 @@ impl UpstreamRepository {
 
     /// The platform in the config of an image; `None` where it names none, is too large or does not
     /// match its digest.
-    pub(crate) async fn platform(&self, image: &Manifest) -> Result<Option<Platform>, ClientError> {
+    pub async fn platform(&self, image: &Manifest) -> Result<Option<Platform>, ClientError> {
         let Some(config) = image.config() else {
             return Ok(None);
         };

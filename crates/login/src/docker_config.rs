@@ -20,13 +20,11 @@ use protocol::host::Host;
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command};
 
-use super::Login;
 use crate::{
-    auth::{
-        go_json::{GoObject, NotText},
-        header::basic,
-    },
+    Login,
     error::{LoginEntryError, LoginError},
+    go_json::{GoObject, NotText},
+    header::basic,
 };
 
 /// How long a credential helper may take.
@@ -45,7 +43,7 @@ struct DockerConfig(GoObject);
 struct AuthEntry(GoObject);
 
 /// The login for `host`; `None` if there is none.
-pub(super) async fn login(host: &Host) -> Result<Option<Login>, LoginError> {
+pub async fn login(host: &Host) -> Result<Option<Login>, LoginError> {
     let path = path().ok_or(LoginError::NoConfigFolder)?;
     let text = match tokio::fs::read(&path).await {
         Ok(text) => text,

@@ -20,7 +20,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(8);
 /// A secret and its place, such as a mounted Kubernetes secret.
 ///
 /// `Debug` shows asterisks.
-pub(super) struct Secret(Arc<Place>);
+pub struct Secret(Arc<Place>);
 
 /// The place of a secret, with its last good version.
 struct Place {
@@ -41,7 +41,7 @@ type FileStamp = (SystemTime, u64);
 
 impl Secret {
     /// The secret of this source. Nothing is read yet.
-    pub(super) fn new(source: SecretSource) -> Self {
+    pub fn new(source: SecretSource) -> Self {
         Self(Arc::new(Place {
             source,
             last: Mutex::new(None),
@@ -56,7 +56,7 @@ impl Secret {
     /// Asks the file system for the file's time: call it where a token is renewed, not once a
     /// request. The file may be on a disk that hangs, so it is read on the blocking pool, and waited
     /// for no longer than [`READ_TIMEOUT`]; dropping the future does not end the read.
-    pub(super) async fn reveal(&self) -> Result<Arc<str>, LoginError> {
+    pub async fn reveal(&self) -> Result<Arc<str>, LoginError> {
         let reading = async {
             let turn = Arc::clone(&self.0.reading).lock_owned().await;
             let place = Arc::clone(&self.0);
