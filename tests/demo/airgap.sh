@@ -31,6 +31,7 @@ address = "$GATEWAY:5000"
 
 [admin]
 address = "$GATEWAY:9464"
+images = true                # for the wish list, since this is no loopback address
 
 [log]
 format = "json"
