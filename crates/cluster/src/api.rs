@@ -11,7 +11,7 @@ use std::{path::Path, time::Duration};
 use k8s_openapi as _;
 use kube::{
     Client, Config,
-    client::ClientBuilder,
+    client::{ClientBuilder, DynBody},
     config::{KubeConfigOptions, Kubeconfig},
 };
 use tower_http::map_response_body::MapResponseBodyLayer;
@@ -44,7 +44,9 @@ pub(crate) async fn client(kubeconfig: Option<&Path>) -> Result<Client, ClusterE
     let builder =
         ClientBuilder::try_from(config).map_err(|error| ClusterError::Client(error.into()))?;
     Ok(builder
-        .with_layer(&MapResponseBodyLayer::new(BoundedLines::new))
+        .with_layer(&MapResponseBodyLayer::new(
+            BoundedLines::<Box<DynBody>>::new,
+        ))
         .build())
 }
 

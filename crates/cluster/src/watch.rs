@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use self::session::follow;
 use crate::{back_off::BackOff, error::ClusterError, list::NodeList};
 
-/// A session that lasted so long has worked: the next one need not wait for long.
+/// A session that lasted so long has worked: the next one need not wait for long, and its end is news.
 const WORKED: Duration = Duration::from_mins(1);
 
 /// Keeps a list true for as long as it is polled.
@@ -36,20 +36,21 @@ impl NodeWatch {
             return;
         }
         let mut back_off = BackOff::new();
-        // Told once, until it is well again.
+        // Told once, until a session has worked.
         let mut is_told = false;
         loop {
             let started = Instant::now();
-            let Err(error) = follow(&self.settings, &self.list, &mut is_told).await;
+            let Err(error) = follow(&self.settings, &self.list).await;
             self.list.watched(false);
+            if started.elapsed() > WORKED {
+                back_off.reset();
+                is_told = false;
+            }
             if !std::mem::replace(&mut is_told, true) {
                 warn!(error = %ErrorChain(&error), "the nodes of the cluster cannot be followed; the last list stays");
             }
             if matches!(error, ClusterError::NotBuilt) {
                 return;
-            }
-            if started.elapsed() > WORKED {
-                back_off.reset();
             }
             tokio::time::sleep(back_off.next()).await;
         }
@@ -57,9 +58,8 @@ impl NodeWatch {
 }
 
 /// Takes note that the list is complete.
-fn complete(list: &NodeList, nodes: usize, is_told: &mut bool) {
+fn complete(list: &NodeList, nodes: usize) {
     list.watched(true);
-    *is_told = false;
     info!(nodes, "the nodes of the cluster are known");
 }
 
@@ -69,7 +69,6 @@ fn complete(list: &NodeList, nodes: usize, is_told: &mut bool) {
 async fn follow(
     _settings: &KubernetesConfig,
     _list: &NodeList,
-    _is_told: &mut bool,
 ) -> Result<std::convert::Infallible, ClusterError> {
     Err(ClusterError::NotBuilt)
 }

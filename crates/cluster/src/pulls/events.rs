@@ -122,9 +122,7 @@ fn took(words: &str) -> Duration {
     let waiting = words
         .split_once('(')
         .and_then(|(_, rest)| rest.split_once(" including"));
-    let alone = words
-        .split_once(" in ")
-        .and_then(|(_, rest)| rest.split([' ', '.']).next().map(|_| rest));
+    let alone = words.split_once(" in ").map(|(_, rest)| rest);
     let text = waiting.map(|(time, _)| time).or(alone);
     text.and_then(|text| text.split(' ').next())
         .map_or(Duration::ZERO, duration)

@@ -40,7 +40,6 @@ enum Stage {
 pub(super) async fn follow(
     settings: &KubernetesConfig,
     list: &NodeList,
-    is_told: &mut bool,
 ) -> Result<Infallible, ClusterError> {
     let api = Api::<NodeObject>::all(api::client(settings.kubeconfig.as_deref()).await?);
     let mut asked = watcher::Config::default()
@@ -65,7 +64,7 @@ pub(super) async fn follow(
         {
             let nodes = listed.len();
             list.replace(std::mem::take(listed));
-            complete(list, nodes, is_told);
+            complete(list, nodes);
         }
         stage = take(event, stage, settings.pod_cidrs, list)?;
     }
