@@ -11,6 +11,7 @@ mod cri;
 mod image;
 mod own;
 pub mod probe;
+mod records;
 mod report;
 mod upstream;
 
@@ -26,6 +27,7 @@ pub use self::{
     cri::{Cri, CriError, PulledImage},
     image::{ImageTag, ImageTagError},
     own::{NotOurs, Own},
+    records::Records,
     report::DoctorReport,
 };
 

@@ -75,8 +75,8 @@ pub(super) async fn remove(taint: &StartupTaint) -> Result<Tainted, ClusterError
         "metadata": { "resourceVersion": node.metadata.resource_version },
         "spec": { "taints": others },
     });
-    let changed = nodes.patch(&taint.node, &PatchParams::default(), &Patch::Merge(change));
-    match changed.await {
+    let (how, patch) = (PatchParams::default(), Patch::Merge(change));
+    match nodes.patch(&taint.node, &how, &patch).await {
         Ok(_) => Ok(Tainted::NoLonger),
         Err(kube::Error::Api(status)) if status.code == CONFLICT => Ok(Tainted::Unknown),
         Err(error) => Err(judged(taint, error)),

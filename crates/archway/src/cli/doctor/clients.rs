@@ -4,12 +4,12 @@ use clap::{ArgGroup, Args};
 use client::Server;
 use config::Config;
 use doctor::{
-    Cri, Own,
+    Cri, Own, Records,
     probe::{self, Probed},
 };
 use node::{Settings, containerd::Check};
 
-use super::records::{RecordArgs, Records};
+use super::records::RecordArgs;
 use crate::cli::{
     client_config::{
         Told,

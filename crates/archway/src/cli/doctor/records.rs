@@ -1,22 +1,14 @@
 //! `archway doctor clients --records`: the nodes of the cluster that never came, and the pulls that went
 //! past Archway, by what it has seen and what the kubelets say.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    path::PathBuf,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fmt::Write as _, path::PathBuf};
 
 use clap::Args;
-use cluster::{KubeletPull, NodeReport, ReportedNode};
-use protocol::{error_chain::ErrorChain, image_name::ImageName};
+use cluster::KubeletPull;
+use doctor::Records;
+use protocol::error_chain::ErrorChain;
 
 use crate::{cli::output::Failure, client::Server};
-
-/// How much later than its last question a node's pull may begin without being past us: an answer that is
-/// replayed is not noted, and clocks differ.
-const SLACK: Duration = Duration::from_secs(30);
 
 /// Where the kubelets' words are read.
 #[derive(Debug, Args)]
@@ -40,12 +32,6 @@ enum RecordsError {
     Incomplete,
 }
 
-/// What was found, a line for each fault.
-pub(super) struct Records {
-    pub(super) text: String,
-    pub(super) is_good: bool,
-}
-
 impl RecordArgs {
     /// Compares what `server` has seen with its nodes, and with what their kubelets say.
     pub(super) async fn look(&self, server: &Server) -> Result<Records, Failure> {
@@ -58,7 +44,7 @@ impl RecordArgs {
         if let Some(error) = complaint {
             return Err(Failure::unusable(&error));
         }
-        let mut records = silent(&report);
+        let mut records = Records::of(&report);
         match KubeletPull::all(self.kubeconfig.as_deref()).await {
             Ok(pulls) => records.compare(&report, &pulls),
             // Without a way to the API the half of it is worth having; one that was named has to lead there.
@@ -72,130 +58,5 @@ impl RecordArgs {
             }
         }
         Ok(records)
-    }
-}
-
-/// How many nodes have come, and those that never did.
-fn silent(report: &NodeReport) -> Records {
-    let all = report.nodes.len();
-    let came = report
-        .nodes
-        .iter()
-        .filter(|node| node.last_pull.is_some())
-        .count();
-    let silent: Vec<&ReportedNode> = report.nodes.iter().filter(|node| node.silent).collect();
-    let young = all - came - silent.len();
-    let mut text =
-        format!("{came} of {all} nodes have pulled here, {young} have not had the time to\n");
-    for node in &silent {
-        let (name, addresses) = (&node.name, node.addresses.join(", "));
-        let platform = node.platform.as_deref().unwrap_or("platform not told");
-        let _ = writeln!(
-            text,
-            "finding: {name} ({addresses}, {platform}) has never pulled here: run `archway doctor clients --node` there"
-        );
-    }
-    Records {
-        text,
-        is_good: silent.is_empty(),
-    }
-}
-
-impl Records {
-    /// Adds the pulls of nodes that had not asked here since they began, by node and registry.
-    fn compare(&mut self, report: &NodeReport, pulls: &[KubeletPull]) {
-        let last: BTreeMap<&str, Option<u64>> = (report.nodes.iter())
-            .map(|node| (&*node.name, node.last_pull))
-            .collect();
-        let mut past: BTreeMap<(&str, String), usize> = BTreeMap::new();
-        for pull in pulls {
-            let Some(last) = last.get(&*pull.node) else {
-                continue;
-            };
-            if is_past(*last, pull) {
-                *past.entry((&pull.node, registry(&pull.image))).or_default() += 1;
-            }
-        }
-        let _ = writeln!(self.text, "{} pulls in the kubelets' events", pulls.len());
-        for ((node, registry), times) in &past {
-            let _ = writeln!(
-                self.text,
-                "finding: {node} pulled from {registry} {times} times and did not ask here: run `archway doctor clients --node` there"
-            );
-        }
-        self.is_good &= past.is_empty();
-    }
-}
-
-/// Whether a node that asked here last at this time made a pull without it.
-fn is_past(last: Option<u64>, pull: &KubeletPull) -> bool {
-    let asked = last.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
-    let due: SystemTime = pull.began() - SLACK;
-    asked.is_none_or(|asked| asked < due)
-}
-
-/// The registry of an image, as the runtime takes its name.
-fn registry(image: &str) -> String {
-    let named = image.parse::<ImageName>().ok().and_then(|name| name.host);
-    named.map_or_else(|| "docker.io".to_owned(), |host| host.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn node(name: &str, last_pull: Option<u64>, silent: bool) -> ReportedNode {
-        ReportedNode {
-            name: name.to_owned(),
-            platform: Some("linux/arm64".to_owned()),
-            addresses: vec!["10.0.0.1".to_owned()],
-            listed: 0,
-            last_pull,
-            silent,
-        }
-    }
-
-    fn pull(node: &str, image: &str, ended: u64) -> KubeletPull {
-        KubeletPull {
-            node: node.to_owned(),
-            image: image.to_owned(),
-            ended: UNIX_EPOCH + Duration::from_secs(ended),
-            took: Duration::from_secs(10),
-        }
-    }
-
-    #[test]
-    fn nodes_that_never_came_and_pulls_that_did_not_ask_are_each_a_finding() {
-        let report = NodeReport {
-            on: true,
-            watched: true,
-            platforms: Vec::new(),
-            nodes: vec![
-                node("asks", Some(1_000), false),
-                node("new", None, false),
-                node("silent", None, true),
-            ],
-        };
-        let mut records = silent(&report);
-        records.compare(
-            &report,
-            &[
-                pull("asks", "ghcr.io/a/b:1", 1_005),
-                pull("asks", "ghcr.io/a/b:1", 2_000),
-                pull("silent", "nginx", 1_000),
-                pull("silent", "docker.io/library/nginx:1", 1_000),
-                pull("gone", "nginx", 1_000),
-            ],
-        );
-        assert!(!records.is_good);
-        let fix = "run `archway doctor clients --node` there";
-        let expected = format!(
-            "1 of 3 nodes have pulled here, 1 have not had the time to\n\
-             finding: silent (10.0.0.1, linux/arm64) has never pulled here: {fix}\n\
-             5 pulls in the kubelets' events\n\
-             finding: asks pulled from ghcr.io 1 times and did not ask here: {fix}\n\
-             finding: silent pulled from docker.io 2 times and did not ask here: {fix}\n"
-        );
-        assert_eq!(records.text, expected);
     }
 }
