@@ -203,9 +203,8 @@ impl DoctorReport {
 
 impl fmt::Display for DoctorReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let endpoints = self.upstreams.iter().flat_map(|one| &one.endpoints);
-        let all = endpoints.flat_map(|endpoint| lines(&endpoint.checks));
-        let width = all.map(|line| line.names.len()).max().unwrap_or(0);
+        let checks = self.upstreams.iter().flat_map(UpstreamReport::checks);
+        let width = checks.map(|check| check.name.len()).max().unwrap_or(0);
         for upstream in &self.upstreams {
             for endpoint in &upstream.endpoints {
                 writeln!(formatter, "{} at {}", upstream.name, endpoint.url)?;

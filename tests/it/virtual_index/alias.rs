@@ -74,3 +74,32 @@ async fn a_rule_and_its_reverse_do_not_wait_for_each_other() {
     assert_eq!(entries(&latest(&archway).await.expect(200)).len(), 1);
     arm64(&archway).await.expect(404);
 }
+
+/// As README shows them side by side.
+#[tokio::test]
+async fn an_alias_may_lead_to_what_a_virtual_index_makes_and_explain_names_the_rule() {
+    let both = "[[upstream.\"registry.test\".virtual_index]]\n\
+        name = \"team/*:*\"\nsources = [\"team/*:*-amd64\", \"team/*-linux-arm64:*\"]\n\
+        [[upstream.\"registry.test\".alias]]\n\
+        name = \"team/*:*-arm64\"\ntarget = \"team/*:*\"\nplatform = \"linux/arm64\"\n";
+    let (amd64, arm64) = (image("linux/amd64"), image("linux/arm64"));
+    let registry = FakeRegistry::with("team/hello", "1.0-amd64", &amd64).await;
+    registry.push("team/hello-linux-arm64", "1.0", &arm64);
+    let archway = front(&registry, both).await;
+    let client = archway.client();
+    let pulled = client.pull("team/hello", "1.0-arm64").await;
+    assert_eq!(pulled.root, arm64.root().digest);
+    let made = client.manifest("team/hello", "1.0").await.expect(200);
+    assert_eq!(entries(&made).len(), 2);
+    let asked = client.with("archway-explain", "1");
+    let answer = asked.manifest("team/hello", "1.0").await.expect(200);
+    let explained: serde_json::Value =
+        serde_json::from_str(answer.header("archway-explain")).expect("JSON in the header");
+    assert_eq!(
+        explained["rule"],
+        serde_json::json!({
+            "key": "virtual_index",
+            "sources": ["team/hello:1.0-amd64", "team/hello-linux-arm64:1.0"],
+        })
+    );
+}

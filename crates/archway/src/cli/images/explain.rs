@@ -113,7 +113,8 @@ impl Explained {
         let mut page = String::new();
         if let Some(error) = &self.error {
             let _ = writeln!(page, "{}: {} {error}", self.name, self.status);
-            page.push_str(&self.detail.as_ref().map_or_else(String::new, cause));
+            let detail = self.detail.as_ref();
+            page.push_str(&detail.map_or_else(String::new, |detail| cause(detail, error)));
         }
         let Some(explanation) = &self.explanation else {
             return page;
@@ -155,7 +156,7 @@ impl Explained {
 }
 
 /// What the body of an error says beside its message, a line each.
-fn cause(detail: &Value) -> String {
+fn cause(detail: &Value, message: &str) -> String {
     let mut lines = String::new();
     let texts = ["cause", "next", "request_id"];
     let text = |name: &str| {
@@ -163,7 +164,7 @@ fn cause(detail: &Value) -> String {
             .as_str()
             .map(|text| format!("{name}: {text}\n"))
     };
-    lines.extend(text(texts[0]));
+    lines.extend(text(texts[0]).filter(|_| detail["cause"] != message));
     for endpoint in detail["endpoints"].as_array().into_iter().flatten() {
         let told = |name: &str| endpoint[name].as_str().unwrap_or_default();
         let _ = write!(lines, "endpoint: {} is {}", told("url"), told("state"));

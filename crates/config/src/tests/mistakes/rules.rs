@@ -126,3 +126,22 @@ error: `prefer` must be who answers first
   = help: did you mean `rule`?"#,
     );
 }
+
+#[test]
+fn an_alias_that_leads_back_to_its_own_name_is_refused() {
+    assert_picture(
+        r#"
+[[upstream."docker.io".alias]]
+name = "a/*:x"
+target = "a/*:x"
+platform = "linux/arm64""#,
+        r#"
+error: the alias leads back to its own name
+ --> archway.toml:3:10
+  |
+3 | target = "a/*:x"
+  |          ^^^^^^^ from here, aliases lead back to `name`
+  |
+  = help: name a tag that the registry has, or that a virtual_index makes"#,
+    );
+}
