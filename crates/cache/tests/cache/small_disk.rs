@@ -40,6 +40,7 @@ async fn what_would_fit_only_in_place_of_pinned_blobs_evicts_nothing() {
         max_size: 1 << 30,
         low_water: 1 << 30,
         min_free: 0,
+        anew: false,
         max_open_files: 4,
     });
     let cache = cache.unwrap();
