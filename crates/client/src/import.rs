@@ -70,7 +70,11 @@ impl ImportSocket {
         let mut refusal = body.by_ref().take(MAX_REFUSAL);
         refusal.read_to_string(&mut message).map_err(failed)?;
         let message = message.trim().to_owned();
-        Err(ClientError::Refused { status, message })
+        Err(ClientError::Refused {
+            status,
+            message,
+            next: None,
+        })
     }
 }
 

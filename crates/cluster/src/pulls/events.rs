@@ -1,10 +1,6 @@
 //! The events at the API, and the kubelet's words in them.
 
-use std::{
-    borrow::Cow,
-    path::Path,
-    time::{Duration, SystemTime},
-};
+use std::{borrow::Cow, path::Path, time::Duration};
 
 use kube::{
     Api,
@@ -152,6 +148,8 @@ fn duration(text: &str) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     fn pull(json: &str) -> Option<KubeletPull> {

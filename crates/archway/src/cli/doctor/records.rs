@@ -4,11 +4,12 @@
 use std::{fmt::Write as _, path::PathBuf};
 
 use clap::Args;
+use client::Server;
 use cluster::KubeletPull;
 use doctor::Records;
 use protocol::error_chain::ErrorChain;
 
-use crate::{cli::output::Failure, client::Server};
+use crate::cli::output::Failure;
 
 /// Where the kubelets' words are read.
 #[derive(Debug, Args)]
