@@ -232,11 +232,13 @@ fn compare(all: &[Odd]) {
         let _ = writeln!(table, "| {} | {} |", odd.name, outcomes.join(" | "));
     }
     let head = "| straight / through Archway | skopeo | crane | containerd |\n|---|---|---|---|\n";
-    println!("{head}{table}");
     // A client that has nothing straight shows nothing about Archway.
     let all_count = had_straight.iter().all(|times| *times > 0);
-    assert!(all_count, "a client has nothing straight: {table}");
-    assert!(worse.is_empty(), "worse than straight: {worse:?}");
+    assert!(all_count, "a client has nothing straight:\n{head}{table}");
+    assert!(
+        worse.is_empty(),
+        "worse than straight: {worse:?}\n{head}{table}"
+    );
 }
 
 fn word(has: Option<bool>) -> &'static str {

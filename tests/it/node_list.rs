@@ -44,7 +44,8 @@ impl Site {
             .listener("127.0.0.1", "")
             .table("[server]\ntrusted_proxies = [\"127.0.0.2/32\"]")
             .table(&format!(
-                "[platform.kubernetes]\nnodes = true\nkubeconfig = {path:?}\n{lines}"
+                "[platform.kubernetes]\nnodes = true\nkubeconfig = \"{}\"\n{lines}",
+                path.display()
             ));
         Self {
             api,

@@ -28,7 +28,8 @@ impl Site {
         let setup = Setup::in_front_of_with(&registry, "resolve = \"always\"")
             .table("[server]\ntrusted_proxies = [\"127.0.0.2/32\"]")
             .table(&format!(
-                "[platform.kubernetes]\nnodes = true\nkubeconfig = {path:?}"
+                "[platform.kubernetes]\nnodes = true\nkubeconfig = \"{}\"",
+                path.display()
             ));
         Self {
             api,
@@ -137,7 +138,8 @@ async fn a_kubeconfig_that_is_missing_is_named_and_found_when_it_comes() {
     let archway = Setup::in_front_of_with(&registry, "resolve = \"always\"")
         .table("[server]\ntrusted_proxies = [\"127.0.0.2/32\"]")
         .table(&format!(
-            "[platform.kubernetes]\nnodes = true\nkubeconfig = {path:?}"
+            "[platform.kubernetes]\nnodes = true\nkubeconfig = \"{}\"",
+            path.display()
         ))
         .start()
         .await;

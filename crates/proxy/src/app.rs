@@ -124,11 +124,10 @@ impl App {
     ) -> Result<Self, StartError> {
         // From here on it ends nobody.
         let hangups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
-        let live = in_force(&started);
+        let (live, stop) = (in_force(&started), CancellationToken::new());
         let config = live.current();
         let counters = MetricsOfParts::default();
         let metrics = counters.registry(&logging.lines);
-        let stop = CancellationToken::new();
         let below = BelowRoutes::new(&live, bundles, counters, &stop)?;
         let (pull, server, instance) = (below.pull, below.server, new_instance()?);
         let service = Service {
@@ -140,7 +139,7 @@ impl App {
             wanted: below.wanted.clone(),
         };
         let router = routes::router(service, observer(&config, below.access, logging.lines));
-        let ready = Arc::new(AtomicBool::new(true));
+        let (ready, serving) = (Arc::new(AtomicBool::new(true)), TaskTracker::new());
         let admin = Admin {
             ready: Arc::clone(&ready),
             instance,
@@ -161,7 +160,6 @@ impl App {
             stop: stop.clone(),
         };
         let sockets = Sockets::bind(&config, admin, control.clone(), &router, handed).await?;
-        let serving = TaskTracker::new();
         let parts = Parts {
             live,
             pull,
