@@ -272,6 +272,15 @@ mod tests {
         }
     }
 
+    fn stale() -> TagAge {
+        TagAge {
+            state: "stale".to_owned(),
+            confirmed: "2026-11-29T10:00:00Z".to_owned(),
+            asked_again: Some("2026-11-29T10:01:00Z".to_owned()),
+            expires: Some("2026-11-30T10:01:00Z".to_owned()),
+        }
+    }
+
     #[test]
     fn the_page_shows_the_hints_the_one_that_decided_and_the_verdict_on_each_entry() {
         let explanation = Explanation {
@@ -291,12 +300,7 @@ mod tests {
             accepts_index: true,
             offline: true,
             outcome: "stale".to_owned(),
-            tag: Some(TagAge {
-                state: "stale".to_owned(),
-                confirmed: "2026-11-29T10:00:00Z".to_owned(),
-                asked_again: Some("2026-11-29T10:01:00Z".to_owned()),
-                expires: Some("2026-11-30T10:01:00Z".to_owned()),
-            }),
+            tag: Some(stale()),
             rule: None,
             answer: "child".to_owned(),
             why: "the mode follows this source".to_owned(),
