@@ -35,7 +35,10 @@ fn shown(answer: &Answer) -> String {
     let detail = &mut body["errors"][0]["detail"];
     assert_eq!(detail["request_id"], answer.header("x-request-id"));
     detail["request_id"] = "ID".into();
-    if let Some(endpoints) = detail["endpoints"].as_array_mut() {
+    if let Some(endpoints) = detail
+        .get_mut("endpoints")
+        .and_then(serde_json::Value::as_array_mut)
+    {
         for endpoint in endpoints {
             for name in ["url", "since", "asked_again"] {
                 if endpoint[name].is_string() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use integration_tests::client::Client;
 use integration_tests::images::{self, Content};
 use integration_tests::kube_api::{KubeApi, node};
-use integration_tests::proxy::{Archway, Setup};
+use integration_tests::proxy::{self, Archway, Setup};
 use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::eventually;
 use serde_json::Value;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const TAG: &str = "/v2/team/app/manifests/v1";
 const CONTAINERD: &str = "containerd/v2.4.2";
 
-/// A cluster, a registry, and an Archway between them that believes 127.0.0.2 who asks.
+/// A cluster, a registry, and an Archway between them that believes this machine who asks.
 struct Site {
     api: KubeApi,
     registry: FakeRegistry,
@@ -42,7 +42,7 @@ impl Site {
         let registry = FakeRegistry::with("team/app", "v1", &content).await;
         let setup = Setup::in_front_of_with(&registry, "resolve = \"always\"")
             .listener("127.0.0.1", "")
-            .table("[server]\ntrusted_proxies = [\"127.0.0.2/32\"]")
+            .table("[server]\ntrusted_proxies = [\"127.0.0.0/8\"]")
             .table(&format!(
                 "[platform.kubernetes]\nnodes = true\nkubeconfig = \"{}\"\n{lines}",
                 path.display()
@@ -86,6 +86,16 @@ fn client(archway: &Archway, address: &str) -> Client {
 /// The platform that a runtime at an address is answered by; empty for the index.
 async fn said(archway: &Archway, address: &str) -> String {
     runtime(archway, address).platform_said(TAG).await
+}
+
+/// Exit code and both outputs of a command, which is told the ports: in the config they are 0.
+async fn command(archway: &Archway, arguments: &[&str]) -> (i32, String, String) {
+    let (server, admin) = (archway.url(), archway.admin_url());
+    let place = ["--server", &server, "--admin", &admin];
+    let output = proxy::run(&[arguments, &place].concat()).await;
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    let code = output.status.code().expect("an end of its own");
+    (code, text(output.stdout), text(output.stderr))
 }
 
 #[tokio::test]
@@ -137,17 +147,17 @@ async fn whoever_says_more_than_a_node_is_followed_and_explain_names_the_node() 
         daemon.platform_said(TAG).await,
         "linux/amd64; source=user-agent"
     );
-    let output = archway
-        .command(&[
-            "explain",
-            "--as",
-            "X-Forwarded-For: 10.0.0.2",
-            "--as",
-            "User-Agent: containerd/2",
-            "registry.test/team/app:v1",
-        ])
-        .await;
-    assert!(output.status.success(), "{output:?}");
+    let explain = [
+        "explain",
+        "--as",
+        "X-Forwarded-For: 10.0.0.2",
+        "--as",
+        "User-Agent: containerd/2",
+        "registry.test/team/app:v1",
+    ];
+    let (code, out, err) = command(&archway, &explain).await;
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("node graviton  linux/arm64"), "{out}");
 }
 
 #[tokio::test]
@@ -298,13 +308,11 @@ async fn the_report_takes_the_platforms_of_the_nodes() {
     let site = Site::new().await;
     let archway = site.start().await;
     runtime(&archway, "10.0.0.1").get(TAG).await.expect(200);
-    let output = archway
-        .command(&["report", "--need", "nodes", "--check"])
-        .await;
-    let text = String::from_utf8(output.stdout).expect("text");
+    let (code, out, err) = command(&archway, &["report", "--need", "nodes", "--check"]).await;
+    assert_eq!(code, 0, "{out}{err}");
     assert!(
-        text.contains("lack one of linux/amd64, linux/arm64"),
-        "{text}"
+        out.starts_with("0 of 1 images lack one of linux/amd64, linux/arm64\n"),
+        "{out}"
     );
     // Whether a node has ever asked is known.
     let report = archway.admin().get("/_archway/v1/nodes").await.json();
@@ -322,10 +330,10 @@ async fn the_report_takes_the_platforms_of_the_nodes() {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
     let plain = Setup::in_front_of(&site.registry).start().await;
-    let output = plain.command(&["report", "--need", "nodes"]).await;
-    let text = String::from_utf8(output.stderr).expect("text");
+    let (code, _, err) = command(&plain, &["report", "--need", "nodes"]).await;
+    assert_eq!(code, 1);
     assert!(
-        text.contains("set nodes = true in [platform.kubernetes]"),
-        "{text}"
+        err.contains("set nodes = true in [platform.kubernetes]"),
+        "{err}"
     );
 }

@@ -194,7 +194,8 @@ async fn answers_of_a_directory(world: &mut World, used: &mut Used) {
     let file = folder.path().join("app.bundle");
     let file = file.to_str().expect("a plain path");
     let archway = &world.archway;
-    let exported = archway.bundle_command(&["export", NAME, "-o", file]).await;
+    let export = ["export", NAME, "--platform", "all", "-o", file];
+    let exported = archway.bundle_command(&export).await;
     let err = String::from_utf8_lossy(&exported.stderr);
     assert!(exported.status.success(), "{err}");
     let imported = archway.bundle_command(&["import", file]).await;

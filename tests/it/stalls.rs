@@ -127,10 +127,15 @@ async fn who_comes_while_a_confirmation_takes_long_gets_the_stale_tag_at_once() 
 
 /// Two upstreams with the same blob, in this order.
 async fn two_upstreams(blob: &Blob) -> (FakeRegistry, FakeRegistry, Archway) {
+    two_upstreams_with(blob, "").await
+}
+
+/// The same, with more lines for the table of each.
+async fn two_upstreams_with(blob: &Blob, lines: &str) -> (FakeRegistry, FakeRegistry, Archway) {
     let (first, second) = (registry(blob).await, registry(blob).await);
     let archway = Setup::new()
-        .upstream("a.test", &first)
-        .upstream("b.test", &second)
+        .upstream_with("a.test", &first, lines)
+        .upstream_with("b.test", &second, lines)
         .start()
         .await;
     (first, second, archway)
@@ -200,17 +205,21 @@ async fn an_upstream_that_says_nothing_holds_no_client_of_another() {
 #[tokio::test]
 async fn a_download_that_no_other_upstream_does_better_gets_the_whole_wait_where_it_was() {
     let blob = Blob::from(BigBlob::new("slow at home, silent elsewhere", SIZE));
-    let (first, second, archway) = two_upstreams(&blob).await;
-    let (blobs, stall, slow) = (On::path("/blobs/"), Gate::new(), Gate::new());
-    let never = second.faults().hold_body(blobs.clone(), 0);
+    // A second connection would take the answer that is meant for the one that stalls.
+    let (first, second, archway) = two_upstreams_with(&blob, "parallel = 1").await;
+    let (blobs, stall) = (On::path("/blobs/"), Gate::new());
     let faults = first.faults();
     faults.times(1, blobs.clone(), Fault::HoldBody(SIZE / 4, stall.clone()));
-    faults.times(1, blobs, Fault::HoldHeaders(slow.clone()));
+    // It says that it has the blob, and stands still where it is asked for the rest.
+    let never = second.faults().hold_body(blobs.clone(), SIZE / 4);
     let path = |host| blob_path(&format!("{host}/team/app"), blob.digest());
     let held = archway.client().open(Method::GET, &path("a.test")).await;
     stall.arrived().await;
+    // Not before: a request has all faults that are laid when it comes.
+    let slow = faults.hold_headers(blobs);
     let other = archway.client().open(Method::GET, &path("b.test")).await;
     let home = async {
+        never.arrived().await;
         slow.arrived().await;
         // Longer than a download stands still that has a better place.
         tokio::time::sleep(Duration::from_millis(2500)).await;
@@ -218,7 +227,7 @@ async fn a_download_that_no_other_upstream_does_better_gets_the_whole_wait_where
     };
     let (held, other, ()) = tokio::join!(held.finish(&blob), other.finish(&blob), home);
     assert_eq!((held, other), (End::Complete(SIZE), End::Complete(SIZE)));
-    drop(never);
+    assert_eq!(second.bytes_of(&blob.digest()), 1);
 }
 
 #[tokio::test]

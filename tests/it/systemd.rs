@@ -86,6 +86,13 @@ async fn the_manager_is_told_of_a_reload_and_of_its_end() {
         time.is_some_and(|time| time.parse::<u64>().is_ok()),
         "{reloading:?}"
     );
+    // For people, and before the end: who waits for that finds what came of it.
+    let status = manager.told();
+    assert!(
+        status.len() == 1
+            && status[0].starts_with("STATUS=serving; the configuration was read again at "),
+        "{status:?}"
+    );
     assert_eq!(manager.told(), ["READY=1"]);
 }
 

@@ -213,9 +213,9 @@ async fn what_is_wanted_is_a_list_that_warm_reads_from_a_pipe() {
     assert!(warmed.status.success(), "{warmed:?}");
     let warmed: Value = serde_json::from_slice(&warmed.stdout).expect("JSON");
     let expected = json!([["registry.test/team/app:v1", LEFT_OUT]]);
-    let found = warmed.as_array().expect("a list").iter();
+    let found = warmed["images"].as_array().expect("a list").iter();
     let found: Vec<_> = found
-        .map(|one| json!([one["image"], one["platform"]]))
+        .map(|one| json!([one["name"], one["platform"]]))
         .collect();
     assert_eq!(json!(found), expected);
 }

@@ -17,6 +17,11 @@ use crate::{
 
 const CHUNK: usize = 1 << 20;
 
+/// Blobs between two flushes of a file. Where extents are shared, the headers of each blob are an
+/// extent of their own, for which XFS reserves five blocks of its tree more until they are flushed:
+/// all at the end, that would be 5 % of a bundle of small blobs.
+const BLOBS_PER_FLUSH: u64 = 64;
+
 /// Where a bundle is written to.
 #[derive(Debug)]
 pub enum Output<'a, W: Write> {
@@ -64,7 +69,7 @@ pub fn write<W: Write>(
         progress,
     };
     sink.put(0, layout.head())?;
-    for placed in layout.blobs() {
+    for (number, placed) in (1_u64..).zip(layout.blobs()) {
         if placed.end() <= sink.range.start || placed.headers_at >= sink.range.end {
             continue;
         }
@@ -72,6 +77,9 @@ pub fn write<W: Write>(
         sink.put_blob(placed, contents)?;
         let padding = vec![0; padding(placed.size)];
         sink.put(placed.data_at + placed.size, &padding)?;
+        if number.is_multiple_of(BLOBS_PER_FLUSH) {
+            sink.flush()?;
+        }
     }
     let end = vec![0; usize_of(layout.size() - layout.end_at())];
     sink.put(layout.end_at(), &end)
@@ -101,6 +109,14 @@ impl<W: Write, P: FnMut(u64)> Sink<'_, '_, W, P> {
         .map_err(WriteError::Output)?;
         (self.progress)(bytes.len() as u64);
         Ok(())
+    }
+
+    /// Has a file's bytes so far written to the disk.
+    fn flush(&self) -> Result<(), WriteError> {
+        match &*self.output {
+            Output::File(file) => file.sync_data().map_err(WriteError::Output),
+            Output::Pipe(_) => Ok(()),
+        }
     }
 
     fn put_blob(&mut self, placed: &Placed, contents: &impl Contents) -> Result<(), WriteError> {

@@ -225,6 +225,8 @@ impl Server {
             let page = self.images(&query).await?;
             all.images.extend(page.images);
             all.offline = page.offline;
+            // A page has the upstreams of its own images.
+            all.down.extend(page.down);
             match page.next {
                 Some(next) => after = Some(next),
                 None => return Ok(all),

@@ -49,13 +49,12 @@ pub(crate) async fn remove(control: &Control, asked: RemoveBundles) -> Result<Pu
     let known = list(control).await?;
     let removed = ids.clone();
     let free = on_disk(control, move |imports| imports.remove(&removed)).await?;
-    let cache = control.pull.cache();
     let purged = if purge {
-        let removed = cache.remove(brought(&known, &ids, free)).await;
+        let removed = control.pull.remove(brought(&known, &ids, free)).await;
         control.server.forget_answers();
         Purged::of(&removed?)
     } else {
-        cache.write_snapshot(|| true).await?;
+        control.pull.cache().write_snapshot(|| true).await?;
         Purged::default()
     };
     for bundle in known.iter().filter(|bundle| ids.contains(&bundle.row.id)) {

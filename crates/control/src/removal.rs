@@ -26,7 +26,7 @@ pub(crate) async fn remove(
     let config = control.config.current();
     let removals = parsed.iter().map(|name| name.removal(&config));
     let removals: Vec<Removal> = removals.collect();
-    let removed = control.pull.cache().remove(removals).await;
+    let removed = control.pull.remove(removals).await;
     // Some may be gone even if it failed.
     control.server.forget_answers();
     let removed = removed?;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use cache::Cache;
+use cache::{
+    Cache, CacheError,
+    inspect::{Removal, Removed},
+};
 use config::CacheConfig;
 use manifest_model::{Digest, Manifest, Platform, Reference, RepoName, Tag};
 use protocol::host::Host;
@@ -40,6 +43,7 @@ struct PullParts {
     slots: AllSlots,
     blobs: Arc<Blobs>,
     lists: Lists,
+    manifests: Arc<Manifests>,
     platforms: Arc<Platforms>,
     stocks: Stocks,
     resolver: Resolver,
@@ -82,7 +86,12 @@ impl Pull {
             Arc::clone(&platforms),
             tasks.clone(),
         ));
-        let resolver = Resolver::new(cache.clone(), manifests, Arc::clone(&platforms), rules);
+        let resolver = Resolver::new(
+            cache.clone(),
+            Arc::clone(&manifests),
+            Arc::clone(&platforms),
+            rules,
+        );
         Self {
             parts: Arc::new(PullParts {
                 cache: cache.clone(),
@@ -91,6 +100,7 @@ impl Pull {
                 blobs,
                 lists: Lists::new(cache.clone(), slots.calls.clone(), tasks.clone()),
                 slots,
+                manifests,
                 platforms,
                 stocks,
                 resolver,
@@ -101,6 +111,14 @@ impl Pull {
     /// The cache underneath.
     pub fn cache(&self) -> &Cache {
         &self.parts.cache
+    }
+
+    /// Removes stored content at once: the next pull asks the upstream, and stores all of it again.
+    pub async fn remove(&self, removals: Vec<Removal>) -> Result<Vec<Removed>, CacheError> {
+        let removed = self.parts.cache.remove(removals).await;
+        // Some may be gone even if it failed.
+        self.parts.manifests.forget();
+        removed
     }
 
     /// The upstreams that can be asked.

@@ -20,6 +20,7 @@
 //! | `stored` | the manifest of a digest, if it is stored and linked |
 //! | `held` | of an offline upstream, the manifest of a tag as stored |
 //! | `store` | keep a manifest, in memory and on disk |
+//! | `forget` | drop what memory has, because files were removed |
 
 mod origin;
 
@@ -171,6 +172,12 @@ impl Manifests {
         }
         self.announced.note(&repository.key, manifest);
         self.memory.put(manifest);
+    }
+
+    /// Forgets what memory has: files were removed, and a manifest whose file was there a moment ago
+    /// would go out without being stored again.
+    pub(super) fn forget(&self) {
+        self.memory.0.invalidate_all();
     }
 
     /// For how long the question for a tag has been under way; `None` while it is not.

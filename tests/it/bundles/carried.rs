@@ -126,7 +126,8 @@ async fn a_delta_is_served_with_its_base_and_refused_without() {
     assert_whole_now(&start(&[&base, &delta]).await, &source).await;
     let words = ["serve", "--config", "CONFIG", "--offline", "--bundle"];
     let words = [&words[..], &[delta.to_str().expect("a plain path")]].concat();
-    let text = said(&Setup::new().run(&words).await, 1);
+    let registry = FakeRegistry::start().await;
+    let text = said(&Setup::in_front_of(&registry).run(&words).await, 1);
     assert!(
         text.contains("import the bundles it builds on first"),
         "{text}"
