@@ -45,19 +45,20 @@ pub(crate) struct Node {
 impl Node {
     /// Starts containerd in the setup's cell.
     pub(crate) fn start(setup: &Setup, release: Release) -> Self {
-        let socket = setup.cell.path("containerd.sock");
-        let config = setup
-            .cell
-            .write("containerd.toml", &config(setup, release, &socket));
+        let name = release.name();
+        // A cell may have one of each release.
+        let socket = setup.cell.path(format!("{name}.sock"));
+        let config = config(setup, release, &socket);
+        let config = setup.cell.write(&format!("{name}.toml"), &config);
         let daemon = release.program("containerd");
         let command = [
             daemon.as_os_str(),
             OsStr::new("--config"),
             config.as_os_str(),
         ];
-        setup.cell.serve("containerd", &command, &[], || {
-            UnixStream::connect(&socket).is_ok()
-        });
+        setup
+            .cell
+            .serve(name, &command, &[], || UnixStream::connect(&socket).is_ok());
         Self { release, socket }
     }
 
@@ -85,6 +86,14 @@ impl Node {
 }
 
 impl Release {
+    /// Of what belongs to its daemon in a cell.
+    fn name(self) -> &'static str {
+        match self {
+            Self::V1_6 => "containerd-1.6",
+            Self::V2 => "containerd-2",
+        }
+    }
+
     pub(crate) fn program(self, name: &str) -> PathBuf {
         match self {
             Self::V1_6 => tools::system(name),
@@ -122,6 +131,7 @@ fn config(setup: &Setup, release: Release, socket: &std::path::Path) -> String {
         Release::V1_6 => (2, "io.containerd.grpc.v1.cri"),
         Release::V2 => (3, "io.containerd.cri.v1.images"),
     };
+    let name = release.name();
     format!(
         r#"
 version = {version}
@@ -134,10 +144,10 @@ path = "{opt}"
 [plugins."{registry}".registry]
 config_path = "{hosts}"
 "#,
-        root = setup.cell.path("containerd/root").display(),
-        state = setup.cell.path("containerd/state").display(),
+        root = setup.cell.path(format!("{name}/root")).display(),
+        state = setup.cell.path(format!("{name}/state")).display(),
         socket = socket.display(),
-        opt = setup.cell.path("containerd/opt").display(),
+        opt = setup.cell.path(format!("{name}/opt")).display(),
         hosts = hosts_folder(setup).display(),
     )
 }

@@ -174,10 +174,16 @@ impl Daemon {
                     .args(["image", "list", "--all", "--quiet"]),
             )
         };
+        let images = list();
+        // It takes no empty list.
+        if images.is_empty() {
+            return;
+        }
+        let mut remove = self.docker(setup);
         output(
-            self.docker(setup)
+            remove
                 .args(["image", "remove", "--force"])
-                .args(list().lines()),
+                .args(images.lines()),
         );
         assert_eq!(list(), "", "images are left");
     }

@@ -170,12 +170,8 @@ fn other_tools_load_a_bundle_as_the_page_says() {
 
 /// What became of the images, by the digests that a tool has for them.
 fn described(images: &[&Image], loaded: Loaded) -> String {
-    let loaded = match loaded {
-        Ok(loaded) => loaded,
-        Err(failed) => {
-            let _ = &failed;
-            return "refused".to_owned();
-        }
+    let Ok(loaded) = loaded else {
+        return "refused".to_owned();
     };
     let has = |digest: String| loaded.contains(&digest);
     let own = native().rsplit('/').next().unwrap_or_default();
