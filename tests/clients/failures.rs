@@ -17,6 +17,7 @@ use tokio::runtime::{self, Runtime};
 use crate::cell::attempt;
 use crate::containerd::{Node, Release};
 use crate::dockerd::Daemon;
+use crate::matrix::native;
 use crate::podman;
 use crate::setup::Setup;
 use crate::tools;
@@ -241,12 +242,11 @@ fn the_cause_of_every_failure_is_found_by_one_command_from_the_name_that_the_cli
                 Err(failed) => last_line(&failed.0),
             })
             .collect();
-        let explained = site.runtime.block_on(site.archway.command(&[
-            "explain",
-            &printed,
-            "--server",
-            &site.archway.url(),
-        ]));
+        // Some causes are met only behind the index, on the way of this machine's platform.
+        let platform = format!("Archway-Platform: {}", native());
+        let server = site.archway.url();
+        let words = ["explain", &printed, "--server", &server, "--as", &platform];
+        let explained = site.runtime.block_on(site.archway.command(&words));
         let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
         for cause in row.cause {
             if !explained.contains(cause) {

@@ -38,6 +38,8 @@ fn signatures_of_both_forms_and_an_sbom_of_a_child_verify_at_the_offline_site() 
     attach(&setup, &of_child);
     let before = discovered(&setup, &of_child);
     assert_eq!(before.len(), 1, "{before:?}");
+    // An export from the directory carries what has come through Archway.
+    used(&setup, by_tag, by_referrer, &child.to_string(), &before);
 
     let names =
         [by_tag, by_referrer].map(|image| format!("{ECR_HOST}/{TEAM}/{}:{TAG}\n", image.name));
@@ -82,6 +84,28 @@ fn here(site: &Archway, image: &Image, digest: &str) -> String {
         site.address(),
         image.name
     )
+}
+
+/// Everything attached is asked for once on the connected side.
+fn used(
+    setup: &Setup,
+    by_tag: &Image,
+    by_referrer: &Image,
+    child: &str,
+    attached: &BTreeSet<String>,
+) {
+    let archway = &setup.archway;
+    let there = |image: &Image| here(archway, image, &image.index.to_string());
+    verify(setup, &there(by_tag), "--new-bundle-format=false");
+    verify(setup, &there(by_referrer), "--new-bundle-format=true");
+    // What verifies a signature leaves its config; a copy takes all.
+    let tag = by_tag.index.to_string().replace(':', "-");
+    let name = format!("{}/{ECR_HOST}/{TEAM}/{}", archway.address(), by_tag.name);
+    copy(setup, &[&format!("{name}:{tag}.sig")]);
+    copy(setup, &["--recursive", &there(by_referrer)]);
+    let of_child = here(archway, by_referrer, child);
+    assert_eq!(&discovered(setup, &of_child), attached);
+    assert_eq!(pulled(setup, archway, by_referrer, attached), SBOM_TEXT);
 }
 
 fn cosign(setup: &Setup, verb: &str) -> Command {
@@ -141,6 +165,13 @@ fn discovered(setup: &Setup, image: &str) -> BTreeSet<String> {
     let list = found["referrers"].as_array().expect("a list").iter();
     list.map(|one| one["digest"].as_str().expect("a digest").to_owned())
         .collect()
+}
+
+fn copy(setup: &Setup, from: &[&str]) {
+    let folder = setup.folder();
+    let mut copy = setup.cell.command(tools::built("oras"));
+    copy.args(["copy", "--no-tty", "--from-plain-http", "--to-oci-layout"]);
+    output(copy.args(from).arg(folder.path().join("copy:all")));
 }
 
 fn pulled(setup: &Setup, site: &Archway, image: &Image, digests: &BTreeSet<String>) -> String {
