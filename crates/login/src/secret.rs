@@ -55,7 +55,7 @@ impl Secret {
     ///
     /// Asks the file system for the file's time: call it where a token is renewed, not once a
     /// request. The file may be on a disk that hangs, so it is read on the blocking pool, and waited
-    /// for no longer than [`READ_TIMEOUT`]; dropping the future does not end the read.
+    /// for no longer than 8 s; dropping the future does not end the read.
     pub async fn reveal(&self) -> Result<Arc<str>, LoginError> {
         let reading = async {
             let turn = Arc::clone(&self.0.reading).lock_owned().await;

@@ -69,7 +69,7 @@ pub enum FetchError {
     Throttled {
         /// The upstream with the limit.
         upstream: Host,
-        /// The calls it limits: a kind's name, that of the tokens they need, or [`AT_STORE`].
+        /// The calls it limits: a kind's name, that of the tokens they need, or `blobs at its store`.
         calls: &'static str,
         /// How long to wait before the next request.
         retry_after: Option<Duration>,
