@@ -4,6 +4,7 @@
 
 mod bounded;
 mod node_object;
+mod resource;
 
 use std::{path::Path, time::Duration};
 
@@ -17,7 +18,7 @@ use kube::{
 use tower_http::map_response_body::MapResponseBodyLayer;
 
 use self::bounded::BoundedLines;
-pub(crate) use self::node_object::NodeObject;
+pub(crate) use self::{node_object::NodeObject, resource::node_resource};
 use crate::error::ClusterError;
 
 /// How long a connection may take.

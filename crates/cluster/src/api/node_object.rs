@@ -1,13 +1,14 @@
 //! A `Node` of the API, of which only what is used is read. Whatever else it holds, or lacks, is no
 //! mistake: one odd node must not hide the others.
 
-use std::{borrow::Cow, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
-use kube::core::{ClusterResourceScope, ObjectMeta, Resource};
+use kube::core::ObjectMeta;
 use manifest_model::Platform;
 use serde::Deserialize;
 
+use super::resource::node_resource;
 use crate::node::NodeFacts;
 
 /// The longest name that Kubernetes gives.
@@ -59,34 +60,7 @@ struct NodeInfo {
     architecture: String,
 }
 
-impl Resource for NodeObject {
-    type DynamicType = ();
-    type Scope = ClusterResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        "Node".into()
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        "".into()
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        "v1".into()
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        "nodes".into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+node_resource!(NodeObject);
 
 impl NodeObject {
     pub(crate) fn name(&self) -> Option<&str> {

@@ -1,17 +1,18 @@
 //! The change of the node at its API.
 
-use std::borrow::Cow;
-
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
-    core::{ClusterResourceScope, ObjectMeta, Resource},
+    core::ObjectMeta,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{StartupTaint, Tainted};
-use crate::{api, error::ClusterError};
+use crate::{
+    api::{self, node_resource},
+    error::ClusterError,
+};
 
 const FORBIDDEN: u16 = 403;
 const CONFLICT: u16 = 409;
@@ -30,34 +31,7 @@ struct Taints {
     taints: Option<Vec<Value>>,
 }
 
-impl Resource for TaintedNode {
-    type DynamicType = ();
-    type Scope = ClusterResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        "Node".into()
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        "".into()
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        "v1".into()
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        "nodes".into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+node_resource!(TaintedNode);
 
 pub(super) async fn remove(taint: &StartupTaint) -> Result<Tainted, ClusterError> {
     let client: Client = api::client(taint.kubeconfig.as_deref()).await?;
