@@ -9,6 +9,7 @@
 
 mod contents;
 mod files;
+mod index_copy;
 mod kept;
 mod owned;
 mod removal;
@@ -33,6 +34,7 @@ pub(crate) use self::{contents::IndexRows, removal::Holdings};
 pub use self::{
     contents::{Content, Contents, Kind, TaggedManifest, Unread},
     files::{Listing, StoredFile},
+    index_copy::IndexCopy,
     owned::Owned,
     removal::{Removal, Removed},
     verify::{Checked, Fault, Finding, Repair, Verifier},

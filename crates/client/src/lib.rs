@@ -15,7 +15,7 @@ mod upstream;
 
 pub use self::{
     error::{ClientError, InvalidAnswer},
-    import::ImportSocket,
+    import::{HeldBlobs, ImportSocket},
     server::{Server, accepting},
     socket::ControlSocket,
     upstream::UpstreamRepository,

@@ -5,8 +5,8 @@ use std::{fmt::Display, time::Duration};
 use cluster::NodeReport;
 use config::{Config, Listener};
 use futures_util::TryStreamExt;
-use http::{HeaderMap, HeaderValue, Method, header};
-use manifest_model::{Digest, MediaType, Reference};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use manifest_model::{Digest, Manifest, MediaType, Reference};
 use protocol::{headers::ARCHWAY_CACHE, host::Host, image_name::ImageName};
 use proxy::inventory::{Image, Listing};
 use reqwest::{Client, Response, redirect::Policy};
@@ -130,6 +130,22 @@ impl Server {
             return Err(ClientError::NotArchway { url });
         }
         Answer::read(response, url).await
+    }
+
+    /// The manifests that the upstream lists as referring to `subject`, or `None` where it has no such
+    /// list.
+    pub async fn referrers(
+        &self,
+        image: &ImageName,
+        subject: &Digest,
+    ) -> Result<Option<Manifest>, ClientError> {
+        let url = self.url(image, "referrers", subject)?;
+        let response = sent(self.http.get(&url), &url, UrlOption::Server).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let answer = Answer::read(response, url).await?.successful()?;
+        answer.manifest().map(Some)
     }
 
     /// Reads a blob to its end, piece by piece. Its digest is not checked here: Archway withholds
