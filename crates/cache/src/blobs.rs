@@ -18,8 +18,8 @@ use manifest_model::Digest;
 use parking_lot::Mutex;
 use tracing::error;
 
-use self::{held::HeldBlobs, open_files::OpenFiles};
 pub(crate) use self::progress::{Progress, Running};
+use self::{held::HeldBlobs, open_files::OpenFiles};
 pub use self::{
     progress::{HOLD_BACK, ReadDemands},
     readers::{Blob, BlobStream, Follower, ReadBy},

@@ -94,7 +94,9 @@ impl ImportSocket {
 
 /// Blobs that a server keeps from eviction until this is dropped, or the server ends.
 #[derive(Debug)]
-pub struct HeldBlobs(#[expect(dead_code, reason = "what holds them is that it is open")] UnixStream);
+pub struct HeldBlobs(
+    #[expect(dead_code, reason = "what holds them is that it is open")] UnixStream,
+);
 
 fn refused(status: StatusCode, body: &mut impl BufRead) -> io::Result<ClientError> {
     let mut message = String::new();

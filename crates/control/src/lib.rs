@@ -34,8 +34,8 @@ pub use self::{
         ChangedKey, ReloadError, ReloadOutcome, ReloadQueue, ReloadRequests, Reloaded, reloads,
     },
     routes::{
-        BUNDLES, CONTENTS, HOLD, IMPORT, REFRESH, RELOAD, REMOVE, REMOVE_BUNDLES, RemoveNames, SERIES,
-        routes,
+        BUNDLES, CONTENTS, HOLD, IMPORT, REFRESH, RELOAD, REMOVE, REMOVE_BUNDLES, RemoveNames,
+        SERIES, routes,
     },
     socket::{Socket, SocketError},
     trust::{TrustError, named_key},

@@ -48,10 +48,16 @@ impl IndexCopy {
                 .map(|(repository, digest)| (repository.to_string(), digest))
                 .collect(),
             tags: tags
-                .map(|TagRow { repository, tag, entry }| {
-                    let (repository, tag) = (repository.to_string(), tag.to_string());
-                    TagLine(repository, tag, entry.digest, to_ms(entry.confirmed))
-                })
+                .map(
+                    |TagRow {
+                         repository,
+                         tag,
+                         entry,
+                     }| {
+                        let (repository, tag) = (repository.to_string(), tag.to_string());
+                        TagLine(repository, tag, entry.digest, to_ms(entry.confirmed))
+                    },
+                )
                 .collect(),
             manifests: index.media_types.page(None, usize::MAX)?,
         })
@@ -76,7 +82,12 @@ impl IndexCopy {
                 entry: TagEntry { digest, confirmed },
             })
         });
-        IndexRows::copied(rows.collect(), links.collect(), tags.collect(), self.manifests)
+        IndexRows::copied(
+            rows.collect(),
+            links.collect(),
+            tags.collect(),
+            self.manifests,
+        )
     }
 }
 

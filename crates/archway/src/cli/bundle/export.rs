@@ -177,14 +177,16 @@ impl Export {
     pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
         let live = Live::find(&self.directory)?;
         let directory = self.directory.open()?.directory;
-        let planned = self.export(&directory, live.as_ref()).map_err(|error| match &error {
-            ExportError::NotStored { .. }
-            | ExportError::Plan(_)
-            | ExportError::Write(WriteError::Blob { .. } | WriteError::Damaged(_)) => {
-                Failure::negative(&error)
-            }
-            _ => Failure::unusable(&error),
-        })?;
+        let planned = self
+            .export(&directory, live.as_ref())
+            .map_err(|error| match &error {
+                ExportError::NotStored { .. }
+                | ExportError::Plan(_)
+                | ExportError::Write(WriteError::Blob { .. } | WriteError::Damaged(_)) => {
+                    Failure::negative(&error)
+                }
+                _ => Failure::unusable(&error),
+            })?;
         let exit = if planned.left_out == 0 {
             Exit::Success
         } else {

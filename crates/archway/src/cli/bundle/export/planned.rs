@@ -66,7 +66,11 @@ impl Export {
             }
         }
         for (digest, error) in shelf.failures() {
-            let _ = writeln!(notes, "note: {digest} could not be pulled: {}", ErrorChain(&error));
+            let _ = writeln!(
+                notes,
+                "note: {digest} could not be pulled: {}",
+                ErrorChain(&error)
+            );
         }
         if left_out == images.len() as u64 {
             return Err(ExportError::NothingStored { notes });

@@ -28,7 +28,8 @@ struct Pulled {
     /// The image that is being planned: blobs are pulled from its repository.
     image: Option<ImageName>,
     manifests: HashMap<Digest, Manifest>,
-    attached: HashMap<(ImageName, Digest), Vec<Attached>>,
+    /// By image and subject.
+    attached: HashMap<(String, Digest), Vec<Attached>>,
     /// Why something did not come.
     failures: Vec<(Digest, ClientError)>,
 }
@@ -185,7 +186,7 @@ impl Catalog for Shelf<'_> {
         name: &ImageName,
         subject: &Digest,
     ) -> Result<Vec<Attached>, Box<dyn Error + Send + Sync>> {
-        let key = (name.clone(), *subject);
+        let key = (name.to_string(), *subject);
         if let Some(known) = self.pulled.borrow().attached.get(&key) {
             return Ok(known.clone());
         }
