@@ -4,7 +4,7 @@ mod live;
 mod output;
 mod planned;
 mod selected;
-mod shelf;
+mod supply;
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use manifest_model::Platform;
 use protocol::image_name::ImageName;
 
-use self::{live::Live, planned::Planned, selected::Chosen, shelf::Shelf};
+use self::{live::Live, planned::Planned, selected::Chosen, supply::Supply};
 use super::{error::ExportError, part_size::PartSize};
 use crate::cli::{
     cache::CachePlace,
@@ -210,7 +210,7 @@ impl Export {
         let stored = Stored::of(directory, &contents);
         let mut planned = match &self.lock {
             Some(path) => self.given(path)?,
-            None => self.plan(directory, &Shelf::new(&stored, live), &contents)?,
+            None => self.plan(directory, &Supply::new(&stored, live), &contents)?,
         };
         let lock = Lock::parse(&planned.lock).map_err(bundle::LayoutError::from)?;
         let layout = Layout::new(&planned.lock, &lock)?;

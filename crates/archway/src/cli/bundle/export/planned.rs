@@ -9,7 +9,7 @@ use cache::inspect::{Contents, Directory};
 use manifest_model::{Digest, Platform};
 use protocol::{error_chain::ErrorChain, image_name::ImageName};
 
-use super::{Export, RequiredFlag, shelf::Shelf};
+use super::{Export, RequiredFlag, supply::Supply};
 use crate::cli::{
     bundle::{diff::Described, error::ExportError, partial},
     image_list::Platforms,
@@ -45,16 +45,16 @@ impl Export {
     pub(super) fn plan(
         &self,
         directory: &Directory,
-        shelf: &Shelf<'_>,
+        supply: &Supply<'_>,
         contents: &Contents,
     ) -> Result<Planned, ExportError> {
         let images = self.wanted(contents)?;
         let (selection, least) = self.selection(&images)?;
         let left = self.left()?;
-        let mut plan = Plan::new(shelf, selection);
+        let mut plan = Plan::new(supply, selection);
         let (mut notes, mut left_out) = (String::new(), 0);
         for (name, platforms) in &images {
-            match add(&mut plan, shelf, left.as_ref(), name, platforms) {
+            match add(&mut plan, supply, left.as_ref(), name, platforms) {
                 // One name of a long list need not stop the others.
                 Err(error @ (ExportError::NotStored { .. } | ExportError::Plan(_)))
                     if self.from_file.is_some() || self.chosen.is_given() =>
@@ -65,7 +65,7 @@ impl Export {
                 added => added?,
             }
         }
-        for (digest, error) in shelf.failures() {
+        for (digest, error) in supply.failures() {
             let _ = writeln!(
                 notes,
                 "note: {digest} could not be pulled: {}",
@@ -84,7 +84,7 @@ impl Export {
         let lock = match left {
             Some(left) => self.resumed(plan, &left)?,
             None => plan
-                .finish(created()?, self.number(directory, shelf, least)?)?
+                .finish(created()?, self.number(directory, supply, least)?)?
                 .to_bytes(),
         };
         Ok(Planned {
@@ -98,7 +98,7 @@ impl Export {
     fn number(
         &self,
         directory: &Directory,
-        shelf: &Shelf<'_>,
+        supply: &Supply<'_>,
         least: u64,
     ) -> Result<Option<(SeriesName, u64)>, ExportError> {
         let Some(series) = &self.scope.series else {
@@ -106,7 +106,7 @@ impl Export {
         };
         let number = if self.dry_run {
             least
-        } else if let Some(live) = shelf.running() {
+        } else if let Some(live) = supply.running() {
             live.next_in_series(series.as_str(), least)?
         } else {
             directory.own()?.next_in_series(series.as_str(), least)?
@@ -193,7 +193,7 @@ impl Export {
 
     /// The lock of the interrupted export, if what is asked for now makes the same one: whatever flag
     /// differs, differs there.
-    fn resumed(&self, plan: Plan<'_, Shelf<'_>>, left: &Bundle) -> Result<Vec<u8>, ExportError> {
+    fn resumed(&self, plan: Plan<'_, Supply<'_>>, left: &Bundle) -> Result<Vec<u8>, ExportError> {
         let lock = left.lock();
         let series = lock.series.clone().zip(lock.sequence);
         let now = plan.finish(lock.created.clone(), series)?.to_bytes();
@@ -208,8 +208,8 @@ impl Export {
 /// Adds an image, or nothing: as an interrupted export had it, if there is one, wherever its tag points
 /// by now.
 fn add(
-    plan: &mut Plan<'_, Shelf<'_>>,
-    shelf: &Shelf<'_>,
+    plan: &mut Plan<'_, Supply<'_>>,
+    supply: &Supply<'_>,
     left: Option<&Bundle>,
     name: &ImageName,
     platforms: &Platforms,
@@ -219,7 +219,7 @@ fn add(
     }
     let images = left.map_or(&[][..], |left| &left.lock().images);
     let known = images.iter().find(|image| image.name == *name);
-    let found = shelf.begin(name);
+    let found = supply.begin(name);
     let digest = known.map_or(found, |image| Some(image.digest));
     let digest = digest.ok_or_else(|| ExportError::NotStored { name: name.clone() })?;
     plan.check(name, digest, Some(platforms.as_slice()))?;

@@ -16,7 +16,7 @@ use super::live::Live;
 const SUFFIXES: [&str; 4] = ["", ".sig", ".att", ".sbom"];
 
 /// The stored manifests, and behind them those that can be pulled.
-pub(super) struct Shelf<'a> {
+pub(super) struct Supply<'a> {
     stored: &'a Stored<'a>,
     live: Option<&'a Live>,
     pulled: RefCell<Pulled>,
@@ -34,7 +34,7 @@ struct Pulled {
     failures: Vec<(Digest, ClientError)>,
 }
 
-impl<'a> Shelf<'a> {
+impl<'a> Supply<'a> {
     pub(super) fn new(stored: &'a Stored<'a>, live: Option<&'a Live>) -> Self {
         Self {
             stored,
@@ -121,9 +121,9 @@ impl<'a> Shelf<'a> {
     ) -> Option<Attached> {
         match live.manifest(name, reference) {
             Ok(manifest) => {
-                let line = attached(&manifest, *subject, tag);
+                let about = attached(&manifest, *subject, tag);
                 self.keep(manifest);
-                Some(line)
+                Some(about)
             }
             Err(error) if error.is_not_found() => None,
             Err(error) => {
@@ -134,7 +134,7 @@ impl<'a> Shelf<'a> {
     }
 }
 
-impl Catalog for Shelf<'_> {
+impl Catalog for Supply<'_> {
     fn manifest(&self, digest: &Digest) -> Result<Option<Manifest>, Box<dyn Error + Send + Sync>> {
         if let Some(pulled) = self.pulled.borrow().manifests.get(digest) {
             return Ok(Some(pulled.clone()));
