@@ -110,6 +110,11 @@ impl Blobs {
             .await
     }
 
+    /// What is being downloaded now.
+    pub(super) fn running(&self) -> Vec<Digest> {
+        self.filler.running().digests()
+    }
+
     async fn join(
         &self,
         repository: &Repository,

@@ -10,10 +10,10 @@ use rustls::ServerConfig;
 use serde::Serialize;
 
 use crate::{
-    blob::{PeerBlob, Wanted},
+    blob::PeerBlob,
     fleet::Fleet,
     hello::Hello,
-    link::Link,
+    link::{Link, Wanted},
     manifest::PeerManifests,
     metrics::ReplicaMetrics,
     secret::Rejected,
@@ -98,10 +98,9 @@ impl Replicas {
         digest: &Digest,
     ) -> Vec<PeerBlob> {
         let (members, wanted) = match self.fleet.owner(&digest.to_string()) {
-            Ownership::Mine(next) => (next.into_iter().collect(), Wanted::Held),
+            Ownership::Mine(next) => (next.into_iter().collect::<Vec<_>>(), Wanted::Held),
             Ownership::Others(members) => (members, Wanted::Brought),
         };
-        let members: Vec<_> = members;
         let blob = |member| {
             let place = (upstream, repository);
             PeerBlob::new(&self.fleet, member, wanted, place, digest)
@@ -115,9 +114,17 @@ impl Replicas {
             Ownership::Mine(_) => None,
             Ownership::Others(members) => {
                 let fleet = &self.fleet;
-                Some(PeerManifests::new(fleet, members, upstream, repository))
+                let wanted = Wanted::Brought;
+                let peers = PeerManifests::new(fleet, members, wanted, upstream, repository);
+                Some(peers)
             }
         }
+    }
+
+    /// All other replicas that are there, to be asked for what they hold of a repository.
+    pub fn anyone(&self, upstream: &Host, repository: &RepoName) -> PeerManifests {
+        let members = self.fleet.view(|view, now| view.others(now));
+        PeerManifests::new(&self.fleet, members, Wanted::Held, upstream, repository)
     }
 
     /// What this replica says of itself.

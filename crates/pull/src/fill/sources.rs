@@ -138,6 +138,11 @@ impl RunningSources {
         sources.is_some_and(|sources| sources.first().host() != host)
     }
 
+    /// What is downloaded now.
+    pub(crate) fn digests(&self) -> Vec<Digest> {
+        self.0.lock().running.keys().copied().collect()
+    }
+
     /// Another replica follows the running download, and is not to wait for itself.
     pub(crate) fn ask_no_replica(&self, digest: &Digest) {
         if let Some(sources) = self.of(digest) {
