@@ -79,6 +79,7 @@ async fn every_answer_is_as_its_schema_says_and_every_schema_is_of_an_answer() {
     let mut used = Used::default();
     answers_of_a_server(&world, &mut used).await;
     answers_of_an_outage(&world, &mut used).await;
+    answers_of_a_replica(&mut used).await;
     answers_of_a_directory(&mut world, &mut used).await;
     let files = std::fs::read_dir(schema::folder()).expect("the folder of the schemas");
     let names = files.filter_map(|file| {

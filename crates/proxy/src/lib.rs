@@ -16,7 +16,6 @@ mod housekeeping;
 pub mod inventory;
 mod listeners;
 mod notices;
-mod peers;
 mod prefetch;
 mod push_times;
 mod reload;

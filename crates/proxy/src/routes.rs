@@ -31,6 +31,7 @@ use axum::{
 use cluster::NodeList;
 use control::LiveConfig;
 use manifest_model::{Digest, Reference};
+use peers::FromReplica;
 use protocol::{headers, target::Target};
 use pull::{Outcome, Pull, Repository};
 use server::exchange::{Arrival, RequestId, Shed};
@@ -39,7 +40,6 @@ use upstream::ListingKind;
 use self::{context::Context, error::ApiError};
 use crate::{
     guard,
-    peers::FromReplica,
     telemetry::access::{self, Endpoint, Observer, RequestFacts},
     usage::Usage,
     wanted::Wanted,

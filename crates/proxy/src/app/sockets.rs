@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use config::Config;
 use control::{Control, Socket, SocketError};
+use peers::PeerListener;
 use protocol::error_chain::ErrorChain;
 use replicas::Replicas;
 use server::{Bound, Server};
@@ -15,7 +16,6 @@ use tracing::warn;
 use super::StartError;
 use crate::{
     admin::{self, Admin},
-    peers::PeerListener,
     reload::Reloader,
 };
 

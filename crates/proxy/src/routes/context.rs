@@ -6,6 +6,7 @@ use cluster::{Node, NodeList};
 use config::Config;
 use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 use manifest_model::{RepoName, user_agent};
+use peers::FromReplica;
 use percent_encoding::percent_decode_str;
 use protocol::{
     forwarded,
@@ -19,7 +20,6 @@ use super::{Service, error::ApiError, query::Query};
 use crate::{
     guard::{self, Called},
     hints::{self, Clues},
-    peers::FromReplica,
     telemetry::access::RequestFacts,
 };
 

@@ -34,7 +34,7 @@ const MAX_CONNECTIONS: usize = 2048;
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// The listener for other replicas, bound.
-pub(crate) struct PeerListener {
+pub struct PeerListener {
     socket: TcpListener,
     tls: Option<TlsAcceptor>,
     router: Router,
@@ -52,7 +52,7 @@ impl std::fmt::Debug for PeerListener {
 
 impl PeerListener {
     /// Binds the listener. It answers with `routes` who proves to be a replica.
-    pub(crate) async fn bind(replicas: &Replicas, routes: &Router) -> io::Result<Self> {
+    pub async fn bind(replicas: &Replicas, routes: &Router) -> io::Result<Self> {
         let tls = replicas.server_tls().map_err(io::Error::other)?;
         Ok(Self {
             socket: TcpListener::bind(replicas.listen()).await?,
@@ -63,12 +63,12 @@ impl PeerListener {
     }
 
     /// Where it listens.
-    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+    pub fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
     /// Serves until `stop` is cancelled, and then what is under way.
-    pub(crate) async fn serve(self, stop: CancellationToken) {
+    pub async fn serve(self, stop: CancellationToken) {
         if let Ok(address) = self.address() {
             info!(%address, tls = self.tls.is_some(), "listening for other replicas");
         }

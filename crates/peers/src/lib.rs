@@ -27,11 +27,11 @@ use replicas::{
 use server::exchange::{Arrival, Interface};
 use tracing::warn;
 
-pub(crate) use self::listener::PeerListener;
+pub use self::listener::PeerListener;
 
 /// The extension of a request that another replica has sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FromReplica {
+pub enum FromReplica {
     /// It is to be answered as a client's.
     Brought,
     /// Only with what is stored, or on its way.
