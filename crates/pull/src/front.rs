@@ -144,7 +144,7 @@ impl Pull {
         let cache = &self.parts.cache;
         let is_proved = || cache.is_confirmed(&repository.key, digest);
         let is_stored = || matches!(cache.peek_size(digest), Ok(Some(_)));
-        cache.follow(digest).is_some() || (is_proved() && is_stored())
+        self.parts.blobs.is_coming(digest) || (is_proved() && is_stored())
     }
 
     /// The upstreams that can be asked.

@@ -111,7 +111,8 @@ impl PeerBlob {
             size,
             start,
             end,
-            ranges: true,
+            // Whether the upstream would answer ranges, where the rest may come from, is not known.
+            ranges: false,
             bytes: Box::pin(self.pieces(answer)),
         })
     }

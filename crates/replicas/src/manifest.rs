@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use manifest_model::{Digest, MAX_MANIFEST_BYTES, Reference, RepoName};
 use protocol::{headers, host::Host};
 use reqwest::Response;
@@ -209,7 +209,7 @@ struct Answer {
 
 impl Answer {
     fn read(answer: &Response) -> Self {
-        let header = |name| {
+        let header = |name: HeaderName| {
             let value = answer.headers().get(name)?;
             Some(value.to_str().ok()?.to_owned())
         };

@@ -138,6 +138,13 @@ impl RunningSources {
         sources.is_some_and(|sources| sources.first().host() != host)
     }
 
+    /// Whether the blob is on its way: its download has begun to arrive, or asks its upstream. One that
+    /// waits for another replica is not.
+    pub(crate) fn is_coming(&self, digest: &Digest) -> bool {
+        let sources = self.of(digest);
+        sources.is_some_and(|sources| sources.is_coming())
+    }
+
     /// What is downloaded now.
     pub(crate) fn digests(&self) -> Vec<Digest> {
         self.0.lock().running.keys().copied().collect()
@@ -371,6 +378,11 @@ impl Sources {
     /// The first answer has come: what is asked from now on is for the rest.
     pub(super) fn answered(&self) {
         self.places.lock().is_answered = true;
+    }
+
+    fn is_coming(&self) -> bool {
+        let places = self.places.lock();
+        places.is_answered || !places.all[places.current].source.is_replica()
     }
 
     /// A replica waits for this download. If nothing has answered yet, it asks no other replica: that
