@@ -24,8 +24,9 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
-use upstream::{Cause, Deadline, FetchError, Upstream};
+use upstream::Deadline;
 
+use super::place::Place;
 use crate::{Repository, nearby::ByteSource, slots::Claim};
 
 /// How long a download stands still before it goes on elsewhere: its bytes are to come from there
@@ -34,59 +35,6 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(1500);
 
 /// How long a blob whose bytes came from two upstreams, and were wrong, comes from one alone.
 const ALONE: Duration = Duration::from_mins(10);
-
-/// A place that a download may come from: a repository, and the blob there.
-#[derive(Debug)]
-pub(super) struct Place {
-    repository: Repository,
-    pub(super) source: ByteSource,
-}
-
-impl Place {
-    fn new(repository: &Repository, digest: Digest) -> Self {
-        let source = repository.source(digest);
-        Self::at(repository, ByteSource::Upstream(Box::new(source)))
-    }
-
-    fn at(repository: &Repository, source: ByteSource) -> Self {
-        Self {
-            repository: repository.anew(),
-            source,
-        }
-    }
-
-    /// Whether it is none of an upstream.
-    pub(super) fn is_nearby(&self) -> bool {
-        self.source.is_nearby()
-    }
-
-    pub(super) fn repository(&self) -> &Repository {
-        &self.repository
-    }
-
-    pub(super) fn upstream(&self) -> &Upstream {
-        &self.repository.upstream
-    }
-
-    /// How many connections one blob may have there.
-    pub(super) fn max_connections(&self) -> usize {
-        let at_upstream = self.upstream().config().parallel;
-        self.source.max_connections(at_upstream)
-    }
-
-    /// In its name a download that it begins or goes on with fails.
-    pub(super) fn host(&self) -> &Host {
-        self.upstream().host()
-    }
-
-    /// The error for an answer that cannot be right.
-    pub(super) fn broken(&self, source: Cause) -> FetchError {
-        FetchError::Broken {
-            upstream: self.host().clone(),
-            source,
-        }
-    }
-}
 
 /// The places of all running downloads.
 #[derive(Debug, Default)]
@@ -238,7 +186,7 @@ struct Places {
 
 impl Sources {
     fn new(nearby: Vec<Place>, first: Place, deadline: Deadline) -> Self {
-        let claim = watch::Sender::new(first.repository.claim());
+        let claim = watch::Sender::new(first.repository().claim());
         let before = nearby.len();
         let all = nearby.into_iter().chain([first]);
         let all: Vec<_> = all.map(Arc::new).collect();
@@ -335,7 +283,7 @@ impl Sources {
     }
 
     fn count_for(&self, places: &Places) {
-        let claim = places.all[places.current].repository.claim();
+        let claim = places.all[places.current].repository().claim();
         self.claim.send_replace(claim);
     }
 
