@@ -82,14 +82,17 @@ impl Member {
         Some(heard.age + now.saturating_sub(heard.at))
     }
 
-    /// Whether it may be asked.
+    /// Whether it may be asked to bring something.
     pub(crate) fn is_there(&self, now: Moment) -> bool {
-        let Some(heard) = &self.heard else {
+        let is_leaving = self.heard.as_ref().is_some_and(|heard| heard.is_leaving);
+        self.answers(now) && !is_leaving
+    }
+
+    /// Whether it may be asked for what it has.
+    fn answers(&self, now: Moment) -> bool {
+        let Some(heard) = self.heard.as_ref().filter(|heard| heard.is_understood) else {
             return false;
         };
-        if !heard.is_understood || heard.is_leaving {
-            return false;
-        }
         heard.is_me || (now.saturating_sub(heard.at) <= SILENCE && now >= self.skipped_until)
     }
 
@@ -201,6 +204,18 @@ impl View {
         let mut ranked: Vec<_> = grown.map(|(name, _)| (score(key, name), name)).collect();
         ranked.sort_unstable_by(|one, other| other.cmp(one));
         ranked.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// A member that would be the owner of a key but for its age, or its end, and may have what it stands
+    /// for: one that has come back with its disk, or brings it still.
+    pub(crate) fn almost_owner(&self, key: &str, now: Moment) -> Option<MemberName> {
+        let owner = self.ranking(key, now).first().map(|name| score(key, name));
+        let me = self.me();
+        let members = self.members.iter().filter(|(_, at)| at.answers(now));
+        let scored = members.map(|(name, _)| (score(key, name), name));
+        let best = scored.max_by_key(|(score, _)| *score);
+        let (_, name) = best.filter(|(best, _)| owner.is_none_or(|owner| *best > owner))?;
+        (Some(name) != me).then(|| name.clone())
     }
 
     /// Who brings what `key` stands for.
@@ -340,6 +355,26 @@ mod tests {
             view.heard(&name(1), heard, HOUR);
             assert!(!owners(&view).contains(&name(1)));
         }
+    }
+
+    #[test]
+    fn one_that_is_new_or_leaves_may_still_have_what_it_would_own() {
+        let mut view = view(&[100, 100], 0);
+        let key = |number: usize| format!("sha256:{number}");
+        let its = (0..)
+            .map(key)
+            .find(|key| view.ranking(key, HOUR)[0] == &name(1));
+        let its = its.expect("there are more");
+        assert_eq!(view.almost_owner(&its, HOUR), None);
+        let heard = Heard {
+            is_leaving: true,
+            ..said(HOUR, false)
+        };
+        view.heard(&name(1), heard, HOUR);
+        assert_eq!(view.owner(&its, HOUR), Ownership::Mine(None));
+        assert_eq!(view.almost_owner(&its, HOUR), Some(name(1)));
+        view.failed(&name(1), HOUR);
+        assert_eq!(view.almost_owner(&its, HOUR), None);
     }
 
     #[test]
