@@ -4,6 +4,7 @@
 //! Owns the order of start and shutdown. Refuses the work of any part.
 
 mod carried;
+mod fleet;
 mod shutdown;
 mod sockets;
 
@@ -210,7 +211,7 @@ impl App {
         let mut signals = Signals::watch().map_err(StartError::Signals)?;
         let manager = ServiceManager::from_environment();
         let status = format!("serving at {}", sockets.addresses());
-        let replicas = sockets.replicas();
+        let (replicas, pull) = (sockets.replicas(), control.pull.clone());
         sockets.serve(&mut reloader, &server, &serving, &stop);
         serving.spawn(control::watch_inbox(control));
         // Ends with this function: cut connections must end within the grace too.
@@ -223,7 +224,7 @@ impl App {
         watch.spawn(forget_moved(nodes, server.clone()));
         watch.spawn(manager.keep_alive());
         if let Some(replicas) = replicas.clone() {
-            watch.spawn(async move { match replicas.watch().await {} });
+            watch.spawn(fleet::follow(replicas, pull));
         }
         let stopping = stop.clone();
         watch.spawn(async move {
@@ -294,7 +295,7 @@ impl BelowRoutes {
         };
         let upstreams = Registry::new(config.upstreams.clone(), counters.upstreams);
         let instance = new_instance()?;
-        let replicas = replicas(&config, &instance, counters.replicas)?;
+        let replicas = fleet::join(&config, &instance, counters.replicas)?;
         let nearby = Nearby {
             replicas: replicas.clone(),
         };
@@ -382,17 +383,6 @@ async fn forget_moved(nodes: NodeList, server: Server) {
 fn new_instance() -> Result<Arc<Instance>, StartError> {
     let instance = Instance::random().map_err(|error| StartError::Random(error.into()));
     Ok(Arc::new(instance?))
-}
-
-/// This replica among the others, if there are to be some.
-fn replicas(
-    config: &Config,
-    instance: &Instance,
-    metrics: ReplicaMetrics,
-) -> Result<Option<Replicas>, PeerTlsError> {
-    let section = config.replicas.as_ref();
-    let joined = section.map(|section| Replicas::new(section, instance.id().to_string(), metrics));
-    joined.transpose()
 }
 
 fn observer(config: &Config, metrics: AccessMetrics, lines: LogWriter) -> Observer {

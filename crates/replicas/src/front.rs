@@ -138,6 +138,12 @@ impl Replicas {
         PeerManifests::new(&self.fleet, members, Wanted::Held, upstream, repository)
     }
 
+    /// How many replicas bring something: the rates of upstreams are divided among them.
+    pub fn owners(&self) -> u32 {
+        let owners = self.fleet.view(|view, now| view.ranking("", now).len());
+        u32::try_from(owners).unwrap_or(u32::MAX).max(1)
+    }
+
     /// What this replica says of itself.
     pub fn hello(&self) -> Hello {
         self.fleet.hello()
