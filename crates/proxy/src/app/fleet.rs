@@ -24,15 +24,16 @@ pub(super) fn join(
 /// Follows who is there, for as long as it is polled. The rates of upstreams are for all replicas
 /// together, however many there are.
 pub(super) async fn follow(replicas: Replicas, pull: Pull) {
-    let rates = async {
-        let mut ticks = tokio::time::interval(RATES_EVERY);
-        loop {
-            ticks.tick().await;
-            pull.upstreams().divide_rates(replicas.owners());
-        }
-    };
     tokio::select! {
-        () = rates => {}
+        () = divide_rates(&replicas, &pull) => {}
         never = replicas.clone().watch() => match never {},
+    }
+}
+
+async fn divide_rates(replicas: &Replicas, pull: &Pull) {
+    let mut ticks = tokio::time::interval(RATES_EVERY);
+    loop {
+        ticks.tick().await;
+        pull.upstreams().divide_rates(replicas.owners());
     }
 }
