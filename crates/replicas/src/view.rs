@@ -202,8 +202,8 @@ impl View {
         };
         let grown = there().filter(|(_, member)| is_grown(member));
         let mut ranked: Vec<_> = grown.map(|(name, _)| (score(key, name), name)).collect();
-        ranked.sort_unstable_by(|one, other| other.cmp(one));
-        ranked.into_iter().map(|(_, name)| name).collect()
+        ranked.sort_unstable();
+        ranked.into_iter().rev().map(|(_, name)| name).collect()
     }
 
     /// A member that would be the owner of a key but for its age, or its end, and may have what it stands
@@ -240,7 +240,7 @@ impl View {
 fn score(key: &str, name: &MemberName) -> u64 {
     let mut hash = Sha256::new();
     hash.update(key);
-    hash.update([0]);
+    hash.update([0_u8]);
     hash.update(name.as_str());
     let hash = hash.finalize();
     let mut first = [0; 8];
