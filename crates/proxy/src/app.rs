@@ -130,8 +130,7 @@ impl App {
         // From here on it ends nobody.
         let hangups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
         let (live, stop) = (in_force(&started), CancellationToken::new());
-        let config = live.current();
-        let counters = MetricsOfParts::default();
+        let (config, counters) = (live.current(), MetricsOfParts::default());
         let metrics = counters.registry(&logging.lines);
         let below = BelowRoutes::new(&live, bundles, counters, &stop)?;
         let (pull, server, instance) = (below.pull, below.server, below.instance);

@@ -24,7 +24,7 @@ pub(crate) const SKIP: Duration = Duration::from_secs(10);
 pub(crate) const SILENCE: Duration = Duration::from_secs(15);
 
 /// How long after a change of the members the owner of a key asks the next in rank whether it has it.
-pub(crate) const SETTLING: Duration = Duration::from_secs(60);
+pub(crate) const SETTLING: Duration = Duration::from_mins(1);
 
 /// How many others are asked before the upstream, at most.
 const MOST_ASKED: usize = 2;
@@ -103,13 +103,12 @@ impl Member {
     /// How it is, for people. `owns` says whether any key is its own.
     pub(crate) fn state(&self, owns: bool, now: Moment) -> &'static str {
         match &self.heard {
-            None => "unheard",
             Some(heard) if !heard.is_understood => "other_protocol",
             Some(heard) if heard.is_leaving => "leaving",
             Some(_) if self.is_there(now) && owns => "ready",
             Some(_) if self.is_there(now) => "new",
             Some(_) if now < self.skipped_until => "skipped",
-            Some(_) => "unheard",
+            None | Some(_) => "unheard",
         }
     }
 }
