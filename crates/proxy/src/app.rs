@@ -4,6 +4,7 @@
 //! Owns the order of start and shutdown. Refuses the work of any part.
 
 mod carried;
+mod fleet;
 mod shutdown;
 mod sockets;
 
@@ -22,7 +23,8 @@ use cluster::{NodeList, NodeMetrics, NodeWatch};
 use config::{CacheConfig, Config, KubernetesConfig, Source};
 use control::{Control, ImportsError, LiveConfig, SocketError, Turns};
 use probe::Instance;
-use pull::{Pull, PullMetrics, Tasks};
+use pull::{Nearby, Pull, PullMetrics, Tasks};
+use replicas::{PeerTlsError, ReplicaMetrics, Replicas};
 use server::{MemoryBudget, Replays, Server, ServerMetrics};
 use systemd::{HandedSockets, ServiceManager};
 use tokio::{
@@ -84,6 +86,9 @@ pub enum StartError {
     /// Somebody else has the admin socket.
     #[error("cannot listen on the admin socket")]
     Socket(#[from] SocketError),
+    /// What proves replicas to each other cannot be used.
+    #[error("cannot join the other replicas")]
+    Replicas(#[from] PeerTlsError),
     /// Signals could not be watched.
     #[error("cannot watch for signals")]
     Signals(#[source] io::Error),
@@ -125,11 +130,10 @@ impl App {
         // From here on it ends nobody.
         let hangups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
         let (live, stop) = (in_force(&started), CancellationToken::new());
-        let config = live.current();
-        let counters = MetricsOfParts::default();
+        let (config, counters) = (live.current(), MetricsOfParts::default());
         let metrics = counters.registry(&logging.lines);
         let below = BelowRoutes::new(&live, bundles, counters, &stop)?;
-        let (pull, server, instance) = (below.pull, below.server, new_instance()?);
+        let (pull, server, instance) = (below.pull, below.server, below.instance);
         let service = Service {
             instance: Arc::clone(&instance),
             nodes: below.nodes.clone(),
@@ -144,6 +148,7 @@ impl App {
             ready: Arc::clone(&ready),
             instance,
             nodes: below.nodes.clone(),
+            replicas: below.replicas,
             metrics,
             push_times: PushTimes::new(pull.clone(), below.tasks),
             wanted: below.wanted,
@@ -205,6 +210,7 @@ impl App {
         let mut signals = Signals::watch().map_err(StartError::Signals)?;
         let manager = ServiceManager::from_environment();
         let status = format!("serving at {}", sockets.addresses());
+        let (replicas, pull) = (sockets.replicas(), control.pull.clone());
         sockets.serve(&mut reloader, &server, &serving, &stop);
         serving.spawn(control::watch_inbox(control));
         // Ends with this function: cut connections must end within the grace too.
@@ -216,6 +222,9 @@ impl App {
         watch.spawn(follow.run());
         watch.spawn(forget_moved(nodes, server.clone()));
         watch.spawn(manager.keep_alive());
+        if let Some(replicas) = replicas.clone() {
+            watch.spawn(fleet::follow(replicas, pull));
+        }
         let stopping = stop.clone();
         watch.spawn(async move {
             let reloading = reloader.run(manager);
@@ -227,6 +236,9 @@ impl App {
             () = housekeeping.run_maintenance() => {}
         }
         ready.store(false, Ordering::Relaxed);
+        if let Some(replicas) = replicas {
+            replicas.leave();
+        }
         stop.cancel();
         let grace = config.server.shutdown_grace;
         info!(?grace, "shutting down");
@@ -253,6 +265,9 @@ fn tell_start(config: &Config, sockets: &Sockets, source: &Source) {
 /// The parts that the routes stand on.
 struct BelowRoutes {
     pull: Pull,
+    /// This start, by an id that no other has.
+    instance: Arc<Instance>,
+    replicas: Option<Replicas>,
     memory: MemoryBudget,
     server: Server,
     nodes: NodeList,
@@ -278,7 +293,19 @@ impl BelowRoutes {
             carried::open(&config, bundles)?
         };
         let upstreams = Registry::new(config.upstreams.clone(), counters.upstreams);
-        let pull = Pull::new(&cache, upstreams, &config.cache, counters.pulls, &tasks);
+        let instance = new_instance()?;
+        let replicas = fleet::join(&config, &instance, counters.replicas)?;
+        let nearby = Nearby {
+            replicas: replicas.clone(),
+        };
+        let pull = Pull::new(
+            &cache,
+            upstreams,
+            &config.cache,
+            counters.pulls,
+            nearby,
+            &tasks,
+        );
         let memory = MemoryBudget::new(config.server.memory, counters.server.clone());
         let server = server(&config, &cache, &memory, counters.server, stop);
         let nodes = node_list(&config.platform.kubernetes, counters.nodes);
@@ -300,6 +327,8 @@ impl BelowRoutes {
         );
         Ok(Self {
             pull,
+            instance,
+            replicas,
             memory,
             server,
             nodes,
@@ -412,6 +441,7 @@ struct MetricsOfParts {
     prefetch: PrefetchMetrics,
     housekeeping: HousekeepingMetrics,
     nodes: NodeMetrics,
+    replicas: ReplicaMetrics,
     server: ServerMetrics,
 }
 
@@ -427,6 +457,7 @@ impl MetricsOfParts {
         self.prefetch.register(registry);
         self.housekeeping.register(registry);
         self.nodes.register(registry);
+        self.replicas.register(registry);
         self.server.register(registry);
         Arc::new(metrics)
     }

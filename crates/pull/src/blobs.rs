@@ -110,6 +110,16 @@ impl Blobs {
             .await
     }
 
+    /// Whether a blob is being downloaded, from where it is.
+    pub(super) fn is_coming(&self, digest: &Digest) -> bool {
+        self.filler.running().is_coming(digest)
+    }
+
+    /// What is being downloaded now.
+    pub(super) fn running(&self) -> Vec<Digest> {
+        self.filler.running().digests()
+    }
+
     async fn join(
         &self,
         repository: &Repository,
@@ -144,6 +154,9 @@ impl Blobs {
             }
             Joined::Following(mut follower) => {
                 debug!(%digest, "following a download");
+                if matches!(repository.asker, Asker::Replica(_)) {
+                    self.filler.running().ask_no_replica(digest);
+                }
                 if let Some(failure) = failure {
                     failure.first_byte().await?;
                 }

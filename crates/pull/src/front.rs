@@ -14,12 +14,14 @@ use upstream::{ListingKind, Registry};
 use crate::{
     announced::AnnouncedSizes,
     answer::{Client, Outcome, Served},
+    authority::Authority,
     blobs::{BlobAnswer, Blobs},
     error::PullError,
     fill::Filler,
     lists::{List, Lists, PageQuery},
     manifests::Manifests,
     metrics::PullMetrics,
+    nearby::Nearby,
     platforms::Platforms,
     repository::Repository,
     resolver::Resolver,
@@ -56,6 +58,7 @@ impl Pull {
         upstreams: Registry,
         config: &CacheConfig,
         metrics: PullMetrics,
+        nearby: Nearby,
         tasks: &Tasks,
     ) -> Self {
         let slots = metrics.slots(config);
@@ -64,6 +67,7 @@ impl Pull {
             metrics.clone(),
             slots.fills.clone(),
             config.max_extra_connections,
+            nearby.clone(),
             tasks.clone(),
         );
         let announced = AnnouncedSizes::new();
@@ -76,7 +80,13 @@ impl Pull {
         );
         let blobs = Arc::new(blobs);
         let calls = slots.calls.clone();
-        let manifests = Manifests::new(cache.clone(), announced.clone(), calls, tasks.clone());
+        let manifests = Manifests::new(
+            cache.clone(),
+            announced.clone(),
+            calls,
+            nearby.clone(),
+            tasks.clone(),
+        );
         let manifests = Arc::new(manifests);
         let stocks = Stocks::new(cache.clone(), Arc::clone(&manifests), announced);
         let platforms = Arc::new(Platforms::new(Arc::clone(&manifests), Arc::clone(&blobs)));
@@ -86,8 +96,10 @@ impl Pull {
             Arc::clone(&platforms),
             tasks.clone(),
         ));
+        let authority = Authority::new(cache.clone(), nearby, Arc::clone(&manifests));
         let resolver = Resolver::new(
             cache.clone(),
+            authority,
             Arc::clone(&manifests),
             Arc::clone(&platforms),
             rules,
@@ -119,6 +131,20 @@ impl Pull {
         // Some may be gone even if it failed.
         self.parts.manifests.forget();
         removed
+    }
+
+    /// What is being downloaded now.
+    pub fn running(&self) -> Vec<Digest> {
+        self.parts.blobs.running()
+    }
+
+    /// Whether the content of a digest is stored and proved to be in the repository, or on its way.
+    /// Asks nobody.
+    pub fn holds(&self, repository: &Repository, digest: &Digest) -> bool {
+        let cache = &self.parts.cache;
+        let is_proved = || cache.is_confirmed(&repository.key, digest);
+        let is_stored = || matches!(cache.peek_size(digest), Ok(Some(_)));
+        self.parts.blobs.is_coming(digest) || (is_proved() && is_stored())
     }
 
     /// The upstreams that can be asked.
