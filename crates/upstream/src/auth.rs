@@ -28,7 +28,9 @@ use url::Url;
 #[cfg(fuzzing)]
 pub use self::challenge::fuzz_challenge;
 pub(crate) use self::ecr::{EcrKey, EcrRepository};
-pub use self::ecr::{EcrTokens, ImagePushTimes, PushTimesError, own_region};
+pub use self::ecr::{
+    AwsKey, AwsKeys, EcrTokens, ImagePushTimes, NoAwsKey, PushTimesError, own_region,
+};
 use self::{
     bearer::{BearerTokens, TokenRequest},
     challenge::Challenge,
