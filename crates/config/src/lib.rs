@@ -37,6 +37,7 @@ mod named_files;
 mod platform;
 mod prefetch;
 mod problem;
+mod replicas;
 mod secret;
 mod server;
 mod show;
@@ -65,6 +66,7 @@ pub use platform::{KubernetesConfig, PlatformConfig};
 pub use prefetch::{Prefetch, PrefetchConfig};
 use problem::Problems;
 use protocol::host::Host;
+pub use replicas::{Discover, MemberAddress, PeerTls, ReplicasConfig};
 pub use secret::{SecretError, SecretSource};
 use serde::Serialize;
 pub use server::Server;
@@ -107,6 +109,9 @@ pub struct Config {
     pub platform: PlatformConfig,
     /// Downloads before a client asks.
     pub prefetch: PrefetchConfig,
+    /// The other Archways that share downloads with this one; `None` if it is alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<ReplicasConfig>,
     /// The levels and the form of the log.
     pub log: Log,
     /// Limits of the listeners.
@@ -235,6 +240,7 @@ impl Config {
                 .and_then(|tier| tier.table("a table such as [tier]", TierConfig::read))
                 .flatten(),
             platform,
+            replicas: ReplicasConfig::read(root),
             cache,
             log: root.section("log", "a table such as [log]", Log::read),
             server,

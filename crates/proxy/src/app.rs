@@ -22,7 +22,7 @@ use cluster::{NodeList, NodeMetrics, NodeWatch};
 use config::{CacheConfig, Config, KubernetesConfig, Source};
 use control::{Control, ImportsError, LiveConfig, SocketError, Turns};
 use probe::Instance;
-use pull::{Pull, PullMetrics, Tasks};
+use pull::{Nearby, Pull, PullMetrics, Tasks};
 use server::{MemoryBudget, Replays, Server, ServerMetrics};
 use systemd::{HandedSockets, ServiceManager};
 use tokio::{
@@ -278,7 +278,15 @@ impl BelowRoutes {
             carried::open(&config, bundles)?
         };
         let upstreams = Registry::new(config.upstreams.clone(), counters.upstreams);
-        let pull = Pull::new(&cache, upstreams, &config.cache, counters.pulls, &tasks);
+        let nearby = Nearby::default();
+        let pull = Pull::new(
+            &cache,
+            upstreams,
+            &config.cache,
+            counters.pulls,
+            nearby,
+            &tasks,
+        );
         let memory = MemoryBudget::new(config.server.memory, counters.server.clone());
         let server = server(&config, &cache, &memory, counters.server, stop);
         let nodes = node_list(&config.platform.kubernetes, counters.nodes);

@@ -144,6 +144,9 @@ impl Blobs {
             }
             Joined::Following(mut follower) => {
                 debug!(%digest, "following a download");
+                if matches!(repository.asker, Asker::Replica(_)) {
+                    self.filler.running().ask_no_replica(digest);
+                }
                 if let Some(failure) = failure {
                     failure.first_byte().await?;
                 }

@@ -38,6 +38,7 @@ use crate::{
     PullError, PullMetrics, Repository,
     error::{FillFailure, SourceFailure},
     failures::{BlobKey, Failures, FirstByte},
+    nearby::Nearby,
     slots::{Asker, Slots},
     tasks::Tasks,
 };
@@ -56,6 +57,7 @@ pub(super) struct Filler {
     extra_connections: Arc<Semaphore>,
     failures: Arc<Failures<BlobKey>>,
     running: RunningSources,
+    nearby: Nearby,
     tasks: Tasks,
 }
 
@@ -65,6 +67,7 @@ impl Filler {
         metrics: PullMetrics,
         slots: Slots,
         max_extra_connections: usize,
+        nearby: Nearby,
         tasks: Tasks,
     ) -> Self {
         Self {
@@ -74,6 +77,7 @@ impl Filler {
             extra_connections: Arc::new(Semaphore::new(max_extra_connections)),
             failures: Arc::default(),
             running: RunningSources::default(),
+            nearby,
             tasks,
         }
     }
@@ -98,7 +102,8 @@ impl Filler {
     ) {
         let filler = Arc::clone(self);
         // The followers wait from here on, for the slot too.
-        let running = self.running.begin(fill.digest(), &repository);
+        let nearby = self.nearby.sources(&repository, &fill.digest());
+        let running = self.running.begin(fill.digest(), &repository, nearby);
         self.tasks.spawn(async move {
             let span = info_span!("fill", upstream = %repository.upstream.host(), repository = %repository.name, digest = %fill.digest());
             // Cut by shutdown, the fill is dropped, which fails its followers.

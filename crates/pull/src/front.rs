@@ -20,6 +20,7 @@ use crate::{
     lists::{List, Lists, PageQuery},
     manifests::Manifests,
     metrics::PullMetrics,
+    nearby::Nearby,
     platforms::Platforms,
     repository::Repository,
     resolver::Resolver,
@@ -56,6 +57,7 @@ impl Pull {
         upstreams: Registry,
         config: &CacheConfig,
         metrics: PullMetrics,
+        nearby: Nearby,
         tasks: &Tasks,
     ) -> Self {
         let slots = metrics.slots(config);
@@ -64,6 +66,7 @@ impl Pull {
             metrics.clone(),
             slots.fills.clone(),
             config.max_extra_connections,
+            nearby,
             tasks.clone(),
         );
         let announced = AnnouncedSizes::new();

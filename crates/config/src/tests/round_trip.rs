@@ -62,6 +62,12 @@ half_life = "1d"
 hourly_budget = "5MiB"
 refresh = "5m"
 
+[replicas]
+discover = "dns:archway.test:5003"
+listen = "127.0.0.1:5003"
+zone = "a"
+secret_file = "secret"
+
 [upstream."ghcr.io"]
 offline = true
 endpoints = ["http://127.0.0.1:22100", "https://ghcr.io"]

@@ -39,15 +39,21 @@ pub(super) async fn first_answer(
         let ask = || answer_of(&place, fill, announced, deadline);
         let answer = tokio::select! {
             answer = through_store_failures(deadline, ask) => answer,
-            () = sources.better_elsewhere(left + 1, asked) => {
-                debug!("no answer yet; asking another upstream for the blob");
-                sources.leave(&place);
-                left += 1;
+            () = sources.better_elsewhere(&place, left + 1, asked) => {
+                debug!("no answer yet; asking another place for the blob");
+                if place.is_nearby() {
+                    sources.remove(&place);
+                } else {
+                    sources.leave(&place);
+                    left += 1;
+                }
                 continue;
             }
+            () = sources.dropped(&place) => continue,
         };
         match answer {
             Ok((body, resumes)) => {
+                sources.answered();
                 return Ok(FirstAnswer {
                     place,
                     body,
@@ -57,7 +63,7 @@ pub(super) async fn first_answer(
             Err(error) if sources.is_first(&place) => return Err(error),
             Err(error) => {
                 let error = error.chain();
-                debug!(%error, "another upstream did not give the blob either");
+                debug!(%error, "another place did not give the blob either");
                 sources.remove(&place);
             }
         }

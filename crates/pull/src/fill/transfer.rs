@@ -94,6 +94,11 @@ pub(super) async fn fetch(
                 }
                 pour(&transfer, &place, tried, segments, body, &mut last_byte).await?
             }
+            Err(error) if place.is_nearby() => {
+                debug!(error = %error.chain(), "a place nearby does not give the rest");
+                transfer.sources.remove(&place);
+                continue;
+            }
             Err(error) if error.is_transient() => Some(error),
             // Another place that limits our requests has the blob still, and may be asked again.
             Err(error @ FetchError::Throttled { .. }) if !transfer.sources.is_first(&place) => {
@@ -109,6 +114,14 @@ pub(super) async fn fetch(
             resumes.reset();
             (home, left) = (Arc::clone(&place), 0);
             deadline = deadline.renewed(last_byte);
+        }
+        if place.is_nearby() {
+            debug!(
+                reached = next.reached(),
+                "a place nearby broke off; asking the next for the rest"
+            );
+            transfer.sources.remove(&place);
+            continue;
         }
         transfer.sources.leave(&place);
         left += 1;
@@ -134,7 +147,7 @@ fn reported(sources: &Sources, place: &Arc<Place>, broken: Option<FetchError>) -
     }
     // A body that ended early without an error is a cut. Taken for an end, its rest would be
     // assigned again for ever.
-    broken.unwrap_or_else(|| place.source.broken(Cause::Truncated))
+    broken.unwrap_or_else(|| place.broken(Cause::Truncated))
 }
 
 /// The sum of all bytes fetched, to be compared with another such sum.
@@ -173,12 +186,12 @@ async fn ask(
     };
     let body = tokio::select! {
         answer = answer => answer?,
-        () = transfer.sources.better_elsewhere(tried, Instant::now()) => {
+        () = transfer.sources.better_elsewhere(place, tried, Instant::now()) => {
             return Err(stalled(place));
         }
     };
     match body.size {
-        Some(size) if size != transfer.size => Err(source.broken(Cause::Resized {
+        Some(size) if size != transfer.size => Err(place.broken(Cause::Resized {
             before: transfer.size,
             now: size,
         })),
@@ -202,7 +215,7 @@ async fn pour(
         let chunk = tokio::select! {
             biased;
             chunk = body.bytes.next() => chunk,
-            () = transfer.sources.better_elsewhere(tried, since) => {
+            () = transfer.sources.better_elsewhere(place, tried, since) => {
                 return Ok(Some(stalled(place)));
             }
         };
@@ -231,7 +244,7 @@ async fn pour(
 /// The error for a place that is left because a better one is known.
 fn stalled(place: &Place) -> FetchError {
     FetchError::Unreachable {
-        upstream: place.source.host().clone(),
+        upstream: place.host().clone(),
         source: Cause::Stalled(PAUSE),
     }
 }
