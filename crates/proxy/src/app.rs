@@ -10,7 +10,7 @@ mod sockets;
 use std::{
     io,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -25,6 +25,7 @@ use probe::Instance;
 use pull::{Nearby, Pull, PullMetrics, Tasks};
 use server::{MemoryBudget, Replays, Server, ServerMetrics};
 use systemd::{HandedSockets, ServiceManager};
+use tier::{Tier, TierMetrics};
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinSet,
@@ -81,6 +82,9 @@ pub enum StartError {
         "a socket for {0} was handed over, where no listener is: give one that address, or remove it from the unit's sockets"
     )]
     Unclaimed(SocketAddr),
+    /// The settings of the tier cannot be used.
+    #[error("cannot use the tier")]
+    Tier(#[from] tier::StartError),
     /// Somebody else has the admin socket.
     #[error("cannot listen on the admin socket")]
     Socket(#[from] SocketError),
@@ -99,6 +103,7 @@ pub struct App {
     config: Arc<Config>,
     housekeeping: Housekeeping,
     nodes: NodeList,
+    tier: Option<Tier>,
     ready: Arc<AtomicBool>,
     memory: MemoryBudget,
     server: Server,
@@ -137,6 +142,7 @@ impl App {
             pull: pull.clone(),
             usage: Usage::new(pull.cache().clone(), below.prefetch.clone()),
             wanted: below.wanted.clone(),
+            tier: below.tier.clone(),
         };
         let router = routes::router(service, observer(&config, below.access, logging.lines));
         let (ready, serving) = (Arc::new(AtomicBool::new(true)), TaskTracker::new());
@@ -172,6 +178,7 @@ impl App {
             config,
             housekeeping: below.housekeeping,
             nodes: below.nodes,
+            tier: below.tier,
             ready,
             memory: below.memory,
             server,
@@ -192,6 +199,7 @@ impl App {
             config,
             housekeeping,
             nodes,
+            tier,
             ready,
             memory,
             server,
@@ -212,6 +220,9 @@ impl App {
         let watched = server.clone();
         watch.spawn(async move { watched.watch_connections().await });
         watch.spawn(memory.watch());
+        if let Some(tier) = tier.clone() {
+            watch.spawn(tier.run());
+        }
         let follow = NodeWatch::new(config.platform.kubernetes.clone(), nodes.clone());
         watch.spawn(follow.run());
         watch.spawn(forget_moved(nodes, server.clone()));
@@ -232,7 +243,7 @@ impl App {
         info!(?grace, "shutting down");
         manager.stopping(grace);
         tokio::select! {
-            () = drain(&serving, &housekeeping, grace) => info!("stopped"),
+            () = drain(&serving, &housekeeping, tier.as_ref(), grace) => info!("stopped"),
             () = signals.next() => warn!("a second signal came: cutting what still runs"),
         }
         Ok(())
@@ -253,6 +264,7 @@ fn tell_start(config: &Config, sockets: &Sockets, source: &Source) {
 /// The parts that the routes stand on.
 struct BelowRoutes {
     pull: Pull,
+    tier: Option<Tier>,
     memory: MemoryBudget,
     server: Server,
     nodes: NodeList,
@@ -278,7 +290,14 @@ impl BelowRoutes {
             carried::open(&config, bundles)?
         };
         let upstreams = Registry::new(config.upstreams.clone(), counters.upstreams);
-        let nearby = Nearby::default();
+        let with_tier = config.tier.as_ref().filter(|_| bundles.is_empty());
+        let tier = with_tier
+            .map(|tier| Tier::open(tier, key_of_replicas(&config), &cache, counters.tier))
+            .transpose()?;
+        let nearby = Nearby {
+            tier: tier.clone(),
+            ..Nearby::default()
+        };
         let pull = Pull::new(
             &cache,
             upstreams,
@@ -308,6 +327,7 @@ impl BelowRoutes {
         );
         Ok(Self {
             pull,
+            tier,
             memory,
             server,
             nodes,
@@ -318,6 +338,11 @@ impl BelowRoutes {
             access: counters.access,
         })
     }
+}
+
+/// The file of the secret that replicas share, if they do.
+fn key_of_replicas(config: &Config) -> Option<&Path> {
+    config.replicas.as_ref()?.secret_file.as_deref()
 }
 
 /// The configuration as it can be had here, and what there is to say about it.
@@ -421,6 +446,7 @@ struct MetricsOfParts {
     housekeeping: HousekeepingMetrics,
     nodes: NodeMetrics,
     server: ServerMetrics,
+    tier: TierMetrics,
 }
 
 impl MetricsOfParts {
@@ -436,6 +462,7 @@ impl MetricsOfParts {
         self.housekeeping.register(registry);
         self.nodes.register(registry);
         self.server.register(registry);
+        self.tier.register(registry);
         Arc::new(metrics)
     }
 }

@@ -26,7 +26,7 @@ use crate::{listeners::Listeners, notices, prefetch::Prefetch, telemetry::LogLev
 const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What stays as it was at the start, whatever the file says; `*` is any listener.
-const NEEDS_RESTART: [&[&str]; 7] = [
+const NEEDS_RESTART: [&[&str]; 8] = [
     &["admin", "address"],
     &["admin", "socket"],
     &["cache"],
@@ -34,6 +34,7 @@ const NEEDS_RESTART: [&[&str]; 7] = [
     &["log", "format"],
     &["platform", "kubernetes"],
     &["server"],
+    &["tier"],
 ];
 
 /// The parts that can be given new settings.
@@ -211,6 +212,7 @@ fn effective(new: Config, running: &Config) -> Config {
             ..new.platform
         },
         server: running.server.clone(),
+        tier: running.tier.clone(),
         ..new
     }
 }

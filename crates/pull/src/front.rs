@@ -66,7 +66,7 @@ impl Pull {
             metrics.clone(),
             slots.fills.clone(),
             config.max_extra_connections,
-            nearby,
+            nearby.clone(),
             tasks.clone(),
         );
         let announced = AnnouncedSizes::new();
@@ -75,11 +75,18 @@ impl Pull {
             filler,
             announced.clone(),
             &slots,
+            nearby.tier.clone(),
             tasks.clone(),
         );
         let blobs = Arc::new(blobs);
         let calls = slots.calls.clone();
-        let manifests = Manifests::new(cache.clone(), announced.clone(), calls, tasks.clone());
+        let manifests = Manifests::new(
+            cache.clone(),
+            announced.clone(),
+            calls,
+            nearby.tier,
+            tasks.clone(),
+        );
         let manifests = Arc::new(manifests);
         let stocks = Stocks::new(cache.clone(), Arc::clone(&manifests), announced);
         let platforms = Arc::new(Platforms::new(Arc::clone(&manifests), Arc::clone(&blobs)));

@@ -22,6 +22,7 @@
 //! | `store` | keep a manifest, in memory and on disk |
 //! | `forget` | drop what memory has, because files were removed |
 
+mod copies;
 mod origin;
 
 use std::{
@@ -33,6 +34,7 @@ use cache::{Cache, RepoKey};
 use manifest_model::{Digest, Manifest, Reference, Tag};
 use parking_lot::Mutex;
 use protocol::error_chain::ErrorChain;
+use tier::Tier;
 use tracing::{error, warn};
 use upstream::{FetchError, Resource};
 
@@ -73,10 +75,18 @@ pub(super) struct Manifests {
     flights: ManifestFlights,
     /// The slots of calls upstream.
     calls: Slots,
+    /// Has copies of manifests and tags.
+    tier: Option<Tier>,
 }
 
 impl Manifests {
-    pub(super) fn new(cache: Cache, announced: AnnouncedSizes, calls: Slots, tasks: Tasks) -> Self {
+    pub(super) fn new(
+        cache: Cache,
+        announced: AnnouncedSizes,
+        calls: Slots,
+        tier: Option<Tier>,
+        tasks: Tasks,
+    ) -> Self {
         Self {
             cache,
             memory: ManifestMemory::new(),
@@ -85,6 +95,7 @@ impl Manifests {
             failures: Failures::default(),
             flights: Flights::new(tasks),
             calls,
+            tier,
         }
     }
 
@@ -166,6 +177,14 @@ impl Manifests {
         manifest: &Manifest,
         tag: Option<&Tag>,
     ) {
+        self.keep(repository, manifest, tag).await;
+        if let Some(tier) = &self.tier {
+            tier.stored_manifest(&repository.key, &manifest.digest(), tag);
+        }
+    }
+
+    /// The same of what the tier has already.
+    async fn keep(&self, repository: &Repository, manifest: &Manifest, tag: Option<&Tag>) {
         let stored = self.cache.store_manifest(&repository.key, manifest, tag);
         if let Err(trouble) = stored.await {
             warn!(error = %ErrorChain(&trouble), digest = %manifest.digest(), "a manifest could not be stored");

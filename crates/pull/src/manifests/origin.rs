@@ -38,6 +38,7 @@ impl Manifests {
             return self.held(repository, tag).await;
         }
         let (reference, tag) = (Reference::Tag(tag.clone()), tag.clone());
+        let (is_known, asked) = (known.is_some(), reference.clone());
         let work = move |manifests: Arc<Self>, repository: Repository| async move {
             if let Some((entry, urgency)) = known {
                 let current = manifests.revalidate(&repository, &tag, &entry, urgency);
@@ -47,7 +48,12 @@ impl Manifests {
             let current = manifests.download(&repository, &reference, Some(&tag));
             current.await
         };
-        self.share(repository, reference, work).await
+        let answer = self.share(repository, reference, work).await;
+        if is_known {
+            // What is known here is newer than any copy.
+            return answer;
+        }
+        self.or_copied(repository, &asked, answer).await
     }
 
     /// Has the next question for a tag asked, whatever its upstream said a moment ago, or did not say
@@ -70,14 +76,12 @@ impl Manifests {
                 Reference::Digest(_) => Err(repository.not_here(Resource::Manifest)),
             };
         }
-        self.share(
-            repository,
-            reference.clone(),
-            move |manifests, repository| async move {
-                manifests.download(&repository, &reference, None).await
-            },
-        )
-        .await
+        let asked = reference.clone();
+        let work = move |manifests: Arc<Self>, repository: Repository| async move {
+            manifests.download(&repository, &reference, None).await
+        };
+        let answer = self.share(repository, asked.clone(), work).await;
+        self.or_copied(repository, &asked, answer).await
     }
 
     /// A HEAD first: it is cheap, and enough where nothing has changed. Where it gives no digest, a
@@ -116,6 +120,9 @@ impl Manifests {
                 let confirmed = self.cache.confirm_tag(&repository.key, tag, &entry.digest);
                 if let Err(trouble) = confirmed.await {
                     warn!(error = %ErrorChain(&trouble), %tag, "an unchanged tag could not be recorded; it will be confirmed again");
+                }
+                if let Some(tier) = &self.tier {
+                    tier.confirmed_tag(&repository.key, tag, &entry.digest);
                 }
                 self.get_in_flight(repository, &entry.digest, tag).await
             }
