@@ -165,14 +165,14 @@ async fn bytes_come_from_the_bucket_before_the_upstream_and_a_hit_asks_nobody() 
 
 #[tokio::test]
 async fn what_the_bucket_did_not_take_goes_there_after_a_restart() {
-    let (registry, image) = FakeRegistry::with_app().await;
-    registry.push(REPOSITORY, "v1", &image);
+    let (registry, _) = FakeRegistry::with_app().await;
     let bucket = Bucket::start().await;
     bucket.close().await;
-    let archway = setup(&registry, &bucket).start().await;
+    let mut archway = setup(&registry, &bucket).start().await;
     let pulled = archway.client().pull(REPOSITORY, "v1").await;
     archway.stores_all(&pulled).await;
     archway.terminate();
+    archway.ended().await;
     bucket.reopen().await;
     let archway = archway.restart().await;
     holds(&bucket, &pulled.parts).await;

@@ -36,7 +36,8 @@ impl Nearby {
         let peers = replicas.flat_map(|replicas| {
             replicas.blob_sources(repository.upstream.host(), &repository.name, digest)
         });
-        let copy = self.copy(repository, digest).map(ByteSource::Tier);
+        let copy = self.copy(repository, digest);
+        let copy = copy.map(|blob| ByteSource::Tier(Box::new(blob)));
         peers.map(ByteSource::Replica).chain(copy).collect()
     }
 
@@ -44,11 +45,11 @@ impl Nearby {
     fn copy(&self, repository: &Repository, digest: &Digest) -> Option<TierBlob> {
         let (tier, upstream) = (self.tier.as_ref()?, &repository.upstream);
         let known = tier.source(upstream.host(), digest);
-        let is_out = || {
+        known.or_else(|| {
             let endpoints = upstream.endpoint_statuses();
-            endpoints.iter().all(|endpoint| endpoint.outage.is_some())
-        };
-        known.or_else(|| is_out().then(|| tier.last_resort(upstream.host(), digest))?)
+            let is_out = endpoints.iter().all(|endpoint| endpoint.outage.is_some());
+            is_out.then(|| tier.last_resort(upstream.host(), digest))?
+        })
     }
 }
 
@@ -60,7 +61,7 @@ pub(crate) enum ByteSource {
     /// Another replica, which has the blob or brings it now.
     Replica(PeerBlob),
     /// The bucket that replicas share.
-    Tier(TierBlob),
+    Tier(Box<TierBlob>),
 }
 
 impl ByteSource {

@@ -69,10 +69,13 @@ impl Breaker {
     /// Whether a question may go out that no client waits for: always while the bucket is well, and
     /// one at the end of each pause.
     pub(crate) fn may_try(&self) -> bool {
-        let mut state = self.state.lock();
+        let (mut state, now) = (self.state.lock(), Instant::now());
+        let pause = state.pause;
         match &mut state.open {
             None => true,
-            Some(open) if !open.is_tried && open.until <= Instant::now() => {
+            Some(open) if open.until <= now => {
+                // Whoever asks may have nothing to ask after all.
+                open.until = now + pause;
                 open.is_tried = true;
                 true
             }
@@ -184,6 +187,8 @@ mod tests {
         tokio::time::advance(FIRST_PAUSE).await;
         assert!(breaker.may_try());
         assert!(!breaker.may_try(), "one at a time");
+        tokio::time::advance(2 * FIRST_PAUSE).await;
+        assert!(breaker.may_try(), "nothing came of it");
         fails(&breaker, TierError::Silent(String::new()));
         tokio::time::advance(FIRST_PAUSE).await;
         assert!(!breaker.may_try(), "the pause is longer now");

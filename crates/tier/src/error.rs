@@ -1,7 +1,5 @@
 //! Why the bucket did not do what was asked of it.
 
-use protocol::error_chain::ErrorChain;
-
 /// The longest text of a provider that is passed on.
 const MAX_REASON: usize = 400;
 
@@ -30,7 +28,8 @@ impl TierError {
     /// What the library's error means.
     pub(crate) fn of(error: &object_store::Error) -> Self {
         use object_store::Error;
-        let reason = shortened(ErrorChain(error).to_string());
+        // It has its causes in it.
+        let reason = shortened(error.to_string());
         match error {
             Error::NotFound { .. } => Self::Absent,
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => Self::Denied(reason),

@@ -3,11 +3,11 @@
 //!
 //! Every blob that an upstream sends goes there while it arrives, under its digest. A replica that
 //! lacks one reads it there before it asks the upstream, and hashes it as it would the upstream's.
-//! Which blobs there are an [inventory](mod@inventory) in memory says: a hit and a true miss cost no
-//! request. [Records](mod@records) of tags and manifests are read only when an upstream is gone.
+//! Which blobs there are an inventory in memory says: a hit and a true miss cost no
+//! request. Records of tags and manifests are read only when an upstream is gone.
 //!
-//! The bucket is never trusted and never needed. A [breaker](mod@breaker) leaves it alone when it is
-//! in trouble: then everything is a miss, and what is to be written [waits](mod@pending) on the disk.
+//! The bucket is never trusted and never needed. A breaker leaves it alone when it is
+//! in trouble: then everything is a miss, and what is to be written waits on the disk.
 //! Nothing hangs on a conditional write: two who write the same key write the same bytes.
 //!
 //! Owns all traffic to the bucket. Refuses to choose who may read a blob (`pull`), and to store bytes

@@ -64,7 +64,7 @@ impl Confirmations {
         digest: &Digest,
     ) -> Result<Option<u64>, PullError> {
         let answer = self.ask(repository, digest, About::Size).await;
-        let answer = answer.and_then(|answer| Ok(answer?));
+        let answer = answer.and_then(|answer| answer.map_err(PullError::from));
         match answer {
             Err(problem) if problem.is_trouble() => {
                 let copied = self.copied(repository, digest).await;

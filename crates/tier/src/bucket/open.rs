@@ -76,7 +76,9 @@ pub(crate) fn region(config: &TierConfig) -> String {
 }
 
 fn client() -> Result<reqwest::Client, TierError> {
-    let failed = |error: &dyn std::error::Error| TierError::Failed(ErrorChain(error).to_string());
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        TierError::Failed(ErrorChain(error).to_string())
+    };
     let mut tls = trust::client(None, None).map_err(|error| failed(&error))?;
     // Many connections are faster than many streams on one.
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
