@@ -271,12 +271,8 @@ impl Bucket {
                 return None;
             }
         }
-        let signed = self
-            .clients
-            .signer
-            .signed_url(Method::GET, path, time)
-            .await;
-        signed.ok()
+        let signer = self.clients.signer.as_ref()?;
+        signer.signed_url(Method::GET, path, time).await.ok()
     }
 }
 

@@ -97,7 +97,7 @@ async fn bounded(what: &'static str, work: impl Future<Output = Result<(), TierE
 }
 
 /// Takes the inventory of the bucket, and makes a new one where there is none, or an old one.
-async fn read_inventory(shared: &Shared, jitter: Duration) -> Result<(), TierError> {
+pub(crate) async fn read_inventory(shared: &Shared, jitter: Duration) -> Result<(), TierError> {
     let path = shared.bucket.names().at("inventory");
     let read = shared.bucket.fetch(&path, MAX_INVENTORY).await;
     let read = match read {
@@ -125,7 +125,7 @@ async fn read_inventory(shared: &Shared, jitter: Duration) -> Result<(), TierErr
     Ok(())
 }
 
-async fn exchange_news(shared: &Shared) -> Result<(), TierError> {
+pub(crate) async fn exchange_news(shared: &Shared) -> Result<(), TierError> {
     if shared.bucket.writes().is_closed() {
         shared.news.tell(&shared.bucket).await?;
     }
@@ -188,7 +188,7 @@ async fn write_due(shared: &Arc<Shared>) {
 }
 
 /// Writes one thing; whether it needs no other try.
-async fn write(shared: &Shared, due: Due) -> bool {
+pub(crate) async fn write(shared: &Shared, due: Due) -> bool {
     let written = match &due {
         Due::Blob(digest, upstream) => write_blob(shared, digest, upstream).await,
         Due::Manifest(repository, digest) => write_manifest(shared, repository, digest).await,

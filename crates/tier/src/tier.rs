@@ -62,9 +62,20 @@ impl Tier {
     ) -> Result<Self, StartError> {
         let key = Key::read(config.key_file.as_deref().or(other_key))?;
         let clients = Clients::open(config, &metrics)?;
+        Ok(Self::over(clients, config, key, cache, metrics))
+    }
+
+    /// The same over these clients.
+    pub(crate) fn over(
+        clients: Clients,
+        config: &TierConfig,
+        key: Key,
+        cache: &Cache,
+        metrics: TierMetrics,
+    ) -> Self {
         let names = Names::new(&config.url.prefix);
         let bucket = Bucket::new(clients, names, metrics.clone());
-        Ok(Self {
+        Self {
             shared: Arc::new(Shared {
                 config: config.clone(),
                 cache: cache.clone(),
@@ -80,7 +91,7 @@ impl Tier {
                 key,
                 metrics,
             }),
-        })
+        }
     }
 
     /// The blob in the bucket, if it is there as far as it is known, and the bucket is well. In memory: asks
@@ -251,3 +262,6 @@ fn upstream_of(due: &Due) -> &str {
         Due::Manifest(repository, _) | Due::Tag(repository, _) => repository.upstream(),
     }
 }
+
+#[cfg(test)]
+mod tests;
