@@ -64,6 +64,7 @@ mod ranges;
 mod refused_ranges;
 mod reload;
 mod replays;
+mod replicas;
 mod restart;
 mod routing;
 mod schemas;

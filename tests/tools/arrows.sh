@@ -30,6 +30,8 @@ forbid config tokio axum hyper reqwest cache-store cache upstream server pull pr
 forbid doctor axum clap cache-store cache server pull proxy archway
 forbid login axum hyper reqwest cache-store cache upstream server pull proxy archway
 forbid upstream axum cache-store cache server pull proxy archway
+forbid peers pull proxy archway
+forbid replicas axum cache-store cache server pull proxy archway
 forbid trust tokio axum hyper http reqwest protocol cache-store cache config upstream server pull proxy
 forbid systemd axum hyper http reqwest rustls protocol cache-store cache config upstream server pull proxy
 forbid tier axum clap server pull proxy archway openssl native-tls

@@ -65,6 +65,7 @@ commands! {
         Report(images::report::Report),
         Warm(images::warm::Warm),
         Wanted(images::wanted::ListWanted),
+        Replicas(images::replicas::ListReplicas),
         Refresh(control::refresh::Refresh),
         Reload(control::reload::Reload),
         Rm(control::rm::Rm),

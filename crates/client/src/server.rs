@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use manifest_model::{Digest, MediaType, Reference};
 use protocol::{headers::ARCHWAY_CACHE, host::Host, image_name::ImageName};
 use proxy::inventory::{Image, Listing};
+use replicas::ReplicasReport;
 use reqwest::{Client, Response, redirect::Policy};
 use serde::de::DeserializeOwned;
 use server::exchange::REQUEST_ID;
@@ -187,6 +188,11 @@ impl Server {
     /// The nodes of the cluster, as the server knows them.
     pub async fn nodes(&self) -> Result<NodeReport, ClientError> {
         self.told("nodes", &[]).await
+    }
+
+    /// The replicas that share downloads, as the server sees them.
+    pub async fn replicas(&self) -> Result<ReplicasReport, ClientError> {
+        self.told("replicas", &[]).await
     }
 
     /// The answer of a private route of the admin listener.

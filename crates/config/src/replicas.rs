@@ -144,7 +144,9 @@ fn refuse_mismatch(
     if is_static && members.is_empty() {
         let problem = Problem::new(discover.span(), "`discover` needs `members`")
             .label("no replica is named")
-            .help("name all of them, this one too: members = [\"10.0.0.1:5002\", \"10.0.0.2:5002\"]");
+            .help(
+                "name all of them, this one too: members = [\"10.0.0.1:5002\", \"10.0.0.2:5002\"]",
+            );
         table.problems.add(problem);
     }
     if let Some(first) = members.first().filter(|_| !is_static) {

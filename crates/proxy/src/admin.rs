@@ -8,6 +8,7 @@ mod guard;
 mod images;
 mod instance;
 mod nodes;
+mod replicas;
 mod wanted;
 
 use std::{
@@ -18,6 +19,7 @@ use std::{
     },
 };
 
+use ::replicas::Replicas;
 use axum::{
     Router,
     extract::State,
@@ -47,6 +49,8 @@ pub(crate) struct Admin {
     pub(crate) config: LiveConfig,
     pub(crate) instance: Arc<Instance>,
     pub(crate) nodes: NodeList,
+    /// The others, unless this Archway is alone.
+    pub(crate) replicas: Option<Replicas>,
 }
 
 pub(crate) fn router(admin: Admin) -> Router {
@@ -58,6 +62,10 @@ pub(crate) fn router(admin: Admin) -> Router {
         .route(&format!("{}v1/images", guard::PRIVATE), get(images::answer))
         .route(&format!("{}v1/wanted", guard::PRIVATE), get(wanted::answer))
         .route(&format!("{}v1/nodes", guard::PRIVATE), get(nodes::answer))
+        .route(
+            &format!("{}v1/replicas", guard::PRIVATE),
+            get(replicas::answer),
+        )
         .route(guard::INSTANCE, get(instance::who))
         .route(guard::PROBE, get(instance::issue))
         .with_state(admin)

@@ -10,7 +10,7 @@ mod sockets;
 use std::{
     io,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -23,6 +23,7 @@ use config::{CacheConfig, Config, KubernetesConfig, Source};
 use control::{Control, ImportsError, LiveConfig, SocketError, Turns};
 use probe::Instance;
 use pull::{Nearby, Pull, PullMetrics, Tasks};
+use replicas::{PeerTlsError, ReplicaMetrics, Replicas};
 use server::{MemoryBudget, Replays, Server, ServerMetrics};
 use systemd::{HandedSockets, ServiceManager};
 use tier::{Tier, TierMetrics};
@@ -88,6 +89,9 @@ pub enum StartError {
     /// Somebody else has the admin socket.
     #[error("cannot listen on the admin socket")]
     Socket(#[from] SocketError),
+    /// What proves replicas to each other cannot be used.
+    #[error("cannot join the other replicas")]
+    Replicas(#[from] PeerTlsError),
     /// Signals could not be watched.
     #[error("cannot watch for signals")]
     Signals(#[source] io::Error),
@@ -134,7 +138,7 @@ impl App {
         let counters = MetricsOfParts::default();
         let metrics = counters.registry(&logging.lines);
         let below = BelowRoutes::new(&live, bundles, counters, &stop)?;
-        let (pull, server, instance) = (below.pull, below.server, new_instance()?);
+        let (pull, server, instance) = (below.pull, below.server, below.instance);
         let service = Service {
             instance: Arc::clone(&instance),
             nodes: below.nodes.clone(),
@@ -150,6 +154,7 @@ impl App {
             ready: Arc::clone(&ready),
             instance,
             nodes: below.nodes.clone(),
+            replicas: below.replicas,
             metrics,
             push_times: PushTimes::new(pull.clone(), below.tasks),
             wanted: below.wanted,
@@ -213,6 +218,7 @@ impl App {
         let mut signals = Signals::watch().map_err(StartError::Signals)?;
         let manager = ServiceManager::from_environment();
         let status = format!("serving at {}", sockets.addresses());
+        let replicas = sockets.replicas();
         sockets.serve(&mut reloader, &server, &serving, &stop);
         serving.spawn(control::watch_inbox(control));
         // Ends with this function: cut connections must end within the grace too.
@@ -227,6 +233,9 @@ impl App {
         watch.spawn(follow.run());
         watch.spawn(forget_moved(nodes, server.clone()));
         watch.spawn(manager.keep_alive());
+        if let Some(replicas) = replicas.clone() {
+            watch.spawn(async move { match replicas.watch().await {} });
+        }
         let stopping = stop.clone();
         watch.spawn(async move {
             let reloading = reloader.run(manager);
@@ -238,6 +247,9 @@ impl App {
             () = housekeeping.run_maintenance() => {}
         }
         ready.store(false, Ordering::Relaxed);
+        if let Some(replicas) = replicas {
+            replicas.leave();
+        }
         stop.cancel();
         let grace = config.server.shutdown_grace;
         info!(?grace, "shutting down");
@@ -265,6 +277,9 @@ fn tell_start(config: &Config, sockets: &Sockets, source: &Source) {
 struct BelowRoutes {
     pull: Pull,
     tier: Option<Tier>,
+    /// This start, by an id that no other has.
+    instance: Arc<Instance>,
+    replicas: Option<Replicas>,
     memory: MemoryBudget,
     server: Server,
     nodes: NodeList,
@@ -290,13 +305,13 @@ impl BelowRoutes {
             carried::open(&config, bundles)?
         };
         let upstreams = Registry::new(config.upstreams.clone(), counters.upstreams);
-        let with_tier = config.tier.as_ref().filter(|_| bundles.is_empty());
-        let tier = with_tier
-            .map(|tier| Tier::open(tier, key_of_replicas(&config), &cache, counters.tier))
-            .transpose()?;
+        let instance = new_instance()?;
+        let replicas = replicas(&config, &instance, counters.replicas)?;
+        let with_tier = bundles.is_empty();
+        let tier = tier(&config, &cache, counters.tier, with_tier)?;
         let nearby = Nearby {
+            replicas: replicas.clone(),
             tier: tier.clone(),
-            ..Nearby::default()
         };
         let pull = Pull::new(
             &cache,
@@ -328,6 +343,8 @@ impl BelowRoutes {
         Ok(Self {
             pull,
             tier,
+            instance,
+            replicas,
             memory,
             server,
             nodes,
@@ -340,9 +357,19 @@ impl BelowRoutes {
     }
 }
 
-/// The file of the secret that replicas share, if they do.
-fn key_of_replicas(config: &Config) -> Option<&Path> {
-    config.replicas.as_ref()?.secret_file.as_deref()
+/// The bucket that replicas share, if there is one and this start is `to_have` it. Blocks.
+fn tier(
+    config: &Config,
+    cache: &Cache,
+    metrics: TierMetrics,
+    to_have: bool,
+) -> Result<Option<Tier>, tier::StartError> {
+    let Some(tier) = config.tier.as_ref().filter(|_| to_have) else {
+        return Ok(None);
+    };
+    let replicas = config.replicas.as_ref();
+    let their_key = replicas.and_then(|replicas| replicas.secret_file.as_deref());
+    Tier::open(tier, their_key, cache, metrics).map(Some)
 }
 
 /// The configuration as it can be had here, and what there is to say about it.
@@ -386,6 +413,17 @@ async fn forget_moved(nodes: NodeList, server: Server) {
 fn new_instance() -> Result<Arc<Instance>, StartError> {
     let instance = Instance::random().map_err(|error| StartError::Random(error.into()));
     Ok(Arc::new(instance?))
+}
+
+/// This replica among the others, if there are to be some.
+fn replicas(
+    config: &Config,
+    instance: &Instance,
+    metrics: ReplicaMetrics,
+) -> Result<Option<Replicas>, PeerTlsError> {
+    let section = config.replicas.as_ref();
+    let joined = section.map(|section| Replicas::new(section, instance.id().to_string(), metrics));
+    joined.transpose()
 }
 
 fn observer(config: &Config, metrics: AccessMetrics, lines: LogWriter) -> Observer {
@@ -445,6 +483,7 @@ struct MetricsOfParts {
     prefetch: PrefetchMetrics,
     housekeeping: HousekeepingMetrics,
     nodes: NodeMetrics,
+    replicas: ReplicaMetrics,
     server: ServerMetrics,
     tier: TierMetrics,
 }
@@ -461,6 +500,7 @@ impl MetricsOfParts {
         self.prefetch.register(registry);
         self.housekeeping.register(registry);
         self.nodes.register(registry);
+        self.replicas.register(registry);
         self.server.register(registry);
         self.tier.register(registry);
         Arc::new(metrics)

@@ -33,6 +33,7 @@ const NEEDS_RESTART: [&[&str]; 8] = [
     &["listener", "*", "tls"],
     &["log", "format"],
     &["platform", "kubernetes"],
+    &["replicas"],
     &["server"],
     &["tier"],
 ];
@@ -211,6 +212,7 @@ fn effective(new: Config, running: &Config) -> Config {
             kubernetes: running.platform.kubernetes.clone(),
             ..new.platform
         },
+        replicas: running.replicas.clone(),
         server: running.server.clone(),
         tier: running.tier.clone(),
         ..new

@@ -16,6 +16,7 @@ mod platform_text;
 mod probe;
 mod push;
 mod query;
+mod replica;
 mod told;
 
 use std::{sync::Arc, time::Duration};
@@ -30,7 +31,8 @@ use axum::{
 };
 use cluster::NodeList;
 use control::LiveConfig;
-use manifest_model::Digest;
+use manifest_model::{Digest, Reference};
+use peers::FromReplica;
 use protocol::{headers, target::Target};
 use pull::{Outcome, Pull, Repository};
 use server::exchange::{Arrival, RequestId, Shed};
@@ -129,6 +131,9 @@ async fn dispatch(
             _ => Err(push::refusal(context)),
         };
     };
+    if context.replica == Some(FromReplica::Held) && !is_held(service, &repository, context) {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    }
     match &context.target {
         Target::Manifest(_, reference) => {
             let headers = &request.headers;
@@ -154,6 +159,16 @@ async fn dispatch(
             lists::answer(service, context, &repository, kind, query, facts).await
         }
         Target::Ping | Target::Uploads(_) => Err(push::refusal(context)),
+    }
+}
+
+/// Whether what a replica asks for is stored, or on its way: nobody is asked for it.
+fn is_held(service: &Service, repository: &Repository, context: &Context) -> bool {
+    match &context.target {
+        Target::Manifest(_, Reference::Digest(digest)) | Target::Blob(_, digest) => {
+            service.pull.holds(repository, digest)
+        }
+        _ => false,
     }
 }
 

@@ -27,9 +27,9 @@ const LEAKY_TARGETS: [&str; 6] = ["aws_", "h2", "hyper", "reqwest", "rustls", "t
 
 /// The crates of the program beside `proxy`: each is the target of its own events. `cache` stands
 /// for `cache_store` too, whose target begins like it.
-const CRATES: [&str; 11] = [
-    "archway", "cache", "cluster", "config", "control", "protocol", "pull", "server", "systemd",
-    "tier", "upstream",
+const CRATES: [&str; 13] = [
+    "archway", "cache", "cluster", "config", "control", "peers", "protocol", "pull", "replicas",
+    "server", "systemd", "tier", "upstream",
 ];
 
 /// The clients of the Kubernetes API and of buckets, whose every failed attempt is an event. What is

@@ -112,6 +112,16 @@ impl Blobs {
             .await
     }
 
+    /// Whether a blob is being downloaded, from where it is.
+    pub(super) fn is_coming(&self, digest: &Digest) -> bool {
+        self.filler.running().is_coming(digest)
+    }
+
+    /// What is being downloaded now.
+    pub(super) fn running(&self) -> Vec<Digest> {
+        self.filler.running().digests()
+    }
+
     async fn join(
         &self,
         repository: &Repository,

@@ -6,6 +6,7 @@
 
 mod download;
 mod first_answer;
+mod place;
 mod plan;
 pub(crate) mod resumes;
 mod scale;

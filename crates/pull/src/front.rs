@@ -14,6 +14,7 @@ use upstream::{ListingKind, Registry};
 use crate::{
     announced::AnnouncedSizes,
     answer::{Client, Outcome, Served},
+    authority::Authority,
     blobs::{BlobAnswer, Blobs},
     error::PullError,
     fill::Filler,
@@ -84,7 +85,7 @@ impl Pull {
             cache.clone(),
             announced.clone(),
             calls,
-            nearby.tier,
+            nearby.clone(),
             tasks.clone(),
         );
         let manifests = Arc::new(manifests);
@@ -96,8 +97,10 @@ impl Pull {
             Arc::clone(&platforms),
             tasks.clone(),
         ));
+        let authority = Authority::new(cache.clone(), nearby, Arc::clone(&manifests));
         let resolver = Resolver::new(
             cache.clone(),
+            authority,
             Arc::clone(&manifests),
             Arc::clone(&platforms),
             rules,
@@ -129,6 +132,20 @@ impl Pull {
         // Some may be gone even if it failed.
         self.parts.manifests.forget();
         removed
+    }
+
+    /// What is being downloaded now.
+    pub fn running(&self) -> Vec<Digest> {
+        self.parts.blobs.running()
+    }
+
+    /// Whether the content of a digest is stored and proved to be in the repository, or on its way.
+    /// Asks nobody.
+    pub fn holds(&self, repository: &Repository, digest: &Digest) -> bool {
+        let cache = &self.parts.cache;
+        let is_proved = || cache.is_confirmed(&repository.key, digest);
+        let is_stored = || matches!(cache.peek_size(digest), Ok(Some(_)));
+        self.parts.blobs.is_coming(digest) || (is_proved() && is_stored())
     }
 
     /// The upstreams that can be asked.

@@ -1,6 +1,6 @@
-//! Places where a blob may be had without its upstream: another replica, the tier.
+//! Places where content may be had without its upstream: another replica, the tier.
 //!
-//! Owns which of them a download asks, and what they differ in from an upstream. Refuses their order
+//! Owns which of them a download asks, and a question for a name, and what they differ in from an upstream. Refuses their order
 //! once it runs (`fill::sources`): there each is asked in turn before the upstream, and left for good
 //! as soon as it fails. What one says is never an answer to a client: only its bytes count, and only
 //! once their digest has matched.
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cache::Cache;
 use manifest_model::Digest;
-use replicas::{PeerBlob, Replicas};
+use replicas::{PeerBlob, PeerManifests, Replicas};
 use tier::{Tier, TierBlob};
 use upstream::{BlobBody, BlobSource, Deadline, FetchError, Part, RangeRefusal};
 
@@ -50,6 +50,25 @@ impl Nearby {
             let is_out = endpoints.iter().all(|endpoint| endpoint.outage.is_some());
             is_out.then(|| tier.last_resort(upstream.host(), digest))?
         })
+    }
+
+    /// The replicas to ask for the names of a repository; `None` if this one asks the upstream: it is
+    /// the authority, or asked by another replica, or alone.
+    pub(crate) fn authority(&self, repository: &Repository) -> Option<PeerManifests> {
+        let replicas = self.replicas.as_ref()?;
+        if matches!(repository.asker, Asker::Replica(_)) {
+            return None;
+        }
+        replicas.authority(repository.upstream.host(), &repository.name)
+    }
+
+    /// All other replicas, for what only one of them may have.
+    pub(crate) fn anyone(&self, repository: &Repository) -> Option<PeerManifests> {
+        let replicas = self.replicas.as_ref()?;
+        if matches!(repository.asker, Asker::Replica(_)) {
+            return None;
+        }
+        Some(replicas.anyone(repository.upstream.host(), &repository.name))
     }
 }
 

@@ -26,6 +26,7 @@ use crate::{
     Outcome, PullError, Repository,
     answer::{Client, ManifestAnswer, ManifestResult, Served},
     attached::Question,
+    authority::Authority,
     freshness::{Freshness, freshness, time_left},
     manifests::Manifests,
     platforms::{Platforms, choose_substitution},
@@ -41,6 +42,7 @@ pub(super) const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Resolver {
     cache: Cache,
+    authority: Authority,
     manifests: Arc<Manifests>,
     platforms: Arc<Platforms>,
     rules: Arc<Rules>,
@@ -50,12 +52,14 @@ pub(super) struct Resolver {
 impl Resolver {
     pub(super) fn new(
         cache: Cache,
+        authority: Authority,
         manifests: Arc<Manifests>,
         platforms: Arc<Platforms>,
         rules: Arc<Rules>,
     ) -> Self {
         Self {
             cache,
+            authority,
             manifests,
             platforms,
             rules,
@@ -122,9 +126,10 @@ impl Resolver {
             Reference::Tag(_) if repository.upstream.is_offline() => Duration::MAX,
             Reference::Tag(tag) => {
                 let entry = self.cache.tag(&repository.key, tag);
-                entry.map_or(Duration::ZERO, |entry| {
+                let left = entry.map_or(Duration::ZERO, |entry| {
                     time_left(&entry, tag, repository.upstream.config(), SystemTime::now())
-                })
+                });
+                left.min(self.authority.holds_for())
             }
         }
     }
@@ -136,6 +141,11 @@ impl Resolver {
         };
         if repository.upstream.is_offline() {
             return self.held(repository, tag).await;
+        }
+        if self.authority.is_elsewhere_perhaps()
+            && let Some(answer) = Box::pin(self.authority.answer(repository, tag)).await
+        {
+            return answer;
         }
         let Some(entry) = self.cache.tag(&repository.key, tag) else {
             return self.current_or_absent(repository, tag).await;

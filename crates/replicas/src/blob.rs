@@ -13,7 +13,7 @@ use upstream::{BlobBody, Cause, Deadline, FetchError, Part};
 use crate::{
     error::PeerError,
     fleet::{Fleet, unreached},
-    link::ARCHWAY_HELD,
+    link::{ARCHWAY_HELD, Wanted},
     metrics::PeerRequest,
     view::MemberName,
 };
@@ -21,15 +21,6 @@ use crate::{
 /// How long a replica that lives may send nothing in the middle of a body. Its own download has other
 /// places to go on from, so that is long enough.
 const IDLE: Duration = Duration::from_secs(4);
-
-/// Whether a replica is to bring a blob that it does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// It brings it.
-    Brought,
-    /// It gives only what is there or on its way.
-    Held,
-}
 
 /// A blob at another replica, which has it, or brings it now: then its bytes come as they arrive
 /// there. Not verified, as those of an upstream.
@@ -120,7 +111,8 @@ impl PeerBlob {
             size,
             start,
             end,
-            ranges: true,
+            // Whether the upstream would answer ranges, where the rest may come from, is not known.
+            ranges: false,
             bytes: Box::pin(self.pieces(answer)),
         })
     }

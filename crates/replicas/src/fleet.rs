@@ -115,9 +115,15 @@ impl Fleet {
 
     async fn hello_of(&self, member: &MemberName) -> Result<Hello, PeerError> {
         let request = self.link.get(member, HELLO_PATH).request;
-        let answer = request.send().await.map_err(|error| unreached(member, error))?;
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| unreached(member, error))?;
         let answer = accepted(member, answer)?;
-        let body = answer.bytes().await.map_err(|error| unreached(member, error))?;
+        let body = answer
+            .bytes()
+            .await
+            .map_err(|error| unreached(member, error))?;
         serde_json::from_slice(&body).map_err(|_| PeerError::Wrong {
             member: member.to_string(),
             what: "its greeting is none",

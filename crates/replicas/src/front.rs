@@ -7,13 +7,13 @@ use http::{HeaderValue, Method};
 use manifest_model::{Digest, RepoName};
 use protocol::host::Host;
 use rustls::ServerConfig;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    blob::{PeerBlob, Wanted},
+    blob::PeerBlob,
     fleet::Fleet,
     hello::Hello,
-    link::Link,
+    link::{Link, Wanted},
     manifest::PeerManifests,
     metrics::ReplicaMetrics,
     secret::Rejected,
@@ -30,7 +30,7 @@ pub struct Replicas {
 }
 
 /// The replicas as one of them sees them.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReplicasReport {
     /// The address of this one, as the others know it; none until it has found itself in the list.
     pub me: Option<String>,
@@ -38,15 +38,17 @@ pub struct ReplicasReport {
     pub discover: String,
     /// All of them, this one too, by address.
     pub members: Vec<MemberReport>,
+    /// The digests of what this one downloads now.
+    pub fills: Vec<Digest>,
 }
 
 /// One replica as another sees it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemberReport {
     /// Its address.
     pub address: String,
     /// `ready`, `new` (it owns nothing yet), `leaving`, `unheard`, `skipped` or `other_protocol`.
-    pub state: &'static str,
+    pub state: String,
     /// How long it has been running.
     pub age_seconds: Option<u64>,
     /// The zone it is in.
@@ -98,10 +100,9 @@ impl Replicas {
         digest: &Digest,
     ) -> Vec<PeerBlob> {
         let (members, wanted) = match self.fleet.owner(&digest.to_string()) {
-            Ownership::Mine(next) => (next.into_iter().collect(), Wanted::Held),
+            Ownership::Mine(next) => (next.into_iter().collect::<Vec<_>>(), Wanted::Held),
             Ownership::Others(members) => (members, Wanted::Brought),
         };
-        let members: Vec<_> = members;
         let blob = |member| {
             let place = (upstream, repository);
             PeerBlob::new(&self.fleet, member, wanted, place, digest)
@@ -115,9 +116,17 @@ impl Replicas {
             Ownership::Mine(_) => None,
             Ownership::Others(members) => {
                 let fleet = &self.fleet;
-                Some(PeerManifests::new(fleet, members, upstream, repository))
+                let wanted = Wanted::Brought;
+                let peers = PeerManifests::new(fleet, members, wanted, upstream, repository);
+                Some(peers)
             }
         }
+    }
+
+    /// All other replicas that are there, to be asked for what they hold of a repository.
+    pub fn anyone(&self, upstream: &Host, repository: &RepoName) -> PeerManifests {
+        let members = self.fleet.view(|view, now| view.others(now));
+        PeerManifests::new(&self.fleet, members, Wanted::Held, upstream, repository)
     }
 
     /// What this replica says of itself.
@@ -155,8 +164,8 @@ impl Replicas {
         &self.fleet.metrics
     }
 
-    /// Who is there, as this replica sees it.
-    pub fn report(&self) -> ReplicasReport {
+    /// Who is there, as this replica sees it, which downloads `fills` now.
+    pub fn report(&self, fills: Vec<Digest>) -> ReplicasReport {
         self.fleet.view(|view, now| {
             let owners: Vec<_> = (0..SAMPLES)
                 .filter_map(|number| {
@@ -169,7 +178,7 @@ impl Replicas {
                 let own = u32::try_from(own).unwrap_or(SAMPLES);
                 MemberReport {
                     address: name.to_string(),
-                    state: member.state(own > 0, now),
+                    state: member.state(own > 0, now).to_owned(),
                     age_seconds: member.age(now).map(|age| age.as_secs()),
                     zone: member.zone().map(str::to_owned),
                     owns_percent: f64::from(own) * 100.0 / f64::from(SAMPLES),
@@ -179,6 +188,7 @@ impl Replicas {
                 me: view.me().map(ToString::to_string),
                 discover: self.config.discover.to_string(),
                 members: members.collect(),
+                fills,
             }
         })
     }

@@ -29,6 +29,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long an unused connection is kept.
 const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(50);
 
+/// Whether a replica is to bring what it does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// It brings it.
+    Brought,
+    /// It gives only what is there or on its way.
+    Held,
+}
+
 /// The way to other replicas.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -57,7 +66,10 @@ impl Link {
             .http1_only()
             .tcp_nodelay(true);
         let (builder, scheme) = match &config.tls {
-            Some(files) => (builder.tls_backend_preconfigured(tls::client(files)?), "https"),
+            Some(files) => (
+                builder.tls_backend_preconfigured(tls::client(files)?),
+                "https",
+            ),
             None => (builder, "http"),
         };
         Ok(Self {

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use manifest_model::{Digest, MAX_MANIFEST_BYTES, Reference, RepoName};
 use protocol::{headers, host::Host};
 use reqwest::Response;
@@ -11,19 +11,17 @@ use reqwest::Response;
 use crate::{
     error::PeerError,
     fleet::{Fleet, unreached},
-    link::{ARCHWAY_AGE, ARCHWAY_PROOF},
+    link::{ARCHWAY_AGE, ARCHWAY_HELD, ARCHWAY_PROOF, Wanted},
     metrics::PeerRequest,
     view::MemberName,
 };
-
-
-
 
 /// A repository at the replicas that are asked for its names before its upstream: its authority, then
 /// the next in rank.
 pub struct PeerManifests {
     fleet: Arc<Fleet>,
     members: Vec<MemberName>,
+    wanted: Wanted,
     upstream: Host,
     repository: RepoName,
 }
@@ -51,6 +49,8 @@ pub struct PeerManifest {
     pub bytes: Bytes,
     /// Its media type.
     pub media_type: Option<String>,
+    /// The digest that the replica gives it, which its proof is for.
+    pub digest: Option<Digest>,
     /// How long ago the upstream confirmed that the tag points here.
     pub age: Duration,
     /// Whether it could not be asked since.
@@ -75,12 +75,14 @@ impl PeerManifests {
     pub(crate) fn new(
         fleet: &Arc<Fleet>,
         members: Vec<MemberName>,
+        wanted: Wanted,
         upstream: &Host,
         repository: &RepoName,
     ) -> Self {
         Self {
             fleet: Arc::clone(fleet),
             members,
+            wanted,
             upstream: upstream.clone(),
             repository: repository.clone(),
         }
@@ -121,6 +123,9 @@ impl PeerManifests {
             // The index itself, whatever platform this replica's address would stand for.
             (headers::ARCHWAY_PLATFORM, HeaderValue::from_static("all")),
         ]);
+        if self.wanted == Wanted::Held {
+            asked.insert(ARCHWAY_HELD, HeaderValue::from_static("1"));
+        }
         if let Some(known) = known {
             let tag = headers::header_text(format_args!("\"{known}\""));
             asked.insert(header::IF_NONE_MATCH, tag);
@@ -128,7 +133,8 @@ impl PeerManifests {
         let kind = PeerRequest::Manifest;
         let answer = self.fleet.ask(member, kind, question, asked, limit).await?;
         let read = Answer::read(&answer);
-        if let Reference::Tag(_) = reference
+        let is_absent = answer.status() == StatusCode::NOT_FOUND;
+        if (is_absent || matches!(reference, Reference::Tag(_)))
             && !self.is_proved(&read, authorization.as_ref())
         {
             let error = PeerError::Wrong {
@@ -136,7 +142,7 @@ impl PeerManifests {
                 what: "its proof is missing or wrong",
             };
             // A "not found" of another kind has none, and is no fault.
-            if answer.status() != StatusCode::NOT_FOUND {
+            if !is_absent {
                 self.fleet.note(member, &error);
             }
             return Err(error);
@@ -184,6 +190,7 @@ impl PeerManifests {
         Ok(PeerAnswer::Manifest(PeerManifest {
             bytes: bytes.into(),
             media_type: read.media_type,
+            digest: read.digest.and_then(|digest| digest.parse().ok()),
             age: read.age.unwrap_or_default(),
             is_stale: read.is_stale,
         }))
@@ -202,7 +209,7 @@ struct Answer {
 
 impl Answer {
     fn read(answer: &Response) -> Self {
-        let header = |name| {
+        let header = |name: HeaderName| {
             let value = answer.headers().get(name)?;
             Some(value.to_str().ok()?.to_owned())
         };

@@ -62,7 +62,9 @@ impl ReplicaMetrics {
     }
 
     pub(crate) fn asked<T>(&self, kind: PeerRequest, result: &Result<T, PeerError>) {
-        let result = result.as_ref().map_or_else(PeerError::label, |_| "answered");
+        let result = result
+            .as_ref()
+            .map_or_else(PeerError::label, |_| "answered");
         self.count("sent", kind, result);
     }
 
@@ -82,7 +84,9 @@ impl ReplicaMetrics {
     }
 
     pub(crate) fn came(&self, bytes: usize) {
-        let labels = ByteLabels { direction: "received" };
+        let labels = ByteLabels {
+            direction: "received",
+        };
         self.bytes.get_or_create(&labels).inc_by(bytes as u64);
     }
 

@@ -58,7 +58,11 @@ impl Secret {
     pub(crate) fn sign(&self, method: &Method, target: &str, now: SystemTime) -> HeaderValue {
         let seconds = seconds(now);
         let first = self.keys.first().map_or(&[][..], Vec::as_slice);
-        let mac = hex::encode(request_mac(first, method, target, seconds).finalize().into_bytes());
+        let mac = hex::encode(
+            request_mac(first, method, target, seconds)
+                .finalize()
+                .into_bytes(),
+        );
         let text = format!("{SCHEME}{seconds} {mac}");
         HeaderValue::try_from(text).expect("digits are header text")
     }

@@ -112,7 +112,9 @@ fn authorities(files: &PeerTls) -> Result<RootCertStore, PeerTlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in found {
         let certificate = certificate.map_err(|error| failed(error.into()))?;
-        roots.add(certificate).map_err(|error| failed(error.into()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| failed(error.into()))?;
     }
     Ok(roots)
 }

@@ -180,6 +180,14 @@ impl View {
         members.find_map(|(name, member)| mine(member).then_some(name))
     }
 
+    /// All that are there but this replica itself.
+    pub(crate) fn others(&self, now: Moment) -> Vec<MemberName> {
+        let me = self.me();
+        let there = self.members.iter().filter(|(_, at)| at.is_there(now));
+        let names = there.map(|(name, _)| name);
+        names.filter(|name| Some(*name) != me).cloned().collect()
+    }
+
     /// Who may own, the owner of `key` first.
     pub(crate) fn ranking(&self, key: &str, now: Moment) -> Vec<&MemberName> {
         let there = || self.members.iter().filter(|(_, at)| at.is_there(now));

@@ -21,7 +21,7 @@ use super::{
     context::Context,
     digest_headers,
     error::ApiError,
-    explain, is_known, not_modified, stale_marks,
+    explain, is_known, not_modified, replica, stale_marks,
 };
 use crate::telemetry::access::RequestFacts;
 
@@ -47,8 +47,9 @@ pub(super) async fn answer(
         Ok(served) => served,
         Err(error) => {
             let wanted = context.hint().and_then(|hint| hint.wish.platform());
+            let told = replica::about_absent(context, &error);
             let absent = absent::explained(service, repository, missing, wanted, noting, error);
-            return Err(absent.await);
+            return Err(absent.await.with(told));
         }
     };
     facts.outcome = Some(served.outcome());
@@ -74,7 +75,7 @@ pub(super) async fn answer(
         facts.platform = Some(chosen.platform.to_string());
         facts.platform_source = Some(chosen.source);
     }
-    let is_counted = !is_of_a_command(request);
+    let is_counted = !is_of_a_command(request) && context.replica.is_none();
     if is_counted {
         let usage = &service.usage;
         usage.served_manifest(repository, reference, &served, &client);
@@ -96,6 +97,9 @@ pub(super) async fn answer(
 /// The headers that say how the answer came about.
 fn about(decision: &explain::Decision<'_>, is_explained: bool) -> HeaderMap {
     let mut about = vary(decision.reference, decision.served);
+    let (repository, reference) = (decision.repository, decision.reference);
+    let for_replica = replica::about(decision.cache, decision.context, repository, reference);
+    about.extend(for_replica);
     if is_explained {
         about.insert(headers::ARCHWAY_EXPLAIN, decision.explain());
     }

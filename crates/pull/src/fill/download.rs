@@ -14,9 +14,9 @@ use tracing::{Instrument, debug, warn};
 use upstream::{BlobBody, Deadline, FetchError};
 
 use super::{
+    place::Place,
     plan::{Plan, Segment},
     scale::{self, ConnectionScaler, Sample},
-    sources::Place,
     transfer::{Asking, Broken, Transfer, fetch},
 };
 

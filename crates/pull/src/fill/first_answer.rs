@@ -9,11 +9,7 @@ use tokio::time::Instant;
 use tracing::debug;
 use upstream::{BlobBody, Deadline, FetchError, Part};
 
-use super::{
-    resumes::through_store_failures,
-    scale,
-    sources::{Place, Sources},
-};
+use super::{place::Place, resumes::through_store_failures, scale, sources::Sources};
 
 /// The answer that a download begins with.
 pub(super) struct FirstAnswer {

@@ -24,8 +24,9 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
-use upstream::{Cause, Deadline, FetchError, Upstream};
+use upstream::Deadline;
 
+use super::place::Place;
 use crate::{Repository, nearby::ByteSource, slots::Claim};
 
 /// How long a download stands still before it goes on elsewhere: its bytes are to come from there
@@ -34,59 +35,6 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(1500);
 
 /// How long a blob whose bytes came from two upstreams, and were wrong, comes from one alone.
 const ALONE: Duration = Duration::from_mins(10);
-
-/// A place that a download may come from: a repository, and the blob there.
-#[derive(Debug)]
-pub(super) struct Place {
-    repository: Repository,
-    pub(super) source: ByteSource,
-}
-
-impl Place {
-    fn new(repository: &Repository, digest: Digest) -> Self {
-        let source = repository.source(digest);
-        Self::at(repository, ByteSource::Upstream(Box::new(source)))
-    }
-
-    fn at(repository: &Repository, source: ByteSource) -> Self {
-        Self {
-            repository: repository.anew(),
-            source,
-        }
-    }
-
-    /// Whether it is none of an upstream.
-    pub(super) fn is_nearby(&self) -> bool {
-        self.source.is_nearby()
-    }
-
-    pub(super) fn repository(&self) -> &Repository {
-        &self.repository
-    }
-
-    pub(super) fn upstream(&self) -> &Upstream {
-        &self.repository.upstream
-    }
-
-    /// How many connections one blob may have there.
-    pub(super) fn max_connections(&self) -> usize {
-        let at_upstream = self.upstream().config().parallel;
-        self.source.max_connections(at_upstream)
-    }
-
-    /// In its name a download that it begins or goes on with fails.
-    pub(super) fn host(&self) -> &Host {
-        self.upstream().host()
-    }
-
-    /// The error for an answer that cannot be right.
-    pub(super) fn broken(&self, source: Cause) -> FetchError {
-        FetchError::Broken {
-            upstream: self.host().clone(),
-            source,
-        }
-    }
-}
 
 /// The places of all running downloads.
 #[derive(Debug, Default)]
@@ -136,6 +84,18 @@ impl RunningSources {
     pub(crate) fn is_elsewhere(&self, digest: &Digest, host: &Host) -> bool {
         let sources = self.of(digest);
         sources.is_some_and(|sources| sources.first().host() != host)
+    }
+
+    /// Whether the blob is on its way: its download has begun to arrive, or asks its upstream. One that
+    /// waits for another replica is not.
+    pub(crate) fn is_coming(&self, digest: &Digest) -> bool {
+        let sources = self.of(digest);
+        sources.is_some_and(|sources| sources.is_coming())
+    }
+
+    /// What is downloaded now.
+    pub(crate) fn digests(&self) -> Vec<Digest> {
+        self.0.lock().running.keys().copied().collect()
     }
 
     /// Another replica follows the running download, and is not to wait for itself.
@@ -226,7 +186,7 @@ struct Places {
 
 impl Sources {
     fn new(nearby: Vec<Place>, first: Place, deadline: Deadline) -> Self {
-        let claim = watch::Sender::new(first.repository.claim());
+        let claim = watch::Sender::new(first.repository().claim());
         let before = nearby.len();
         let all = nearby.into_iter().chain([first]);
         let all: Vec<_> = all.map(Arc::new).collect();
@@ -323,7 +283,7 @@ impl Sources {
     }
 
     fn count_for(&self, places: &Places) {
-        let claim = places.all[places.current].repository.claim();
+        let claim = places.all[places.current].repository().claim();
         self.claim.send_replace(claim);
     }
 
@@ -366,6 +326,11 @@ impl Sources {
     /// The first answer has come: what is asked from now on is for the rest.
     pub(super) fn answered(&self) {
         self.places.lock().is_answered = true;
+    }
+
+    fn is_coming(&self) -> bool {
+        let places = self.places.lock();
+        places.is_answered || !places.all[places.current].source.is_replica()
     }
 
     /// A replica waits for this download. If nothing has answered yet, it asks no other replica: that

@@ -19,9 +19,10 @@ use tracing::debug;
 use upstream::{BlobBody, Cause, Deadline, FetchError, Part, RangeRefusal};
 
 use super::{
+    place::Place,
     plan::Segment,
     resumes::Resumes,
-    sources::{PAUSE, Place, Sources},
+    sources::{PAUSE, Sources},
 };
 use crate::failures::FirstByte;
 

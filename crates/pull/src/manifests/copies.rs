@@ -3,40 +3,46 @@
 use std::time::{Duration, SystemTime};
 
 use manifest_model::{Digest, Reference, Tag};
+use tier::Tier;
 use tracing::debug;
 
 use super::Manifests;
 use crate::{
-    Outcome, Repository,
+    Outcome, PullError, Repository,
     answer::{ManifestAnswer, ManifestResult},
     freshness,
 };
 
-impl Manifests {
-    /// The upstream's answer; if it is in trouble, what the tier has under the name.
-    pub(super) async fn or_copied(
-        &self,
-        repository: &Repository,
-        reference: &Reference,
-        answer: ManifestResult,
-    ) -> ManifestResult {
-        match answer {
-            Err(problem) if self.tier.is_some() && problem.is_trouble() => {
-                let copied = match reference {
-                    Reference::Tag(tag) => self.copied_tag(repository, tag).await,
-                    Reference::Digest(digest) => {
-                        self.copied(repository, digest, Outcome::Miss).await
-                    }
-                };
-                copied.ok_or(problem)
-            }
-            answer => answer,
-        }
+/// The tier's copies of what a repository has.
+pub(super) struct Copies<'a> {
+    manifests: &'a Manifests,
+    tier: &'a Tier,
+    repository: &'a Repository,
+}
+
+impl<'a> Copies<'a> {
+    /// Those of `repository`; `None` without a tier.
+    pub(super) fn of(manifests: &'a Manifests, repository: &'a Repository) -> Option<Self> {
+        Some(Self {
+            manifests,
+            tier: manifests.nearby.tier.as_ref()?,
+            repository,
+        })
+    }
+
+    /// What there is under a name whose upstream is in trouble; else the trouble.
+    pub(super) async fn get(&self, reference: &Reference, problem: PullError) -> ManifestResult {
+        let copied = match reference {
+            Reference::Tag(tag) => self.tag(tag).await,
+            Reference::Digest(digest) => self.manifest(digest, Outcome::Miss).await,
+        };
+        copied.ok_or(problem)
     }
 
     /// The manifest that a tag pointed at, marked stale, for as long as a tag may be.
-    async fn copied_tag(&self, repository: &Repository, tag: &Tag) -> Option<ManifestAnswer> {
-        let record = self.tier.as_ref()?.tag(&repository.key, tag).await?;
+    async fn tag(&self, tag: &Tag) -> Option<ManifestAnswer> {
+        let repository = self.repository;
+        let record = self.tier.tag(&repository.key, tag).await?;
         let age = SystemTime::now().duration_since(record.confirmed);
         let age = age.unwrap_or(Duration::ZERO);
         let config = repository.upstream.config();
@@ -48,29 +54,21 @@ impl Manifests {
             return None;
         }
         debug!(repository = %repository.key, %tag, age = age.as_secs(), "serving a tag as the tier knows it");
-        let answer = self.copied(repository, &record.digest, Outcome::Stale);
+        let answer = self.manifest(&record.digest, Outcome::Stale).await?;
         Some(ManifestAnswer {
             age: Some(age),
-            ..answer.await?
+            ..answer
         })
     }
 
     /// A manifest that is stored here, or that the tier has for this repository.
-    async fn copied(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-        outcome: Outcome,
-    ) -> Option<ManifestAnswer> {
-        if let Some(hit) = self.hit(repository, digest).await {
+    async fn manifest(&self, digest: &Digest, outcome: Outcome) -> Option<ManifestAnswer> {
+        let repository = self.repository;
+        if let Some(hit) = self.manifests.hit(repository, digest).await {
             return Some(ManifestAnswer { outcome, ..hit });
         }
-        let manifest = self
-            .tier
-            .as_ref()?
-            .manifest(&repository.key, digest)
-            .await?;
-        self.keep(repository, &manifest, None).await;
+        let manifest = self.tier.manifest(&repository.key, digest).await?;
+        self.manifests.keep(repository, &manifest, None).await;
         Some(ManifestAnswer::new(manifest, outcome))
     }
 }

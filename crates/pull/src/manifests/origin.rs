@@ -13,7 +13,7 @@ use protocol::error_chain::ErrorChain;
 use tracing::warn;
 use upstream::{FetchError, Resource, Urgency};
 
-use super::Manifests;
+use super::{Manifests, copies::Copies};
 use crate::{
     Outcome, PullError, Repository,
     answer::{ManifestAnswer, ManifestResult},
@@ -49,11 +49,13 @@ impl Manifests {
             current.await
         };
         let answer = self.share(repository, reference, work).await;
-        if is_known {
+        match (answer, Copies::of(self, repository)) {
             // What is known here is newer than any copy.
-            return answer;
+            (Err(problem), Some(copies)) if problem.is_trouble() && !is_known => {
+                copies.get(&asked, problem).await
+            }
+            (answer, _) => answer,
         }
-        self.or_copied(repository, &asked, answer).await
     }
 
     /// Has the next question for a tag asked, whatever its upstream said a moment ago, or did not say
@@ -81,7 +83,12 @@ impl Manifests {
             manifests.download(&repository, &reference, None).await
         };
         let answer = self.share(repository, asked.clone(), work).await;
-        self.or_copied(repository, &asked, answer).await
+        match (answer, Copies::of(self, repository)) {
+            (Err(problem), Some(copies)) if problem.is_trouble() => {
+                copies.get(&asked, problem).await
+            }
+            (answer, _) => answer,
+        }
     }
 
     /// A HEAD first: it is cheap, and enough where nothing has changed. Where it gives no digest, a
@@ -121,7 +128,7 @@ impl Manifests {
                 if let Err(trouble) = confirmed.await {
                     warn!(error = %ErrorChain(&trouble), %tag, "an unchanged tag could not be recorded; it will be confirmed again");
                 }
-                if let Some(tier) = &self.tier {
+                if let Some(tier) = &self.nearby.tier {
                     tier.confirmed_tag(&repository.key, tag, &entry.digest);
                 }
                 self.get_in_flight(repository, &entry.digest, tag).await
