@@ -75,18 +75,19 @@ impl Tier {
     ) -> Self {
         let names = Names::new(&config.url.prefix);
         let bucket = Bucket::new(clients, names, metrics.clone());
+        let closing = CancellationToken::new();
         Self {
             shared: Arc::new(Shared {
                 config: config.clone(),
                 cache: cache.clone(),
                 inventory: Arc::new(Inventory::new(metrics.clone())),
                 records: Records::new(bucket.clone(), key.clone()),
-                uploads: Uploads::new(bucket.clone()),
+                uploads: Uploads::new(bucket.clone(), closing.clone()),
                 pending: Pending::open(cache.folder(), metrics.clone()),
                 news: News::new(),
                 tags: KnownTags::default(),
                 tasks: TaskTracker::new(),
-                closing: CancellationToken::new(),
+                closing,
                 bucket,
                 key,
                 metrics,

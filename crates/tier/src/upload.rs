@@ -9,9 +9,11 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use manifest_model::{Digest, Hasher};
 use object_store::{Attributes, MultipartUpload, PutPayload};
 use tokio::{
+    runtime::Handle,
     sync::Semaphore,
     time::{Duration, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::{bucket::Bucket, error::TierError};
@@ -59,6 +61,7 @@ pub(crate) enum UploadSource {
 pub(crate) struct Uploads {
     bucket: Bucket,
     requests: Arc<Semaphore>,
+    closing: CancellationToken,
 }
 
 impl UploadSource {
@@ -90,10 +93,12 @@ impl UploadSource {
 }
 
 impl Uploads {
-    pub(crate) fn new(bucket: Bucket) -> Self {
+    /// They end with `closing`, and are to be made again.
+    pub(crate) fn new(bucket: Bucket, closing: CancellationToken) -> Self {
         Self {
             bucket,
             requests: Arc::new(Semaphore::new(REQUESTS_AT_ONCE)),
+            closing,
         }
     }
 
@@ -134,15 +139,19 @@ impl Uploads {
         bytes: Vec<Bytes>,
         noted: Attributes,
     ) -> Result<(), UploadError> {
-        let mut hasher = Hasher::new(digest.algorithm());
-        bytes.iter().for_each(|piece| hasher.update(piece));
-        if hasher.finish() != *digest {
-            return Err(UploadError::Damaged);
-        }
-        let path = self.bucket.names().blob(digest);
-        let payload: PutPayload = bytes.into_iter().collect();
+        let (bucket, digest) = (self.bucket.clone(), *digest);
         let _permit = self.requests.acquire().await;
-        Ok(self.bucket.write(&path, payload, noted).await?)
+        let written = self.apart(async move {
+            let mut hasher = Hasher::new(digest.algorithm());
+            bytes.iter().for_each(|piece| hasher.update(piece));
+            if hasher.finish() != digest {
+                return Err(UploadError::Damaged);
+            }
+            let path = bucket.names().blob(&digest);
+            let payload: PutPayload = bytes.into_iter().collect();
+            Ok(bucket.write(&path, payload, noted).await?)
+        });
+        written.await.unwrap_or(Err(TierError::LeftAlone.into()))
     }
 
     async fn send_parts(
@@ -185,9 +194,22 @@ impl Uploads {
         sending: object_store::UploadPart,
         bytes: u64,
     ) -> Result<(), TierError> {
+        let bucket = self.bucket.clone();
         let _permit = self.requests.acquire().await;
-        self.bucket.step(sending).await?;
+        let sent = self.apart(async move { bucket.step(sending).await });
+        sent.await.unwrap_or(Err(TierError::LeftAlone))?;
         self.bucket.wrote(bytes);
         Ok(())
+    }
+
+    /// Runs `work` on a thread where it may block: the library hashes a whole part at once, whose bytes
+    /// may have to be read from the disk. `None` if the process ends first.
+    async fn apart<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (runtime, closing) = (Handle::current(), self.closing.clone());
+        let work = move || runtime.block_on(closing.run_until_cancelled(work));
+        tokio::task::spawn_blocking(work).await.ok().flatten()
     }
 }
