@@ -18,6 +18,9 @@ use crate::{Repository, slots::Asker};
 /// Connections that one blob may have to the bucket: each is slow, and there is room for many.
 const CONNECTIONS_TO_TIER: usize = 6;
 
+/// A GiB in 64 requests at most.
+const LEAST_OF_TIER: u64 = 16 * 1024 * 1024;
+
 /// What is nearer than an upstream. Cheap to clone; without any of it there is only the upstream.
 #[derive(Clone, Debug, Default)]
 pub struct Nearby {
@@ -118,6 +121,14 @@ impl ByteSource {
             Self::Upstream(_) => at_upstream,
             Self::Replica(_) => 1,
             Self::Tier(_) => CONNECTIONS_TO_TIER,
+        }
+    }
+
+    /// The least that one request is to ask for, where there is so much: a bucket charges for each.
+    pub(crate) fn least_request(&self) -> u64 {
+        match self {
+            Self::Upstream(_) | Self::Replica(_) => 0,
+            Self::Tier(_) => LEAST_OF_TIER,
         }
     }
 
