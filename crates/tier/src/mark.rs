@@ -24,7 +24,7 @@ impl Key {
     /// The secrets in a file, one a line. Blocks.
     pub(crate) fn read(file: Option<&Path>) -> Result<Self, SecretError> {
         let source = file.map(|path| SecretSource::File(path.to_owned()));
-        let text = source.map(|source| source.read()).transpose()?;
+        let text = source.as_ref().map(SecretSource::read).transpose()?;
         Ok(Self::of(&text.unwrap_or_default()))
     }
 

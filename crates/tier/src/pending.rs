@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
     str::FromStr,
@@ -124,10 +125,10 @@ impl Pending {
         if !self.is_changed.swap(false, Ordering::Relaxed) {
             return;
         }
-        let text: String = {
-            let table = self.table.lock();
-            table.keys().map(|due| format!("{due}\n")).collect()
-        };
+        let mut text = String::new();
+        for due in self.table.lock().keys() {
+            let _ = writeln!(text, "{due}");
+        }
         let new = self.file.with_extension("new");
         let written = fs::write(&new, text).and_then(|()| fs::rename(&new, &self.file));
         if let Err(error) = written {

@@ -76,7 +76,8 @@ pub(super) async fn answer(
     if is_known(request, digest) {
         return Ok(not_modified(digest));
     }
-    if let Some(answer) = elsewhere::redirect(service, context, &blob, digest, parts).await {
+    let found = (blob.outcome, blob.size);
+    if let Some(answer) = elsewhere::redirect(service, context, found, digest, parts).await {
         return Ok(answer);
     }
     // Without a size no `Content-Range` can be given; the whole body is a right answer to any

@@ -6,7 +6,7 @@ use axum::body::Body;
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use manifest_model::Digest;
 use protocol::headers::header_string;
-use pull::{BlobAnswer, Outcome};
+use pull::Outcome;
 
 use super::{Service, context::Context, digest_headers};
 use crate::guard::Called;
@@ -15,12 +15,12 @@ use crate::guard::Called;
 pub(super) async fn redirect(
     service: &Service,
     context: &Context,
-    blob: &BlobAnswer,
+    (outcome, size): (Outcome, Option<u64>),
     digest: &Digest,
     request: &Parts,
 ) -> Option<axum::response::Response> {
-    let (tier, size) = (service.tier.as_ref()?, blob.size?);
-    if blob.outcome != Outcome::Hit {
+    let (tier, size) = (service.tier.as_ref()?, size?);
+    if outcome != Outcome::Hit {
         return None;
     }
     let url = tier.redirect(digest, size, context.client).await?;
