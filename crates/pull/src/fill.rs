@@ -23,6 +23,7 @@ use std::{
 
 use cache::{Cache, Fill, FillError, SourceError, Spans};
 use futures_util::StreamExt;
+use manifest_model::Digest;
 use protocol::error_chain::ErrorChain;
 use tokio::sync::Semaphore;
 use tracing::{Instrument, debug, info, info_span, warn};

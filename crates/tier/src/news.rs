@@ -31,7 +31,7 @@ pub(crate) struct News {
 #[derive(Debug, Default)]
 struct Heard {
     added: Vec<u64>,
-    heard: HashSet<String>,
+    objects: HashSet<String>,
     looked: Option<SystemTime>,
 }
 
@@ -66,7 +66,7 @@ impl News {
         let mut state = self.state.lock();
         match &written {
             Ok(()) => {
-                state.heard.insert(path.to_string());
+                state.objects.insert(path.to_string());
             }
             Err(_) => state.added.extend(added),
         }
@@ -89,14 +89,14 @@ impl News {
         let mut listed_now = HashSet::new();
         while let Some(object) = listed.try_next().await? {
             let name = object.location.to_string();
-            if !self.state.lock().heard.contains(&name) {
+            if !self.state.lock().objects.contains(&name) {
                 let body = bucket.fetch(&object.location, MAX_NEWS).await?;
                 decode(&body).for_each(|short| inventory.add(short));
             }
             listed_now.insert(name);
         }
         let mut state = self.state.lock();
-        state.heard = listed_now;
+        state.objects = listed_now;
         state.looked = Some(begun);
         Ok(())
     }

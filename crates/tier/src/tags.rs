@@ -26,7 +26,7 @@ pub(crate) struct KnownTags(Mutex<Written>);
 
 #[derive(Debug, Default)]
 struct Written {
-    written: HashMap<u64, (u64, Instant)>,
+    records: HashMap<u64, (u64, Instant)>,
     minute: Option<Instant>,
     again: u32,
 }
@@ -42,28 +42,28 @@ impl KnownTags {
         let name = hash(&(repository, digest));
         let mut known = self.0.lock();
         known.make_room();
-        known.written.insert(name, (0, Instant::now())).is_none()
+        known.records.insert(name, (0, Instant::now())).is_none()
     }
 
     fn is_new(&self, name: u64, value: u64) -> bool {
         let now = Instant::now();
         let mut known = self.0.lock();
-        if let Some((written, at)) = known.written.get(&name)
+        if let Some((written, at)) = known.records.get(&name)
             && *written == value
             && (now.duration_since(*at) < RECORD_INTERVAL || !known.may_write_again(now))
         {
             return false;
         }
         known.make_room();
-        known.written.insert(name, (value, now));
+        known.records.insert(name, (value, now));
         true
     }
 }
 
 impl Written {
     fn make_room(&mut self) {
-        if self.written.len() >= MAX_KNOWN {
-            self.written.clear();
+        if self.records.len() >= MAX_KNOWN {
+            self.records.clear();
         }
     }
 

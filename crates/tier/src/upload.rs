@@ -143,7 +143,9 @@ impl Uploads {
         let _permit = self.requests.acquire().await;
         let written = self.apart(async move {
             let mut hasher = Hasher::new(digest.algorithm());
-            bytes.iter().for_each(|piece| hasher.update(piece));
+            for piece in &bytes {
+                hasher.update(piece);
+            }
             if hasher.finish() != digest {
                 return Err(UploadError::Damaged);
             }

@@ -255,19 +255,18 @@ async fn all_of(file: &Arc<OpenFile>, range: Range<u64>) -> Result<Vec<Bytes>, R
     let (mut pieces, mut position) = (Vec::new(), range.start);
     while position < range.end {
         let end = range.end.min(position + MAX_WINDOW);
-        let piece = match file.window(position..end) {
-            Some(window) => window,
-            None => {
-                let length = usize::try_from(end - position).unwrap_or(PIECE_SIZE);
-                let read = match read_at(file, position, length.min(PIECE_SIZE)).await {
-                    Ok(bytes) if bytes.is_empty() => Err(std::io::ErrorKind::UnexpectedEof.into()),
-                    outcome => outcome,
-                };
-                read.map_err(|source| ReadError::Io {
-                    digest: file.digest(),
-                    source,
-                })?
-            }
+        let piece = if let Some(window) = file.window(position..end) {
+            window
+        } else {
+            let length = usize::try_from(end - position).unwrap_or(PIECE_SIZE);
+            let read = match read_at(file, position, length.min(PIECE_SIZE)).await {
+                Ok(bytes) if bytes.is_empty() => Err(std::io::ErrorKind::UnexpectedEof.into()),
+                outcome => outcome,
+            };
+            read.map_err(|source| ReadError::Io {
+                digest: file.digest(),
+                source,
+            })?
         };
         position += piece.len() as u64;
         pieces.push(piece);

@@ -184,8 +184,9 @@ async fn the_janitor_writes_an_inventory_that_others_read() {
     first.download(digest, &bytes).await.unwrap();
     first.settle().await;
     let bucket = &first.tier.shared.bucket;
-    let pass = crate::clean::clean(bucket, Some(1), &TierMetrics::default());
-    let pass = pass.await.ok().unwrap();
+    let metrics = TierMetrics::default();
+    let pass = crate::clean::clean(bucket, Some(1), &metrics).await;
+    let pass = pass.ok().unwrap();
     assert_eq!(pass.cleaned.deleted, 0, "it is new");
     assert_eq!((pass.cleaned.blobs, pass.cleaned.bytes), (1, 1000));
 

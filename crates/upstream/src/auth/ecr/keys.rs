@@ -67,14 +67,13 @@ impl AwsKeys {
         {
             return Ok(Arc::clone(key));
         }
-        let provider = match &state.provider {
-            Some(provider) => provider.clone(),
-            None => {
-                let config = Box::pin(credential_chain::config(&self.region, None)).await;
-                let provider = config.credentials_provider();
-                let provider = provider.ok_or_else(|| NoAwsKey("no AWS credentials".into()))?;
-                state.provider.insert(provider).clone()
-            }
+        let provider = if let Some(provider) = &state.provider {
+            provider.clone()
+        } else {
+            let config = Box::pin(credential_chain::config(&self.region, None)).await;
+            let provider = config.credentials_provider();
+            let provider = provider.ok_or_else(|| NoAwsKey("no AWS credentials".into()))?;
+            state.provider.insert(provider).clone()
         };
         let found = Box::pin(provider.provide_credentials()).await;
         let found = match (found, &state.key) {
