@@ -7,6 +7,7 @@ mod answers;
 mod parts;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -327,14 +328,18 @@ impl State {
         let found: Vec<_> = found.take(1001).collect();
         let mut text = "<ListBucketResult>".to_owned();
         for (key, object) in found.iter().take(1000) {
-            text += &format!(
+            let _ = write!(
+                text,
                 "<Contents><Key>{key}</Key><Size>{}</Size>\
                  <LastModified>2026-01-05T08:00:00.000Z</LastModified><ETag>\"e\"</ETag></Contents>",
                 object.bytes.len()
             );
         }
         if let (true, Some((last, _))) = (found.len() > 1000, found.get(999)) {
-            text += &format!("<NextContinuationToken>{last}</NextContinuationToken>");
+            let _ = write!(
+                text,
+                "<NextContinuationToken>{last}</NextContinuationToken>"
+            );
         }
         xml(&(text + "</ListBucketResult>"))
     }
@@ -345,7 +350,7 @@ impl State {
         for part in text.split("<Key>").skip(1) {
             let key = part.split("</Key>").next().unwrap_or_default();
             self.objects.remove(key);
-            gone += &format!("<Deleted><Key>{key}</Key></Deleted>");
+            let _ = write!(gone, "<Deleted><Key>{key}</Key></Deleted>");
         }
         xml(&format!("<DeleteResult>{gone}</DeleteResult>"))
     }

@@ -26,7 +26,7 @@ use crate::{listeners::Listeners, notices, prefetch::Prefetch, telemetry::LogLev
 const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What stays as it was at the start, whatever the file says; `*` is any listener.
-const NEEDS_RESTART: [&[&str]; 8] = [
+const NEEDS_RESTART: [&[&str]; 9] = [
     &["admin", "address"],
     &["admin", "socket"],
     &["cache"],

@@ -167,7 +167,7 @@ mod tests {
         inventory.replace(vec![short(&digest(1))], SystemTime::now(), Duration::ZERO);
         inventory.add(short(&digest(2)));
         let list = vec![short(&digest(3))];
-        inventory.replace(list, SystemTime::now(), Duration::from_secs(60));
+        inventory.replace(list, SystemTime::now(), Duration::from_mins(1));
         assert!(!inventory.has(&digest(1)));
         assert!(inventory.has(&digest(2)) && inventory.has(&digest(3)));
     }
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_list_comes_back_and_a_torn_one_is_none() {
-        let as_of = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let as_of = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_001);
         let bytes = encode(&[1, 2, u64::MAX], as_of);
         assert_eq!(decode(&bytes), Some((vec![1, 2, u64::MAX], as_of)));
         assert_eq!(decode(&bytes[..bytes.len() - 1]), None);

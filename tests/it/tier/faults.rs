@@ -133,7 +133,7 @@ async fn what_the_upstream_sends_wrong_does_not_get_into_the_bucket() {
     let bucket = Bucket::start().await;
     registry
         .faults()
-        .corrupt_body(On::path("/blobs/"), 5_000_000);
+        .add(On::path("/blobs/"), Fault::FlipBit(5_000_000));
     let archway = setup(&registry, &bucket).start().await;
     let client = archway.client();
     client.manifest(REPOSITORY, "v1").await.expect(200);
