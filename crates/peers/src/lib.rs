@@ -89,11 +89,14 @@ async fn admit(
         let hello = serde_json::to_vec(&replicas.hello()).expect("plain data always serialises");
         return ([(header::CONTENT_TYPE, "application/json")], hello).into_response();
     }
-    if let Some(refusal) = refusal(replicas, request.headers()) {
+    // Whoever sends none is no replica of this protocol.
+    if !request.headers().contains_key(ARCHWAY_HOPS) {
         replicas.metrics().answered(kind, true);
-        return refusal;
+        let text = "a request of a replica says how often it was passed on\n";
+        return (StatusCode::BAD_REQUEST, text).into_response();
     }
-    let from = if request.headers().contains_key(ARCHWAY_HELD) {
+    let is_leaving = replicas.is_leaving();
+    let from = if is_leaving || request.headers().contains_key(ARCHWAY_HELD) {
         FromReplica::Held
     } else {
         FromReplica::Brought
@@ -108,6 +111,9 @@ async fn admit(
     request.extensions_mut().insert(arrival);
     request.extensions_mut().insert(from);
     let mut response = next.run(request).await;
+    if is_leaving && !response.status().is_success() {
+        response = farewell();
+    }
     replicas
         .metrics()
         .answered(kind, response.status().is_server_error());
@@ -130,19 +136,11 @@ fn kind(path: &str) -> PeerRequest {
     }
 }
 
-/// The answer to what is not served here at all.
-fn refusal(replicas: &Replicas, request: &HeaderMap) -> Option<Response> {
-    if replicas.is_leaving() {
-        let leaving = [(ARCHWAY_LEAVING, HeaderValue::from_static("1"))];
-        let text = "this replica is about to end\n";
-        return Some((StatusCode::SERVICE_UNAVAILABLE, leaving, text).into_response());
-    }
-    // Whoever sends none is no replica of this protocol.
-    let hops = request.get(ARCHWAY_HOPS);
-    hops.is_none().then(|| {
-        let text = "a request of a replica says how often it was passed on\n";
-        (StatusCode::BAD_REQUEST, text).into_response()
-    })
+/// The answer of one that is about to end, to what it does not have.
+fn farewell() -> Response {
+    let leaving = [(ARCHWAY_LEAVING, HeaderValue::from_static("1"))];
+    let text = "this replica is about to end\n";
+    (StatusCode::SERVICE_UNAVAILABLE, leaving, text).into_response()
 }
 
 /// The proof of an answer that says how old it is: no digest can judge it.

@@ -1,6 +1,6 @@
 //! The socket for other replicas, and its connections.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
@@ -29,6 +29,9 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Connections at once. Others wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 2048;
+
+/// How often one that is about to end looks whether something still arrives.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The pause after a failed `accept`.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -62,25 +65,37 @@ impl PeerListener {
         })
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
-    }
-
-    /// Serves until `stop` is cancelled, and then what is under way.
-    pub async fn serve(self, stop: CancellationToken) {
-        if let Ok(address) = self.address() {
-            info!(%address, tls = self.tls.is_some(), "listening for other replicas");
+    /// Serves until `stop` is cancelled, and then what is under way. While `brings` says that something
+    /// still arrives here, others may ask for that.
+    pub async fn serve(self, stop: CancellationToken, brings: impl Fn() -> bool + Send + Sync) {
+        let Self {
+            socket,
+            tls,
+            router,
+            replicas,
+        } = self;
+        if let Ok(address) = socket.local_addr() {
+            info!(%address, tls = tls.is_some(), "listening for other replicas");
         }
         let connections = TaskTracker::new();
         let seats = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let closing = CancellationToken::new();
+        let until_brought = async {
+            stop.cancelled().await;
+            replicas.leave();
+            while brings() {
+                sleep(LOOK).await;
+            }
+            closing.cancel();
+        };
+        let mut until_brought = pin!(until_brought);
         loop {
             let Ok(seat) = Arc::clone(&seats).acquire_owned().await else {
                 break;
             };
             let accepted = tokio::select! {
-                accepted = self.socket.accept() => accepted,
-                () = stop.cancelled() => break,
+                accepted = socket.accept() => accepted,
+                () = &mut until_brought => break,
             };
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
@@ -90,15 +105,14 @@ impl PeerListener {
                     continue;
                 }
             };
-            let router = self.router.clone().layer(Extension(PeerAddress(peer)));
-            let (tls, stop) = (self.tls.clone(), stop.clone());
+            let router = router.clone().layer(Extension(PeerAddress(peer)));
+            let (tls, stop) = (tls.clone(), closing.clone());
             connections.spawn(async move {
                 converse(stream, tls, router, stop).await;
                 drop(seat);
             });
         }
-        self.replicas.leave();
-        drop(self.socket);
+        drop(socket);
         connections.close();
         connections.wait().await;
     }

@@ -4,6 +4,7 @@
 //! Owns the order of start and shutdown. Refuses the work of any part.
 
 mod carried;
+mod fleet;
 mod shutdown;
 mod sockets;
 
@@ -134,8 +135,7 @@ impl App {
         // From here on it ends nobody.
         let hangups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
         let (live, stop) = (in_force(&started), CancellationToken::new());
-        let config = live.current();
-        let counters = MetricsOfParts::default();
+        let (config, counters) = (live.current(), MetricsOfParts::default());
         let metrics = counters.registry(&logging.lines);
         let below = BelowRoutes::new(&live, bundles, counters, &stop)?;
         let (pull, server, instance) = (below.pull, below.server, below.instance);
@@ -218,7 +218,7 @@ impl App {
         let mut signals = Signals::watch().map_err(StartError::Signals)?;
         let manager = ServiceManager::from_environment();
         let status = format!("serving at {}", sockets.addresses());
-        let replicas = sockets.replicas();
+        let (replicas, pull) = (sockets.replicas(), control.pull.clone());
         sockets.serve(&mut reloader, &server, &serving, &stop);
         serving.spawn(control::watch_inbox(control));
         // Ends with this function: cut connections must end within the grace too.
@@ -234,7 +234,7 @@ impl App {
         watch.spawn(forget_moved(nodes, server.clone()));
         watch.spawn(manager.keep_alive());
         if let Some(replicas) = replicas.clone() {
-            watch.spawn(async move { match replicas.watch().await {} });
+            watch.spawn(fleet::follow(replicas, pull));
         }
         let stopping = stop.clone();
         watch.spawn(async move {
@@ -306,7 +306,7 @@ impl BelowRoutes {
         };
         let upstreams = Registry::new(config.upstreams.clone(), counters.upstreams);
         let instance = new_instance()?;
-        let replicas = replicas(&config, &instance, counters.replicas)?;
+        let replicas = fleet::join(&config, &instance, counters.replicas)?;
         let with_tier = bundles.is_empty();
         let tier = tier(&config, &cache, counters.tier, with_tier)?;
         let nearby = Nearby {
@@ -413,17 +413,6 @@ async fn forget_moved(nodes: NodeList, server: Server) {
 fn new_instance() -> Result<Arc<Instance>, StartError> {
     let instance = Instance::random().map_err(|error| StartError::Random(error.into()));
     Ok(Arc::new(instance?))
-}
-
-/// This replica among the others, if there are to be some.
-fn replicas(
-    config: &Config,
-    instance: &Instance,
-    metrics: ReplicaMetrics,
-) -> Result<Option<Replicas>, PeerTlsError> {
-    let section = config.replicas.as_ref();
-    let joined = section.map(|section| Replicas::new(section, instance.id().to_string(), metrics));
-    joined.transpose()
 }
 
 fn observer(config: &Config, metrics: AccessMetrics, lines: LogWriter) -> Observer {

@@ -22,12 +22,34 @@ use crate::{
 /// places to go on from, so that is long enough.
 const IDLE: Duration = Duration::from_secs(4);
 
+/// Why a replica is asked for a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rank {
+    /// It owns the blob, and brings it.
+    Owner,
+    /// It is the next in rank, and brings it as well; but not for the rest of it alone, for which it would
+    /// have to fetch all that the asker has.
+    Next,
+    /// It may have it.
+    Has,
+}
+
+impl Rank {
+    fn wanted(self, from: u64) -> Wanted {
+        match self {
+            Self::Owner => Wanted::Brought,
+            Self::Next if from == 0 => Wanted::Brought,
+            Self::Next | Self::Has => Wanted::Held,
+        }
+    }
+}
+
 /// A blob at another replica, which has it, or brings it now: then its bytes come as they arrive
 /// there. Not verified, as those of an upstream.
 pub struct PeerBlob {
     fleet: Arc<Fleet>,
     member: MemberName,
-    wanted: Wanted,
+    rank: Rank,
     /// In its name it fails.
     upstream: Host,
     target: String,
@@ -47,14 +69,14 @@ impl PeerBlob {
     pub(crate) fn new(
         fleet: &Arc<Fleet>,
         member: MemberName,
-        wanted: Wanted,
+        rank: Rank,
         (upstream, repository): (&Host, &RepoName),
         digest: &Digest,
     ) -> Self {
         Self {
             fleet: Arc::clone(fleet),
             member,
-            wanted,
+            rank,
             upstream: upstream.clone(),
             target: format!("/v2/{repository}/blobs/{digest}?ns={upstream}"),
         }
@@ -72,7 +94,7 @@ impl PeerBlob {
         let (fleet, member) = (&self.fleet, &self.member);
         let question = fleet.link.get(member, &self.target);
         let mut headers = HeaderMap::new();
-        if self.wanted == Wanted::Held {
+        if self.rank.wanted(start(part)) == Wanted::Held {
             headers.insert(ARCHWAY_HELD, HeaderValue::from_static("1"));
         }
         if let Some(range) = range(part) {
@@ -89,10 +111,7 @@ impl PeerBlob {
     }
 
     fn body(&self, answer: Response, part: Part) -> Result<BlobBody, PeerError> {
-        let from = match part {
-            Part::Whole => 0,
-            Part::Bytes(start, _) => start,
-        };
+        let from = start(part);
         let (start, end, size) = if answer.status() == StatusCode::PARTIAL_CONTENT {
             let range = answer.headers().get(header::CONTENT_RANGE);
             let range = range.and_then(|range| content_range(range.to_str().ok()?));
@@ -145,6 +164,13 @@ fn failed(upstream: &Host, error: PeerError) -> FetchError {
     FetchError::Unreachable {
         upstream: upstream.clone(),
         source: Cause::Nearby(Box::new(error)),
+    }
+}
+
+fn start(part: Part) -> u64 {
+    match part {
+        Part::Whole => 0,
+        Part::Bytes(start, _) => start,
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`Replicas`], the front: this replica among the others.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, iter, net::SocketAddr, sync::Arc};
 
 use config::ReplicasConfig;
 use http::{HeaderValue, Method};
@@ -10,7 +10,7 @@ use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    blob::PeerBlob,
+    blob::{PeerBlob, Rank},
     fleet::Fleet,
     hello::Hello,
     link::{Link, Wanted},
@@ -90,24 +90,33 @@ impl Replicas {
         self.config.tls.as_ref().map(tls::server).transpose()
     }
 
-    /// The replicas to ask for a blob before its upstream: its owner and the next in rank. None if
-    /// this one is the owner, but for a while after a change of the members, in which the one before it
-    /// may have the blob.
+    /// The replicas to ask for a blob before its upstream: its owner and the next in rank, before them
+    /// one that may have it. None if this one is the owner, but for a while after a change of the
+    /// members, in which the one that was before it may have the blob.
     pub fn blob_sources(
         &self,
         upstream: &Host,
         repository: &RepoName,
         digest: &Digest,
     ) -> Vec<PeerBlob> {
-        let (members, wanted) = match self.fleet.owner(&digest.to_string()) {
-            Ownership::Mine(next) => (next.into_iter().collect::<Vec<_>>(), Wanted::Held),
-            Ownership::Others(members) => (members, Wanted::Brought),
-        };
-        let blob = |member| {
+        let key = digest.to_string();
+        let almost = self.fleet.view(|view, now| view.almost_owner(&key, now));
+        let mut asked: Vec<_> = almost
+            .map(|member| (member, Rank::Has))
+            .into_iter()
+            .collect();
+        match self.fleet.owner(&key) {
+            Ownership::Mine(next) => asked.extend(next.map(|member| (member, Rank::Has))),
+            Ownership::Others(members) => {
+                let ranks = iter::once(Rank::Owner).chain(iter::repeat(Rank::Next));
+                asked.extend(members.into_iter().zip(ranks));
+            }
+        }
+        let blob = |(member, rank)| {
             let place = (upstream, repository);
-            PeerBlob::new(&self.fleet, member, wanted, place, digest)
+            PeerBlob::new(&self.fleet, member, rank, place, digest)
         };
-        members.into_iter().map(blob).collect()
+        asked.into_iter().map(blob).collect()
     }
 
     /// The replicas that know the names of a repository; `None` if this one is its authority.
@@ -127,6 +136,12 @@ impl Replicas {
     pub fn anyone(&self, upstream: &Host, repository: &RepoName) -> PeerManifests {
         let members = self.fleet.view(|view, now| view.others(now));
         PeerManifests::new(&self.fleet, members, Wanted::Held, upstream, repository)
+    }
+
+    /// How many replicas bring something: the rates of upstreams are divided among them.
+    pub fn owners(&self) -> u32 {
+        let owners = self.fleet.view(|view, now| view.ranking("", now).len());
+        u32::try_from(owners).unwrap_or(u32::MAX).max(1)
     }
 
     /// What this replica says of itself.

@@ -24,7 +24,7 @@ pub(crate) const SKIP: Duration = Duration::from_secs(10);
 pub(crate) const SILENCE: Duration = Duration::from_secs(15);
 
 /// How long after a change of the members the owner of a key asks the next in rank whether it has it.
-pub(crate) const SETTLING: Duration = Duration::from_secs(60);
+pub(crate) const SETTLING: Duration = Duration::from_mins(1);
 
 /// How many others are asked before the upstream, at most.
 const MOST_ASKED: usize = 2;
@@ -82,14 +82,17 @@ impl Member {
         Some(heard.age + now.saturating_sub(heard.at))
     }
 
-    /// Whether it may be asked.
+    /// Whether it may be asked to bring something.
     pub(crate) fn is_there(&self, now: Moment) -> bool {
-        let Some(heard) = &self.heard else {
+        let is_leaving = self.heard.as_ref().is_some_and(|heard| heard.is_leaving);
+        self.answers(now) && !is_leaving
+    }
+
+    /// Whether it may be asked for what it has.
+    fn answers(&self, now: Moment) -> bool {
+        let Some(heard) = self.heard.as_ref().filter(|heard| heard.is_understood) else {
             return false;
         };
-        if !heard.is_understood || heard.is_leaving {
-            return false;
-        }
         heard.is_me || (now.saturating_sub(heard.at) <= SILENCE && now >= self.skipped_until)
     }
 
@@ -100,13 +103,12 @@ impl Member {
     /// How it is, for people. `owns` says whether any key is its own.
     pub(crate) fn state(&self, owns: bool, now: Moment) -> &'static str {
         match &self.heard {
-            None => "unheard",
             Some(heard) if !heard.is_understood => "other_protocol",
             Some(heard) if heard.is_leaving => "leaving",
             Some(_) if self.is_there(now) && owns => "ready",
             Some(_) if self.is_there(now) => "new",
             Some(_) if now < self.skipped_until => "skipped",
-            Some(_) => "unheard",
+            None | Some(_) => "unheard",
         }
     }
 }
@@ -199,8 +201,20 @@ impl View {
         };
         let grown = there().filter(|(_, member)| is_grown(member));
         let mut ranked: Vec<_> = grown.map(|(name, _)| (score(key, name), name)).collect();
-        ranked.sort_unstable_by(|one, other| other.cmp(one));
-        ranked.into_iter().map(|(_, name)| name).collect()
+        ranked.sort_unstable();
+        ranked.into_iter().rev().map(|(_, name)| name).collect()
+    }
+
+    /// A member that would be the owner of a key but for its age, or its end, and may have what it stands
+    /// for: one that has come back with its disk, or brings it still.
+    pub(crate) fn almost_owner(&self, key: &str, now: Moment) -> Option<MemberName> {
+        let owner = self.ranking(key, now).first().map(|name| score(key, name));
+        let me = self.me();
+        let members = self.members.iter().filter(|(_, at)| at.answers(now));
+        let scored = members.map(|(name, _)| (score(key, name), name));
+        let best = scored.max_by_key(|(score, _)| *score);
+        let (_, name) = best.filter(|(best, _)| owner.is_none_or(|owner| *best > owner))?;
+        (Some(name) != me).then(|| name.clone())
     }
 
     /// Who brings what `key` stands for.
@@ -225,7 +239,7 @@ impl View {
 fn score(key: &str, name: &MemberName) -> u64 {
     let mut hash = Sha256::new();
     hash.update(key);
-    hash.update([0]);
+    hash.update([0_u8]);
     hash.update(name.as_str());
     let hash = hash.finalize();
     let mut first = [0; 8];
@@ -340,6 +354,26 @@ mod tests {
             view.heard(&name(1), heard, HOUR);
             assert!(!owners(&view).contains(&name(1)));
         }
+    }
+
+    #[test]
+    fn one_that_is_new_or_leaves_may_still_have_what_it_would_own() {
+        let mut view = view(&[100, 100], 0);
+        let key = |number: usize| format!("sha256:{number}");
+        let its = (0..)
+            .map(key)
+            .find(|key| view.ranking(key, HOUR)[0] == &name(1));
+        let its = its.expect("there are more");
+        assert_eq!(view.almost_owner(&its, HOUR), None);
+        let heard = Heard {
+            is_leaving: true,
+            ..said(HOUR, false)
+        };
+        view.heard(&name(1), heard, HOUR);
+        assert_eq!(view.owner(&its, HOUR), Ownership::Mine(None));
+        assert_eq!(view.almost_owner(&its, HOUR), Some(name(1)));
+        view.failed(&name(1), HOUR);
+        assert_eq!(view.almost_owner(&its, HOUR), None);
     }
 
     #[test]

@@ -120,6 +120,11 @@ impl Endpoint {
         &self.shared.host
     }
 
+    /// From now on the rates of the upstream are divided among so many processes.
+    pub(crate) fn divide_rates(&self, among: u32) {
+        self.shared.budget.divide(among);
+    }
+
     /// Whether this is another Archway, which serves many registries and is told which.
     pub(crate) fn is_parent(&self) -> bool {
         self.names_upstream

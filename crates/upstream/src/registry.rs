@@ -1,6 +1,9 @@
 //! The upstreams in use. Each is made on its first request and kept while it is used.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
 use arc_swap::ArcSwap;
 use config::Upstreams;
@@ -27,6 +30,8 @@ pub struct Registry {
     generation: ArcSwap<Generation>,
     ecr: Arc<EcrTokens>,
     metrics: UpstreamMetrics,
+    /// Among how many processes each rate is divided.
+    among: AtomicU32,
     /// The probes. Shutdown does not wait for them: their results are of no use then.
     tasks: TaskTracker,
 }
@@ -87,6 +92,7 @@ impl Registry {
             generation: ArcSwap::from_pointee(Generation::of(config)),
             ecr: Arc::default(),
             metrics,
+            among: AtomicU32::new(1),
             tasks: TaskTracker::new(),
         }
     }
@@ -127,7 +133,16 @@ impl Registry {
             tally,
             tasks,
         )?);
+        made.divide_rates(self.among.load(Ordering::Relaxed));
         Ok(Some(generation.keep(host.clone(), made)))
+    }
+
+    /// From now on the rates of all upstreams are divided among so many processes that ask them.
+    pub fn divide_rates(&self, among: u32) {
+        if self.among.swap(among, Ordering::Relaxed) != among {
+            let generation = self.generation.load();
+            generation.all().for_each(|one| one.divide_rates(among));
+        }
     }
 
     /// Sets the gauges of the metrics to the state of the endpoints.

@@ -104,6 +104,13 @@ impl Upstream {
         }
     }
 
+    /// From now on its rates are divided among so many processes.
+    pub(crate) fn divide_rates(&self, among: u32) {
+        if let Reach::Online { endpoints, .. } = &self.reach {
+            endpoints.get(0).divide_rates(among);
+        }
+    }
+
     /// A client's wait for an answer of this upstream, which begins now.
     pub fn deadline(&self) -> Deadline {
         Deadline::new(&self.config)

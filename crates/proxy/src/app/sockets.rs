@@ -7,6 +7,7 @@ use config::Config;
 use control::{Control, Socket, SocketError};
 use peers::PeerListener;
 use protocol::error_chain::ErrorChain;
+use pull::Pull;
 use replicas::Replicas;
 use server::{Bound, Server};
 use systemd::HandedSockets;
@@ -27,6 +28,8 @@ pub(super) struct Sockets {
     registry: Vec<(SocketAddr, Bound)>,
     /// The admin socket and its routes.
     control: Option<(Socket, Router)>,
+    /// Whose downloads others may ask for until the end.
+    pull: Pull,
     /// The listener for other replicas.
     peers: Option<(Replicas, PeerListener)>,
 }
@@ -43,6 +46,7 @@ impl Sockets {
         let mut sockets = Self {
             control: bind_socket(config, &admin, control).await?,
             peers: bind_peers(&admin, router).await?,
+            pull: admin.pull.clone(),
             admin: None,
             registry: Vec::new(),
         };
@@ -85,7 +89,9 @@ impl Sockets {
         }
         reloader.serve(self.registry);
         if let Some((_, peers)) = self.peers {
-            serving.spawn(peers.serve(stop.clone()));
+            let (stop, pull) = (stop.clone(), self.pull.clone());
+            let brings = move || !pull.running().is_empty();
+            serving.spawn(async move { peers.serve(stop, brings).await });
         }
         if let Some((socket, routes)) = self.control {
             serving.spawn(socket.serve(routes, stop.clone()));

@@ -95,12 +95,7 @@ pub(super) async fn fetch(
                 }
                 pour(&transfer, &place, tried, segments, body, &mut last_byte).await?
             }
-            Err(error) if place.is_nearby() => {
-                debug!(error = %error.chain(), "a place nearby does not give the rest");
-                transfer.sources.remove(&place);
-                continue;
-            }
-            Err(error) if error.is_transient() => Some(error),
+            Err(error) if error.is_transient() || place.is_nearby() => Some(error),
             // Another place that limits our requests has the blob still, and may be asked again.
             Err(error @ FetchError::Throttled { .. }) if !transfer.sources.is_first(&place) => {
                 Some(error)

@@ -95,9 +95,18 @@ impl Budget {
         Ok(())
     }
 
+    /// From now on the rates are divided among so many processes.
+    pub(crate) fn divide(&self, among: u32) {
+        self.limiters().for_each(|limiter| limiter.divide(among));
+    }
+
     /// The number of calls that wait.
     pub(crate) fn waiting(&self) -> usize {
+        self.limiters().map(RateLimiter::waiting).sum()
+    }
+
+    fn limiters(&self) -> impl Iterator<Item = &RateLimiter> {
         let all = [&self.all, &self.manifests, &self.blobs, &self.lists];
-        all.into_iter().flatten().map(RateLimiter::waiting).sum()
+        all.into_iter().flatten()
     }
 }
