@@ -76,6 +76,7 @@ mod store_failures;
 mod systemd;
 mod tag_ages;
 mod throttling;
+mod tier;
 mod tls;
 mod tls_certificates;
 mod tls_hello;

@@ -43,6 +43,7 @@ GO_CLIENTS=(
   "oras oras.land/oras/cmd/oras v1.3.6"
   "cosign github.com/sigstore/cosign/v3/cmd/cosign v3.1.3"
   "regctl github.com/regclient/regclient/cmd/regctl v0.11.7"
+  "versitygw github.com/versity/versitygw/cmd/versitygw v1.8.0"
 )
 
 STARTED=$SECONDS

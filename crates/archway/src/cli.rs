@@ -23,6 +23,7 @@ mod progress;
 mod removed;
 mod serve;
 mod table;
+mod tier;
 
 use clap::Parser;
 
@@ -69,6 +70,8 @@ commands! {
         Reload(control::reload::Reload),
         Rm(control::rm::Rm),
         ClientConfig(client_config::ClientConfig),
+        #[command(subcommand)]
+        Tier(tier::TierCommand),
         #[command(subcommand)]
         Doctor(doctor::DoctorCommand),
         Completions(completions::Completions),

@@ -67,6 +67,12 @@ impl Cache {
         Ok(blob)
     }
 
+    /// The blob `digest`, if it is stored, for work that is no use of it.
+    pub fn peek(&self, digest: &Digest) -> Result<Option<Blob>, CacheError> {
+        let recorded = || self.recorded_size(digest);
+        self.storage.blobs.stored(digest, recorded)
+    }
+
     /// The blob `digest` if it is stored, else its running fill, else the duty to fill it.
     ///
     /// Atomic: exactly one of any number of callers leads, and a fill that ends meanwhile is seen

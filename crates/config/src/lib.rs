@@ -46,6 +46,7 @@ mod space;
 mod suggest;
 mod table;
 mod tag_pattern;
+mod tier;
 mod units;
 mod upstreams;
 
@@ -73,6 +74,7 @@ pub use source::{Loaded, Source};
 pub use space::Space;
 use table::Table;
 pub use tag_pattern::TagPattern;
+pub use tier::{BucketProvider, BucketUrl, TierConfig};
 use toml::de::DeTable;
 pub use upstreams::{
     Auth, ClientCertificate, EcrAuth, EcrPublicAuth, EndpointConfig, LISTS_HELD, Limits,
@@ -100,6 +102,9 @@ pub struct Config {
     pub cache: CacheConfig,
     /// Whose bundles are imported.
     pub bundles: BundlesConfig,
+    /// The bucket that replicas share, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<TierConfig>,
     /// The platform of a client that names none.
     pub platform: PlatformConfig,
     /// Downloads before a client asks.
@@ -230,6 +235,10 @@ impl Config {
             prefetch: root.section("prefetch", "a table such as [prefetch]", |table| {
                 PrefetchConfig::read(table, &platform.kubernetes)
             }),
+            tier: root
+                .value("tier")
+                .and_then(|tier| tier.table("a table such as [tier]", TierConfig::read))
+                .flatten(),
             platform,
             replicas: ReplicasConfig::read(root),
             cache,

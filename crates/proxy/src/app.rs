@@ -27,6 +27,7 @@ use pull::{Nearby, Pull, PullMetrics, Tasks};
 use replicas::{PeerTlsError, ReplicaMetrics, Replicas};
 use server::{MemoryBudget, Replays, Server, ServerMetrics};
 use systemd::{HandedSockets, ServiceManager};
+use tier::{Tier, TierMetrics};
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinSet,
@@ -83,6 +84,9 @@ pub enum StartError {
         "a socket for {0} was handed over, where no listener is: give one that address, or remove it from the unit's sockets"
     )]
     Unclaimed(SocketAddr),
+    /// The settings of the tier cannot be used.
+    #[error("cannot use the tier")]
+    Tier(#[from] tier::StartError),
     /// Somebody else has the admin socket.
     #[error("cannot listen on the admin socket")]
     Socket(#[from] SocketError),
@@ -104,6 +108,7 @@ pub struct App {
     config: Arc<Config>,
     housekeeping: Housekeeping,
     nodes: NodeList,
+    tier: Option<Tier>,
     ready: Arc<AtomicBool>,
     memory: MemoryBudget,
     server: Server,
@@ -141,6 +146,7 @@ impl App {
             pull: pull.clone(),
             usage: Usage::new(pull.cache().clone(), below.prefetch.clone()),
             wanted: below.wanted.clone(),
+            tier: below.tier.clone(),
         };
         let router = routes::router(service, observer(&config, below.access, logging.lines));
         let (ready, serving) = (Arc::new(AtomicBool::new(true)), TaskTracker::new());
@@ -177,6 +183,7 @@ impl App {
             config,
             housekeeping: below.housekeeping,
             nodes: below.nodes,
+            tier: below.tier,
             ready,
             memory: below.memory,
             server,
@@ -197,6 +204,7 @@ impl App {
             config,
             housekeeping,
             nodes,
+            tier,
             ready,
             memory,
             server,
@@ -218,6 +226,9 @@ impl App {
         let watched = server.clone();
         watch.spawn(async move { watched.watch_connections().await });
         watch.spawn(memory.watch());
+        if let Some(tier) = tier.clone() {
+            watch.spawn(tier.run());
+        }
         let follow = NodeWatch::new(config.platform.kubernetes.clone(), nodes.clone());
         watch.spawn(follow.run());
         watch.spawn(forget_moved(nodes, server.clone()));
@@ -244,7 +255,7 @@ impl App {
         info!(?grace, "shutting down");
         manager.stopping(grace);
         tokio::select! {
-            () = drain(&serving, &housekeeping, grace) => info!("stopped"),
+            () = drain(&serving, &housekeeping, tier.as_ref(), grace) => info!("stopped"),
             () = signals.next() => warn!("a second signal came: cutting what still runs"),
         }
         Ok(())
@@ -265,6 +276,7 @@ fn tell_start(config: &Config, sockets: &Sockets, source: &Source) {
 /// The parts that the routes stand on.
 struct BelowRoutes {
     pull: Pull,
+    tier: Option<Tier>,
     /// This start, by an id that no other has.
     instance: Arc<Instance>,
     replicas: Option<Replicas>,
@@ -295,8 +307,11 @@ impl BelowRoutes {
         let upstreams = Registry::new(config.upstreams.clone(), counters.upstreams);
         let instance = new_instance()?;
         let replicas = fleet::join(&config, &instance, counters.replicas)?;
+        let with_tier = bundles.is_empty();
+        let tier = tier(&config, &cache, counters.tier, with_tier)?;
         let nearby = Nearby {
             replicas: replicas.clone(),
+            tier: tier.clone(),
         };
         let pull = Pull::new(
             &cache,
@@ -327,6 +342,7 @@ impl BelowRoutes {
         );
         Ok(Self {
             pull,
+            tier,
             instance,
             replicas,
             memory,
@@ -339,6 +355,21 @@ impl BelowRoutes {
             access: counters.access,
         })
     }
+}
+
+/// The bucket that replicas share, if there is one and this start is `to_have` it. Blocks.
+fn tier(
+    config: &Config,
+    cache: &Cache,
+    metrics: TierMetrics,
+    to_have: bool,
+) -> Result<Option<Tier>, tier::StartError> {
+    let Some(tier) = config.tier.as_ref().filter(|_| to_have) else {
+        return Ok(None);
+    };
+    let replicas = config.replicas.as_ref();
+    let their_key = replicas.and_then(|replicas| replicas.secret_file.as_deref());
+    Tier::open(tier, their_key, cache, metrics).map(Some)
 }
 
 /// The configuration as it can be had here, and what there is to say about it.
@@ -443,6 +474,7 @@ struct MetricsOfParts {
     nodes: NodeMetrics,
     replicas: ReplicaMetrics,
     server: ServerMetrics,
+    tier: TierMetrics,
 }
 
 impl MetricsOfParts {
@@ -459,6 +491,7 @@ impl MetricsOfParts {
         self.nodes.register(registry);
         self.replicas.register(registry);
         self.server.register(registry);
+        self.tier.register(registry);
         Arc::new(metrics)
     }
 }

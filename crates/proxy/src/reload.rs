@@ -26,7 +26,7 @@ use crate::{listeners::Listeners, notices, prefetch::Prefetch, telemetry::LogLev
 const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What stays as it was at the start, whatever the file says; `*` is any listener.
-const NEEDS_RESTART: [&[&str]; 8] = [
+const NEEDS_RESTART: [&[&str]; 9] = [
     &["admin", "address"],
     &["admin", "socket"],
     &["cache"],
@@ -35,6 +35,7 @@ const NEEDS_RESTART: [&[&str]; 8] = [
     &["platform", "kubernetes"],
     &["replicas"],
     &["server"],
+    &["tier"],
 ];
 
 /// The parts that can be given new settings.
@@ -213,6 +214,7 @@ fn effective(new: Config, running: &Config) -> Config {
         },
         replicas: running.replicas.clone(),
         server: running.server.clone(),
+        tier: running.tier.clone(),
         ..new
     }
 }

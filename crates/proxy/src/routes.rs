@@ -6,6 +6,7 @@
 mod absent;
 mod blob;
 mod context;
+mod elsewhere;
 mod error;
 mod explain;
 mod lists;
@@ -35,6 +36,7 @@ use peers::FromReplica;
 use protocol::{headers, target::Target};
 use pull::{Outcome, Pull, Repository};
 use server::exchange::{Arrival, RequestId, Shed};
+use tier::Tier;
 use upstream::ListingKind;
 
 use self::{context::Context, error::ApiError};
@@ -54,6 +56,7 @@ pub struct Service {
     pub(crate) wanted: Wanted,
     pub(crate) instance: Arc<Instance>,
     pub(crate) nodes: NodeList,
+    pub(crate) tier: Option<Tier>,
 }
 
 /// The largest body kept in memory for the next equal request, in bytes.
@@ -136,7 +139,9 @@ async fn dispatch(
             let headers = &request.headers;
             manifest::answer(service, context, &repository, reference, headers, facts).await
         }
-        Target::Blob(_, digest) => blob::answer(service, &repository, digest, request, facts).await,
+        Target::Blob(_, digest) => {
+            blob::answer(service, context, &repository, digest, request, facts).await
+        }
         Target::Tags(_) => {
             let query = request.uri.query();
             lists::answer(

@@ -27,14 +27,14 @@ const LEAKY_TARGETS: [&str; 6] = ["aws_", "h2", "hyper", "reqwest", "rustls", "t
 
 /// The crates of the program beside `proxy`: each is the target of its own events. `cache` stands
 /// for `cache_store` too, whose target begins like it.
-const CRATES: [&str; 12] = [
+const CRATES: [&str; 13] = [
     "archway", "cache", "cluster", "config", "control", "peers", "protocol", "pull", "replicas",
-    "server", "systemd", "upstream",
+    "server", "systemd", "tier", "upstream",
 ];
 
-/// The client of the Kubernetes API, whose every failed attempt is an event. What is worth telling of
-/// it `cluster` tells.
-const SAID_BY_US: [&str; 2] = ["kube_client", "kube_runtime"];
+/// The clients of the Kubernetes API and of buckets, whose every failed attempt is an event. What is
+/// worth telling of them `cluster` and `tier` tell.
+const SAID_BY_US: [&str; 3] = ["kube_client", "kube_runtime", "object_store"];
 
 /// The target of the access log.
 const ACCESS_TARGET: &str = "access";

@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use cache::{Blob, Cache, CacheError, FillError, Follower, Joined};
 use manifest_model::Digest;
+use tier::Tier;
 use tokio::time::timeout;
 use tracing::{debug, error, warn};
 use upstream::Resource;
@@ -60,10 +61,11 @@ impl Blobs {
         filler: Filler,
         announced: AnnouncedSizes,
         slots: &AllSlots,
+        tier: Option<Tier>,
         tasks: Tasks,
     ) -> Self {
         Self {
-            confirmations: Confirmations::new(cache.clone(), slots.calls.clone(), tasks),
+            confirmations: Confirmations::new(cache.clone(), slots.calls.clone(), tier, tasks),
             cache,
             filler: Arc::new(filler),
             announced,

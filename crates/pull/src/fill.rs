@@ -23,6 +23,7 @@ use std::{
 
 use cache::{Cache, Fill, FillError, SourceError, Spans};
 use futures_util::StreamExt;
+use manifest_model::Digest;
 use protocol::error_chain::ErrorChain;
 use tokio::sync::Semaphore;
 use tracing::{Instrument, debug, info, info_span, warn};
@@ -168,6 +169,9 @@ impl Filler {
         let wrong = outcome.as_ref().err().map(|error| FillFailure::of(error));
         if matches!(wrong, Some(FillFailure::Content)) {
             self.running.were_wrong(&digest, sources);
+            if let Some(tier) = &self.nearby.tier {
+                tier.doubt(&digest);
+            }
         }
         self.count(outcome);
     }
@@ -220,18 +224,35 @@ impl Filler {
             resumes,
         } = answer.map_err(FeedError::Unanswered)?;
         let repository = place.repository();
-        // A follower from the same repository need not ask again. The link reaches the disk later:
-        // that may take as long as everything so far.
-        self.cache.link_seen(&repository.key, &digest);
+        let is_proved = place.source.proves(&self.cache, repository, &digest);
+        if is_proved {
+            // A follower from the same repository need not ask again. The link reaches the disk
+            // later: that may take as long as everything so far.
+            self.cache.link_seen(&repository.key, &digest);
+        }
         if resumes {
             info!("resuming a download that was cut off");
         }
         starting.store(true, Ordering::Relaxed);
         let there = fill.start(first.size).await.map_err(FeedError::Start)?;
         starting.store(false, Ordering::Relaxed);
+        if !place.is_nearby() {
+            self.copy(repository, &digest);
+        }
         let fed = self.feed(fill, sources, first, there, deadline).await;
-        repository.link_sent(&self.cache, &digest).await;
+        if is_proved {
+            repository.link_sent(&self.cache, &digest).await;
+        }
         fed
+    }
+
+    /// Has the tier take a copy of what arrives, if there is one.
+    fn copy(&self, repository: &Repository, digest: &Digest) {
+        if let Some(tier) = &self.nearby.tier
+            && let Some(follower) = self.cache.follow(digest)
+        {
+            tier.filling(&repository.key, follower);
+        }
     }
 
     fn count(&self, outcome: Result<(), Arc<FillError>>) {

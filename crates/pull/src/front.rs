@@ -76,6 +76,7 @@ impl Pull {
             filler,
             announced.clone(),
             &slots,
+            nearby.tier.clone(),
             tasks.clone(),
         );
         let blobs = Arc::new(blobs);

@@ -23,6 +23,7 @@
 //! | `brought` | the manifest of a digest by way of another replica |
 //! | `forget` | drop what memory has, because files were removed |
 
+mod copies;
 mod origin;
 mod peers;
 
@@ -191,6 +192,14 @@ impl Manifests {
         manifest: &Manifest,
         tag: Option<&Tag>,
     ) {
+        self.keep(repository, manifest, tag).await;
+        if let Some(tier) = &self.nearby.tier {
+            tier.stored_manifest(&repository.key, &manifest.digest(), tag);
+        }
+    }
+
+    /// The same of what the tier has already.
+    async fn keep(&self, repository: &Repository, manifest: &Manifest, tag: Option<&Tag>) {
         let stored = self.cache.store_manifest(&repository.key, manifest, tag);
         if let Err(trouble) = stored.await {
             warn!(error = %ErrorChain(&trouble), digest = %manifest.digest(), "a manifest could not be stored");

@@ -1,4 +1,4 @@
-//! Places where content may be had without its upstream: another replica.
+//! Places where content may be had without its upstream: another replica, the tier.
 //!
 //! Owns which of them a download asks, and a question for a name, and what they differ in from an upstream. Refuses their order
 //! once it runs (`fill::sources`): there each is asked in turn before the upstream, and left for good
@@ -7,17 +7,27 @@
 
 use std::time::Duration;
 
+use cache::Cache;
 use manifest_model::Digest;
 use replicas::{PeerBlob, PeerManifests, Replicas};
+use tier::{Tier, TierBlob};
 use upstream::{BlobBody, BlobSource, Deadline, FetchError, Part, RangeRefusal};
 
 use crate::{Repository, slots::Asker};
+
+/// Connections that one blob may have to the bucket: each is slow, and there is room for many.
+const CONNECTIONS_TO_TIER: usize = 6;
+
+/// A GiB in 64 requests at most.
+const LEAST_OF_TIER: u64 = 16 * 1024 * 1024;
 
 /// What is nearer than an upstream. Cheap to clone; without any of it there is only the upstream.
 #[derive(Clone, Debug, Default)]
 pub struct Nearby {
     /// The other replicas of this Archway.
     pub replicas: Option<Replicas>,
+    /// The bucket that replicas share.
+    pub tier: Option<Tier>,
 }
 
 impl Nearby {
@@ -29,7 +39,20 @@ impl Nearby {
         let peers = replicas.flat_map(|replicas| {
             replicas.blob_sources(repository.upstream.host(), &repository.name, digest)
         });
-        peers.map(ByteSource::Replica).collect()
+        let copy = self.copy(repository, digest);
+        let copy = copy.map(|blob| ByteSource::Tier(Box::new(blob)));
+        peers.map(ByteSource::Replica).chain(copy).collect()
+    }
+
+    /// The blob in the bucket, if it is there; while the upstream is in trouble, if it may be.
+    fn copy(&self, repository: &Repository, digest: &Digest) -> Option<TierBlob> {
+        let (tier, upstream) = (self.tier.as_ref()?, &repository.upstream);
+        let known = tier.source(upstream.host(), digest);
+        known.or_else(|| {
+            let endpoints = upstream.endpoint_statuses();
+            let is_out = endpoints.iter().all(|endpoint| endpoint.outage.is_some());
+            is_out.then(|| tier.last_resort(upstream.host(), digest))?
+        })
     }
 
     /// The replicas to ask for the names of a repository; `None` if this one asks the upstream: it is
@@ -59,6 +82,8 @@ pub(crate) enum ByteSource {
     Upstream(Box<BlobSource>),
     /// Another replica, which has the blob or brings it now.
     Replica(PeerBlob),
+    /// The bucket that replicas share.
+    Tier(Box<TierBlob>),
 }
 
 impl ByteSource {
@@ -71,12 +96,22 @@ impl ByteSource {
         matches!(self, Self::Replica(_))
     }
 
+    /// Whether its bytes prove that the upstream of `repository` has them there. What is in the bucket
+    /// may have been sent by another one, so there it takes a link as well, as with bytes that are
+    /// stored here.
+    pub(crate) fn proves(&self, cache: &Cache, repository: &Repository, digest: &Digest) -> bool {
+        match self {
+            Self::Upstream(_) | Self::Replica(_) => true,
+            Self::Tier(blob) => blob.is_of_upstream() && cache.is_linked(&repository.key, digest),
+        }
+    }
+
     /// How long it may say nothing before another place is asked, where upstreams have `silence`;
     /// `None` if it fails by itself in time.
     pub(crate) fn silence(&self, silence: Duration) -> Option<Duration> {
         match self {
             Self::Upstream(_) => Some(silence),
-            Self::Replica(_) => None,
+            Self::Replica(_) | Self::Tier(_) => None,
         }
     }
 
@@ -85,6 +120,15 @@ impl ByteSource {
         match self {
             Self::Upstream(_) => at_upstream,
             Self::Replica(_) => 1,
+            Self::Tier(_) => CONNECTIONS_TO_TIER,
+        }
+    }
+
+    /// The least that one request is to ask for, where there is so much: a bucket charges for each.
+    pub(crate) fn least_request(&self) -> u64 {
+        match self {
+            Self::Upstream(_) | Self::Replica(_) => 0,
+            Self::Tier(_) => LEAST_OF_TIER,
         }
     }
 
@@ -92,7 +136,7 @@ impl ByteSource {
     pub(crate) fn refuses_ranges(&self) -> bool {
         match self {
             Self::Upstream(source) => source.refuses_ranges(),
-            Self::Replica(_) => false,
+            Self::Replica(_) | Self::Tier(_) => false,
         }
     }
 
@@ -100,7 +144,7 @@ impl ByteSource {
     pub(crate) fn is_rate_limited(&self) -> bool {
         match self {
             Self::Upstream(source) => source.is_rate_limited(),
-            Self::Replica(_) => false,
+            Self::Replica(_) | Self::Tier(_) => false,
         }
     }
 
@@ -113,6 +157,7 @@ impl ByteSource {
         match self {
             Self::Upstream(source) => source.get(part, deadline).await,
             Self::Replica(peer) => peer.get(part, deadline).await,
+            Self::Tier(blob) => blob.get(part).await,
         }
     }
 
@@ -125,6 +170,7 @@ impl ByteSource {
         match self {
             Self::Upstream(source) => source.get_without_range(refusal, deadline).await,
             Self::Replica(peer) => peer.get(Part::Whole, deadline).await,
+            Self::Tier(blob) => blob.get(Part::Whole).await,
         }
     }
 }

@@ -27,8 +27,10 @@ use url::Url;
 
 #[cfg(fuzzing)]
 pub use self::challenge::fuzz_challenge;
+pub use self::ecr::{
+    AwsKey, AwsKeys, EcrTokens, ImagePushTimes, NoAwsKey, PushTimesError, own_region,
+};
 pub(crate) use self::ecr::{EcrKey, EcrRepository};
-pub use self::ecr::{EcrTokens, ImagePushTimes, PushTimesError, own_region};
 use self::{
     bearer::{BearerTokens, TokenRequest},
     challenge::Challenge,

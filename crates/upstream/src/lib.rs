@@ -44,7 +44,7 @@ mod transport;
 mod upstream;
 
 pub use self::{
-    auth::{EcrTokens, ImagePushTimes, PushTimesError, own_region},
+    auth::{AwsKey, AwsKeys, EcrTokens, ImagePushTimes, NoAwsKey, PushTimesError, own_region},
     blob::{BlobBody, Part},
     blob_source::BlobSource,
     error::{

@@ -139,6 +139,7 @@ impl Download {
             let running = self.connections.len();
             let demands = self.demands.positions();
             let length = self.scaler.length(!demands.is_empty());
+            let length = length.max(self.place.source.least_request());
             let segment = if running < self.scaler.wanted() {
                 self.plan.next(&demands, length)
             } else if running < self.scaler.wanted() + side {

@@ -5,6 +5,7 @@
 
 mod api;
 mod credential_chain;
+mod keys;
 mod push_times;
 
 use std::{sync::Arc, time::Duration};
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use self::api::Api;
+pub use self::keys::{AwsKey, AwsKeys, NoAwsKey};
 pub(crate) use self::push_times::EcrRepository;
 pub use self::push_times::{ImagePushTimes, PushTimesError};
 use super::token_slot::{RenewalPermit, Token, TokenSlot, TokenState};
