@@ -23,7 +23,7 @@ pub(super) fn run(place: &Place) -> anyhow::Result<Vec<Table>> {
     let archway = setup.start(place)?;
     let config = trusting(&nginx.certificate)?;
     let mut table = Table::new(
-        "Stored blobs, TLS 1.3",
+        "Stored blobs, TLS 1.3 and HTTP/1.1: CPU s/GB of the server",
         "The client decrypts, so its cores bound the rate; the server's CPU is what is compared.",
         [
             "blob",
@@ -60,6 +60,10 @@ pub(super) fn run(place: &Place) -> anyhow::Result<Vec<Table>> {
                     costs[index].push(window.cpu_per_gigabyte());
                 }
             }
+            table.bars(
+                format!("{name}, {clients} clients"),
+                &[("nginx", costs[0].median()), ("Archway", costs[1].median())],
+            );
             table.row([
                 name,
                 clients.to_string(),
