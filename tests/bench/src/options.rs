@@ -31,11 +31,11 @@ pub(crate) struct Options {
 impl Options {
     /// The command that measures the same again.
     pub(crate) fn command(&self) -> String {
-        let mut command = format!("make bench RUNS={}", self.runs);
-        if !self.only.is_empty() {
-            command += &format!(" ONLY={}", self.only.join(","));
+        let runs = format!("make bench RUNS={}", self.runs);
+        if self.only.is_empty() {
+            return runs;
         }
-        command
+        format!("{runs} ONLY={}", self.only.join(","))
     }
 
     /// Whether the measure of this name is to run.

@@ -23,6 +23,9 @@ struct Pair {
     cpu: [Samples; 2],
 }
 
+/// What is looked at of a window.
+type Figure = fn(&Window) -> f64;
+
 struct Contest<'a> {
     place: &'a Place,
     nginx: &'a Nginx,
@@ -137,7 +140,7 @@ impl Contest<'_> {
         path: &str,
         object: &Object,
         shape: Streams,
-        (rate, cpu): (fn(&Window) -> f64, fn(&Window) -> f64),
+        (rate, cpu): (Figure, Figure),
     ) -> anyhow::Result<Pair> {
         let measured = |server, address| {
             let ask = Ask {
