@@ -25,7 +25,7 @@ use hyper::{
     service::Service,
 };
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::graceful::GracefulConnection,
 };
 use ipnet::IpNet;
@@ -42,6 +42,7 @@ use tracing::debug;
 
 use crate::{
     exchange::{Arrival, Interface, Load, SendfileTarget, Shed},
+    in_place::InPlace,
     memory::MemoryPressure,
     proxy_protocol,
     replay::{Replays, RequestScope},
@@ -222,9 +223,8 @@ impl Conversation {
                 return http.serve(stream, api);
             }
         };
-        // HTTP/2 multiplexes: there is no one request to compare with.
-        let replays = self.replays.filter(|_| !is_multiplexed);
         let scope = RequestScope {
+            protocol,
             listener: Arc::clone(&listener),
             client: self.client,
             interface: self.interface,
@@ -236,7 +236,7 @@ impl Conversation {
         // Elsewhere there is one request at a time.
         let load = is_multiplexed.then(|| Arc::new(load));
         let (peer, interface) = (self.client, self.interface);
-        let is_replaying = replays.is_some();
+        let is_replaying = self.replays.is_some();
         // Each request has the settings of its beginning.
         let arrival = move || Arrival {
             listener: listener.load_full(),
@@ -248,15 +248,19 @@ impl Conversation {
         let api = Api {
             router,
             arrival,
-            load,
+            load: load.clone(),
         };
-        match replays {
-            Some(replays) => {
+        match (self.replays, protocol) {
+            (Some(replays), Protocol::Http1) => {
                 let (limit, end) = (self.header_timeout, http.end.clone());
                 let (stream, api) = replays.wrap(stream, api, scope, limit, end);
                 http.serve(stream, api)
             }
-            None => http.serve(stream, api),
+            // Its requests have no bytes to compare below hyper, so they are compared above it.
+            (Some(replays), Protocol::Http2) => {
+                http.serve(stream, replays.recall(api, scope, load))
+            }
+            (None, _) => http.serve(stream, api),
         }
     }
 }
@@ -353,8 +357,8 @@ fn http1(header_timeout: Duration) -> http1::Builder {
     builder
 }
 
-fn http2() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2() -> http2::Builder<InPlace> {
+    let mut builder = http2::Builder::new(InPlace::new());
     builder
         .timer(TokioTimer::new())
         .keep_alive_interval(HTTP2_PING_INTERVAL)

@@ -23,7 +23,6 @@ use axum::{
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use protocol::headers;
 use pull::Outcome;
 use server::exchange::{AccessRecord, Arrival, REQUEST_ID, Replayable, RequestId};
 
@@ -114,7 +113,7 @@ pub async fn observe(
             .or_else(|| response.body().size_hint().exact()),
     };
     request_log.ended = request_log.expected == Some(0) || response.body().is_end_stream();
-    let id = headers::header_string(request_log.id.text());
+    let id = request_log.id.header();
     response.headers_mut().insert(REQUEST_ID, id);
     if is_replaying
         && response.extensions().get::<Replayable>().is_some()
