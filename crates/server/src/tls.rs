@@ -79,7 +79,7 @@ impl HandshakeError {
 
 /// The protocol of a connection: HTTP/2 only if both sides chose it in the handshake (RFC 9113,
 /// section 3.2).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
     Http1,
     Http2,
