@@ -32,6 +32,6 @@ pub use self::{
         ChangedKey, ReloadError, ReloadOutcome, ReloadQueue, ReloadRequests, Reloaded, reloads,
     },
     routes::{BUNDLES, IMPORT, REFRESH, RELOAD, REMOVE, REMOVE_BUNDLES, RemoveNames, routes},
-    socket::{Socket, SocketError},
+    socket::{SOCKET_CONNECTIONS, Socket, SocketError},
     trust::{TrustError, named_key},
 };

@@ -22,7 +22,7 @@ use crate::{
     memory::{ALWAYS_ACCEPTED, MemoryPressure},
     metrics::ServerMetrics,
     replay::Replays,
-    seats::{Arriving, Grace, Seat, Seats},
+    seats::{Arriving, Grace, MAX_WAITING, Seat, Seats},
     sweep::Rules,
     tls::Acceptor,
 };
@@ -33,6 +33,10 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// Connections of the admin listener, beside those of all others: health and metrics are asked for
 /// most when clients hold all of theirs.
 const ADMIN_CONNECTIONS: usize = 128;
+
+/// The connections that may be open beside those of `server.max_connections`: the admin listener's,
+/// and of both kinds those that wait.
+pub const OTHER_CONNECTIONS: usize = ADMIN_CONNECTIONS + 2 * MAX_WAITING;
 
 /// Those of one address while others wait: a scraper has one or two, the kubelet one.
 const ADMIN_CONNECTIONS_PER_ADDRESS: usize = 8;

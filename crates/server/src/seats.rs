@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The clients that may wait for a seat beside those in the kernel's queues.
-const MAX_WAITING: usize = 64;
+pub(crate) const MAX_WAITING: usize = 64;
 
 /// How long connections at the bound are left in peace before they make room.
 #[derive(Clone, Copy, Debug)]
