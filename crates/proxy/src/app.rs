@@ -17,6 +17,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use cluster::{NodeList, NodeWatch};
@@ -79,13 +80,14 @@ pub struct App {
 impl App {
     /// Opens the cache, or the `bundles` that are served in place of it, and binds the listeners; those
     /// whose sockets were `handed` over have theirs. No upstream is contacted. `started` was read from
-    /// `source`, which is read again for a reload.
+    /// `source`, which is read again for a reload. Another process may have the cache for `wait`.
     pub async fn start(
         source: Source,
         started: Config,
         bundles: &[PathBuf],
         handed: HandedSockets,
         logging: Logging,
+        wait: Duration,
     ) -> Result<Self, StartError> {
         // From here on it ends nobody.
         let hangups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
@@ -93,7 +95,7 @@ impl App {
         let config = live.current();
         let counters = MetricsOfParts::default();
         let metrics = counters.registry(&logging.lines);
-        let below = BelowRoutes::new(&live, bundles, counters, &stop)?;
+        let below = BelowRoutes::new(&live, (bundles, wait), counters, &stop)?;
         let (pull, server, instance) = (below.pull, below.server, new_instance()?);
         let service = Service {
             instance: Arc::clone(&instance),

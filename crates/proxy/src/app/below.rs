@@ -1,6 +1,6 @@
 //! The parts that the routes stand on, made in the order in which they need each other.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use cache::Cache;
 use cluster::{NodeList, NodeMetrics};
@@ -31,16 +31,16 @@ pub(super) struct BelowRoutes {
 }
 
 impl BelowRoutes {
-    /// Opens the cache, and makes the rest over it. Blocks.
+    /// Opens the cache, for which it may have to wait, and makes the rest over it. Blocks.
     pub(super) fn new(
         live: &LiveConfig,
-        bundles: &[PathBuf],
+        (bundles, wait): (&[PathBuf], Duration),
         counters: MetricsOfParts,
         stop: &CancellationToken,
     ) -> Result<Self, StartError> {
         let (config, tasks) = (live.current(), Tasks::default());
         let cache = if bundles.is_empty() {
-            storage::open(&config)?
+            storage::open(&config, wait)?
         } else {
             carried::open(&config, bundles)?
         };

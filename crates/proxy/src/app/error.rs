@@ -9,14 +9,15 @@ use control::{ImportsError, SocketError};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The cache could not be opened.
-    #[error("cannot open the cache")]
+    #[error("cannot open the cache, whose directory `path` of [cache] sets")]
     Cache(#[from] CacheError),
     /// A bundle cannot be served as it is.
     #[error("cannot serve a bundle")]
     Bundle(#[from] ImportsError),
     /// A listener could not be bound.
     #[error(
-        "cannot listen on {address}; is something else running there? Set another address in the configuration"
+        "cannot listen on {address}; is something else running there? Set another `address` in the \
+         configuration, of [[listener]] or [admin]; `archway config print` shows them all"
     )]
     Bind {
         /// The address.

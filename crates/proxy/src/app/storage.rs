@@ -1,16 +1,41 @@
 //! The cache that serving stands on: how it is opened, and what it may take of its disk.
 
+use std::{
+    mem, thread,
+    time::{Duration, Instant},
+};
+
 use cache::{Cache, CacheError, Options, inspect::FileSystem};
 use config::{CacheConfig, Config};
 use tracing::{info, warn};
 
-/// Opens the cache, and says its bounds. Blocks.
-pub(super) fn open(config: &Config) -> Result<Cache, CacheError> {
+/// How often a cache that another process has is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Opens the cache, and says its bounds. Blocks, for `wait` while another process has it.
+pub(super) fn open(config: &Config, wait: Duration) -> Result<Cache, CacheError> {
     let disk = FileSystem::of(&config.cache.path)?;
     let options = cache_options(&config.cache, disk);
-    let cache = Cache::open(&options)?;
+    let cache = when_free(&options, wait)?;
     tell_bounds(&cache, &options, disk);
     Ok(cache)
+}
+
+/// The cache, once whoever has it has left it: the process that this one replaces.
+fn when_free(options: &Options, wait: Duration) -> Result<Cache, CacheError> {
+    let (began, mut has_said) = (Instant::now(), false);
+    loop {
+        match Cache::open(options) {
+            Err(CacheError::Locked { path }) if began.elapsed() < wait => {
+                if !mem::replace(&mut has_said, true) {
+                    let path = path.display();
+                    info!(%path, ?wait, "waiting for another process to leave the cache");
+                }
+                thread::sleep(LOOK_AGAIN);
+            }
+            opened => return opened,
+        }
+    }
 }
 
 /// How to open the cache of a configuration whose directory is on `disk`.
