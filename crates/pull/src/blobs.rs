@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use cache::{Blob, Cache, CacheError, FillError, Follower, Joined};
 use manifest_model::Digest;
 use tokio::time::timeout;
-use tracing::{debug, error, warn};
+use tracing::{debug, error};
 use upstream::Resource;
 
 use self::confirmations::Confirmations;
@@ -69,6 +69,11 @@ impl Blobs {
             announced,
             bypasses: slots.bypasses.clone(),
         }
+    }
+
+    /// What keeps blobs from being stored, in words.
+    pub(super) fn full_disk(&self) -> Option<String> {
+        self.filler.full_disk().status()
     }
 
     /// The blob `digest`, if `repository` has it. The first request for a blob that is not stored
@@ -320,7 +325,7 @@ impl Blobs {
             }
             Err(error) if is_unstored(&error) => {
                 if !error.is_sent_past() {
-                    warn!(%digest, "the disk will not take a blob; it bypasses the cache");
+                    debug!(%digest, "the disk will not take a blob; it bypasses the cache");
                 }
                 self.bypass(repository, digest, outcome, SLOT_WAIT).await
             }

@@ -6,6 +6,7 @@
 
 mod download;
 mod first_answer;
+mod full_disk;
 mod plan;
 pub(crate) mod resumes;
 mod scale;
@@ -30,6 +31,7 @@ use upstream::{BlobBody, Cause, Deadline, FetchError};
 use self::{
     download::Download,
     first_answer::{FirstAnswer, first_answer},
+    full_disk::FullDisk,
     plan::Plan,
     sources::{RunningSources, Sources},
     transfer::Transfer,
@@ -55,6 +57,7 @@ pub(super) struct Filler {
     /// Connections that downloads may have beside their first, over all upstreams.
     extra_connections: Arc<Semaphore>,
     failures: Arc<Failures<BlobKey>>,
+    full_disk: FullDisk,
     running: RunningSources,
     tasks: Tasks,
 }
@@ -73,6 +76,7 @@ impl Filler {
             slots,
             extra_connections: Arc::new(Semaphore::new(max_extra_connections)),
             failures: Arc::default(),
+            full_disk: FullDisk::default(),
             running: RunningSources::default(),
             tasks,
         }
@@ -81,6 +85,11 @@ impl Filler {
     /// The downloads that nobody is to wait for again.
     pub(super) fn failures(&self) -> &Failures<BlobKey> {
         &self.failures
+    }
+
+    /// What keeps blobs from being stored.
+    pub(super) fn full_disk(&self) -> &FullDisk {
+        &self.full_disk
     }
 
     /// The places of the downloads that run.
@@ -232,6 +241,7 @@ impl Filler {
         match outcome {
             Ok(()) => {
                 self.metrics.fills_completed.inc();
+                self.full_disk.stored();
             }
             Err(error) if error.is_sent_past() => {
                 self.metrics.fills_sent_past.inc();
@@ -241,6 +251,8 @@ impl Filler {
                 self.metrics.fills_failed.inc();
                 if matches!(FillFailure::of(&error), FillFailure::Storage) {
                     self.metrics.fills_unstored.inc();
+                    self.full_disk.refused(&error);
+                    return;
                 }
                 warn!(error = %ErrorChain(&error), "a download failed");
             }
