@@ -15,11 +15,11 @@ const TELL_EVERY: Duration = Duration::from_mins(1);
 
 /// Whether the disk takes blobs, as of the last one.
 #[derive(Debug, Default)]
-pub(crate) struct FullDisk(Mutex<Option<Spell>>);
+pub(crate) struct FullDisk(Mutex<Option<Refusing>>);
 
 /// The time in which it takes none.
 #[derive(Clone, Debug)]
-struct Spell {
+struct Refusing {
     since: Instant,
     told: Instant,
     /// Blobs that went past the cache and were not told of.
@@ -62,7 +62,7 @@ impl FullDisk {
     fn tells(&self, error: &str, now: Instant) -> Option<u64> {
         let mut spell = self.0.lock();
         let Some(spell) = &mut *spell else {
-            *spell = Some(Spell {
+            *spell = Some(Refusing {
                 since: now,
                 told: now,
                 untold: 0,
