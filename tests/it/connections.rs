@@ -71,7 +71,7 @@ async fn a_client_may_be_silent_between_requests_for_longer_than_within_one() {
         .start()
         .await;
     archway.client().pull("team/app", "v1").await;
-    let manifest =
+    let manifest: &[u8] =
         b"GET /v2/team/app/manifests/v1 HTTP/1.1\r\nhost: localhost\r\naccept: */*\r\n\r\n";
     let mut silent = Vec::new();
     for request in [PING, manifest] {
@@ -81,11 +81,11 @@ async fn a_client_may_be_silent_between_requests_for_longer_than_within_one() {
     silent.push((served(&archway, manifest).await, manifest));
     // Whoever has begun is cut meanwhile, with its first request and with a later one.
     for begun in [None, Some(PING)] {
-        let mut begins = match begun {
-            Some(request) => served(&archway, request).await,
-            None => TcpStream::connect(archway.address())
-                .await
-                .expect("it listens"),
+        let mut begins = if let Some(request) = begun {
+            served(&archway, request).await
+        } else {
+            let begins = TcpStream::connect(archway.address()).await;
+            begins.expect("it listens")
         };
         let head = b"GET /v2/ HTTP/1.1\r\nhost: ";
         begins.write_all(head).await.expect("it is taken");
