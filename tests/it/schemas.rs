@@ -141,6 +141,7 @@ async fn answers_of_a_server(world: &World, used: &mut Used) {
         ("images", "images"),
         ("wanted", "wanted"),
         ("instance", "instance"),
+        ("nodes", "nodes"),
     ] {
         let answer = admin.get(&format!("/_archway/v1/{path}")).await.expect(200);
         used.check(name, &answer.json());

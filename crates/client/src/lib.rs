@@ -8,7 +8,6 @@ mod answer;
 mod choice;
 mod error;
 mod import;
-mod pinned;
 mod server;
 mod socket;
 mod upstream;

@@ -1,9 +1,9 @@
 //! Requests to a running Archway: to its registry API like any client, and to its admin listener.
 
-use std::{fmt::Display, time::Duration};
+use std::{any::Any, fmt::Display, time::Duration};
 
 use cluster::NodeReport;
-use config::{Config, Listener};
+use config::{Config, KeyPairFiles, Listener};
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use manifest_model::{Digest, Manifest, MediaType, Reference};
@@ -20,7 +20,6 @@ use super::{
     address,
     answer::Answer,
     error::{ClientError, UrlOption},
-    pinned,
 };
 
 /// The time to connect: an Archway is near.
@@ -295,11 +294,16 @@ fn http(listener: Option<&Listener>) -> Client {
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .user_agent(concat!("archway-command/", env!("CARGO_PKG_VERSION")));
-    let pair = listener.and_then(|listener| listener.tls.as_ref());
-    if let Some(tls) = pair.and_then(pinned::trusting) {
+    if let Some(tls) = listener.and_then(|listener| pinned(listener.tls.as_ref()?)) {
         builder = builder.tls_backend_preconfigured(tls);
     }
     builder.build().expect("no option of the builder can fail")
+}
+
+/// Settings that trust the server with the first certificate of `files`, if it can be read.
+fn pinned(files: &KeyPairFiles) -> Option<impl Any + use<>> {
+    let certificate = files.read().ok()?.cert.first()?.clone();
+    trust::pinned(certificate).ok()
 }
 
 async fn sent(

@@ -37,6 +37,6 @@ pub use self::{
         BUNDLES, CONTENTS, HOLD, IMPORT, REFRESH, RELOAD, REMOVE, REMOVE_BUNDLES, RemoveNames,
         SERIES, routes,
     },
-    socket::{Socket, SocketError},
+    socket::{SOCKET_CONNECTIONS, Socket, SocketError},
     trust::{TrustError, named_key},
 };

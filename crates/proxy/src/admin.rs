@@ -80,8 +80,8 @@ async fn readyz(State(admin): State<Admin>) -> Response {
     }
 }
 
-/// `ready`, and a line for each upstream that is never asked, and for each endpoint that is down or
-/// rate-limits us.
+/// `ready`, and a line for each upstream that is never asked, for each endpoint that is down or
+/// rate-limits us, and for a disk that takes no blobs.
 fn readiness(pull: &Pull) -> String {
     let mut text = "ready\n".to_owned();
     let configured = pull.upstreams().config();
@@ -99,6 +99,9 @@ fn readiness(pull: &Pull) -> String {
         if status.outage.is_some() || !status.held.is_empty() {
             let _ = writeln!(text, "{status}");
         }
+    }
+    if let Some(full) = pull.full_disk() {
+        let _ = writeln!(text, "{full}");
     }
     text
 }

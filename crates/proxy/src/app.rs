@@ -3,50 +3,50 @@
 //!
 //! Owns the order of start and shutdown. Refuses the work of any part.
 
+mod below;
 mod carried;
+mod counters;
+mod error;
 mod fleet;
 mod shutdown;
 mod sockets;
+mod storage;
 
 use std::{
-    io,
-    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
-use cache::{Cache, CacheError, Options, inspect::FileSystem};
-use cluster::{NodeList, NodeMetrics, NodeWatch};
-use config::{CacheConfig, Config, KubernetesConfig, Source};
-use control::{Control, ImportsError, LiveConfig, SocketError, Turns};
-use probe::Instance;
-use pull::{Nearby, Pull, PullMetrics, Tasks};
-use replicas::{PeerTlsError, ReplicaMetrics, Replicas};
-use server::{MemoryBudget, Replays, Server, ServerMetrics};
+use cluster::{NodeList, NodeWatch};
+use config::{Config, Source};
+use control::{Control, LiveConfig, Turns};
+use server::{MemoryBudget, Server};
 use systemd::{HandedSockets, ServiceManager};
-use tier::{Tier, TierMetrics};
+use tier::Tier;
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinSet,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
-use upstream::{Registry, UpstreamMetrics};
 
 use self::{
+    below::BelowRoutes,
+    counters::MetricsOfParts,
     shutdown::{Signals, drain},
     sockets::Sockets,
 };
+pub use self::{error::StartError, storage::cache_options};
 use crate::{
     admin::Admin,
     descriptors,
-    housekeeping::{Housekeeping, HousekeepingMetrics},
+    housekeeping::Housekeeping,
     listeners::Listeners,
     notices,
-    prefetch::{Prefetch, PrefetchMetrics},
     push_times::PushTimes,
     reload::{Parts, Reloader},
     routes::{self, Service},
@@ -54,52 +54,9 @@ use crate::{
         self, Logging,
         access::{AccessMetrics, Observer},
         log_writer::LogWriter,
-        metrics::Metrics,
     },
     usage::Usage,
-    wanted::Wanted,
 };
-
-/// Why the proxy could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The cache could not be opened.
-    #[error("cannot open the cache")]
-    Cache(#[from] CacheError),
-    /// A bundle cannot be served as it is.
-    #[error("cannot serve a bundle")]
-    Bundle(#[from] ImportsError),
-    /// A listener could not be bound.
-    #[error(
-        "cannot listen on {address}; is something else running there? Set another address in the configuration"
-    )]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// A socket was handed over that nobody would serve: its clients would wait for ever.
-    #[error(
-        "a socket for {0} was handed over, where no listener is: give one that address, or remove it from the unit's sockets"
-    )]
-    Unclaimed(SocketAddr),
-    /// The settings of the tier cannot be used.
-    #[error("cannot use the tier")]
-    Tier(#[from] tier::StartError),
-    /// Somebody else has the admin socket.
-    #[error("cannot listen on the admin socket")]
-    Socket(#[from] SocketError),
-    /// What proves replicas to each other cannot be used.
-    #[error("cannot join the other replicas")]
-    Replicas(#[from] PeerTlsError),
-    /// Signals could not be watched.
-    #[error("cannot watch for signals")]
-    Signals(#[source] io::Error),
-    /// The system gave no random bytes.
-    #[error("cannot get random bytes from the system")]
-    Random(#[source] io::Error),
-}
 
 /// The proxy, ready to run: the cache is open and all listeners are bound.
 #[derive(Debug)]
@@ -124,20 +81,21 @@ pub struct App {
 impl App {
     /// Opens the cache, or the `bundles` that are served in place of it, and binds the listeners; those
     /// whose sockets were `handed` over have theirs. No upstream is contacted. `started` was read from
-    /// `source`, which is read again for a reload.
+    /// `source`, which is read again for a reload. Another process may have the cache for `wait`.
     pub async fn start(
         source: Source,
         started: Config,
         bundles: &[PathBuf],
         handed: HandedSockets,
         logging: Logging,
+        wait: Duration,
     ) -> Result<Self, StartError> {
         // From here on it ends nobody.
         let hangups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
         let (live, stop) = (in_force(&started), CancellationToken::new());
         let (config, counters) = (live.current(), MetricsOfParts::default());
         let metrics = counters.registry(&logging.lines);
-        let below = BelowRoutes::new(&live, bundles, counters, &stop)?;
+        let below = BelowRoutes::new(&live, (bundles, wait), counters, &stop)?;
         let (pull, server, instance) = (below.pull, below.server, below.instance);
         let service = Service {
             instance: Arc::clone(&instance),
@@ -273,132 +231,12 @@ fn tell_start(config: &Config, sockets: &Sockets, source: &Source) {
     );
 }
 
-/// The parts that the routes stand on.
-struct BelowRoutes {
-    pull: Pull,
-    tier: Option<Tier>,
-    /// This start, by an id that no other has.
-    instance: Arc<Instance>,
-    replicas: Option<Replicas>,
-    memory: MemoryBudget,
-    server: Server,
-    nodes: NodeList,
-    prefetch: Prefetch,
-    wanted: Wanted,
-    housekeeping: Housekeeping,
-    tasks: Tasks,
-    access: AccessMetrics,
-}
-
-impl BelowRoutes {
-    /// Opens the cache, and makes the rest over it. Blocks.
-    fn new(
-        live: &LiveConfig,
-        bundles: &[PathBuf],
-        counters: MetricsOfParts,
-        stop: &CancellationToken,
-    ) -> Result<Self, StartError> {
-        let (config, tasks) = (live.current(), Tasks::default());
-        let cache = if bundles.is_empty() {
-            open_cache(&config)?
-        } else {
-            carried::open(&config, bundles)?
-        };
-        let upstreams = Registry::new(config.upstreams.clone(), counters.upstreams);
-        let instance = new_instance()?;
-        let replicas = fleet::join(&config, &instance, counters.replicas)?;
-        let with_tier = bundles.is_empty();
-        let tier = tier(&config, &cache, counters.tier, with_tier)?;
-        let nearby = Nearby {
-            replicas: replicas.clone(),
-            tier: tier.clone(),
-        };
-        let pull = Pull::new(
-            &cache,
-            upstreams,
-            &config.cache,
-            counters.pulls,
-            nearby,
-            &tasks,
-        );
-        let memory = MemoryBudget::new(config.server.memory, counters.server.clone());
-        let server = server(&config, &cache, &memory, counters.server, stop);
-        let nodes = node_list(&config.platform.kubernetes, counters.nodes);
-        let prefetch = Prefetch::new(
-            &config,
-            pull.clone(),
-            nodes.clone(),
-            memory.pressure(),
-            counters.prefetch,
-            tasks.clone(),
-        );
-        let wanted = Wanted::open(cache.clone(), live.clone());
-        let housekeeping = Housekeeping::new(
-            cache,
-            prefetch.clone(),
-            wanted.clone(),
-            counters.housekeeping,
-            tasks.clone(),
-        );
-        Ok(Self {
-            pull,
-            tier,
-            instance,
-            replicas,
-            memory,
-            server,
-            nodes,
-            prefetch,
-            wanted,
-            housekeeping,
-            tasks,
-            access: counters.access,
-        })
-    }
-}
-
-/// The bucket that replicas share, if there is one and this start is `to_have` it. Blocks.
-fn tier(
-    config: &Config,
-    cache: &Cache,
-    metrics: TierMetrics,
-    to_have: bool,
-) -> Result<Option<Tier>, tier::StartError> {
-    let Some(tier) = config.tier.as_ref().filter(|_| to_have) else {
-        return Ok(None);
-    };
-    let replicas = config.replicas.as_ref();
-    let their_key = replicas.and_then(|replicas| replicas.secret_file.as_deref());
-    Tier::open(tier, their_key, cache, metrics).map(Some)
-}
-
 /// The configuration as it can be had here, and what there is to say about it.
 fn in_force(started: &Config) -> LiveConfig {
     let mut config = started.clone();
     descriptors::fit(&mut config);
     notices::tell(&config);
     LiveConfig::new(config)
-}
-
-fn server(
-    config: &Config,
-    cache: &Cache,
-    memory: &MemoryBudget,
-    metrics: ServerMetrics,
-    stop: &CancellationToken,
-) -> Server {
-    let replays = (config.server.replay).then(|| Replays::new(cache.clone()));
-    let pressure = memory.pressure();
-    Server::new(&config.server, replays, metrics, pressure, stop.clone())
-}
-
-/// The list of nodes, empty so far, if they are to be known.
-fn node_list(config: &KubernetesConfig, metrics: NodeMetrics) -> NodeList {
-    if config.nodes {
-        NodeList::new(config.silent_after, metrics)
-    } else {
-        NodeList::off()
-    }
 }
 
 /// Whenever an address has become another node's, or nobody's, what was answered to it holds no more.
@@ -410,11 +248,6 @@ async fn forget_moved(nodes: NodeList, server: Server) {
 }
 
 /// This start, by an id and a key that no other has.
-fn new_instance() -> Result<Arc<Instance>, StartError> {
-    let instance = Instance::random().map_err(|error| StartError::Random(error.into()));
-    Ok(Arc::new(instance?))
-}
-
 fn observer(config: &Config, metrics: AccessMetrics, lines: LogWriter) -> Observer {
     Observer {
         metrics: Arc::new(metrics),

@@ -11,7 +11,7 @@ use cache::{Blob, Cache, CacheError, FillError, Follower, Joined};
 use manifest_model::Digest;
 use tier::Tier;
 use tokio::time::timeout;
-use tracing::{debug, error, warn};
+use tracing::{debug, error};
 use upstream::Resource;
 
 use self::confirmations::Confirmations;
@@ -71,6 +71,11 @@ impl Blobs {
             announced,
             bypasses: slots.bypasses.clone(),
         }
+    }
+
+    /// What keeps blobs from being stored, in words.
+    pub(super) fn full_disk(&self) -> Option<String> {
+        self.filler.full_disk().status()
     }
 
     /// The blob `digest`, if `repository` has it. The first request for a blob that is not stored
@@ -335,7 +340,7 @@ impl Blobs {
             }
             Err(error) if is_unstored(&error) => {
                 if !error.is_sent_past() {
-                    warn!(%digest, "the disk will not take a blob; it bypasses the cache");
+                    debug!(%digest, "the disk will not take a blob; it bypasses the cache");
                 }
                 self.bypass(repository, digest, outcome, SLOT_WAIT).await
             }

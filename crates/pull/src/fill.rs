@@ -6,6 +6,7 @@
 
 mod download;
 mod first_answer;
+mod full_disk;
 mod place;
 mod plan;
 pub(crate) mod resumes;
@@ -32,6 +33,7 @@ use upstream::{BlobBody, Cause, Deadline, FetchError};
 use self::{
     download::Download,
     first_answer::{FirstAnswer, first_answer},
+    full_disk::FullDisk,
     plan::Plan,
     sources::{RunningSources, Sources},
     transfer::Transfer,
@@ -58,6 +60,7 @@ pub(super) struct Filler {
     /// Connections that downloads may have beside their first, over all upstreams.
     extra_connections: Arc<Semaphore>,
     failures: Arc<Failures<BlobKey>>,
+    full_disk: FullDisk,
     running: RunningSources,
     nearby: Nearby,
     tasks: Tasks,
@@ -78,6 +81,7 @@ impl Filler {
             slots,
             extra_connections: Arc::new(Semaphore::new(max_extra_connections)),
             failures: Arc::default(),
+            full_disk: FullDisk::default(),
             running: RunningSources::default(),
             nearby,
             tasks,
@@ -87,6 +91,11 @@ impl Filler {
     /// The downloads that nobody is to wait for again.
     pub(super) fn failures(&self) -> &Failures<BlobKey> {
         &self.failures
+    }
+
+    /// What keeps blobs from being stored.
+    pub(super) fn full_disk(&self) -> &FullDisk {
+        &self.full_disk
     }
 
     /// The places of the downloads that run.
@@ -259,6 +268,7 @@ impl Filler {
         match outcome {
             Ok(()) => {
                 self.metrics.fills_completed.inc();
+                self.full_disk.stored();
             }
             Err(error) if error.is_sent_past() => {
                 self.metrics.fills_sent_past.inc();
@@ -268,6 +278,8 @@ impl Filler {
                 self.metrics.fills_failed.inc();
                 if matches!(FillFailure::of(&error), FillFailure::Storage) {
                     self.metrics.fills_unstored.inc();
+                    self.full_disk.refused(&error);
+                    return;
                 }
                 warn!(error = %ErrorChain(&error), "a download failed");
             }

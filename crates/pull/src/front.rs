@@ -153,6 +153,11 @@ impl Pull {
         &self.parts.upstreams
     }
 
+    /// What keeps blobs from being stored, in words; nothing while they are.
+    pub fn full_disk(&self) -> Option<String> {
+        self.parts.blobs.full_disk()
+    }
+
     /// Sets the gauges of the metrics to how the cache and the upstreams are now.
     pub fn observe(&self) {
         let (cache, slots) = (&self.parts.cache, &self.parts.slots);

@@ -32,7 +32,7 @@ mod watched;
 mod zero_copy;
 
 pub use self::{
-    listeners::{Bound, ListenerHandle, Server},
+    listeners::{Bound, ListenerHandle, OTHER_CONNECTIONS, Server},
     memory::{MemoryBudget, MemoryPressure},
     metrics::ServerMetrics,
     replay::Replays,

@@ -60,6 +60,7 @@ use self::{
     stream::ReplayStream,
 };
 use crate::{
+    activity::Activity,
     exchange::{AccessRecord, Interface, Load, Replayable},
     tls::Protocol,
 };
@@ -128,20 +129,20 @@ impl Replays {
     }
 
     /// Puts the replay below and above hyper: around the connection's stream, and around the
-    /// service that answers all other requests. `header_timeout` is how long hyper waits for a
-    /// request. Once `end` is cancelled every request is hyper's, which ends the connection in
-    /// order.
+    /// service that answers all other requests. `patience` is how long hyper waits for a request.
+    /// Once `end` is cancelled every request is hyper's, which ends the connection in order.
     pub(crate) fn wrap<S: AsyncRead + AsyncWrite + Unpin, A>(
         self,
         stream: S,
         api: A,
         scope: RequestScope,
-        header_timeout: Duration,
+        activity: Arc<Activity>,
+        patience: Duration,
         end: CancellationToken,
     ) -> (ReplayStream<S>, ReplayService<A>) {
         let in_flight = Arc::new(InFlight::default());
         let service = ReplayService::new(api, self.clone(), scope.clone(), Arc::clone(&in_flight));
-        let stream = ReplayStream::new(stream, self, scope, in_flight, header_timeout, end);
+        let stream = ReplayStream::new(stream, self, scope, (in_flight, activity), patience, end);
         (stream, service)
     }
 
