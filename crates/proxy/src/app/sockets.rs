@@ -11,7 +11,7 @@ use systemd::HandedSockets;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
-use super::StartError;
+use super::error::StartError;
 use crate::{
     admin::{self, Admin},
     reload::Reloader,
