@@ -20,7 +20,7 @@ use std::{
 };
 
 use cluster::{NodeList, NodeWatch};
-use config::{Config, Source};
+use config::{AuditConfig, Config, Source};
 use control::{Control, LiveConfig, Turns};
 use probe::Instance;
 use server::{MemoryBudget, Server};
@@ -51,6 +51,7 @@ use crate::{
     telemetry::{
         self, Logging,
         access::{AccessMetrics, Observer},
+        audit,
         log_writer::LogWriter,
     },
     usage::Usage,
@@ -91,8 +92,8 @@ impl App {
         let hangups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
         let (live, stop) = (in_force(&started), CancellationToken::new());
         let config = live.current();
-        let counters = MetricsOfParts::default();
-        let metrics = counters.registry(&logging.lines);
+        let (counters, audit) = (MetricsOfParts::default(), open_audit(&config.audit)?);
+        let metrics = counters.registry(&logging.lines, audit.as_ref());
         let below = BelowRoutes::new(&live, bundles, counters, &stop)?;
         let (pull, server, instance) = (below.pull, below.server, new_instance()?);
         let service = Service {
@@ -103,7 +104,8 @@ impl App {
             usage: Usage::new(pull.cache().clone(), below.prefetch.clone()),
             wanted: below.wanted.clone(),
         };
-        let router = routes::router(service, observer(&config, below.access, logging.lines));
+        let observer = observer(&config, below.access, logging.lines, audit);
+        let router = routes::router(service, observer);
         let (ready, serving) = (Arc::new(AtomicBool::new(true)), TaskTracker::new());
         let admin = Admin {
             ready: Arc::clone(&ready),
@@ -237,8 +239,22 @@ fn new_instance() -> Result<Arc<Instance>, StartError> {
     Ok(Arc::new(instance?))
 }
 
-fn observer(config: &Config, metrics: AccessMetrics, lines: LogWriter) -> Observer {
+fn open_audit(config: &AuditConfig) -> Result<Option<LogWriter>, StartError> {
+    let opened = audit::open(config).transpose();
+    opened.map_err(|source| StartError::Audit {
+        path: config.path.clone().unwrap_or_default(),
+        source,
+    })
+}
+
+fn observer(
+    config: &Config,
+    metrics: AccessMetrics,
+    lines: LogWriter,
+    audit: Option<LogWriter>,
+) -> Observer {
     Observer {
+        audit,
         metrics: Arc::new(metrics),
         // For people they are log events like all others.
         log: (!telemetry::is_human(&config.log)).then_some(lines),

@@ -26,12 +26,13 @@ use crate::{listeners::Listeners, notices, prefetch::Prefetch, telemetry::LogLev
 const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What stays as it was at the start, whatever the file says; `*` is any listener.
-const NEEDS_RESTART: [&[&str]; 7] = [
+const NEEDS_RESTART: [&[&str]; 8] = [
     &["admin", "address"],
     &["admin", "socket"],
     &["cache"],
     &["listener", "*", "tls"],
     &["log", "format"],
+    &["audit"],
     &["platform", "kubernetes"],
     &["server"],
 ];
@@ -210,6 +211,7 @@ fn effective(new: Config, running: &Config) -> Config {
             kubernetes: running.platform.kubernetes.clone(),
             ..new.platform
         },
+        audit: running.audit.clone(),
         server: running.server.clone(),
         ..new
     }

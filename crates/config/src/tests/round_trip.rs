@@ -37,6 +37,11 @@ max_calls = 5
 [bundles]
 trusted_keys = ["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3", "site.pub"]
 
+[audit]
+path = "audit.log"
+rotate = "1MiB"
+keep = 9
+
 [platform]
 default = "linux/arm/v6"
 hosts = { "arm64.mirror.example" = "linux/arm64", "[::1]:5000" = "linux/s390x" }
