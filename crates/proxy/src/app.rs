@@ -55,7 +55,6 @@ use crate::{
         log_writer::LogWriter,
     },
     usage::Usage,
-    wanted::Wanted,
 };
 
 /// The proxy, ready to run: the cache is open and all listeners are bound.

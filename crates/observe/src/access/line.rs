@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 use server::{exchange::RequestId, time_text};
-use tracing::{field::display, info};
+use tracing::info;
 
 /// A request's line. `level`, `message` and `target` are those of every other line of the log.
 #[derive(Serialize)]

@@ -66,7 +66,7 @@ pub(super) struct PlatformMetrics {
 impl Default for PlatformMetrics {
     fn default() -> Self {
         let (asked_by, substituted_by) = (Family::default(), Family::default());
-        let missing_of = Family::default();
+        let missing_of: Family<MissingLabels, Counter> = Family::default();
         Self {
             asked: by_platform(&asked_by),
             substituted: by_platform(&substituted_by),
