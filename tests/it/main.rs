@@ -3,6 +3,7 @@
 
 mod admin;
 mod air_gap_tutorial;
+mod audit;
 mod aws_endpoints;
 mod aws_identity;
 mod bundles;
@@ -43,6 +44,7 @@ mod kept_answers;
 mod lenient_manifests;
 mod lists;
 mod log;
+mod metrics_sums;
 mod negotiation;
 mod node_files;
 mod node_list;

@@ -81,6 +81,13 @@ impl Blobs {
         self.table.lock().running.len()
     }
 
+    /// Those who follow a running fill.
+    pub(crate) fn followers(&self) -> usize {
+        let table = self.table.lock();
+        let running = table.running.values();
+        running.map(|running| running.followers()).sum()
+    }
+
     pub(crate) fn is_running(&self, digest: &Digest) -> bool {
         self.table.lock().running.contains_key(digest)
     }
@@ -210,6 +217,7 @@ impl Blobs {
         match recorded() {
             Some(recorded) if size != recorded => {
                 error!(%digest, size, recorded, "discarding a stored blob whose size has changed");
+                self.disk.note_damage();
                 if let Some(unpublished) = self.disk.unpublish(digest)? {
                     unpublished.delete()?;
                 }

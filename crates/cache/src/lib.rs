@@ -59,4 +59,4 @@ pub use imports::Imports;
 pub use intake::{Intake, IntakeError};
 pub use manifest_model::{RepoKey, Spans};
 pub use open_file::OpenFile;
-pub use storage::{Options, Usage};
+pub use storage::{EvictionReason, Options, Usage};

@@ -242,9 +242,11 @@ impl OpenFile {
             return;
         }
         error!(digest = %self.digest, %reason, "discarding a stored blob that cannot be read");
-        if let Some(disk) = self.disk.upgrade()
-            && let Err(error) = self.discard_from(&disk)
-        {
+        let Some(disk) = self.disk.upgrade() else {
+            return;
+        };
+        disk.note_damage();
+        if let Err(error) = self.discard_from(&disk) {
             error!(digest = %self.digest, %error, "cannot discard the damaged blob");
         }
     }

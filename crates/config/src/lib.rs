@@ -23,6 +23,7 @@
 //! A test then asks for the key in `config/archway.example.toml`, which is its manual.
 
 mod admin;
+mod audit;
 mod bundles;
 mod cache;
 mod changes;
@@ -54,6 +55,7 @@ use std::path::{Path, PathBuf};
 
 use admin::Admin;
 pub use admin::{AdminConfig, AdminSocket, MAX_SOCKET_PATH};
+pub use audit::AuditConfig;
 pub use bundles::{BundlesConfig, TrustedKey};
 pub use cache::{CacheBounds, CacheConfig};
 pub use changes::Change;
@@ -114,6 +116,8 @@ pub struct Config {
     pub replicas: Option<ReplicasConfig>,
     /// The levels and the form of the log.
     pub log: Log,
+    /// Who got which manifest, in a file of its own.
+    pub audit: AuditConfig,
     /// Limits of the listeners.
     pub server: Server,
     /// The registries that can be reached.
@@ -243,6 +247,7 @@ impl Config {
             replicas: ReplicasConfig::read(root),
             cache,
             log: root.section("log", "a table such as [log]", Log::read),
+            audit: root.section("audit", "a table such as [audit]", AuditConfig::read),
             server,
             upstreams,
         }

@@ -30,11 +30,15 @@ use axum::{
 };
 use cluster::NodeList;
 use control::LiveConfig;
-use http::header;
+use http::{HeaderMap, header};
 use probe::Instance;
 use pull::Pull;
 
-use crate::{push_times::PushTimes, telemetry::metrics::Metrics, wanted::Wanted};
+use crate::{
+    push_times::PushTimes,
+    telemetry::metrics::{Metrics, MetricsFormat},
+    wanted::Wanted,
+};
 
 /// The parts the admin routes report on. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -106,9 +110,14 @@ fn readiness(pull: &Pull) -> String {
     text
 }
 
-async fn metrics(State(admin): State<Admin>) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT);
+    let format = MetricsFormat::of(accept.and_then(|accept| accept.to_str().ok()));
     admin.pull.observe();
     admin.nodes.observe();
-    ([(header::CONTENT_TYPE, kind)], admin.metrics.render()).into_response()
+    let kind = [
+        (header::CONTENT_TYPE, format.content_type()),
+        (header::VARY, "accept"),
+    ];
+    (kind, admin.metrics.render(format)).into_response()
 }

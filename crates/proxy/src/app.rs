@@ -22,7 +22,7 @@ use std::{
 };
 
 use cluster::{NodeList, NodeWatch};
-use config::{Config, Source};
+use config::{AuditConfig, Config, Source};
 use control::{Control, LiveConfig, Turns};
 use server::{MemoryBudget, Server};
 use systemd::{HandedSockets, ServiceManager};
@@ -53,6 +53,7 @@ use crate::{
     telemetry::{
         self, Logging,
         access::{AccessMetrics, Observer},
+        audit,
         log_writer::LogWriter,
     },
     usage::Usage,
@@ -93,8 +94,9 @@ impl App {
         // From here on it ends nobody.
         let hangups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
         let (live, stop) = (in_force(&started), CancellationToken::new());
-        let (config, counters) = (live.current(), MetricsOfParts::default());
-        let metrics = counters.registry(&logging.lines);
+        let config = live.current();
+        let (counters, audit) = (MetricsOfParts::default(), open_audit(&config.audit)?);
+        let metrics = counters.registry(&logging.lines, audit.as_ref());
         let below = BelowRoutes::new(&live, (bundles, wait), counters, &stop)?;
         let (pull, server, instance) = (below.pull, below.server, below.instance);
         let service = Service {
@@ -106,7 +108,8 @@ impl App {
             wanted: below.wanted.clone(),
             tier: below.tier.clone(),
         };
-        let router = routes::router(service, observer(&config, below.access, logging.lines));
+        let observer = observer(&config, below.access, logging.lines, audit);
+        let router = routes::router(service, observer);
         let (ready, serving) = (Arc::new(AtomicBool::new(true)), TaskTracker::new());
         let admin = Admin {
             ready: Arc::clone(&ready),
@@ -247,84 +250,24 @@ async fn forget_moved(nodes: NodeList, server: Server) {
     }
 }
 
-/// This start, by an id and a key that no other has.
-fn observer(config: &Config, metrics: AccessMetrics, lines: LogWriter) -> Observer {
+fn open_audit(config: &AuditConfig) -> Result<Option<LogWriter>, StartError> {
+    let opened = audit::open(config).transpose();
+    opened.map_err(|source| StartError::Audit {
+        path: config.path.clone().unwrap_or_default(),
+        source,
+    })
+}
+
+fn observer(
+    config: &Config,
+    metrics: AccessMetrics,
+    lines: LogWriter,
+    audit: Option<LogWriter>,
+) -> Observer {
     Observer {
+        audit,
         metrics: Arc::new(metrics),
         // For people they are log events like all others.
         log: (!telemetry::is_human(&config.log)).then_some(lines),
-    }
-}
-
-fn open_cache(config: &Config) -> Result<Cache, CacheError> {
-    let disk = FileSystem::of(&config.cache.path)?;
-    let options = cache_options(&config.cache, disk);
-    let cache = Cache::open(&options)?;
-    tell_bounds(&cache, &options, disk);
-    Ok(cache)
-}
-
-/// How to open the cache of a configuration whose directory is on `disk`.
-pub fn cache_options(config: &CacheConfig, disk: FileSystem) -> Options {
-    let bounds = config.bounds(disk.total);
-    Options {
-        path: config.path.clone(),
-        max_size: bounds.max_size,
-        low_water: bounds.low_water,
-        min_free: bounds.min_free,
-        anew: false,
-        max_open_files: config.max_open_files,
-    }
-}
-
-/// Says what the cache may take, and warns where that is nothing.
-fn tell_bounds(cache: &Cache, options: &Options, disk: FileSystem) {
-    let (max_size, min_free) = (options.max_size, options.min_free);
-    let (stored, free, total) = (cache.usage().bytes, disk.free, disk.total);
-    info!(
-        max_size,
-        min_free, stored, free, total, "the bounds of the cache"
-    );
-    if free.saturating_add(stored) <= min_free {
-        warn!(
-            min_free,
-            stored,
-            free,
-            total,
-            "cache.min_free leaves the cache no room: nothing will be stored until space is freed"
-        );
-    }
-}
-
-/// The metrics of every part.
-#[derive(Debug, Default)]
-struct MetricsOfParts {
-    access: AccessMetrics,
-    upstreams: UpstreamMetrics,
-    pulls: PullMetrics,
-    prefetch: PrefetchMetrics,
-    housekeeping: HousekeepingMetrics,
-    nodes: NodeMetrics,
-    replicas: ReplicaMetrics,
-    server: ServerMetrics,
-    tier: TierMetrics,
-}
-
-impl MetricsOfParts {
-    /// A registry that has all of them, and the count of dropped log lines.
-    fn registry(&self, lines: &LogWriter) -> Arc<Metrics> {
-        let mut metrics = Metrics::default();
-        metrics.watch(lines);
-        let registry = metrics.registry();
-        self.access.register(registry);
-        self.upstreams.register(registry);
-        self.pulls.register(registry);
-        self.prefetch.register(registry);
-        self.housekeeping.register(registry);
-        self.nodes.register(registry);
-        self.replicas.register(registry);
-        self.server.register(registry);
-        self.tier.register(registry);
-        Arc::new(metrics)
     }
 }

@@ -26,12 +26,13 @@ use crate::{listeners::Listeners, notices, prefetch::Prefetch, telemetry::LogLev
 const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What stays as it was at the start, whatever the file says; `*` is any listener.
-const NEEDS_RESTART: [&[&str]; 9] = [
+const NEEDS_RESTART: [&[&str]; 10] = [
     &["admin", "address"],
     &["admin", "socket"],
     &["cache"],
     &["listener", "*", "tls"],
     &["log", "format"],
+    &["audit"],
     &["platform", "kubernetes"],
     &["replicas"],
     &["server"],
@@ -212,6 +213,7 @@ fn effective(new: Config, running: &Config) -> Config {
             kubernetes: running.platform.kubernetes.clone(),
             ..new.platform
         },
+        audit: running.audit.clone(),
         replicas: running.replicas.clone(),
         server: running.server.clone(),
         tier: running.tier.clone(),

@@ -1,15 +1,12 @@
-//! The log, the access log and the registry of metrics.
+//! The log; with the access log and the registry of metrics from `observe`.
 //!
-//! Owns the log's levels, formats and writer. Refuses to count for others: each part of the program
+//! Owns the log's levels and formats. Refuses to count for others: each part of the program
 //! owns its metrics. `docs/logging.md` lists all events, `docs/operations.md` all metrics.
-
-pub mod access;
-pub mod log_writer;
-pub mod metrics;
 
 use std::io::{self, IsTerminal};
 
 use config::{Log, LogFormat};
+pub(crate) use observe::{access, audit, log_writer, metrics};
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,

@@ -19,7 +19,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use cache::{Cache, Fill, FillError, SourceError, Spans};
@@ -144,7 +144,7 @@ impl Filler {
             fill.fail(Arc::new(SourceFailure::NoSlot)).await;
             return;
         };
-        let audience = fill.audience();
+        let (audience, began) = (fill.audience(), Instant::now());
         // Work ahead of clients follows its own fill.
         let unheard = usize::from(repository.asker == Asker::Ahead);
         let starting = AtomicBool::new(false);
@@ -159,7 +159,7 @@ impl Filler {
             }
         };
         let outcome = match brought {
-            Ok(()) => fill.commit().await,
+            Ok(size) => fill.commit().await.map(|()| size),
             Err(FeedError::Unanswered(error)) => {
                 debug!(error = %error.chain(), "the upstream did not give the blob");
                 self.metrics.fills_unanswered.inc();
@@ -182,7 +182,7 @@ impl Filler {
                 tier.doubt(&digest);
             }
         }
-        self.count(outcome);
+        self.count(outcome, began);
     }
 
     /// Fails the fill with `error`, which is remembered if it came after timeouts or resumes.
@@ -216,7 +216,7 @@ impl Filler {
         fill.fail(source).await
     }
 
-    /// Asks for the blob, links it and hands its bytes to the fill. `starting` is true while the fill
+    /// Asks for the blob, links it and hands its bytes to the fill; returns their number. `starting` is true while the fill
     /// must not be interrupted.
     async fn bring(
         &self,
@@ -224,7 +224,7 @@ impl Filler {
         announced: Option<u64>,
         starting: &AtomicBool,
         sources: &Arc<Sources>,
-    ) -> Result<(), FeedError> {
+    ) -> Result<u64, FeedError> {
         let (digest, deadline) = (fill.digest(), sources.deadline().clone());
         let answer = first_answer(fill, sources, announced, &deadline).await;
         let FirstAnswer {
@@ -240,6 +240,7 @@ impl Filler {
             self.cache.link_seen(&repository.key, &digest);
         }
         if resumes {
+            self.metrics.fills_resumed.inc();
             info!("resuming a download that was cut off");
         }
         starting.store(true, Ordering::Relaxed);
@@ -264,10 +265,11 @@ impl Filler {
         }
     }
 
-    fn count(&self, outcome: Result<(), Arc<FillError>>) {
+    /// Counts the end of a download of that many bytes.
+    fn count(&self, outcome: Result<u64, Arc<FillError>>, began: Instant) {
         match outcome {
-            Ok(()) => {
-                self.metrics.fills_completed.inc();
+            Ok(size) => {
+                self.metrics.completed(size, began.elapsed());
                 self.full_disk.stored();
             }
             Err(error) if error.is_sent_past() => {
@@ -276,6 +278,9 @@ impl Filler {
             }
             Err(error) => {
                 self.metrics.fills_failed.inc();
+                if matches!(*error, FillError::Corrupt { .. }) {
+                    self.metrics.corrupt_fills.inc();
+                }
                 if matches!(FillFailure::of(&error), FillFailure::Storage) {
                     self.metrics.fills_unstored.inc();
                     self.full_disk.refused(&error);
@@ -295,7 +300,7 @@ impl Filler {
         first: BlobBody,
         there: Spans,
         deadline: Deadline,
-    ) -> Result<(), FeedError> {
+    ) -> Result<u64, FeedError> {
         let first_byte = FirstByte::new(&self.failures, fill.digest());
         let Some(size) = first.size else {
             let poured = pour_all(fill, first, &first_byte).await;
@@ -307,6 +312,7 @@ impl Filler {
             first_byte: Arc::new(first_byte),
             size,
             received: Arc::default(),
+            resumed: self.metrics.fills_resumed.clone(),
             writer_wait: Arc::default(),
         };
         let extra = Arc::clone(&self.extra_connections);
@@ -316,7 +322,7 @@ impl Filler {
         }
         let download = Download::new(transfer, plan, fill.read_demands(), first.ranges, extra);
         let done = download.run(first, deadline).await;
-        done.map_err(FeedError::Source)
+        done.map(|()| size).map_err(FeedError::Source)
     }
 }
 
@@ -334,7 +340,7 @@ async fn pour_all(
     fill: &Fill,
     mut body: BlobBody,
     first_byte: &FirstByte,
-) -> Result<(), FetchError> {
+) -> Result<u64, FetchError> {
     let writer = fill.writer();
     let mut position = 0;
     while let Some(chunk) = body.bytes.next().await {
@@ -348,7 +354,7 @@ async fn pour_all(
     }
     // An empty blob has come as well.
     first_byte.note();
-    Ok(())
+    Ok(position)
 }
 
 /// Whether a body ended in good order before its last byte, again and again.

@@ -62,6 +62,7 @@ impl Pull {
         tasks: &Tasks,
     ) -> Self {
         let slots = metrics.slots(config);
+        metrics.count_from_now(upstreams.config().patterns());
         let filler = Filler::new(
             cache.clone(),
             metrics.clone(),
@@ -104,6 +105,7 @@ impl Pull {
             Arc::clone(&manifests),
             Arc::clone(&platforms),
             rules,
+            metrics.clone(),
         );
         Self {
             parts: Arc::new(PullParts {
@@ -161,8 +163,10 @@ impl Pull {
     /// Sets the gauges of the metrics to how the cache and the upstreams are now.
     pub fn observe(&self) {
         let (cache, slots) = (&self.parts.cache, &self.parts.slots);
-        self.parts.metrics.observe(&cache.usage(), slots);
-        self.parts.upstreams.observe();
+        let (metrics, upstreams) = (&self.parts.metrics, &self.parts.upstreams);
+        metrics.observe(&cache.usage(), cache.max_size(), slots);
+        metrics.observe_integrity(&cache.usage(), upstreams.corrupt_answers());
+        upstreams.observe();
     }
 
     /// `name` at the upstream `host`, for `asker`; `None` where that upstream is not configured.

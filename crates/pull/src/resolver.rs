@@ -29,6 +29,7 @@ use crate::{
     authority::Authority,
     freshness::{Freshness, freshness, time_left},
     manifests::Manifests,
+    metrics::{PullMetrics, StaleReason},
     platforms::{Platforms, choose_substitution},
     rules::{self, Rules},
     stale_spells::StaleSpells,
@@ -47,6 +48,7 @@ pub(super) struct Resolver {
     platforms: Arc<Platforms>,
     rules: Arc<Rules>,
     spells: StaleSpells,
+    metrics: PullMetrics,
 }
 
 impl Resolver {
@@ -56,6 +58,7 @@ impl Resolver {
         manifests: Arc<Manifests>,
         platforms: Arc<Platforms>,
         rules: Arc<Rules>,
+        metrics: PullMetrics,
     ) -> Self {
         Self {
             cache,
@@ -64,6 +67,7 @@ impl Resolver {
             platforms,
             rules,
             spells: StaleSpells::default(),
+            metrics,
         }
     }
 
@@ -165,11 +169,12 @@ impl Resolver {
                     Err(problem)
                         if repository.upstream.config().serve_deleted_tags && problem.is_gone() =>
                     {
-                        self.stale(repository, &entry, age).await
+                        self.stale(repository, &entry, age, StaleReason::Gone).await
                     }
                     // What is attached to an image is there as long as the image.
                     Err(problem) if problem.is_trouble() && Question::of_tag(tag).is_some() => {
-                        self.stale(repository, &entry, age).await
+                        self.stale(repository, &entry, age, StaleReason::Failed)
+                            .await
                     }
                     Err(problem) if problem.is_trouble() => {
                         Err(self.too_stale(repository, tag, &entry, age, problem).await)
@@ -253,14 +258,19 @@ impl Resolver {
             Ok(Err(problem)) => {
                 self.spells.served(repository.upstream.host(), &problem);
                 debug!(error = %ErrorChain(&problem), repository = %repository.key, %tag, age = age.as_secs(), "serving a tag stale");
-                self.stale(repository, &entry, age).await
+                let reason = if problem.is_trouble() {
+                    StaleReason::Failed
+                } else {
+                    StaleReason::Gone
+                };
+                self.stale(repository, &entry, age, reason).await
             }
             Err(_) => {
                 // Once for each confirmation, by the client that waited for all of it.
                 if asked_for.is_none() {
                     info!(repository = %repository.key, %tag, age = age.as_secs(), "confirming a tag takes long; serving it stale meanwhile");
                 }
-                self.stale(repository, &entry, age).await
+                self.stale(repository, &entry, age, StaleReason::Slow).await
             }
         }
     }
@@ -270,7 +280,10 @@ impl Resolver {
         repository: &Repository,
         entry: &TagEntry,
         age: Duration,
+        reason: StaleReason,
     ) -> ManifestResult {
+        let pattern = &repository.upstream.config().pattern;
+        self.metrics.stale(pattern, reason, age);
         let answer = self.manifests.get(repository, &entry.digest).await?;
         Ok(ManifestAnswer {
             manifest: answer.manifest,

@@ -70,6 +70,8 @@ impl Server {
         pressure: MemoryPressure,
         stop: CancellationToken,
     ) -> Self {
+        let most = i64::try_from(limits.max_connections).unwrap_or(i64::MAX);
+        metrics.connections_limit.set(most);
         let seats = |max, max_per_address, grace| {
             Seats::new(max, max_per_address, grace, metrics.clone(), stop.clone())
         };
@@ -151,6 +153,7 @@ impl Server {
             pair,
             self.header_timeout,
             self.metrics.clone(),
+            bound.address,
         ));
         let (stop, close) = (self.stop.clone(), bound.close.clone());
         let following = Arc::clone(&tls);

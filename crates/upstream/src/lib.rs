@@ -53,10 +53,10 @@ pub use self::{
     },
     gather::{Gathered, Room},
     lists::{Listing, ListingKind},
-    metrics::{UpstreamMetrics, UpstreamTally},
     policy::{Backoff, Deadline, EndpointStatus, Outage, Pause, Urgency},
     prober::{PingAnswer, Prober},
     redirect::{ForbiddenHost, RedirectError},
     registry::Registry,
     upstream::Upstream,
 };
+pub use tally::{UpstreamMetrics, UpstreamTally};

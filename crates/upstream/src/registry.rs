@@ -9,11 +9,11 @@ use arc_swap::ArcSwap;
 use config::Upstreams;
 use moka::{policy::EvictionPolicy, sync::Cache};
 use protocol::host::Host;
+use tally::UpstreamMetrics;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    auth::EcrTokens, error::FetchError, metrics::UpstreamMetrics, policy::EndpointStatus,
-    upstream::Upstream,
+    auth::EcrTokens, error::FetchError, metrics, policy::EndpointStatus, upstream::Upstream,
 };
 
 /// Upstreams kept at the same time. One pattern, such as that of ECR, can match any number of
@@ -88,6 +88,7 @@ impl Generation {
 impl Registry {
     /// Builds and contacts nothing before the first request.
     pub fn new(config: Upstreams, metrics: UpstreamMetrics) -> Self {
+        count_from_now(&metrics, &config);
         Self {
             generation: ArcSwap::from_pointee(Generation::of(config)),
             ecr: Arc::default(),
@@ -105,6 +106,7 @@ impl Registry {
     /// Puts another configuration in force. Upstreams that it leaves as they are keep their
     /// connections, credentials and health; calls under way end with the upstream they began with.
     pub fn replace(&self, config: Upstreams) {
+        count_from_now(&self.metrics, &config);
         let next = Generation::of(config);
         for upstream in self.generation.load().all() {
             let host = upstream.host();
@@ -147,7 +149,14 @@ impl Registry {
 
     /// Sets the gauges of the metrics to the state of the endpoints.
     pub fn observe(&self) {
-        self.metrics.observe(&self.endpoint_statuses());
+        let config = self.config();
+        let asked = config.patterns();
+        metrics::observe(&self.metrics, asked, &self.endpoint_statuses());
+    }
+
+    /// How often a manifest, or a blob past the cache, did not have its digest.
+    pub fn corrupt_answers(&self) -> u64 {
+        self.metrics.corrupt()
     }
 
     /// The state of every endpoint of the upstreams in use, in the order of their names.
@@ -159,6 +168,14 @@ impl Registry {
             .iter()
             .flat_map(|upstream| upstream.endpoint_statuses())
             .collect()
+    }
+}
+
+/// Has the counters of all upstreams at zero before one of them is asked: of a counter that appears
+/// with its first event, that event is not seen to happen.
+fn count_from_now(metrics: &UpstreamMetrics, config: &Upstreams) {
+    for pattern in config.patterns() {
+        metrics.tally(pattern);
     }
 }
 

@@ -30,6 +30,7 @@ impl Cache {
             }
             ManifestFile::Damaged => {
                 error!(%digest, "discarding a damaged manifest");
+                cache.storage.disk.note_damage();
                 cache.storage.blobs.discard(&digest)?;
                 Ok(None)
             }

@@ -41,6 +41,10 @@ trusted_keys = ["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3", "sit
 url = "gs://cache/archway"
 path_style = true
 max_size = "1TiB"
+[audit]
+path = "audit.log"
+rotate = "1MiB"
+keep = 9
 
 [platform]
 default = "linux/arm/v6"

@@ -31,9 +31,12 @@ pub(super) struct MetricsOfParts {
 
 impl MetricsOfParts {
     /// A registry that has all of them, and the count of dropped log lines.
-    pub(super) fn registry(&self, lines: &LogWriter) -> Arc<Metrics> {
+    pub(super) fn registry(&self, lines: &LogWriter, audit: Option<&LogWriter>) -> Arc<Metrics> {
         let mut metrics = Metrics::default();
         metrics.watch(lines);
+        if let Some(audit) = audit {
+            metrics.watch_audit(audit);
+        }
         let registry = metrics.registry();
         self.access.register(registry);
         self.upstreams.register(registry);

@@ -1,6 +1,6 @@
 //! Why there is no proxy: what can fail before the first request.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, path::PathBuf};
 
 use cache::CacheError;
 use control::{ImportsError, SocketError};
@@ -40,6 +40,14 @@ pub enum StartError {
     /// Somebody else has the admin socket.
     #[error("cannot listen on the admin socket")]
     Socket(#[from] SocketError),
+    /// The file of the audit log cannot be written.
+    #[error("cannot write the audit log to {}; make its folder, or name another path in [audit]", path.display())]
+    Audit {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// Signals could not be watched.
     #[error("cannot watch for signals")]
     Signals(#[source] io::Error),

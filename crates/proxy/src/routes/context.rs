@@ -152,6 +152,7 @@ impl Context {
 
     /// Notes for the access log what the request asks for.
     pub(super) fn describe(&self, facts: &mut RequestFacts) {
+        facts.client = Some(self.client);
         if let Some(repository) = self.target.repository() {
             facts.upstream = Some(self.upstream.to_string());
             facts.repository = Some(repository.to_string());

@@ -12,7 +12,7 @@ use protocol::{
     accept,
     headers::{self, header_string, header_text},
 };
-use pull::{Client, Missing, Outcome, Repository, Served};
+use pull::{Client, Missing, Outcome, PullError, Repository, Served};
 use server::exchange::Replayable;
 
 use super::{
@@ -23,7 +23,7 @@ use super::{
     error::ApiError,
     explain, is_known, not_modified, replica, stale_marks,
 };
-use crate::telemetry::access::RequestFacts;
+use crate::telemetry::access::{PlatformFate, RequestFacts};
 
 pub(super) async fn answer(
     service: &Service,
@@ -53,6 +53,7 @@ pub(super) async fn answer(
         }
     };
     facts.outcome = Some(served.outcome());
+    note_platform(&served, facts);
     let decision = explain::Decision {
         context,
         repository,
@@ -71,10 +72,6 @@ pub(super) async fn answer(
             return Err(absent.await.with(about));
         }
     };
-    if let Some((_, chosen)) = served.child() {
-        facts.platform = Some(chosen.platform.to_string());
-        facts.platform_source = Some(chosen.source);
-    }
     let is_counted = !is_of_a_command(request) && context.replica.is_none();
     if is_counted {
         let usage = &service.usage;
@@ -92,6 +89,22 @@ pub(super) async fn answer(
         allow_replay(&mut response, manifest, &served);
     }
     Ok(response)
+}
+
+/// Notes the platform whose manifest goes out in place of the index, or is missing there.
+fn note_platform(served: &Served, facts: &mut RequestFacts) {
+    let Some(chosen) = served.substitution() else {
+        return;
+    };
+    facts.platform_fate = if served.child().is_some() {
+        PlatformFate::Substituted
+    } else if matches!(served.manifest(), Err(PullError::NothingFits { .. })) {
+        PlatformFate::Missing
+    } else {
+        return;
+    };
+    facts.platform = Some(chosen.platform.to_string());
+    facts.platform_source = Some(chosen.source);
 }
 
 /// The headers that say how the answer came about.

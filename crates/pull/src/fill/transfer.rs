@@ -14,6 +14,7 @@ use std::sync::{
 use bytes::Bytes;
 use cache::{Closed, FillWriter};
 use futures_util::StreamExt;
+use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 use tracing::debug;
 use upstream::{BlobBody, Cause, Deadline, FetchError, Part, RangeRefusal};
@@ -36,6 +37,8 @@ pub(super) struct Transfer {
     pub(super) size: u64,
     /// Bytes received over all connections since the last sample.
     pub(super) received: Arc<AtomicU64>,
+    /// How often a connection that broke was resumed, over all downloads.
+    pub(super) resumed: Counter,
     /// Microseconds for which connections have waited for the writer since then.
     pub(super) writer_wait: Arc<AtomicU64>,
 }
@@ -131,6 +134,7 @@ pub(super) async fn fetch(
         if !resumes.again(broken.as_ref(), &deadline).await {
             return Err(Broken::Source(reported(&transfer.sources, &place, broken)));
         }
+        transfer.resumed.inc();
         debug!(reached = next.reached(), "asking for the rest");
     }
 }

@@ -100,6 +100,21 @@ impl Budget {
         self.limiters().for_each(|limiter| limiter.divide(among));
     }
 
+    /// How many calls each of the rates would let go now, with what it is for.
+    pub(crate) fn permits(&self) -> Vec<(&'static str, u32)> {
+        let rates = [
+            ("all", &self.all),
+            (CallKind::Manifests.as_str(), &self.manifests),
+            (CallKind::Blobs.as_str(), &self.blobs),
+            (CallKind::Lists.as_str(), &self.lists),
+        ];
+        let now = Instant::now();
+        let rates = rates.into_iter();
+        rates
+            .filter_map(|(calls, limiter)| Some((calls, limiter.as_ref()?.permits(now))))
+            .collect()
+    }
+
     /// The number of calls that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.limiters().map(RateLimiter::waiting).sum()

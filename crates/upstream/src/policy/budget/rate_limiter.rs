@@ -54,6 +54,20 @@ impl RateLimiter {
         *self.pulls.borrow() + *self.confirmations.borrow()
     }
 
+    /// How many calls could go now, one after the other.
+    pub(super) fn permits(&self, now: Instant) -> u32 {
+        // Whoever has the lock waits for a permit.
+        let Ok(due) = self.due.try_lock() else {
+            return 0;
+        };
+        let ahead = due.saturating_duration_since(now);
+        let Some(left) = self.tolerance.checked_sub(ahead) else {
+            return 0;
+        };
+        let more = left.as_nanos() / self.interval.as_nanos().max(1);
+        u32::try_from(more).map_or(u32::MAX, |more| more.saturating_add(1))
+    }
+
     pub(super) async fn acquire(
         &self,
         urgency: Urgency,
@@ -174,6 +188,16 @@ mod tests {
             assert!(*time >= INTERVAL * intervals, "{times:?}");
         }
         assert!(times.is_sorted(), "first come, first served: {times:?}");
+    }
+
+    #[tokio::test]
+    async fn the_permits_left_are_those_of_the_burst() {
+        let limiter = RateLimiter::new(Duration::from_hours(1), 3);
+        for left in [3, 2, 1] {
+            assert_eq!(limiter.permits(Instant::now()), left);
+            limiter.acquire(Urgency::Pull, far()).await.unwrap();
+        }
+        assert_eq!(limiter.permits(Instant::now()), 0);
     }
 
     #[tokio::test]

@@ -24,6 +24,17 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// Every endpoint, in the order of their numbers.
+    pub(super) const ALL: [Self; 7] = [
+        Self::None,
+        Self::Ping,
+        Self::Manifest,
+        Self::Blob,
+        Self::Tags,
+        Self::Referrers,
+        Self::Push,
+    ];
+
     /// The endpoint of a request with this method for this target.
     pub fn of(method: &Method, target: &Target) -> Self {
         if !matches!(*method, Method::GET | Method::HEAD) {

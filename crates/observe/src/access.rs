@@ -3,11 +3,16 @@
 //! Only then are the bytes and the duration known, and whether the client stayed. Owns the
 //! middleware that watches a request; routes leave what they find out in [`RequestFacts`].
 
+mod answered;
+mod asker;
 mod endpoint;
 mod line;
 mod metrics;
+mod platforms;
+mod trace_id;
 
 use std::{
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -21,17 +26,19 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use http::{Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use pull::Outcome;
 use server::exchange::{AccessRecord, Arrival, REQUEST_ID, Replayable, RequestId};
 
-pub use self::{endpoint::Endpoint, metrics::AccessMetrics};
 use self::{
-    line::{AccessLine, Timing, beginning, error_beginning, write_line},
-    metrics::outcome_label,
+    answered::Answered,
+    asker::RequestAsker,
+    line::{AccessLine, AuditLine, Timing, beginning, error_beginning, write_line},
+    metrics::Took,
 };
-use super::log_writer::LogWriter;
+pub use self::{endpoint::Endpoint, metrics::AccessMetrics, platforms::PlatformFate};
+use crate::log_writer::LogWriter;
 
 /// What the routes find out about a request, for its line and its counters. Routes put it into the
 /// response's extensions; the middleware takes it out again.
@@ -51,8 +58,21 @@ pub struct RequestFacts {
     pub platform: Option<String>,
     /// The source that named it.
     pub platform_source: Option<pull::Source>,
+    /// What became of that platform.
+    pub platform_fate: PlatformFate,
+    /// The client's address, behind trusted proxies; none if the request could not be read.
+    pub client: Option<IpAddr>,
     /// The error with all its causes: for the log, never for the client.
     pub error: Option<String>,
+}
+
+impl RequestFacts {
+    /// The platform of who asks for a manifest, and its source.
+    fn told_platform(&self) -> Option<(&str, pull::Source)> {
+        let is_manifest = self.endpoint == Endpoint::Manifest;
+        let platform = self.platform.as_deref().filter(|_| is_manifest)?;
+        Some((platform, self.platform_source?))
+    }
 }
 
 /// Where requests are counted and logged. Cheap to clone.
@@ -62,6 +82,8 @@ pub struct Observer {
     pub metrics: Arc<AccessMetrics>,
     /// The log, where access lines are JSON. In any other format they are ordinary log events.
     pub log: Option<LogWriter>,
+    /// Where each manifest that is answered has a line of its own.
+    pub audit: Option<LogWriter>,
 }
 
 /// The middleware: times the request and wraps the body.
@@ -71,17 +93,11 @@ pub async fn observe(
     next: Next,
 ) -> Response {
     let started = Instant::now();
-    let is_replaying = request
-        .extensions()
-        .get::<Arrival>()
-        .is_some_and(|arrival| arrival.is_replaying);
+    let arrival = request.extensions().get::<Arrival>();
+    let is_replaying = arrival.is_some_and(|arrival| arrival.is_replaying);
+    let asker = RequestAsker::of(&request, arrival);
     let method = request.method().clone();
     let path = beginning(request.uri().path()).to_owned();
-    let user_agent = request.headers().get(header::USER_AGENT);
-    let user_agent = user_agent
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let user_agent = beginning(user_agent).to_owned();
     let id = RequestId::next();
     // An error body names it.
     request.extensions_mut().insert(id);
@@ -91,7 +107,8 @@ pub async fn observe(
         to_first_byte: None,
         method,
         path,
-        user_agent,
+        asker,
+        digest: None,
         status: client_left(),
         facts: RequestFacts::default(),
         observer,
@@ -104,6 +121,8 @@ pub async fn observe(
     request_log.to_first_byte = Some(started.elapsed());
     request_log.status = response.status();
     request_log.facts = response.extensions_mut().remove().unwrap_or_default();
+    let digest = response.headers().get(headers::DOCKER_CONTENT_DIGEST);
+    request_log.digest = digest.cloned();
     request_log.expected = match request_log.method {
         Method::HEAD => Some(0),
         _ => response
@@ -138,7 +157,9 @@ struct RequestLog {
     to_first_byte: Option<Duration>,
     method: Method,
     path: String,
-    user_agent: String,
+    asker: RequestAsker,
+    /// The digest of what is answered.
+    digest: Option<HeaderValue>,
     status: StatusCode,
     facts: RequestFacts,
     observer: Observer,
@@ -151,6 +172,10 @@ impl Drop for RequestLog {
     fn drop(&mut self) {
         let elapsed = self.started.elapsed();
         self.count(elapsed);
+        if let Some(audit) = self.audit() {
+            let (timing, rest) = (self.timing(elapsed), self.audit_line());
+            audit.add(|buffer| write_line(buffer, &timing, &rest));
+        }
         if !is_logged() {
             return;
         }
@@ -171,7 +196,11 @@ impl Drop for RequestLog {
 impl RequestLog {
     fn count(&self, elapsed: Duration) {
         let metrics = &self.observer.metrics;
-        metrics.count(&self.facts, self.status, self.bytes, elapsed);
+        let took = Took {
+            first_byte: self.to_first_byte.unwrap_or(elapsed),
+            all: elapsed,
+        };
+        metrics.count(&self.facts, self.status, self.bytes, took);
         if !self.ended {
             metrics.count_aborted();
         }
@@ -190,43 +219,76 @@ impl RequestLog {
         line.complete = true;
         let bytes = line.bytes;
         let rest = serde_json::to_vec(&line).unwrap_or_default();
-        Some(AccessRecord::new(rest.len(), move |id, at, elapsed| {
+        let audit = self.audit().map(|audit| (audit.clone(), self.audit_line()));
+        let weight = rest.len() + audit.as_ref().map_or(0, |(_, rest)| rest.len());
+        Some(AccessRecord::new(weight, move |id, at, elapsed| {
             counters.count(bytes, elapsed);
+            let timing = Timing {
+                at,
+                id,
+                first_byte: elapsed,
+                duration: elapsed,
+            };
             if let Some(log) = &log {
-                let timing = Timing {
-                    at,
-                    id,
-                    first_byte: elapsed,
-                    duration: elapsed,
-                };
                 log.add(|buffer| write_line(buffer, &timing, &rest));
             }
+            if let Some((audit, rest)) = &audit {
+                audit.add(|buffer| write_line(buffer, &timing, rest));
+            }
         }))
+    }
+
+    /// Where this request has a line of the audit log, if it has one.
+    fn audit(&self) -> Option<&LogWriter> {
+        let is_answered = self.status.is_success() || self.status == StatusCode::NOT_MODIFIED;
+        let is_manifest = self.facts.endpoint == Endpoint::Manifest;
+        let audit = self.observer.audit.as_ref();
+        audit.filter(|_| is_manifest && is_answered)
+    }
+
+    fn audit_line(&self) -> Vec<u8> {
+        let line = AuditLine::of(&self.line(Duration::ZERO));
+        serde_json::to_vec(&line).unwrap_or_default()
+    }
+
+    fn timing(&self, elapsed: Duration) -> Timing {
+        Timing {
+            at: SystemTime::now(),
+            id: self.id,
+            first_byte: self.to_first_byte.unwrap_or(elapsed),
+            duration: elapsed,
+        }
     }
 
     fn line(&self, elapsed: Duration) -> AccessLine<'_> {
         let facts = &self.facts;
         AccessLine {
-            timing: Timing {
-                at: SystemTime::now(),
-                id: self.id,
-                first_byte: self.to_first_byte.unwrap_or(elapsed),
-                duration: elapsed,
-            },
+            timing: self.timing(elapsed),
             level: "INFO",
             message: "request",
             method: self.method.as_str(),
             path: &self.path,
             status: self.status.as_u16(),
+            client: facts.client.or(self.asker.peer),
+            listener: self.asker.listener,
+            protocol: self.asker.protocol,
             upstream: facts.upstream.as_deref().map(beginning),
             repository: facts.repository.as_deref().map(beginning),
             reference: facts.reference.as_deref().map(beginning),
-            outcome: outcome_label(facts.outcome),
+            digest: self.digest.as_ref().and_then(|digest| digest.to_str().ok()),
+            range: self
+                .asker
+                .range
+                .as_ref()
+                .and_then(|range| range.to_str().ok())
+                .map(beginning),
+            outcome: Answered::of(facts.outcome, self.status).as_str(),
             platform: facts.platform.as_deref().map(beginning),
             platform_source: facts.platform_source.map(pull::Source::as_str),
             bytes: self.bytes,
             complete: self.ended,
-            user_agent: &self.user_agent,
+            user_agent: &self.asker.user_agent,
+            trace_id: self.asker.trace_id(),
             error: facts.error.as_deref().map(error_beginning),
             target: "access",
         }

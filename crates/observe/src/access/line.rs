@@ -1,6 +1,9 @@
 //! The line of a request in the access log, as JSON and as a log event.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::{Duration, SystemTime},
+};
 
 use serde::Serialize;
 use server::{exchange::RequestId, time_text};
@@ -17,11 +20,20 @@ pub(super) struct AccessLine<'a> {
     pub(super) path: &'a str,
     pub(super) status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) listener: Option<SocketAddr>,
+    pub(super) protocol: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) upstream: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) repository: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reference: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) digest: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) range: Option<&'a str>,
     pub(super) outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) platform: Option<&'a str>,
@@ -30,6 +42,8 @@ pub(super) struct AccessLine<'a> {
     pub(super) bytes: u64,
     pub(super) complete: bool,
     pub(super) user_agent: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) trace_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<&'a str>,
     pub(super) target: &'static str,
@@ -44,9 +58,14 @@ impl AccessLine<'_> {
             method = self.method,
             path = self.path,
             status = self.status,
+            client = self.client.map(display),
+            listener = self.listener.map(display),
+            protocol = self.protocol,
             upstream = self.upstream,
             repository = self.repository,
             reference = self.reference,
+            digest = self.digest,
+            range = self.range,
             outcome = self.outcome,
             platform = self.platform,
             platform_source = self.platform_source,
@@ -55,9 +74,52 @@ impl AccessLine<'_> {
             first_byte_ms = %milliseconds(self.timing.first_byte),
             duration_ms = %milliseconds(self.timing.duration),
             user_agent = self.user_agent,
+            trace_id = self.trace_id,
             error = self.error,
             "request"
         );
+    }
+}
+
+/// A line of the audit log: who got which manifest. It has no body, so the times of the request are
+/// not those of a download.
+#[derive(Serialize)]
+pub(super) struct AuditLine<'a> {
+    event: &'static str,
+    method: &'a str,
+    status: u16,
+    client: Option<IpAddr>,
+    listener: Option<SocketAddr>,
+    upstream: Option<&'a str>,
+    repository: Option<&'a str>,
+    reference: Option<&'a str>,
+    digest: Option<&'a str>,
+    platform: Option<&'a str>,
+    platform_source: Option<&'static str>,
+    outcome: &'static str,
+    user_agent: &'a str,
+    trace_id: Option<&'a str>,
+}
+
+impl<'a> AuditLine<'a> {
+    /// What the access log's `line` says of it.
+    pub(super) fn of(line: &AccessLine<'a>) -> Self {
+        Self {
+            event: "manifest",
+            method: line.method,
+            status: line.status,
+            client: line.client,
+            listener: line.listener,
+            upstream: line.upstream,
+            repository: line.repository,
+            reference: line.reference,
+            digest: line.digest,
+            platform: line.platform,
+            platform_source: line.platform_source,
+            outcome: line.outcome,
+            user_agent: line.user_agent,
+            trace_id: line.trace_id,
+        }
     }
 }
 
