@@ -138,16 +138,8 @@ impl App {
         let (config, counters) = (live.current(), MetricsOfParts::default());
         let metrics = counters.registry(&logging.lines);
         let below = BelowRoutes::new(&live, bundles, counters, &stop)?;
+        let service = below.service(&live);
         let (pull, server, instance) = (below.pull, below.server, below.instance);
-        let service = Service {
-            instance: Arc::clone(&instance),
-            nodes: below.nodes.clone(),
-            config: live.clone(),
-            pull: pull.clone(),
-            usage: Usage::new(pull.cache().clone(), below.prefetch.clone()),
-            wanted: below.wanted.clone(),
-            tier: below.tier.clone(),
-        };
         let router = routes::router(service, observer(&config, below.access, logging.lines));
         let (ready, serving) = (Arc::new(AtomicBool::new(true)), TaskTracker::new());
         let admin = Admin {
@@ -291,6 +283,19 @@ struct BelowRoutes {
 }
 
 impl BelowRoutes {
+    /// What every request needs of them.
+    fn service(&self, live: &LiveConfig) -> Service {
+        Service {
+            instance: Arc::clone(&self.instance),
+            nodes: self.nodes.clone(),
+            config: live.clone(),
+            pull: self.pull.clone(),
+            usage: Usage::new(self.pull.cache().clone(), self.prefetch.clone()),
+            wanted: self.wanted.clone(),
+            tier: self.tier.clone(),
+        }
+    }
+
     /// Opens the cache, and makes the rest over it. Blocks.
     fn new(
         live: &LiveConfig,
