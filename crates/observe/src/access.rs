@@ -28,6 +28,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use protocol::headers;
 use pull::Outcome;
 use server::exchange::{AccessRecord, Arrival, REQUEST_ID, Replayable, RequestId};
 

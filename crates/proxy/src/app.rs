@@ -49,14 +49,13 @@ use crate::{
     notices,
     push_times::PushTimes,
     reload::{Parts, Reloader},
-    routes::{self, Service},
+    routes,
     telemetry::{
         self, Logging,
         access::{AccessMetrics, Observer},
         audit,
         log_writer::LogWriter,
     },
-    usage::Usage,
 };
 
 /// The proxy, ready to run: the cache is open and all listeners are bound.
@@ -98,16 +97,8 @@ impl App {
         let (counters, audit) = (MetricsOfParts::default(), open_audit(&config.audit)?);
         let metrics = counters.registry(&logging.lines, audit.as_ref());
         let below = BelowRoutes::new(&live, (bundles, wait), counters, &stop)?;
+        let service = below.service(&live);
         let (pull, server, instance) = (below.pull, below.server, below.instance);
-        let service = Service {
-            instance: Arc::clone(&instance),
-            nodes: below.nodes.clone(),
-            config: live.clone(),
-            pull: pull.clone(),
-            usage: Usage::new(pull.cache().clone(), below.prefetch.clone()),
-            wanted: below.wanted.clone(),
-            tier: below.tier.clone(),
-        };
         let observer = observer(&config, below.access, logging.lines, audit);
         let router = routes::router(service, observer);
         let (ready, serving) = (Arc::new(AtomicBool::new(true)), TaskTracker::new());

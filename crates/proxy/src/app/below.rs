@@ -16,8 +16,8 @@ use upstream::Registry;
 
 use super::{carried, counters::MetricsOfParts, error::StartError, fleet, storage};
 use crate::{
-    housekeeping::Housekeeping, prefetch::Prefetch, telemetry::access::AccessMetrics,
-    wanted::Wanted,
+    housekeeping::Housekeeping, prefetch::Prefetch, routes::Service, telemetry::access::AccessMetrics,
+    usage::Usage, wanted::Wanted,
 };
 
 /// The parts that the routes stand on.
@@ -38,6 +38,19 @@ pub(super) struct BelowRoutes {
 }
 
 impl BelowRoutes {
+    /// What every request needs of them.
+    pub(super) fn service(&self, live: &LiveConfig) -> Service {
+        Service {
+            instance: Arc::clone(&self.instance),
+            nodes: self.nodes.clone(),
+            config: live.clone(),
+            pull: self.pull.clone(),
+            usage: Usage::new(self.pull.cache().clone(), self.prefetch.clone()),
+            wanted: self.wanted.clone(),
+            tier: self.tier.clone(),
+        }
+    }
+
     /// Opens the cache, for which it may have to wait, and makes the rest over it. Blocks.
     pub(super) fn new(
         live: &LiveConfig,
