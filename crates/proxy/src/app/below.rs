@@ -16,8 +16,8 @@ use upstream::Registry;
 
 use super::{carried, counters::MetricsOfParts, error::StartError, fleet, storage};
 use crate::{
-    housekeeping::Housekeeping, prefetch::Prefetch, routes::Service, telemetry::access::AccessMetrics,
-    usage::Usage, wanted::Wanted,
+    housekeeping::Housekeeping, prefetch::Prefetch, routes::Service,
+    telemetry::access::AccessMetrics, usage::Usage, wanted::Wanted,
 };
 
 /// The parts that the routes stand on.
