@@ -91,6 +91,55 @@ fn here(site: &Archway, image: &Image, digest: &str) -> String {
     )
 }
 
+fn cosign(setup: &Setup, verb: &str) -> Command {
+    let mut command = setup.cell.command("env");
+    command.arg("--chdir").arg(setup.cell.path("home"));
+    command
+        .arg("COSIGN_PASSWORD=")
+        .arg(tools::built("cosign"))
+        .arg(verb);
+    command
+}
+
+fn keys(setup: &Setup) {
+    for name in ["cosign", "other"] {
+        let mut generate = cosign(setup, "generate-key-pair");
+        output(generate.args(["--output-key-prefix", name]));
+    }
+}
+
+fn sign(setup: &Setup, image: &str, format: &str) {
+    let mut sign = cosign(setup, "sign");
+    sign.args([
+        "--key",
+        "cosign.key",
+        "--tlog-upload=false",
+        "--use-signing-config=false",
+    ]);
+    output(sign.args(["--yes", "--allow-http-registry", format, image]));
+}
+
+fn verify(setup: &Setup, image: &str, format: &str) {
+    let mut verify = cosign(setup, "verify");
+    let text = output(
+        verify
+            .args(OFFLINE)
+            .args(["--key", "cosign.pub", format, image]),
+    );
+    let digest = image.rsplit('@').next().unwrap_or_default();
+    assert!(text.contains(digest), "{text}");
+}
+
+fn attach(setup: &Setup, image: &str) {
+    let sbom = setup.cell.write("home/sbom.json", SBOM_TEXT);
+    let mut attach = setup.cell.command("env");
+    attach.arg("--chdir").arg(sbom.parent().expect("a folder"));
+    attach
+        .arg(tools::built("oras"))
+        .args(["attach", "--no-tty", "--plain-http"]);
+    output(attach.args(["--artifact-type", SBOM, image, "sbom.json"]));
+}
+
 /// The digests of what `oras discover` lists.
 fn discovered(setup: &Setup, image: &str) -> BTreeSet<String> {
     let mut discover = setup.cell.command(tools::built("oras"));

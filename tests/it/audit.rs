@@ -27,7 +27,7 @@ async fn audited(registry: &FakeRegistry) -> Archway {
     let mut archway = Setup::in_front_of(registry).start().await;
     archway.kill();
     let path = archway.cache_folder().join("audit.log");
-    archway.extend_config(&format!("[audit]\npath = {path:?}"));
+    archway.extend_config(&format!("[audit]\npath = \"{}\"", path.display()));
     archway.restart().await
 }
 

@@ -115,10 +115,7 @@ pub(super) async fn fetch(
             deadline = deadline.renewed(last_byte);
         }
         if place.is_nearby() {
-            debug!(
-                reached = next.reached(),
-                "a place nearby broke off; asking the next for the rest"
-            );
+            debug!(reached = next.reached(), "a place nearby broke off");
             transfer.sources.remove(&place);
             continue;
         }
