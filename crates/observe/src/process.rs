@@ -28,9 +28,9 @@ pub(super) fn write(text: &mut String, total: &str) {
     let resident = "Memory in use, pages of files with it";
     let name = "process_resident_memory_bytes";
     add(name, "gauge", resident, of(Stat::resident));
-    let start = "When the process started, in Unix time";
+    let began = "When the process started, in Unix time";
     let name = "process_start_time_seconds";
-    add(name, "gauge", start, of(Stat::start));
+    add(name, "gauge", began, of(Stat::start));
     let open = fs::read_dir("/proc/self/fd").map(Iterator::count);
     let open = open.ok().map(|open| number(open as u64));
     add("process_open_fds", "gauge", "Open file descriptors", open);

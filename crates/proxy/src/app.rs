@@ -90,7 +90,7 @@ impl App {
         // From here on it ends nobody.
         let hangups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
         let (live, stop) = (in_force(&started), CancellationToken::new());
-        let config = live.current();
+        let (config, ready) = (live.current(), Arc::new(AtomicBool::new(true)));
         let (counters, audit) = (MetricsOfParts::default(), open_audit(&config.audit)?);
         let metrics = counters.registry(&logging.lines, audit.as_ref());
         let below = BelowRoutes::new(&live, bundles, counters, &stop)?;
@@ -104,8 +104,7 @@ impl App {
             wanted: below.wanted.clone(),
         };
         let observer = observer(&config, below.access, logging.lines, audit);
-        let router = routes::router(service, observer);
-        let (ready, serving) = (Arc::new(AtomicBool::new(true)), TaskTracker::new());
+        let (router, serving) = (routes::router(service, observer), TaskTracker::new());
         let admin = Admin {
             ready: Arc::clone(&ready),
             instance,
