@@ -93,15 +93,14 @@ impl App {
         // From here on it ends nobody.
         let hangups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
         let (live, stop) = (in_force(&started), CancellationToken::new());
-        let config = live.current();
+        let (config, ready) = (live.current(), Arc::new(AtomicBool::new(true)));
         let (counters, audit) = (MetricsOfParts::default(), open_audit(&config.audit)?);
         let metrics = counters.registry(&logging.lines, audit.as_ref());
         let below = BelowRoutes::new(&live, (bundles, wait), counters, &stop)?;
         let service = below.service(&live);
         let (pull, server, instance) = (below.pull, below.server, below.instance);
         let observer = observer(&config, below.access, logging.lines, audit);
-        let router = routes::router(service, observer);
-        let (ready, serving) = (Arc::new(AtomicBool::new(true)), TaskTracker::new());
+        let (router, serving) = (routes::router(service, observer), TaskTracker::new());
         let admin = Admin {
             ready: Arc::clone(&ready),
             instance,

@@ -5,7 +5,10 @@
 //! Owns the counters and their names. Refuses to know calls, errors and endpoints: `upstream` says
 //! which counter an event is for.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -214,7 +217,7 @@ impl UpstreamMetrics {
             upstream: upstream(),
             kind,
         };
-        UpstreamTally {
+        UpstreamTally(Arc::new(Counters {
             answers: Answer::NAMES.map(|answer| {
                 let upstream = upstream();
                 let labels = AnswerLabels { upstream, answer };
@@ -230,7 +233,7 @@ impl UpstreamMetrics {
             }),
             metrics: self.clone(),
             labels,
-        }
+        }))
     }
 
     /// How often content did not have the digest that was asked for, blobs that were stored apart.
@@ -310,7 +313,10 @@ pub struct EndpointState<'a> {
 
 /// The counters of one upstream. A clone is a handle to the same counters.
 #[derive(Clone, Debug)]
-pub struct UpstreamTally {
+pub struct UpstreamTally(Arc<Counters>);
+
+#[derive(Debug)]
+struct Counters {
     answers: [Counter; Answer::NAMES.len()],
     received: [Counter; Received::NAMES.len()],
     requests: [Histogram; Asked::NAMES.len()],
@@ -324,49 +330,53 @@ pub struct UpstreamTally {
 impl UpstreamTally {
     /// Counts an answer or a failure.
     pub fn answer(&self, answer: Answer) {
-        self.answers[answer as usize].inc();
+        self.0.answers[answer as usize].inc();
     }
 
     /// Counts content whose bytes did not have the digest that was asked for.
     pub fn corrupt(&self) {
-        self.metrics.corrupt.inc();
+        self.0.metrics.corrupt.inc();
     }
 
     /// Notes the number of pulls left that the upstream announced, and of how many.
     pub fn pulls(&self, remaining: Option<u32>, limit: Option<u32>) {
         let gauges = [
-            (&self.metrics.pulls_remaining, remaining),
-            (&self.metrics.pulls_limit, limit),
+            (&self.0.metrics.pulls_remaining, remaining),
+            (&self.0.metrics.pulls_limit, limit),
         ];
         for (gauge, count) in gauges {
             if let Some(count) = count {
-                gauge.get_or_create(&self.labels).set(count.into());
+                gauge.get_or_create(&self.0.labels).set(count.into());
             }
         }
     }
 
     /// The counter of the bytes of such bodies.
     pub fn received(&self, of: Received) -> &Counter {
-        &self.received[of as usize]
+        &self.0.received[of as usize]
     }
 
     /// Counts a request whose head came, or did not, after `time`.
     pub fn asked(&self, what: Asked, time: Duration) {
-        self.requests[what as usize].observe(time.as_secs_f64());
+        self.0.requests[what as usize].observe(time.as_secs_f64());
     }
 
     /// Counts the wait of a call for its turn.
     pub fn waited(&self, time: Duration) {
-        self.waits.observe(time.as_secs_f64());
+        self.0.waits.observe(time.as_secs_f64());
     }
 
     /// Counts a token that came, and holds until then, or one that did not.
     pub fn token(&self, expires: Option<SystemTime>) {
-        self.renewals[usize::from(expires.is_none())].inc();
+        self.0.renewals[usize::from(expires.is_none())].inc();
         if let Some(expires) = expires {
             let since = expires.duration_since(UNIX_EPOCH).unwrap_or_default();
             let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-            let gauge = self.metrics.token_expiry.get_or_create_owned(&self.labels);
+            let gauge = self
+                .0
+                .metrics
+                .token_expiry
+                .get_or_create_owned(&self.0.labels);
             gauge.set(seconds);
         }
     }
