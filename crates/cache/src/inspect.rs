@@ -128,6 +128,11 @@ impl Directory {
         Owned::open(self)
     }
 
+    /// Lists everything, described by what the server that runs on the directory said of its index.
+    pub fn contents_by(&self, copy: IndexCopy) -> Result<Contents, CacheError> {
+        Contents::gather(self, copy.rows(), None)
+    }
+
     /// The size that the index has for each digest.
     pub fn recorded_sizes(&self) -> Result<HashMap<Digest, u64>, Unread> {
         self.with_index(|index| {

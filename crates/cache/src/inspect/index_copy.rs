@@ -9,14 +9,11 @@ use cache_store::{
 use manifest_model::{Digest, RepoKey};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Directory,
-    contents::{Contents, IndexRows},
-};
+use super::contents::IndexRows;
 use crate::{TagEntry, TagRow};
 
 /// The rows of an index at one moment, to be sent to another process. With them,
-/// [`Directory::contents_by`] describes the files as if the server were stopped.
+/// [`Directory::contents_by`](super::Directory::contents_by) describes the files as if the server were stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexCopy {
     blobs: Vec<BlobLine>,
@@ -64,7 +61,7 @@ impl IndexCopy {
     }
 
     /// The rows. A line that no Archway has written is left out.
-    fn rows(self) -> IndexRows {
+    pub(super) fn rows(self) -> IndexRows {
         let blobs = self.blobs.into_iter();
         let rows = blobs.map(|BlobLine(digest, size, used)| Row {
             digest,
@@ -88,13 +85,6 @@ impl IndexCopy {
             tags.collect(),
             self.manifests,
         )
-    }
-}
-
-impl Directory {
-    /// Lists everything, described by what the server that runs on the directory said of its index.
-    pub fn contents_by(&self, copy: IndexCopy) -> Result<Contents, CacheError> {
-        Contents::gather(self, copy.rows(), None)
     }
 }
 
