@@ -33,7 +33,7 @@ fn free_addresses(count: usize) -> Vec<SocketAddr> {
     let sockets: Vec<_> = (0..count)
         .map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"))
         .collect();
-    let addresses = sockets.iter().map(|socket| socket.local_addr());
+    let addresses = sockets.iter().map(TcpListener::local_addr);
     addresses.map(|address| address.expect("bound")).collect()
 }
 
@@ -57,7 +57,7 @@ impl Fleet {
         let secret = folder.path().join("secret");
         std::fs::write(&secret, "of all of them\n").expect("a writable folder");
         let addresses = free_addresses(listed);
-        let proof = format!("secret_file = {secret:?}");
+        let proof = format!("secret_file = \"{}\"", secret.display());
         let starting = addresses[..size].iter().map(|own| {
             Setup::in_front_of_with(registry, lines)
                 .log_level("info,pull=debug,replicas=debug")

@@ -99,7 +99,8 @@ async fn answers_of_a_replica(used: &mut Used) {
     // Nobody is at the address of the other one.
     let table = format!(
         "[replicas]\ndiscover = \"static\"\nmembers = [\"127.0.0.1:1\"]\n\
-         listen = \"127.0.0.1:0\"\nzone = \"a\"\nsecret_file = {secret:?}"
+         listen = \"127.0.0.1:0\"\nzone = \"a\"\nsecret_file = \"{}\"",
+        secret.display()
     );
     let archway = Setup::new().table(&table).start().await;
     let admin = archway.admin_url();
