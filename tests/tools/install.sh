@@ -29,7 +29,7 @@ APT_CLIENTS=(docker.io containerd podman buildah skopeo docker-registry runc apa
   gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
   python3-venv iproute2 jq curl openssl ca-certificates util-linux procps systemd)
 APT_CHART=(python3-venv ca-certificates openssl docker-compose shellcheck)
-APT_BENCH=(nginx-light docker-registry openssl iproute2 util-linux procps)
+APT_BENCH=(nginx-light nghttp2-client docker-registry openssl iproute2 util-linux procps)
 APT_BUILD=(make cmake shellcheck gcc libc6-dev python3-venv ca-certificates)
 
 # program, module path, version
