@@ -25,7 +25,7 @@ use hyper::{
     service::Service,
 };
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::graceful::GracefulConnection,
 };
 use ipnet::IpNet;
@@ -42,6 +42,7 @@ use tracing::debug;
 
 use crate::{
     exchange::{Arrival, Interface, Load, SendfileTarget, Shed},
+    in_place::InPlace,
     memory::MemoryPressure,
     proxy_protocol,
     replay::{Replays, RequestScope},
@@ -356,8 +357,8 @@ fn http1(header_timeout: Duration) -> http1::Builder {
     builder
 }
 
-fn http2() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2() -> http2::Builder<InPlace> {
+    let mut builder = http2::Builder::new(InPlace::new());
     builder
         .timer(TokioTimer::new())
         .keep_alive_interval(HTTP2_PING_INTERVAL)
