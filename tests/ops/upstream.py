@@ -46,11 +46,16 @@ class Content:
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     content = Content()
+    is_closed = False
 
     def do_HEAD(self):
         self.do_GET()
 
     def do_GET(self):
+        if Handler.is_closed:
+            # On a connection that was kept open.
+            self.close_connection = True
+            return None
         path, _, _ = self.path.partition("?")
         if path == "/token":
             return self.answer(200, "application/json", json.dumps({"token": "t", "expires_in": 3600}).encode())
@@ -93,5 +98,6 @@ class Registry:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self):
+        Handler.is_closed = True
         self.server.shutdown()
         self.server.server_close()
