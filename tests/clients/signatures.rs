@@ -45,8 +45,10 @@ fn signatures_of_both_forms_and_an_sbom_of_a_child_verify_at_the_offline_site() 
     let bundle = setup.cell.path("signed.tar");
     let runtime = runtime();
     // Nobody has asked Archway for any of it: the export pulls what is attached, too.
+    let server = format!("--server={}", setup.archway.url());
     let export = [
         "export",
+        &server,
         "--from-file",
         text(&list),
         "--platform",

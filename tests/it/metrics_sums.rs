@@ -200,7 +200,7 @@ async fn there_are_fewer_than_two_thousand_series_whatever_clients_ask() {
 async fn a_scraper_gets_the_text_that_it_accepts() {
     let (registry, _) = FakeRegistry::with_app().await;
     let archway = Setup::in_front_of(&registry).start().await;
-    let classic = archway.admin().with("accept", "text/plain;version=0.0.4");
+    let classic = archway.admin().accepting(&["text/plain;version=0.0.4"]);
     let classic = classic.get("/metrics").await.expect(200);
     assert!(classic.header("content-type").starts_with("text/plain"));
     let text = classic.text();

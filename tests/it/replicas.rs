@@ -1,7 +1,8 @@
 //! `[replicas]`: several Archways that share their downloads. Each blob comes from the upstream once,
 //! a tag is asked for by one of them, and any of them may go.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -28,13 +29,17 @@ struct Fleet {
     _folder: TempDir,
 }
 
-/// Addresses on free ports. They are free again when this returns, for who listens there at once.
+/// Addresses that nobody else listens at: each is a loopback address of its own, of this process and this
+/// call.
 fn free_addresses(count: usize) -> Vec<SocketAddr> {
-    let sockets: Vec<_> = (0..count)
-        .map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"))
-        .collect();
-    let addresses = sockets.iter().map(TcpListener::local_addr);
-    addresses.map(|address| address.expect("bound")).collect()
+    static CALLS: AtomicU8 = AtomicU8::new(0);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    let [high, low] = (std::process::id() as u16).to_be_bytes();
+    // 127.0 is everybody's.
+    let of = |number: u8| Ipv4Addr::new(127, high | 1, low, call.wrapping_mul(16) + number + 1);
+    (0..count)
+        .map(|number| SocketAddr::from((of(u8::try_from(number).expect("a few")), 5002)))
+        .collect()
 }
 
 /// `[replicas]` of the one at `own`.

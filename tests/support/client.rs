@@ -8,6 +8,7 @@ pub mod raw;
 
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -53,6 +54,8 @@ impl Client {
     fn with_builder(base: &str, builder: reqwest::ClientBuilder) -> Self {
         let http = builder
             .no_proxy()
+            // Below Archway's own: a connection that both sides give up at once looks like a failure.
+            .pool_idle_timeout(Duration::from_secs(5))
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client without special wishes");

@@ -35,6 +35,9 @@ pub fn valid(schema: &Value, value: &Value, place: &str) -> Result<(), String> {
             "minimum" => value
                 .as_i64()
                 .is_none_or(|number| Some(number) >= wanted.as_i64()),
+            "maximum" => value
+                .as_i64()
+                .is_none_or(|number| wanted.as_i64() >= Some(number)),
             "pattern" => value.as_str().is_none_or(is_digest),
             "format" => value.as_str().is_none_or(is_time),
             "required" => {

@@ -171,10 +171,12 @@ impl Registry {
     }
 }
 
-/// Has the counters of all upstreams at zero before one of them is asked: of a counter that appears
-/// with its first event, that event is not seen to happen.
+/// Has the counters of all upstreams with a name of their own at zero before one of them is asked: of
+/// a counter that appears with its first event, that event is not seen to happen. Of the patterns, as
+/// of all regions of ECR, most are never asked; they are counted from their first use on.
 fn count_from_now(metrics: &UpstreamMetrics, config: &Upstreams) {
-    for pattern in config.patterns() {
+    let named = config.patterns();
+    for pattern in named.filter(|pattern| pattern.exact().is_some()) {
         metrics.tally(pattern);
     }
 }

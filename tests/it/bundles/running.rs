@@ -49,7 +49,8 @@ async fn what_is_missing_is_pulled_once_with_all_that_is_attached() {
     let name = format!("{UPSTREAM}/{REPOSITORY}:v1");
     let export = async |archway: &Archway, file: &Path| {
         let file = file.to_str().expect("a plain path");
-        let words = ["export", &name, "--platform", BOTH, "-o", file];
+        let server = format!("--server={}", archway.url());
+        let words = ["export", &name, "--platform", BOTH, "-o", file, &server];
         said(&archway.bundle_command(&words).await, 0)
     };
     export(&archway, &live).await;
@@ -98,8 +99,10 @@ async fn what_cannot_be_pulled_is_named_with_the_reason_and_the_rest_of_a_list_i
     let lines = format!("{UPSTREAM}/{REPOSITORY}:v1\n{UPSTREAM}/{REPOSITORY}:never\n");
     fs::write(&list, lines).expect("a file");
     let file = folder.path().join("site.tar");
+    let server = format!("--server={}", archway.url());
     let words = [
         "export",
+        &server,
         "--from-file",
         list.to_str().expect("a plain path"),
         "--platform",

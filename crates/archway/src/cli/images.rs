@@ -58,7 +58,7 @@ impl ServerArgs {
 }
 
 /// A URL, or the host and port of one on plain HTTP.
-fn url(text: &str) -> Result<Url, url::ParseError> {
+pub(super) fn url(text: &str) -> Result<Url, url::ParseError> {
     if text.contains("://") {
         text.parse()
     } else {

@@ -5,6 +5,7 @@ use std::{error::Error, io, path::PathBuf};
 use bundle::{FilesError, LayoutError, MAX_PARTS, PlanError, ReadError, WriteError};
 use cache::{CacheError, inspect::Unread};
 use client::ClientError;
+use manifest_model::Digest;
 use protocol::image_name::ImageName;
 
 use crate::cli::image_list::ImageListError;
@@ -59,6 +60,17 @@ pub(super) enum SplitError {
 pub(super) enum ExportError {
     #[error("{name} is not stored; pull it first, or see `archway cache ls --tags` for what is")]
     NotStored { name: ImageName },
+    #[error("{name} is not stored, and could not be pulled")]
+    NotResolved {
+        name: ImageName,
+        source: ClientError,
+    },
+    #[error("{digest} of {name} could not be pulled")]
+    NotPulled {
+        name: ImageName,
+        digest: Digest,
+        source: ClientError,
+    },
     #[error("none of the listed images is stored\n{}", notes.trim_end())]
     NothingStored { notes: String },
     #[error(

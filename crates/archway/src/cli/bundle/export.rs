@@ -14,12 +14,14 @@ use cache::inspect::{Contents, Directory};
 use clap::{Args, ValueEnum};
 use manifest_model::Platform;
 use protocol::image_name::ImageName;
+use url::Url;
 
 use self::{live::Live, planned::Planned, selected::Chosen, supply::Supply};
 use super::{error::ExportError, part_size::PartSize};
 use crate::cli::{
     cache::CachePlace,
     image_list::{ImageList, ImageListError, Platforms},
+    images::url,
     output::{CommandOutput, Exit, Failure, counted},
     table::size,
 };
@@ -91,6 +93,14 @@ pub(crate) struct Export {
     /// Write this part alone
     #[arg(long, value_name = "N", requires = "split", value_parser = clap::value_parser!(u64).range(1..))]
     part: Option<u64>,
+    #[arg(
+        help = "Registry listener of the Archway that runs on the directory [default: from the configuration]",
+        long,
+        value_name = "URL",
+        value_parser = url,
+        conflicts_with = "path"
+    )]
+    server: Option<Url>,
     #[command(flatten)]
     directory: CachePlace,
 }
@@ -175,12 +185,14 @@ impl Scope {
 
 impl Export {
     pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
-        let live = Live::find(&self.directory)?;
+        let live = Live::find(&self.directory, self.server.as_ref())?;
         let directory = self.directory.open()?.directory;
         let planned = self
             .export(&directory, live.as_ref())
             .map_err(|error| match &error {
                 ExportError::NotStored { .. }
+                | ExportError::NotPulled { .. }
+                | ExportError::NotResolved { .. }
                 | ExportError::Plan(_)
                 | ExportError::Write(WriteError::Blob { .. } | WriteError::Damaged(_)) => {
                     Failure::negative(&error)
@@ -215,7 +227,7 @@ impl Export {
         let lock = Lock::parse(&planned.lock).map_err(bundle::LayoutError::from)?;
         let layout = Layout::new(&planned.lock, &lock)?;
         if !self.dry_run {
-            let _held = live.map(|live| live.hold(&lock)).transpose()?;
+            let _held = live.map(|live| live.hold(&lock, &stored)).transpose()?;
             self.write(&planned.lock, &layout, &stored)?;
         }
         planned.notes += &summary(&lock, &layout, &planned.lock);

@@ -1,6 +1,12 @@
 //! The Archway that runs on the directory of an export: it pulls what is missing, tells what its index
 //! says, and keeps what is being written from eviction.
 
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use airgap::Stored;
 use bundle::Lock;
 use cache::inspect::{Contents, Directory};
 use client::{ClientError, ControlSocket, HeldBlobs, ImportSocket, Server, accepting};
@@ -9,6 +15,7 @@ use manifest_model::{Digest, Manifest, MediaType, Reference};
 use protocol::image_name::ImageName;
 use server::crypto;
 use tokio::runtime::{self, Runtime};
+use url::Url;
 
 use crate::cli::{
     bundle::error::ExportError,
@@ -16,6 +23,10 @@ use crate::cli::{
     output::{Failure, RuntimeError},
     progress::Progress,
 };
+
+/// How long what has come may take to reach the disk, and how often that is looked for.
+const STORING_TIME: Duration = Duration::from_secs(30);
+const STORING_STEP: Duration = Duration::from_millis(5);
 
 /// A running Archway, asked on this thread.
 pub(super) struct Live {
@@ -28,7 +39,10 @@ pub(super) struct Live {
 
 impl Live {
     /// The one that runs on the directory, if one does.
-    pub(super) fn find(place: &CachePlace) -> Result<Option<Self>, Failure> {
+    pub(super) fn find(
+        place: &CachePlace,
+        registry: Option<&Url>,
+    ) -> Result<Option<Self>, Failure> {
         let Some(config) = place.running_config()? else {
             return Ok(None);
         };
@@ -37,7 +51,7 @@ impl Live {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         Ok(Some(Self {
             socket: ControlSocket::of(&config)?,
-            server: Server::new(&config, None, None),
+            server: Server::new(&config, registry, None),
             runtime: runtime.map_err(|error| Failure::negative(&RuntimeError(error)))?,
             progress: Progress::open("pulled"),
             config,
@@ -92,11 +106,28 @@ impl Live {
         Ok(self.runtime.block_on(number)?)
     }
 
-    /// Keeps what the bundle carries from eviction as long as the answer lives.
-    pub(super) fn hold(&self, lock: &Lock) -> Result<HeldBlobs, ExportError> {
+    /// Keeps what the bundle carries from eviction as long as the answer lives. All of it is on the disk
+    /// then, or will never be.
+    pub(super) fn hold(&self, lock: &Lock, stored: &Stored<'_>) -> Result<HeldBlobs, ExportError> {
         self.progress.end();
         let socket = ImportSocket::find(&self.config)?.ok_or(ExportError::Gone)?;
         let carried: Vec<Digest> = lock.carried().map(|blob| blob.digest).collect();
-        Ok(socket.hold(&carried)?)
+        let held = socket.hold(&carried)?;
+        for digest in &carried {
+            stored_size(stored, digest);
+        }
+        Ok(held)
+    }
+}
+
+/// The size of what has come, once it is stored: a body ends before its file has its name. `None` for
+/// what has only passed through, for want of room. Blocks.
+pub(super) fn stored_size(stored: &Stored<'_>, digest: &Digest) -> Option<u64> {
+    let began = Instant::now();
+    loop {
+        match stored.size_on_disk(digest) {
+            None if began.elapsed() < STORING_TIME => thread::sleep(STORING_STEP),
+            size => return size,
+        }
     }
 }

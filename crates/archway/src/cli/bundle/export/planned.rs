@@ -56,9 +56,12 @@ impl Export {
         for (name, platforms) in &images {
             match add(&mut plan, supply, left.as_ref(), name, platforms) {
                 // One name of a long list need not stop the others.
-                Err(error @ (ExportError::NotStored { .. } | ExportError::Plan(_)))
-                    if self.from_file.is_some() || self.chosen.is_given() =>
-                {
+                Err(
+                    error @ (ExportError::NotStored { .. }
+                    | ExportError::NotPulled { .. }
+                    | ExportError::NotResolved { .. }
+                    | ExportError::Plan(_)),
+                ) if self.from_file.is_some() || self.chosen.is_given() => {
                     left_out += 1;
                     let _ = writeln!(notes, "left out: {}", ErrorChain(&error));
                 }
@@ -221,10 +224,27 @@ fn add(
     let known = images.iter().find(|image| image.name == *name);
     let found = supply.begin(name);
     let digest = known.map_or(found, |image| Some(image.digest));
-    let digest = digest.ok_or_else(|| ExportError::NotStored { name: name.clone() })?;
-    plan.check(name, digest, Some(platforms.as_slice()))?;
-    let added: Result<(), PlanError> = plan.add(name, digest, Some(platforms.as_slice()));
-    Ok(added?)
+    let digest = digest.ok_or_else(|| match supply.unresolved() {
+        Some(source) => ExportError::NotResolved {
+            name: name.clone(),
+            source,
+        },
+        None => ExportError::NotStored { name: name.clone() },
+    })?;
+    let platforms = Some(platforms.as_slice());
+    let checked = plan.check(name, digest, platforms);
+    let added = checked.and_then(|()| plan.add(name, digest, platforms));
+    added.map_err(|error| match &error {
+        PlanError::NotStored { digest, .. } => match supply.failure_of(digest) {
+            Some(source) => ExportError::NotPulled {
+                name: name.clone(),
+                digest: *digest,
+                source,
+            },
+            None => error.into(),
+        },
+        _ => error.into(),
+    })
 }
 
 /// The platform of `manifest.json` where none is named.

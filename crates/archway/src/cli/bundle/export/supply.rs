@@ -9,7 +9,7 @@ use client::ClientError;
 use manifest_model::{Digest, ImageConfig, Manifest, Platform, Reference, Tag};
 use protocol::image_name::ImageName;
 
-use super::live::Live;
+use super::live::{self, Live};
 
 /// What a tag has behind the digest of its subject: nothing for an index of referrers, and what cosign
 /// writes.
@@ -30,6 +30,8 @@ struct Pulled {
     manifests: HashMap<Digest, Manifest>,
     /// By image and subject.
     attached: HashMap<(String, Digest), Vec<Attached>>,
+    /// Why the tag of that image could not be asked for.
+    unresolved: Option<ClientError>,
     /// Why something did not come.
     failures: Vec<(Digest, ClientError)>,
 }
@@ -56,8 +58,16 @@ impl<'a> Supply<'a> {
         match live.manifest(name, &name.reference) {
             Ok(manifest) => Some(self.keep(manifest)),
             // An outage is no reason to leave out what is here.
-            Err(_) => self.stored.resolve(name),
+            Err(error) => {
+                self.pulled.borrow_mut().unresolved = Some(error);
+                self.stored.resolve(name)
+            }
         }
+    }
+
+    /// Why the tag that was asked for last has no answer; told once.
+    pub(super) fn unresolved(&self) -> Option<ClientError> {
+        self.pulled.borrow_mut().unresolved.take()
     }
 
     /// The Archway that runs on the directory.
@@ -68,6 +78,13 @@ impl<'a> Supply<'a> {
     /// Why something was not pulled, each with its digest.
     pub(super) fn failures(&self) -> Vec<(Digest, ClientError)> {
         std::mem::take(&mut self.pulled.borrow_mut().failures)
+    }
+
+    /// Why that did not come, if it was asked for; told once.
+    pub(super) fn failure_of(&self, digest: &Digest) -> Option<ClientError> {
+        let failures = &mut self.pulled.borrow_mut().failures;
+        let at = failures.iter().position(|(failed, _)| failed == digest)?;
+        Some(failures.remove(at).1)
     }
 
     /// The running Archway, where it can pull something of the image that is being planned.
@@ -163,8 +180,7 @@ impl Catalog for Supply<'_> {
         }
         let (live, name) = self.live()?;
         match live.pull_blob(&name, digest) {
-            // What could not be stored has only passed through.
-            Ok(()) => self.stored.size_on_disk(digest),
+            Ok(()) => live::stored_size(self.stored, digest),
             Err(error) => {
                 self.failed(*digest, error);
                 None
