@@ -1,12 +1,13 @@
 //! The counters of upstream answers, of what came and how long it took, and the gauges of endpoint
 //! states. The label is the upstream's key in the configuration, which bounds the number of its
-//! values; all of them are there from the start.
+//! values. Counters are there from the start; histograms, which are many series each, once there is
+//! something to count: the built-in upstreams are many, and most of them are never asked.
 //!
 //! Owns the counters and their names. Refuses to know calls, errors and endpoints: `upstream` says
 //! which counter an event is for.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -224,8 +225,8 @@ impl UpstreamMetrics {
                 self.answers.get_or_create_owned(&labels)
             }),
             received: Received::NAMES.map(|name| self.received.get_or_create_owned(&kind(name))),
-            requests: Asked::NAMES.map(|name| self.requests.get_or_create_owned(&kind(name))),
-            waits: self.waits.get_or_create_owned(&labels),
+            requests: Default::default(),
+            waits: OnceLock::new(),
             renewals: ["ok", "failed"].map(|result| {
                 let upstream = upstream();
                 let labels = RenewalLabels { upstream, result };
@@ -319,8 +320,8 @@ pub struct UpstreamTally(Arc<Counters>);
 struct Counters {
     answers: [Counter; Answer::NAMES.len()],
     received: [Counter; Received::NAMES.len()],
-    requests: [Histogram; Asked::NAMES.len()],
-    waits: Histogram,
+    requests: [OnceLock<Histogram>; Asked::NAMES.len()],
+    waits: OnceLock<Histogram>,
     renewals: [Counter; 2],
     /// For what is there only once an upstream has told it.
     metrics: UpstreamMetrics,
@@ -358,12 +359,28 @@ impl UpstreamTally {
 
     /// Counts a request whose head came, or did not, after `time`.
     pub fn asked(&self, what: Asked, time: Duration) {
-        self.0.requests[what as usize].observe(time.as_secs_f64());
+        let Counters {
+            requests, metrics, ..
+        } = &*self.0;
+        let requests = requests[what as usize].get_or_init(|| {
+            let upstream = self.0.labels.upstream.clone();
+            let kind = Asked::NAMES[what as usize];
+            let labels = KindLabels { upstream, kind };
+            metrics.requests.get_or_create_owned(&labels)
+        });
+        requests.observe(time.as_secs_f64());
     }
 
     /// Counts the wait of a call for its turn.
     pub fn waited(&self, time: Duration) {
-        self.0.waits.observe(time.as_secs_f64());
+        let Counters {
+            waits,
+            metrics,
+            labels,
+            ..
+        } = &*self.0;
+        let waits = waits.get_or_init(|| metrics.waits.get_or_create_owned(labels));
+        waits.observe(time.as_secs_f64());
     }
 
     /// Counts a token that came, and holds until then, or one that did not.
