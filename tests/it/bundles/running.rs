@@ -143,6 +143,11 @@ async fn a_gateway_that_asks_nobody_exports_what_it_has_and_wishes_for_nothing()
     let words = [&words[..], &[file.to_str().expect("a plain path")]].concat();
     said(&gateway.bundle_command(&words).await, 0);
     assert_eq!(lock(&file).await["sequence"], 1);
-    let wanted = said(&gateway.command(&["wanted"]).await, 0);
+    let wanted = said(
+        &gateway
+            .command(&["wanted", &format!("--admin={}", gateway.admin_url())])
+            .await,
+        0,
+    );
     assert_eq!(wanted, "");
 }
