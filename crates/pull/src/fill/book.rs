@@ -220,7 +220,11 @@ impl FillPage {
 
     /// How it ends, and the cause where it is not stored.
     pub(super) fn ends(&self, end: FillEnd, cause: Option<String>) {
-        self.notes.lock().end = Some((end, cause));
+        let arrived = self.audience.arrived();
+        let mut notes = self.notes.lock();
+        // The last bytes may have been on their way to the file.
+        notes.arrived = arrived.unwrap_or(notes.arrived);
+        notes.end = Some((end, cause));
     }
 
     /// It had begun, and is not stored.
