@@ -90,3 +90,4 @@ mod upstream_faults;
 mod virtual_index;
 mod wanted;
 mod warm;
+mod window;

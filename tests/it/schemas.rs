@@ -139,7 +139,9 @@ async fn answers_of_a_server(world: &World, used: &mut Used) {
             .json(&["report", "--need", "linux/amd64,linux/s390x"])
             .await,
     );
-    used.check("wanted", &world.json(&["wanted"]).await);
+    for name in ["wanted", "fills", "upstreams", "evictions", "top"] {
+        used.check(name, &world.json(&[name]).await);
+    }
     let admin = world.archway.admin();
     for (name, path) in [
         ("images", "images"),
@@ -187,6 +189,7 @@ async fn answers_of_an_outage(world: &World, used: &mut Used) {
     let listed = world.json(&["images"]).await;
     assert!(listed["down"][UPSTREAM].is_string(), "{listed}");
     used.check("images", &listed);
+    used.check("upstreams", &world.json(&["upstreams"]).await);
     let setup = Setup::in_front_of(&world.registry);
     let doctor = ["doctor", "upstreams", "-o", "json", "--config", "CONFIG"];
     used.check(

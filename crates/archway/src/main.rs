@@ -5,8 +5,8 @@
 //! codes.
 //!
 //! It refuses to serve: `archway serve` hands its configuration to [`proxy::app::App`] and waits.
-//! Standard output has one writer, [`cli::CommandOutput::deliver`]; only progress and the findings
-//! of a long check are written earlier.
+//! Standard output has one writer, [`cli::CommandOutput::deliver`]; only progress, the findings
+//! of a long check and the pictures of `archway top` are written earlier.
 //!
 //! A new command is a file in `cli/` and a line in the table of commands: `Command` in `cli.rs`,
 //! or `CacheCommand` in `cli/cache.rs`.

@@ -19,7 +19,7 @@ use std::{
 use cache_store::{
     CacheError,
     disk::{Disk, Staged},
-    index::{Index, answer_or_default},
+    index::{Index, NextRow, answer_or_default},
 };
 use manifest_model::Digest;
 use parking_lot::Mutex;
@@ -132,6 +132,19 @@ impl Storage {
             damaged: self.disk.damaged(),
             available: self.disk.free().ok(),
         }
+    }
+
+    /// The blobs that leave next, as an eviction would take them now. Blocks.
+    pub(crate) fn next_to_go(&self, limit: usize) -> Result<Vec<NextRow>, CacheError> {
+        self.uses.write(&self.index)?;
+        Ok(self.index.order.next(self.shared()?, limit)?)
+    }
+
+    /// What the classes of blobs share. The file system may give less than the configured size.
+    fn shared(&self) -> Result<u64, CacheError> {
+        let held = self.index.rows.bytes()?.saturating_add(self.taken.total());
+        let pinned = self.index.rows.pinned_bytes()?;
+        Ok(self.options.max_size.min(held).saturating_sub(pinned))
     }
 
     /// The bound on the sum of all blobs and running fills.

@@ -2,6 +2,7 @@
 
 use std::{any::Any, fmt::Display, time::Duration};
 
+use admin_api::{Evictions, Fills, Upstreams};
 use cluster::NodeReport;
 use config::{Config, KeyPairFiles, Listener};
 use futures_util::TryStreamExt;
@@ -208,6 +209,22 @@ impl Server {
     /// The replicas that share downloads, as the server sees them.
     pub async fn replicas(&self) -> Result<ReplicasReport, ClientError> {
         self.told("replicas", &[]).await
+    }
+
+    /// The downloads that run, and the last that ended.
+    pub async fn fills(&self) -> Result<Fills, ClientError> {
+        self.told("fills", &[]).await
+    }
+
+    /// The upstreams in use, and how each is.
+    pub async fn upstreams(&self) -> Result<Upstreams, ClientError> {
+        self.told("upstreams", &[]).await
+    }
+
+    /// How full the cache is, and the first `limit` blobs that leave it next.
+    pub async fn evictions(&self, limit: usize) -> Result<Evictions, ClientError> {
+        let limit = ("limit", limit.to_string());
+        self.told("evictions", &[limit]).await
     }
 
     /// The answer of a private route of the admin listener.

@@ -4,11 +4,14 @@
 //! upstream that is down does not make `/readyz` fail: the answer stays 200 and names the endpoint,
 //! because a cache is most useful then.
 
+mod evictions;
+mod fills;
 mod guard;
 mod images;
 mod instance;
 mod nodes;
 mod replicas;
+mod upstreams;
 mod wanted;
 
 use std::{
@@ -69,6 +72,15 @@ pub(crate) fn router(admin: Admin) -> Router {
         .route(
             &format!("{}v1/replicas", guard::PRIVATE),
             get(replicas::answer),
+        )
+        .route(&format!("{}v1/fills", guard::PRIVATE), get(fills::answer))
+        .route(
+            &format!("{}v1/upstreams", guard::PRIVATE),
+            get(upstreams::answer),
+        )
+        .route(
+            &format!("{}v1/evictions", guard::PRIVATE),
+            get(evictions::answer),
         )
         .route(guard::INSTANCE, get(instance::who))
         .route(guard::PROBE, get(instance::issue))

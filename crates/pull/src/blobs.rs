@@ -7,6 +7,7 @@ mod confirmations;
 
 use std::{sync::Arc, time::Duration};
 
+use admin_api::Fills;
 use cache::{Blob, Cache, CacheError, FillError, Follower, Joined};
 use manifest_model::Digest;
 use tier::Tier;
@@ -125,6 +126,11 @@ impl Blobs {
     /// What is being downloaded now.
     pub(super) fn running(&self) -> Vec<Digest> {
         self.filler.running().digests()
+    }
+
+    /// The downloads that run, and the last that ended.
+    pub(super) fn fills(&self) -> Fills {
+        self.filler.book().fills()
     }
 
     async fn join(

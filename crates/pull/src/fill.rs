@@ -4,6 +4,7 @@
 //! Owns the connections of downloads and their number. Refuses to choose the repository, or the
 //! clients that may read the bytes: `blobs` does both.
 
+pub(crate) mod book;
 mod download;
 mod first_answer;
 mod full_disk;
@@ -22,7 +23,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use admin_api::{FillEnd, FillWait};
 use cache::{Cache, Fill, FillError, SourceError, Spans};
+use config::CacheConfig;
 use futures_util::StreamExt;
 use manifest_model::Digest;
 use protocol::error_chain::ErrorChain;
@@ -31,6 +34,7 @@ use tracing::{Instrument, debug, info, info_span, warn};
 use upstream::{BlobBody, Cause, Deadline, FetchError};
 
 use self::{
+    book::{FillBook, FillPage},
     download::Download,
     first_answer::{FirstAnswer, first_answer},
     full_disk::FullDisk,
@@ -62,6 +66,7 @@ pub(super) struct Filler {
     failures: Arc<Failures<BlobKey>>,
     full_disk: FullDisk,
     running: RunningSources,
+    book: FillBook,
     nearby: Nearby,
     tasks: Tasks,
 }
@@ -71,7 +76,7 @@ impl Filler {
         cache: Cache,
         metrics: PullMetrics,
         slots: Slots,
-        max_extra_connections: usize,
+        config: &CacheConfig,
         nearby: Nearby,
         tasks: Tasks,
     ) -> Self {
@@ -79,10 +84,11 @@ impl Filler {
             cache,
             metrics,
             slots,
-            extra_connections: Arc::new(Semaphore::new(max_extra_connections)),
+            extra_connections: Arc::new(Semaphore::new(config.max_extra_connections)),
             failures: Arc::default(),
             full_disk: FullDisk::default(),
             running: RunningSources::default(),
+            book: FillBook::new(config.max_fills),
             nearby,
             tasks,
         }
@@ -103,6 +109,11 @@ impl Filler {
         &self.running
     }
 
+    /// What is told of all downloads.
+    pub(super) fn book(&self) -> &FillBook {
+        &self.book
+    }
+
     /// Brings a blob to the cache, or an error to its followers.
     /// `announced` is the size that a manifest gives it.
     pub(super) fn start(
@@ -115,6 +126,7 @@ impl Filler {
         // The followers wait from here on, for the slot too.
         let nearby = self.nearby.sources(&repository, &fill.digest());
         let running = self.running.begin(fill.digest(), &repository, nearby);
+        let page = self.book.open(&repository, &fill, running.sources());
         self.tasks.spawn(async move {
             let span = info_span!("fill", upstream = %repository.upstream.host(), repository = %repository.name, digest = %fill.digest());
             // Cut by shutdown, the fill is dropped, which fails its followers.
@@ -125,6 +137,7 @@ impl Filler {
                     fill,
                     announced,
                     running.sources(),
+                    page.page(),
                 )))
                 .instrument(span)
                 .await;
@@ -137,32 +150,39 @@ impl Filler {
         mut fill: Fill,
         announced: Option<u64>,
         sources: &Arc<Sources>,
+        page: &Arc<FillPage>,
     ) {
         let digest = fill.digest();
         let Some(slot) = self.slots.take(repository.claim(), SLOT_WAIT).await else {
             self.metrics.fills_unanswered.inc();
+            page.ends(FillEnd::NoSlot, None);
             fill.fail(Arc::new(SourceFailure::NoSlot)).await;
             return;
         };
+        page.waits_for(FillWait::Answer);
         let (audience, began) = (fill.audience(), Instant::now());
         // Work ahead of clients follows its own fill.
         let unheard = usize::from(repository.asker == Asker::Ahead);
         let starting = AtomicBool::new(false);
         let is_followed = || starting.load(Ordering::Relaxed) || audience.count() > unheard;
         let brought = tokio::select! {
-            brought = self.bring(&mut fill, announced, &starting, sources) => brought,
+            brought = self.bring(&mut fill, announced, &starting, sources, page) => brought,
             never = sources.moves(|claim| slot.recount(claim)) => match never {},
             () = slot.recalled_unless(is_followed) => {
                 info!("a download that nobody follows gives way; the next request for it resumes it");
+                page.brought();
+                page.ends(FillEnd::GaveWay, None);
                 fill.fail(Arc::new(SourceFailure::GaveWay)).await;
                 return;
             }
         };
+        page.brought();
         let outcome = match brought {
             Ok(size) => fill.commit().await.map(|()| size),
             Err(FeedError::Unanswered(error)) => {
                 debug!(error = %error.chain(), "the upstream did not give the blob");
                 self.metrics.fills_unanswered.inc();
+                page.ends(FillEnd::Failed, Some(error.chain().to_string()));
                 let has_waited =
                     error.is_stall() || error.is_store_failure() || error.is_for_want_of_bytes();
                 self.fail(repository, fill, error, has_waited).await;
@@ -177,12 +197,17 @@ impl Filler {
         };
         let wrong = outcome.as_ref().err().map(|error| FillFailure::of(error));
         if matches!(wrong, Some(FillFailure::Content)) {
-            self.running.were_wrong(&digest, sources);
-            if let Some(tier) = &self.nearby.tier {
-                tier.doubt(&digest);
-            }
+            self.doubt(&digest, sources);
         }
-        self.count(outcome, began);
+        self.count(outcome, began, page);
+    }
+
+    /// The places of a blob have sent what it is not.
+    fn doubt(&self, digest: &Digest, sources: &Sources) {
+        self.running.were_wrong(digest, sources);
+        if let Some(tier) = &self.nearby.tier {
+            tier.doubt(digest);
+        }
     }
 
     /// Fails the fill with `error`, which is remembered if it came after timeouts or resumes.
@@ -224,6 +249,7 @@ impl Filler {
         announced: Option<u64>,
         starting: &AtomicBool,
         sources: &Arc<Sources>,
+        page: &Arc<FillPage>,
     ) -> Result<u64, FeedError> {
         let (digest, deadline) = (fill.digest(), sources.deadline().clone());
         let answer = first_answer(fill, sources, announced, &deadline).await;
@@ -244,12 +270,16 @@ impl Filler {
             info!("resuming a download that was cut off");
         }
         starting.store(true, Ordering::Relaxed);
+        page.waits_for(FillWait::Room);
         let there = fill.start(first.size).await.map_err(FeedError::Start)?;
         starting.store(false, Ordering::Relaxed);
+        page.begins(there.total());
         if !place.is_nearby() {
             self.copy(repository, &digest);
         }
-        let fed = self.feed(fill, sources, first, there, deadline).await;
+        let fed = self
+            .feed(fill, (sources, page), first, there, deadline)
+            .await;
         if is_proved {
             repository.link_sent(&self.cache, &digest).await;
         }
@@ -266,18 +296,21 @@ impl Filler {
     }
 
     /// Counts the end of a download of that many bytes.
-    fn count(&self, outcome: Result<u64, Arc<FillError>>, began: Instant) {
+    fn count(&self, outcome: Result<u64, Arc<FillError>>, began: Instant, page: &FillPage) {
         match outcome {
             Ok(size) => {
+                page.ends(FillEnd::Stored, None);
                 self.metrics.completed(size, began.elapsed());
                 self.full_disk.stored();
             }
             Err(error) if error.is_sent_past() => {
                 self.metrics.fills_sent_past.inc();
+                page.fails(&error);
                 info!(error = %ErrorChain(&error), "a large download goes past the cache");
             }
             Err(error) => {
                 self.metrics.fills_failed.inc();
+                page.fails(&error);
                 if matches!(*error, FillError::Corrupt { .. }) {
                     self.metrics.corrupt_fills.inc();
                 }
@@ -296,18 +329,19 @@ impl Filler {
     async fn feed(
         &self,
         fill: &Fill,
-        sources: &Arc<Sources>,
+        (sources, page): (&Arc<Sources>, &Arc<FillPage>),
         first: BlobBody,
         there: Spans,
         deadline: Deadline,
     ) -> Result<u64, FeedError> {
         let first_byte = FirstByte::new(&self.failures, fill.digest());
         let Some(size) = first.size else {
-            let poured = pour_all(fill, first, &first_byte).await;
+            let poured = pour_all(fill, first, &first_byte, page).await;
             return poured.map_err(FeedError::Source);
         };
         let transfer = Transfer {
             sources: Arc::clone(sources),
+            page: Arc::clone(page),
             writer: fill.writer(),
             first_byte: Arc::new(first_byte),
             size,
@@ -340,6 +374,7 @@ async fn pour_all(
     fill: &Fill,
     mut body: BlobBody,
     first_byte: &FirstByte,
+    page: &FillPage,
 ) -> Result<u64, FetchError> {
     let writer = fill.writer();
     let mut position = 0;
@@ -350,6 +385,7 @@ async fn pour_all(
             break;
         }
         first_byte.note();
+        page.receives(length, 1);
         position += length;
     }
     // An empty blob has come as well.

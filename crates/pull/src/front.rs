@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use admin_api::Fills;
 use cache::{
     Cache, CacheError,
     inspect::{Removal, Removed},
@@ -67,7 +68,7 @@ impl Pull {
             cache.clone(),
             metrics.clone(),
             slots.fills.clone(),
-            config.max_extra_connections,
+            config,
             nearby.clone(),
             tasks.clone(),
         );
@@ -139,6 +140,11 @@ impl Pull {
     /// What is being downloaded now.
     pub fn running(&self) -> Vec<Digest> {
         self.parts.blobs.running()
+    }
+
+    /// The downloads that run, and the last that ended, for operators.
+    pub fn fills(&self) -> Fills {
+        self.parts.blobs.fills()
     }
 
     /// Whether the content of a digest is stored and proved to be in the repository, or on its way.

@@ -38,6 +38,17 @@ struct HeldLabels {
     calls: &'static str,
 }
 
+/// What upstreams with one key told last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Announced {
+    /// Pulls left.
+    pub pulls_left: Option<u64>,
+    /// Pulls allowed.
+    pub pulls_limit: Option<u64>,
+    /// When the token that was got last runs out.
+    pub token_expires: Option<SystemTime>,
+}
+
 /// The labels of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AnswerLabels {
@@ -240,6 +251,23 @@ impl UpstreamMetrics {
     /// How often content did not have the digest that was asked for, blobs that were stored apart.
     pub fn corrupt(&self) -> u64 {
         self.corrupt.get()
+    }
+
+    /// What upstreams with this key told last.
+    pub fn announced(&self, pattern: &HostPattern) -> Announced {
+        let labels = UpstreamLabels {
+            upstream: pattern.as_str().to_owned(),
+        };
+        let told = |gauges: &Family<UpstreamLabels, Gauge>| {
+            let gauge = gauges.get(&labels)?;
+            u64::try_from(gauge.get()).ok()
+        };
+        let expiry = told(&self.token_expiry).map(Duration::from_secs);
+        Announced {
+            pulls_left: told(&self.pulls_remaining),
+            pulls_limit: told(&self.pulls_limit),
+            token_expires: expiry.and_then(|since| UNIX_EPOCH.checked_add(since)),
+        }
     }
 
     /// Sets the gauges to the state of the endpoints; those of `patterns` without any are zero.

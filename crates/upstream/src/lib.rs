@@ -59,4 +59,4 @@ pub use self::{
     registry::Registry,
     upstream::Upstream,
 };
-pub use tally::{UpstreamMetrics, UpstreamTally};
+pub use tally::{Announced, UpstreamMetrics, UpstreamTally};

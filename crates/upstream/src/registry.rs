@@ -8,8 +8,8 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use config::Upstreams;
 use moka::{policy::EvictionPolicy, sync::Cache};
-use protocol::host::Host;
-use tally::UpstreamMetrics;
+use protocol::host::{Host, HostPattern};
+use tally::{Announced, UpstreamMetrics};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -157,6 +157,11 @@ impl Registry {
     /// How often a manifest, or a blob past the cache, did not have its digest.
     pub fn corrupt_answers(&self) -> u64 {
         self.metrics.corrupt()
+    }
+
+    /// What upstreams with this key in the configuration told last.
+    pub fn announced(&self, pattern: &HostPattern) -> Announced {
+        self.metrics.announced(pattern)
     }
 
     /// The state of every endpoint of the upstreams in use, in the order of their names.

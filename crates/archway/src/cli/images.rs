@@ -1,13 +1,17 @@
 //! What the commands about images share: the flags that name a running Archway, and the way to
 //! ask it.
 
+pub(super) mod evictions;
 pub(super) mod explain;
+pub(super) mod fills;
 pub(super) mod inspect;
 pub(super) mod list;
 pub(super) mod ready;
 pub(super) mod replicas;
 pub(super) mod report;
 pub(super) mod resolve;
+pub(super) mod top;
+pub(super) mod upstreams;
 pub(super) mod wanted;
 pub(super) mod warm;
 

@@ -82,7 +82,7 @@ impl<const N: usize> Table<N> {
 
     /// The table in rows of at most `columns` characters, if its columns can be that narrow. Of
     /// the widest cells the middle is left out: names differ at their ends.
-    fn within(&self, columns: usize) -> String {
+    pub(super) fn within(&self, columns: usize) -> String {
         let mut widths = self.widths();
         let least = self.titles.map(|(title, _)| title.len().max(NARROWEST));
         while widths.iter().sum::<usize>() + GAP * (N - 1) > columns {

@@ -10,13 +10,13 @@
 //! manifests that nobody asks for again do not take the cache for good. (A frequency sketch as
 //! `TinyLFU`'s would have to be kept on the disk to survive a restart; the class is in the row.)
 
-use std::{sync::Arc, time::SystemTime};
+use std::{collections::HashSet, sync::Arc, time::SystemTime};
 
 use manifest_model::Digest;
 use redb::{AccessGuard, Durability, StorageError};
 
 use super::{
-    keys::{decode_digest, to_ms},
+    keys::{DigestKey, decode_digest, from_ms, to_ms},
     media_types,
     rows::{self, BY_USE, Class, STEP_SIZE, SeenRow},
     store::{Outcome, Store},
@@ -38,6 +38,13 @@ const MANIFEST_SHARE: u64 = 5;
 
 /// A manifest of this size or more is evicted like a blob: real ones are a few KiB.
 const LARGE_MANIFEST: u64 = 256 * 1024;
+
+/// The classes that have a share: the class, its share, and the size from which on a blob is not
+/// counted among it.
+const SHARES: [(Class, u64, u64); 2] = [
+    (Class::Blob, BLOB_SHARE, u64::MAX),
+    (Class::Manifest, MANIFEST_SHARE, LARGE_MANIFEST),
+];
 
 /// What may be evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +75,30 @@ pub struct UsedImage {
     pub used: SystemTime,
 }
 
+/// A blob that is to go.
+#[derive(Clone, Copy, Debug)]
+pub struct NextRow {
+    /// The blob.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+    /// Its last use, or when it came.
+    pub used: SystemTime,
+    /// Its class, once its own has its share of the cache.
+    pub class: Class,
+}
+
+impl NextRow {
+    fn new(class: Class, seen: &SeenRow) -> Self {
+        Self {
+            digest: seen.digest,
+            size: seen.size,
+            used: from_ms(seen.used),
+            class,
+        }
+    }
+}
+
 /// The order of all rows.
 #[derive(Debug)]
 pub struct EvictionOrder {
@@ -91,12 +122,44 @@ impl EvictionOrder {
         decode(rows.into_iter().flatten().skip(skip).take(limit))
     }
 
+    /// The next `limit` blobs to go from a cache of `max_size`, as if [`Self::keep_shares`] had been
+    /// called. Changes nothing. Blocks: looks at all that was used again.
+    pub fn next(&self, max_size: u64, limit: usize) -> Outcome<Vec<NextRow>> {
+        let mut surplus = Vec::new();
+        for (class, share, large) in SHARES {
+            surplus.extend(self.surplus(class, max_size / 100 * share, large)?);
+        }
+        let returned: HashSet<_> = surplus.iter().map(|row| row.digest).collect();
+        let mut next = Vec::new();
+        for class in CLASSES {
+            let mut rows = self.youngest_last(class, limit + returned.len())?;
+            if class == Class::Probation {
+                rows.append(&mut surplus);
+                rows.sort_by_cached_key(|row| {
+                    (row.used, DigestKey::of(&row.digest).as_slice().to_vec())
+                });
+            } else {
+                rows.retain(|row| !returned.contains(&row.digest));
+            }
+            let room = limit.saturating_sub(next.len());
+            next.extend(rows.iter().take(room).map(|row| NextRow::new(class, row)));
+        }
+        Ok(next)
+    }
+
+    fn youngest_last(&self, class: Class, limit: usize) -> Outcome<Vec<SeenRow>> {
+        let table = self.store.begin_read()?.open_table(BY_USE)?;
+        decode(table.range(start_of(class, 0)..end_of(class))?.take(limit))
+    }
+
+    /// The bytes of what nobody is expected to ask for. Blocks.
+    pub fn unwanted(&self) -> Outcome<u64> {
+        self.bytes_of(&[Class::Unwanted])
+    }
+
     /// Returns to probation what exceeds the shares of a cache of `max_size`. Blocks, in steps.
     pub fn keep_shares(&self, max_size: u64) -> Outcome<()> {
-        for (class, share, large) in [
-            (Class::Blob, BLOB_SHARE, u64::MAX),
-            (Class::Manifest, MANIFEST_SHARE, LARGE_MANIFEST),
-        ] {
+        for (class, share, large) in SHARES {
             let surplus = self.surplus(class, max_size / 100 * share, large)?;
             for step in surplus.chunks(STEP_SIZE) {
                 self.store.write(Durability::None, |transaction| {
@@ -116,10 +179,14 @@ impl EvictionOrder {
 
     /// The bytes of what was used again, and of manifests.
     pub fn used_again(&self) -> Outcome<u64> {
+        self.bytes_of(&[Class::Blob, Class::Manifest])
+    }
+
+    fn bytes_of(&self, classes: &[Class]) -> Outcome<u64> {
         let table = self.store.begin_read()?.open_table(BY_USE)?;
         let mut bytes = 0_u64;
-        for class in [Class::Blob, Class::Manifest] {
-            for row in table.range(start_of(class, 0)..end_of(class))? {
+        for class in classes {
+            for row in table.range(start_of(*class, 0)..end_of(*class))? {
                 bytes = bytes.saturating_add(row?.1.value());
             }
         }

@@ -42,7 +42,7 @@ pub(super) const STEP_SIZE: usize = 4096;
 
 /// A blob's class in the order of eviction. The numbers are written to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
+pub enum Class {
     /// Layers and configs that were used since they came, and all from before there was probation.
     Blob = 0,
     /// Manifests and indexes: small, and all blobs depend on them.

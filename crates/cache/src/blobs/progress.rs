@@ -19,6 +19,15 @@ pub const HOLD_BACK: u64 = 16 * 1024;
 /// A follower this far ahead of the gapless start demands its bytes instead of waiting for them.
 const FAR_AHEAD: u64 = 16 * 1024 * 1024;
 
+/// How much of a blob is there, and of how much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrived {
+    /// The size, if it is known.
+    pub size: Option<u64>,
+    /// Bytes in the file.
+    pub written: u64,
+}
+
 /// How far a download has come.
 #[derive(Clone, Debug)]
 pub(crate) enum Progress {
@@ -120,6 +129,22 @@ impl Running {
             Progress::Complete { file, size } => Some((Arc::clone(file), *size)),
             Progress::Waiting | Progress::Filling { .. } | Progress::Failed(_) => None,
         }
+    }
+
+    /// How much is there; `None` once it has failed.
+    pub(crate) fn arrived(&self) -> Option<Arrived> {
+        Some(match &*self.progress.borrow() {
+            Progress::Waiting => Arrived::default(),
+            Progress::Filling { size, written, .. } => Arrived {
+                size: *size,
+                written: written.total(),
+            },
+            Progress::Complete { size, .. } => Arrived {
+                size: Some(*size),
+                written: *size,
+            },
+            Progress::Failed(_) => return None,
+        })
     }
 
     pub(crate) fn followers(&self) -> usize {

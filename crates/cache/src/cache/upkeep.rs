@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::Cache;
-use cache_store::CacheError;
+use cache_store::{CacheError, index::NextRow};
 use manifest_model::Digest;
 
 use crate::{
@@ -45,6 +45,18 @@ impl Cache {
             Ok(used.map(|row| row.digest).collect())
         })
         .await
+    }
+
+    /// The blobs that an eviction would take next, the first one first. Changes nothing.
+    pub async fn next_to_go(&self, limit: usize) -> Result<Vec<NextRow>, CacheError> {
+        self.blocking(move |cache| cache.storage.next_to_go(limit))
+            .await
+    }
+
+    /// The bytes of what nobody is expected to ask for.
+    pub async fn unwanted_bytes(&self) -> Result<u64, CacheError> {
+        self.blocking(|cache| Ok(cache.storage.index.order.unwanted()?))
+            .await
     }
 
     /// Whether an eviction may come soon, for the cache's own bound or for the file system's. One

@@ -258,11 +258,7 @@ impl Storage {
         let _one_at_a_time = self.evicting.lock();
         self.uses.write(&self.index)?;
         self.correct_future_uses()?;
-        // The file system may give less than the configured size.
-        let held = self.index.rows.bytes()?.saturating_add(self.taken.total());
-        let pinned = self.index.rows.pinned_bytes()?;
-        let shared = self.options.max_size.min(held).saturating_sub(pinned);
-        self.index.order.keep_shares(shared)?;
+        self.index.order.keep_shares(self.shared()?)?;
         let counted = (&self.counts, reason);
         eviction::shrink(&self.index, &self.blobs, goal, reach, counted)?;
         self.bytes

@@ -117,12 +117,15 @@ impl Download {
         }
         *sampled = Instant::now();
         let writer_wait = self.transfer.writer_wait.swap(0, Ordering::Relaxed);
+        let bytes = self.transfer.received.swap(0, Ordering::Relaxed);
+        let running = self.connections.len();
+        self.transfer.page.receives(bytes, running);
         self.scaler.observe(Sample {
-            bytes: self.transfer.received.swap(0, Ordering::Relaxed),
+            bytes,
             time,
             writer_wait: Duration::from_micros(writer_wait),
             missing: self.plan.missing(),
-            running: self.connections.len(),
+            running,
         });
     }
 

@@ -20,6 +20,7 @@ use tracing::debug;
 use upstream::{BlobBody, Cause, Deadline, FetchError, Part, RangeRefusal};
 
 use super::{
+    book::FillPage,
     place::Place,
     plan::Segment,
     resumes::Resumes,
@@ -31,6 +32,7 @@ use crate::failures::FirstByte;
 #[derive(Clone)]
 pub(super) struct Transfer {
     pub(super) sources: Arc<Sources>,
+    pub(super) page: Arc<FillPage>,
     pub(super) writer: FillWriter,
     pub(super) first_byte: Arc<FirstByte>,
     /// The blob's size: an answer with another size is about another blob.
