@@ -9,7 +9,7 @@ use integration_tests::images;
 use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::eventually;
 
-use super::{REPOSITORY, holds, knows_blobs, large, settles, setup};
+use super::{REPOSITORY, holds, knows, large, leaves, settles, setup};
 
 /// An image in a bucket, and the registry it came from.
 async fn in_bucket() -> (FakeRegistry, Bucket, integration_tests::client::Pulled) {
@@ -20,6 +20,7 @@ async fn in_bucket() -> (FakeRegistry, Bucket, integration_tests::client::Pulled
     let pulled = first.client().pull(REPOSITORY, "v1").await;
     holds(&bucket, &pulled.parts).await;
     settles(&first).await;
+    leaves(first).await;
     (registry, bucket, pulled)
 }
 
@@ -48,7 +49,7 @@ async fn a_bucket_in_trouble_is_left_alone_and_used_again_when_it_is_well() {
 async fn a_silent_bucket_costs_one_client_a_moment_and_the_others_nothing() {
     let (registry, bucket, pulled) = in_bucket().await;
     let second = setup(&registry, &bucket).start().await;
-    knows_blobs(&second, 1).await;
+    knows(&second, &pulled.parts).await;
     bucket.be(Mood::Silent);
     let begun = Instant::now();
     assert_eq!(second.client().pull(REPOSITORY, "v1").await, pulled);
@@ -67,7 +68,7 @@ async fn a_slow_bucket_is_used() {
     let (registry, bucket, pulled) = in_bucket().await;
     bucket.be(Mood::Slow(Duration::from_millis(300)));
     let second = setup(&registry, &bucket).start().await;
-    knows_blobs(&second, 1).await;
+    knows(&second, &pulled.parts).await;
     assert_eq!(second.client().pull(REPOSITORY, "v1").await, pulled);
 }
 
@@ -75,7 +76,7 @@ async fn a_slow_bucket_is_used() {
 async fn bodies_that_break_off_are_brought_to_their_end_by_the_upstream() {
     let (registry, bucket, pulled) = in_bucket().await;
     let second = setup(&registry, &bucket).start().await;
-    knows_blobs(&second, 1).await;
+    knows(&second, &pulled.parts).await;
     bucket.be(Mood::Cuts);
     assert_eq!(second.client().pull(REPOSITORY, "v1").await, pulled);
 }
@@ -84,7 +85,7 @@ async fn bodies_that_break_off_are_brought_to_their_end_by_the_upstream() {
 async fn objects_that_have_gone_are_a_miss() {
     let (registry, bucket, pulled) = in_bucket().await;
     let second = setup(&registry, &bucket).start().await;
-    knows_blobs(&second, 1).await;
+    knows(&second, &pulled.parts).await;
     bucket.lose("blobs/");
     assert_eq!(second.client().pull(REPOSITORY, "v1").await, pulled);
     holds(&bucket, &pulled.parts[1..]).await;
@@ -99,13 +100,13 @@ async fn a_wrong_body_never_ends_and_is_deleted_from_the_bucket() {
     let pulled = first.client().pull(REPOSITORY, "v1").await;
     holds(&bucket, &pulled.parts).await;
     settles(&first).await;
-    drop(first);
+    leaves(first).await;
     let mut bytes = bucket.bytes(&blob.digest()).expect("it is there").to_vec();
     bytes[1_000_000] ^= 1;
     bucket.replace(&blob.digest(), bytes);
 
     let second = setup(&registry, &bucket).start().await;
-    knows_blobs(&second, 1).await;
+    knows(&second, &pulled.parts).await;
     let client = second.client();
     client.manifest(REPOSITORY, "v1").await.expect(200);
     let path = blob_path(REPOSITORY, blob.digest());
