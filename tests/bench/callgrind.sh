@@ -90,13 +90,13 @@ TOML
 
 # What callgrind counts is switched on and off around the requests, so the start is left out.
 measure() {
-  local replay=$1 over=$2 what=$3 path=$4 valgrind total file part name pattern
+  local replay=$1 over=$2 what=$3 path=$4 valgrind total file part pattern
   config "$replay"
   rm -f "$WORK"/callgrind.out*
   valgrind --tool=callgrind --instr-atstart=no --callgrind-out-file="$WORK/callgrind.out" \
     "$ARCHWAY" serve --config "$WORK/archway.toml" >"$WORK/archway.log" 2>&1 &
   valgrind=$!
-  PIDS+=($valgrind)
+  PIDS+=("$valgrind")
   for _ in $(seq 300); do
     curl -sf -o /dev/null http://127.0.0.1:18704/readyz && break
     sleep 0.2
@@ -112,7 +112,7 @@ measure() {
   total=$(awk '/PROGRAM TOTALS/ { gsub(",", "", $1); print $1 }' "$WORK/report")
   printf '| %s | %s | %s | %s |' "$what" "$over" "$replay" $((total / REQUESTS))
   for part in "${PARTS[@]}"; do
-    name=${part%%=*} pattern=${part#*=}
+    pattern=${part#*=}
     awk -v pattern="$pattern" -v requests="$REQUESTS" '
       $0 ~ pattern { gsub(",", "", $1); if ($1 + 0 > most) most = $1 + 0 }
       END { printf " %s |", most ? int(most / requests) : "-" }' "$WORK/report"
