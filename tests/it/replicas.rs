@@ -34,7 +34,7 @@ struct Fleet {
 fn free_addresses(count: usize) -> Vec<SocketAddr> {
     static CALLS: AtomicU8 = AtomicU8::new(0);
     let call = CALLS.fetch_add(1, Ordering::Relaxed);
-    let [high, low] = (std::process::id() as u16).to_be_bytes();
+    let [_, _, high, low] = std::process::id().to_be_bytes();
     // 127.0 is everybody's.
     let of = |number: u8| Ipv4Addr::new(127, high | 1, low, call.wrapping_mul(16) + number + 1);
     (0..count)

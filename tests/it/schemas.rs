@@ -143,12 +143,8 @@ async fn answers_of_a_server(world: &World, used: &mut Used) {
         used.check(name, &world.json(&[name]).await);
     }
     let admin = world.archway.admin();
-    for (name, path) in [
-        ("images", "images"),
-        ("wanted", "wanted"),
-        ("instance", "instance"),
-    ] {
-        let answer = admin.get(&format!("/_archway/v1/{path}")).await.expect(200);
+    for name in ["images", "wanted", "instance"] {
+        let answer = admin.get(&format!("/_archway/v1/{name}")).await.expect(200);
         used.check(name, &answer.json());
     }
     used.check("refresh", &world.socket(&["refresh", NAME]).await);

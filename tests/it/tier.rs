@@ -238,6 +238,6 @@ async fn bytes_that_another_upstream_has_sent_are_given_out_once_ones_own_has_sa
     let client = second.client();
     client.manifest(REPOSITORY, pulled.root).await.expect(200);
     client.blob(REPOSITORY, layer).await.expect(200);
-    let asked = other.log().heads(&layer) + other.log().gets(&layer);
+    let asked = other.log().heads(layer) + other.log().gets(layer);
     assert!(asked > 0, "it was asked");
 }

@@ -65,7 +65,7 @@ fn part(outcome: &Outcome) -> String {
     let asked = match outcome.asked {
         few @ 0..=3 => format!("{few}×"),
         4..=8 => "4 to 8×".to_owned(),
-        many => format!("{many}×"),
+        _ => "more than 8×".to_owned(),
     };
     format!("{what}, {}, {asked}", class(outcome.took))
 }

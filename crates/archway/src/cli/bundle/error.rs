@@ -63,13 +63,13 @@ pub(super) enum ExportError {
     #[error("{name} is not stored, and could not be pulled")]
     NotResolved {
         name: ImageName,
-        source: ClientError,
+        source: Box<ClientError>,
     },
     #[error("{digest} of {name} could not be pulled")]
     NotPulled {
         name: ImageName,
-        digest: Digest,
-        source: ClientError,
+        digest: Box<Digest>,
+        source: Box<ClientError>,
     },
     #[error("none of the listed images is stored\n{}", notes.trim_end())]
     NothingStored { notes: String },
@@ -81,7 +81,7 @@ pub(super) enum ExportError {
     #[error("the server that runs on the directory has ended meanwhile; export again")]
     Gone,
     #[error(transparent)]
-    Live(#[from] ClientError),
+    Live(Box<ClientError>),
     #[error("there are {count} parts, so there is no part {number}")]
     NoPart { number: u64, count: u64 },
     #[error("the lock of the export is not valid")]
@@ -118,4 +118,10 @@ pub(super) enum ExportError {
     Layout(#[from] LayoutError),
     #[error(transparent)]
     Write(#[from] WriteError),
+}
+
+impl From<ClientError> for ExportError {
+    fn from(error: ClientError) -> Self {
+        Self::Live(Box::new(error))
+    }
 }

@@ -227,7 +227,7 @@ fn add(
     let digest = digest.ok_or_else(|| match supply.unresolved() {
         Some(source) => ExportError::NotResolved {
             name: name.clone(),
-            source,
+            source: Box::new(source),
         },
         None => ExportError::NotStored { name: name.clone() },
     })?;
@@ -238,8 +238,8 @@ fn add(
         PlanError::NotStored { digest, .. } => match supply.failure_of(digest) {
             Some(source) => ExportError::NotPulled {
                 name: name.clone(),
-                digest: *digest,
-                source,
+                digest: Box::new(*digest),
+                source: Box::new(source),
             },
             None => error.into(),
         },
