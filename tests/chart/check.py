@@ -456,6 +456,7 @@ def with_files(config, folder):
         ("/etc/archway-tls/tls", "tls"),
         ("/etc/archway-ca/ca", "tls"),
         ("/run/secrets/hub/password", "password"),
+        ("/etc/archway-replicas/secret", "password"),
     ]:
         config = config.replace(path, str(folder / name))
     file = folder / "config.toml"

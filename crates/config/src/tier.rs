@@ -196,7 +196,7 @@ impl Meaning for BucketUrl {
         if bucket.is_empty() || !bucket.bytes().all(is_name) {
             return Err(Wrong::new("this is not the name of a bucket"));
         }
-        let prefix = prefix.trim_matches('/');
+        let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
         let is_word = |part: &str| !part.is_empty() && part.bytes().all(is_name);
         if !prefix.is_empty() && !prefix.split('/').all(is_word) {
             return Err(Wrong::new(

@@ -6,7 +6,7 @@
 //! digest. A request between replicas is answered by who gets it, and never passed on, so it cannot
 //! run in circles.
 //!
-//! [`View`](view::View) is the rule, without IO and without a clock; `watch` feeds it from a list or
+//! `View` is the rule, without IO and without a clock; `watch` feeds it from a list or
 //! from DNS, `PeerBlob` and `PeerManifests` ask others. Owns members, ownership and the client's side
 //! of the peer protocol. Refuses the server's side (`proxy`) and what is stored (`pull`).
 

@@ -6,7 +6,7 @@ use std::{cell::RefCell, collections::HashMap, error::Error};
 use airgap::{Stored, attached};
 use bundle::{Attached, Catalog};
 use client::ClientError;
-use manifest_model::{Digest, ImageConfig, Manifest, Platform, Reference, Tag};
+use manifest_model::{Descriptor, Digest, ImageConfig, Manifest, Platform, Reference, Tag};
 use protocol::image_name::ImageName;
 
 use super::live::{self, Live};
@@ -110,10 +110,8 @@ impl<'a> Supply<'a> {
         let mut found = Vec::new();
         match live.referrers(name, subject) {
             Ok(index) => {
-                for entry in index.iter().flat_map(Manifest::entries) {
-                    let reference = Reference::Digest(entry.digest);
-                    found.extend(self.pull_about(live, name, &reference, subject, None));
-                }
+                let entries = index.iter().flat_map(Manifest::entries);
+                found.extend(self.pull_entries(live, name, entries, subject));
             }
             Err(error) => self.failed(*subject, error),
         }
@@ -123,9 +121,38 @@ impl<'a> Supply<'a> {
                 continue;
             };
             let reference = Reference::Tag(tag.clone());
-            found.extend(self.pull_about(live, name, &reference, subject, Some(tag)));
+            let Some(about) = self.pull_about(live, name, &reference, subject, Some(tag)) else {
+                continue;
+            };
+            // Where the registry has no list of its own, this is the list.
+            if suffix.is_empty()
+                && let Some(list) = self.pulled_manifest(&about.digest)
+            {
+                found.extend(self.pull_entries(live, name, list.entries().iter(), subject));
+            }
+            found.push(about);
         }
         found
+    }
+
+    /// What a list of referrers names.
+    fn pull_entries<'e>(
+        &self,
+        live: &Live,
+        name: &ImageName,
+        entries: impl Iterator<Item = &'e Descriptor>,
+        subject: &Digest,
+    ) -> Vec<Attached> {
+        let mut found = Vec::new();
+        for entry in entries {
+            let reference = Reference::Digest(entry.digest);
+            found.extend(self.pull_about(live, name, &reference, subject, None));
+        }
+        found
+    }
+
+    fn pulled_manifest(&self, digest: &Digest) -> Option<Manifest> {
+        self.pulled.borrow().manifests.get(digest).cloned()
     }
 
     fn pull_about(
@@ -153,8 +180,8 @@ impl<'a> Supply<'a> {
 
 impl Catalog for Supply<'_> {
     fn manifest(&self, digest: &Digest) -> Result<Option<Manifest>, Box<dyn Error + Send + Sync>> {
-        if let Some(pulled) = self.pulled.borrow().manifests.get(digest) {
-            return Ok(Some(pulled.clone()));
+        if let Some(pulled) = self.pulled_manifest(digest) {
+            return Ok(Some(pulled));
         }
         if let Some(stored) = self.stored.manifest(digest)? {
             return Ok(Some(stored));
