@@ -18,6 +18,7 @@ forbid() {
 forbid allocator tokio axum hyper libc manifest-model server
 forbid manifest-model tokio axum hyper http reqwest rustls protocol cache-store cache config upstream server pull proxy
 forbid protocol tokio axum hyper reqwest rustls cache-store cache config upstream server pull proxy
+forbid admin-api tokio axum hyper reqwest rustls cache-store cache config upstream server pull proxy archway
 forbid bundle tokio axum hyper reqwest rustls cache-store cache config upstream server pull proxy
 forbid airgap axum hyper reqwest rustls config upstream server pull proxy archway
 forbid wishes tokio axum hyper reqwest rustls cache-store cache config upstream server pull proxy archway
