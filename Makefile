@@ -1,7 +1,7 @@
 # The only entry: what a person or a CI does with this tree is a target here.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chart soak bench attacks check fmt lint doc arrows structure documents deny advisories demo image pin-images conformance fuzz tools clean
+.PHONY: help run test chart ops soak bench attacks check fmt lint doc arrows structure documents deny advisories demo image pin-images conformance fuzz tools clean
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
@@ -22,6 +22,11 @@ chart: ## Helm's output of charts/archway against each Kubernetes' schemas, Pod 
 	tests/tools/install.sh chart
 	$(CARGO) build --locked --workspace
 	tests/chart/run.sh
+
+ops: ## the dashboard, rules and alerts of ops/, each expression against a live Archway
+	tests/tools/install.sh ops
+	$(CARGO) build --locked --workspace
+	tests/ops/run.sh
 
 soak: ## what takes too long for every run: attacks, 300 kills, 10 minutes idle offline, every fault at default settings, a real API server, 10^7 runs of each fuzz target
 	tests/soak.sh

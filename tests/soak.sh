@@ -7,7 +7,7 @@ cargo +nightly fuzz --version > /dev/null 2>&1 || { echo "soak.sh: the nightly t
 cargo build --locked --workspace --all-targets
 ARCHWAY_IDLE_SECONDS=600 cargo test --locked --workspace --test it -- nothing_dialled::
 ARCHWAY_FAULTS=default cargo test --locked --workspace --test it -- fault_table:: stalls::
-ARCHWAY_RELOADS=1000 cargo test --locked --workspace --test it -- reload::no_pull
+ARCHWAY_RELOADS=1000 cargo test --locked --workspace --test it -- reload::no_pull --show-output
 ARCHWAY_CRASH_ROUNDS=300 cargo test --locked --workspace --test it -- crash_rounds::
 ARCHWAY_BUNDLE_MIB=1024 cargo test --locked --workspace --test it -- bundles::disks::where_extents bundles::disks::btrfs
 tests/tools/install.sh bench

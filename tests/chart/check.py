@@ -25,7 +25,7 @@ from render import CHART, TOOLS, TOP, VALUES, containers, helm, pods, render, re
 
 VERSIONS = [f"1.{minor}" for minor in range(30, 38)]
 # Kinds of other projects, for which there is no schema here.
-FOREIGN = {"ServiceMonitor", "PodMonitor"}
+FOREIGN = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
 ARCHWAY = os.environ.get("ARCHWAY_BIN", TOP / "target/debug/archway")
 # What runs as root, and what it has of root's capabilities.
 ROOT = {"cache": ["CHOWN"], "node": [], "probe": []}
@@ -101,6 +101,17 @@ class Chart(unittest.TestCase):
         self.assertIs(type(config["cache"]["max_fills"]), int)
         self.assertIs(config["server"]["replay"], False)
         self.assertEqual(config["listener"], [{"address": "127.0.0.1:5000", "platform": "host"}])
+
+    def test_the_rules_and_the_dashboard_are_those_of_ops(self):
+        wanted = [word for name in ("prometheusRule", "dashboard") for word in ("--set", f"{name}.enabled=true")]
+        documents = render(named("shared"), "1.34", *wanted)
+        [rules] = [d["spec"] for d in documents if d["kind"] == "PrometheusRule"]
+        self.assertEqual(rules, yaml.safe_load((TOP / "ops/prometheus/rules.yaml").read_text()))
+        [board] = [d for d in documents if d["metadata"]["name"].endswith("-dashboard")]
+        self.assertEqual(json.loads(board["data"]["archway.json"]), json.loads((TOP / "ops/grafana/archway.json").read_text()))
+        kubernetes_validate.validate(board, "1.34", strict=True)
+        # By default there is neither: not every cluster has an operator.
+        self.assertFalse([d for d in render(named("shared")) if d["kind"] == "PrometheusRule" or "dashboard" in d["metadata"]["name"]])
 
     def test_a_typo_is_refused_by_its_name(self):
         for typo, word in [

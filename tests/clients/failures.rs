@@ -12,6 +12,8 @@ use integration_tests::images;
 use integration_tests::proxy::{self, Archway};
 use integration_tests::registry::FakeRegistry;
 use integration_tests::tls_front::{Authority, Clients, TlsFront};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rustls::pki_types::CertificateDer;
 use tokio::runtime::{self, Runtime};
 
 use crate::cell::attempt;
@@ -31,7 +33,7 @@ struct Row {
     image: &'static str,
     lines: &'static str,
     at: Place,
-    lay: fn(&FakeRegistry, &Runtime),
+    lay: fn(&Site),
     cause: &'static [&'static str],
 }
 
@@ -43,14 +45,12 @@ enum Place {
     PlainAsHttps,
     NoName,
     Nowhere,
+    /// Its certificate is valid later.
+    Tomorrow,
 }
 
 impl Row {
-    fn new(
-        name: &'static str,
-        lay: fn(&FakeRegistry, &Runtime),
-        cause: &'static [&'static str],
-    ) -> Self {
+    fn new(name: &'static str, lay: fn(&Site), cause: &'static [&'static str]) -> Self {
         Self {
             name,
             image: IMAGE,
@@ -64,7 +64,7 @@ impl Row {
     fn at(name: &'static str, at: Place, cause: &'static [&'static str]) -> Self {
         Self {
             at,
-            ..Self::new(name, |_, _| (), cause)
+            ..Self::new(name, |_| (), cause)
         }
     }
 }
@@ -75,48 +75,50 @@ fn answers(registry: &FakeRegistry, status: u16) {
 }
 
 fn rows() -> Vec<Row> {
-    let page = |registry: &FakeRegistry, _: &Runtime| {
+    let page = |site: &Site| {
         let page = Fault::Replace("text/html", "<html>log in</html>".into());
-        registry.faults().add(On::path("/manifests/"), page);
+        site.registry.faults().add(On::path("/manifests/"), page);
     };
-    let other = |registry: &FakeRegistry, _: &Runtime| {
+    let other = |site: &Site| {
         let other = images::single("other", "linux/amd64", images::Flavor::Oci);
         let body = Fault::Replace(images::OCI_MANIFEST, other.root().bytes.clone());
-        registry.faults().add(On::path("/manifests/sha256:"), body);
+        let faults = site.registry.faults();
+        faults.add(On::path("/manifests/sha256:"), body);
     };
     let mut rows = places();
+    rows.extend(sites());
     rows.extend([
         Row {
             image: "reg.test/team/nope:v1",
             ..Row::new(
                 "wrong repository",
-                |_, _| (),
+                |_| (),
                 &["reg.test has no repository team/nope"],
             )
         },
         Row {
             image: "reg.test/team/app:9.9",
-            ..Row::new("wrong tag", |_, _| (), &["reg.test has no team/app:9.9"])
+            ..Row::new("wrong tag", |_| (), &["reg.test has no team/app:9.9"])
         },
         Row::new(
             "401",
-            |registry, _| registry.require(Auth::Nobody),
+            |site| site.registry.require(Auth::Nobody),
             &["its operator sets `auth`"],
         ),
         Row::new(
             "403",
-            |registry, _| answers(registry, 403),
+            |site| answers(&site.registry, 403),
             &["refused us with 403"],
         ),
         Row {
             lines: "patience = \"0s\"",
             ..Row::new(
                 "429",
-                |registry, _| answers(registry, 429),
+                |site| answers(&site.registry, 429),
                 &["is limiting our requests"],
             )
         },
-        Row::new("500", |registry, _| answers(registry, 500), &["status 500"]),
+        Row::new("500", |site| answers(&site.registry, 500), &["status 500"]),
         Row::new("a web page", page, &["the body is not a manifest"]),
         Row::new(
             "another manifest",
@@ -153,11 +155,54 @@ fn places() -> Vec<Row> {
     ]
 }
 
+/// Failures of the site that Archway runs at.
+fn sites() -> Vec<Row> {
+    let outage = |site: &Site| {
+        site.runtime.block_on(async {
+            let client = site.archway.client();
+            let (name, tag) = ("reg.test/team/app", "v1");
+            client.manifest(name, tag).await.expect(200);
+            site.registry.close().await;
+        });
+    };
+    vec![
+        Row {
+            lines: "tag_ttl = \"0s\"\nstale_if_error = \"0s\"",
+            ..Row::new(
+                "the bound of stale tags is passed",
+                outage,
+                &[
+                    "is here (sha256:",
+                    "`stale_if_error` allows no more than 0s",
+                    "the connection was refused",
+                ],
+            )
+        },
+        Row {
+            image: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app:v1",
+            lines: "auth = \"ecr\"",
+            ..Row::new(
+                "no credentials",
+                |_| (),
+                &["there are no AWS credentials here"],
+            )
+        },
+        Row::at(
+            "a clock that is wrong",
+            Place::Tomorrow,
+            &[
+                "valid from 4000-01-01",
+                "is the clock of this machine right?",
+            ],
+        ),
+    ]
+}
+
 /// What lives as long as a row.
 struct Site {
     archway: Archway,
     runtime: Runtime,
-    _registry: FakeRegistry,
+    registry: FakeRegistry,
 }
 
 fn site(row: &Row) -> Site {
@@ -182,6 +227,11 @@ fn site(row: &Row) -> Site {
                 gone.close().await;
                 gone.url()
             }
+            Place::Tomorrow => {
+                let target = registry.address();
+                let (certificate, key) = valid_later();
+                TlsFront::showing(certificate, &key, target).await.url()
+            }
             Place::Tls => {
                 let target = registry.address();
                 let authority = Authority::new();
@@ -190,15 +240,32 @@ fn site(row: &Row) -> Site {
                     .url()
             }
         };
-        let setup = proxy::Setup::new().upstream_at("reg.test", &[url], row.lines);
+        let host = row.image.split('/').next().expect("a host");
+        let nowhere = "/nowhere";
+        let setup = proxy::Setup::new()
+            .upstream_at(host, &[url], row.lines)
+            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9")
+            .env("AWS_CONFIG_FILE", nowhere)
+            .env("AWS_SHARED_CREDENTIALS_FILE", nowhere);
         (setup.start().await, registry)
     });
-    (row.lay)(&registry, &runtime);
-    Site {
+    let site = Site {
         archway,
         runtime,
-        _registry: registry,
-    }
+        registry,
+    };
+    (row.lay)(&site);
+    site
+}
+
+/// A certificate whose first day no clock has reached.
+fn valid_later() -> (CertificateDer<'static>, KeyPair) {
+    let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("a name");
+    params.not_before = date_time_ymd(4000, 1, 1);
+    params.not_after = date_time_ymd(4000, 2, 1);
+    let key = KeyPair::generate().expect("a key");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    (certificate.der().clone(), key)
 }
 
 /// The last line of what a client says, without the place.

@@ -25,6 +25,7 @@ mod matrix;
 mod odd_upstreams;
 mod outage;
 mod podman;
+mod real_bucket;
 mod rotation;
 mod setup;
 mod signatures;

@@ -8,7 +8,7 @@ use std::process::Command;
 use integration_tests::proxy::Archway;
 use serde_json::Value;
 
-use crate::air_gap::{exported, runtime, site, succeeded, text};
+use crate::air_gap::{runtime, site, succeeded, text};
 use crate::cell::{attempt, output};
 use crate::images::{Image, TAG};
 use crate::matrix::native;
@@ -38,20 +38,25 @@ fn signatures_of_both_forms_and_an_sbom_of_a_child_verify_at_the_offline_site() 
     attach(&setup, &of_child);
     let before = discovered(&setup, &of_child);
     assert_eq!(before.len(), 1, "{before:?}");
-    // An export from the directory carries what has come through Archway.
-    used(&setup, by_tag, by_referrer, &child.to_string(), &before);
 
     let names =
         [by_tag, by_referrer].map(|image| format!("{ECR_HOST}/{TEAM}/{}:{TAG}\n", image.name));
     let list = setup.cell.write("images.txt", &names.concat());
     let bundle = setup.cell.path("signed.tar");
     let runtime = runtime();
-    runtime.block_on(exported(
-        &mut setup.archway,
-        &list,
+    // Nobody has asked Archway for any of it: the export pulls what is attached, too.
+    let export = [
+        "export",
+        "--from-file",
+        text(&list),
+        "--platform",
         "linux/amd64,linux/arm64",
-        &bundle,
-    ));
+        "--require-attached",
+        "signatures",
+        "-o",
+        text(&bundle),
+    ];
+    succeeded(&runtime.block_on(setup.archway.bundle_command(&export)));
     setup.stop_upstream();
     let site = runtime.block_on(site());
     succeeded(&runtime.block_on(site.bundle_command(&["import", text(&bundle)])));
@@ -84,28 +89,6 @@ fn here(site: &Archway, image: &Image, digest: &str) -> String {
         site.address(),
         image.name
     )
-}
-
-/// Everything attached is asked for once on the connected side.
-fn used(
-    setup: &Setup,
-    by_tag: &Image,
-    by_referrer: &Image,
-    child: &str,
-    attached: &BTreeSet<String>,
-) {
-    let archway = &setup.archway;
-    let there = |image: &Image| here(archway, image, &image.index.to_string());
-    verify(setup, &there(by_tag), "--new-bundle-format=false");
-    verify(setup, &there(by_referrer), "--new-bundle-format=true");
-    // What verifies a signature leaves its config; a copy takes all.
-    let tag = by_tag.index.to_string().replace(':', "-");
-    let name = format!("{}/{ECR_HOST}/{TEAM}/{}", archway.address(), by_tag.name);
-    copy(setup, &[&format!("{name}:{tag}.sig")]);
-    copy(setup, &["--recursive", &there(by_referrer)]);
-    let of_child = here(archway, by_referrer, child);
-    assert_eq!(&discovered(setup, &of_child), attached);
-    assert_eq!(pulled(setup, archway, by_referrer, attached), SBOM_TEXT);
 }
 
 fn cosign(setup: &Setup, verb: &str) -> Command {
@@ -165,13 +148,6 @@ fn discovered(setup: &Setup, image: &str) -> BTreeSet<String> {
     let list = found["referrers"].as_array().expect("a list").iter();
     list.map(|one| one["digest"].as_str().expect("a digest").to_owned())
         .collect()
-}
-
-fn copy(setup: &Setup, from: &[&str]) {
-    let folder = setup.folder();
-    let mut copy = setup.cell.command(tools::built("oras"));
-    copy.args(["copy", "--no-tty", "--from-plain-http", "--to-oci-layout"]);
-    output(copy.args(from).arg(folder.path().join("copy:all")));
 }
 
 fn pulled(setup: &Setup, site: &Archway, image: &Image, digests: &BTreeSet<String>) -> String {

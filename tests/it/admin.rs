@@ -40,7 +40,9 @@ async fn the_metrics_count_requests_by_outcome() {
     let names = text.lines().filter(|line| line.starts_with("# TYPE "));
     let names: Vec<_> = names.filter_map(|line| line.split(' ').nth(2)).collect();
     assert!(
-        names.iter().all(|name| name.starts_with("archway_")),
+        names
+            .iter()
+            .all(|name| name.starts_with("archway_") || name.starts_with("process_")),
         "{names:?}"
     );
     for outcome in ["hit", "fill"] {
@@ -94,7 +96,15 @@ async fn no_client_can_make_the_metrics_grow() {
     ask(20).await;
     assert_eq!(lines().await, before);
     let text = archway.admin().get("/metrics").await.text();
-    for word in ["repo-", "tag-", "host-", "path-", "agent-", "127.0.0.1"] {
+    for word in [
+        "repo-",
+        "tag-",
+        "host-",
+        "path-",
+        "agent-",
+        "linux/arch",
+        "127.0.0.1",
+    ] {
         assert!(!text.contains(word), "{word} in\n{text}");
     }
 }

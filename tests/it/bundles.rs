@@ -9,6 +9,7 @@ mod import;
 mod inbox;
 mod live;
 mod parts;
+mod running;
 mod signed;
 
 use std::path::{Path, PathBuf};
@@ -103,9 +104,22 @@ async fn an_image_arrives_at_a_site_with_the_digests_it_left_with() {
     assert!(text.contains("1 image"), "{text}");
     let site = site.restart().await;
     let name = format!("{UPSTREAM}/{REPOSITORY}:v1");
-    let export = ["export", &name, "--platform", BOTH, "-o", "never.tar"];
-    let refused = said(&site.bundle_command(&export).await, 2);
-    assert!(refused.contains("stop the server"), "{refused}");
+    // With a server that this command cannot ask, nobody knows what is stored.
+    let folder = site.cache_folder();
+    let folder = folder.to_str().expect("a plain path");
+    let export = [
+        "bundle",
+        "export",
+        &name,
+        "--platform",
+        BOTH,
+        "-o",
+        "never.tar",
+        "--path",
+        folder,
+    ];
+    let refused = said(&run(&export).await, 2);
+    assert!(refused.contains("--config"), "{refused}");
     let client = site.client();
     let root = source.content.root();
     let answer = client.manifest(REPOSITORY, "v1").await.expect(200);

@@ -106,6 +106,38 @@ async fn a_short_end_and_what_follows_it_are_not_held_back() {
     within("420 answers on one connection", all).await;
 }
 
+/// A blob that is one piece goes out without a cork. Its head is held back for that piece alone, and
+/// so is nothing behind it.
+#[tokio::test]
+async fn a_blob_of_one_piece_leaves_by_sendfile_and_is_not_held_back() {
+    let blob = Blob::from(BigBlob::new("one piece", 2 * MIB));
+    let (_registry, archway, path) = stored(&blob).await;
+    let before = sent_by_kernel(&archway).await;
+    let client = archway.client();
+    let all = async {
+        for _ in 0..100 {
+            let whole = client.get(&path).await.expect(200);
+            assert_eq!(whole.body.len() as u64, blob.size());
+            client.head(&path).await.expect(200);
+        }
+    };
+    within("200 answers on one connection", all).await;
+    assert_eq!(sent_by_kernel(&archway).await - before, 100 * blob.size());
+}
+
+/// What the disk holds alone is read on another thread and then sent like everything else, also by
+/// clients that ask at the same time.
+#[tokio::test]
+async fn a_blob_that_has_left_memory_arrives_whole() {
+    let blob = Blob::from(BigBlob::new("cold", 20 * MIB + 12345));
+    let (_registry, archway, path) = stored(&blob).await;
+    for _ in 0..3 {
+        archway.evict_from_memory(&blob.digest());
+        let pulls = (0..4).map(|_| pull(&archway, &path, &blob));
+        futures_util::future::join_all(pulls).await;
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_in_the_middle_harms_nobody() {
     let blob = Blob::from(BigBlob::new("left", 30 * MIB));

@@ -29,7 +29,7 @@ async fn a_low_soft_limit_is_raised_to_the_hard_one() {
 #[tokio::test]
 async fn a_low_hard_limit_makes_clients_wait_and_breaks_nothing() {
     let (registry, _) = FakeRegistry::with_app().await;
-    let archway = Setup::in_front_of(&registry).limit("-n 700").start().await;
+    let archway = Setup::in_front_of(&registry).limit("-n 1000").start().await;
     archway.log().says("may open too few files").await;
     let crowd = crowd(&archway).await;
     archway.admin().get("/livez").await.expect(200);

@@ -127,6 +127,16 @@ async fn a_download_that_would_take_what_is_to_stay_free_is_passed_on() {
     let ends = join_all((0..4).map(|_| pull(&archway, &blob))).await;
     assert_eq!(ends, [End::Complete(SIZE); 4]);
     assert!(!archway.has_stored(&blob.digest()));
+    // It is told once, and not for each blob and client.
+    archway.log().says("the disk takes no blobs").await;
+    let events = archway.log().events();
+    let told = events.iter().filter(|event| {
+        let message = event["message"].as_str().unwrap_or_default();
+        message.starts_with("the disk takes no blobs") || message == "a download failed"
+    });
+    assert_eq!(told.count(), 1);
+    let ready = archway.admin().get("/readyz").await.expect(200).text();
+    assert!(ready.contains("no blob has been stored for"), "{ready}");
     let range = archway.client().with("range", "bytes=1000-2000");
     let range = range
         .get(&blob_path("team/app", blob.digest()))
@@ -154,6 +164,7 @@ async fn a_download_that_would_take_what_is_to_stay_free_is_passed_on() {
     assert!(blob.holds_at(SIZE - 1, &last.body) && last.body.len() == 1);
     registry.faults().clear();
     stores_again(&archway, &blob, &filler).await;
+    archway.log().says("the disk takes blobs again").await;
 }
 
 #[tokio::test]

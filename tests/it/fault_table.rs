@@ -28,7 +28,7 @@ fn at_once(timeouts: Timeouts) -> usize {
 /// No client waits longer, whatever happens.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// But for a 429: the default `patience`, and a second.
+/// But for a 429, and a store's 503, which means the same: the default `patience`, and a second.
 const LONGEST_OF_429: Duration = Duration::from_secs(16);
 
 /// A client that comes after another has waited is told at once.
@@ -98,9 +98,10 @@ fn said(panic: &(dyn Any + Send)) -> &str {
 }
 
 fn longest(row: &Row) -> Duration {
-    match row.name {
-        "429" => LONGEST_OF_429,
-        _ => LONGEST,
+    if row.name.starts_with("429") || row.name == "store: 503" {
+        LONGEST_OF_429
+    } else {
+        LONGEST
     }
 }
 

@@ -8,6 +8,7 @@ use integration_tests::images::{self, Content};
 use integration_tests::kube_api::{KubeApi, node};
 use integration_tests::proxy::{self, Archway, Setup};
 use integration_tests::registry::FakeRegistry;
+use integration_tests::schema;
 use integration_tests::wait::eventually;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -317,7 +318,8 @@ async fn the_report_takes_the_platforms_of_the_nodes() {
     // Whether a node has ever asked is known.
     let report = archway.admin().get("/_archway/v1/nodes").await.json();
     assert_eq!(report["nodes"][1]["name"], "intel");
-    assert!(report["nodes"][1]["last_pull"].is_u64(), "{report}");
+    schema::check("nodes", &report);
+    assert!(report["nodes"][1]["last_pull"].is_string(), "{report}");
     assert!(report["nodes"][0]["last_pull"].is_null(), "{report}");
     let metrics = archway.admin().get("/metrics").await.text();
     for line in [

@@ -1,8 +1,11 @@
 //! Requests that are the same byte for byte are answered the same, whatever comes before, between
 //! and after them.
 
+use http::{HeaderMap, Method, Version};
+use integration_tests::client::{Answer, Client, Dialect, Http, Tls, blob_path};
 use integration_tests::proxy::Setup;
 use integration_tests::registry::FakeRegistry;
+use integration_tests::tls::{Authority, Mounted};
 use integration_tests::wait::{eventually, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -142,4 +145,71 @@ async fn a_304_given_again_is_the_same() {
         Some("HTTP/1.1 304 Not Modified")
     );
     assert!(heads.iter().all(|head| *head == heads[0]), "{heads:?}");
+}
+
+/// What an answer says, but for the time and the request's name.
+fn said(answer: &Answer) -> (u16, HeaderMap, Vec<u8>) {
+    let mut headers = answer.headers.clone();
+    headers.remove("date");
+    assert!(headers.remove("x-request-id").is_some());
+    (answer.status.as_u16(), headers, answer.body.to_vec())
+}
+
+/// The answers to each kind of request over HTTP/2, asked five times each.
+async fn answers_over_http_2(server: &str) -> Vec<(u16, HeaderMap, Vec<u8>)> {
+    let (registry, content) = FakeRegistry::with_app().await;
+    let authority = Authority::new("authority.test");
+    let mounted = Mounted::with(&authority.issue());
+    let setup = Setup::in_front_of(&registry).listener("127.0.0.1", &mounted.line());
+    let archway = setup.table(server).start().await;
+    let recent = Dialect::new(Tls::V13, Http::Two);
+    let client = Client::over_tls(&archway.https_url(), &authority, recent);
+    let pulled = client.pull("team/app", "v1").await;
+    archway.stores_all(&pulled).await;
+    let tag = "/v2/team/app/manifests/v1".to_owned();
+    let first = client.open(Method::GET, &tag).await;
+    assert_eq!(first.version(), Version::HTTP_2);
+    let digest = format!("/v2/team/app/manifests/{}", content.root().digest);
+    let part = pulled.parts.last().expect("an image has parts");
+    let known = format!("\"{}\"", content.root().digest);
+    let mut answers = Vec::new();
+    for path in [tag, digest, blob_path("team/app", part)] {
+        for (method, name, value) in [
+            (Method::GET, "x-one", "1"),
+            (Method::HEAD, "x-one", "1"),
+            (Method::GET, "if-none-match", &known),
+            (Method::GET, "archway-platform", "linux/amd64"),
+        ] {
+            let client = client.clone().with(name, value);
+            let one = said(&client.send(method.clone(), &path).await);
+            for _ in 0..4 {
+                let again = said(&client.send(method.clone(), &path).await);
+                assert_eq!(again, one, "{method} {path} with {name}");
+            }
+            answers.push(one);
+        }
+    }
+    let asked = answers.len() * 5;
+    eventually("every one of them is logged", async || {
+        let requests = archway.log().requests();
+        let complete = requests
+            .iter()
+            .filter(|request| request["complete"] == true);
+        (complete.count() > asked).then_some(())
+    })
+    .await;
+    answers
+}
+
+/// Content and names are the same in both, so all that is said is.
+#[tokio::test]
+async fn over_http_2_an_answer_given_again_is_what_the_routes_say() {
+    let with = answers_over_http_2("").await;
+    let without = answers_over_http_2("[server]\nreplay = false").await;
+    assert_eq!(with, without);
+    let statuses: Vec<_> = with.iter().map(|(status, ..)| *status).collect();
+    assert!(
+        statuses.contains(&304) && statuses.contains(&200),
+        "{statuses:?}"
+    );
 }

@@ -78,7 +78,11 @@ async fn every_answer_is_as_its_schema_says_and_every_schema_is_of_an_answer() {
     let mut world = World::new().await;
     let mut used = Used::default();
     answers_of_a_server(&world, &mut used).await;
+    let admin = world.archway.admin();
+    let nodes = admin.get("/_archway/v1/nodes").await.expect(200);
+    used.check("nodes", &nodes.json());
     answers_of_an_outage(&world, &mut used).await;
+    answers_of_a_replica(&mut used).await;
     answers_of_a_directory(&mut world, &mut used).await;
     let files = std::fs::read_dir(schema::folder()).expect("the folder of the schemas");
     let names = files.filter_map(|file| {
@@ -86,6 +90,22 @@ async fn every_answer_is_as_its_schema_says_and_every_schema_is_of_an_answer() {
         Some(name.strip_suffix(".schema.json")?.to_owned())
     });
     assert_eq!(used.0, names.collect());
+}
+
+async fn answers_of_a_replica(used: &mut Used) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "known to all").expect("a writable folder");
+    // Nobody is at the address of the other one.
+    let table = format!(
+        "[replicas]\ndiscover = \"static\"\nmembers = [\"127.0.0.1:1\"]\n\
+         listen = \"127.0.0.1:0\"\nzone = \"a\"\nsecret_file = \"{}\"",
+        secret.display()
+    );
+    let archway = Setup::new().table(&table).start().await;
+    let admin = archway.admin_url();
+    let arguments = ["replicas", "-o", "json", "--admin", &admin];
+    used.check("replicas", &read(&proxy::run(&arguments).await, &arguments));
 }
 
 async fn answers_of_a_server(world: &World, used: &mut Used) {

@@ -55,16 +55,21 @@ async fn a_body_that_stalls_comes_on_from_the_next_endpoint_within_six_seconds()
 async fn a_body_that_stalls_for_good_ends_and_the_next_client_does_not_wait() {
     let blob = Blob::from(BigBlob::new("stalls for good", SIZE));
     let only = registry(&blob).await;
-    let archway = in_front_of(&[&only]).await;
-    let (never, blobs) = (Gate::new(), On::path("/blobs/"));
-    let hold = |after| Fault::HoldBody(after, never.clone());
-    only.faults().times(1, blobs.clone(), hold(SIZE / 4));
-    only.faults().add(blobs, hold(0));
+    // One connection: a second one would begin behind the place of the stall.
+    let archway = in_front_of_with(&[&only], "parallel = 1").await;
+    let stalls = On::path("/blobs/");
+    let first = only.faults().hold_body(stalls.clone(), SIZE / 4);
     let path = blob_path("team/app", blob.digest());
-    let download = archway.client().open(Method::GET, &path).await;
+    let mut download = archway.client().open(Method::GET, &path).await;
+    download.read_to(SIZE / 8, &blob, 0).await;
+    first.arrived().await;
+    // What is asked for the rest stands still at the same byte.
+    only.faults().clear();
+    let resumed = only.faults().hold_body(stalls, SIZE / 4);
     let (end, pause) = download.finish_with_pause(&blob).await;
     assert!(matches!(end, End::Broken(_)), "{end:?}");
     assert!(pause < LONGEST, "{pause:?}");
+    resumed.arrived().await;
     let began = Instant::now();
     let answer = archway.client().get(&path).await;
     assert_eq!(answer.status, 503);

@@ -109,9 +109,11 @@ impl DeadEnd {
         }
     }
 
-    /// Takes no connection: its queue is full, and the kernel drops what else knocks.
+    /// Takes no connection: its queue is full, and the kernel drops what else knocks. With the port 0
+    /// on a free one.
     pub async fn black_hole(address: SocketAddr) -> Self {
         let listener = listen(address, 0);
+        let address = listener.local_addr().expect("it listens");
         let mut fillers = Vec::new();
         while let Ok(filler) = tokio::time::timeout(FULL, TcpStream::connect(address)).await {
             fillers.push(filler.expect("it listens"));

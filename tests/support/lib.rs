@@ -8,6 +8,7 @@
 
 pub mod auth;
 pub mod aws;
+pub mod bucket;
 pub mod client;
 pub mod dead_end;
 pub mod faults;

@@ -298,6 +298,19 @@ impl Archway {
         eventually(&what, async || self.has_stored(digest).then_some(())).await;
     }
 
+    /// Has the kernel let go of the content of this digest, so that the next to read it has to wait
+    /// for the disk. Nothing happens on a file system without one (tmpfs).
+    pub fn evict_from_memory(&self, digest: &Digest) {
+        let hex = digest.hex();
+        for (path, _) in self.files("blobs") {
+            if path.to_string_lossy().ends_with(&hex) {
+                let file = std::fs::File::open(&path).expect("a stored blob");
+                let advice = rustix::fs::Advice::DontNeed;
+                rustix::fs::fadvise(&file, 0, None, advice).expect("a file takes advice");
+            }
+        }
+    }
+
     /// Waits until everything that came with a pull lies in the cache.
     pub async fn stores_all(&self, pulled: &Pulled) {
         for part in &pulled.parts {

@@ -29,12 +29,17 @@ forbid cache-store axum hyper http reqwest rustls protocol cache config upstream
 forbid cache axum hyper http reqwest rustls protocol config upstream server pull proxy
 forbid config tokio axum hyper reqwest cache-store cache upstream server pull proxy
 forbid doctor axum clap cache-store cache server pull proxy archway
+forbid tally tokio axum hyper reqwest cache-store cache config upstream server pull proxy archway
 forbid login axum hyper reqwest cache-store cache upstream server pull proxy archway
 forbid upstream axum cache-store cache server pull proxy archway
+forbid peers pull proxy archway
+forbid replicas axum cache-store cache server pull proxy archway
 forbid trust tokio axum hyper http reqwest protocol cache-store cache config upstream server pull proxy
 forbid systemd axum hyper http reqwest rustls protocol cache-store cache config upstream server pull proxy
+forbid tier axum clap server pull proxy archway openssl native-tls
 forbid server reqwest upstream pull proxy archway
 forbid pull axum server proxy archway
+forbid observe control proxy archway clap
 forbid control proxy archway clap
 forbid client clap archway
 forbid proxy clap archway integration-tests openssl openssl-sys native-tls

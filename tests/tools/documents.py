@@ -6,7 +6,7 @@
 2. Each registered metric has a row in docs/operations.md with its name, type and labels, and each
    `archway_...` name in the documents is a registered metric.
 3. Each log message that docs/operations.md quotes is one of an event.
-4. Each relative link in README.md, SECURITY.md, CONTRIBUTING.md and docs/*.md leads to a file, and
+4. Each relative link in README.md, SECURITY.md, CONTRIBUTING.md, docs/*.md and docs/runbooks/*.md leads to a file, and
    its anchor to a heading.
 5. Each path of the code in docs/architecture.md exists. They leave out `crates/` and may leave out
    `src/`. Each test named behind a promise is a file of tests/it.
@@ -314,7 +314,7 @@ def judge_schema(top):
 
 def main():
     top = pathlib.Path(sys.argv[1] if sys.argv[1:] else pathlib.Path(__file__).parents[2])
-    files = [*(top / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md")), *sorted(top.glob("docs/*.md"))]
+    files = [*(top / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md")), *sorted(top.glob("docs/*.md")), *sorted(top.glob("docs/runbooks/*.md"))]
     documents = {str(file.relative_to(top)): file.read_text() for file in files}
     crates, faults = list(sources(top)), []
     log, registered = events(crates, faults), metrics(crates, faults)

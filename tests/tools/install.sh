@@ -4,10 +4,11 @@
 #   install.sh demo      for `make demo` and the image test
 #   install.sh clients   for the tests with real clients
 #   install.sh chart     Helm, and what judges its output
-#   install.sh cluster   the same, etcd, kube-apiserver and kubelet, which take six minutes to build
+#   install.sh ops       Prometheus, which judges and runs the rules of ops/
+#   install.sh cluster   those of the chart, etcd, kube-apiserver and kubelet, which take six minutes to build
 #   install.sh bench     the servers that `make bench` compares Archway with
 #   install.sh build     what building Archway itself needs (but for Rust)
-#   install.sh all       demo, clients and chart, and the build tools of Archway (except Rust)
+#   install.sh all       demo, clients, chart and ops, and the build tools of Archway (except Rust)
 #
 # System packages come from apt. Everything else goes into $ARCHWAY_TOOLS (default: .tools at the
 # top of the repository): bin/ holds Go programs in the versions pinned below, venv/ the AWS
@@ -29,7 +30,8 @@ APT_CLIENTS=(docker.io containerd podman buildah skopeo docker-registry runc apa
   gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
   python3-venv iproute2 jq curl openssl ca-certificates util-linux procps systemd)
 APT_CHART=(python3-venv ca-certificates openssl docker-compose shellcheck)
-APT_BENCH=(nginx-light docker-registry openssl iproute2 util-linux procps)
+APT_OPS=(prometheus openssl python3)
+APT_BENCH=(nginx-light nghttp2-client docker-registry openssl iproute2 util-linux procps)
 APT_BUILD=(make cmake shellcheck gcc libc6-dev python3-venv ca-certificates)
 
 # program, module path, version
@@ -43,6 +45,7 @@ GO_CLIENTS=(
   "oras oras.land/oras/cmd/oras v1.3.6"
   "cosign github.com/sigstore/cosign/v3/cmd/cosign v3.1.3"
   "regctl github.com/regclient/regclient/cmd/regctl v0.11.7"
+  "versitygw github.com/versity/versitygw/cmd/versitygw v1.8.0"
 )
 
 STARTED=$SECONDS
@@ -235,6 +238,9 @@ main() {
       apt_packages "${APT_CHART[@]}"
       chart_tools
       ;;
+    ops)
+      apt_packages "${APT_OPS[@]}"
+      ;;
     cluster)
       apt_packages "${APT_CHART[@]}" etcd-server
       chart_tools
@@ -247,14 +253,14 @@ main() {
       apt_packages "${APT_BUILD[@]}"
       ;;
     all)
-      apt_packages "${APT_DEMO[@]}" "${APT_CLIENTS[@]}" "${APT_BUILD[@]}" "${APT_CHART[@]}"
+      apt_packages "${APT_DEMO[@]}" "${APT_CLIENTS[@]}" "${APT_BUILD[@]}" "${APT_CHART[@]}" "${APT_OPS[@]}"
       python_venv
       go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
       own_program cri-pull clients/cri
       dockerd_29
       chart_tools
       ;;
-    *) fail "usage: install.sh demo|clients|chart|cluster|bench|build|all" ;;
+    *) fail "usage: install.sh demo|clients|chart|ops|cluster|bench|build|all" ;;
   esac
   say "done: $TOOLS"
 }

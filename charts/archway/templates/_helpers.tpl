@@ -91,6 +91,9 @@ runAsGroup: 65532
   ports:
     - {name: registry, containerPort: {{ .part.port }}, protocol: TCP}
     - {name: admin, containerPort: {{ .part.admin.port }}, protocol: TCP}
+    {{- if (.part.peers).enabled }}
+    - {name: peers, containerPort: {{ .part.peers.port }}, protocol: TCP}
+    {{- end }}
   # An index that is rebuilt from the files takes its time before anything listens.
   startupProbe:
     {{- include "archway.probe" (dict "path" "/livez" "of" .) | nindent 4 }}
@@ -125,6 +128,9 @@ runAsGroup: 65532
     - {name: cache, mountPath: /var/lib/archway}
     {{- if (.part.tls).secretName }}
     - {name: tls, mountPath: /etc/archway-tls, readOnly: true}
+    {{- end }}
+    {{- if (.part.peers).enabled }}
+    - {name: peers, mountPath: /etc/archway-replicas, readOnly: true}
     {{- end }}
     {{- with .part.volumeMounts }}
     {{- toYaml . | nindent 4 }}
@@ -181,6 +187,13 @@ httpGet:
   "listener" (list $listener)
   "admin" (dict "address" (printf "%s:%d" $shared.address (int $shared.admin.port)))
   "cache" (dict "path" "/var/lib/archway" "max_size" $shared.cache.maxSize "min_free" $shared.cache.minFree) -}}
+{{- with $shared.peers -}}
+{{- if .enabled -}}
+{{- $service := printf "%s-shared-peers.%s.svc:%d" (include "archway.fullname" $) $.Release.Namespace (int .port) -}}
+{{- $_ := required "shared.peers.secretName: name a Secret with the key `secret`, which all replicas share" .secretName -}}
+{{- $_ := set $base "replicas" (dict "discover" (printf "dns:%s" $service) "listen" (printf "%s:%d" $shared.address (int .port)) "secret_file" "/etc/archway-replicas/secret") -}}
+{{- end -}}
+{{- end -}}
 {{- with $shared.nodeList -}}
 {{- if .enabled -}}
 {{- $kubernetes := dict "nodes" true "pod_cidrs" .podCIDRs -}}

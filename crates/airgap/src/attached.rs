@@ -4,7 +4,7 @@ use bundle::Attached;
 use manifest_model::{Digest, Manifest, Tag};
 
 /// The line of `manifest`, which is about `subject` and was found under `tag`, if under any.
-pub(crate) fn attached(manifest: &Manifest, subject: Digest, tag: Option<Tag>) -> Attached {
+pub fn attached(manifest: &Manifest, subject: Digest, tag: Option<Tag>) -> Attached {
     let of_config = || {
         let config = manifest.config();
         config.map_or("", |config| config.media_type.as_str())

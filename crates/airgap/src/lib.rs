@@ -31,6 +31,7 @@ mod stored;
 mod take;
 
 pub use self::{
+    attached::attached,
     brought::brought,
     bundle_id::{BundleId, BundleIdError},
     carry::carry,

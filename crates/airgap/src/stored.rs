@@ -1,4 +1,4 @@
-//! A stopped cache directory as the source of a bundle.
+//! A cache directory as the source of a bundle.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use protocol::{image_name::ImageName, official_name::repository_key};
 
 use crate::attached::attached;
 
-/// The blobs, tags and attachments of a directory that no server uses.
+/// The blobs, tags and attachments of a directory at one moment.
 #[derive(Debug)]
 pub struct Stored<'a> {
     directory: &'a Directory,
@@ -66,6 +66,12 @@ impl<'a> Stored<'a> {
                 self.tags.get(&key).copied()
             }
         }
+    }
+
+    /// The size of a blob that was stored after the contents were listed; `None` if there is none.
+    pub fn size_on_disk(&self, digest: &Digest) -> Option<u64> {
+        let metadata = fs::metadata(self.directory.file(digest)).ok()?;
+        Some(metadata.len())
     }
 
     fn read(&self, digest: &Digest) -> io::Result<Option<Manifest>> {

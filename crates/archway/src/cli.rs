@@ -23,6 +23,7 @@ mod progress;
 mod removed;
 mod serve;
 mod table;
+mod tier;
 
 use clap::Parser;
 
@@ -64,10 +65,13 @@ commands! {
         Report(images::report::Report),
         Warm(images::warm::Warm),
         Wanted(images::wanted::ListWanted),
+        Replicas(images::replicas::ListReplicas),
         Refresh(control::refresh::Refresh),
         Reload(control::reload::Reload),
         Rm(control::rm::Rm),
         ClientConfig(client_config::ClientConfig),
+        #[command(subcommand)]
+        Tier(tier::TierCommand),
         #[command(subcommand)]
         Doctor(doctor::DoctorCommand),
         Completions(completions::Completions),

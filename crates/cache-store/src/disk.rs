@@ -28,6 +28,7 @@ use std::{
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use bytes::Bytes;
@@ -63,6 +64,7 @@ pub struct Disk {
     /// Files on their way in or out.
     pub ingest: Ingest,
     carried: Carried,
+    damaged: AtomicU64,
     /// The system releases it when the process ends, however it ends.
     _lock: File,
 }
@@ -93,6 +95,7 @@ impl Disk {
             root: root.into(),
             ingest: Ingest::open(ingest)?,
             carried: Carried::default(),
+            damaged: AtomicU64::new(0),
             _lock: lock,
         })
     }
@@ -100,6 +103,16 @@ impl Disk {
     /// The directory itself, for files of other parts that live as long as the cache.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Notes that a file has proved damaged.
+    pub fn note_damage(&self) {
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many files have proved damaged since the directory was opened.
+    pub fn damaged(&self) -> u64 {
+        self.damaged.load(Ordering::Relaxed)
     }
 
     /// Bytes of the file system that are free for this process.

@@ -92,7 +92,13 @@ impl fmt::Display for Bound {
             Self::UsedAgain => formatter.write_str(
                 "cache.max_size, less the blobs used again, which a first request puts not out,",
             ),
-            Self::FileSystem(path) => write!(formatter, "the file system of {}", path.display()),
+            Self::FileSystem(path) => {
+                let path = path.display();
+                write!(
+                    formatter,
+                    "the file system of {path}, where cache.min_free counts as needed,"
+                )
+            }
         }
     }
 }

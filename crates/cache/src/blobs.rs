@@ -3,6 +3,7 @@
 //! One lock decides and acts: a fill that ends meanwhile is seen as running or as stored, never as
 //! neither. Eviction asks here too, so that no blob in use goes.
 
+mod held;
 mod open_files;
 mod progress;
 mod readers;
@@ -17,8 +18,8 @@ use manifest_model::Digest;
 use parking_lot::Mutex;
 use tracing::error;
 
-use self::open_files::OpenFiles;
 pub(crate) use self::progress::{Progress, Running};
+use self::{held::HeldBlobs, open_files::OpenFiles};
 pub use self::{
     progress::{HOLD_BACK, ReadDemands},
     readers::{Blob, BlobStream, Follower, ReadBy},
@@ -38,6 +39,7 @@ struct BlobTable {
     /// At most one fill per digest; [`Blobs::end_fill`] removes it.
     running: HashMap<Digest, Arc<Running>>,
     open: OpenFiles,
+    held: HeldBlobs,
 }
 
 /// The answer to a request for a blob.
@@ -54,7 +56,7 @@ pub(crate) enum Claim {
 /// The outcome of an attempt to evict a blob.
 #[derive(Debug)]
 pub(crate) enum Eviction {
-    /// Somebody reads or fills it: it stays.
+    /// Somebody reads, holds or fills it: it stays.
     InUse,
     /// There was no file.
     Absent,
@@ -69,6 +71,7 @@ impl Blobs {
             table: Mutex::new(BlobTable {
                 running: HashMap::new(),
                 open: OpenFiles::new(max_open_files),
+                held: HeldBlobs::default(),
             }),
         }
     }
@@ -76,6 +79,13 @@ impl Blobs {
     /// The number of running fills.
     pub(crate) fn running(&self) -> usize {
         self.table.lock().running.len()
+    }
+
+    /// Those who follow a running fill.
+    pub(crate) fn followers(&self) -> usize {
+        let table = self.table.lock();
+        let running = table.running.values();
+        running.map(|running| running.followers()).sum()
     }
 
     pub(crate) fn is_running(&self, digest: &Digest) -> bool {
@@ -132,10 +142,23 @@ impl Blobs {
         }
     }
 
-    /// Unpublishes `digest` unless somebody reads or fills it.
+    /// Keeps blobs, stored or not, from eviction until they are released.
+    pub(crate) fn hold(&self, digests: &[Digest]) {
+        self.table.lock().held.add(digests);
+    }
+
+    /// Undoes one [`Self::hold`] of the same blobs.
+    pub(crate) fn release(&self, digests: &[Digest]) {
+        self.table.lock().held.take(digests);
+    }
+
+    /// Unpublishes `digest` unless somebody reads, holds or fills it.
     pub(crate) fn evict(&self, digest: &Digest) -> Result<Eviction, CacheError> {
         let mut table = self.table.lock();
-        if table.running.contains_key(digest) || !table.open.close_unless_in_use(digest) {
+        if table.running.contains_key(digest)
+            || table.held.contains(digest)
+            || !table.open.close_unless_in_use(digest)
+        {
             return Ok(Eviction::InUse);
         }
         Ok(self
@@ -194,6 +217,7 @@ impl Blobs {
         match recorded() {
             Some(recorded) if size != recorded => {
                 error!(%digest, size, recorded, "discarding a stored blob whose size has changed");
+                self.disk.note_damage();
                 if let Some(unpublished) = self.disk.unpublish(digest)? {
                     unpublished.delete()?;
                 }

@@ -18,10 +18,11 @@ use cache_store::{
 use manifest_model::{Digest, Manifest};
 
 use crate::{
-    Blob, Clients, Follower, Imports, Learned, Options, Ranking, RepoKey, Usage,
+    Blob, Clients, Follower, Hold, Imports, Learned, Options, Ranking, RepoKey, Usage,
     blobs::Claim,
     blocking::blocking,
     fill::{Fill, Publisher},
+    inspect::IndexCopy,
     storage::Storage,
 };
 
@@ -64,6 +65,12 @@ impl Cache {
             self.used(digest);
         }
         Ok(blob)
+    }
+
+    /// The blob `digest`, if it is stored, for work that is no use of it.
+    pub fn peek(&self, digest: &Digest) -> Result<Option<Blob>, CacheError> {
+        let recorded = || self.recorded_size(digest);
+        self.storage.blobs.stored(digest, recorded)
     }
 
     /// The blob `digest` if it is stored, else its running fill, else the duty to fill it.
@@ -208,9 +215,30 @@ impl Cache {
             .await
     }
 
+    /// All that the index says at this moment, for another process.
+    pub async fn index_copy(&self) -> Result<IndexCopy, CacheError> {
+        self.blocking(|cache| IndexCopy::of(&cache.storage.index))
+            .await
+    }
+
+    /// The next number of a bundle in a series that is exported from this cache, at least `least`.
+    /// It is not given again. Durable when this returns.
+    pub async fn next_in_series(&self, series: String, least: u64) -> Result<u64, CacheError> {
+        self.blocking(move |cache| {
+            let bundles = &cache.storage.index.bundles;
+            Ok(bundles.next_in_series(&series, least)?)
+        })
+        .await
+    }
+
     /// What bundles brought, and bring.
     pub fn imports(&self) -> Imports {
         Imports::new(&self.storage)
+    }
+
+    /// Keeps blobs, stored or not, from eviction as long as the answer lives.
+    pub fn hold(&self, digests: Vec<Digest>) -> Hold {
+        Hold::of(&self.storage, digests)
     }
 
     /// The blobs that are evicted before all others.

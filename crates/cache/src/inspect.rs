@@ -9,6 +9,7 @@
 
 mod contents;
 mod files;
+mod index_copy;
 mod kept;
 mod owned;
 mod removal;
@@ -33,6 +34,7 @@ pub(crate) use self::{contents::IndexRows, removal::Holdings};
 pub use self::{
     contents::{Content, Contents, Kind, TaggedManifest, Unread},
     files::{Listing, StoredFile},
+    index_copy::IndexCopy,
     owned::Owned,
     removal::{Removal, Removed},
     verify::{Checked, Fault, Finding, Repair, Verifier},
@@ -124,6 +126,11 @@ impl Directory {
     /// download can resume from are swept and a damaged index is rebuilt.
     pub fn own(&self) -> Result<Owned, CacheError> {
         Owned::open(self)
+    }
+
+    /// Lists everything, described by what the server that runs on the directory said of its index.
+    pub fn contents_by(&self, copy: IndexCopy) -> Result<Contents, CacheError> {
+        Contents::gather(self, copy.rows(), None)
     }
 
     /// The size that the index has for each digest.

@@ -1,6 +1,7 @@
 //! An open file of the cache and the ways to read it.
 
 mod read;
+mod warm;
 
 use std::{
     fs::File,
@@ -27,6 +28,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 use tracing::error;
 
 pub(crate) use self::read::{PIECE_SIZE, SMALL_PIECE_SIZE, read_at};
+use self::warm::{Moment, WarmChunks};
 
 /// Files of at least this size are mapped, so that the kernel can send them without a copy.
 const MIN_MAPPED_SIZE: u64 = 1024 * 1024;
@@ -48,6 +50,8 @@ pub struct OpenFile {
     /// Where the blob begins in the file; its mapping begins there too.
     start: u64,
     map: Option<Mmap>,
+    /// Which parts of the mapping were in memory a moment ago.
+    warm_chunks: WarmChunks,
     /// What the blob's bytes are to be proved by before one of them is read.
     proof: Option<BlobProof>,
     /// Where the file is unpublished once it proves damaged. Does not keep the cache open.
@@ -66,6 +70,7 @@ impl OpenFile {
             digest,
             file,
             start: 0,
+            warm_chunks: chunks_of(map.as_ref()),
             map,
             proof: None,
             disk: Arc::downgrade(disk),
@@ -86,9 +91,11 @@ impl OpenFile {
         }
         let is_large = size >= MIN_MAPPED_SIZE;
         let map = is_large.then(|| map_section(&file, start, size).ok());
+        let map = map.flatten();
         Self {
             start,
-            map: map.flatten(),
+            warm_chunks: chunks_of(map.as_ref()),
+            map,
             proof,
             ..Self::new(digest, file, None, disk)
         }
@@ -147,9 +154,28 @@ impl OpenFile {
         })
     }
 
-    /// Whether the bytes of `range` can be read without the disk, judged by samples. On a file
-    /// system that cannot tell (tmpfs) everything is in memory.
+    /// Whether the bytes of `range`, offsets of the file, can be read without the disk: judged by
+    /// samples, or by those of a moment ago. On a file system that cannot tell (tmpfs) everything is
+    /// in memory.
     pub fn is_in_memory(&self, range: Range<u64>) -> bool {
+        let (of_blob, now) = (
+            range.start.saturating_sub(self.start)..range.end.saturating_sub(self.start),
+            Moment::now(),
+        );
+        if self.warm_chunks.hold(&of_blob, now) {
+            return true;
+        }
+        let is_in_memory = self.look(&range);
+        if is_in_memory {
+            self.warm_chunks.note(&of_blob, now);
+        } else {
+            self.warm_chunks.forget();
+        }
+        is_in_memory
+    }
+
+    /// Samples `range`, so that `sendfile` would hardly wait.
+    fn look(&self, range: &Range<u64>) -> bool {
         let mut at = range.start;
         while at < range.end {
             if !self.has_in_memory(at) {
@@ -216,9 +242,11 @@ impl OpenFile {
             return;
         }
         error!(digest = %self.digest, %reason, "discarding a stored blob that cannot be read");
-        if let Some(disk) = self.disk.upgrade()
-            && let Err(error) = self.discard_from(&disk)
-        {
+        let Some(disk) = self.disk.upgrade() else {
+            return;
+        };
+        disk.note_damage();
+        if let Err(error) = self.discard_from(&disk) {
             error!(digest = %self.digest, %error, "cannot discard the damaged blob");
         }
     }
@@ -267,6 +295,10 @@ impl AsRef<[u8]> for Window {
     }
 }
 
+fn chunks_of(map: Option<&Mmap>) -> WarmChunks {
+    map.map_or_else(WarmChunks::default, |map| WarmChunks::of(map.len() as u64))
+}
+
 #[allow(unsafe_code)]
 fn map_section(file: &File, start: u64, size: u64) -> io::Result<Mmap> {
     let length = usize::try_from(size).map_err(io::Error::other)?;
@@ -282,4 +314,37 @@ fn map(file: &File) -> io::Result<Mmap> {
     // directory this process's alone, no file in it is ever truncated, and every byte a reader may
     // see was written once, before it was shown.
     unsafe { Mmap::map(file) }
+}
+
+#[cfg(test)]
+mod tests {
+    use manifest_model::Algorithm;
+    use rustix::fs::{Advice, fadvise};
+
+    use super::*;
+
+    const SIZE: u64 = 6 * 1024 * 1024;
+
+    /// Shows nothing on a file system that keeps what it may let go, as tmpfs does.
+    #[test]
+    fn a_file_that_left_memory_is_cold_until_it_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Arc::new(Disk::open(folder.path()).unwrap());
+        let path = folder.path().join("large");
+        std::fs::write(&path, vec![7; usize::try_from(SIZE).unwrap()]).unwrap();
+        let file = File::open(&path).unwrap();
+        file.sync_all().unwrap();
+        let digest = Digest::of(Algorithm::Sha256, b"large");
+        let open = OpenFile::new(digest, file, Some(SIZE), &disk);
+        assert!(open.is_in_memory(0..SIZE));
+        fadvise(&open.file, 0, None, Advice::DontNeed).unwrap();
+        if open.has_in_memory(SIZE / 2) {
+            return;
+        }
+        // As if the moment had passed for which a look holds.
+        open.warm_chunks.forget();
+        assert!(!open.is_in_memory(0..SIZE));
+        open.warm(0..SIZE).unwrap();
+        assert!(open.is_in_memory(0..SIZE));
+    }
 }

@@ -2,6 +2,7 @@
 //! share.
 
 mod admission;
+mod counts;
 mod eviction;
 mod reservations;
 mod room;
@@ -23,7 +24,8 @@ use cache_store::{
 use manifest_model::Digest;
 use parking_lot::Mutex;
 
-use self::{admission::Admission, reservations::Reservations};
+pub use self::counts::EvictionReason;
+use self::{admission::Admission, counts::Counts, reservations::Reservations};
 pub(crate) use self::{admission::Demand, room::Room};
 use crate::{blobs::Blobs, uses::Uses};
 
@@ -55,8 +57,20 @@ pub struct Usage {
     pub pinned_bytes: u64,
     /// Running fills.
     pub fills: usize,
+    /// Those who read what they bring, over all of them.
+    pub followers: usize,
+    /// Stored blobs.
+    pub blobs: u64,
     /// Bytes evicted since the start.
     pub evicted_bytes: u64,
+    /// Blobs evicted since the start, in the order of [`EvictionReason::ALL`].
+    pub evictions: [u64; EvictionReason::ALL.len()],
+    /// Bytes stored again within a day of their eviction.
+    pub refetched_bytes: u64,
+    /// Stored blobs and manifests that proved damaged since the start, and were discarded.
+    pub damaged: u64,
+    /// Bytes that the file system can still give; `None` if it does not tell.
+    pub available: Option<u64>,
 }
 
 /// The parts of an open cache.
@@ -70,7 +84,7 @@ pub(crate) struct Storage {
     options: Options,
     opened: SystemTime,
     bytes: AtomicU64,
-    evicted_bytes: AtomicU64,
+    counts: Counts,
     /// What running fills may grow to.
     claimed: Reservations,
     /// What they have taken: the room of their bytes.
@@ -97,7 +111,7 @@ impl Storage {
             disk,
             options: options.clone(),
             opened,
-            evicted_bytes: AtomicU64::new(0),
+            counts: Counts::default(),
             claimed: Reservations::default(),
             taken: Reservations::default(),
             admission: Admission::default(),
@@ -110,7 +124,13 @@ impl Storage {
             bytes: self.bytes.load(Ordering::Relaxed),
             pinned_bytes: answer_or_default(self.index.rows.pinned_bytes()),
             fills: self.blobs.running(),
-            evicted_bytes: self.evicted_bytes.load(Ordering::Relaxed),
+            followers: self.blobs.followers(),
+            blobs: answer_or_default(self.index.rows.count()),
+            evicted_bytes: self.counts.bytes(),
+            evictions: self.counts.blobs(),
+            refetched_bytes: self.counts.refetched(),
+            damaged: self.disk.damaged(),
+            available: self.disk.free().ok(),
         }
     }
 
@@ -136,6 +156,7 @@ impl Storage {
         self.index.rows.record_blobs(&[(*digest, size)])?;
         self.disk.publish(&staged, digest)?;
         drop(staged);
+        self.counts.stored(digest, size);
         self.after_growth()
     }
 

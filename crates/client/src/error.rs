@@ -93,6 +93,13 @@ pub enum ClientError {
     TwoWays(#[from] Ambiguity),
 }
 
+impl ClientError {
+    /// Whether the server says that there is no such thing.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if *status == http::StatusCode::NOT_FOUND)
+    }
+}
+
 /// The flaw of an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidAnswer {

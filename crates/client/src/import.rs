@@ -1,5 +1,5 @@
-//! An import into a running Archway: its files are handed over open, so that the server needs no right
-//! of its own to read them, and a pipe will do.
+//! An import into a running Archway, and what an export holds of it. The files of an import are handed
+//! over open, so that the server needs no right of its own to read them, and a pipe will do.
 //!
 //! The request is one of HTTP/1.0, whose answer ends with the connection: files go with bytes of it
 //! (`SCM_RIGHTS`), which no HTTP client can send.
@@ -13,8 +13,9 @@ use std::{
 };
 
 use config::Config;
-use control::{IMPORT, ImportBundles, ImportLine, MAX_FILES_AT_ONCE};
+use control::{HOLD, IMPORT, ImportBundles, ImportLine, MAX_FILES_AT_ONCE};
 use http::StatusCode;
+use manifest_model::Digest;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use super::{error::ClientError, socket::path_of};
@@ -57,7 +58,7 @@ impl ImportSocket {
         line: impl FnMut(ImportLine),
     ) -> Result<(), ClientError> {
         let body = serde_json::to_vec(asked).expect("plain data always serialises");
-        let asked = send(&self.stream, &body, files).and_then(|()| answer(&self.stream));
+        let asked = send(&self.stream, IMPORT, &body, files).and_then(|()| answer(&self.stream));
         let failed = |source| ClientError::Socket {
             path: self.path.clone(),
             source,
@@ -66,23 +67,52 @@ impl ImportSocket {
         if status == StatusCode::OK {
             return read(body, line).map_err(failed);
         }
-        let mut message = String::new();
-        let mut refusal = body.by_ref().take(MAX_REFUSAL);
-        refusal.read_to_string(&mut message).map_err(failed)?;
-        let message = message.trim().to_owned();
-        Err(ClientError::Refused {
-            status,
-            message,
-            next: None,
-        })
+        Err(refused(status, &mut body).unwrap_or_else(failed))
+    }
+
+    /// Has the server keep these blobs from eviction as long as the answer lives.
+    pub fn hold(self, digests: &[Digest]) -> Result<HeldBlobs, ClientError> {
+        let body = serde_json::to_vec(digests).expect("digests always serialise");
+        let failed = |source| ClientError::Socket {
+            path: self.path.clone(),
+            source,
+        };
+        let asked = send(&self.stream, HOLD, &body, &[]).and_then(|()| answer(&self.stream));
+        let (status, mut body) = asked.map_err(failed)?;
+        if status != StatusCode::OK {
+            return Err(refused(status, &mut body).unwrap_or_else(failed));
+        }
+        // From this line on they are held.
+        let mut line = String::new();
+        if body.read_line(&mut line).map_err(failed)? == 0 {
+            return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+        }
+        drop(body);
+        Ok(HeldBlobs(self.stream))
     }
 }
 
+/// Blobs that a server keeps from eviction until this is dropped, or the server ends.
+#[derive(Debug)]
+pub struct HeldBlobs(
+    #[expect(dead_code, reason = "what holds them is that it is open")] UnixStream,
+);
+
+fn refused(status: StatusCode, body: &mut impl BufRead) -> io::Result<ClientError> {
+    let mut message = String::new();
+    body.take(MAX_REFUSAL).read_to_string(&mut message)?;
+    Ok(ClientError::Refused {
+        status,
+        message: message.trim().to_owned(),
+        next: None,
+    })
+}
+
 /// Sends the request, each batch of files with a byte of it.
-fn send(mut stream: &UnixStream, body: &[u8], files: &[File]) -> io::Result<()> {
+fn send(mut stream: &UnixStream, route: &str, body: &[u8], files: &[File]) -> io::Result<()> {
     let length = body.len();
     let mut request =
-        format!("POST {IMPORT} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n")
+        format!("POST {route} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n")
             .into_bytes();
     request.extend_from_slice(body);
     let mut sent = 0;

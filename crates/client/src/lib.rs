@@ -8,14 +8,13 @@ mod answer;
 mod choice;
 mod error;
 mod import;
-mod pinned;
 mod server;
 mod socket;
 mod upstream;
 
 pub use self::{
     error::{ClientError, InvalidAnswer},
-    import::ImportSocket,
+    import::{HeldBlobs, ImportSocket},
     server::{Server, accepting},
     socket::ControlSocket,
     upstream::UpstreamRepository,

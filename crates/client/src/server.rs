@@ -1,14 +1,15 @@
 //! Requests to a running Archway: to its registry API like any client, and to its admin listener.
 
-use std::{fmt::Display, time::Duration};
+use std::{any::Any, fmt::Display, time::Duration};
 
 use cluster::NodeReport;
-use config::{Config, Listener};
+use config::{Config, KeyPairFiles, Listener};
 use futures_util::TryStreamExt;
-use http::{HeaderMap, HeaderValue, Method, header};
-use manifest_model::{Digest, MediaType, Reference};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use manifest_model::{Digest, Manifest, MediaType, Reference};
 use protocol::{headers::ARCHWAY_CACHE, host::Host, image_name::ImageName};
 use proxy::inventory::{Image, Listing};
+use replicas::ReplicasReport;
 use reqwest::{Client, Response, redirect::Policy};
 use serde::de::DeserializeOwned;
 use server::exchange::REQUEST_ID;
@@ -19,7 +20,6 @@ use super::{
     address,
     answer::Answer,
     error::{ClientError, UrlOption},
-    pinned,
 };
 
 /// The time to connect: an Archway is near.
@@ -132,6 +132,22 @@ impl Server {
         Answer::read(response, url).await
     }
 
+    /// The manifests that the upstream lists as referring to `subject`, or `None` where it has no such
+    /// list.
+    pub async fn referrers(
+        &self,
+        image: &ImageName,
+        subject: &Digest,
+    ) -> Result<Option<Manifest>, ClientError> {
+        let url = self.url(image, "referrers", subject)?;
+        let response = sent(self.http.get(&url), &url, UrlOption::Server).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let answer = Answer::read(response, url).await?.successful()?;
+        answer.manifest().map(Some)
+    }
+
     /// Reads a blob to its end, piece by piece. Its digest is not checked here: Archway withholds
     /// the end of a blob that does not match.
     pub async fn read_blob(
@@ -187,6 +203,11 @@ impl Server {
     /// The nodes of the cluster, as the server knows them.
     pub async fn nodes(&self) -> Result<NodeReport, ClientError> {
         self.told("nodes", &[]).await
+    }
+
+    /// The replicas that share downloads, as the server sees them.
+    pub async fn replicas(&self) -> Result<ReplicasReport, ClientError> {
+        self.told("replicas", &[]).await
     }
 
     /// The answer of a private route of the admin listener.
@@ -273,11 +294,16 @@ fn http(listener: Option<&Listener>) -> Client {
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .user_agent(concat!("archway-command/", env!("CARGO_PKG_VERSION")));
-    let pair = listener.and_then(|listener| listener.tls.as_ref());
-    if let Some(tls) = pair.and_then(pinned::trusting) {
+    if let Some(tls) = listener.and_then(|listener| pinned(listener.tls.as_ref()?)) {
         builder = builder.tls_backend_preconfigured(tls);
     }
     builder.build().expect("no option of the builder can fail")
+}
+
+/// Settings that trust the server with the first certificate of `files`, if it can be read.
+fn pinned(files: &KeyPairFiles) -> Option<impl Any + use<>> {
+    let certificate = files.read().ok()?.cert.first()?.clone();
+    trust::pinned(certificate).ok()
 }
 
 async fn sent(

@@ -5,11 +5,14 @@ use std::{
     time::Duration,
 };
 
-use cache::{ListedBundle, inspect::Directory};
+use cache::{
+    ListedBundle,
+    inspect::{Directory, IndexCopy},
+};
 use config::{AdminSocket, Config};
 use control::{
-    BUNDLES, Purged, REFRESH, RELOAD, REMOVE, REMOVE_BUNDLES, Refreshed, Reloaded, RemoveBundles,
-    RemoveNames, RemovedName,
+    BUNDLES, CONTENTS, NextInSeries, Purged, REFRESH, RELOAD, REMOVE, REMOVE_BUNDLES, Refreshed,
+    Reloaded, RemoveBundles, RemoveNames, RemovedName, SERIES,
 };
 use reqwest::{Client, RequestBuilder};
 use serde::de::DeserializeOwned;
@@ -82,6 +85,20 @@ impl ControlSocket {
     pub async fn remove_bundles(&self, asked: &RemoveBundles) -> Result<Purged, ClientError> {
         let body = serde_json::to_vec(asked).expect("digests always serialise");
         self.post(REMOVE_BUNDLES, body, REMOVAL_TIMEOUT).await
+    }
+
+    /// What the index of the server says.
+    pub async fn contents(&self) -> Result<IndexCopy, ClientError> {
+        let request = self.http.get(url(CONTENTS)).timeout(REMOVAL_TIMEOUT);
+        self.answer(CONTENTS, request).await
+    }
+
+    /// The number of the next bundle of a series, at least `least`.
+    pub async fn next_in_series(&self, series: &str, least: u64) -> Result<u64, ClientError> {
+        let series = series.to_owned();
+        let body = serde_json::to_vec(&NextInSeries { series, least });
+        let body = body.expect("texts always serialise");
+        self.post(SERIES, body, ANSWER_TIMEOUT).await
     }
 
     /// Has the configuration read again.

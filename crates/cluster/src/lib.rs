@@ -33,7 +33,7 @@ pub use self::{
     metrics::NodeMetrics,
     node::{Node, NodeFacts},
     pulls::KubeletPull,
-    report::{NodeReport, ReportedNode, ReportedPlatform},
+    report::{Moment, NodeReport, ReportedNode, ReportedPlatform},
     taint::{StartupTaint, Tainted},
     watch::NodeWatch,
 };

@@ -16,6 +16,7 @@ const ARCHITECTURES: [&str; 7] = [
     "amd64", "arm64", "arm", "ppc64le", "s390x", "riscv64", "386",
 ];
 const OTHER: &str = "other";
+const RESULTS: [&str; 4] = ["node", "no_platform", "several_nodes", "unknown"];
 
 /// The metrics of the node list. Clones are handles to the same ones.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +43,9 @@ struct HintLabels {
 impl NodeMetrics {
     /// Registers everything. The registry's prefix goes before the names.
     pub fn register(&self, registry: &mut Registry) {
+        for result in RESULTS {
+            self.hints.get_or_create_owned(&HintLabels { result });
+        }
         let help = "Nodes of the cluster, by the operating system and processor it tells";
         registry.register("nodes", help, self.nodes.clone());
         let help = "Whether the list of nodes is complete and watched; 0 while the API is away";

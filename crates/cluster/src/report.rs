@@ -1,9 +1,9 @@
 //! The list of nodes in JSON, as the admin route `/_archway/v1/nodes` gives it. Field names are a contract
 //! between versions.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::list::{ListedNode, NodeList};
 
@@ -39,13 +39,32 @@ pub struct ReportedNode {
     pub platform: Option<String>,
     /// Its own addresses.
     pub addresses: Vec<String>,
-    /// When it came into the list, in seconds since 1970.
-    pub listed: u64,
-    /// When its runtime last asked, in seconds since 1970.
+    /// When it came into the list.
+    pub listed: Moment,
+    /// When its runtime last asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_pull: Option<u64>,
+    pub last_pull: Option<Moment>,
     /// Whether its runtime has never asked, for longer than `silent_after`.
     pub silent: bool,
+}
+
+/// A time, in whole seconds; a text as in RFC 3339, as all times in JSON are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment(pub SystemTime);
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_rfc3339_seconds(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_rfc3339(&text)
+            .map(Self)
+            .map_err(Error::custom)
+    }
 }
 
 impl NodeReport {
@@ -70,13 +89,8 @@ fn reported(listed: &ListedNode) -> ReportedNode {
         name: node.name().to_string(),
         platform: node.platform().map(ToString::to_string),
         addresses: node.addresses().iter().map(ToString::to_string).collect(),
-        listed: seconds(node.listed()),
-        last_pull: node.last_pull().map(seconds),
+        listed: Moment(node.listed()),
+        last_pull: node.last_pull().map(Moment),
         silent: listed.is_silent,
     }
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
 }

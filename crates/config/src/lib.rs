@@ -23,6 +23,7 @@
 //! A test then asks for the key in `config/archway.example.toml`, which is its manual.
 
 mod admin;
+mod audit;
 mod bundles;
 mod cache;
 mod changes;
@@ -37,6 +38,7 @@ mod named_files;
 mod platform;
 mod prefetch;
 mod problem;
+mod replicas;
 mod secret;
 mod server;
 mod show;
@@ -45,6 +47,7 @@ mod space;
 mod suggest;
 mod table;
 mod tag_pattern;
+mod tier;
 mod units;
 mod upstreams;
 
@@ -52,6 +55,7 @@ use std::path::{Path, PathBuf};
 
 use admin::Admin;
 pub use admin::{AdminConfig, AdminSocket, MAX_SOCKET_PATH};
+pub use audit::AuditConfig;
 pub use bundles::{BundlesConfig, TrustedKey};
 pub use cache::{CacheBounds, CacheConfig};
 pub use changes::Change;
@@ -64,6 +68,7 @@ pub use platform::{KubernetesConfig, PlatformConfig};
 pub use prefetch::{Prefetch, PrefetchConfig};
 use problem::Problems;
 use protocol::host::Host;
+pub use replicas::{Discover, MemberAddress, PeerTls, ReplicasConfig};
 pub use secret::{SecretError, SecretSource};
 use serde::Serialize;
 pub use server::Server;
@@ -71,6 +76,7 @@ pub use source::{Loaded, Source};
 pub use space::Space;
 use table::Table;
 pub use tag_pattern::TagPattern;
+pub use tier::{BucketProvider, BucketUrl, TierConfig};
 use toml::de::DeTable;
 pub use upstreams::{
     Auth, ClientCertificate, EcrAuth, EcrPublicAuth, EndpointConfig, LISTS_HELD, Limits,
@@ -98,12 +104,20 @@ pub struct Config {
     pub cache: CacheConfig,
     /// Whose bundles are imported.
     pub bundles: BundlesConfig,
+    /// The bucket that replicas share, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<TierConfig>,
     /// The platform of a client that names none.
     pub platform: PlatformConfig,
     /// Downloads before a client asks.
     pub prefetch: PrefetchConfig,
+    /// The other Archways that share downloads with this one; `None` if it is alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<ReplicasConfig>,
     /// The levels and the form of the log.
     pub log: Log,
+    /// Who got which manifest, in a file of its own.
+    pub audit: AuditConfig,
     /// Limits of the listeners.
     pub server: Server,
     /// The registries that can be reached.
@@ -225,9 +239,15 @@ impl Config {
             prefetch: root.section("prefetch", "a table such as [prefetch]", |table| {
                 PrefetchConfig::read(table, &platform.kubernetes)
             }),
+            tier: root
+                .value("tier")
+                .and_then(|tier| tier.table("a table such as [tier]", TierConfig::read))
+                .flatten(),
             platform,
+            replicas: ReplicasConfig::read(root),
             cache,
             log: root.section("log", "a table such as [log]", Log::read),
+            audit: root.section("audit", "a table such as [audit]", AuditConfig::read),
             server,
             upstreams,
         }

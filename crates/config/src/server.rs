@@ -34,7 +34,7 @@ pub struct Server {
     /// How long a client may take nothing of its answer; never zero.
     #[serde(serialize_with = "show::duration")]
     pub send_timeout: Duration,
-    /// How long an HTTP/2 connection may have no request; never zero.
+    /// How long a connection may have no request; never zero.
     #[serde(serialize_with = "show::duration")]
     pub idle_timeout: Duration,
     /// Connections of clients open at once, on all listeners together; never zero. Those of the

@@ -8,15 +8,14 @@ mod endpoint;
 mod endpoints;
 mod entry;
 mod limits;
+mod names;
+mod reading;
 mod repositories;
 mod resolve;
 mod rules;
 mod settings;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    ops::Range,
-};
+use std::collections::BTreeMap;
 
 pub use auth::{Auth, EcrAuth, EcrPublicAuth, Role};
 use endpoint::Endpoint;
@@ -24,7 +23,9 @@ pub use endpoints::EndpointConfig;
 use entry::Entry;
 pub use entry::UpstreamConfig;
 pub use limits::{Limits, Rate};
+use names::{misnamed, other_name};
 use protocol::host::{Host, HostPattern, every_ecr_host};
+use reading::Reading;
 pub use repositories::{RepoPattern, Repositories, RepositoryRule};
 pub use resolve::Resolve;
 pub use rules::{NamePattern, Prefer, Rule, RuleAnswer, Rules};
@@ -34,10 +35,9 @@ use toml::Spanned;
 
 use crate::{
     Reach,
-    meaning::{Meaning, Wrong},
     problem::{Problem, Problems},
     suggest,
-    table::{Table, Value},
+    table::Table,
 };
 
 /// Reachable when the file has no `[upstream]` table, beside every private ECR registry.
@@ -170,10 +170,7 @@ impl Upstreams {
                 .help("remove the table for the well-known registries, or add [upstream.\"docker.io\"]");
             problems.add(problem);
         }
-        let mut reading = Reading {
-            offline,
-            ..Reading::default()
-        };
+        let mut reading = Reading::new(offline);
         for (pattern, table) in tables {
             match pattern {
                 Some(pattern) => reading.add(pattern, table, problems),
@@ -279,148 +276,9 @@ impl Upstreams {
     }
 }
 
-/// The host that somebody meant who left out the quotes, as in `[upstream.docker.io]`.
-fn unquoted(pattern: &HostPattern, table: &Value<'_>) -> Option<String> {
-    let rest = table.table_names();
-    let is_label = !pattern.as_str().contains(['.', ':', '*']);
-    // `repositories` is a table of an upstream, and a word that ends no host.
-    let [first, ..] = rest.as_slice() else {
-        return None;
-    };
-    let is_setting = ["repositories", "tag_ttls", "auth"].contains(first);
-    (is_label && !is_setting).then(|| format!("{pattern}.{}", rest.join(".")))
-}
-
-/// The tables read so far, and where each of their names is.
-#[derive(Default)]
-struct Reading {
-    offline: bool,
-    entries: Vec<Entry>,
-    patterns: HashMap<HostPattern, Range<usize>>,
-    virtual_hosts: HashMap<Host, Range<usize>>,
-}
-
-impl Reading {
-    fn add(&mut self, pattern: Spanned<HostPattern>, table: Value<'_>, problems: &Problems) {
-        let (span, pattern) = (pattern.span(), pattern.into_inner());
-        if let Some(known_as) = pattern.exact().and_then(other_name) {
-            let help = format!(
-                "did you mean [upstream.\"{known_as}\"]? Its `endpoints` set where it is asked"
-            );
-            problems.add(misnamed("upstream", span, &known_as).help(help));
-            return table.hide();
-        }
-        if let Some(first) = self.patterns.insert(pattern.clone(), span.clone()) {
-            let problem = Problem::new(span, format!("two upstreams for `{pattern}`"))
-                .label("the second")
-                .other(first, "the first")
-                .help("merge them into one table");
-            problems.add(problem);
-            return table.hide();
-        }
-        if let Some(host) = unquoted(&pattern, &table) {
-            let title = format!("the name of the upstream {host} has no quotes");
-            let label = "without quotes, a dot begins a table inside of this one";
-            let help = format!("write [upstream.\"{host}\"]");
-            problems.add(Problem::new(span, title).label(label).help(help));
-            return table.hide();
-        }
-        let expected = "a table such as [upstream.\"docker.io\"]";
-        let checks = problems.file_checks();
-        let read = table.table(expected, |table| Entry::read(pattern, table));
-        let Some((mut entry, hosts)) = read else {
-            return;
-        };
-        if self.offline || entry.offline {
-            // Nobody is shown them: an air-gapped site need not have them.
-            problems.forget_file_checks(checks);
-        }
-        let hosts = hosts.into_iter();
-        entry.hosts = hosts
-            .filter_map(|host| self.claim(&entry.pattern, host, problems))
-            .collect();
-        self.entries.push(entry);
-    }
-
-    /// The virtual host, if `pattern` may have it.
-    fn claim(
-        &mut self,
-        pattern: &HostPattern,
-        host: Spanned<Host>,
-        problems: &Problems,
-    ) -> Option<Host> {
-        let (span, host) = (host.span(), host.into_inner());
-        if pattern.exact().is_none() {
-            let title = format!("`hosts` needs one upstream, `{pattern}` is many");
-            let problem = Problem::new(span, title)
-                .label("means no single registry")
-                .help("move it to the table of one host");
-            problems.add(problem);
-            return None;
-        }
-        if let Some(first) = self.virtual_hosts.insert(host.clone(), span.clone()) {
-            let title = format!("two upstreams claim the virtual host `{host}`");
-            let problem = Problem::new(span, title)
-                .label("already taken")
-                .other(first, "first claimed here");
-            problems.add(problem);
-            return None;
-        }
-        Some(host)
-    }
-}
-
 impl Serialize for Upstreams {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let entries = self.entries.iter();
         serializer.collect_map(entries.map(|entry| (entry.pattern.as_str(), entry)))
-    }
-}
-
-/// The canonical name of a registry, if this is another of its names: no request has that one.
-fn other_name(host: &Host) -> Option<Host> {
-    let canonical = host.clone().canonical();
-    (canonical != *host).then_some(canonical)
-}
-
-fn misnamed(key: &str, span: Range<usize>, known_as: &Host) -> Problem {
-    let title = format!("`{key}` must be the name a registry's images have");
-    Problem::new(span, title).label(format!("images from here are named {known_as}/..."))
-}
-
-impl Meaning for Host {
-    const WHAT: &'static str = "a registry's host";
-    const EXAMPLE: &'static str = "\"docker.io\" or \"registry.example:5000\"";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        text.parse().map_err(|error| with_bare_host(text, error))
-    }
-}
-
-impl Meaning for HostPattern {
-    const WHAT: &'static str = "a registry's host or a pattern";
-    const EXAMPLE: &'static str =
-        "[upstream.\"docker.io\"] or [upstream.\"*.dkr.ecr.*.amazonaws.com\"]";
-
-    fn read(text: &str) -> Result<Self, Wrong> {
-        text.parse().map_err(|error| with_bare_host(text, error))
-    }
-}
-
-/// A common slip is a URL instead of the host, sometimes with a password, which is not shown.
-fn with_bare_host(text: &str, error: impl std::fmt::Display) -> Wrong {
-    let wrong = match text.split_once("://") {
-        None => Wrong::new(error),
-        Some((_, rest)) => {
-            // The login first: a password may have a slash in it.
-            let rest = rest.rsplit('@').next().unwrap_or(rest);
-            let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-            Wrong::new("this is a URL").help(format!("write the host alone: \"{host}\""))
-        }
-    };
-    if text.contains('@') {
-        wrong.secret()
-    } else {
-        wrong
     }
 }

@@ -6,6 +6,7 @@
 
 mod answers;
 mod descriptors;
+mod exports;
 mod imports;
 mod inbox;
 mod kept;
@@ -22,6 +23,7 @@ mod trust;
 pub use self::{
     answers::{Refreshed, RemovedName},
     descriptors::MAX_FILES_AT_ONCE,
+    exports::NextInSeries,
     imports::{ImportBundles, ImportFailure, ImportFlags, ImportLine, ImportsError},
     inbox::watch_inbox,
     kept::{Purged, RemoveBundles},
@@ -31,7 +33,10 @@ pub use self::{
     reload::{
         ChangedKey, ReloadError, ReloadOutcome, ReloadQueue, ReloadRequests, Reloaded, reloads,
     },
-    routes::{BUNDLES, IMPORT, REFRESH, RELOAD, REMOVE, REMOVE_BUNDLES, RemoveNames, routes},
-    socket::{Socket, SocketError},
+    routes::{
+        BUNDLES, CONTENTS, HOLD, IMPORT, REFRESH, RELOAD, REMOVE, REMOVE_BUNDLES, RemoveNames,
+        SERIES, routes,
+    },
+    socket::{SOCKET_CONNECTIONS, Socket, SocketError},
     trust::{TrustError, named_key},
 };

@@ -19,9 +19,9 @@ use tracing::warn;
 use upstream::FetchError;
 
 use crate::{
-    Control, ImportBundles, ImportLine, ReloadError, RemoveBundles,
+    Control, ImportBundles, ImportLine, NextInSeries, ReloadError, RemoveBundles,
     descriptors::Handed,
-    imports, kept,
+    exports, imports, kept,
     refresh::{RefreshError, refresh},
     removal::{RemoveError, remove},
 };
@@ -48,11 +48,25 @@ pub const BUNDLES: &str = "/_archway/v1/bundles";
 /// `POST`: removes those of a [`RemoveBundles`]; the answer is a [`Purged`](crate::Purged).
 pub const REMOVE_BUNDLES: &str = "/_archway/v1/bundles/rm";
 
+/// `GET`: what the index says, as an [`IndexCopy`](cache::inspect::IndexCopy), for an export that reads
+/// the files itself.
+pub const CONTENTS: &str = "/_archway/v1/bundles/contents";
+
+/// `POST`: keeps a list of digests from eviction until the client closes the connection. The answer
+/// begins with a line when they are held, and then waits.
+pub const HOLD: &str = "/_archway/v1/bundles/hold";
+
+/// `POST`: the number of the next bundle of a [`NextInSeries`].
+pub const SERIES: &str = "/_archway/v1/bundles/series";
+
 /// The longest body of a request: some thousand names.
 const MAX_BODY: usize = 1 << 20;
 
 /// What is said of a body beyond it.
 const TOO_MANY: &str = "too many names at once: a request takes 1 MiB of them; ask in several";
+
+/// What is said of too long a list of digests.
+const TOO_MANY_HELD: &str = "too many blobs for one bundle: export the images in several";
 
 /// The body of a request to [`REMOVE`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -71,6 +85,9 @@ pub fn routes(control: Control) -> Router {
         .route(IMPORT, post(answer_import))
         .route(BUNDLES, get(answer_bundles))
         .route(REMOVE_BUNDLES, post(answer_remove_bundles))
+        .route(CONTENTS, get(answer_contents))
+        .route(HOLD, post(answer_hold))
+        .route(SERIES, post(answer_series))
         .with_state(control)
 }
 
@@ -161,6 +178,35 @@ async fn answer_remove_bundles(State(control): State<Control>, body: Body) -> Re
             warn!(error = %ErrorChain(&error), "stored content could not be removed");
             failed(StatusCode::INTERNAL_SERVER_ERROR, &error)
         }
+    }
+}
+
+async fn answer_contents(State(control): State<Control>) -> Response {
+    match control.pull.cache().index_copy().await {
+        Ok(copy) => answered(&copy),
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, &error),
+    }
+}
+
+async fn answer_hold(State(control): State<Control>, body: Body) -> Response {
+    let Ok(body) = to_bytes(body, exports::MAX_HELD).await else {
+        return refused(StatusCode::PAYLOAD_TOO_LARGE, &TOO_MANY_HELD);
+    };
+    match serde_json::from_slice(&body) {
+        Ok(digests) => Body::from_stream(exports::held(&control, digests)).into_response(),
+        Err(error) => refused(StatusCode::BAD_REQUEST, &error),
+    }
+}
+
+async fn answer_series(State(control): State<Control>, body: Body) -> Response {
+    let body = to_bytes(body, MAX_BODY).await.unwrap_or_default();
+    let NextInSeries { series, least } = match serde_json::from_slice(&body) {
+        Ok(asked) => asked,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
+    };
+    match control.pull.cache().next_in_series(series, least).await {
+        Ok(number) => answered(&number),
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, &error),
     }
 }
 

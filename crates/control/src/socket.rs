@@ -27,7 +27,7 @@ use tracing::{debug, info, warn};
 use crate::descriptors::{Handed, TakingFiles};
 
 /// Connections at once: an operator has one.
-const MAX_CONNECTIONS: usize = 16;
+pub const SOCKET_CONNECTIONS: usize = 16;
 
 /// Connections that the kernel lets wait for one of those.
 const BACKLOG: u32 = 64;
@@ -114,7 +114,7 @@ impl Socket {
         // Whoever can open it is on this machine.
         let routes = routes.layer(Extension(Interface::Loopback));
         let (places, tasks) = (
-            Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            Arc::new(Semaphore::new(SOCKET_CONNECTIONS)),
             TaskTracker::new(),
         );
         let (http, graceful) = (builder(), GracefulShutdown::new());

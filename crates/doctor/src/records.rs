@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use cluster::{KubeletPull, NodeReport, ReportedNode};
@@ -51,8 +51,8 @@ impl Records {
 
     /// Adds the pulls of nodes that had not asked here since they began, by node and registry.
     pub fn compare(&mut self, report: &NodeReport, pulls: &[KubeletPull]) {
-        let last: BTreeMap<&str, Option<u64>> = (report.nodes.iter())
-            .map(|node| (&*node.name, node.last_pull))
+        let last: BTreeMap<&str, Option<SystemTime>> = (report.nodes.iter())
+            .map(|node| (&*node.name, node.last_pull.map(|moment| moment.0)))
             .collect();
         let mut past: BTreeMap<(&str, String), usize> = BTreeMap::new();
         for pull in pulls {
@@ -75,8 +75,7 @@ impl Records {
 }
 
 /// Whether a node that asked here last at this time made a pull without it.
-fn is_past(last: Option<u64>, pull: &KubeletPull) -> bool {
-    let asked = last.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+fn is_past(asked: Option<SystemTime>, pull: &KubeletPull) -> bool {
     let due: SystemTime = pull.began() - SLACK;
     asked.is_none_or(|asked| asked < due)
 }
@@ -89,6 +88,10 @@ fn registry(image: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use cluster::Moment;
+
     use super::*;
 
     fn node(name: &str, last_pull: Option<u64>, silent: bool) -> ReportedNode {
@@ -96,8 +99,8 @@ mod tests {
             name: name.to_owned(),
             platform: Some("linux/arm64".to_owned()),
             addresses: vec!["10.0.0.1".to_owned()],
-            listed: 0,
-            last_pull,
+            listed: Moment(UNIX_EPOCH),
+            last_pull: last_pull.map(|seconds| Moment(UNIX_EPOCH + Duration::from_secs(seconds))),
             silent,
         }
     }

@@ -27,6 +27,8 @@ pub const ARCHWAY_INSTANCE: HeaderName = HeaderName::from_static("archway-instan
 pub const COMMAND_AGENT: &str = "archway-command/";
 /// The pulls that Docker Hub still allows, and the window they count in.
 pub const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+/// The pulls that Docker Hub allows in that window.
+pub const RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 
 /// The header value of a text of ours: a digest, a name, a platform, a number. Their grammars allow
 /// header text only, so anything else, above all a text a client or an upstream chose, is a bug.

@@ -8,6 +8,7 @@ mod guard;
 mod images;
 mod instance;
 mod nodes;
+mod replicas;
 mod wanted;
 
 use std::{
@@ -18,6 +19,7 @@ use std::{
     },
 };
 
+use ::replicas::Replicas;
 use axum::{
     Router,
     extract::State,
@@ -28,11 +30,15 @@ use axum::{
 };
 use cluster::NodeList;
 use control::LiveConfig;
-use http::header;
+use http::{HeaderMap, header};
 use probe::Instance;
 use pull::Pull;
 
-use crate::{push_times::PushTimes, telemetry::metrics::Metrics, wanted::Wanted};
+use crate::{
+    push_times::PushTimes,
+    telemetry::metrics::{Metrics, MetricsFormat},
+    wanted::Wanted,
+};
 
 /// The parts the admin routes report on. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -47,6 +53,8 @@ pub(crate) struct Admin {
     pub(crate) config: LiveConfig,
     pub(crate) instance: Arc<Instance>,
     pub(crate) nodes: NodeList,
+    /// The others, unless this Archway is alone.
+    pub(crate) replicas: Option<Replicas>,
 }
 
 pub(crate) fn router(admin: Admin) -> Router {
@@ -58,6 +66,10 @@ pub(crate) fn router(admin: Admin) -> Router {
         .route(&format!("{}v1/images", guard::PRIVATE), get(images::answer))
         .route(&format!("{}v1/wanted", guard::PRIVATE), get(wanted::answer))
         .route(&format!("{}v1/nodes", guard::PRIVATE), get(nodes::answer))
+        .route(
+            &format!("{}v1/replicas", guard::PRIVATE),
+            get(replicas::answer),
+        )
         .route(guard::INSTANCE, get(instance::who))
         .route(guard::PROBE, get(instance::issue))
         .with_state(admin)
@@ -72,8 +84,8 @@ async fn readyz(State(admin): State<Admin>) -> Response {
     }
 }
 
-/// `ready`, and a line for each upstream that is never asked, and for each endpoint that is down or
-/// rate-limits us.
+/// `ready`, and a line for each upstream that is never asked, for each endpoint that is down or
+/// rate-limits us, and for a disk that takes no blobs.
 fn readiness(pull: &Pull) -> String {
     let mut text = "ready\n".to_owned();
     let configured = pull.upstreams().config();
@@ -92,12 +104,20 @@ fn readiness(pull: &Pull) -> String {
             let _ = writeln!(text, "{status}");
         }
     }
+    if let Some(full) = pull.full_disk() {
+        let _ = writeln!(text, "{full}");
+    }
     text
 }
 
-async fn metrics(State(admin): State<Admin>) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT);
+    let format = MetricsFormat::of(accept.and_then(|accept| accept.to_str().ok()));
     admin.pull.observe();
     admin.nodes.observe();
-    ([(header::CONTENT_TYPE, kind)], admin.metrics.render()).into_response()
+    let kind = [
+        (header::CONTENT_TYPE, format.content_type()),
+        (header::VARY, "accept"),
+    ];
+    (kind, admin.metrics.render(format)).into_response()
 }

@@ -8,9 +8,13 @@ use config::Config;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-/// Descriptors for what no bound in the configuration counts: listeners, admin connections, the
-/// index, the log, connections for tokens and those kept open for the next call.
-const RESERVED_DESCRIPTORS: usize = 128;
+/// Descriptors for what no bound counts: listeners, the index, the log, connections for tokens and
+/// those kept open for the next call.
+const UNCOUNTED_DESCRIPTORS: usize = 64;
+
+/// With those whose bounds are no keys: clients that wait, the admin listener and the admin socket.
+const RESERVED_DESCRIPTORS: usize =
+    UNCOUNTED_DESCRIPTORS + server::OTHER_CONNECTIONS + control::SOCKET_CONNECTIONS;
 
 /// Descriptors of one download: its file for writing and for reading, its journal, its connection;
 /// and the connection of one past the cache, of which there may be as many.
@@ -88,6 +92,11 @@ impl Shares {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_is_what_the_documents_say() {
+        assert_eq!(RESERVED_DESCRIPTORS, 336);
+    }
 
     #[test]
     fn clients_go_before_idle_files_but_for_a_quarter_and_both_stay_within_the_room() {

@@ -4,7 +4,7 @@
 //! routes and the life of the process between start and shutdown. Refuses command lines
 //! (`archway`), sockets (`server`), and what is answered from where (`pull`).
 //!
-//! A request passes `server` -> `telemetry::access` -> `routes` -> `pull` -> `cache` and
+//! A request passes `server` -> `observe::access` -> `routes` -> `pull` -> `cache` and
 //! `upstream`. `usage` notes the answer for `prefetch`; `housekeeping` runs beside.
 
 mod admin;

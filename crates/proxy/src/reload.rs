@@ -26,14 +26,17 @@ use crate::{listeners::Listeners, notices, prefetch::Prefetch, telemetry::LogLev
 const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What stays as it was at the start, whatever the file says; `*` is any listener.
-const NEEDS_RESTART: [&[&str]; 7] = [
+const NEEDS_RESTART: [&[&str]; 10] = [
     &["admin", "address"],
     &["admin", "socket"],
     &["cache"],
     &["listener", "*", "tls"],
     &["log", "format"],
+    &["audit"],
     &["platform", "kubernetes"],
+    &["replicas"],
     &["server"],
+    &["tier"],
 ];
 
 /// The parts that can be given new settings.
@@ -210,7 +213,10 @@ fn effective(new: Config, running: &Config) -> Config {
             kubernetes: running.platform.kubernetes.clone(),
             ..new.platform
         },
+        audit: running.audit.clone(),
+        replicas: running.replicas.clone(),
         server: running.server.clone(),
+        tier: running.tier.clone(),
         ..new
     }
 }

@@ -6,6 +6,7 @@
 mod absent;
 mod blob;
 mod context;
+mod elsewhere;
 mod error;
 mod explain;
 mod lists;
@@ -15,6 +16,7 @@ mod platform_text;
 mod probe;
 mod push;
 mod query;
+mod replica;
 mod told;
 
 use std::{sync::Arc, time::Duration};
@@ -29,10 +31,12 @@ use axum::{
 };
 use cluster::NodeList;
 use control::LiveConfig;
-use manifest_model::Digest;
+use manifest_model::{Digest, Reference};
+use peers::FromReplica;
 use protocol::{headers, target::Target};
 use pull::{Outcome, Pull, Repository};
 use server::exchange::{Arrival, RequestId, Shed};
+use tier::Tier;
 use upstream::ListingKind;
 
 use self::{context::Context, error::ApiError};
@@ -52,6 +56,7 @@ pub struct Service {
     pub(crate) wanted: Wanted,
     pub(crate) instance: Arc<Instance>,
     pub(crate) nodes: NodeList,
+    pub(crate) tier: Option<Tier>,
 }
 
 /// The largest body kept in memory for the next equal request, in bytes.
@@ -126,12 +131,17 @@ async fn dispatch(
             _ => Err(push::refusal(context)),
         };
     };
+    if context.replica == Some(FromReplica::Held) && !is_held(service, &repository, context) {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    }
     match &context.target {
         Target::Manifest(_, reference) => {
             let headers = &request.headers;
             manifest::answer(service, context, &repository, reference, headers, facts).await
         }
-        Target::Blob(_, digest) => blob::answer(service, &repository, digest, request, facts).await,
+        Target::Blob(_, digest) => {
+            blob::answer(service, context, &repository, digest, request, facts).await
+        }
         Target::Tags(_) => {
             let query = request.uri.query();
             lists::answer(
@@ -149,6 +159,16 @@ async fn dispatch(
             lists::answer(service, context, &repository, kind, query, facts).await
         }
         Target::Ping | Target::Uploads(_) => Err(push::refusal(context)),
+    }
+}
+
+/// Whether what a replica asks for is stored, or on its way: nobody is asked for it.
+fn is_held(service: &Service, repository: &Repository, context: &Context) -> bool {
+    match &context.target {
+        Target::Manifest(_, Reference::Digest(digest)) | Target::Blob(_, digest) => {
+            service.pull.holds(repository, digest)
+        }
+        _ => false,
     }
 }
 

@@ -1,15 +1,12 @@
-//! The log, the access log and the registry of metrics.
+//! The log; with the access log and the registry of metrics from `observe`.
 //!
-//! Owns the log's levels, formats and writer. Refuses to count for others: each part of the program
+//! Owns the log's levels and formats. Refuses to count for others: each part of the program
 //! owns its metrics. `docs/logging.md` lists all events, `docs/operations.md` all metrics.
-
-pub mod access;
-pub mod log_writer;
-pub mod metrics;
 
 use std::io::{self, IsTerminal};
 
 use config::{Log, LogFormat};
+pub(crate) use observe::{access, audit, log_writer, metrics};
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
@@ -27,14 +24,14 @@ const LEAKY_TARGETS: [&str; 6] = ["aws_", "h2", "hyper", "reqwest", "rustls", "t
 
 /// The crates of the program beside `proxy`: each is the target of its own events. `cache` stands
 /// for `cache_store` too, whose target begins like it.
-const CRATES: [&str; 10] = [
-    "archway", "cache", "cluster", "config", "control", "protocol", "pull", "server", "systemd",
-    "upstream",
+const CRATES: [&str; 13] = [
+    "archway", "cache", "cluster", "config", "control", "peers", "protocol", "pull", "replicas",
+    "server", "systemd", "tier", "upstream",
 ];
 
-/// The client of the Kubernetes API, whose every failed attempt is an event. What is worth telling of
-/// it `cluster` tells.
-const SAID_BY_US: [&str; 2] = ["kube_client", "kube_runtime"];
+/// The clients of the Kubernetes API and of buckets, whose every failed attempt is an event. What is
+/// worth telling of them `cluster` and `tier` tell.
+const SAID_BY_US: [&str; 3] = ["kube_client", "kube_runtime", "object_store"];
 
 /// The target of the access log.
 const ACCESS_TARGET: &str = "access";

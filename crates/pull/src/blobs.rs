@@ -9,8 +9,9 @@ use std::{sync::Arc, time::Duration};
 
 use cache::{Blob, Cache, CacheError, FillError, Follower, Joined};
 use manifest_model::Digest;
+use tier::Tier;
 use tokio::time::timeout;
-use tracing::{debug, error, warn};
+use tracing::{debug, error};
 use upstream::Resource;
 
 use self::confirmations::Confirmations;
@@ -60,15 +61,21 @@ impl Blobs {
         filler: Filler,
         announced: AnnouncedSizes,
         slots: &AllSlots,
+        tier: Option<Tier>,
         tasks: Tasks,
     ) -> Self {
         Self {
-            confirmations: Confirmations::new(cache.clone(), slots.calls.clone(), tasks),
+            confirmations: Confirmations::new(cache.clone(), slots.calls.clone(), tier, tasks),
             cache,
             filler: Arc::new(filler),
             announced,
             bypasses: slots.bypasses.clone(),
         }
+    }
+
+    /// What keeps blobs from being stored, in words.
+    pub(super) fn full_disk(&self) -> Option<String> {
+        self.filler.full_disk().status()
     }
 
     /// The blob `digest`, if `repository` has it. The first request for a blob that is not stored
@@ -110,6 +117,16 @@ impl Blobs {
             .await
     }
 
+    /// Whether a blob is being downloaded, from where it is.
+    pub(super) fn is_coming(&self, digest: &Digest) -> bool {
+        self.filler.running().is_coming(digest)
+    }
+
+    /// What is being downloaded now.
+    pub(super) fn running(&self) -> Vec<Digest> {
+        self.filler.running().digests()
+    }
+
     async fn join(
         &self,
         repository: &Repository,
@@ -144,6 +161,9 @@ impl Blobs {
             }
             Joined::Following(mut follower) => {
                 debug!(%digest, "following a download");
+                if matches!(repository.asker, Asker::Replica(_)) {
+                    self.filler.running().ask_no_replica(digest);
+                }
                 if let Some(failure) = failure {
                     failure.first_byte().await?;
                 }
@@ -320,7 +340,7 @@ impl Blobs {
             }
             Err(error) if is_unstored(&error) => {
                 if !error.is_sent_past() {
-                    warn!(%digest, "the disk will not take a blob; it bypasses the cache");
+                    debug!(%digest, "the disk will not take a blob; it bypasses the cache");
                 }
                 self.bypass(repository, digest, outcome, SLOT_WAIT).await
             }

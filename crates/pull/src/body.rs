@@ -12,7 +12,7 @@ use bytes::Bytes;
 use cache::{Blob, BlobStream, Follower, OpenFile, ReadBy, ReadError};
 use futures_util::Stream;
 use manifest_model::Digest;
-use tracing::warn;
+use tracing::debug;
 use upstream::FetchError;
 
 use crate::{
@@ -187,7 +187,7 @@ impl Stream for BlobBody {
                             let is_failure =
                                 matches!(FillFailure::of(&error), FillFailure::Storage);
                             if is_failure && !error.is_sent_past() {
-                                warn!(
+                                debug!(
                                     "the disk will not take a download; its body continues from the upstream"
                                 );
                             }

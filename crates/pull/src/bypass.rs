@@ -270,7 +270,7 @@ impl Bypass {
             Check::Hashing(hasher) => {
                 let (expected, actual) = (self.digest, hasher.finish());
                 if actual != expected {
-                    return Err(self.source.broken(Cause::WrongDigest { expected, actual }));
+                    return Err(self.source.corrupt(expected, actual));
                 }
                 Ok(())
             }

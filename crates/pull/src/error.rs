@@ -137,7 +137,7 @@ impl PullError {
     }
 
     /// Whether the upstream answered "not found", or is offline and nothing is stored.
-    pub(super) fn is_absent(&self) -> bool {
+    pub fn is_absent(&self) -> bool {
         matches!(self, Self::NotHere { .. })
             || matches!(self.fetch_error(), Some(FetchError::NotFound { .. }))
     }

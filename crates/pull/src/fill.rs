@@ -6,6 +6,8 @@
 
 mod download;
 mod first_answer;
+mod full_disk;
+mod place;
 mod plan;
 pub(crate) mod resumes;
 mod scale;
@@ -17,11 +19,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use cache::{Cache, Fill, FillError, SourceError, Spans};
 use futures_util::StreamExt;
+use manifest_model::Digest;
 use protocol::error_chain::ErrorChain;
 use tokio::sync::Semaphore;
 use tracing::{Instrument, debug, info, info_span, warn};
@@ -30,6 +33,7 @@ use upstream::{BlobBody, Cause, Deadline, FetchError};
 use self::{
     download::Download,
     first_answer::{FirstAnswer, first_answer},
+    full_disk::FullDisk,
     plan::Plan,
     sources::{RunningSources, Sources},
     transfer::Transfer,
@@ -38,6 +42,7 @@ use crate::{
     PullError, PullMetrics, Repository,
     error::{FillFailure, SourceFailure},
     failures::{BlobKey, Failures, FirstByte},
+    nearby::Nearby,
     slots::{Asker, Slots},
     tasks::Tasks,
 };
@@ -55,7 +60,9 @@ pub(super) struct Filler {
     /// Connections that downloads may have beside their first, over all upstreams.
     extra_connections: Arc<Semaphore>,
     failures: Arc<Failures<BlobKey>>,
+    full_disk: FullDisk,
     running: RunningSources,
+    nearby: Nearby,
     tasks: Tasks,
 }
 
@@ -65,6 +72,7 @@ impl Filler {
         metrics: PullMetrics,
         slots: Slots,
         max_extra_connections: usize,
+        nearby: Nearby,
         tasks: Tasks,
     ) -> Self {
         Self {
@@ -73,7 +81,9 @@ impl Filler {
             slots,
             extra_connections: Arc::new(Semaphore::new(max_extra_connections)),
             failures: Arc::default(),
+            full_disk: FullDisk::default(),
             running: RunningSources::default(),
+            nearby,
             tasks,
         }
     }
@@ -81,6 +91,11 @@ impl Filler {
     /// The downloads that nobody is to wait for again.
     pub(super) fn failures(&self) -> &Failures<BlobKey> {
         &self.failures
+    }
+
+    /// What keeps blobs from being stored.
+    pub(super) fn full_disk(&self) -> &FullDisk {
+        &self.full_disk
     }
 
     /// The places of the downloads that run.
@@ -98,7 +113,8 @@ impl Filler {
     ) {
         let filler = Arc::clone(self);
         // The followers wait from here on, for the slot too.
-        let running = self.running.begin(fill.digest(), &repository);
+        let nearby = self.nearby.sources(&repository, &fill.digest());
+        let running = self.running.begin(fill.digest(), &repository, nearby);
         self.tasks.spawn(async move {
             let span = info_span!("fill", upstream = %repository.upstream.host(), repository = %repository.name, digest = %fill.digest());
             // Cut by shutdown, the fill is dropped, which fails its followers.
@@ -128,7 +144,7 @@ impl Filler {
             fill.fail(Arc::new(SourceFailure::NoSlot)).await;
             return;
         };
-        let audience = fill.audience();
+        let (audience, began) = (fill.audience(), Instant::now());
         // Work ahead of clients follows its own fill.
         let unheard = usize::from(repository.asker == Asker::Ahead);
         let starting = AtomicBool::new(false);
@@ -143,7 +159,7 @@ impl Filler {
             }
         };
         let outcome = match brought {
-            Ok(()) => fill.commit().await,
+            Ok(size) => fill.commit().await.map(|()| size),
             Err(FeedError::Unanswered(error)) => {
                 debug!(error = %error.chain(), "the upstream did not give the blob");
                 self.metrics.fills_unanswered.inc();
@@ -162,8 +178,11 @@ impl Filler {
         let wrong = outcome.as_ref().err().map(|error| FillFailure::of(error));
         if matches!(wrong, Some(FillFailure::Content)) {
             self.running.were_wrong(&digest, sources);
+            if let Some(tier) = &self.nearby.tier {
+                tier.doubt(&digest);
+            }
         }
-        self.count(outcome);
+        self.count(outcome, began);
     }
 
     /// Fails the fill with `error`, which is remembered if it came after timeouts or resumes.
@@ -197,7 +216,7 @@ impl Filler {
         fill.fail(source).await
     }
 
-    /// Asks for the blob, links it and hands its bytes to the fill. `starting` is true while the fill
+    /// Asks for the blob, links it and hands its bytes to the fill; returns their number. `starting` is true while the fill
     /// must not be interrupted.
     async fn bring(
         &self,
@@ -205,7 +224,7 @@ impl Filler {
         announced: Option<u64>,
         starting: &AtomicBool,
         sources: &Arc<Sources>,
-    ) -> Result<(), FeedError> {
+    ) -> Result<u64, FeedError> {
         let (digest, deadline) = (fill.digest(), sources.deadline().clone());
         let answer = first_answer(fill, sources, announced, &deadline).await;
         let FirstAnswer {
@@ -214,24 +233,44 @@ impl Filler {
             resumes,
         } = answer.map_err(FeedError::Unanswered)?;
         let repository = place.repository();
-        // A follower from the same repository need not ask again. The link reaches the disk later:
-        // that may take as long as everything so far.
-        self.cache.link_seen(&repository.key, &digest);
+        let is_proved = place.source.proves(&self.cache, repository, &digest);
+        if is_proved {
+            // A follower from the same repository need not ask again. The link reaches the disk
+            // later: that may take as long as everything so far.
+            self.cache.link_seen(&repository.key, &digest);
+        }
         if resumes {
+            self.metrics.fills_resumed.inc();
             info!("resuming a download that was cut off");
         }
         starting.store(true, Ordering::Relaxed);
         let there = fill.start(first.size).await.map_err(FeedError::Start)?;
         starting.store(false, Ordering::Relaxed);
+        if !place.is_nearby() {
+            self.copy(repository, &digest);
+        }
         let fed = self.feed(fill, sources, first, there, deadline).await;
-        repository.link_sent(&self.cache, &digest).await;
+        if is_proved {
+            repository.link_sent(&self.cache, &digest).await;
+        }
         fed
     }
 
-    fn count(&self, outcome: Result<(), Arc<FillError>>) {
+    /// Has the tier take a copy of what arrives, if there is one.
+    fn copy(&self, repository: &Repository, digest: &Digest) {
+        if let Some(tier) = &self.nearby.tier
+            && let Some(follower) = self.cache.follow(digest)
+        {
+            tier.filling(&repository.key, follower);
+        }
+    }
+
+    /// Counts the end of a download of that many bytes.
+    fn count(&self, outcome: Result<u64, Arc<FillError>>, began: Instant) {
         match outcome {
-            Ok(()) => {
-                self.metrics.fills_completed.inc();
+            Ok(size) => {
+                self.metrics.completed(size, began.elapsed());
+                self.full_disk.stored();
             }
             Err(error) if error.is_sent_past() => {
                 self.metrics.fills_sent_past.inc();
@@ -239,8 +278,13 @@ impl Filler {
             }
             Err(error) => {
                 self.metrics.fills_failed.inc();
+                if matches!(*error, FillError::Corrupt { .. }) {
+                    self.metrics.corrupt_fills.inc();
+                }
                 if matches!(FillFailure::of(&error), FillFailure::Storage) {
                     self.metrics.fills_unstored.inc();
+                    self.full_disk.refused(&error);
+                    return;
                 }
                 warn!(error = %ErrorChain(&error), "a download failed");
             }
@@ -256,7 +300,7 @@ impl Filler {
         first: BlobBody,
         there: Spans,
         deadline: Deadline,
-    ) -> Result<(), FeedError> {
+    ) -> Result<u64, FeedError> {
         let first_byte = FirstByte::new(&self.failures, fill.digest());
         let Some(size) = first.size else {
             let poured = pour_all(fill, first, &first_byte).await;
@@ -268,6 +312,7 @@ impl Filler {
             first_byte: Arc::new(first_byte),
             size,
             received: Arc::default(),
+            resumed: self.metrics.fills_resumed.clone(),
             writer_wait: Arc::default(),
         };
         let extra = Arc::clone(&self.extra_connections);
@@ -277,7 +322,7 @@ impl Filler {
         }
         let download = Download::new(transfer, plan, fill.read_demands(), first.ranges, extra);
         let done = download.run(first, deadline).await;
-        done.map_err(FeedError::Source)
+        done.map(|()| size).map_err(FeedError::Source)
     }
 }
 
@@ -295,7 +340,7 @@ async fn pour_all(
     fill: &Fill,
     mut body: BlobBody,
     first_byte: &FirstByte,
-) -> Result<(), FetchError> {
+) -> Result<u64, FetchError> {
     let writer = fill.writer();
     let mut position = 0;
     while let Some(chunk) = body.bytes.next().await {
@@ -309,7 +354,7 @@ async fn pour_all(
     }
     // An empty blob has come as well.
     first_byte.note();
-    Ok(())
+    Ok(position)
 }
 
 /// Whether a body ended in good order before its last byte, again and again.

@@ -124,6 +124,11 @@ pub(super) fn freshness(
     }
 }
 
+/// How long after its last confirmation a tag goes out at most, while its upstream is in trouble.
+pub(super) fn longest_use(tag: &Tag, config: &UpstreamConfig) -> Duration {
+    tag_ttl(tag, config).saturating_add(config.stale_if_error)
+}
+
 /// The rest of a tag's time to live.
 pub(super) fn time_left(
     entry: &TagEntry,

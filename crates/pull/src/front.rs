@@ -14,12 +14,14 @@ use upstream::{ListingKind, Registry};
 use crate::{
     announced::AnnouncedSizes,
     answer::{Client, Outcome, Served},
+    authority::Authority,
     blobs::{BlobAnswer, Blobs},
     error::PullError,
     fill::Filler,
     lists::{List, Lists, PageQuery},
     manifests::Manifests,
     metrics::PullMetrics,
+    nearby::Nearby,
     platforms::Platforms,
     repository::Repository,
     resolver::Resolver,
@@ -56,14 +58,17 @@ impl Pull {
         upstreams: Registry,
         config: &CacheConfig,
         metrics: PullMetrics,
+        nearby: Nearby,
         tasks: &Tasks,
     ) -> Self {
         let slots = metrics.slots(config);
+        metrics.count_from_now(upstreams.config().patterns());
         let filler = Filler::new(
             cache.clone(),
             metrics.clone(),
             slots.fills.clone(),
             config.max_extra_connections,
+            nearby.clone(),
             tasks.clone(),
         );
         let announced = AnnouncedSizes::new();
@@ -72,11 +77,18 @@ impl Pull {
             filler,
             announced.clone(),
             &slots,
+            nearby.tier.clone(),
             tasks.clone(),
         );
         let blobs = Arc::new(blobs);
         let calls = slots.calls.clone();
-        let manifests = Manifests::new(cache.clone(), announced.clone(), calls, tasks.clone());
+        let manifests = Manifests::new(
+            cache.clone(),
+            announced.clone(),
+            calls,
+            nearby.clone(),
+            tasks.clone(),
+        );
         let manifests = Arc::new(manifests);
         let stocks = Stocks::new(cache.clone(), Arc::clone(&manifests), announced);
         let platforms = Arc::new(Platforms::new(Arc::clone(&manifests), Arc::clone(&blobs)));
@@ -86,11 +98,14 @@ impl Pull {
             Arc::clone(&platforms),
             tasks.clone(),
         ));
+        let authority = Authority::new(cache.clone(), nearby, Arc::clone(&manifests));
         let resolver = Resolver::new(
             cache.clone(),
+            authority,
             Arc::clone(&manifests),
             Arc::clone(&platforms),
             rules,
+            metrics.clone(),
         );
         Self {
             parts: Arc::new(PullParts {
@@ -121,16 +136,37 @@ impl Pull {
         removed
     }
 
+    /// What is being downloaded now.
+    pub fn running(&self) -> Vec<Digest> {
+        self.parts.blobs.running()
+    }
+
+    /// Whether the content of a digest is stored and proved to be in the repository, or on its way.
+    /// Asks nobody.
+    pub fn holds(&self, repository: &Repository, digest: &Digest) -> bool {
+        let cache = &self.parts.cache;
+        let is_proved = || cache.is_confirmed(&repository.key, digest);
+        let is_stored = || matches!(cache.peek_size(digest), Ok(Some(_)));
+        self.parts.blobs.is_coming(digest) || (is_proved() && is_stored())
+    }
+
     /// The upstreams that can be asked.
     pub fn upstreams(&self) -> &Registry {
         &self.parts.upstreams
     }
 
+    /// What keeps blobs from being stored, in words; nothing while they are.
+    pub fn full_disk(&self) -> Option<String> {
+        self.parts.blobs.full_disk()
+    }
+
     /// Sets the gauges of the metrics to how the cache and the upstreams are now.
     pub fn observe(&self) {
         let (cache, slots) = (&self.parts.cache, &self.parts.slots);
-        self.parts.metrics.observe(&cache.usage(), slots);
-        self.parts.upstreams.observe();
+        let (metrics, upstreams) = (&self.parts.metrics, &self.parts.upstreams);
+        metrics.observe(&cache.usage(), cache.max_size(), slots);
+        metrics.observe_integrity(&cache.usage(), upstreams.corrupt_answers());
+        upstreams.observe();
     }
 
     /// `name` at the upstream `host`, for `asker`; `None` where that upstream is not configured.

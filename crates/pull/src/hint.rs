@@ -30,6 +30,19 @@ pub enum Source {
 }
 
 impl Source {
+    /// Every source, in the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::Query,
+        Self::Header,
+        Self::Path,
+        Self::Listener,
+        Self::VirtualHost,
+        Self::UserAgent,
+        Self::Address,
+        Self::Node,
+        Self::Default,
+    ];
+
     /// Whether the client or the operator named the platform on purpose. Implicit sources know
     /// which machine asks, not for which one it asks.
     pub fn is_explicit(self) -> bool {

@@ -5,7 +5,7 @@
 //! out, over `rules` (names answered from other names), `platforms` (children of indexes) and
 //! `manifests` (those stored, and the upstream's). `blobs` finds or fills a blob with `fill`, and
 //! `body` brings its bytes to the client, past the cache with `bypass` where the disk is full;
-//! `freshness` is what a tag's age allows, `failures` keeps others from waiting for what was waited for in vain. `lists`
+//! `nearby` is where content may be had without an upstream, `authority` the replica that is asked for tags; `freshness` is what a tag's age allows, `failures` keeps others from waiting for what was waited for in vain. `lists`
 //! are tags and referrers, `attached` what was said about an image, `stock` what there is of one that
 //! an offline upstream's store lacks. No type of the HTTP framework comes in here.
 //!
@@ -22,6 +22,7 @@
 mod announced;
 mod answer;
 mod attached;
+mod authority;
 mod blobs;
 mod body;
 mod bypass;
@@ -36,6 +37,7 @@ mod hint;
 mod lists;
 mod manifests;
 mod metrics;
+mod nearby;
 mod platforms;
 mod repository;
 mod resolver;
@@ -58,6 +60,7 @@ pub use self::{
     hint::{Hint, PlatformRequest, Source},
     lists::{List, ListSource, PageQuery},
     metrics::PullMetrics,
+    nearby::Nearby,
     platforms::choose_substitution,
     repository::Repository,
     slots::Asker,

@@ -20,9 +20,12 @@
 //! | `stored` | the manifest of a digest, if it is stored and linked |
 //! | `held` | of an offline upstream, the manifest of a tag as stored |
 //! | `store` | keep a manifest, in memory and on disk |
+//! | `brought` | the manifest of a digest by way of another replica |
 //! | `forget` | drop what memory has, because files were removed |
 
+mod copies;
 mod origin;
+mod peers;
 
 use std::{
     sync::Arc,
@@ -43,6 +46,7 @@ use crate::{
     answer::{ManifestAnswer, ManifestResult},
     failures::Failures,
     flights::Flights,
+    nearby::Nearby,
     slots::Slots,
     tasks::Tasks,
 };
@@ -71,19 +75,31 @@ pub(super) struct Manifests {
     absences: Absences,
     failures: Failures<ManifestKey>,
     flights: ManifestFlights,
+    nearby: Nearby,
+    /// Runs that ask another replica first. They may wait for those of `flights`, and never the other
+    /// way round: what a replica asks for joins those alone.
+    peer_flights: ManifestFlights,
     /// The slots of calls upstream.
     calls: Slots,
 }
 
 impl Manifests {
-    pub(super) fn new(cache: Cache, announced: AnnouncedSizes, calls: Slots, tasks: Tasks) -> Self {
+    pub(super) fn new(
+        cache: Cache,
+        announced: AnnouncedSizes,
+        calls: Slots,
+        nearby: Nearby,
+        tasks: Tasks,
+    ) -> Self {
         Self {
             cache,
             memory: ManifestMemory::new(),
             announced,
             absences: Absences::new(),
             failures: Failures::default(),
-            flights: Flights::new(tasks),
+            flights: Flights::new(tasks.clone()),
+            nearby,
+            peer_flights: Flights::new(tasks),
             calls,
         }
     }
@@ -99,7 +115,17 @@ impl Manifests {
             return Ok(hit);
         }
         let source = repository.source_of(&self.cache, digest);
-        let fetched = self.fetch(&source, Reference::Digest(*digest)).await;
+        let fetched = match self.nearby.authority(&source) {
+            Some(peers) => self.brought(&source, digest, peers).await,
+            None => self.fetch(&source, Reference::Digest(*digest)).await,
+        };
+        let fetched = match fetched {
+            Err(problem) if problem.is_absent() => {
+                let held = self.held_by_anyone(repository, digest).await;
+                held.ok_or(problem)
+            }
+            fetched => fetched,
+        };
         fetched.map_err(|error| match error {
             // Perhaps only the proof was missing that a stored manifest is there too.
             PullError::Fetch(fetch)
@@ -166,6 +192,14 @@ impl Manifests {
         manifest: &Manifest,
         tag: Option<&Tag>,
     ) {
+        self.keep(repository, manifest, tag).await;
+        if let Some(tier) = &self.nearby.tier {
+            tier.stored_manifest(&repository.key, &manifest.digest(), tag);
+        }
+    }
+
+    /// The same of what the tier has already.
+    async fn keep(&self, repository: &Repository, manifest: &Manifest, tag: Option<&Tag>) {
         let stored = self.cache.store_manifest(&repository.key, manifest, tag);
         if let Err(trouble) = stored.await {
             warn!(error = %ErrorChain(&trouble), digest = %manifest.digest(), "a manifest could not be stored");

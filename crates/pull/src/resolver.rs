@@ -26,8 +26,10 @@ use crate::{
     Outcome, PullError, Repository,
     answer::{Client, ManifestAnswer, ManifestResult, Served},
     attached::Question,
+    authority::Authority,
     freshness::{Freshness, freshness, time_left},
     manifests::Manifests,
+    metrics::{PullMetrics, StaleReason},
     platforms::{Platforms, choose_substitution},
     rules::{self, Rules},
     stale_spells::StaleSpells,
@@ -41,25 +43,31 @@ pub(super) const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Resolver {
     cache: Cache,
+    authority: Authority,
     manifests: Arc<Manifests>,
     platforms: Arc<Platforms>,
     rules: Arc<Rules>,
     spells: StaleSpells,
+    metrics: PullMetrics,
 }
 
 impl Resolver {
     pub(super) fn new(
         cache: Cache,
+        authority: Authority,
         manifests: Arc<Manifests>,
         platforms: Arc<Platforms>,
         rules: Arc<Rules>,
+        metrics: PullMetrics,
     ) -> Self {
         Self {
             cache,
+            authority,
             manifests,
             platforms,
             rules,
             spells: StaleSpells::default(),
+            metrics,
         }
     }
 
@@ -122,9 +130,10 @@ impl Resolver {
             Reference::Tag(_) if repository.upstream.is_offline() => Duration::MAX,
             Reference::Tag(tag) => {
                 let entry = self.cache.tag(&repository.key, tag);
-                entry.map_or(Duration::ZERO, |entry| {
+                let left = entry.map_or(Duration::ZERO, |entry| {
                     time_left(&entry, tag, repository.upstream.config(), SystemTime::now())
-                })
+                });
+                left.min(self.authority.holds_for())
             }
         }
     }
@@ -136,6 +145,11 @@ impl Resolver {
         };
         if repository.upstream.is_offline() {
             return self.held(repository, tag).await;
+        }
+        if self.authority.is_elsewhere_perhaps()
+            && let Some(answer) = Box::pin(self.authority.answer(repository, tag)).await
+        {
+            return answer;
         }
         let Some(entry) = self.cache.tag(&repository.key, tag) else {
             return self.current_or_absent(repository, tag).await;
@@ -155,11 +169,12 @@ impl Resolver {
                     Err(problem)
                         if repository.upstream.config().serve_deleted_tags && problem.is_gone() =>
                     {
-                        self.stale(repository, &entry, age).await
+                        self.stale(repository, &entry, age, StaleReason::Gone).await
                     }
                     // What is attached to an image is there as long as the image.
                     Err(problem) if problem.is_trouble() && Question::of_tag(tag).is_some() => {
-                        self.stale(repository, &entry, age).await
+                        self.stale(repository, &entry, age, StaleReason::Failed)
+                            .await
                     }
                     Err(problem) if problem.is_trouble() => {
                         Err(self.too_stale(repository, tag, &entry, age, problem).await)
@@ -243,14 +258,19 @@ impl Resolver {
             Ok(Err(problem)) => {
                 self.spells.served(repository.upstream.host(), &problem);
                 debug!(error = %ErrorChain(&problem), repository = %repository.key, %tag, age = age.as_secs(), "serving a tag stale");
-                self.stale(repository, &entry, age).await
+                let reason = if problem.is_trouble() {
+                    StaleReason::Failed
+                } else {
+                    StaleReason::Gone
+                };
+                self.stale(repository, &entry, age, reason).await
             }
             Err(_) => {
                 // Once for each confirmation, by the client that waited for all of it.
                 if asked_for.is_none() {
                     info!(repository = %repository.key, %tag, age = age.as_secs(), "confirming a tag takes long; serving it stale meanwhile");
                 }
-                self.stale(repository, &entry, age).await
+                self.stale(repository, &entry, age, StaleReason::Slow).await
             }
         }
     }
@@ -260,7 +280,10 @@ impl Resolver {
         repository: &Repository,
         entry: &TagEntry,
         age: Duration,
+        reason: StaleReason,
     ) -> ManifestResult {
+        let pattern = &repository.upstream.config().pattern;
+        self.metrics.stale(pattern, reason, age);
         let answer = self.manifests.get(repository, &entry.digest).await?;
         Ok(ManifestAnswer {
             manifest: answer.manifest,

@@ -1,16 +1,23 @@
 //! What a connection is doing: how many requests are open, and whether it waits for its client.
 //!
 //! The service of each connection is wrapped in `watched`, which notes the beginning, each piece
-//! and the end of an answer. `sweep` judges all connections by these notes once a second: hyper has
-//! no deadline for a client that takes nothing, nor for an HTTP/2 connection without a request.
+//! and the end of an answer; on HTTP/1 it also notes when the client begins to ask, and `replay`
+//! what it answers below. `sweep` judges all connections by these notes once a second: hyper has no
+//! deadline for a client that takes nothing, nor for an HTTP/2 connection without a request, and
+//! one for the time between two requests and that within a request's head.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::tls::Protocol;
 
 /// How long ended and reset requests count.
 const RESET_WINDOW: Duration = Duration::from_secs(30);
@@ -24,6 +31,9 @@ const MAX_RESETS: u32 = 100;
 pub(crate) struct Tick(u64);
 
 impl Tick {
+    /// Before anything: the clock starts with the machine.
+    const NEVER: Self = Self(0);
+
     pub(crate) fn now() -> Self {
         let time = clock_gettime(ClockId::MonotonicCoarse);
         let (seconds, nanos) = (time.tv_sec.cast_unsigned(), time.tv_nsec.cast_unsigned());
@@ -45,8 +55,13 @@ impl Tick {
 /// would see a client that waits since long ago, though it has just moved.
 #[derive(Debug)]
 pub(crate) struct Activity {
-    /// Whether several requests may be open at once, as in HTTP/2.
-    multiplexed: AtomicBool,
+    /// What is spoken, once that is known.
+    protocol: OnceLock<Protocol>,
+    /// When the client began the head that it has not ended (HTTP/1). It and the next are set without
+    /// the lock, and only while no request is open.
+    heard_at: AtomicTick,
+    /// When a request was answered below hyper for the last time.
+    replayed_at: AtomicTick,
     notes: Mutex<Notes>,
 }
 
@@ -91,6 +106,20 @@ impl Ends {
     }
 }
 
+/// A tick that is noted without a lock; first never.
+#[derive(Debug, Default)]
+struct AtomicTick(AtomicU64);
+
+impl AtomicTick {
+    fn load(&self) -> Tick {
+        Tick(self.0.load(Ordering::Relaxed))
+    }
+
+    fn store(&self, tick: Tick) {
+        self.0.store(tick.0, Ordering::Relaxed);
+    }
+}
+
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
@@ -98,6 +127,8 @@ pub(crate) enum Waiting {
     FirstRequest,
     /// For the client's next request.
     NextRequest,
+    /// For the rest of that request's head (HTTP/1).
+    Head,
     /// For the client to take an answer; others may wait for us besides.
     Client,
     /// For us.
@@ -108,7 +139,9 @@ impl Activity {
     pub(crate) fn new() -> Self {
         let now = Tick::now();
         Self {
-            multiplexed: AtomicBool::new(false),
+            protocol: OnceLock::new(),
+            heard_at: AtomicTick::default(),
+            replayed_at: AtomicTick::default(),
             notes: Mutex::new(Notes {
                 served: false,
                 open: 0,
@@ -119,15 +152,22 @@ impl Activity {
         }
     }
 
-    /// Notes that the connection speaks HTTP/2 from now on.
-    pub(crate) fn multiplex(&self) {
+    /// Notes what the connection speaks from now on.
+    pub(crate) fn speak(&self, protocol: Protocol) {
         // First the time: from here on it is judged by that.
         self.notes.lock().moved_at = Tick::now();
-        self.multiplexed.store(true, Ordering::Release);
+        // It is told once.
+        let _ = self.protocol.set(protocol);
     }
 
+    /// What it speaks; before the end of a handshake or a PROXY header nothing.
+    pub(crate) fn protocol(&self) -> Option<Protocol> {
+        self.protocol.get().copied()
+    }
+
+    /// Whether several requests may be open at once.
     pub(crate) fn is_multiplexed(&self) -> bool {
-        self.multiplexed.load(Ordering::Acquire)
+        self.protocol() == Some(Protocol::Http2)
     }
 
     /// Requests that have not ended.
@@ -138,13 +178,32 @@ impl Activity {
     /// What it waits for, and since when.
     pub(crate) fn waiting(&self) -> (Waiting, Tick) {
         let notes = self.notes.lock();
+        let (heard_at, replayed_at) = (self.heard_at.load(), self.replayed_at.load());
+        let is_served = notes.served || replayed_at != Tick::NEVER;
         let waiting = match (notes.open, notes.stalled) {
-            (0, _) if notes.served => Waiting::NextRequest,
-            (0, _) => Waiting::FirstRequest,
+            (0, _) if !is_served => Waiting::FirstRequest,
+            (0, _) if heard_at != Tick::NEVER => return (Waiting::Head, heard_at),
+            (0, _) => Waiting::NextRequest,
             (_, 0) => Waiting::Us,
             (..) => Waiting::Client,
         };
-        (waiting, notes.moved_at)
+        (waiting, notes.moved_at.max(replayed_at))
+    }
+
+    /// Notes that hyper reads something of the client's: the first of it begins a head.
+    pub(crate) fn hear(&self) {
+        self.hear_at(Tick::now);
+    }
+
+    fn hear_at(&self, now: impl FnOnce() -> Tick) {
+        if self.heard_at.load() == Tick::NEVER {
+            self.heard_at.store(now());
+        }
+    }
+
+    /// Notes that a request is answered below hyper, which does not see it.
+    pub(crate) fn replay(&self) {
+        self.replayed_at.store(Tick::now());
     }
 
     /// Whether it resets requests without end and lets few of them end: each costs us an answer and
@@ -164,6 +223,7 @@ impl Activity {
 
     fn begin_at(&self, now: Tick) {
         let mut notes = self.notes.lock();
+        self.heard_at.store(Tick::NEVER);
         notes.served = true;
         notes.open += 1;
         notes.moved_at = now;
@@ -175,6 +235,8 @@ impl Activity {
 
     fn end_at(&self, end: End, now: Tick) {
         let mut notes = self.notes.lock();
+        // What came meanwhile was a body that nobody reads, or the next request, which is at hand.
+        self.heard_at.store(Tick::NEVER);
         notes.open -= 1;
         notes.moved_at = now;
         if self.is_multiplexed() {
@@ -210,13 +272,13 @@ pub(crate) enum End {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::atomic::AtomicU64, thread};
+    use std::{sync::atomic::AtomicBool, thread};
 
     use super::*;
 
     fn ended(ends: &[(End, u32)]) -> Activity {
         let activity = Activity::new();
-        activity.multiplex();
+        activity.speak(Protocol::Http2);
         for (end, times) in ends {
             for _ in 0..*times {
                 activity.begin();
@@ -271,6 +333,33 @@ mod tests {
                 assert!(waiting == Waiting::Us || since >= Tick(time), "{waiting:?}");
             }
         });
+    }
+
+    #[test]
+    fn a_head_is_waited_for_from_its_first_byte_to_its_request() {
+        let activity = Activity::new();
+        let waiting = || activity.waiting().0;
+        activity.hear();
+        assert_eq!(waiting(), Waiting::FirstRequest);
+        activity.begin();
+        assert_eq!(waiting(), Waiting::Us);
+        activity.hear();
+        activity.end(End::Whole);
+        assert_eq!(waiting(), Waiting::NextRequest, "a body that nobody reads");
+        activity.hear_at(|| Tick(7));
+        activity.hear_at(|| Tick(9));
+        assert_eq!(activity.waiting(), (Waiting::Head, Tick(7)));
+        activity.begin();
+        activity.end(End::Whole);
+        assert_eq!(waiting(), Waiting::NextRequest);
+    }
+
+    #[test]
+    fn what_is_answered_below_hyper_counts_as_a_request() {
+        let activity = Activity::new();
+        activity.replayed_at.store(Tick(u64::MAX));
+        let later = (Waiting::NextRequest, Tick(u64::MAX));
+        assert_eq!(activity.waiting(), later);
     }
 
     #[test]

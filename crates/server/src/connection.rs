@@ -25,7 +25,7 @@ use hyper::{
     service::Service,
 };
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::graceful::GracefulConnection,
 };
 use ipnet::IpNet;
@@ -42,12 +42,13 @@ use tracing::debug;
 
 use crate::{
     exchange::{Arrival, Interface, Load, SendfileTarget, Shed},
+    in_place::InPlace,
     memory::MemoryPressure,
     proxy_protocol,
     replay::{Replays, RequestScope},
     seats::Seat,
     tls::{Acceptor, Protocol},
-    watched::Watched,
+    watched::{Watched, WatchedStream},
     zero_copy::ZeroCopy,
 };
 
@@ -95,6 +96,7 @@ pub(crate) struct Conversation {
     pub(crate) content: Content,
     pub(crate) replays: Option<Replays>,
     pub(crate) header_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
     pub(crate) pressure: MemoryPressure,
     pub(crate) seat: Seat,
 }
@@ -200,12 +202,12 @@ impl Conversation {
     {
         let activity = Arc::clone(self.seat.activity());
         let is_multiplexed = matches!(protocol, Protocol::Http2);
-        if is_multiplexed {
-            activity.multiplex();
-        }
+        activity.speak(protocol);
+        // That for a head is shorter, and `sweep` keeps it.
+        let patience = self.idle_timeout.max(self.header_timeout);
         let http = Http {
             protocol,
-            header_timeout: self.header_timeout,
+            patience,
             peer: self.peer,
             seat: self.seat,
             end,
@@ -222,21 +224,21 @@ impl Conversation {
                 return http.serve(stream, api);
             }
         };
-        // HTTP/2 multiplexes: there is no one request to compare with.
-        let replays = self.replays.filter(|_| !is_multiplexed);
         let scope = RequestScope {
+            protocol,
             listener: Arc::clone(&listener),
             client: self.client,
             interface: self.interface,
         };
-        let load = Load {
-            pressure: self.pressure,
-            activity,
-        };
         // Elsewhere there is one request at a time.
-        let load = is_multiplexed.then(|| Arc::new(load));
+        let load = is_multiplexed.then(|| {
+            Arc::new(Load {
+                pressure: self.pressure,
+                activity: Arc::clone(&activity),
+            })
+        });
         let (peer, interface) = (self.client, self.interface);
-        let is_replaying = replays.is_some();
+        let is_replaying = self.replays.is_some();
         // Each request has the settings of its beginning.
         let arrival = move || Arrival {
             listener: listener.load_full(),
@@ -248,15 +250,19 @@ impl Conversation {
         let api = Api {
             router,
             arrival,
-            load,
+            load: load.clone(),
         };
-        match replays {
-            Some(replays) => {
-                let (limit, end) = (self.header_timeout, http.end.clone());
-                let (stream, api) = replays.wrap(stream, api, scope, limit, end);
+        match (self.replays, protocol) {
+            (Some(replays), Protocol::Http1) => {
+                let end = http.end.clone();
+                let (stream, api) = replays.wrap(stream, api, scope, activity, patience, end);
                 http.serve(stream, api)
             }
-            None => http.serve(stream, api),
+            // Its requests have no bytes to compare below hyper, so they are compared above it.
+            (Some(replays), Protocol::Http2) => {
+                http.serve(stream, replays.recall(api, scope, load))
+            }
+            (None, _) => http.serve(stream, api),
         }
     }
 }
@@ -292,7 +298,8 @@ where
 /// Serves the requests of a connection. It ends gracefully once `end` is cancelled.
 struct Http {
     protocol: Protocol,
-    header_timeout: Duration,
+    /// How long hyper waits for a request, on HTTP/1.
+    patience: Duration,
     peer: SocketAddr,
     seat: Seat,
     end: CancellationToken,
@@ -309,15 +316,16 @@ impl Http {
         B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let api = Watched::new(api, Arc::clone(self.seat.activity()));
-        let stream = TokioIo::new(stream);
+        let activity = self.seat.activity();
+        let api = Watched::new(api, Arc::clone(activity));
         match self.protocol {
             Protocol::Http1 => {
-                let connection = http1(self.header_timeout).serve_connection(stream, api);
+                let stream = WatchedStream::new(stream, Arc::clone(activity));
+                let connection = http1(self.patience).serve_connection(TokioIo::new(stream), api);
                 self.until_end(Box::pin(connection)).boxed()
             }
             Protocol::Http2 => {
-                let connection = http2().serve_connection(stream, api);
+                let connection = http2().serve_connection(TokioIo::new(stream), api);
                 self.until_end(Box::pin(connection)).boxed()
             }
         }
@@ -344,17 +352,17 @@ impl Http {
     }
 }
 
-fn http1(header_timeout: Duration) -> http1::Builder {
+fn http1(patience: Duration) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
+        .header_read_timeout(patience)
         .max_buf_size(MAX_HEAD);
     builder
 }
 
-fn http2() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2() -> http2::Builder<InPlace> {
+    let mut builder = http2::Builder::new(InPlace::new());
     builder
         .timer(TokioTimer::new())
         .keep_alive_interval(HTTP2_PING_INTERVAL)

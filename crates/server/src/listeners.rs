@@ -1,18 +1,12 @@
 //! Listeners: bind, accept within the bounds, hand each connection its seat, end gracefully.
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener as StdListener},
-    sync::Arc,
-    time::Duration,
-};
+mod bound;
 
-use arc_swap::ArcSwap;
-use axum::Router;
-use config::{Listener, Server as Limits};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use config::Server as Limits;
 use ipnet::IpNet;
 use protocol::client_address::ClientAddress;
-use rustix::net::sockopt;
 use tokio::{
     net::{TcpListener, TcpStream},
     time::MissedTickBehavior,
@@ -20,15 +14,17 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
+use self::bound::set_send_timeout;
+pub use self::bound::{Bound, ListenerHandle};
 use crate::{
     connection::{Connection, Content, Conversation, share_of},
     exchange::Interface,
     memory::{ALWAYS_ACCEPTED, MemoryPressure},
     metrics::ServerMetrics,
     replay::Replays,
-    seats::{Arriving, Grace, Seat, Seats},
+    seats::{Arriving, Grace, MAX_WAITING, Seat, Seats},
     sweep::Rules,
-    tls::{Acceptor, KeyPair},
+    tls::Acceptor,
 };
 
 /// The pause after a failed `accept`. Mostly it fails for lack of file descriptors, which passes.
@@ -38,14 +34,12 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// most when clients hold all of theirs.
 const ADMIN_CONNECTIONS: usize = 128;
 
+/// The connections that may be open beside those of `server.max_connections`: the admin listener's,
+/// and of both kinds those that wait.
+pub const OTHER_CONNECTIONS: usize = ADMIN_CONNECTIONS + 2 * MAX_WAITING;
+
 /// Those of one address while others wait: a scraper has one or two, the kubelet one.
 const ADMIN_CONNECTIONS_PER_ADDRESS: usize = 8;
-
-/// TCP keep-alive: after how much silence the kernel probes a client, at which interval, and how
-/// many probes may stay unanswered where `TCP_USER_TIMEOUT` cannot be set, which decides else.
-const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-const KEEPALIVE_PROBES: u32 = 4;
 
 /// The state that all listeners of a process share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -57,128 +51,13 @@ pub struct Server {
     admin_seats: Seats,
     rules: Rules,
     header_timeout: Duration,
+    idle_timeout: Duration,
     send_timeout: Duration,
     trusted_proxies: Arc<[IpNet]>,
     pressure: MemoryPressure,
     /// What follows the certificates.
     tasks: TaskTracker,
     stop: CancellationToken,
-}
-
-/// A bound listener and its routes.
-#[derive(Debug)]
-pub struct Bound {
-    socket: TcpListener,
-    address: SocketAddr,
-    content: Content,
-    /// The certificate of a listener with TLS.
-    pair: Option<KeyPair>,
-    /// Closes this listener alone.
-    close: CancellationToken,
-}
-
-/// A registry listener that is served. Dropping it changes nothing.
-#[derive(Debug)]
-pub struct ListenerHandle {
-    settings: Arc<ArcSwap<Listener>>,
-    close: CancellationToken,
-}
-
-impl ListenerHandle {
-    /// Gives the listener other settings, for requests from now on. Its address and its certificate
-    /// stay.
-    pub fn replace(&self, settings: Listener) {
-        self.settings.store(Arc::new(settings));
-    }
-
-    /// Takes no new connection, and ends each once its running request has ended.
-    pub fn close(&self) {
-        self.close.cancel();
-    }
-}
-
-impl Bound {
-    /// Binds a listener for the registry API, and loads its certificate if it has one. A socket that
-    /// was `handed` over takes the place of one of its own.
-    pub async fn registry(
-        listener: Listener,
-        router: Router,
-        handed: Option<StdListener>,
-    ) -> io::Result<Self> {
-        let address = listener.address;
-        let pair = listener.tls.clone().map(KeyPair::load).transpose();
-        let pair = pair.map_err(io::Error::other)?;
-        let settings = Arc::new(ArcSwap::from_pointee(listener));
-        let content = Content::Registry(settings, router);
-        let socket = socket(address, handed).await?;
-        Self::on(socket, content, pair)
-    }
-
-    /// Binds the listener for health and metrics, or takes the socket that was `handed` over for it.
-    pub async fn admin(
-        address: SocketAddr,
-        router: Router,
-        handed: Option<StdListener>,
-    ) -> io::Result<Self> {
-        let socket = socket(address, handed).await?;
-        Self::on(socket, Content::Admin(router), None)
-    }
-
-    /// What changes or closes it while it is served; the admin listener has no such thing.
-    pub fn handle(&self) -> Option<ListenerHandle> {
-        let Content::Registry(settings, _) = &self.content else {
-            return None;
-        };
-        Some(ListenerHandle {
-            settings: Arc::clone(settings),
-            close: self.close.clone(),
-        })
-    }
-
-    /// Where it listens; its port is never 0.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    fn on(socket: TcpListener, content: Content, pair: Option<KeyPair>) -> io::Result<Self> {
-        let address = socket.local_addr()?;
-        if let Err(error) = set_keepalive(&socket) {
-            debug!(%address, %error, "cannot set TCP keep-alive: connections of vanished clients stay open");
-        }
-        Ok(Self {
-            socket,
-            address,
-            content,
-            pair,
-            close: CancellationToken::new(),
-        })
-    }
-}
-
-async fn socket(address: SocketAddr, handed: Option<StdListener>) -> io::Result<TcpListener> {
-    let Some(handed) = handed else {
-        return TcpListener::bind(address).await;
-    };
-    handed.set_nonblocking(true)?;
-    TcpListener::from_std(handed)
-}
-
-/// Every accepted connection inherits these settings from its listener (`socket(7)`, `tcp(7)`).
-/// Without them the connection of a client that lost power would stay for as long as nothing is
-/// sent on it.
-fn set_keepalive(socket: &TcpListener) -> io::Result<()> {
-    sockopt::set_socket_keepalive(socket, true)?;
-    sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
-    sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)?;
-    sockopt::set_tcp_keepcnt(socket, KEEPALIVE_PROBES)?;
-    Ok(())
-}
-
-/// How long a client may leave what was sent to it unacknowledged, or keep its window closed. The
-/// kernel then cuts the connection, and knows better than we do what has reached the client.
-fn set_send_timeout(socket: &TcpListener, timeout: Duration) -> io::Result<()> {
-    let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
-    Ok(sockopt::set_tcp_user_timeout(socket, millis)?)
 }
 
 impl Server {
@@ -191,6 +70,8 @@ impl Server {
         pressure: MemoryPressure,
         stop: CancellationToken,
     ) -> Self {
+        let most = i64::try_from(limits.max_connections).unwrap_or(i64::MAX);
+        metrics.connections_limit.set(most);
         let seats = |max, max_per_address, grace| {
             Seats::new(max, max_per_address, grace, metrics.clone(), stop.clone())
         };
@@ -209,6 +90,7 @@ impl Server {
             replays,
             rules: Rules::new(limits),
             header_timeout: limits.header_timeout,
+            idle_timeout: limits.idle_timeout,
             send_timeout: limits.send_timeout,
             trusted_proxies: limits.trusted_proxies.as_slice().into(),
             pressure,
@@ -271,6 +153,7 @@ impl Server {
             pair,
             self.header_timeout,
             self.metrics.clone(),
+            bound.address,
         ));
         let (stop, close) = (self.stop.clone(), bound.close.clone());
         let following = Arc::clone(&tls);
@@ -369,6 +252,7 @@ impl Server {
                 content: entrance.content.clone(),
                 replays: self.replays.clone(),
                 header_timeout: self.header_timeout,
+                idle_timeout: self.idle_timeout,
                 pressure: self.pressure.clone(),
                 seat,
             },

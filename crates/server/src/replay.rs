@@ -1,4 +1,4 @@
-//! Answers again, below hyper, a request that equals an earlier one byte for byte.
+//! Answers again, without the routes, a request that equals an earlier one byte for byte.
 //!
 //! A cluster asks for the same few manifests and configs thousands of times, in the same words. The
 //! first such request goes through hyper and the routes, and its answer is stored with the
@@ -11,14 +11,17 @@
 //! counted and a file removed behind our back is noticed soon.
 //!
 //! A connection leaves this path for good with its first byte that is not part of one whole request
-//! at a time: pipelining, request bodies and HTTP/2 are hyper's alone.
+//! at a time: pipelining and request bodies are hyper's alone. HTTP/2, which nodes speak over TLS,
+//! has no such bytes: hyper takes its frames apart, and [`recall`] compares what came out, again with
+//! nothing left out.
 //!
-//! The only door is [`Replays::wrap`]; `server.replay = false` never opens it. It saves more than
-//! half of the processor time of a small answer: `docs/benchmarks.md`.
+//! The only doors are [`Replays::wrap`] and [`Replays::recall`]; `server.replay = false` never opens
+//! them. They save about half of the processor time of a small answer: `docs/benchmarks.md`.
 
 mod answer;
 mod in_flight;
 mod output;
+mod recall;
 mod stream;
 
 use std::{
@@ -51,11 +54,16 @@ use tokio_util::sync::CancellationToken;
 #[cfg(fuzzing)]
 pub(crate) use self::stream::is_one_head;
 use self::{
-    answer::{StoredAnswer, head},
+    answer::{Form, StoredAnswer},
     in_flight::{Busy, InFlight},
+    recall::RecallService,
     stream::ReplayStream,
 };
-use crate::exchange::{AccessRecord, Interface, Replayable};
+use crate::{
+    activity::Activity,
+    exchange::{AccessRecord, Interface, Load, Replayable},
+    tls::Protocol,
+};
 
 /// The longest time an answer is stored.
 const MAX_AGE: Duration = Duration::from_secs(5);
@@ -79,6 +87,7 @@ pub struct Replays {
 /// The part of a request that is not in its bytes, and on which an answer may depend.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestScope {
+    pub(crate) protocol: Protocol,
     pub(crate) listener: Arc<ArcSwap<Listener>>,
     pub(crate) client: IpAddr,
     pub(crate) interface: Interface,
@@ -120,21 +129,32 @@ impl Replays {
     }
 
     /// Puts the replay below and above hyper: around the connection's stream, and around the
-    /// service that answers all other requests. `header_timeout` is how long hyper waits for a
-    /// request. Once `end` is cancelled every request is hyper's, which ends the connection in
-    /// order.
+    /// service that answers all other requests. `patience` is how long hyper waits for a request.
+    /// Once `end` is cancelled every request is hyper's, which ends the connection in order.
     pub(crate) fn wrap<S: AsyncRead + AsyncWrite + Unpin, A>(
         self,
         stream: S,
         api: A,
         scope: RequestScope,
-        header_timeout: Duration,
+        activity: Arc<Activity>,
+        patience: Duration,
         end: CancellationToken,
     ) -> (ReplayStream<S>, ReplayService<A>) {
         let in_flight = Arc::new(InFlight::default());
         let service = ReplayService::new(api, self.clone(), scope.clone(), Arc::clone(&in_flight));
-        let stream = ReplayStream::new(stream, self, scope, in_flight, header_timeout, end);
+        let stream = ReplayStream::new(stream, self, scope, (in_flight, activity), patience, end);
         (stream, service)
+    }
+
+    /// The same for HTTP/2, where hyper takes the requests apart first. Nothing is answered from what
+    /// is stored while `load` says that memory is short: the routes refuse such a request.
+    pub(crate) fn recall<A>(
+        self,
+        api: A,
+        scope: RequestScope,
+        load: Option<Arc<Load>>,
+    ) -> RecallService<A> {
+        RecallService::new(api, self, scope, load)
     }
 
     /// Answers nothing from what is stored, nor with the answer to a request that has begun.
@@ -165,23 +185,37 @@ impl Replays {
         holds.then_some(answer)
     }
 
-    /// Stores the answer to `request`, which began in a generation, with the permission of its route.
+    /// Stores the answer to `request`, of this method, which began in a generation, if its route gives
+    /// permission. Takes the permission out of it.
     fn store<B>(
         &self,
         scope: &RequestScope,
         generation: u64,
-        request: Bytes,
-        response: &Response<B>,
-        replayable: Replayable,
-        record: AccessRecord,
+        (method, request): (&Method, Bytes),
+        response: &mut Response<B>,
     ) {
+        let extensions = response.extensions_mut();
+        let replayable = extensions.remove::<Replayable>();
+        let record = extensions.remove::<AccessRecord>();
+        let (Some(replayable), Some(record)) = (replayable, record) else {
+            return;
+        };
+        let form = match scope.protocol {
+            Protocol::Http1 => Form::text(response.status(), response.headers()),
+            Protocol::Http2 => Form::fields(response.status(), response.headers()),
+        };
         let answer = StoredAnswer {
             scope: scope.clone(),
             until: Instant::now() + replayable.holds_for.min(MAX_AGE),
             tag_writes: replayable.tag_writes,
             generation,
-            head: head(response.status(), response.headers()),
-            body: replayable.body,
+            form,
+            // Routes answer a HEAD as a GET; for hyper, and so here, the headers are all of it.
+            body: if method == Method::HEAD {
+                Bytes::new()
+            } else {
+                replayable.body
+            },
             record,
             request,
         };
@@ -191,6 +225,7 @@ impl Replays {
 
     fn hash(&self, scope: &RequestScope, request: &[u8]) -> u64 {
         let mut hasher = self.hasher.build_hasher();
+        scope.protocol.hash(&mut hasher);
         Arc::as_ptr(&scope.listener).hash(&mut hasher);
         scope.client.hash(&mut hasher);
         scope.interface.hash(&mut hasher);
@@ -203,6 +238,7 @@ impl RequestScope {
     fn is(&self, other: &Self) -> bool {
         // A stored answer keeps its listener's settings, so no other ones are at their address.
         Arc::ptr_eq(&self.listener, &other.listener)
+            && self.protocol == other.protocol
             && self.client == other.client
             && self.interface == other.interface
     }
@@ -232,33 +268,27 @@ where
         let bytes = self
             .in_flight
             .take_request()
-            .filter(|_| is_replayable(&request));
-        let is_head = request.method() == Method::HEAD;
+            .filter(|_| is_replayable(&request, Version::HTTP_11));
+        let method = request.method().clone();
         let busy = Busy(Arc::clone(&self.in_flight));
         let (replays, scope) = (self.replays.clone(), self.scope.clone());
         let generation = replays.generation();
         let answering = self.api.call(request);
         Box::pin(async move {
             let mut response = answering.await?;
-            let extensions = response.extensions_mut();
-            let replayable = extensions.remove::<Replayable>();
-            let record = extensions.remove::<AccessRecord>();
-            if let (Some(mut replayable), Some(record), Some(bytes)) = (replayable, record, bytes) {
-                if is_head {
-                    // Routes answer as to a GET; for hyper, and so here, the headers are all of it.
-                    replayable.body = Bytes::new();
-                }
-                replays.store(&scope, generation, bytes, &response, replayable, record);
+            if let Some(bytes) = bytes {
+                replays.store(&scope, generation, (&method, bytes), &mut response);
             }
             Ok(response.map(|body| BusyBody { body, _busy: busy }))
         })
     }
 }
 
-/// Whether an equal request can be answered without hyper: it asks for nothing of the connection.
-fn is_replayable(request: &Request<Incoming>) -> bool {
+/// Whether an equal request can be answered without the routes: it asks for nothing of the
+/// connection, and is of the connection's `version`.
+fn is_replayable(request: &Request<Incoming>, version: Version) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD)
-        && request.version() == Version::HTTP_11
+        && request.version() == version
         && !request.headers().contains_key(header::CONNECTION)
         && !request.headers().contains_key(header::EXPECT)
         && request.body().is_end_stream()

@@ -27,12 +27,12 @@ use crate::{
 };
 
 /// The clients that may wait for a seat beside those in the kernel's queues.
-const MAX_WAITING: usize = 64;
+pub(crate) const MAX_WAITING: usize = 64;
 
 /// How long connections at the bound are left in peace before they make room.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grace {
-    /// For the first request: a handshake has round trips.
+    /// For the first request, since a handshake has round trips, and for the rest of a head.
     silence: Duration,
     /// For the next request, which may be on the way.
     idle: Duration,
@@ -235,7 +235,9 @@ impl Hall {
                 let is_over = is_over(row.address);
                 let own = row.address.is_some() && row.address == newcomer;
                 let (grace, may_be_spared) = match waiting {
-                    Waiting::FirstRequest => (self.grace.silence, is_over || own || !has_share),
+                    Waiting::FirstRequest | Waiting::Head => {
+                        (self.grace.silence, is_over || own || !has_share)
+                    }
                     Waiting::NextRequest => (self.grace.idle, is_over || own || !has_share),
                     Waiting::Client => (self.grace.stall, is_over && (own || !has_share)),
                     Waiting::Us => return None,

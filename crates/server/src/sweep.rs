@@ -1,14 +1,18 @@
 //! The deadlines of a connection that no library has, judged once in a while for all connections.
 //!
-//! hyper ends an HTTP/1 connection whose client does not ask, and the kernel one whose client does
+//! hyper ends an HTTP/1 connection whose client asks no more, and the kernel one whose client does
 //! not read (`TCP_USER_TIMEOUT`, see `listeners`). An HTTP/2 client can do neither while its
-//! connection lives on pings: its streams have windows of their own.
+//! connection lives on pings: its streams have windows of their own. Nor does hyper tell the time
+//! between two heads from that within one, which is shorter.
 
 use std::time::Duration;
 
 use config::Server as Limits;
 
-use crate::activity::{Activity, Tick, Waiting};
+use crate::{
+    activity::{Activity, Tick, Waiting},
+    tls::Protocol,
+};
 
 /// The longest time between two sweeps.
 const MAX_INTERVAL: Duration = Duration::from_secs(1);
@@ -16,7 +20,8 @@ const MAX_INTERVAL: Duration = Duration::from_secs(1);
 /// How long connections may wait for their clients.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
-    first_request: Duration,
+    /// For the first request, and for any head that has begun.
+    head: Duration,
     next_request: Duration,
     send: Duration,
 }
@@ -33,7 +38,7 @@ pub(crate) enum Verdict {
 impl Rules {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            first_request: limits.header_timeout,
+            head: limits.header_timeout,
             next_request: limits.idle_timeout,
             send: limits.send_timeout,
         }
@@ -41,7 +46,7 @@ impl Rules {
 
     /// The time between two sweeps: short against the deadlines.
     pub(crate) fn interval(&self) -> Duration {
-        let shortest = self.first_request.min(self.next_request).min(self.send);
+        let shortest = self.head.min(self.next_request).min(self.send);
         (shortest / 4).clamp(Duration::from_millis(10), MAX_INTERVAL)
     }
 }
@@ -53,9 +58,24 @@ pub(crate) fn judge(
     now: Tick,
     rules: &Rules,
 ) -> Option<Verdict> {
-    if !activity.is_multiplexed() {
-        return None;
+    match activity.protocol()? {
+        Protocol::Http1 => judge_http1(activity, now, rules),
+        Protocol::Http2 => judge_http2(activity, leaving, now, rules),
     }
+}
+
+fn judge_http1(activity: &Activity, now: Tick, rules: &Rules) -> Option<Verdict> {
+    let (waiting, since) = activity.waiting();
+    let is_asking = matches!(waiting, Waiting::FirstRequest | Waiting::Head);
+    (is_asking && now.since(since) >= rules.head).then_some(Verdict::Cut("head"))
+}
+
+fn judge_http2(
+    activity: &Activity,
+    leaving: Option<Tick>,
+    now: Tick,
+    rules: &Rules,
+) -> Option<Verdict> {
     let (waiting, since) = activity.waiting();
     let rested = now.since(since);
     if waiting == Waiting::Client && rested >= rules.send {
@@ -64,17 +84,17 @@ pub(crate) fn judge(
     let is_idle = matches!(waiting, Waiting::FirstRequest | Waiting::NextRequest);
     if let Some(leaving) = leaving {
         // Whoever answers the farewell is gone by now, and so is who had little left to read.
-        let is_over = now.since(leaving) >= rules.first_request
-            && ((is_idle && rested >= rules.first_request) || activity.take_abuse());
+        let is_over = now.since(leaving) >= rules.head
+            && ((is_idle && rested >= rules.head) || activity.take_abuse());
         return is_over.then_some(Verdict::Cut("idle"));
     }
     if activity.take_abuse() {
         return Some(Verdict::End("resets"));
     }
     let patience = match waiting {
-        Waiting::FirstRequest => rules.first_request,
+        Waiting::FirstRequest => rules.head,
         Waiting::NextRequest => rules.next_request,
-        Waiting::Client | Waiting::Us => return None,
+        Waiting::Head | Waiting::Client | Waiting::Us => return None,
     };
     (rested >= patience).then_some(Verdict::End("idle"))
 }
@@ -85,7 +105,7 @@ mod tests {
     use crate::activity::End;
 
     const RULES: Rules = Rules {
-        first_request: Duration::from_secs(10),
+        head: Duration::from_secs(10),
         next_request: Duration::from_mins(1),
         send: Duration::from_secs(30),
     };
@@ -93,7 +113,7 @@ mod tests {
     /// A connection that `begun` since a moment ago.
     fn connection(begun: impl Fn(&Activity)) -> Activity {
         let activity = Activity::new();
-        activity.multiplex();
+        activity.speak(Protocol::Http2);
         begun(&activity);
         activity
     }
@@ -139,10 +159,27 @@ mod tests {
     }
 
     #[test]
-    fn http1_has_its_deadlines_elsewhere() {
+    fn http1_has_a_deadline_here_while_its_client_is_asking_and_the_others_elsewhere() {
+        let late = Some(Verdict::Cut("head"));
         let activity = Activity::new();
+        assert_eq!(
+            after(&activity, None, 3600),
+            None,
+            "a handshake has its own"
+        );
+        activity.speak(Protocol::Http1);
+        assert_eq!(after(&activity, None, 9), None);
+        assert_eq!(after(&activity, None, 11), late);
         activity.begin();
         activity.stall();
-        assert_eq!(after(&activity, None, 3600), None);
+        assert_eq!(after(&activity, None, 3600), None, "the kernel's");
+        activity.unstall();
+        activity.end(End::Whole);
+        assert_eq!(after(&activity, None, 3600), None, "hyper's");
+        activity.hear();
+        assert_eq!(after(&activity, None, 9), None);
+        assert_eq!(after(&activity, None, 11), late);
+        let now = Tick::now();
+        assert_eq!(after(&activity, Some(now), 11), late, "it does not leave");
     }
 }

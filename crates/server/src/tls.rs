@@ -8,7 +8,12 @@ mod key_pair;
 mod paced;
 mod reload;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 pub(crate) use self::{key_pair::KeyPair, paced::PacedTls};
 use rustls::{
@@ -26,7 +31,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
     crypto,
-    metrics::{HandshakeLabels, ServerMetrics},
+    metrics::{HandshakeLabels, ListenerLabels, ServerMetrics},
 };
 
 /// In the order of preference: a client that takes both multiplexes.
@@ -79,7 +84,7 @@ impl HandshakeError {
 
 /// The protocol of a connection: HTTP/2 only if both sides chose it in the handshake (RFC 9113,
 /// section 3.2).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Protocol {
     Http1,
     Http2,
@@ -91,11 +96,17 @@ pub(crate) struct Acceptor {
     pair: KeyPair,
     timeout: Duration,
     metrics: ServerMetrics,
+    labels: ListenerLabels,
 }
 
 impl Acceptor {
-    /// Presents `pair` as it is at each handshake, and gives each handshake `timeout`.
-    pub(crate) fn new(pair: KeyPair, timeout: Duration, metrics: ServerMetrics) -> Self {
+    /// Presents `pair` as it is at each handshake at `address`, and gives each handshake `timeout`.
+    pub(crate) fn new(
+        pair: KeyPair,
+        timeout: Duration,
+        metrics: ServerMetrics,
+        address: SocketAddr,
+    ) -> Self {
         let provider = Arc::new(crypto::provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13, &TLS12])
@@ -103,12 +114,17 @@ impl Acceptor {
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(CurrentCertificate(pair.clone())));
         config.alpn_protocols = ALPN_PROTOCOLS.map(<[u8]>::to_vec).into();
-        Self {
+        let acceptor = Self {
             tls: Arc::new(config).into(),
             pair,
             timeout,
             metrics,
-        }
+            labels: ListenerLabels {
+                listener: address.to_string(),
+            },
+        };
+        acceptor.show_expiry();
+        acceptor
     }
 
     /// Makes a TLS connection of a TCP connection, and waits for the first byte on it. Counts the
@@ -145,7 +161,20 @@ impl Acceptor {
 
     /// Follows the files of the certificate for as long as it is polled.
     pub(crate) async fn follow_files(&self) {
-        reload::follow(&self.pair, &self.metrics).await;
+        reload::follow(&self.pair, &self.metrics, || self.show_expiry()).await;
+    }
+
+    /// Shows until when the certificate is valid that is presented now.
+    fn show_expiry(&self) {
+        let Some(end) = self.pair.expires() else {
+            return;
+        };
+        let end = end.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let expiry = self
+            .metrics
+            .certificate_expiry
+            .get_or_create_owned(&self.labels);
+        expiry.set(i64::try_from(end.as_secs()).unwrap_or(i64::MAX));
     }
 }
 

@@ -3,6 +3,8 @@
 //! On HTTP/2 it also cuts pieces: what hyper takes from a body stays in memory until the client's
 //! window lets it out, so one large piece would lie there for a client that takes nothing.
 
+mod stream;
+
 use std::{
     convert::Infallible,
     pin::Pin,
@@ -15,6 +17,7 @@ use http::{Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, service::Service};
 
+pub(crate) use self::stream::WatchedStream;
 use crate::activity::{Activity, End};
 
 /// The largest piece that HTTP/2 gets at once: two frames.

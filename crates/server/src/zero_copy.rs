@@ -7,10 +7,10 @@
 //! recognised is written like any other bytes, so everything above works without knowing of this,
 //! and so do TLS and HTTP/2.
 //!
-//! Before it sends a piece, the connection checks that the page cache has it, and otherwise has
-//! another thread read it: `sendfile` would block the worker. The socket is corked while more of
-//! the file follows, so packets are full, and after [`MAX_PER_TURN`] bytes the other connections of
-//! the worker have their turn.
+//! Before it sends a piece, the connection checks that the page cache has it, or had it a moment
+//! ago, and otherwise has another thread read it: `sendfile` would block the worker. The socket is
+//! corked while another piece follows, so packets are full, and after [`MAX_PER_TURN`] bytes without
+//! a wait the other connections of the worker have their turn.
 
 use std::{
     future::Future,
@@ -24,7 +24,7 @@ use std::{
 use cache::OpenFile;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
-use rustix::net::sockopt;
+use rustix::net::{SendFlags, sockopt};
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
@@ -63,7 +63,8 @@ pub(crate) struct ZeroCopy {
     corked: bool,
     /// Where the piece sent last ended, if it was of a file.
     position: Option<Position>,
-    /// Bytes sent since other connections of this worker had their turn.
+    /// Bytes sent since the connection last waited for anything: other connections of this worker
+    /// had their turn then.
     since_turn: usize,
 }
 
@@ -104,6 +105,14 @@ impl SendfileTarget {
     fn goes_on_at(&self, position: &Position) -> bool {
         let sending = self.0.lock();
         position.file.ptr_eq(&sending.file) && position.position < sending.there
+    }
+
+    /// The same behind the piece of `file` that ends at `end`, an offset of the file.
+    fn goes_on_behind(&self, file: &Arc<OpenFile>, end: u64) -> bool {
+        self.goes_on_at(&Position {
+            file: Arc::downgrade(file),
+            position: file.position_of(end),
+        })
     }
 }
 
@@ -163,17 +172,41 @@ impl ZeroCopy {
     ) -> Poll<io::Result<usize>> {
         if self.since_turn >= MAX_PER_TURN {
             self.since_turn = 0;
-            context.waker().wake_by_ref();
+            give_way(context);
             return Poll::Pending;
         }
-        let length = length.min(MAX_PER_CALL);
-        if let Err(error) = ready!(self.poll_warm(context, file, offset..offset + length as u64)) {
-            file.discard_if_damaged(&error);
-            return Poll::Ready(Err(error));
+        if self.target.goes_on_behind(file, offset + length as u64) {
+            self.cork();
         }
-        self.cork();
+        let length = length.min(MAX_PER_CALL);
+        let warm = self.poll_warm(context, file, offset..offset + length as u64);
+        if warm.is_pending() {
+            self.since_turn = 0;
+        }
+        let sent = match ready!(warm) {
+            Ok(()) => ready!(self.poll_call(context, file, offset, length)),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &sent {
+            file.discard_if_damaged(error);
+        }
+        Poll::Ready(sent)
+    }
+
+    /// One `sendfile`, once the socket takes something.
+    fn poll_call(
+        &mut self,
+        context: &mut Context<'_>,
+        file: &Arc<OpenFile>,
+        offset: u64,
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.stream.poll_write_ready(context))?;
+            let writable = self.stream.poll_write_ready(context);
+            if writable.is_pending() {
+                self.since_turn = 0;
+            }
+            ready!(writable)?;
             let sent = self.stream.try_io(Interest::WRITABLE, || {
                 let mut at = offset;
                 Ok(rustix::fs::sendfile(
@@ -185,15 +218,8 @@ impl ZeroCopy {
             });
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Ok(0) => {
-                    let error = io::ErrorKind::UnexpectedEof.into();
-                    file.discard_if_damaged(&error);
-                    return Poll::Ready(Err(error));
-                }
-                Err(error) => {
-                    file.discard_if_damaged(&error);
-                    return Poll::Ready(Err(error));
-                }
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                Err(error) => return Poll::Ready(Err(error)),
                 Ok(sent) => {
                     self.sent.inc_by(sent as u64);
                     self.since_turn += sent;
@@ -203,6 +229,26 @@ impl ZeroCopy {
                     });
                     return Poll::Ready(Ok(sent));
                 }
+            }
+        }
+    }
+
+    /// Sends what comes before the only piece of a file. The kernel holds back the end of it until
+    /// that piece fills the packet, as if the socket were corked, but without two calls to say so.
+    fn poll_send_head(
+        &mut self,
+        context: &mut Context<'_>,
+        head: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        loop {
+            ready!(self.stream.poll_write_ready(context))?;
+            let sent = self.stream.try_io(Interest::WRITABLE, || {
+                Ok(rustix::net::send(&self.stream, head, flags)?)
+            });
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
             }
         }
     }
@@ -263,7 +309,11 @@ impl AsyncWrite for ZeroCopy {
                 Pin::new(&mut self.stream).poll_write_vectored(context, slices)
             }
             Some((0, file, offset)) => self.poll_send_file(context, &file, offset, slices[0].len()),
-            Some((place, ..)) => {
+            Some((place, file, offset)) => {
+                let end = offset + slices[place].len() as u64;
+                if place == 1 && !self.target.goes_on_behind(&file, end) {
+                    return self.poll_send_head(context, &slices[0]);
+                }
                 self.cork();
                 Pin::new(&mut self.stream).poll_write_vectored(context, &slices[..place])
             }
@@ -285,4 +335,13 @@ impl AsyncWrite for ZeroCopy {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
+}
+
+/// Lets the other connections of this worker go first. The task stays with it: a task that woke
+/// itself would lie in the queue from which other workers take over, and one of them would be woken
+/// to do so.
+fn give_way(context: &mut Context<'_>) {
+    let turn = std::pin::pin!(tokio::task::yield_now());
+    // Not ready: it has handed the task to the worker, which goes on with it after the others.
+    let _ = turn.poll(context);
 }

@@ -9,6 +9,8 @@
 
 mod fault;
 mod files;
+mod judged;
+mod pinned;
 mod verifier;
 
 use std::{path::Path, sync::Arc};
@@ -23,6 +25,7 @@ use self::verifier::Verifier;
 pub use self::{
     fault::{CertificateFault, in_words},
     files::{ClientCertificateFault, LocalFileError},
+    pinned::pinned,
 };
 
 /// HTTP/2 where the server offers it.
@@ -49,11 +52,8 @@ pub fn client(
     let own = own.unwrap_or_default();
     let platform = PlatformVerifier::new_with_extra_roots(own.clone(), Arc::clone(&provider))
         .map_err(LocalFileError::Authorities)?;
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(LocalFileError::Authorities)?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Verifier::new(platform, own)));
+    let verifier = Verifier::new(platform, own, provider.signature_verification_algorithms);
+    let builder = judged::by(verifier, provider).map_err(LocalFileError::Authorities)?;
     let mut tls = match identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {

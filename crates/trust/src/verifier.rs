@@ -4,34 +4,46 @@
 use std::{net::Ipv6Addr, sync::Arc};
 
 use rustls::{
-    CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme,
+    CertificateError, Error, OtherError,
     client::{
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        danger::{ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
+    crypto::WebPkiSupportedAlgorithms,
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
 use x509_cert::{
     Certificate, TbsCertificate,
-    der::Decode,
+    der::{Decode, Encode, asn1::AnyRef},
     ext::pkix::{SubjectAltName, name::GeneralName},
+    spki::AlgorithmIdentifierOwned,
     time::Time,
 };
 
-use crate::CertificateFault;
+use crate::{CertificateFault, judged::Judge};
 
 /// The platform's verifier, and the certificates of `ca_file`.
 #[derive(Debug)]
 pub(super) struct Verifier<V> {
     platform: V,
     own: Vec<CertificateDer<'static>>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl<V: ServerCertVerifier> Verifier<V> {
     /// Trusts what `platform` does, and each of `own` as a server's own certificate.
-    pub(super) fn new(platform: V, own: Vec<CertificateDer<'static>>) -> Self {
-        Self { platform, own }
+    /// Self-signed is what `algorithms` say.
+    pub(super) fn new(
+        platform: V,
+        own: Vec<CertificateDer<'static>>,
+        algorithms: WebPkiSupportedAlgorithms,
+    ) -> Self {
+        Self {
+            platform,
+            own,
+            algorithms,
+        }
     }
 
     /// Judges a certificate that the operator has named. Its name and dates count all the same.
@@ -52,10 +64,54 @@ impl<V: ServerCertVerifier> Verifier<V> {
         }
         Ok(ServerCertVerified::assertion())
     }
+
+    /// The words for a refusal; none where the library's own are as good.
+    fn fault(
+        &self,
+        reason: &CertificateError,
+        shown: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+    ) -> Option<CertificateFault> {
+        let parsed = Certificate::from_der(shown).ok()?;
+        let is_self_signed = is_self_signed(&parsed, &self.algorithms);
+        let certificate = parsed.tbs_certificate;
+        Some(match reason {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                // It may be that of an authority between.
+                let on = last_second(shown)?;
+                let on = chain.iter().filter_map(last_second).fold(on, earlier);
+                CertificateFault::Expired { on }
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                CertificateFault::NotYetValid {
+                    from: certificate.validity.not_before,
+                }
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                CertificateFault::OtherName {
+                    wanted: name.to_str().into_owned(),
+                    names: names(&certificate),
+                }
+            }
+            _ if is_self_signed => CertificateFault::SelfSigned,
+            CertificateError::UnknownIssuer => {
+                // The certificate nearest to the authority names it.
+                let last = chain
+                    .last()
+                    .and_then(|last| Certificate::from_der(last).ok());
+                let issuer = last.map_or(certificate.issuer, |last| last.tbs_certificate.issuer);
+                CertificateFault::UnknownAuthority {
+                    issuer: issuer.to_string(),
+                }
+            }
+            _ => return None,
+        })
+    }
 }
 
-impl<V: ServerCertVerifier> ServerCertVerifier for Verifier<V> {
-    fn verify_server_cert(
+impl<V: ServerCertVerifier + 'static> Judge for Verifier<V> {
+    fn judge(
         &self,
         shown: &CertificateDer<'_>,
         chain: &[CertificateDer<'_>],
@@ -71,7 +127,7 @@ impl<V: ServerCertVerifier> ServerCertVerifier for Verifier<V> {
         };
         verdict.map_err(|error| match &error {
             Error::InvalidCertificate(reason) => {
-                let fault = fault(reason, shown, chain, name);
+                let fault = self.fault(reason, shown, chain, name);
                 fault.map_or(error, |fault| {
                     CertificateError::Other(OtherError(Arc::new(fault))).into()
                 })
@@ -79,71 +135,39 @@ impl<V: ServerCertVerifier> ServerCertVerifier for Verifier<V> {
             _ => error,
         })
     }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.platform
-            .verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.platform
-            .verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.platform.supported_verify_schemes()
-    }
 }
 
-/// The words for a refusal; none where the library's own are as good.
-fn fault(
-    reason: &CertificateError,
-    shown: &CertificateDer<'_>,
-    chain: &[CertificateDer<'_>],
-    name: &ServerName<'_>,
-) -> Option<CertificateFault> {
-    let certificate = Certificate::from_der(shown).ok()?.tbs_certificate;
-    Some(match reason {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            // It may be that of an authority between.
-            let on = last_second(shown)?;
-            let on = chain.iter().filter_map(last_second).fold(on, earlier);
-            CertificateFault::Expired { on }
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            CertificateFault::NotYetValid {
-                from: certificate.validity.not_before,
-            }
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            CertificateFault::OtherName {
-                wanted: name.to_str().into_owned(),
-                names: names(&certificate),
-            }
-        }
-        _ if certificate.issuer == certificate.subject => CertificateFault::SelfSigned,
-        CertificateError::UnknownIssuer => {
-            // The certificate nearest to the authority names it.
-            let last = chain
-                .last()
-                .and_then(|last| Certificate::from_der(last).ok());
-            let issuer = last.map_or(certificate.issuer, |last| last.tbs_certificate.issuer);
-            CertificateFault::UnknownAuthority {
-                issuer: issuer.to_string(),
-            }
-        }
-        _ => return None,
-    })
+/// Whether a certificate names itself as its authority, and its own key has signed it. A signature of
+/// a kind that is not known here cannot speak against the names.
+fn is_self_signed(certificate: &Certificate, algorithms: &WebPkiSupportedAlgorithms) -> bool {
+    let parts = &certificate.tbs_certificate;
+    parts.issuer == parts.subject && has_signed_itself(certificate, algorithms).unwrap_or(true)
+}
+
+fn has_signed_itself(
+    certificate: &Certificate,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Option<bool> {
+    let signed = certificate.tbs_certificate.to_der().ok()?;
+    let key = &certificate.tbs_certificate.subject_public_key_info;
+    let (of_key, of_signature) = (
+        contents(&key.algorithm)?,
+        contents(&certificate.signature_algorithm)?,
+    );
+    let key = key.subject_public_key.as_bytes()?;
+    let signature = certificate.signature.as_bytes()?;
+    let mut fitting = algorithms.all.iter().filter(|algorithm| {
+        *algorithm.public_key_alg_id() == *of_key && *algorithm.signature_alg_id() == *of_signature
+    });
+    let first = fitting.next()?;
+    let mut all = std::iter::once(first).chain(fitting);
+    Some(all.any(|algorithm| algorithm.verify_signature(key, &signed, signature).is_ok()))
+}
+
+/// An identifier as rustls compares it: its DER without the tag and the length.
+fn contents(identifier: &AlgorithmIdentifierOwned) -> Option<Vec<u8>> {
+    let der = identifier.to_der().ok()?;
+    Some(AnyRef::from_der(&der).ok()?.value().to_vec())
 }
 
 fn last_second(certificate: &CertificateDer<'_>) -> Option<Time> {

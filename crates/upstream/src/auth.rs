@@ -23,12 +23,15 @@ use manifest_model::RepoName;
 use parking_lot::Mutex;
 use protocol::{error_body, host::Host};
 use reqwest::Client;
+use tally::UpstreamTally;
 use url::Url;
 
 #[cfg(fuzzing)]
 pub use self::challenge::fuzz_challenge;
+pub use self::ecr::{
+    AwsKey, AwsKeys, EcrTokens, ImagePushTimes, NoAwsKey, PushTimesError, own_region,
+};
 pub(crate) use self::ecr::{EcrKey, EcrRepository};
-pub use self::ecr::{EcrTokens, ImagePushTimes, PushTimesError, own_region};
 use self::{
     bearer::{BearerTokens, TokenRequest},
     challenge::Challenge,
@@ -87,6 +90,7 @@ pub(crate) struct Authenticator {
     private_hosts: Vec<Host>,
     ecr: Option<(EcrKey, Arc<EcrTokens>)>,
     bearer: BearerTokens,
+    tally: UpstreamTally,
     /// The password that the registry wants instead of a token, and until when to send it.
     password: Mutex<Option<(HeaderValue, Instant)>>,
 }
@@ -98,8 +102,9 @@ impl Authenticator {
         endpoint: &EndpointConfig,
         client: Client,
         ecr: &Arc<EcrTokens>,
+        tally: &UpstreamTally,
     ) -> Self {
-        let source = LoginSource::of(&endpoint.auth, ecr);
+        let source = LoginSource::of(&endpoint.auth, ecr, tally);
         Self {
             host: host.clone(),
             endpoint: endpoint.url.clone(),
@@ -108,7 +113,8 @@ impl Authenticator {
                 Auth::Ecr(auth) => Some((EcrKey::of(auth), Arc::clone(ecr))),
                 _ => None,
             },
-            bearer: BearerTokens::new(client, host.clone(), source),
+            bearer: BearerTokens::new(client, host.clone(), source, tally.clone()),
+            tally: tally.clone(),
             password: Mutex::default(),
         }
     }
@@ -126,7 +132,7 @@ impl Authenticator {
         repository: Option<&RepoName>,
     ) -> Result<Option<HeaderValue>, TokenError> {
         if let Some((key, tokens)) = &self.ecr {
-            return tokens.current(key).await.map(Some);
+            return tokens.current(key, &self.tally).await.map(Some);
         }
         let bearer = repository.and_then(|repository| self.bearer.known(repository));
         Ok(bearer.or_else(|| self.known_password()))
@@ -144,7 +150,7 @@ impl Authenticator {
             return Ok(None);
         }
         let renewed = match &self.ecr {
-            Some((key, tokens)) => tokens.renew(key, refused).await,
+            Some((key, tokens)) => tokens.renew(key, refused, &self.tally).await,
             None => self.answer(repository, refusal, refused).await,
         }?;
         Ok(renewed.filter(|renewed| Some(renewed) != refused))

@@ -213,12 +213,14 @@ fn pieces(
     let upstream = turn.host().clone();
     let has_length = response.content_length().is_some();
     let pulse = turn.pulse(&response, turn.deadline());
+    let received = turn.received_blobs();
     stream::try_unfold((response, pulse), move |(mut response, mut pulse)| {
-        let upstream = upstream.clone();
+        let (upstream, received) = (upstream.clone(), received.clone());
         async move {
             let source = match pulse.wait(response.chunk()).await {
                 Ok(Ok(Some(chunk))) => {
                     pulse.flows();
+                    received.inc_by(chunk.len() as u64);
                     return Ok(Some((chunk, (response, pulse))));
                 }
                 Ok(Ok(None)) => return Ok(None),

@@ -121,6 +121,14 @@ impl BlobSource {
         is_limited && self.way.lock().store.is_none()
     }
 
+    /// The error for a whole blob that does not have its digest.
+    pub fn corrupt(&self, expected: Digest, actual: Digest) -> FetchError {
+        if let Ok(endpoints) = self.upstream.endpoints() {
+            endpoints.tally().corrupt();
+        }
+        self.broken(Cause::WrongDigest { expected, actual })
+    }
+
     /// The error for an answer of this upstream that cannot be right.
     pub fn broken(&self, source: Cause) -> FetchError {
         FetchError::Broken {

@@ -20,8 +20,10 @@ use bytes::Bytes;
 use config::{EndpointConfig, UpstreamConfig};
 use futures_util::FutureExt;
 use http::{StatusCode, header};
+use prometheus_client::metrics::counter::Counter;
 use protocol::host::{Host, HostPattern};
 use reqwest::{Client, Response};
+use tally::{Received, UpstreamTally};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -33,7 +35,6 @@ use crate::{
     auth::{Authenticator, EcrKey, EcrTokens},
     error::{Cause, FetchError, Resource},
     gather::{Gathered, Room, Ungathered},
-    metrics::UpstreamTally,
     policy::{
         Answered, Budget, Call, Deadline, EndpointStatus, RangeMemory, Repeats, Step, Urgency,
         WaitTooLong,
@@ -120,6 +121,11 @@ impl Endpoint {
         &self.shared.host
     }
 
+    /// From now on the rates of the upstream are divided among so many processes.
+    pub(crate) fn divide_rates(&self, among: u32) {
+        self.shared.budget.divide(among);
+    }
+
     /// Whether this is another Archway, which serves many registries and is told which.
     pub(crate) fn is_parent(&self) -> bool {
         self.names_upstream
@@ -137,6 +143,11 @@ impl Endpoint {
         let (flow, idle) = (Arc::clone(&self.shared.flow), self.shared.idle_timeout);
         let bodies = Arc::clone(&self.bodies);
         Pulse::new(flow, health, bodies, idle, deadline.left())
+    }
+
+    /// The counter of the bytes of blobs.
+    pub(crate) fn received_blobs(&self) -> Counter {
+        self.shared.tally.received(Received::Blob).clone()
     }
 
     /// Whether bodies of blobs come from here.
@@ -168,6 +179,7 @@ impl Endpoint {
             outage: self.sender.outage().or_else(|| self.bodies.outage()),
             held: self.sender.throttles().pauses(),
             waiting: self.shared.budget.waiting(),
+            permits: self.shared.budget.permits(),
         }
     }
 
@@ -288,8 +300,9 @@ impl Endpoint {
         response: Response,
         limit: usize,
         deadline: &Deadline,
+        of: Received,
     ) -> Result<Bytes, FetchError> {
-        let body = self.gather(response, limit, None, deadline).await?;
+        let body = self.gather(response, limit, None, deadline, of).await?;
         Ok(Bytes::from_owner(body))
     }
 
@@ -300,8 +313,10 @@ impl Endpoint {
         limit: usize,
         room: Option<&Room>,
         deadline: &Deadline,
+        of: Received,
     ) -> Result<Gathered, FetchError> {
-        let body = self.sender.read_body(response, limit, room, deadline).await;
+        let sender = &self.sender;
+        let body = sender.read_body(response, limit, room, deadline, of).await;
         body.map_err(|unread| match unread {
             Unread::Failed(cause) => self.unreachable(cause),
             Unread::Ungathered(Ungathered::TooLarge) => self.broken(Cause::TooLarge(limit)),
@@ -330,8 +345,10 @@ impl Endpoint {
 
     /// Waits for the permit of one request.
     async fn acquire(&self, call: &Call) -> Result<(), FetchError> {
+        let began = Instant::now();
         let acquired = call.acquire(self.sender.throttles(), &self.shared.budget);
-        let too_many = |wait| self.too_many(call.kind(), wait);
-        acquired.await.map_err(too_many)
+        let acquired = acquired.await;
+        self.shared.tally.waited(began.elapsed());
+        acquired.map_err(|wait| self.too_many(call.kind(), wait))
     }
 }

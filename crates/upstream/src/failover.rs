@@ -8,13 +8,14 @@ use std::{
 
 use futures_util::FutureExt;
 use protocol::host::{Host, HostPattern};
+use tally::UpstreamTally;
 use tokio::time::Instant;
 
 use crate::{
     auth::{EcrKey, EcrTokens},
     endpoint::{Endpoint, Turn},
     error::FetchError,
-    metrics::UpstreamTally,
+    metrics,
     policy::{Deadline, EndpointStatus, hedge::hedged},
 };
 
@@ -51,6 +52,11 @@ impl Endpoints {
     /// Whether one of them has ever given what it was asked for.
     pub(crate) fn are_proven(&self) -> bool {
         self.proven.load(Ordering::Relaxed)
+    }
+
+    /// The counters of the upstream.
+    pub(crate) fn tally(&self) -> &UpstreamTally {
+        &self.tally
     }
 
     pub(crate) fn get(&self, position: usize) -> &Endpoint {
@@ -185,7 +191,7 @@ impl Endpoints {
             if answer.is_ok() {
                 self.proven.store(true, Ordering::Relaxed);
             }
-            self.tally.answer(answer.as_ref().err());
+            metrics::count(&self.tally, answer.as_ref().err());
             match answer {
                 Err(error) if error.allows_failover() => {
                     tracing::debug!(

@@ -44,7 +44,7 @@ mod transport;
 mod upstream;
 
 pub use self::{
-    auth::{EcrTokens, ImagePushTimes, PushTimesError, own_region},
+    auth::{AwsKey, AwsKeys, EcrTokens, ImagePushTimes, NoAwsKey, PushTimesError, own_region},
     blob::{BlobBody, Part},
     blob_source::BlobSource,
     error::{
@@ -53,10 +53,10 @@ pub use self::{
     },
     gather::{Gathered, Room},
     lists::{Listing, ListingKind},
-    metrics::{UpstreamMetrics, UpstreamTally},
     policy::{Backoff, Deadline, EndpointStatus, Outage, Pause, Urgency},
     prober::{PingAnswer, Prober},
     redirect::{ForbiddenHost, RedirectError},
     registry::Registry,
     upstream::Upstream,
 };
+pub use tally::{UpstreamMetrics, UpstreamTally};

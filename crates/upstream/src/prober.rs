@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, header};
 use manifest_model::{RepoName, Tag};
 use protocol::host::Host;
 use reqwest::{Response, tls::TlsInfo};
+use tally::UpstreamMetrics;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -17,7 +18,6 @@ use crate::{
     endpoint::{Endpoint, Exchange, Request, Shared},
     error::{CallKind, Cause, FetchError, Resource},
     manifest,
-    metrics::UpstreamMetrics,
     policy::{Budget, Deadline, Urgency},
     transport,
 };
@@ -58,8 +58,8 @@ impl Prober {
         ecr: &Arc<EcrTokens>,
     ) -> Result<Self, FetchError> {
         let client = transport::client_with_tls_info(host, config)?;
-        let auth = Authenticator::new(host, config, endpoint, client.clone(), ecr);
         let tally = UpstreamMetrics::default().tally(&config.pattern);
+        let auth = Authenticator::new(host, config, endpoint, client.clone(), ecr, &tally);
         let (budget, tasks) = (Budget::unlimited(), TaskTracker::new());
         let shared = Shared::new(host.clone(), config, client, budget, tally, tasks);
         Ok(Self {

@@ -1,16 +1,19 @@
 //! The upstreams in use. Each is made on its first request and kept while it is used.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
 use arc_swap::ArcSwap;
 use config::Upstreams;
 use moka::{policy::EvictionPolicy, sync::Cache};
 use protocol::host::Host;
+use tally::UpstreamMetrics;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    auth::EcrTokens, error::FetchError, metrics::UpstreamMetrics, policy::EndpointStatus,
-    upstream::Upstream,
+    auth::EcrTokens, error::FetchError, metrics, policy::EndpointStatus, upstream::Upstream,
 };
 
 /// Upstreams kept at the same time. One pattern, such as that of ECR, can match any number of
@@ -27,6 +30,8 @@ pub struct Registry {
     generation: ArcSwap<Generation>,
     ecr: Arc<EcrTokens>,
     metrics: UpstreamMetrics,
+    /// Among how many processes each rate is divided.
+    among: AtomicU32,
     /// The probes. Shutdown does not wait for them: their results are of no use then.
     tasks: TaskTracker,
 }
@@ -83,10 +88,12 @@ impl Generation {
 impl Registry {
     /// Builds and contacts nothing before the first request.
     pub fn new(config: Upstreams, metrics: UpstreamMetrics) -> Self {
+        count_from_now(&metrics, &config);
         Self {
             generation: ArcSwap::from_pointee(Generation::of(config)),
             ecr: Arc::default(),
             metrics,
+            among: AtomicU32::new(1),
             tasks: TaskTracker::new(),
         }
     }
@@ -99,6 +106,7 @@ impl Registry {
     /// Puts another configuration in force. Upstreams that it leaves as they are keep their
     /// connections, credentials and health; calls under way end with the upstream they began with.
     pub fn replace(&self, config: Upstreams) {
+        count_from_now(&self.metrics, &config);
         let next = Generation::of(config);
         for upstream in self.generation.load().all() {
             let host = upstream.host();
@@ -127,12 +135,28 @@ impl Registry {
             tally,
             tasks,
         )?);
+        made.divide_rates(self.among.load(Ordering::Relaxed));
         Ok(Some(generation.keep(host.clone(), made)))
+    }
+
+    /// From now on the rates of all upstreams are divided among so many processes that ask them.
+    pub fn divide_rates(&self, among: u32) {
+        if self.among.swap(among, Ordering::Relaxed) != among {
+            let generation = self.generation.load();
+            generation.all().for_each(|one| one.divide_rates(among));
+        }
     }
 
     /// Sets the gauges of the metrics to the state of the endpoints.
     pub fn observe(&self) {
-        self.metrics.observe(&self.endpoint_statuses());
+        let config = self.config();
+        let asked = config.patterns();
+        metrics::observe(&self.metrics, asked, &self.endpoint_statuses());
+    }
+
+    /// How often a manifest, or a blob past the cache, did not have its digest.
+    pub fn corrupt_answers(&self) -> u64 {
+        self.metrics.corrupt()
     }
 
     /// The state of every endpoint of the upstreams in use, in the order of their names.
@@ -144,6 +168,14 @@ impl Registry {
             .iter()
             .flat_map(|upstream| upstream.endpoint_statuses())
             .collect()
+    }
+}
+
+/// Has the counters of all upstreams at zero before one of them is asked: of a counter that appears
+/// with its first event, that event is not seen to happen.
+fn count_from_now(metrics: &UpstreamMetrics, config: &Upstreams) {
+    for pattern in config.patterns() {
+        metrics.tally(pattern);
     }
 }
 

@@ -3,8 +3,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, StatusCode, header};
-use protocol::headers::RATELIMIT_REMAINING;
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use prometheus_client::metrics::counter::Counter;
+use protocol::headers::{RATELIMIT_LIMIT, RATELIMIT_REMAINING};
 use reqwest::Response;
 
 use crate::{
@@ -50,6 +51,7 @@ pub(crate) async fn read(
     room: Option<&Room>,
     idle: Duration,
     deadline: &Deadline,
+    received: &Counter,
 ) -> Result<Gathered, Unread> {
     let mut body = Gather::new(response.headers(), limit, room);
     loop {
@@ -58,6 +60,7 @@ pub(crate) async fn read(
         let chunk = chunk.map_err(|_| Unread::Failed(Cause::Stalled(time)))?;
         let chunk = chunk.map_err(|error| Unread::Failed(Cause::Http(HttpError::new(error))))?;
         let Some(chunk) = chunk else { break };
+        received.inc_by(chunk.len() as u64);
         let length = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
         deadline.credit(Duration::from_secs(1) * length / SLOW_LINE);
         body = body.put(&chunk)?;
@@ -72,7 +75,16 @@ pub(crate) fn is_redirect(status: StatusCode) -> bool {
 
 /// Docker Hub's `ratelimit-remaining: 76;w=21600`.
 pub(crate) fn remaining_pulls(headers: &HeaderMap) -> Option<u32> {
-    let value = headers.get(RATELIMIT_REMAINING)?.to_str().ok()?;
+    pulls(headers, RATELIMIT_REMAINING)
+}
+
+/// Docker Hub's `ratelimit-limit: 100;w=21600`.
+pub(crate) fn allowed_pulls(headers: &HeaderMap) -> Option<u32> {
+    pulls(headers, RATELIMIT_LIMIT)
+}
+
+fn pulls(headers: &HeaderMap, name: HeaderName) -> Option<u32> {
+    let value = headers.get(name)?.to_str().ok()?;
     value.split(';').next()?.trim().parse().ok()
 }
 

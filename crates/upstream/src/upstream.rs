@@ -9,6 +9,7 @@ use std::sync::Arc;
 use config::UpstreamConfig;
 use manifest_model::{Digest, Manifest, Reference, RepoName, Tag};
 use protocol::host::Host;
+use tally::UpstreamTally;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
@@ -21,7 +22,6 @@ use crate::{
     gather::Room,
     lists::{self, ListBounds, Listing, ListingKind},
     manifest,
-    metrics::UpstreamTally,
     policy::{Budget, Deadline, EndpointStatus, Urgency},
     transport,
 };
@@ -101,6 +101,13 @@ impl Upstream {
                 extra_connections, ..
             } => Arc::clone(extra_connections).try_acquire_owned().ok(),
             Reach::Offline => None,
+        }
+    }
+
+    /// From now on its rates are divided among so many processes.
+    pub(crate) fn divide_rates(&self, among: u32) {
+        if let Reach::Online { endpoints, .. } = &self.reach {
+            endpoints.get(0).divide_rates(among);
         }
     }
 
@@ -266,7 +273,8 @@ impl Reach {
         let endpoints = config.endpoints.iter().enumerate();
         let endpoints = endpoints
             .map(|(at, endpoint)| {
-                let auth = Authenticator::new(host, config, endpoint, client.clone(), ecr);
+                let client = client.clone();
+                let auth = Authenticator::new(host, config, endpoint, client, ecr, &tally);
                 Endpoint::new(Arc::clone(&shared), endpoint, auth, at == last)
             })
             .collect();

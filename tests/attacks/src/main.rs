@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 }
 
 async fn all(options: &Options, place: &Arc<Place>) -> Table {
-    let mut table = Table::new(place::facts());
+    let mut played = Vec::new();
     for attack in attack::ALL {
         if !options.wants(attack.name) {
             continue;
@@ -67,7 +67,10 @@ async fn all(options: &Options, place: &Arc<Place>) -> Table {
         for row in &rows {
             place.say(&row.to_string());
         }
-        table.add(rows);
+        played.extend(rows);
     }
+    // Last: some of it is seen when Archway starts.
+    let mut table = Table::new(place.facts());
+    table.add(played);
     table
 }

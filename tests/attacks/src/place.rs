@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use integration_tests::proxy::{Archway, Setup, binary};
+use integration_tests::usage::Memory;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tokio::sync::Mutex;
 
@@ -14,6 +16,8 @@ pub(crate) struct Place {
     started: Instant,
     /// Held by whoever measures: at most one attack is at work, others may only wait.
     pub(crate) quiet: Mutex<()>,
+    /// What the first Archway held before it had done anything.
+    fresh: OnceLock<Memory>,
 }
 
 impl Place {
@@ -32,6 +36,7 @@ impl Place {
             server_core,
             started: Instant::now(),
             quiet: Mutex::new(()),
+            fresh: OnceLock::new(),
         }
     }
 
@@ -42,17 +47,30 @@ impl Place {
 
     /// Starts Archway on its core.
     pub(crate) async fn start(&self, setup: Setup) -> Archway {
-        setup.run_by(&self.on_server_core()).start().await
+        let archway = setup.run_by(&self.on_server_core()).start().await;
+        self.fresh.get_or_init(|| Memory::of(archway.pid()));
+        archway
     }
 
     /// Tells whoever waits how far it is.
     pub(crate) fn say(&self, what: &str) {
         eprintln!("[{:4}s] {what}", self.started.elapsed().as_secs());
     }
+
+    /// What the figures were taken on, and what they begin with.
+    pub(crate) fn facts(&self) -> String {
+        let fresh = self.fresh.get().copied().unwrap_or_default();
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        format!(
+            "{} A fresh start held {:.1} MB, of which {:.1} MB are pages of files.",
+            machine(),
+            megabytes(fresh.resident),
+            megabytes(fresh.resident - fresh.anonymous)
+        )
+    }
 }
 
-/// What the figures were taken on.
-pub(crate) fn facts() -> String {
+fn machine() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name"));
     let model = model.map_or("unknown", |line| line.trim_matches([':', ' ', '\t']));

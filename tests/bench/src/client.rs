@@ -1,6 +1,7 @@
 //! Clients that cost as little as they can, so that the server is what is measured.
 
 pub(crate) mod crowd;
+pub(crate) mod h2load;
 pub(crate) mod herd;
 pub(crate) mod http;
 pub(crate) mod plain;

@@ -66,6 +66,16 @@ impl Content {
         [&self.small, &self.middle, &self.large]
     }
 
+    /// What is asked for where small answers count: a name, the path and what lies there.
+    pub(crate) fn small_asks(&self) -> [(&'static str, String, &Object); 3] {
+        let [by_digest, by_tag] = self.manifest_paths();
+        [
+            ("manifest by digest", by_digest, &self.manifest),
+            ("manifest by tag", by_tag, &self.manifest),
+            ("5 KiB blob", self.small.blob_path(), &self.small),
+        ]
+    }
+
     /// The paths of the manifest: by digest and by tag.
     pub(crate) fn manifest_paths(&self) -> [String; 2] {
         let digest = self.manifest.digest;

@@ -44,6 +44,8 @@ pub(crate) fn facts(options: &Options, place: &Place) -> anyhow::Result<String> 
         place.say(&format!("warning: {warning}"));
     }
     let facts = [
+        ("command", format!("`{}`", options.command())),
+        ("date", version(Path::new("date"), "+%d %B %Y")),
         ("CPU", cpu()?),
         ("kernel", read("/proc/sys/kernel/osrelease")?),
         ("file system", file_system(place.root())),

@@ -19,6 +19,7 @@
     reason = "figures for people: 52 bits are enough"
 )]
 
+mod chart;
 mod client;
 mod content;
 mod machine;
@@ -27,6 +28,7 @@ mod options;
 mod origin;
 mod peers;
 mod place;
+mod report;
 mod stats;
 mod table;
 
@@ -41,23 +43,26 @@ use place::Place;
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let place = Place::new(&options)?;
-    let mut report = machine::facts(&options, &place)?;
+    let mut text = machine::facts(&options, &place)?;
     machine::touch_memory(&place)?;
-    println!("{report}");
+    println!("{text}");
     for measure in measure::ALL {
         if !options.wants(measure.name) {
             continue;
         }
         place.say(&format!("{}: {}", measure.name, measure.about));
         let tables = (measure.run)(&place);
-        let tables = tables.with_context(|| format!("measure `{}`", measure.name))?;
+        let mut tables = tables.with_context(|| format!("measure `{}`", measure.name))?;
+        if let Some(path) = &options.output {
+            report::draw(path, &mut tables)?;
+        }
         for table in tables {
             println!("{table}");
-            writeln!(report, "{table}")?;
+            writeln!(text, "{table}")?;
         }
     }
     if let Some(path) = &options.output {
-        std::fs::write(path, report).with_context(|| path.display().to_string())?;
+        report::write(path, &text)?;
     }
     Ok(())
 }

@@ -4,7 +4,9 @@ mod cold;
 mod cuts;
 mod fill;
 mod herd;
+mod http2;
 mod kill;
+mod least;
 mod ranges;
 mod replay;
 mod scale;
@@ -35,6 +37,11 @@ pub(crate) const ALL: &[Measure] = &[
         name: "tls",
         about: "stored blobs over TLS 1.3",
         run: tls::run,
+    },
+    Measure {
+        name: "http2",
+        about: "blobs and small answers over TLS 1.3 and HTTP/2",
+        run: http2::run,
     },
     Measure {
         name: "small",

@@ -19,7 +19,8 @@ pub(crate) struct Options {
     /// Only these measures, by name.
     #[arg(long, value_delimiter = ',', value_parser = measures())]
     pub(crate) only: Vec<String>,
-    /// Where the report goes besides standard output.
+    /// Where the report goes besides standard output, its charts in a folder of that name. In a page
+    /// with a place for it, it takes the place of the last run.
     #[arg(long)]
     pub(crate) output: Option<PathBuf>,
     /// The program that fills a cache folder for the measure `scale`: `populate FOLDER BLOBS TAGS`.
@@ -28,6 +29,15 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// The command that measures the same again.
+    pub(crate) fn command(&self) -> String {
+        let runs = format!("make bench RUNS={}", self.runs);
+        if self.only.is_empty() {
+            return runs;
+        }
+        format!("{runs} ONLY={}", self.only.join(","))
+    }
+
     /// Whether the measure of this name is to run.
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|wanted| wanted == name)

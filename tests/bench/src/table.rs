@@ -1,6 +1,8 @@
-//! Tables of the report, and the bounds they are judged by.
+//! Tables of the report, their charts, and the bounds they are judged by.
 
 use std::fmt;
+
+use crate::chart::Bars;
 
 /// A table in Markdown with a heading and a word on how to read it.
 pub(crate) struct Table {
@@ -8,6 +10,9 @@ pub(crate) struct Table {
     note: String,
     head: Vec<String>,
     rows: Vec<Vec<String>>,
+    bars: Vec<Bars>,
+    /// Where the chart lies, seen from the report.
+    chart: Option<String>,
 }
 
 impl Table {
@@ -17,6 +22,8 @@ impl Table {
             note: note.to_owned(),
             head: head.map(str::to_owned).into(),
             rows: Vec::new(),
+            bars: Vec::new(),
+            chart: None,
         }
     }
 
@@ -25,12 +32,32 @@ impl Table {
         assert_eq!(self.head.len(), N, "{}", self.title);
         self.rows.push(cells.into());
     }
+
+    /// A group of bars for the chart above the table: what they are of, and each one's name and
+    /// length.
+    pub(crate) fn bars(&mut self, of: String, values: &[(&'static str, f64)]) {
+        let values = values.to_vec();
+        self.bars.push(Bars { of, values });
+    }
+
+    /// Its title, and its chart if it has one.
+    pub(crate) fn charted(&self) -> Option<(&str, &[Bars])> {
+        (!self.bars.is_empty()).then_some((self.title.as_str(), self.bars.as_slice()))
+    }
+
+    /// Shows the chart that lies there, seen from the report.
+    pub(crate) fn show_chart(&mut self, path: String) {
+        self.chart = Some(path);
+    }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rule = vec!["---".to_owned(); self.head.len()];
-        writeln!(f, "## {}\n\n{}\n", self.title, self.note)?;
+        writeln!(f, "### {}\n\n{}\n", self.title, self.note)?;
+        if let Some(chart) = &self.chart {
+            writeln!(f, "![{}]({chart})\n", self.title)?;
+        }
         for line in [&self.head, &rule].into_iter().chain(&self.rows) {
             writeln!(f, "| {} |", line.join(" | "))?;
         }

@@ -11,7 +11,7 @@ use integration_tests::dead_end::DeadEnd;
 use integration_tests::faults::{Cut, Fault, Gate, On};
 use integration_tests::images::{self, BigBlob, Blob, Content};
 use integration_tests::proxy::{Archway, Setup};
-use integration_tests::registry::FakeRegistry;
+use integration_tests::registry::{Blobs, FakeRegistry};
 use integration_tests::tls_front::{Authority, Clients, TlsFront};
 use integration_tests::wait::within;
 
@@ -109,6 +109,7 @@ struct Scene {
 enum Account {
     Ecr(EcrToken, EcrApi),
     EcrPublic(TokenService),
+    Timeless(TokenService),
 }
 
 impl Account {
@@ -122,6 +123,7 @@ impl Account {
                 let life = Duration::from_mins(5);
                 Self::EcrPublic(TokenService::start_with(None, life, Expired::BadRequest).await)
             }
+            Token::Timeless => Self::Timeless(TokenService::start(None).await),
         }
     }
 
@@ -132,7 +134,9 @@ impl Account {
                 Auth::Ecr(token.clone()),
                 api.auth(", region = \"us-east-1\""),
             ),
-            Self::EcrPublic(tokens) => (Auth::Bearer(tokens.clone()), String::new()),
+            Self::EcrPublic(tokens) | Self::Timeless(tokens) => {
+                (Auth::Bearer(tokens.clone()), String::new())
+            }
         }
     }
 
@@ -140,6 +144,10 @@ impl Account {
         match self {
             Self::Ecr(token, _) => token.rotate(),
             Self::EcrPublic(tokens) => tokens.revoke_all(),
+            Self::Timeless(tokens) => {
+                tokens.word(|wording| wording.answer = Some("{\"token\":\"TOKEN\"}".to_owned()));
+                tokens.revoke_all();
+            }
         }
     }
 }
@@ -245,8 +253,32 @@ impl Scene {
                     .quirks(|quirks| quirks.digest_header = *header);
             }
             Strike::Expire(_) => self.account.iter().for_each(Account::expire),
+            Strike::Heads(fault) => {
+                let heads = On::all().method(Method::HEAD);
+                self.registry.faults().add(heads, fault.clone());
+            }
+            Strike::Store(faults, times) => self.strike_store(&faults(size), *times),
+            Strike::NoStore => {
+                let store = DeadEnd::black_hole(([127, 0, 0, 1], 0).into()).await;
+                let redirect = Fault::Redirect(format!("http://{}/layer", store.address()));
+                self.registry.faults().add(On::path("/blobs/"), redirect);
+                self.dead_end = Some(store);
+            }
         }
         self
+    }
+
+    /// From here on blobs come from the store, which has these faults: so often, or for good.
+    fn strike_store(&self, faults: &[Fault], times: Option<usize>) {
+        self.registry
+            .quirks(|quirks| quirks.blobs = Blobs::Redirected);
+        for fault in faults {
+            let store = On::path("/layers/");
+            match times {
+                Some(times) => self.registry.faults().times(times, store, fault.clone()),
+                None => self.registry.faults().add(store, fault.clone()),
+            }
+        }
     }
 
     async fn wrong_name(&self) -> String {

@@ -38,6 +38,12 @@ pub(super) enum Strike {
     Digests(DigestHeader),
     /// The token dies.
     Expire(Token),
+    /// This on every HEAD.
+    Heads(Fault),
+    /// It redirects to its store, where this is laid on so many requests, or on all.
+    Store(Faults, Option<usize>),
+    /// It redirects to a store that accepts no connection.
+    NoStore,
 }
 
 /// Whose token dies.
@@ -45,10 +51,17 @@ pub(super) enum Strike {
 pub(super) enum Token {
     Ecr,
     EcrPublic,
+    /// One that the next ones follow without a word on how long they live.
+    Timeless,
 }
 
 fn status(code: u16) -> Vec<Fault> {
     vec![Fault::Status(StatusCode::from_u16(code).expect("a status"))]
+}
+
+fn refuse_ranges(code: u16) -> Vec<Fault> {
+    let status = StatusCode::from_u16(code).expect("a status");
+    vec![Fault::RefuseRange(0, status)]
 }
 
 fn header(name: http::HeaderName, value: &str) -> Fault {
@@ -60,16 +73,14 @@ fn replace(kind: &'static str, body: impl Into<Bytes>) -> Vec<Fault> {
 }
 
 /// Everything that can be laid on a request.
-const REQUESTS: [(&str, Faults); 24] = [
+const REQUESTS: [(&str, Faults); 35] = [
     ("black hole after accept", |_| {
         vec![Fault::HoldHeaders(Gate::new())]
     }),
     ("stall after headers", |_| {
         vec![Fault::HoldBody(0, Gate::new())]
     }),
-    ("stall in mid-body", |size| {
-        vec![Fault::HoldBody(size * 3 / 4, Gate::new())]
-    }),
+    ("stall in mid-body", stall),
     ("cut in mid-body", |size| {
         vec![Fault::Cut(size * 3 / 4, Cut::Fin)]
     }),
@@ -92,6 +103,24 @@ const REQUESTS: [(&str, Faults); 24] = [
     ("429", |_| status(429)),
     ("429, `Retry-After: 30`", |_| {
         [status(429), vec![header(header::RETRY_AFTER, "30")]].concat()
+    }),
+    ("429, `Retry-After` a Unix time", |_| {
+        let long_ago = header(header::RETRY_AFTER, "1746136938");
+        [status(429), vec![long_ago]].concat()
+    }),
+    ("405", |_| status(405)),
+    ("406", |_| status(406)),
+    ("408", |_| status(408)),
+    ("421", |_| status(421)),
+    ("425", |_| status(425)),
+    ("416 to a range that ends beyond the blob", |_| {
+        vec![Fault::StrictRange]
+    }),
+    ("403 to every range", |_| refuse_ranges(403)),
+    ("501 to every range", |_| refuse_ranges(501)),
+    ("206 without `Content-Range`", |_| vec![Fault::HideRange]),
+    ("plain bytes said to be gzip", |_| {
+        vec![header(header::CONTENT_ENCODING, "gzip")]
     }),
     ("500", |_| status(500)),
     ("502", |_| status(502)),
@@ -118,6 +147,19 @@ const REQUESTS: [(&str, Faults); 24] = [
         replace(OCI_MANIFEST, body)
     }),
 ];
+
+fn heads(code: u16) -> Strike {
+    Strike::Heads(Fault::Status(StatusCode::from_u16(code).expect("a status")))
+}
+
+/// As S3 throttles.
+fn slow_down(_: u64) -> Vec<Fault> {
+    status(503)
+}
+
+fn stall(size: u64) -> Vec<Fault> {
+    vec![Fault::HoldBody(size * 3 / 4, Gate::new())]
+}
 
 /// All of them.
 pub(super) fn all() -> Vec<Row> {
@@ -149,6 +191,20 @@ pub(super) fn all() -> Vec<Row> {
             Strike::Expire(Token::EcrPublic),
             false,
         ),
+        row(
+            "tokens without `expires_in`",
+            Strike::Expire(Token::Timeless),
+            false,
+        ),
+        row("404 to every HEAD", heads(404), false),
+        row("store: 503 once", Strike::Store(slow_down, Some(1)), false),
+        row("store: 503", Strike::Store(slow_down, None), false),
+        row(
+            "store: stall in mid-body",
+            Strike::Store(stall, None),
+            false,
+        ),
+        row("store: black hole on connect", Strike::NoStore, false),
     ];
     for (name, faults) in REQUESTS {
         let is_outage = name == "black hole after accept";

@@ -83,17 +83,23 @@ impl CachePlace {
         }
     }
 
-    /// The socket of the server that runs on the directory, if one does.
-    pub(super) fn running(&self) -> Result<Option<ControlSocket>, Failure> {
+    /// The configuration of the server that runs on the directory, if one does.
+    pub(super) fn running_config(&self) -> Result<Option<Config>, Failure> {
         if self.path.is_some() {
             return Ok(None);
         }
         let config = self.config.load()?;
-        let socket = ImportSocket::find(&config)?;
+        Ok(ImportSocket::find(&config)?.map(|_| config))
+    }
+
+    /// The socket of the server that runs on the directory, if one does.
+    pub(super) fn running(&self) -> Result<Option<ControlSocket>, Failure> {
+        let Some(config) = self.running_config()? else {
+            return Ok(None);
+        };
         // An HTTP client is made below.
         crypto::install();
-        let socket = socket.map(|_| ControlSocket::of(&config)).transpose();
-        Ok(socket?)
+        Ok(Some(ControlSocket::of(&config)?))
     }
 
     pub(super) fn open(&self) -> Result<CacheDirectory, Failure> {

@@ -2,6 +2,7 @@
 
 mod clients;
 mod records;
+mod tier;
 
 use std::io::{self, Write as _};
 
@@ -18,10 +19,11 @@ use super::{
 };
 
 commands! {
-    /// Check the upstreams, or the clients, and report what is wrong with them
+    /// Check the upstreams, the clients or the tier, and report what is wrong with them
     pub(crate) enum DoctorCommand {
         Upstreams(Upstreams),
         Clients(clients::Clients),
+        Tier(tier::DoctorTier),
     }
 }
 

@@ -5,6 +5,7 @@ pub(super) mod explain;
 pub(super) mod inspect;
 pub(super) mod list;
 pub(super) mod ready;
+pub(super) mod replicas;
 pub(super) mod report;
 pub(super) mod resolve;
 pub(super) mod wanted;

@@ -33,15 +33,16 @@ const BLOCKING_THREADS: usize = 512;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Without a file every key has its default: the registry on 127.0.0.1:5000, the admin routes on
-127.0.0.1:9464, the cache in $XDG_CACHE_HOME/archway or ~/.cache/archway. `archway config print`
-shows all of them.
+127.0.0.1:9464, the cache in $XDG_CACHE_HOME/archway or ~/.cache/archway, without either variable in
+/var/cache/archway. `archway config print` shows all of them.
 
 Exit codes: 0 stopped by a signal; 1 could not start or failed; 2 the configuration is not valid.
 
 Examples:
   archway serve --config /etc/archway.toml
   archway serve --config /etc/archway.toml --offline    # an air-gapped site
-  archway serve --offline --bundle /media/dvd/site.tar  # with nothing imported")]
+  archway serve --offline --bundle /media/dvd/site.tar  # with nothing imported
+  archway serve --wait-for-cache 2m                     # while the last one still ends")]
 pub(crate) struct Serve {
     #[command(flatten)]
     file: ConfigFile,
@@ -52,6 +53,9 @@ pub(crate) struct Serve {
     /// be repeated; a delta after what it builds on
     #[arg(long, value_name = "FILE", requires = "offline")]
     bundle: Vec<PathBuf>,
+    /// How long to wait for a cache that another process has: the one that this one replaces, say
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    wait_for_cache: humantime::Duration,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +78,7 @@ impl Serve {
             telemetry::init(&config.log).map_err(|error| Failure::negative(&LogError(error)))?;
         let lines = logging.lines.clone();
         crypto::install();
-        let outcome = serve(source, config, &self.bundle, handed, logging);
+        let outcome = self.serve(source, config, handed, logging);
         let output = match outcome {
             Ok(()) => Ok(CommandOutput::success(String::new())),
             Err(error) if tracing::enabled!(tracing::Level::ERROR) => {
@@ -87,26 +91,27 @@ impl Serve {
         lines.flush(LOG_FLUSH_TIMEOUT);
         output
     }
-}
 
-fn serve(
-    source: Source,
-    config: Config,
-    bundles: &[PathBuf],
-    handed: HandedSockets,
-    logging: Logging,
-) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS + config.cache.max_fills)
-        .build()?;
-    let outcome = runtime.block_on(async {
-        App::start(source, config, bundles, handed, logging)
-            .await?
-            .run()
-            .await
-    });
-    // Ends the connections of clients that are still reading; each of them gets its log line.
-    runtime.shutdown_timeout(BLOCKING_WORK_TIMEOUT);
-    Ok(outcome?)
+    fn serve(
+        &self,
+        source: Source,
+        config: Config,
+        handed: HandedSockets,
+        logging: Logging,
+    ) -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS + config.cache.max_fills)
+            .build()?;
+        let wait = self.wait_for_cache.into();
+        let outcome = runtime.block_on(async {
+            App::start(source, config, &self.bundle, handed, logging, wait)
+                .await?
+                .run()
+                .await
+        });
+        // Ends the connections of clients that are still reading; each of them gets its log line.
+        runtime.shutdown_timeout(BLOCKING_WORK_TIMEOUT);
+        Ok(outcome?)
+    }
 }

@@ -245,10 +245,11 @@ pub(super) fn decode<'a>(
     let mut seen = Vec::new();
     for row in rows {
         let (key, size) = row?;
-        let (_, used, digest) = key.value();
+        let (class, used, digest) = key.value();
         seen.extend(decode_digest(digest).map(|digest| SeenRow {
             digest,
             size: size.value(),
+            is_unwanted: Class::decode(class) == Class::Unwanted,
             used,
         }));
     }

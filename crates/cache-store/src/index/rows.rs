@@ -13,7 +13,7 @@ use std::{
 };
 
 use manifest_model::Digest;
-use redb::{Durability, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Durability, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 
 use super::{
     keys::{DigestKey, decode_digest, from_ms, now_ms},
@@ -95,6 +95,8 @@ pub struct SeenRow {
     pub digest: Digest,
     /// Its bytes.
     pub size: u64,
+    /// Whether nobody is expected to ask for it.
+    pub is_unwanted: bool,
     pub(super) used: u64,
 }
 
@@ -123,6 +125,11 @@ impl BlobRows {
     /// The sum of all sizes.
     pub fn bytes(&self) -> Outcome<u64> {
         self.total(BYTES)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> Outcome<u64> {
+        Ok(self.store.begin_read()?.open_table(BLOBS)?.len()?)
     }
 
     /// The sum of the sizes of pinned blobs.
@@ -186,8 +193,13 @@ impl BlobRows {
                 continue;
             };
             if is_gone(&Row::decode(digest, *columns))? {
-                let (size, used, _) = *columns;
-                suspects.push(SeenRow { digest, size, used });
+                let (size, used, class) = *columns;
+                suspects.push(SeenRow {
+                    digest,
+                    size,
+                    is_unwanted: Class::decode(class) == Class::Unwanted,
+                    used,
+                });
             }
         }
         Ok(Step {
@@ -210,9 +222,10 @@ impl BlobRows {
     /// The row of a blob, to be removed later.
     pub fn seen(&self, digest: &Digest) -> Outcome<Option<SeenRow>> {
         let columns = self.columns(digest)?;
-        Ok(columns.map(|(size, used, _)| SeenRow {
+        Ok(columns.map(|(size, used, class)| SeenRow {
             digest: *digest,
             size,
+            is_unwanted: Class::decode(class) == Class::Unwanted,
             used,
         }))
     }

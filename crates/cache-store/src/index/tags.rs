@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use manifest_model::{Digest, Tag};
@@ -120,12 +120,20 @@ impl Tags {
         self.writes.load(Ordering::SeqCst)
     }
 
-    /// The upstream has confirmed that `tag` points at `digest`. A crash that loses this costs one
-    /// request.
-    pub fn confirm(&self, repo: &RepoKey, tag: &Tag, digest: &Digest) -> Outcome<()> {
+    /// The upstream has confirmed so long ago that `tag` points at `digest`. A crash that loses this
+    /// costs one request.
+    pub fn confirm(
+        &self,
+        repo: &RepoKey,
+        tag: &Tag,
+        digest: &Digest,
+        age: Duration,
+    ) -> Outcome<()> {
+        let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let confirmed = now_ms().saturating_sub(age);
         self.change(repo, tag, || {
             self.store.write_copied(Durability::None, |transaction| {
-                insert(transaction, repo, tag, digest, now_ms())
+                insert(transaction, repo, tag, digest, confirmed)
             })
         })
     }

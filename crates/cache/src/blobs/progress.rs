@@ -1,6 +1,12 @@
 //! The state that a fill shares with its followers: its progress one way, their demand the other.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -74,6 +80,8 @@ impl Progress {
 pub(crate) struct Running {
     progress: watch::Sender<Progress>,
     demands: Arc<ReadDemands>,
+    /// How many of those who follow are nobody to fill for.
+    onlookers: AtomicUsize,
 }
 
 impl Running {
@@ -81,6 +89,7 @@ impl Running {
         Self {
             progress: watch::Sender::new(Progress::Waiting),
             demands: Arc::default(),
+            onlookers: AtomicUsize::new(0),
         }
     }
 
@@ -114,7 +123,14 @@ impl Running {
     }
 
     pub(crate) fn followers(&self) -> usize {
-        self.progress.receiver_count()
+        let onlookers = self.onlookers.load(Ordering::Relaxed);
+        self.progress.receiver_count().saturating_sub(onlookers)
+    }
+
+    /// Counts one follower less for as long as the answer lives.
+    pub(super) fn look_on(self: &Arc<Self>) -> Onlooker {
+        self.onlookers.fetch_add(1, Ordering::Relaxed);
+        Onlooker(Arc::clone(self))
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Progress> {
@@ -130,6 +146,16 @@ impl Running {
                 position,
             }
         })
+    }
+}
+
+/// A follower that the fill does not run for.
+#[derive(Debug)]
+pub(super) struct Onlooker(Arc<Running>);
+
+impl Drop for Onlooker {
+    fn drop(&mut self) {
+        self.0.onlookers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

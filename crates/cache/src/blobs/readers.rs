@@ -17,7 +17,7 @@ use futures_util::{Stream, stream};
 use manifest_model::Digest;
 use tokio::sync::watch;
 
-use super::progress::{Progress, Running};
+use super::progress::{Onlooker, Progress, Running};
 use crate::{
     OpenFile,
     error::{FillError, ReadError},
@@ -81,6 +81,12 @@ impl Blob {
         proved.await.unwrap_or(false)
     }
 
+    /// The bytes of `range`, which must lie within the blob, all at once: as pieces of the file's
+    /// mapping if it has one, so that they are no memory of ours.
+    pub async fn part(&self, range: Range<u64>) -> Result<Vec<Bytes>, ReadError> {
+        all_of(&self.file, range).await
+    }
+
     /// The bytes of `range`, which must lie within the blob.
     pub fn read(self, range: Range<u64>, by: ReadBy) -> BlobStream {
         debug_assert!(range.end <= self.size);
@@ -97,6 +103,8 @@ impl Blob {
 /// A reader of a running fill: it sees the written bytes and waits for the rest.
 #[derive(Debug)]
 pub struct Follower {
+    /// Of one that the fill does not run for. Goes before the count that it is taken off.
+    onlooker: Option<Onlooker>,
     digest: Digest,
     running: Arc<Running>,
     progress: watch::Receiver<Progress>,
@@ -105,10 +113,47 @@ pub struct Follower {
 impl Follower {
     pub(super) fn new(digest: Digest, running: &Arc<Running>) -> Self {
         Self {
+            onlooker: None,
             digest,
             running: Arc::clone(running),
             progress: running.subscribe(),
         }
+    }
+
+    /// The same follower as one that looks on: a fill that has no other may give way.
+    #[must_use]
+    pub fn looking_on(mut self) -> Self {
+        let running = &self.running;
+        self.onlooker.get_or_insert_with(|| running.look_on());
+        self
+    }
+
+    /// The blob that is followed.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The bytes of `range`, which must lie within the blob, once all of them can be read; as
+    /// [`Blob::part`]. Those at the end of the blob can once the digest has matched. Cancel safe.
+    pub async fn part(&mut self, range: Range<u64>) -> Result<Vec<Bytes>, ReadError> {
+        let digest = self.digest;
+        let is_there = |progress: &Progress| match progress {
+            Progress::Waiting => false,
+            Progress::Filling { .. } => progress
+                .readable(range.start)
+                .is_some_and(|end| end >= range.end),
+            Progress::Complete { .. } | Progress::Failed(_) => true,
+        };
+        let file = match self.progress.wait_for(is_there).await.as_deref() {
+            Ok(Progress::Filling { file, .. } | Progress::Complete { file, .. }) => {
+                Arc::clone(file)
+            }
+            Ok(Progress::Failed(error)) => return Err(ReadError::Fill(Arc::clone(error))),
+            Ok(Progress::Waiting) | Err(_) => {
+                return Err(ReadError::Fill(Arc::new(FillError::Abandoned { digest })));
+            }
+        };
+        all_of(&file, range).await
     }
 
     /// Waits until the source has answered: the blob's size, `None` if the source did not announce
@@ -204,6 +249,29 @@ impl std::fmt::Debug for BlobStream {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("BlobStream")
     }
+}
+
+async fn all_of(file: &Arc<OpenFile>, range: Range<u64>) -> Result<Vec<Bytes>, ReadError> {
+    let (mut pieces, mut position) = (Vec::new(), range.start);
+    while position < range.end {
+        let end = range.end.min(position + MAX_WINDOW);
+        let piece = if let Some(window) = file.window(position..end) {
+            window
+        } else {
+            let length = usize::try_from(end - position).unwrap_or(PIECE_SIZE);
+            let read = match read_at(file, position, length.min(PIECE_SIZE)).await {
+                Ok(bytes) if bytes.is_empty() => Err(std::io::ErrorKind::UnexpectedEof.into()),
+                outcome => outcome,
+            };
+            read.map_err(|source| ReadError::Io {
+                digest: file.digest(),
+                source,
+            })?
+        };
+        position += piece.len() as u64;
+        pieces.push(piece);
+    }
+    Ok(pieces)
 }
 
 enum ReadSource {

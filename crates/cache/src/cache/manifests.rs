@@ -1,6 +1,6 @@
 //! Manifests, links, tags, and what is attached to a subject.
 
-use std::io::Write;
+use std::{io::Write, time::Duration};
 
 use bytes::Bytes;
 use cache_store::{
@@ -30,6 +30,7 @@ impl Cache {
             }
             ManifestFile::Damaged => {
                 error!(%digest, "discarding a damaged manifest");
+                cache.storage.disk.note_damage();
                 cache.storage.blobs.discard(&digest)?;
                 Ok(None)
             }
@@ -142,9 +143,25 @@ impl Cache {
         tag: &Tag,
         digest: &Digest,
     ) -> Result<(), CacheError> {
-        let (repo, tag, digest) = (repo.clone(), tag.clone(), *digest);
-        self.blocking(move |cache| Ok(cache.storage.index.tags.confirm(&repo, &tag, &digest)?))
+        self.confirm_tag_aged(repo, tag, digest, Duration::ZERO)
             .await
+    }
+
+    /// The upstream has confirmed so long ago that `tag` points at `digest`, which is stored and
+    /// linked.
+    pub async fn confirm_tag_aged(
+        &self,
+        repo: &RepoKey,
+        tag: &Tag,
+        digest: &Digest,
+        age: Duration,
+    ) -> Result<(), CacheError> {
+        let (repo, tag, digest) = (repo.clone(), tag.clone(), *digest);
+        self.blocking(move |cache| {
+            let tags = &cache.storage.index.tags;
+            Ok(tags.confirm(&repo, &tag, &digest, age)?)
+        })
+        .await
     }
 
     /// The upstream has just answered that there is no such tag.

@@ -1,7 +1,10 @@
 //! Upkeep: the work that no request waits for.
 
+use std::time::SystemTime;
+
 use super::Cache;
 use cache_store::CacheError;
+use manifest_model::Digest;
 
 use crate::{
     Collected,
@@ -30,6 +33,16 @@ impl Cache {
             let storage = &cache.storage;
             storage.uses.write(&storage.index)?;
             storage.index.clients.flush()
+        })
+        .await
+    }
+
+    /// The blobs whose last use, as far as it is written, is not before `time`.
+    pub async fn used_since(&self, time: SystemTime) -> Result<Vec<Digest>, CacheError> {
+        self.blocking(move |cache| {
+            let rows = cache.storage.index.rows.all()?.into_iter();
+            let used = rows.filter(|row| row.used >= time);
+            Ok(used.map(|row| row.digest).collect())
         })
         .await
     }

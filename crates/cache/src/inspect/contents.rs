@@ -106,6 +106,22 @@ impl IndexRows {
             kept: Kept::of(&index.bundles)?,
         })
     }
+
+    /// Those of another process's index, without what bundles keep: nothing is removed by them.
+    pub(super) fn copied(
+        rows: Vec<Row>,
+        links: Vec<(RepoKey, Digest)>,
+        tags: Vec<TagRow>,
+        manifests: Vec<(Digest, String)>,
+    ) -> Self {
+        Self {
+            rows,
+            links,
+            tags,
+            manifests,
+            kept: Kept::default(),
+        }
+    }
 }
 
 impl Directory {

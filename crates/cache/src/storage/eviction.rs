@@ -10,21 +10,22 @@ use cache_store::{
 };
 use tracing::{debug, warn};
 
+use super::counts::{Counts, EvictionReason};
 use crate::blobs::{Blobs, Eviction};
 
 /// How many candidates are read from the index at once.
 const BATCH_SIZE: usize = 256;
 
 /// Evicts in the index's order until the sum is at most `goal` or no blob left in `reach` may go.
-/// The answer is the number of freed bytes. Blocks.
+/// What goes is counted under `reason`, what is unwanted under that. Blocks.
 pub(super) fn shrink(
     index: &Index,
     blobs: &Blobs,
     goal: u64,
     reach: Reach,
-) -> Result<u64, CacheError> {
+    (counts, reason): (&Counts, EvictionReason),
+) -> Result<(), CacheError> {
     let mut total = index.rows.bytes()?;
-    let mut evicted = 0;
     // Blobs in use stay at the head of the order and are skipped.
     let mut in_use = 0;
     while total > goal {
@@ -41,7 +42,12 @@ pub(super) fn shrink(
         }
         let mut gone = Vec::with_capacity(batch.len());
         for candidate in batch {
-            let SeenRow { digest, size, .. } = candidate;
+            let SeenRow {
+                digest,
+                size,
+                is_unwanted,
+                ..
+            } = candidate;
             if total <= goal {
                 break;
             }
@@ -53,7 +59,12 @@ pub(super) fn shrink(
                 Eviction::Absent => {}
                 Eviction::Unpublished(unpublished) => {
                     unpublished.delete()?;
-                    evicted += size;
+                    let reason = if is_unwanted {
+                        EvictionReason::Unwanted
+                    } else {
+                        reason
+                    };
+                    counts.evicted(&digest, size, reason);
                     debug!(%digest, size, "evicted a blob");
                 }
             }
@@ -62,5 +73,5 @@ pub(super) fn shrink(
         }
         index.rows.remove_unchanged(&gone)?;
     }
-    Ok(evicted)
+    Ok(())
 }

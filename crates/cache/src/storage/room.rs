@@ -14,7 +14,7 @@ use std::{
 use cache_store::{Bound, CacheError, disk::Blocks, index::Reach};
 use manifest_model::Digest;
 
-use super::{Demand, Options, Storage, eviction, reservations::Reserved};
+use super::{Demand, EvictionReason, Options, Storage, eviction, reservations::Reserved};
 
 /// An eviction is near once this share of the room is taken, as numerator and denominator.
 const NEAR_EVICTION: (u64, u64) = (3, 4);
@@ -185,7 +185,7 @@ impl Storage {
         if free < needed {
             // With the slack of the other bound, so that not each step evicts.
             let room = self.index.rows.bytes()?.saturating_sub(needed - free);
-            self.shrink(self.low_water_of(room)?, reach)?;
+            self.shrink(self.low_water_of(room)?, reach, EvictionReason::MinFree)?;
         }
         let free = disk.free()?;
         if free < needed {
@@ -218,7 +218,7 @@ impl Storage {
         if bytes <= room {
             return Ok(());
         }
-        self.shrink(self.low_water_of(room)?, reach)?;
+        self.shrink(self.low_water_of(room)?, reach, EvictionReason::Size)?;
         let bytes = self.bytes.load(Ordering::Relaxed);
         if reach == Reach::Probation && bytes > room {
             return Err(CacheError::Full {
@@ -254,7 +254,7 @@ impl Storage {
         Ok(self.index.order.correct_future_uses(now, then)?)
     }
 
-    fn shrink(&self, goal: u64, reach: Reach) -> Result<(), CacheError> {
+    fn shrink(&self, goal: u64, reach: Reach, reason: EvictionReason) -> Result<(), CacheError> {
         let _one_at_a_time = self.evicting.lock();
         self.uses.write(&self.index)?;
         self.correct_future_uses()?;
@@ -263,8 +263,8 @@ impl Storage {
         let pinned = self.index.rows.pinned_bytes()?;
         let shared = self.options.max_size.min(held).saturating_sub(pinned);
         self.index.order.keep_shares(shared)?;
-        let evicted = eviction::shrink(&self.index, &self.blobs, goal, reach)?;
-        self.evicted_bytes.fetch_add(evicted, Ordering::Relaxed);
+        let counted = (&self.counts, reason);
+        eviction::shrink(&self.index, &self.blobs, goal, reach, counted)?;
         self.bytes
             .store(self.index.rows.bytes()?, Ordering::Relaxed);
         Ok(())

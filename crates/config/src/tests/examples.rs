@@ -35,6 +35,7 @@ fn the_example_shows_every_key_there_is() {
             &pair.toml(),
         )
         .replace("/run/secrets/hub", file)
+        .replace("/etc/archway/tier.key", file)
         .replace("/etc/archway/ca.pem", cert)
         .replace("/etc/archway/client.pem", cert)
         .replace("/etc/archway/client.key", key);

@@ -37,6 +37,15 @@ max_calls = 5
 [bundles]
 trusted_keys = ["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3", "site.pub"]
 
+[tier]
+url = "gs://cache/archway"
+path_style = true
+max_size = "1TiB"
+[audit]
+path = "audit.log"
+rotate = "1MiB"
+keep = 9
+
 [platform]
 default = "linux/arm/v6"
 hosts = { "arm64.mirror.example" = "linux/arm64", "[::1]:5000" = "linux/s390x" }
@@ -56,6 +65,12 @@ max_running = 1
 half_life = "1d"
 hourly_budget = "5MiB"
 refresh = "5m"
+
+[replicas]
+discover = "dns:archway.test:5003"
+listen = "127.0.0.1:5003"
+zone = "a"
+secret_file = "secret"
 
 [upstream."ghcr.io"]
 offline = true

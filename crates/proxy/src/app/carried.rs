@@ -9,7 +9,7 @@ use config::Config;
 use control::{ImportFlags, ImportsError};
 use tracing::info;
 
-use super::cache_options;
+use super::storage::cache_options;
 
 /// The folder in that of the cache which has the index of such a run. It begins anew each time: the
 /// bundles have all that is in it.

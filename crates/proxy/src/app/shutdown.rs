@@ -2,6 +2,7 @@
 
 use std::{io, time::Duration};
 
+use tier::Tier;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, timeout_at},
@@ -36,7 +37,12 @@ impl Signals {
 }
 
 /// Lets requests and downloads finish, all within `grace`.
-pub(super) async fn drain(serving: &TaskTracker, housekeeping: &Housekeeping, grace: Duration) {
+pub(super) async fn drain(
+    serving: &TaskTracker,
+    housekeeping: &Housekeeping,
+    tier: Option<&Tier>,
+    grace: Duration,
+) {
     let deadline = Instant::now() + grace;
     serving.close();
     if timeout_at(deadline, serving.wait()).await.is_err() {
@@ -45,4 +51,8 @@ pub(super) async fn drain(serving: &TaskTracker, housekeeping: &Housekeeping, gr
     housekeeping
         .drain(deadline.saturating_duration_since(Instant::now()))
         .await;
+    if let Some(tier) = tier {
+        let left = deadline.saturating_duration_since(Instant::now());
+        tier.drain(left).await;
+    }
 }

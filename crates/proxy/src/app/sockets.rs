@@ -5,13 +5,16 @@ use std::net::SocketAddr;
 use axum::Router;
 use config::Config;
 use control::{Control, Socket, SocketError};
+use peers::PeerListener;
 use protocol::error_chain::ErrorChain;
+use pull::Pull;
+use replicas::Replicas;
 use server::{Bound, Server};
 use systemd::HandedSockets;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
-use super::StartError;
+use super::error::StartError;
 use crate::{
     admin::{self, Admin},
     reload::Reloader,
@@ -25,6 +28,10 @@ pub(super) struct Sockets {
     registry: Vec<(SocketAddr, Bound)>,
     /// The admin socket and its routes.
     control: Option<(Socket, Router)>,
+    /// Whose downloads others may ask for until the end.
+    pull: Pull,
+    /// The listener for other replicas.
+    peers: Option<(Replicas, PeerListener)>,
 }
 
 impl Sockets {
@@ -38,6 +45,8 @@ impl Sockets {
     ) -> Result<Self, StartError> {
         let mut sockets = Self {
             control: bind_socket(config, &admin, control).await?,
+            peers: bind_peers(&admin, router).await?,
+            pull: admin.pull.clone(),
             admin: None,
             registry: Vec::new(),
         };
@@ -59,6 +68,12 @@ impl Sockets {
         }
     }
 
+    /// The other replicas, if there are to be some.
+    pub(super) fn replicas(&self) -> Option<Replicas> {
+        let peers = self.peers.as_ref();
+        peers.map(|(replicas, _)| replicas.clone())
+    }
+
     /// Serves all of them, each on a task of its own, the admin listener first, so that an operator
     /// sees the start of the others.
     pub(super) fn serve(
@@ -73,6 +88,11 @@ impl Sockets {
             serving.spawn(async move { server.serve(bound).await });
         }
         reloader.serve(self.registry);
+        if let Some((_, peers)) = self.peers {
+            let (stop, pull) = (stop.clone(), self.pull.clone());
+            let brings = move || !pull.running().is_empty();
+            serving.spawn(async move { peers.serve(stop, brings).await });
+        }
         if let Some((socket, routes)) = self.control {
             serving.spawn(socket.serve(routes, stop.clone()));
         }
@@ -85,6 +105,20 @@ impl Sockets {
         let each = all.map(|bound| bound.address().to_string());
         each.collect::<Vec<_>>().join(", ")
     }
+}
+
+/// The listener for other replicas, if there are to be some.
+async fn bind_peers(
+    admin: &Admin,
+    routes: &Router,
+) -> Result<Option<(Replicas, PeerListener)>, StartError> {
+    let Some(replicas) = &admin.replicas else {
+        return Ok(None);
+    };
+    let address = replicas.listen();
+    let bound = PeerListener::bind(replicas, routes).await;
+    let bound = bound.map_err(|source| StartError::Bind { address, source })?;
+    Ok(Some((replicas.clone(), bound)))
 }
 
 /// The socket that takes changes. Where the file system has none, all else is served without it.

@@ -35,6 +35,8 @@ pub(super) enum Prefetched {
 }
 
 impl Prefetched {
+    const ALL: [Self; 4] = [Self::Warmed, Self::Used, Self::Wasted, Self::OverBudget];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Warmed => "warmed",
@@ -53,6 +55,9 @@ struct PrefetchLabels {
 impl PrefetchMetrics {
     /// Registers everything. The registry's prefix goes before the names.
     pub(crate) fn register(&self, registry: &mut Registry) {
+        for result in Prefetched::ALL.map(Prefetched::as_str) {
+            self.blobs.get_or_create_owned(&PrefetchLabels { result });
+        }
         let help = "Blobs downloaded before a client asked, and what became of them";
         registry.register("prefetched_blobs", help, self.blobs.clone());
         let help = "Bytes downloaded before a client asked";

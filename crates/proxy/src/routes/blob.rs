@@ -21,7 +21,8 @@ use server::exchange::{Arrival, Replayable};
 use super::{
     MAX_REPLAYABLE, Service,
     absent::{self, Noting},
-    digest_headers,
+    context::Context,
+    digest_headers, elsewhere,
     error::ApiError,
     is_known,
     multipart::Multipart,
@@ -37,6 +38,7 @@ type Nothing = Result<Bytes, Infallible>;
 
 pub(super) async fn answer(
     service: &Service,
+    context: &Context,
     repository: &Repository,
     digest: &Digest,
     parts: &Parts,
@@ -73,6 +75,10 @@ pub(super) async fn answer(
     service.usage.served_blob(repository, digest);
     if is_known(request, digest) {
         return Ok(not_modified(digest));
+    }
+    let found = (blob.outcome, blob.size);
+    if let Some(answer) = elsewhere::redirect(service, context, found, digest, parts).await {
+        return Ok(answer);
     }
     // Without a size no `Content-Range` can be given; the whole body is a right answer to any
     // range.

@@ -6,6 +6,7 @@ use cluster::{Node, NodeList};
 use config::Config;
 use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 use manifest_model::{RepoName, user_agent};
+use peers::FromReplica;
 use percent_encoding::percent_decode_str;
 use protocol::{
     forwarded,
@@ -42,6 +43,8 @@ pub(super) struct Context {
     pub(super) is_read: bool,
     /// The path as the client wrote it.
     pub(super) path: String,
+    /// Whether another replica asks, and for what; it is answered by this one alone.
+    pub(super) replica: Option<FromReplica>,
 }
 
 impl Context {
@@ -106,6 +109,7 @@ impl Context {
             query,
             is_read: request.method == Method::GET,
             path,
+            replica: request.extensions.get::<FromReplica>().copied(),
         })
     }
 
@@ -128,10 +132,11 @@ impl Context {
     /// The repository `name` of the request's upstream; an error unless that upstream is
     /// configured and opens it to clients.
     fn repository(&self, service: &Service, name: &RepoName) -> Result<Repository, ApiError> {
-        let repository =
-            service
-                .pull
-                .repository(&self.upstream, name, Asker::Client(self.client.into()))?;
+        let asker = match self.replica {
+            None => Asker::Client(self.client.into()),
+            Some(_) => Asker::Replica(self.client.into()),
+        };
+        let repository = service.pull.repository(&self.upstream, name, asker)?;
         let repository = repository.ok_or_else(|| ApiError::not_configured(&self.upstream))?;
         let upstream = repository.upstream();
         if !upstream.config().allows(repository.name()) {
@@ -147,6 +152,7 @@ impl Context {
 
     /// Notes for the access log what the request asks for.
     pub(super) fn describe(&self, facts: &mut RequestFacts) {
+        facts.client = Some(self.client);
         if let Some(repository) = self.target.repository() {
             facts.upstream = Some(self.upstream.to_string());
             facts.repository = Some(repository.to_string());

@@ -12,7 +12,7 @@ use protocol::{
     accept,
     headers::{self, header_string, header_text},
 };
-use pull::{Client, Missing, Outcome, Repository, Served};
+use pull::{Client, Missing, Outcome, PullError, Repository, Served};
 use server::exchange::Replayable;
 
 use super::{
@@ -21,9 +21,9 @@ use super::{
     context::Context,
     digest_headers,
     error::ApiError,
-    explain, is_known, not_modified, stale_marks,
+    explain, is_known, not_modified, replica, stale_marks,
 };
-use crate::telemetry::access::RequestFacts;
+use crate::telemetry::access::{PlatformFate, RequestFacts};
 
 pub(super) async fn answer(
     service: &Service,
@@ -47,11 +47,13 @@ pub(super) async fn answer(
         Ok(served) => served,
         Err(error) => {
             let wanted = context.hint().and_then(|hint| hint.wish.platform());
+            let told = replica::about_absent(context, &error);
             let absent = absent::explained(service, repository, missing, wanted, noting, error);
-            return Err(absent.await);
+            return Err(absent.await.with(told));
         }
     };
     facts.outcome = Some(served.outcome());
+    note_platform(&served, facts);
     let decision = explain::Decision {
         context,
         repository,
@@ -70,11 +72,7 @@ pub(super) async fn answer(
             return Err(absent.await.with(about));
         }
     };
-    if let Some((_, chosen)) = served.child() {
-        facts.platform = Some(chosen.platform.to_string());
-        facts.platform_source = Some(chosen.source);
-    }
-    let is_counted = !is_of_a_command(request);
+    let is_counted = !is_of_a_command(request) && context.replica.is_none();
     if is_counted {
         let usage = &service.usage;
         usage.served_manifest(repository, reference, &served, &client);
@@ -93,9 +91,28 @@ pub(super) async fn answer(
     Ok(response)
 }
 
+/// Notes the platform whose manifest goes out in place of the index, or is missing there.
+fn note_platform(served: &Served, facts: &mut RequestFacts) {
+    let Some(chosen) = served.substitution() else {
+        return;
+    };
+    facts.platform_fate = if served.child().is_some() {
+        PlatformFate::Substituted
+    } else if matches!(served.manifest(), Err(PullError::NothingFits { .. })) {
+        PlatformFate::Missing
+    } else {
+        return;
+    };
+    facts.platform = Some(chosen.platform.to_string());
+    facts.platform_source = Some(chosen.source);
+}
+
 /// The headers that say how the answer came about.
 fn about(decision: &explain::Decision<'_>, is_explained: bool) -> HeaderMap {
     let mut about = vary(decision.reference, decision.served);
+    let (repository, reference) = (decision.repository, decision.reference);
+    let for_replica = replica::about(decision.cache, decision.context, repository, reference);
+    about.extend(for_replica);
     if is_explained {
         about.insert(headers::ARCHWAY_EXPLAIN, decision.explain());
     }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use cache::{Cache, RepoKey};
 use manifest_model::Digest;
-use upstream::FetchError;
+use tier::Tier;
+use upstream::{FetchError, Part};
 
 use crate::{
     PullError, Repository, fill::resumes::through_store_failures, flights::Flights, slots::Slots,
@@ -23,6 +24,8 @@ pub(super) struct Confirmations {
     /// The slots of calls upstream.
     calls: Slots,
     flights: Flights<BlobQuestion, Answer>,
+    /// Says what an upstream in trouble would say.
+    tier: Option<Tier>,
 }
 
 /// A blob of a repository, and what is asked of it.
@@ -45,11 +48,12 @@ enum About {
 type Answer = Result<Option<u64>, Arc<FetchError>>;
 
 impl Confirmations {
-    pub(super) fn new(cache: Cache, calls: Slots, tasks: Tasks) -> Self {
+    pub(super) fn new(cache: Cache, calls: Slots, tier: Option<Tier>, tasks: Tasks) -> Self {
         Self {
             cache,
             calls,
             flights: Flights::new(tasks),
+            tier,
         }
     }
 
@@ -59,7 +63,15 @@ impl Confirmations {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Option<u64>, PullError> {
-        Ok(self.ask(repository, digest, About::Size).await??)
+        let answer = self.ask(repository, digest, About::Size).await;
+        let answer = answer.and_then(|answer| answer.map_err(PullError::from));
+        match answer {
+            Err(problem) if problem.is_trouble() => {
+                let copied = self.copied(repository, digest).await;
+                copied.map(Some).ok_or(problem)
+            }
+            answer => answer,
+        }
     }
 
     /// Links a blob of this size to the repository, unless it was `confirmed` before.
@@ -71,8 +83,17 @@ impl Confirmations {
         size: Option<u64>,
     ) -> Result<(), PullError> {
         if !confirmed {
-            let answer = self.ask(repository, digest, About::Presence(size)).await?;
-            answer.map_err(PullError::unconfirmed)?;
+            let answer = self.ask(repository, digest, About::Presence(size)).await;
+            let answer = answer.and_then(|answer| answer.map_err(PullError::unconfirmed));
+            match answer {
+                Err(problem) if problem.is_trouble() => {
+                    let copied = self.copied(repository, digest).await;
+                    copied.ok_or(problem)?;
+                }
+                answer => {
+                    answer?;
+                }
+            }
             repository.link(&self.cache, digest).await;
         }
         Ok(())
@@ -89,6 +110,21 @@ impl Confirmations {
     ) -> Result<(), PullError> {
         let confirmed = confirmed || self.cache.is_confirmed(&repository.key, digest);
         self.link(repository, digest, confirmed, size).await
+    }
+
+    /// The size of the blob in the tier, if that is proof enough: a manifest of the repository names
+    /// the blob, and the upstream has sent it.
+    async fn copied(&self, repository: &Repository, digest: &Digest) -> Option<u64> {
+        let tier = self.tier.as_ref()?;
+        let blob = tier.last_resort(repository.upstream.host(), digest)?;
+        let size = blob.get(Part::Bytes(0, Some(1))).await.ok()?.size?;
+        if !blob.is_of_upstream() {
+            return None;
+        }
+        if !self.cache.is_linked(&repository.key, digest) {
+            tier.manifest_naming(&repository.key, digest).await?;
+        }
+        Some(size)
     }
 
     async fn ask(

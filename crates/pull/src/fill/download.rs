@@ -14,9 +14,9 @@ use tracing::{Instrument, debug, warn};
 use upstream::{BlobBody, Deadline, FetchError};
 
 use super::{
+    place::Place,
     plan::{Plan, Segment},
     scale::{self, ConnectionScaler, Sample},
-    sources::Place,
     transfer::{Asking, Broken, Transfer, fetch},
 };
 
@@ -139,6 +139,7 @@ impl Download {
             let running = self.connections.len();
             let demands = self.demands.positions();
             let length = self.scaler.length(!demands.is_empty());
+            let length = length.max(self.place.source.least_request());
             let segment = if running < self.scaler.wanted() {
                 self.plan.next(&demands, length)
             } else if running < self.scaler.wanted() + side {
@@ -187,9 +188,14 @@ impl Download {
 
     /// The permit for one more connection to the place.
     fn extra_connection(&self) -> Option<ConnectionPermit> {
-        let of_upstream = self.place.upstream().extra_connection()?;
+        // What goes to a place nearby is none of the upstream's.
+        let of_upstream = if self.place.is_nearby() {
+            None
+        } else {
+            Some(self.place.upstream().extra_connection()?)
+        };
         let of_all = Arc::clone(&self.extra).try_acquire_owned().ok()?;
-        Some([of_upstream, of_all])
+        Some((of_upstream, of_all))
     }
 
     fn ended(&mut self, segments: &[Segment]) {
@@ -222,8 +228,8 @@ impl Download {
     }
 }
 
-/// The permit for one more connection: from its upstream, and over all.
-type ConnectionPermit = [OwnedSemaphorePermit; 2];
+/// The permit for one more connection: from its upstream if it goes there, and over all.
+type ConnectionPermit = (Option<OwnedSemaphorePermit>, OwnedSemaphorePermit);
 
 /// How many connections the download may have at a place. A registry that sends blobs itself and has
 /// a configured rate is asked in two pieces at most: a further request is better spent on another

@@ -9,11 +9,7 @@ use tokio::time::Instant;
 use tracing::debug;
 use upstream::{BlobBody, Deadline, FetchError, Part};
 
-use super::{
-    resumes::through_store_failures,
-    scale,
-    sources::{Place, Sources},
-};
+use super::{place::Place, resumes::through_store_failures, scale, sources::Sources};
 
 /// The answer that a download begins with.
 pub(super) struct FirstAnswer {
@@ -39,15 +35,21 @@ pub(super) async fn first_answer(
         let ask = || answer_of(&place, fill, announced, deadline);
         let answer = tokio::select! {
             answer = through_store_failures(deadline, ask) => answer,
-            () = sources.better_elsewhere(left + 1, asked) => {
-                debug!("no answer yet; asking another upstream for the blob");
-                sources.leave(&place);
-                left += 1;
+            () = sources.better_elsewhere(&place, left + 1, asked) => {
+                debug!("no answer yet; asking another place for the blob");
+                if place.is_nearby() {
+                    sources.remove(&place);
+                } else {
+                    sources.leave(&place);
+                    left += 1;
+                }
                 continue;
             }
+            () = sources.dropped(&place) => continue,
         };
         match answer {
             Ok((body, resumes)) => {
+                sources.answered();
                 return Ok(FirstAnswer {
                     place,
                     body,
@@ -57,7 +59,7 @@ pub(super) async fn first_answer(
             Err(error) if sources.is_first(&place) => return Err(error),
             Err(error) => {
                 let error = error.chain();
-                debug!(%error, "another upstream did not give the blob either");
+                debug!(%error, "another place did not give the blob either");
                 sources.remove(&place);
             }
         }

@@ -5,6 +5,9 @@
 //! for the rest, so nobody waits for a stranger's upstream. The digest decides about the whole as
 //! always. If it does not match, nobody can tell whose bytes were wrong, so that blob comes from one
 //! upstream alone for a while.
+//!
+//! Places [nearby](crate::nearby) come before the upstream of the client that began it. One that
+//! fails, refuses or hangs is asked no more for this download, and nothing it says is an answer.
 
 use std::{
     collections::HashMap,
@@ -21,9 +24,10 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
-use upstream::{BlobSource, Deadline, Upstream};
+use upstream::Deadline;
 
-use crate::{Repository, slots::Claim};
+use super::place::Place;
+use crate::{Repository, nearby::ByteSource, slots::Claim};
 
 /// How long a download stands still before it goes on elsewhere: its bytes are to come from there
 /// within 2 s of a stall.
@@ -31,39 +35,6 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(1500);
 
 /// How long a blob whose bytes came from two upstreams, and were wrong, comes from one alone.
 const ALONE: Duration = Duration::from_mins(10);
-
-/// A place that a download may come from: a repository, and the blob there.
-#[derive(Debug)]
-pub(super) struct Place {
-    repository: Repository,
-    pub(super) source: BlobSource,
-}
-
-impl Place {
-    fn new(repository: &Repository, digest: Digest) -> Self {
-        Self {
-            repository: repository.anew(),
-            source: repository.source(digest),
-        }
-    }
-
-    pub(super) fn repository(&self) -> &Repository {
-        &self.repository
-    }
-
-    pub(super) fn upstream(&self) -> &Upstream {
-        &self.repository.upstream
-    }
-
-    /// How many connections one blob may have there.
-    pub(super) fn max_connections(&self) -> usize {
-        self.upstream().config().parallel
-    }
-
-    fn host(&self) -> &Host {
-        self.source.host()
-    }
-}
 
 /// The places of all running downloads.
 #[derive(Debug, Default)]
@@ -76,12 +47,23 @@ struct Downloads {
 }
 
 impl RunningSources {
-    /// A download begins at `first`. It runs until the result is dropped, however it ends.
-    pub(super) fn begin(&self, digest: Digest, first: &Repository) -> RunningDownload {
+    /// A download begins for `first`, at the places nearby if there are any. It runs until the
+    /// result is dropped, however it ends.
+    pub(super) fn begin(
+        &self,
+        digest: Digest,
+        first: &Repository,
+        nearby: Vec<ByteSource>,
+    ) -> RunningDownload {
         let deadline = first.upstream.deadline();
-        let sources = Arc::new(Sources::new(Place::new(first, digest), deadline));
-        let running = Arc::downgrade(&sources);
-        self.0.lock().running.insert(digest, running);
+        let mut table = self.0.lock();
+        let is_alone = table.is_alone(&digest);
+        let nearby = nearby.into_iter().filter(|_| !is_alone);
+        let nearby = nearby.map(|source| Place::at(first, source)).collect();
+        let sources = Sources::new(nearby, Place::new(first, digest), deadline);
+        let sources = Arc::new(sources);
+        table.running.insert(digest, Arc::downgrade(&sources));
+        drop(table);
         RunningDownload {
             table: Arc::clone(&self.0),
             digest,
@@ -104,6 +86,25 @@ impl RunningSources {
         sources.is_some_and(|sources| sources.first().host() != host)
     }
 
+    /// Whether the blob is on its way: its download has begun to arrive, or asks its upstream. One that
+    /// waits for another replica is not.
+    pub(crate) fn is_coming(&self, digest: &Digest) -> bool {
+        let sources = self.of(digest);
+        sources.is_some_and(|sources| sources.is_coming())
+    }
+
+    /// What is downloaded now.
+    pub(crate) fn digests(&self) -> Vec<Digest> {
+        self.0.lock().running.keys().copied().collect()
+    }
+
+    /// Another replica follows the running download, and is not to wait for itself.
+    pub(crate) fn ask_no_replica(&self, digest: &Digest) {
+        if let Some(sources) = self.of(digest) {
+            sources.ask_no_replica();
+        }
+    }
+
     /// How long the followers of the running download may have to wait for its first answer.
     pub(crate) fn deadline(&self, digest: &Digest) -> Option<Deadline> {
         self.of(digest).map(|sources| sources.deadline.clone())
@@ -117,14 +118,20 @@ impl RunningSources {
     /// has it. `false` if it may not: there is none, or it is to come from one upstream alone.
     pub(crate) fn add(&self, digest: &Digest, repository: &Repository) -> bool {
         let table = self.0.lock();
-        let is_alone = table.alone_until.get(digest);
-        if is_alone.is_some_and(|until| Instant::now() < *until) {
+        if table.is_alone(digest) {
             return false;
         }
         let sources = table.running.get(digest).and_then(Weak::upgrade);
         sources
             .map(|sources| sources.add(Place::new(repository, *digest)))
             .is_some()
+    }
+}
+
+impl Downloads {
+    fn is_alone(&self, digest: &Digest) -> bool {
+        let until = self.alone_until.get(digest);
+        until.is_some_and(|until| Instant::now() < *until)
     }
 }
 
@@ -168,20 +175,30 @@ pub(super) struct Sources {
 
 #[derive(Debug)]
 struct Places {
+    /// Those nearby, the first one, and those of followers.
     all: Vec<Arc<Place>>,
+    /// How many are nearby: the position of the first one.
+    nearby: usize,
     current: usize,
     has_moved: bool,
+    is_answered: bool,
 }
 
 impl Sources {
-    fn new(first: Place, deadline: Deadline) -> Self {
+    fn new(nearby: Vec<Place>, first: Place, deadline: Deadline) -> Self {
+        let claim = watch::Sender::new(first.repository().claim());
+        let before = nearby.len();
+        let all = nearby.into_iter().chain([first]);
+        let all: Vec<_> = all.map(Arc::new).collect();
         Self {
-            count: watch::Sender::new(1),
-            claim: watch::Sender::new(first.repository.claim()),
+            count: watch::Sender::new(all.len()),
+            claim,
             places: Mutex::new(Places {
-                all: vec![Arc::new(first)],
+                all,
+                nearby: before,
                 current: 0,
-                has_moved: false,
+                has_moved: before > 0,
+                is_answered: false,
             }),
             deadline,
         }
@@ -205,12 +222,14 @@ impl Sources {
 
     /// The one of the client that began it. In its name it fails, if it does.
     pub(super) fn first(&self) -> Arc<Place> {
-        Arc::clone(&self.places.lock().all[0])
+        let places = self.places.lock();
+        Arc::clone(&places.all[places.nearby])
     }
 
     /// Whether `place` is the [first](Self::first).
     pub(super) fn is_first(&self, place: &Arc<Place>) -> bool {
-        Arc::ptr_eq(&self.places.lock().all[0], place)
+        let places = self.places.lock();
+        Arc::ptr_eq(&places.all[places.nearby], place)
     }
 
     fn has_moved(&self) -> bool {
@@ -219,7 +238,8 @@ impl Sources {
 
     fn add(&self, place: Place) {
         let mut places = self.places.lock();
-        let known = places.all.iter().any(|known| known.host() == place.host());
+        let mut upstreams = places.all[places.nearby..].iter();
+        let known = upstreams.any(|known| known.host() == place.host());
         if !known {
             places.all.push(Arc::new(place));
             self.count.send_replace(places.all.len());
@@ -237,25 +257,33 @@ impl Sources {
         }
     }
 
-    /// Drops a place that does not give the blob after all; the first one stays.
+    /// Drops a place that does not give the blob after all; the first one stays. After one nearby
+    /// comes the next, else the first one.
     pub(super) fn remove(&self, place: &Arc<Place>) -> bool {
         let mut places = self.places.lock();
         let found = places
             .all
             .iter()
             .position(|known| Arc::ptr_eq(known, place));
-        let Some(at) = found.filter(|at| *at > 0) else {
+        let Some(at) = found.filter(|at| *at != places.nearby) else {
             return false;
         };
         places.all.remove(at);
-        places.current = 0;
+        if at < places.nearby {
+            places.nearby -= 1;
+            if places.current > at {
+                places.current -= 1;
+            }
+        } else {
+            places.current = places.nearby;
+        }
         self.count.send_replace(places.all.len());
         self.count_for(&places);
         true
     }
 
     fn count_for(&self, places: &Places) {
-        let claim = places.all[places.current].repository.claim();
+        let claim = places.all[places.current].repository().claim();
         self.claim.send_replace(claim);
     }
 
@@ -269,12 +297,57 @@ impl Sources {
         pending().await
     }
 
-    /// Returns once there are more places than those `tried`, and no byte has come for [`PAUSE`]
-    /// since the last one. Cancel safe.
-    pub(super) async fn better_elsewhere(&self, tried: usize, last_byte: Instant) {
+    /// Returns once there are more places than those `tried`, and no byte has come from `place` for
+    /// as long as it may be silent, since the last one. Cancel safe.
+    pub(super) async fn better_elsewhere(&self, place: &Place, tried: usize, last_byte: Instant) {
+        let Some(silence) = place.source.silence(PAUSE) else {
+            return pending().await;
+        };
         let mut count = self.count.subscribe();
         // The sender lives as long as `self`, so waiting cannot fail.
         let _ = count.wait_for(|count| *count > tried).await;
-        sleep_until(last_byte + PAUSE).await;
+        sleep_until(last_byte + silence).await;
+    }
+
+    /// Returns once `place` is none of them any longer. Cancel safe.
+    pub(super) async fn dropped(&self, place: &Arc<Place>) {
+        let mut count = self.count.subscribe();
+        while self.has(place) {
+            // The sender lives as long as `self`, so waiting cannot fail.
+            let _ = count.changed().await;
+        }
+    }
+
+    fn has(&self, place: &Arc<Place>) -> bool {
+        let places = self.places.lock();
+        places.all.iter().any(|known| Arc::ptr_eq(known, place))
+    }
+
+    /// The first answer has come: what is asked from now on is for the rest.
+    pub(super) fn answered(&self) {
+        self.places.lock().is_answered = true;
+    }
+
+    fn is_coming(&self) -> bool {
+        let places = self.places.lock();
+        places.is_answered || !places.all[places.current].source.is_replica()
+    }
+
+    /// A replica waits for this download. If nothing has answered yet, it asks no other replica: that
+    /// one might wait for this one.
+    fn ask_no_replica(&self) {
+        let mut places = self.places.lock();
+        if places.is_answered {
+            return;
+        }
+        let before = places.all.len();
+        let Places { all, current, .. } = &mut *places;
+        let asked = Arc::clone(&all[*current]);
+        all.retain(|place| !place.source.is_replica());
+        let dropped = before - all.len();
+        places.nearby -= dropped;
+        let still = places.all.iter().position(|at| Arc::ptr_eq(at, &asked));
+        places.current = still.unwrap_or(0);
+        self.count.send_replace(places.all.len());
     }
 }

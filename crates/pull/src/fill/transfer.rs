@@ -14,14 +14,16 @@ use std::sync::{
 use bytes::Bytes;
 use cache::{Closed, FillWriter};
 use futures_util::StreamExt;
+use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 use tracing::debug;
 use upstream::{BlobBody, Cause, Deadline, FetchError, Part, RangeRefusal};
 
 use super::{
+    place::Place,
     plan::Segment,
     resumes::Resumes,
-    sources::{PAUSE, Place, Sources},
+    sources::{PAUSE, Sources},
 };
 use crate::failures::FirstByte;
 
@@ -35,6 +37,8 @@ pub(super) struct Transfer {
     pub(super) size: u64,
     /// Bytes received over all connections since the last sample.
     pub(super) received: Arc<AtomicU64>,
+    /// How often a connection that broke was resumed, over all downloads.
+    pub(super) resumed: Counter,
     /// Microseconds for which connections have waited for the writer since then.
     pub(super) writer_wait: Arc<AtomicU64>,
 }
@@ -94,7 +98,7 @@ pub(super) async fn fetch(
                 }
                 pour(&transfer, &place, tried, segments, body, &mut last_byte).await?
             }
-            Err(error) if error.is_transient() => Some(error),
+            Err(error) if error.is_transient() || place.is_nearby() => Some(error),
             // Another place that limits our requests has the blob still, and may be asked again.
             Err(error @ FetchError::Throttled { .. }) if !transfer.sources.is_first(&place) => {
                 Some(error)
@@ -110,6 +114,11 @@ pub(super) async fn fetch(
             (home, left) = (Arc::clone(&place), 0);
             deadline = deadline.renewed(last_byte);
         }
+        if place.is_nearby() {
+            debug!(reached = next.reached(), "a place nearby broke off");
+            transfer.sources.remove(&place);
+            continue;
+        }
         transfer.sources.leave(&place);
         left += 1;
         if left < transfer.sources.count() && !deadline.is_over() {
@@ -122,6 +131,7 @@ pub(super) async fn fetch(
         if !resumes.again(broken.as_ref(), &deadline).await {
             return Err(Broken::Source(reported(&transfer.sources, &place, broken)));
         }
+        transfer.resumed.inc();
         debug!(reached = next.reached(), "asking for the rest");
     }
 }
@@ -134,7 +144,7 @@ fn reported(sources: &Sources, place: &Arc<Place>, broken: Option<FetchError>) -
     }
     // A body that ended early without an error is a cut. Taken for an end, its rest would be
     // assigned again for ever.
-    broken.unwrap_or_else(|| place.source.broken(Cause::Truncated))
+    broken.unwrap_or_else(|| place.broken(Cause::Truncated))
 }
 
 /// The sum of all bytes fetched, to be compared with another such sum.
@@ -173,12 +183,12 @@ async fn ask(
     };
     let body = tokio::select! {
         answer = answer => answer?,
-        () = transfer.sources.better_elsewhere(tried, Instant::now()) => {
+        () = transfer.sources.better_elsewhere(place, tried, Instant::now()) => {
             return Err(stalled(place));
         }
     };
     match body.size {
-        Some(size) if size != transfer.size => Err(source.broken(Cause::Resized {
+        Some(size) if size != transfer.size => Err(place.broken(Cause::Resized {
             before: transfer.size,
             now: size,
         })),
@@ -202,7 +212,7 @@ async fn pour(
         let chunk = tokio::select! {
             biased;
             chunk = body.bytes.next() => chunk,
-            () = transfer.sources.better_elsewhere(tried, since) => {
+            () = transfer.sources.better_elsewhere(place, tried, since) => {
                 return Ok(Some(stalled(place)));
             }
         };
@@ -231,7 +241,7 @@ async fn pour(
 /// The error for a place that is left because a better one is known.
 fn stalled(place: &Place) -> FetchError {
     FetchError::Unreachable {
-        upstream: place.source.host().clone(),
+        upstream: place.host().clone(),
         source: Cause::Stalled(PAUSE),
     }
 }

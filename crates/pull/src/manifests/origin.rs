@@ -13,7 +13,7 @@ use protocol::error_chain::ErrorChain;
 use tracing::warn;
 use upstream::{FetchError, Resource, Urgency};
 
-use super::Manifests;
+use super::{Manifests, copies::Copies};
 use crate::{
     Outcome, PullError, Repository,
     answer::{ManifestAnswer, ManifestResult},
@@ -38,6 +38,7 @@ impl Manifests {
             return self.held(repository, tag).await;
         }
         let (reference, tag) = (Reference::Tag(tag.clone()), tag.clone());
+        let (is_known, asked) = (known.is_some(), reference.clone());
         let work = move |manifests: Arc<Self>, repository: Repository| async move {
             if let Some((entry, urgency)) = known {
                 let current = manifests.revalidate(&repository, &tag, &entry, urgency);
@@ -47,7 +48,14 @@ impl Manifests {
             let current = manifests.download(&repository, &reference, Some(&tag));
             current.await
         };
-        self.share(repository, reference, work).await
+        let answer = self.share(repository, reference, work).await;
+        match (answer, Copies::of(self, repository)) {
+            // What is known here is newer than any copy.
+            (Err(problem), Some(copies)) if problem.is_trouble() && !is_known => {
+                copies.get(&asked, problem).await
+            }
+            (answer, _) => answer,
+        }
     }
 
     /// Has the next question for a tag asked, whatever its upstream said a moment ago, or did not say
@@ -70,14 +78,17 @@ impl Manifests {
                 Reference::Digest(_) => Err(repository.not_here(Resource::Manifest)),
             };
         }
-        self.share(
-            repository,
-            reference.clone(),
-            move |manifests, repository| async move {
-                manifests.download(&repository, &reference, None).await
-            },
-        )
-        .await
+        let asked = reference.clone();
+        let work = move |manifests: Arc<Self>, repository: Repository| async move {
+            manifests.download(&repository, &reference, None).await
+        };
+        let answer = self.share(repository, asked.clone(), work).await;
+        match (answer, Copies::of(self, repository)) {
+            (Err(problem), Some(copies)) if problem.is_trouble() => {
+                copies.get(&asked, problem).await
+            }
+            (answer, _) => answer,
+        }
     }
 
     /// A HEAD first: it is cheap, and enough where nothing has changed. Where it gives no digest, a
@@ -116,6 +127,9 @@ impl Manifests {
                 let confirmed = self.cache.confirm_tag(&repository.key, tag, &entry.digest);
                 if let Err(trouble) = confirmed.await {
                     warn!(error = %ErrorChain(&trouble), %tag, "an unchanged tag could not be recorded; it will be confirmed again");
+                }
+                if let Some(tier) = &self.nearby.tier {
+                    tier.confirmed_tag(&repository.key, tag, &entry.digest);
                 }
                 self.get_in_flight(repository, &entry.digest, tag).await
             }

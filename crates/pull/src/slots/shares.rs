@@ -20,6 +20,8 @@ use protocol::{client_address::ClientAddress, host::Host};
 pub enum Asker {
     /// A client.
     Client(ClientAddress),
+    /// Another replica at this address, for its clients: it has no share of a single client.
+    Replica(ClientAddress),
     /// No client yet: work ahead of one. It comes last, and no one is recalled for it.
     Ahead,
 }
@@ -168,8 +170,9 @@ impl Shares {
         let rank = |(ticket, claim): &(&Ticket, &Claim)| {
             let of_upstream = upstreams.get(&claim.upstream).copied().unwrap_or(0);
             let of_asker = askers.get(&claim.asker).copied().unwrap_or(0);
+            let is_client = !matches!(claim.asker, Asker::Replica(_));
             let exceeded = u8::from(of_upstream >= self.upstream_share())
-                + u8::from(of_asker >= self.client_share());
+                + u8::from(is_client && of_asker >= self.client_share());
             (claim.asker == Asker::Ahead, exceeded, **ticket)
         };
         let first = self.waiting.iter().min_by_key(rank);

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
 use super::{Replays, RequestScope, in_flight::InFlight, output::Output};
+use crate::activity::Activity;
 
 /// The longest request that is compared.
 const MAX_REQUEST: usize = 4096;
@@ -41,6 +42,7 @@ pub(crate) struct ReplayStream<S> {
     replays: Replays,
     scope: RequestScope,
     in_flight: Arc<InFlight>,
+    activity: Arc<Activity>,
     output: Output,
     /// The bytes that hyper has still to read.
     handed_up: Bytes,
@@ -55,13 +57,13 @@ pub(crate) struct ReplayStream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> ReplayStream<S> {
-    /// `header_timeout` is how long hyper waits for a request.
+    /// `patience` is how long hyper waits for a request.
     pub(super) fn new(
         stream: S,
         replays: Replays,
         scope: RequestScope,
-        in_flight: Arc<InFlight>,
-        header_timeout: Duration,
+        (in_flight, activity): (Arc<InFlight>, Arc<Activity>),
+        patience: Duration,
         end: CancellationToken,
     ) -> Self {
         Self {
@@ -69,12 +71,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ReplayStream<S> {
             replays,
             scope,
             in_flight,
+            activity,
             output: Output::default(),
             handed_up: Bytes::new(),
             flushed: true,
             orderly: true,
             handed_up_at: Instant::now(),
-            hand_up_interval: HAND_UP_INTERVAL.min(header_timeout / 2),
+            hand_up_interval: HAND_UP_INTERVAL.min(patience / 2),
             end,
         }
     }
@@ -103,6 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ReplayStream<S> {
             let Some(answer) = stored.filter(|_| !self.end.is_cancelled()) else {
                 return Poll::Ready(Ok(()));
             };
+            self.activity.replay();
             SCRATCH.with_borrow_mut(|scratch| {
                 scratch.clear();
                 let body = answer.write(scratch, now);

@@ -1,10 +1,11 @@
 //! The certificate and key of a listener, as their files are.
 
-use std::{fmt, fs, os::unix::fs::MetadataExt, path::Path, sync::Arc};
+use std::{fmt, fs, os::unix::fs::MetadataExt, path::Path, sync::Arc, time::SystemTime};
 
 use config::{KeyPairError, KeyPairFiles};
 use parking_lot::RwLock;
 use rustls::sign::CertifiedKey;
+use x509_cert::{Certificate, der::Decode};
 
 /// A pair of certificate and key and its files. A clone is a cheap handle to the same pair.
 ///
@@ -48,6 +49,14 @@ impl KeyPair {
     pub(super) fn current(&self) -> Arc<CertifiedKey> {
         let last = self.0.last.read();
         Arc::clone(&last.pair)
+    }
+
+    /// Until when the certificate is valid, if its dates can be read.
+    pub(super) fn expires(&self) -> Option<SystemTime> {
+        let pair = self.current();
+        let certificate = Certificate::from_der(pair.cert.first()?).ok()?;
+        let end = certificate.tbs_certificate.validity.not_after;
+        Some(end.to_system_time())
     }
 
     /// Reads the files again when one of them has changed; if they are no pair now, the last good

@@ -22,7 +22,8 @@ const POLL_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Follows the files for as long as it is polled. New connections get the new certificate; open
 /// ones keep theirs.
-pub(super) async fn follow(pair: &KeyPair, metrics: &ServerMetrics) {
+/// `replaced` is called for each of them.
+pub(super) async fn follow(pair: &KeyPair, metrics: &ServerMetrics, replaced: impl Fn()) {
     let mut ticks = interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut logged = None;
@@ -33,6 +34,9 @@ pub(super) async fn follow(pair: &KeyPair, metrics: &ServerMetrics) {
             // The runtime is ending.
             continue;
         };
+        if matches!(found, Ok(Refreshed::Replaced)) {
+            replaced();
+        }
         report(pair, found, &mut logged, metrics);
     }
 }

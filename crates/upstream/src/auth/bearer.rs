@@ -7,7 +7,7 @@
 mod known_realm;
 mod token_request;
 
-use std::{panic, sync::Arc};
+use std::{panic, sync::Arc, time::Instant};
 
 use http::HeaderValue;
 use login::Login;
@@ -15,6 +15,7 @@ use manifest_model::RepoName;
 use moka::sync::Cache;
 use protocol::{error_chain::ErrorChain, host::Host};
 use reqwest::Client;
+use tally::{Asked, UpstreamTally};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, warn};
 
@@ -49,6 +50,7 @@ struct RealmClient {
     client: Client,
     host: Host,
     source: LoginSource,
+    tally: UpstreamTally,
     /// By origin.
     realms: Cache<String, Arc<KnownRealm>>,
     /// Shutdown does not wait for probes: their results are of no use then.
@@ -56,12 +58,18 @@ struct RealmClient {
 }
 
 impl BearerTokens {
-    pub(super) fn new(client: Client, host: Host, source: LoginSource) -> Self {
+    pub(super) fn new(
+        client: Client,
+        host: Host,
+        source: LoginSource,
+        tally: UpstreamTally,
+    ) -> Self {
         Self {
             realms: Arc::new(RealmClient {
                 client,
                 host,
                 source,
+                tally,
                 realms: Cache::new(MAX_REALMS),
                 probes: TaskTracker::new(),
             }),
@@ -141,7 +149,13 @@ impl BearerTokens {
 
 impl RealmClient {
     async fn fetch(&self, request: &TokenRequest) -> Result<Token, TokenError> {
+        let began = Instant::now();
         let outcome = self.try_fetch(request).await;
+        let expires = outcome.as_ref().ok().map(Token::expires_at);
+        if expires.is_some() {
+            self.tally.asked(Asked::Token, began.elapsed());
+        }
+        self.tally.token(expires);
         if let Err(error) = &outcome {
             let error = ErrorChain(error);
             warn!(upstream = %self.host, %error, "no token obtained; the old one, if any, stays in use");

@@ -5,6 +5,7 @@
 
 mod api;
 mod credential_chain;
+mod keys;
 mod push_times;
 
 use std::{sync::Arc, time::Duration};
@@ -18,10 +19,12 @@ use protocol::{
     error_chain::ErrorChain,
     host::{EcrVariant, Host},
 };
+use tally::UpstreamTally;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use self::api::Api;
+pub use self::keys::{AwsKey, AwsKeys, NoAwsKey};
 pub(crate) use self::push_times::EcrRepository;
 pub use self::push_times::{ImagePushTimes, PushTimesError};
 use super::token_slot::{RenewalPermit, Token, TokenSlot, TokenState};
@@ -106,17 +109,23 @@ pub async fn own_region() -> Option<String> {
 impl EcrTokens {
     /// The token to send. While renewal fails, that is the old one: it may be valid for hours yet,
     /// and the registry refuses it when it is not.
-    pub(super) async fn current(&self, key: &EcrKey) -> Result<HeaderValue, TokenError> {
+    pub(super) async fn current(
+        &self,
+        key: &EcrKey,
+        tally: &UpstreamTally,
+    ) -> Result<HeaderValue, TokenError> {
         let identity = self.identity(key);
         match identity.slot.check() {
             TokenState::Good(header) => Ok(header),
             TokenState::Due(header, permit) => {
+                let tally = tally.clone();
                 self.renewals
-                    .spawn(async move { identity.renew_in_background(permit).await });
+                    .spawn(async move { identity.renew_in_background(permit, &tally).await });
                 Ok(header)
             }
             TokenState::Expired(old) => {
-                let renewed = identity.slot.renew(old.as_ref(), identity.fetch()).await;
+                let fetch = identity.fetch(tally);
+                let renewed = identity.slot.renew(old.as_ref(), fetch).await;
                 match (renewed, old) {
                     (Err(_), Some(old)) => Ok(old),
                     (renewed, _) => renewed,
@@ -132,9 +141,10 @@ impl EcrTokens {
         &self,
         key: &EcrKey,
         refused: Option<&HeaderValue>,
+        tally: &UpstreamTally,
     ) -> Result<Option<HeaderValue>, TokenError> {
         let identity = self.identity(key);
-        identity.slot.force(refused, identity.fetch()).await
+        identity.slot.force(refused, identity.fetch(tally)).await
     }
 
     /// When images were pushed, as far as ECR tells this identity.
@@ -184,12 +194,12 @@ impl Default for EcrTokens {
 }
 
 impl Identity {
-    async fn renew_in_background(&self, permit: RenewalPermit) {
+    async fn renew_in_background(&self, permit: RenewalPermit, tally: &UpstreamTally) {
         // `fetch` logs a failure, and the old token stays in use.
-        let _ = self.slot.fetch(permit, self.fetch()).await;
+        let _ = self.slot.fetch(permit, self.fetch(tally)).await;
     }
 
-    async fn fetch(&self) -> Result<Token, TokenError> {
+    async fn fetch(&self, tally: &UpstreamTally) -> Result<Token, TokenError> {
         // Boxed: the SDK's futures are so large that those of every request would be, too.
         let asked = tokio::time::timeout(TOKEN_TIMEOUT, Box::pin(self.api.token())).await;
         let outcome = asked.unwrap_or_else(|_| {
@@ -198,6 +208,7 @@ impl Identity {
                 after: TOKEN_TIMEOUT,
             })
         });
+        tally.token(outcome.as_ref().ok().map(Token::expires_at));
         match outcome {
             Ok(token) => {
                 info!(api = %self.api, "got a new ECR token");

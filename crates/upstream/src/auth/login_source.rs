@@ -5,6 +5,7 @@ use std::sync::Arc;
 use config::Auth;
 use login::{Login, LoginError, Secret, basic};
 use protocol::host::Host;
+use tally::UpstreamTally;
 
 use super::ecr::{EcrKey, EcrTokens};
 use crate::error::TokenError;
@@ -13,14 +14,21 @@ use crate::error::TokenError;
 #[derive(Debug)]
 pub(super) enum LoginSource {
     Anonymous,
-    Password { username: String, password: Secret },
+    Password {
+        username: String,
+        password: Secret,
+    },
     DockerConfig,
-    EcrPublic { key: EcrKey, tokens: Arc<EcrTokens> },
+    EcrPublic {
+        key: EcrKey,
+        tokens: Arc<EcrTokens>,
+        tally: UpstreamTally,
+    },
 }
 
 impl LoginSource {
     /// The source for all but private ECR, whose token is the credential itself and no login.
-    pub(super) fn of(auth: &Auth, ecr: &Arc<EcrTokens>) -> Self {
+    pub(super) fn of(auth: &Auth, ecr: &Arc<EcrTokens>, tally: &UpstreamTally) -> Self {
         match auth {
             Auth::Anonymous | Auth::Ecr(_) => Self::Anonymous,
             Auth::DockerConfig => Self::DockerConfig,
@@ -31,6 +39,7 @@ impl LoginSource {
             Auth::EcrPublic(auth) => Self::EcrPublic {
                 key: EcrKey::of_public(auth),
                 tokens: Arc::clone(ecr),
+                tally: tally.clone(),
             },
         }
     }
@@ -47,16 +56,19 @@ impl LoginSource {
                 }
             }
             Self::DockerConfig => Ok(login::of_docker(host).await?),
-            Self::EcrPublic { key, tokens } => Ok(Some(Login::Basic(tokens.current(key).await?))),
+            Self::EcrPublic { key, tokens, tally } => {
+                Ok(Some(Login::Basic(tokens.current(key, tally).await?)))
+            }
         }
     }
 
     /// A login other than the `refused` one, if there can be one.
     pub(super) async fn another(&self, refused: &Login) -> Result<Option<Login>, TokenError> {
-        let (Self::EcrPublic { key, tokens }, Login::Basic(refused)) = (self, refused) else {
+        let (Self::EcrPublic { key, tokens, tally }, Login::Basic(refused)) = (self, refused)
+        else {
             return Ok(None);
         };
-        let renewed = tokens.renew(key, Some(refused)).await?;
+        let renewed = tokens.renew(key, Some(refused), tally).await?;
         Ok(renewed
             .filter(|renewed| renewed != refused)
             .map(Login::Basic))

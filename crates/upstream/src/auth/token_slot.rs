@@ -8,7 +8,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use http::HeaderValue;
@@ -50,6 +50,11 @@ impl Token {
             renew: now + half,
             expires: now + life,
         }
+    }
+
+    /// When it expires, by the clock of this machine.
+    pub(super) fn expires_at(&self) -> SystemTime {
+        SystemTime::now() + self.expires.saturating_duration_since(Instant::now())
     }
 
     /// Its life, to the second.

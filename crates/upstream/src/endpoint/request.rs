@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, header};
 use manifest_model::RepoName;
 use protocol::host::Host;
+use tally::Asked;
 use tokio::sync::Notify;
 use url::Url;
 
@@ -60,6 +61,22 @@ impl<'a> Request<'a> {
             query: None,
             headers: HeaderMap::new(),
             heard: None,
+        }
+    }
+
+    /// What it asks for, as its time is counted.
+    pub(super) fn asked(&self) -> Asked {
+        match self.resource {
+            Resource::Blob => Asked::Blob,
+            Resource::Repository | Resource::ReferrersApi => Asked::List,
+            Resource::Manifest
+                if self.method == Method::HEAD
+                    || self.path.is_empty()
+                    || self.headers.contains_key(header::IF_NONE_MATCH) =>
+            {
+                Asked::Check
+            }
+            Resource::Manifest => Asked::Manifest,
         }
     }
 

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderValue, StatusCode, header};
 use protocol::error_chain::ErrorChain;
 use reqwest::Response;
+use tally::Received;
 use tokio::time::Instant;
 use url::Url;
 
@@ -14,7 +15,7 @@ use crate::{
     gather::{Gathered, Room},
     policy::{Admission, Deadline, Failure, Health, Outage, ProbeGuard, Throttles, probe},
     redirect::same_origin,
-    response::{Unread, read, remaining_pulls},
+    response::{Unread, allowed_pulls, read, remaining_pulls},
     transport,
 };
 
@@ -135,6 +136,7 @@ impl Sender {
             Ok(Err(error)) => Err(Cause::Http(HttpError::new(error))),
             Err(_) => Err(Cause::Timeout(time)),
         };
+        shared.tally.asked(request.asked(), asked.elapsed());
         if self.is_own(url) {
             match &answer {
                 Ok(response) => self.note_response(asked, request, response),
@@ -152,9 +154,12 @@ impl Sender {
         limit: usize,
         room: Option<&Room>,
         deadline: &Deadline,
+        of: Received,
     ) -> Result<Gathered, Unread> {
+        let received = self.shared.tally.received(of);
+        let idle = self.shared.idle_timeout;
         let (asked, is_own) = (Instant::now(), self.is_own(response.url()));
-        let body = read(response, limit, room, self.shared.idle_timeout, deadline).await;
+        let body = read(response, limit, room, idle, deadline, received).await;
         if let Err(Unread::Failed(cause)) = &body
             && is_own
         {
@@ -180,9 +185,9 @@ impl Sender {
                 notices::no_longer_limited(&self.shared.host, &self.base, kind, lasted);
             }
         }
-        if let Some(left) = remaining_pulls(response.headers()) {
-            self.shared.tally.pulls_remaining(left);
-        }
+        let headers = response.headers();
+        let tally = &self.shared.tally;
+        tally.pulls(remaining_pulls(headers), allowed_pulls(headers));
     }
 
     fn note_failure(&self, asked: Instant, cause: &Cause) {

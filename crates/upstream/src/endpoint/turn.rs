@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 use reqwest::Response;
+use tally::Received;
 use url::Url;
 
 use super::{Endpoint, Request};
@@ -61,7 +62,7 @@ impl<'a> Turn<'a> {
         endpoint.ask_store(url, request, &self.deadline).await
     }
 
-    /// A body, whole, which takes from the room that such bodies share.
+    /// A list, whole, which takes from the room that such bodies share.
     pub(crate) async fn gather(
         &self,
         response: Response,
@@ -69,17 +70,19 @@ impl<'a> Turn<'a> {
         room: Option<&Room>,
     ) -> Result<Gathered, FetchError> {
         let endpoint = self.endpoint;
-        endpoint.gather(response, limit, room, &self.deadline).await
+        let (deadline, of) = (&self.deadline, Received::List);
+        endpoint.gather(response, limit, room, deadline, of).await
     }
 
-    /// A small body, whole.
+    /// A manifest, whole.
     pub(crate) async fn read_body(
         &self,
         response: Response,
         limit: usize,
     ) -> Result<Bytes, FetchError> {
         let endpoint = self.endpoint;
-        endpoint.read_body(response, limit, &self.deadline).await
+        let (deadline, of) = (&self.deadline, Received::Manifest);
+        endpoint.read_body(response, limit, deadline, of).await
     }
 }
 

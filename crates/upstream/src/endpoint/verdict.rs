@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{HeaderValue, StatusCode};
 use protocol::{error_body, headers::DOCKER_DISTRIBUTION_API_VERSION};
 use reqwest::Response;
+use tally::Received;
 
 use super::Endpoint;
 use crate::{
@@ -142,7 +143,7 @@ impl Endpoint {
         response: Response,
         deadline: &Deadline,
     ) -> error_body::Read {
-        self.read_body(response, MAX_ERROR_BODY, deadline)
+        self.read_body(response, MAX_ERROR_BODY, deadline, Received::Error)
             .await
             .map(|body| error_body::Read::parse(&body))
             .unwrap_or_default()

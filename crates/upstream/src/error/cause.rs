@@ -107,6 +107,9 @@ pub enum Cause {
     /// No byte of a body came in time, where bodies were in doubt since one had stalled.
     #[error("no byte of the body came at once: {}", .0.reason)]
     NoFirstByte(CircuitOpen),
+    /// A place nearer than the upstream, which was asked before it.
+    #[error("a place nearby failed")]
+    Nearby(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A file that the configuration names.
     #[error(transparent)]
     Local(LocalFileError),

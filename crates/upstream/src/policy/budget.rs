@@ -95,9 +95,33 @@ impl Budget {
         Ok(())
     }
 
+    /// From now on the rates are divided among so many processes.
+    pub(crate) fn divide(&self, among: u32) {
+        self.limiters().for_each(|limiter| limiter.divide(among));
+    }
+
+    /// How many calls each of the rates would let go now, with what it is for.
+    pub(crate) fn permits(&self) -> Vec<(&'static str, u32)> {
+        let rates = [
+            ("all", &self.all),
+            (CallKind::Manifests.as_str(), &self.manifests),
+            (CallKind::Blobs.as_str(), &self.blobs),
+            (CallKind::Lists.as_str(), &self.lists),
+        ];
+        let now = Instant::now();
+        let rates = rates.into_iter();
+        rates
+            .filter_map(|(calls, limiter)| Some((calls, limiter.as_ref()?.permits(now))))
+            .collect()
+    }
+
     /// The number of calls that wait.
     pub(crate) fn waiting(&self) -> usize {
+        self.limiters().map(RateLimiter::waiting).sum()
+    }
+
+    fn limiters(&self) -> impl Iterator<Item = &RateLimiter> {
         let all = [&self.all, &self.manifests, &self.blobs, &self.lists];
-        all.into_iter().flatten().map(RateLimiter::waiting).sum()
+        all.into_iter().flatten()
     }
 }

@@ -23,6 +23,8 @@ pub struct EndpointStatus {
     /// The number of calls that wait for the upstream's rates. The queue is the upstream's, so only
     /// its first endpoint counts them.
     pub waiting: usize,
+    /// How many calls each configured rate would let go at once: of a kind, or of `all`.
+    pub permits: Vec<(&'static str, u32)>,
 }
 
 impl fmt::Display for EndpointStatus {

@@ -3,7 +3,7 @@
 use anyhow::bail;
 
 use crate::client::crowd::Window;
-use crate::client::{plain, tls};
+use crate::client::{h2load, plain, tls};
 use crate::content::Object;
 use crate::origin::{Origin, Shape};
 use crate::peers::archway::Setup;
@@ -15,6 +15,9 @@ use crate::table::{Goal, Table};
 
 const CONNECTIONS: [usize; 2] = [32, 256];
 
+/// As the table names it.
+const HTTP_2: &str = "TLS 1.3, HTTP/2";
+
 /// How much less of the processor a replayed answer has to take for the replay to stay.
 const SAVED: f64 = 1.3;
 
@@ -23,8 +26,8 @@ pub(super) fn run(place: &Place) -> anyhow::Result<Vec<Table>> {
     let nginx = Nginx::start(place)?;
     let trusting = tls::trusting(&nginx.certificate)?;
     let mut table = Table::new(
-        "Replay of small answers",
-        "Archway with and without `server.replay`, HTTP/1.1 with keep-alive, each with a JSON access log and metrics.",
+        "Replay of small answers: req/s",
+        "Archway with and without `server.replay`, HTTP/1.1 with keep-alive and HTTP/2 with one request at a time, each with a JSON access log and metrics.",
         [
             "what",
             "over",
@@ -36,7 +39,7 @@ pub(super) fn run(place: &Place) -> anyhow::Result<Vec<Table>> {
             "CPU without / with",
         ],
     );
-    for transport in ["plain", "TLS 1.3"] {
+    for transport in ["plain", "TLS 1.3", HTTP_2] {
         let mut setup = Setup::in_front_of(&origin.url());
         if transport != "plain" {
             setup = setup.tls(&nginx.certificate);
@@ -54,6 +57,14 @@ pub(super) fn run(place: &Place) -> anyhow::Result<Vec<Table>> {
             };
             match transport {
                 "plain" => plain::load(server, &place.cores, ask, connections),
+                HTTP_2 => {
+                    let shape = h2load::Streams {
+                        connections,
+                        each: 1,
+                        windows: h2load::Windows::Go,
+                    };
+                    h2load::load(server, &place.cores, ask, shape)
+                }
                 _ => tls::load(server, &trusting, ask, connections),
             }
         };
@@ -69,14 +80,7 @@ fn compare(
     table: &mut Table,
     load: impl Fn(&Server, &str, &Object, usize) -> anyhow::Result<Window>,
 ) -> anyhow::Result<()> {
-    let content = &place.content;
-    let [by_digest, by_tag] = content.manifest_paths();
-    let asks = [
-        ("manifest by digest", by_digest, &content.manifest),
-        ("manifest by tag", by_tag, &content.manifest),
-        ("5 KiB blob", content.small.blob_path(), &content.small),
-    ];
-    for (what, path, object) in asks {
+    for (what, path, object) in place.content.small_asks() {
         for connections in CONNECTIONS {
             let label = format!("{what}, {transport}, {connections} connections");
             let mut rates: [Samples; 2] = Default::default();
@@ -90,6 +94,10 @@ fn compare(
                 }
             }
             let saved = costs[1].over(&costs[0]).median();
+            table.bars(
+                label,
+                &[("with", rates[0].median()), ("without", rates[1].median())],
+            );
             table.row([
                 what.to_owned(),
                 transport.to_owned(),

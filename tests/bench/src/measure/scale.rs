@@ -66,7 +66,7 @@ pub(super) fn run(place: &Place) -> anyhow::Result<Vec<Table>> {
         [
             "cache",
             "first answer ms",
-            "judged",
+            "/ empty",
             "RSS MiB",
             "judged",
             "tag: p50 µs",
@@ -75,9 +75,18 @@ pub(super) fn run(place: &Place) -> anyhow::Result<Vec<Table>> {
             "µs CPU/req",
         ],
     );
-    row(&mut table, "empty", &small_figures, None);
-    let goals = (Goal::AtMost(1000.0), Goal::AtMost(100.0));
-    row(&mut table, "large", &large_figures, Some(goals));
+    row(
+        &mut table,
+        "empty",
+        &small_figures,
+        <[String; 2]>::default(),
+    );
+    let slower = large_figures.ready.over(&small_figures.ready).median();
+    let judged = [
+        Goal::AtMost(6.0).judge(slower),
+        Goal::AtMost(100.0).judge(large_figures.resident.median()),
+    ];
+    row(&mut table, "large", &large_figures, judged);
     Ok(vec![table])
 }
 
@@ -111,16 +120,13 @@ fn ask(
     Ok(())
 }
 
-fn row(table: &mut Table, cache: &str, figures: &Figures, goals: Option<(Goal, Goal)>) {
-    let judge = |goal: Option<Goal>, samples: &Samples| {
-        goal.map_or_else(String::new, |goal| goal.judge(samples.median()))
-    };
+fn row(table: &mut Table, cache: &str, figures: &Figures, [slower, memory]: [String; 2]) {
     table.row([
         cache.to_owned(),
         figures.ready.show(1),
-        judge(goals.map(|goals| goals.0), &figures.ready),
+        slower,
         figures.resident.show(1),
-        judge(goals.map(|goals| goals.1), &figures.resident),
+        memory,
         figures.tag.p50.show(0),
         figures.tag.cpu.show(1),
         figures.blob.p50.show(0),

@@ -35,7 +35,7 @@ pub(super) fn run(place: &Place) -> anyhow::Result<Vec<Table>> {
     let nginx = Nginx::start(place)?;
     let archway = Setup::in_front_of(&origin.url()).start(place)?;
     let mut table = Table::new(
-        "Small answers, plain HTTP/1.1 with keep-alive",
+        "Small answers, plain HTTP/1.1 with keep-alive: req/s",
         "nginx: static files of the same bytes, open files kept, with a buffered access log, and without one at all. \
          Archway: with a JSON access log to a file and with metrics.",
         [
@@ -49,14 +49,7 @@ pub(super) fn run(place: &Place) -> anyhow::Result<Vec<Table>> {
             "Archway / it",
         ],
     );
-    let content = &place.content;
-    let [by_digest, by_tag] = content.manifest_paths();
-    let asks = [
-        ("manifest by digest", by_digest, &content.manifest),
-        ("manifest by tag", by_tag, &content.manifest),
-        ("5 KiB blob", content.small.blob_path(), &content.small),
-    ];
-    for (what, path, object) in asks {
+    for (what, path, object) in place.content.small_asks() {
         for address in [nginx.server.address, nginx.unlogged, archway.address] {
             pull::verify(address, &path, object)?;
         }
@@ -68,6 +61,9 @@ pub(super) fn run(place: &Place) -> anyhow::Result<Vec<Table>> {
             ];
             let label = format!("{what}, {connections} connections");
             compare(place, &mut contenders, &path, object, connections, &label)?;
+            let bars = contenders.each_ref();
+            let bars = bars.map(|one| (one.name, one.figures.rate.median()));
+            table.bars(label, &bars);
             add_rows(&mut table, what, connections, &contenders);
         }
     }

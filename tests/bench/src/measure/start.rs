@@ -42,28 +42,32 @@ pub(super) fn run(place: &Place) -> anyhow::Result<Vec<Table>> {
         }
     }
     let mut table = Table::new(
-        "Start with an empty cache",
+        "Start with an empty cache: ms",
         "From before the program is started to its first answer over HTTP, and its memory right then.",
         [
             "server",
             "first answer ms",
-            "judged",
+            "/ nginx",
             "RSS MiB",
             "judged",
             "anon MiB",
         ],
     );
     for (index, contender) in contenders.iter().enumerate() {
-        let judge = |samples: &Samples| match index {
-            0 => Goal::AtMost(15.0).judge(samples.median()),
-            _ => String::new(),
-        };
+        let (mut time, mut memory) = Default::default();
+        if index == 0 {
+            let ratio = contender.ready.over(&contenders[1].ready).median();
+            time = Goal::AtMost(1.0).judge(ratio);
+            memory = Goal::AtMost(15.0).judge(contender.resident.median());
+        }
+        let bars = [(contender.name, contender.ready.median())];
+        table.bars(contender.name.to_owned(), &bars);
         table.row([
             contender.name.to_owned(),
             contender.ready.show(1),
-            judge(&contender.ready),
+            time,
             contender.resident.show(1),
-            judge(&contender.resident),
+            memory,
             contender.anon.show(1),
         ]);
     }

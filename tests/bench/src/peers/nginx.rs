@@ -17,7 +17,7 @@ pub(crate) struct Nginx {
     pub(crate) server: Server,
     /// Plain HTTP without a log.
     pub(crate) unlogged: SocketAddr,
-    /// TLS 1.3.
+    /// TLS 1.3, HTTP/1.1 or HTTP/2 as the client wants.
     pub(crate) tls: SocketAddr,
     pub(crate) certificate: Certificate,
 }
@@ -130,7 +130,7 @@ http {{
   server {{ listen {logged} backlog=4096; access_log {folder}/access.log combined buffer=64k flush=5s; }}
   server {{ listen {unlogged} backlog=4096; access_log off; }}
   server {{
-    listen {tls} ssl backlog=4096; access_log {folder}/tls.log combined buffer=64k flush=5s;
+    listen {tls} ssl http2 backlog=4096; access_log {folder}/tls.log combined buffer=64k flush=5s;
     ssl_protocols TLSv1.3; ssl_certificate {cert}; ssl_certificate_key {key};
   }}
 }}

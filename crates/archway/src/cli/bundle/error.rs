@@ -4,6 +4,7 @@ use std::{error::Error, io, path::PathBuf};
 
 use bundle::{FilesError, LayoutError, MAX_PARTS, PlanError, ReadError, WriteError};
 use cache::{CacheError, inspect::Unread};
+use client::ClientError;
 use protocol::image_name::ImageName;
 
 use crate::cli::image_list::ImageListError;
@@ -61,10 +62,14 @@ pub(super) enum ExportError {
     #[error("none of the listed images is stored\n{}", notes.trim_end())]
     NothingStored { notes: String },
     #[error(
-        "cannot tell what is stored; stop the server that runs on the directory, or run `archway \
-         cache gc` if none does"
+        "cannot tell what is stored; name the configuration of the server that runs on the directory \
+         with --config, so that it can be asked, or stop it; if none runs, try `archway cache gc`"
     )]
     Unread { source: Unread },
+    #[error("the server that runs on the directory has ended meanwhile; export again")]
+    Gone,
+    #[error(transparent)]
+    Live(#[from] ClientError),
     #[error("there are {count} parts, so there is no part {number}")]
     NoPart { number: u64, count: u64 },
     #[error("the lock of the export is not valid")]

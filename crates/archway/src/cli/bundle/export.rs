@@ -1,8 +1,10 @@
 //! `archway bundle export`: writes stored images to a bundle.
 
+mod live;
 mod output;
 mod planned;
 mod selected;
+mod supply;
 
 use std::path::PathBuf;
 
@@ -13,7 +15,7 @@ use clap::{Args, ValueEnum};
 use manifest_model::Platform;
 use protocol::image_name::ImageName;
 
-use self::{planned::Planned, selected::Chosen};
+use self::{live::Live, planned::Planned, selected::Chosen, supply::Supply};
 use super::{error::ExportError, part_size::PartSize};
 use crate::cli::{
     cache::CachePlace,
@@ -26,9 +28,10 @@ const HELP: &str = "\
 The bundle is a tar that is an OCI image layout. It keeps every digest: an index stays as it is, also
 where manifests of other platforms are left out. The same lock makes the same bytes.
 
-The images must be stored, and no server may run on the directory: pull or `archway warm` them first,
-then stop it. An image of a list that is not stored is left out and named; the exit code is 1 then.
-Set SOURCE_DATE_EPOCH to fix the time in the bundle.
+While Archway runs on the directory, it pulls what is missing, once, with what is attached to each image,
+and goes on serving. Else the images must be stored whole. An image of a list that does not come is left
+out and named; the exit code is 1 then. The command reads the files of the directory itself, so run it as
+the user of the server, or as root. Set SOURCE_DATE_EPOCH to fix the time in the bundle.
 
 With --lock, the bundle of that lock is made again, byte for byte, or one of its parts.
 
@@ -172,15 +175,18 @@ impl Scope {
 
 impl Export {
     pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
+        let live = Live::find(&self.directory)?;
         let directory = self.directory.open()?.directory;
-        let planned = self.export(&directory).map_err(|error| match &error {
-            ExportError::NotStored { .. }
-            | ExportError::Plan(_)
-            | ExportError::Write(WriteError::Blob { .. } | WriteError::Damaged(_)) => {
-                Failure::negative(&error)
-            }
-            _ => Failure::unusable(&error),
-        })?;
+        let planned = self
+            .export(&directory, live.as_ref())
+            .map_err(|error| match &error {
+                ExportError::NotStored { .. }
+                | ExportError::Plan(_)
+                | ExportError::Write(WriteError::Blob { .. } | WriteError::Damaged(_)) => {
+                    Failure::negative(&error)
+                }
+                _ => Failure::unusable(&error),
+            })?;
         let exit = if planned.left_out == 0 {
             Exit::Success
         } else {
@@ -190,8 +196,11 @@ impl Export {
         Ok(CommandOutput::new(String::new(), exit).with_notes(planned.notes))
     }
 
-    fn export(&self, directory: &Directory) -> Result<Planned, ExportError> {
-        let mut contents = directory.contents()?;
+    fn export(&self, directory: &Directory, live: Option<&Live>) -> Result<Planned, ExportError> {
+        let mut contents = match live {
+            Some(live) => live.contents(directory)?,
+            None => directory.contents()?,
+        };
         // A lock lists its blobs; what a name means is in the index alone.
         if self.lock.is_none()
             && let Some(source) = contents.unread.take()
@@ -201,11 +210,12 @@ impl Export {
         let stored = Stored::of(directory, &contents);
         let mut planned = match &self.lock {
             Some(path) => self.given(path)?,
-            None => self.plan(directory, &stored, &contents)?,
+            None => self.plan(directory, &Supply::new(&stored, live), &contents)?,
         };
         let lock = Lock::parse(&planned.lock).map_err(bundle::LayoutError::from)?;
         let layout = Layout::new(&planned.lock, &lock)?;
         if !self.dry_run {
+            let _held = live.map(|live| live.hold(&lock)).transpose()?;
             self.write(&planned.lock, &layout, &stored)?;
         }
         planned.notes += &summary(&lock, &layout, &planned.lock);

@@ -1,6 +1,9 @@
 //! A rate limit: calls go one interval apart, and a burst at once after an idle time.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use tokio::{
     sync::{Mutex, watch},
@@ -13,6 +16,8 @@ use super::{Urgency, WaitTooLong};
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     interval: Duration,
+    /// Among how many like this one the rate is divided.
+    among: AtomicU32,
     /// How far a burst may run ahead of the rate.
     tolerance: Duration,
     /// When the next call is due without a burst. Its lock is the queue: tokio's mutex is fair.
@@ -26,6 +31,7 @@ impl RateLimiter {
     pub(super) fn new(interval: Duration, burst: u32) -> Self {
         Self {
             interval,
+            among: AtomicU32::new(1),
             tolerance: interval.saturating_mul(burst.saturating_sub(1)),
             due: Mutex::new(Instant::now()),
             pulls: watch::Sender::default(),
@@ -33,8 +39,33 @@ impl RateLimiter {
         }
     }
 
+    /// From now on the rate is divided among so many. What may go at once stays as long as before: of a
+    /// rate that is half as high that is half as much.
+    pub(super) fn divide(&self, among: u32) {
+        self.among.store(among.max(1), Ordering::Relaxed);
+    }
+
+    fn interval(&self) -> Duration {
+        let among = self.among.load(Ordering::Relaxed);
+        self.interval.saturating_mul(among)
+    }
+
     pub(super) fn waiting(&self) -> usize {
         *self.pulls.borrow() + *self.confirmations.borrow()
+    }
+
+    /// How many calls could go now, one after the other.
+    pub(super) fn permits(&self, now: Instant) -> u32 {
+        // Whoever has the lock waits for a permit.
+        let Ok(due) = self.due.try_lock() else {
+            return 0;
+        };
+        let ahead = due.saturating_duration_since(now);
+        let Some(left) = self.tolerance.checked_sub(ahead) else {
+            return 0;
+        };
+        let more = left.as_nanos() / self.interval.as_nanos().max(1);
+        u32::try_from(more).map_or(u32::MAX, |more| more.saturating_add(1))
     }
 
     pub(super) async fn acquire(
@@ -48,14 +79,14 @@ impl RateLimiter {
                 let _queued = Queued::at(&self.confirmations);
                 timeout_at(deadline, self.acquire_confirmation())
                     .await
-                    .map_err(|_| WaitTooLong(self.interval))
+                    .map_err(|_| WaitTooLong(self.interval()))
             }
         }
     }
 
     async fn acquire_pull(&self, deadline: Instant) -> Result<(), WaitTooLong> {
         let queued = Queued::at(&self.pulls);
-        let ahead = self.interval.saturating_mul(queued.ahead);
+        let ahead = self.interval().saturating_mul(queued.ahead);
         // Without a wait, a deadline in the past does not matter.
         let deadline = deadline.max(Instant::now());
         let wait = ahead.saturating_sub(self.tolerance);
@@ -64,7 +95,7 @@ impl RateLimiter {
         }
         let mut due = timeout_at(deadline, self.due.lock())
             .await
-            .map_err(|_| WaitTooLong(self.interval))?;
+            .map_err(|_| WaitTooLong(self.interval()))?;
         let now = Instant::now();
         let (start, next) = self.schedule(*due, now);
         if start > deadline.max(now) {
@@ -105,7 +136,7 @@ impl RateLimiter {
     fn schedule(&self, due: Instant, now: Instant) -> (Instant, Instant) {
         let due = due.max(now);
         let start = due.checked_sub(self.tolerance).unwrap_or(now).max(now);
-        (start, due + self.interval)
+        (start, due + self.interval())
     }
 }
 
@@ -157,6 +188,16 @@ mod tests {
             assert!(*time >= INTERVAL * intervals, "{times:?}");
         }
         assert!(times.is_sorted(), "first come, first served: {times:?}");
+    }
+
+    #[tokio::test]
+    async fn the_permits_left_are_those_of_the_burst() {
+        let limiter = RateLimiter::new(Duration::from_hours(1), 3);
+        for left in [3, 2, 1] {
+            assert_eq!(limiter.permits(Instant::now()), left);
+            limiter.acquire(Urgency::Pull, far()).await.unwrap();
+        }
+        assert_eq!(limiter.permits(Instant::now()), 0);
     }
 
     #[tokio::test]

@@ -2,7 +2,6 @@
 
 use std::{collections::HashSet, env, fmt::Write as _, fs, path::Path, time::SystemTime};
 
-use airgap::Stored;
 use bundle::{
     Bundle, FilesError, Plan, PlanError, ReadError, Selection, SeriesName, open_file, read_lock,
 };
@@ -10,7 +9,7 @@ use cache::inspect::{Contents, Directory};
 use manifest_model::{Digest, Platform};
 use protocol::{error_chain::ErrorChain, image_name::ImageName};
 
-use super::{Export, RequiredFlag};
+use super::{Export, RequiredFlag, supply::Supply};
 use crate::cli::{
     bundle::{diff::Described, error::ExportError, partial},
     image_list::Platforms,
@@ -46,16 +45,16 @@ impl Export {
     pub(super) fn plan(
         &self,
         directory: &Directory,
-        stored: &Stored<'_>,
+        supply: &Supply<'_>,
         contents: &Contents,
     ) -> Result<Planned, ExportError> {
         let images = self.wanted(contents)?;
         let (selection, least) = self.selection(&images)?;
         let left = self.left()?;
-        let mut plan = Plan::new(stored, selection);
+        let mut plan = Plan::new(supply, selection);
         let (mut notes, mut left_out) = (String::new(), 0);
         for (name, platforms) in &images {
-            match add(&mut plan, stored, left.as_ref(), name, platforms) {
+            match add(&mut plan, supply, left.as_ref(), name, platforms) {
                 // One name of a long list need not stop the others.
                 Err(error @ (ExportError::NotStored { .. } | ExportError::Plan(_)))
                     if self.from_file.is_some() || self.chosen.is_given() =>
@@ -65,6 +64,13 @@ impl Export {
                 }
                 added => added?,
             }
+        }
+        for (digest, error) in supply.failures() {
+            let _ = writeln!(
+                notes,
+                "note: {digest} could not be pulled: {}",
+                ErrorChain(&error)
+            );
         }
         if left_out == images.len() as u64 {
             return Err(ExportError::NothingStored { notes });
@@ -78,7 +84,7 @@ impl Export {
         let lock = match left {
             Some(left) => self.resumed(plan, &left)?,
             None => plan
-                .finish(created()?, self.number(directory, least)?)?
+                .finish(created()?, self.number(directory, supply, least)?)?
                 .to_bytes(),
         };
         Ok(Planned {
@@ -92,6 +98,7 @@ impl Export {
     fn number(
         &self,
         directory: &Directory,
+        supply: &Supply<'_>,
         least: u64,
     ) -> Result<Option<(SeriesName, u64)>, ExportError> {
         let Some(series) = &self.scope.series else {
@@ -99,6 +106,8 @@ impl Export {
         };
         let number = if self.dry_run {
             least
+        } else if let Some(live) = supply.running() {
+            live.next_in_series(series.as_str(), least)?
         } else {
             directory.own()?.next_in_series(series.as_str(), least)?
         };
@@ -184,7 +193,7 @@ impl Export {
 
     /// The lock of the interrupted export, if what is asked for now makes the same one: whatever flag
     /// differs, differs there.
-    fn resumed(&self, plan: Plan<'_, Stored<'_>>, left: &Bundle) -> Result<Vec<u8>, ExportError> {
+    fn resumed(&self, plan: Plan<'_, Supply<'_>>, left: &Bundle) -> Result<Vec<u8>, ExportError> {
         let lock = left.lock();
         let series = lock.series.clone().zip(lock.sequence);
         let now = plan.finish(lock.created.clone(), series)?.to_bytes();
@@ -199,8 +208,8 @@ impl Export {
 /// Adds an image, or nothing: as an interrupted export had it, if there is one, wherever its tag points
 /// by now.
 fn add(
-    plan: &mut Plan<'_, Stored<'_>>,
-    stored: &Stored<'_>,
+    plan: &mut Plan<'_, Supply<'_>>,
+    supply: &Supply<'_>,
     left: Option<&Bundle>,
     name: &ImageName,
     platforms: &Platforms,
@@ -210,7 +219,8 @@ fn add(
     }
     let images = left.map_or(&[][..], |left| &left.lock().images);
     let known = images.iter().find(|image| image.name == *name);
-    let digest = known.map_or_else(|| stored.resolve(name), |image| Some(image.digest));
+    let found = supply.begin(name);
+    let digest = known.map_or(found, |image| Some(image.digest));
     let digest = digest.ok_or_else(|| ExportError::NotStored { name: name.clone() })?;
     plan.check(name, digest, Some(platforms.as_slice()))?;
     let added: Result<(), PlanError> = plan.add(name, digest, Some(platforms.as_slice()));

@@ -1,0 +1,102 @@
+//! The Archway that runs on the directory of an export: it pulls what is missing, tells what its index
+//! says, and keeps what is being written from eviction.
+
+use bundle::Lock;
+use cache::inspect::{Contents, Directory};
+use client::{ClientError, ControlSocket, HeldBlobs, ImportSocket, Server, accepting};
+use config::Config;
+use manifest_model::{Digest, Manifest, MediaType, Reference};
+use protocol::image_name::ImageName;
+use server::crypto;
+use tokio::runtime::{self, Runtime};
+
+use crate::cli::{
+    bundle::error::ExportError,
+    cache::CachePlace,
+    output::{Failure, RuntimeError},
+    progress::Progress,
+};
+
+/// A running Archway, asked on this thread.
+pub(super) struct Live {
+    config: Config,
+    socket: ControlSocket,
+    server: Server,
+    runtime: Runtime,
+    progress: Progress,
+}
+
+impl Live {
+    /// The one that runs on the directory, if one does.
+    pub(super) fn find(place: &CachePlace) -> Result<Option<Self>, Failure> {
+        let Some(config) = place.running_config()? else {
+            return Ok(None);
+        };
+        // HTTP clients are made below.
+        crypto::install();
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        Ok(Some(Self {
+            socket: ControlSocket::of(&config)?,
+            server: Server::new(&config, None, None),
+            runtime: runtime.map_err(|error| Failure::negative(&RuntimeError(error)))?,
+            progress: Progress::open("pulled"),
+            config,
+        }))
+    }
+
+    /// Whether anything of `name` can come: an offline upstream has nothing, and asking would only be
+    /// noted as a wish.
+    pub(super) fn can_pull(&self, name: &ImageName) -> bool {
+        let host = name.host.as_ref();
+        let upstream = host.and_then(|host| self.config.upstreams.find(host));
+        upstream.is_some_and(|upstream| !upstream.offline)
+    }
+
+    /// A manifest as it is.
+    pub(super) fn manifest(
+        &self,
+        name: &ImageName,
+        reference: &Reference,
+    ) -> Result<Manifest, ClientError> {
+        let everything = accepting(MediaType::MANIFESTS);
+        let answer = self.server.manifest(name, reference, everything);
+        self.runtime.block_on(answer)?.manifest()
+    }
+
+    /// The list of what refers to `subject`, where the upstream has such lists.
+    pub(super) fn referrers(
+        &self,
+        name: &ImageName,
+        subject: &Digest,
+    ) -> Result<Option<Manifest>, ClientError> {
+        let answer = self.server.referrers(name, subject);
+        self.runtime.block_on(answer)
+    }
+
+    /// Has a blob pulled.
+    pub(super) fn pull_blob(&self, name: &ImageName, digest: &Digest) -> Result<(), ClientError> {
+        let count = |piece: &[u8]| self.progress.advance(piece.len() as u64);
+        let read = self.server.read_blob(name, digest, count);
+        self.runtime.block_on(read)
+    }
+
+    /// All that is stored.
+    pub(super) fn contents(&self, directory: &Directory) -> Result<Contents, ExportError> {
+        let copy = self.runtime.block_on(self.socket.contents())?;
+        Ok(directory.contents_by(copy)?)
+    }
+
+    /// The number of the next bundle in a series.
+    pub(super) fn next_in_series(&self, series: &str, least: u64) -> Result<u64, ExportError> {
+        let number = self.socket.next_in_series(series, least);
+        Ok(self.runtime.block_on(number)?)
+    }
+
+    /// Keeps what the bundle carries from eviction as long as the answer lives.
+    pub(super) fn hold(&self, lock: &Lock) -> Result<HeldBlobs, ExportError> {
+        self.progress.end();
+        let socket = ImportSocket::find(&self.config)?.ok_or(ExportError::Gone)?;
+        let carried: Vec<Digest> = lock.carried().map(|blob| blob.digest).collect();
+        Ok(socket.hold(&carried)?)
+    }
+}

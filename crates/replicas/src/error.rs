@@ -1,0 +1,83 @@
+//! Why another replica did not give what it was asked for.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+/// Why another replica did not give what it was asked for. None of it is an answer to a client: the
+/// next in rank is asked, and the upstream at last.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// No connection, or it broke.
+    #[error("the replica {member} could not be reached, or broke off")]
+    Unreached {
+        /// Its address.
+        member: String,
+        /// The transport's error, without the URL.
+        source: reqwest::Error,
+    },
+    /// It says nothing at all.
+    #[error("the replica {member} hangs: no byte, and no answer to a greeting")]
+    Hung {
+        /// Its address.
+        member: String,
+    },
+    /// It is there, and has nothing yet.
+    #[error("the replica {member} had nothing to send for {waited:?}")]
+    Slow {
+        /// Its address.
+        member: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// It ends, and takes nothing new.
+    #[error("the replica {member} is about to end")]
+    Leaving {
+        /// Its address.
+        member: String,
+    },
+    /// It does not have it, or did not get it.
+    #[error("the replica {member} answered {status}")]
+    Refused {
+        /// Its address.
+        member: String,
+        /// The status.
+        status: StatusCode,
+    },
+    /// Its answer cannot be right, or is not proved to be its own.
+    #[error("the replica {member} gave an answer that cannot be right: {what}")]
+    Wrong {
+        /// Its address.
+        member: String,
+        /// The fault.
+        what: &'static str,
+    },
+}
+
+impl PeerError {
+    /// Whether it is not worth asking for a while.
+    pub(crate) fn is_of_the_member(&self) -> bool {
+        match self {
+            Self::Unreached { .. }
+            | Self::Hung { .. }
+            | Self::Leaving { .. }
+            | Self::Wrong { .. } => true,
+            Self::Slow { .. } => false,
+            Self::Refused { status, .. } => {
+                matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            }
+        }
+    }
+
+    /// The value of a metric's label.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Unreached { .. } => "unreached",
+            Self::Hung { .. } => "hung",
+            Self::Slow { .. } => "slow",
+            Self::Leaving { .. } => "leaving",
+            Self::Refused { .. } => "refused",
+            Self::Wrong { .. } => "wrong",
+        }
+    }
+}

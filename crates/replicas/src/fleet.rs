@@ -1,0 +1,223 @@
+//! The state that everything here shares: the view, the connections, this replica itself.
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{HeaderMap, StatusCode};
+use parking_lot::Mutex;
+use reqwest::Response;
+use tokio::time::{Instant, timeout};
+use tracing::debug;
+
+use crate::{
+    error::PeerError,
+    hello::{HELLO_PATH, Hello, PROTOCOL},
+    link::{ARCHWAY_LEAVING, Link, Question},
+    metrics::{PeerRequest, ReplicaMetrics},
+    view::{Heard, MemberName, Moment, Ownership, View},
+};
+
+/// How long another replica may say nothing before it is greeted: it has to answer that at once,
+/// however long its upstream takes. So one that hangs is told from one that waits.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// How long a greeting may take.
+const GREETING: Duration = Duration::from_millis(500);
+
+/// This replica among the others.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    view: Mutex<View>,
+    pub(crate) link: Link,
+    pub(crate) metrics: ReplicaMetrics,
+    started: Instant,
+    instance: String,
+    zone: Option<String>,
+    is_leaving: AtomicBool,
+}
+
+impl Fleet {
+    pub(crate) fn new(
+        link: Link,
+        metrics: ReplicaMetrics,
+        instance: String,
+        zone: Option<String>,
+    ) -> Self {
+        Self {
+            view: Mutex::default(),
+            link,
+            metrics,
+            started: Instant::now(),
+            instance,
+            zone,
+            is_leaving: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.started.elapsed()
+    }
+
+    pub(crate) fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Relaxed)
+    }
+
+    /// What this replica says of itself.
+    pub(crate) fn hello(&self) -> Hello {
+        Hello {
+            protocol: PROTOCOL,
+            instance: self.instance.clone(),
+            age_ms: u64::try_from(self.now().as_millis()).unwrap_or(u64::MAX),
+            zone: self.zone.clone(),
+            leaving: self.is_leaving(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// Looks at the view, or changes it. Short: a lock is held.
+    pub(crate) fn view<T>(&self, look: impl FnOnce(&mut View, Moment) -> T) -> T {
+        let now = self.now();
+        look(&mut self.view.lock(), now)
+    }
+
+    pub(crate) fn owner(&self, key: &str) -> Ownership {
+        self.view(|view, now| view.owner(key, now))
+    }
+
+    /// Asks a member how it is, and notes its answer in the view.
+    pub(crate) async fn greet(&self, member: &MemberName) -> Result<Hello, PeerError> {
+        let greeted = timeout(GREETING, self.hello_of(member)).await;
+        let greeted = greeted.unwrap_or_else(|_| {
+            Err(PeerError::Hung {
+                member: member.to_string(),
+            })
+        });
+        self.metrics.asked(PeerRequest::Hello, &greeted);
+        match &greeted {
+            Ok(hello) => {
+                let heard = self.heard(hello);
+                self.view(|view, now| view.heard(member, heard, now));
+            }
+            Err(error) => self.note(member, error),
+        }
+        greeted
+    }
+
+    async fn hello_of(&self, member: &MemberName) -> Result<Hello, PeerError> {
+        let request = self.link.get(member, HELLO_PATH).request;
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| unreached(member, error))?;
+        let answer = accepted(member, answer)?;
+        let body = answer
+            .bytes()
+            .await
+            .map_err(|error| unreached(member, error))?;
+        serde_json::from_slice(&body).map_err(|_| PeerError::Wrong {
+            member: member.to_string(),
+            what: "its greeting is none",
+        })
+    }
+
+    fn heard(&self, hello: &Hello) -> Heard {
+        Heard {
+            age: hello.age(),
+            at: self.now(),
+            zone: hello.zone.as_deref().map(Arc::from),
+            is_leaving: hello.leaving,
+            is_understood: hello.protocol == PROTOCOL,
+            is_me: hello.instance == self.instance,
+        }
+    }
+
+    /// One that refused, or hung, is not asked for a while.
+    pub(crate) fn note(&self, member: &MemberName, error: &PeerError) {
+        if error.is_of_the_member() {
+            debug!(%member, %error, "a replica is not asked for a while");
+            self.view(|view, now| view.failed(member, now));
+        }
+    }
+
+    /// The answer of a member, which has `limit` for it and must show meanwhile that it lives.
+    pub(crate) async fn ask(
+        &self,
+        member: &MemberName,
+        kind: PeerRequest,
+        question: Question,
+        headers: HeaderMap,
+        limit: Duration,
+    ) -> Result<Response, PeerError> {
+        let sent = question.request.headers(headers).send();
+        let answer = match self.patiently(member, limit, sent).await {
+            Ok(Ok(answer)) => accepted(member, answer),
+            Ok(Err(error)) => Err(unreached(member, error)),
+            Err(error) => Err(error),
+        };
+        self.metrics.asked(kind, &answer);
+        if let Err(error) = &answer {
+            self.note(member, error);
+        }
+        answer
+    }
+
+    /// The output of `work`, for which a member is waited for up to `limit`, as long as it answers
+    /// greetings.
+    pub(crate) async fn patiently<F: Future>(
+        &self,
+        member: &MemberName,
+        limit: Duration,
+        work: F,
+    ) -> Result<F::Output, PeerError> {
+        let begun = Instant::now();
+        let mut work = pin!(work);
+        loop {
+            if let Ok(output) = timeout(QUIET.min(limit), &mut work).await {
+                return Ok(output);
+            }
+            if begun.elapsed() >= limit {
+                let (member, waited) = (member.to_string(), limit);
+                return Err(PeerError::Slow { member, waited });
+            }
+            tokio::select! {
+                biased;
+                output = &mut work => return Ok(output),
+                greeted = self.greet(member) => {
+                    greeted?;
+                }
+            }
+        }
+    }
+}
+
+/// The transport's error, without the URL.
+pub(crate) fn unreached(member: &MemberName, error: reqwest::Error) -> PeerError {
+    PeerError::Unreached {
+        member: member.to_string(),
+        source: error.without_url(),
+    }
+}
+
+/// An answer of use: not an error, and not a replica's farewell. "Not modified" is one, and "not
+/// found" is left to who asked.
+fn accepted(member: &MemberName, answer: Response) -> Result<Response, PeerError> {
+    let status = answer.status();
+    if status.is_success() || matches!(status, StatusCode::NOT_MODIFIED | StatusCode::NOT_FOUND) {
+        return Ok(answer);
+    }
+    let member = member.to_string();
+    if answer.headers().contains_key(ARCHWAY_LEAVING) {
+        return Err(PeerError::Leaving { member });
+    }
+    Err(PeerError::Refused { member, status })
+}

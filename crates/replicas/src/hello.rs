@@ -1,0 +1,35 @@
+//! What a replica says of itself to another.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The path of a greeting on the listener for replicas.
+pub const HELLO_PATH: &str = "/_archway/v1/replica/hello";
+
+/// The version of what replicas say to each other. One that speaks another owns nothing here.
+pub const PROTOCOL: u32 = 1;
+
+/// What a replica says of itself. Ages and not times, so that no two clocks are compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// This start of it.
+    pub instance: String,
+    /// How long it has been running.
+    pub age_ms: u64,
+    /// The zone it is in, if its configuration says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Whether it is about to end, and takes nothing new.
+    pub leaving: bool,
+    /// Its version, for people.
+    pub version: String,
+}
+
+impl Hello {
+    pub(crate) fn age(&self) -> Duration {
+        Duration::from_millis(self.age_ms)
+    }
+}

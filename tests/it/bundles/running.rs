@@ -1,0 +1,145 @@
+//! Exports through an Archway that serves: it pulls what is missing, once, and goes on.
+
+use std::fs;
+
+use integration_tests::client::Client;
+
+use super::*;
+
+/// What the lock of a bundle says, but for its time.
+async fn lock(path: &Path) -> Value {
+    let path = path.to_str().expect("a plain path");
+    let text = said(&run(&["bundle", "inspect", path, "-o", "json"]).await, 0);
+    let mut inspected: Value = serde_json::from_str(&text).expect("JSON");
+    let mut lock = inspected["lock"].take();
+    lock["created"].take();
+    lock
+}
+
+/// A registry with an image, a signature of it as cosign tags one, an SBOM that refers to one of its
+/// manifests, and what refers to that.
+async fn registry(content: &Content) -> (FakeRegistry, Vec<Content>) {
+    let registry = FakeRegistry::with(REPOSITORY, "v1", content).await;
+    let root = content.root();
+    let signature = images::artifact(
+        "signature",
+        "application/vnd.dev.cosign.artifact.sig.v1+json",
+        None,
+    );
+    let tag = format!("sha256-{}.sig", root.digest.hex());
+    registry.push(REPOSITORY, &tag, &signature);
+    let child = content.child("linux/arm64/v8");
+    let sbom = images::artifact("sbom", "application/spdx+json", Some(child));
+    registry.push(REPOSITORY, "sbom", &sbom);
+    let about = images::artifact("about", "application/example", Some(sbom.root()));
+    registry.push(REPOSITORY, "about", &about);
+    (registry, vec![signature, sbom, about])
+}
+
+#[tokio::test]
+async fn what_is_missing_is_pulled_once_with_all_that_is_attached() {
+    let content = images::multi_platform("app");
+    let (registry, attached) = registry(&content).await;
+    let mut archway = Setup::in_front_of(&registry).start().await;
+    let folder = TempDir::new().expect("a folder");
+    let (live, stopped) = (
+        folder.path().join("live.tar"),
+        folder.path().join("stopped.tar"),
+    );
+    let name = format!("{UPSTREAM}/{REPOSITORY}:v1");
+    let export = async |archway: &Archway, file: &Path| {
+        let file = file.to_str().expect("a plain path");
+        let words = ["export", &name, "--platform", BOTH, "-o", file];
+        said(&archway.bundle_command(&words).await, 0)
+    };
+    export(&archway, &live).await;
+    let pulled = attached.iter().chain([&content]);
+    for blob in pulled.flat_map(|content| &content.blobs) {
+        let asked = registry.gets_of(&blob.digest());
+        assert!(asked <= 1, "{} was asked for {asked} times", blob.digest());
+    }
+    let carried = lock(&live).await;
+    let lines = carried["images"][0]["attached"].as_array().expect("a list");
+    for one in &attached {
+        let digest = one.root().digest.to_string();
+        assert!(
+            lines.iter().any(|line| line["digest"] == digest),
+            "{digest} in {lines:?}"
+        );
+    }
+    // It serves as before, and the stopped directory makes the same of it.
+    let client: Client = archway.client();
+    client.manifest(REPOSITORY, "v1").await.expect(200);
+    stop(&mut archway).await;
+    export(&archway, &stopped).await;
+    assert_eq!(lock(&stopped).await, carried);
+    let lock_file = folder.path().join("live.lock.json");
+    let path = live.to_str().expect("a plain path");
+    said(&run(&["bundle", "split", "1GiB", path]).await, 0);
+    let again = folder.path().join("again.tar");
+    let words = [
+        "export",
+        "--lock",
+        lock_file.to_str().expect("a plain path"),
+        "-o",
+        again.to_str().expect("a plain path"),
+    ];
+    said(&archway.bundle_command(&words).await, 0);
+    assert!(fs::read(&again).expect("it was written") == fs::read(&live).expect("it was written"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_pulled_is_named_with_the_reason_and_the_rest_of_a_list_is_carried() {
+    let content = images::multi_platform("app");
+    let (registry, _) = registry(&content).await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let folder = TempDir::new().expect("a folder");
+    let list = folder.path().join("images.txt");
+    let lines = format!("{UPSTREAM}/{REPOSITORY}:v1\n{UPSTREAM}/{REPOSITORY}:never\n");
+    fs::write(&list, lines).expect("a file");
+    let file = folder.path().join("site.tar");
+    let words = [
+        "export",
+        "--from-file",
+        list.to_str().expect("a plain path"),
+        "--platform",
+        BOTH,
+        "-o",
+        file.to_str().expect("a plain path"),
+    ];
+    let text = said(&archway.bundle_command(&words).await, 1);
+    assert!(
+        text.contains("left out: ") && text.contains(":never"),
+        "{text}"
+    );
+    let carried = lock(&file).await;
+    assert_eq!(carried["images"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn a_gateway_that_asks_nobody_exports_what_it_has_and_wishes_for_nothing() {
+    let source = Source::new().await;
+    let path = super::import::exported(&source).await;
+    let registry = FakeRegistry::start().await;
+    let gateway = Setup::in_front_of(&registry)
+        .top("offline = true")
+        .start()
+        .await;
+    said(&gateway.bundle_command(&["import", &path]).await, 0);
+    let file = source.file("again.tar");
+    let name = format!("{UPSTREAM}/{REPOSITORY}:v1");
+    let words = [
+        "export",
+        &name,
+        "--platform",
+        BOTH,
+        "--series",
+        "site",
+        "-o",
+    ];
+    let words = [&words[..], &[file.to_str().expect("a plain path")]].concat();
+    said(&gateway.bundle_command(&words).await, 0);
+    assert_eq!(lock(&file).await["sequence"], 1);
+    let wanted = said(&gateway.command(&["wanted"]).await, 0);
+    assert_eq!(wanted, "");
+}
