@@ -93,6 +93,7 @@ fi
 suite integration cargo test --locked --workspace --test it
 suite clients cargo test --locked --workspace --test clients
 suite chart tests/chart/run.sh
+suite console tests/console/run.sh
 script conformance tests/conformance/run.sh
 [ -n "${ARCHWAY_STATIC_BIN:-}" ] || finish image-compile || failed+=(image-compile)
 script image docker/test-image.sh

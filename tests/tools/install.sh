@@ -5,9 +5,10 @@
 #   install.sh clients   for the tests with real clients
 #   install.sh chart     Helm, and what judges its output
 #   install.sh cluster   the same, etcd, kube-apiserver and kubelet, which take six minutes to build
+#   install.sh console   a browser and what judges the console's pages in it
 #   install.sh bench     the servers that `make bench` compares Archway with
 #   install.sh build     what building Archway itself needs (but for Rust)
-#   install.sh all       demo, clients and chart, and the build tools of Archway (except Rust)
+#   install.sh all       demo, clients, chart and console, and the build tools of Archway (except Rust)
 #
 # System packages come from apt. Everything else goes into $ARCHWAY_TOOLS (default: .tools at the
 # top of the repository): bin/ holds Go programs in the versions pinned below, venv/ the AWS
@@ -29,6 +30,7 @@ APT_CLIENTS=(docker.io containerd podman buildah skopeo docker-registry runc apa
   gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
   python3-venv iproute2 jq curl openssl ca-certificates util-linux procps systemd)
 APT_CHART=(python3-venv ca-certificates openssl docker-compose shellcheck)
+APT_CONSOLE=(chromium fonts-noto-cjk nginx-light)
 APT_BENCH=(nginx-light docker-registry openssl iproute2 util-linux procps)
 APT_BUILD=(make cmake shellcheck gcc libc6-dev python3-venv ca-certificates)
 
@@ -214,6 +216,22 @@ chart_tools() {
   own_program pod-security chart/pod-security
 }
 
+# The browser is Debian's; what drives it and what judges pages for people who cannot see is npm's.
+console_tools() {
+  local wanted
+  command -v npm >/dev/null || apt_packages nodejs npm
+  wanted=$(sha256sum <"$HERE/../console/package-lock.json")
+  if have console "$wanted" "$TOOLS/console/node_modules"; then
+    say "npm packages of the console's tests: installed"
+    return
+  fi
+  rm -rf "$TOOLS/console"
+  mkdir "$TOOLS/console"
+  cp "$HERE"/../console/package{,-lock}.json "$TOOLS/console/"
+  step "npm packages of the console's tests" npm --prefix "$TOOLS/console" ci --ignore-scripts --no-audit --no-fund
+  remember console "$wanted"
+}
+
 main() {
   [ "$(uname -m)" = x86_64 ] || fail "this machine is no x86_64, which the demo needs beside its emulated arm64"
   mkdir -p "$TOOLS/bin" "$TOOLS/log" "$TOOLS/version"
@@ -240,6 +258,10 @@ main() {
       chart_tools
       own_program kubernetes cluster/kubernetes
       ;;
+    console)
+      apt_packages "${APT_CONSOLE[@]}"
+      console_tools
+      ;;
     bench)
       apt_packages "${APT_BENCH[@]}"
       ;;
@@ -247,14 +269,15 @@ main() {
       apt_packages "${APT_BUILD[@]}"
       ;;
     all)
-      apt_packages "${APT_DEMO[@]}" "${APT_CLIENTS[@]}" "${APT_BUILD[@]}" "${APT_CHART[@]}"
+      apt_packages "${APT_DEMO[@]}" "${APT_CLIENTS[@]}" "${APT_BUILD[@]}" "${APT_CHART[@]}" "${APT_CONSOLE[@]}"
       python_venv
       go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
       own_program cri-pull clients/cri
       dockerd_29
       chart_tools
+      console_tools
       ;;
-    *) fail "usage: install.sh demo|clients|chart|cluster|bench|build|all" ;;
+    *) fail "usage: install.sh demo|clients|chart|cluster|console|bench|build|all" ;;
   esac
   say "done: $TOOLS"
 }
