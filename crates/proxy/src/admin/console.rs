@@ -248,13 +248,13 @@ impl Visit {
             .await;
         let detail = match detail {
             Ok(detail) => ImageDetail {
-                image: row(detail.image),
+                image: row(&detail.image),
                 manifests: detail.manifests,
                 same_digest: detail.same_digest,
             },
             // It has left the cache since the list was read.
             Err(refusal) if refusal.status == StatusCode::NOT_FOUND => ImageDetail {
-                image: row(image),
+                image: row(&image),
                 manifests: Vec::new(),
                 same_digest: Vec::new(),
             },
@@ -315,13 +315,13 @@ impl Visit {
 
 fn list(listing: Listing) -> ImageList {
     ImageList {
-        rows: listing.images.into_iter().map(row).collect(),
+        rows: listing.images.iter().map(row).collect(),
         next: listing.next,
         down: listing.down.into_iter().collect(),
     }
 }
 
-fn row(image: Image) -> ImageRow {
+fn row(image: &Image) -> ImageRow {
     let text =
         |moment: Option<_>| moment.map(|moment: crate::inventory::Moment| moment.to_string());
     let parts = image.parts.iter().filter(|part| part.attests.is_none());
