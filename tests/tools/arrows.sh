@@ -42,5 +42,6 @@ forbid pull axum server proxy archway
 forbid observe control proxy archway clap
 forbid control proxy archway clap
 forbid client clap archway
+forbid admin-console tokio axum hyper http reqwest cache-store cache config upstream server pull proxy archway
 forbid proxy clap archway integration-tests openssl openssl-sys native-tls
 echo "arrows: ok"

@@ -6,9 +6,10 @@
 #   install.sh chart     Helm, and what judges its output
 #   install.sh ops       Prometheus, which judges and runs the rules of ops/
 #   install.sh cluster   those of the chart, etcd, kube-apiserver and kubelet, which take six minutes to build
+#   install.sh console   a browser and what judges the console's pages in it
 #   install.sh bench     the servers that `make bench` compares Archway with
 #   install.sh build     what building Archway itself needs (but for Rust)
-#   install.sh all       demo, clients, chart and ops, and the build tools of Archway (except Rust)
+#   install.sh all       demo, clients, chart, ops and console, and the build tools of Archway (except Rust)
 #
 # System packages come from apt. Everything else goes into $ARCHWAY_TOOLS (default: .tools at the
 # top of the repository): bin/ holds Go programs in the versions pinned below, venv/ the AWS
@@ -31,6 +32,7 @@ APT_CLIENTS=(docker.io containerd podman buildah skopeo docker-registry runc apa
   python3-venv iproute2 jq curl openssl ca-certificates util-linux procps systemd)
 APT_CHART=(python3-venv ca-certificates openssl docker-compose shellcheck)
 APT_OPS=(prometheus openssl python3)
+APT_CONSOLE=(chromium fonts-noto-cjk nginx-light)
 APT_BENCH=(nginx-light nghttp2-client docker-registry openssl iproute2 util-linux procps)
 APT_BUILD=(make cmake shellcheck gcc libc6-dev python3-venv ca-certificates)
 
@@ -217,6 +219,22 @@ chart_tools() {
   own_program pod-security chart/pod-security
 }
 
+# The browser is Debian's; what drives it and what judges pages for people who cannot see is npm's.
+console_tools() {
+  local wanted
+  command -v npm >/dev/null || apt_packages nodejs npm
+  wanted=$(sha256sum <"$HERE/../console/package-lock.json")
+  if have console "$wanted" "$TOOLS/console/node_modules"; then
+    say "npm packages of the console's tests: installed"
+    return
+  fi
+  rm -rf "$TOOLS/console"
+  mkdir "$TOOLS/console"
+  cp "$HERE"/../console/package{,-lock}.json "$TOOLS/console/"
+  step "npm packages of the console's tests" npm --prefix "$TOOLS/console" ci --ignore-scripts --no-audit --no-fund
+  remember console "$wanted"
+}
+
 main() {
   [ "$(uname -m)" = x86_64 ] || fail "this machine is no x86_64, which the demo needs beside its emulated arm64"
   mkdir -p "$TOOLS/bin" "$TOOLS/log" "$TOOLS/version"
@@ -246,6 +264,10 @@ main() {
       chart_tools
       own_program kubernetes cluster/kubernetes
       ;;
+    console)
+      apt_packages "${APT_CONSOLE[@]}"
+      console_tools
+      ;;
     bench)
       apt_packages "${APT_BENCH[@]}"
       ;;
@@ -253,14 +275,15 @@ main() {
       apt_packages "${APT_BUILD[@]}"
       ;;
     all)
-      apt_packages "${APT_DEMO[@]}" "${APT_CLIENTS[@]}" "${APT_BUILD[@]}" "${APT_CHART[@]}" "${APT_OPS[@]}"
+      apt_packages "${APT_DEMO[@]}" "${APT_CLIENTS[@]}" "${APT_BUILD[@]}" "${APT_CHART[@]}" "${APT_OPS[@]}" "${APT_CONSOLE[@]}"
       python_venv
       go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
       own_program cri-pull clients/cri
       dockerd_29
       chart_tools
+      console_tools
       ;;
-    *) fail "usage: install.sh demo|clients|chart|ops|cluster|bench|build|all" ;;
+    *) fail "usage: install.sh demo|clients|chart|ops|cluster|console|bench|build|all" ;;
   esac
   say "done: $TOOLS"
 }

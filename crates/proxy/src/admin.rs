@@ -4,6 +4,7 @@
 //! upstream that is down does not make `/readyz` fail: the answer stays 200 and names the endpoint,
 //! because a cache is most useful then.
 
+mod console;
 mod guard;
 mod images;
 mod instance;
@@ -59,7 +60,7 @@ pub(crate) struct Admin {
 
 pub(crate) fn router(admin: Admin) -> Router {
     let guarded = middleware::from_fn_with_state(admin.clone(), guard::admit);
-    Router::new()
+    let routes = Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
@@ -72,8 +73,9 @@ pub(crate) fn router(admin: Admin) -> Router {
         )
         .route(guard::INSTANCE, get(instance::who))
         .route(guard::PROBE, get(instance::issue))
-        .with_state(admin)
-        .layer(guarded)
+        .with_state(admin);
+    let pages = console::router(routes.clone());
+    routes.merge(pages).layer(guarded)
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
