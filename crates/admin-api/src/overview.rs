@@ -60,6 +60,21 @@ pub struct Trouble {
     pub sentence: String,
 }
 
+impl Trouble {
+    /// One of this kind, with nothing but its sentence.
+    pub fn new(kind: TroubleKind, sentence: String) -> Self {
+        Self {
+            kind,
+            of: None,
+            since: None,
+            until: None,
+            count: None,
+            cause: None,
+            sentence,
+        }
+    }
+}
+
 /// The kinds of trouble, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -21,7 +21,7 @@ use tracing::error;
 pub(crate) use self::progress::{Progress, Running};
 use self::{held::HeldBlobs, open_files::OpenFiles};
 pub use self::{
-    progress::{HOLD_BACK, ReadDemands},
+    progress::{Arrived, HOLD_BACK, ReadDemands},
     readers::{Blob, BlobStream, Follower, ReadBy},
 };
 use crate::OpenFile;

@@ -28,7 +28,7 @@ use self::{
 };
 use crate::{
     Spans,
-    blobs::{Progress, ReadDemands, Running},
+    blobs::{Arrived, Progress, ReadDemands, Running},
     blocking::blocking,
     error::{FillError, SourceError},
     storage::Demand,
@@ -59,6 +59,11 @@ impl Audience {
     /// How many they are now.
     pub fn count(&self) -> usize {
         self.0.followers()
+    }
+
+    /// How far the bytes have come that they read; `None` once it has failed.
+    pub fn arrived(&self) -> Option<Arrived> {
+        self.0.arrived()
     }
 }
 

@@ -45,11 +45,12 @@ pub use cache_store::{
     Bound, CacheError,
     index::{
         Allowance, Arrival, ArrivedManifest, BundleRow, CarriedName, ClientCount, Clients,
-        KeptAnswer, Learned, LearnedKind, ListedBundle, Ranking, Stage, TagEntry, TagRow,
+        KeptAnswer, Learned, LearnedKind, LearnedPlace, ListedBundle, RankedBlob, Ranking, Stage,
+        Standing, TagEntry, TagRow,
     },
 };
 
-pub use blobs::{Blob, BlobStream, Follower, HOLD_BACK, ReadBy, ReadDemands};
+pub use blobs::{Arrived, Blob, BlobStream, Follower, HOLD_BACK, ReadBy, ReadDemands};
 pub use cache::{Cache, Joined};
 pub use collect::Collected;
 pub use error::{FillError, ReadError, SourceError};

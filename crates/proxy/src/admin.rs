@@ -4,12 +4,18 @@
 //! upstream that is down does not make `/readyz` fail: the answer stays 200 and names the endpoint,
 //! because a cache is most useful then.
 
+mod answer;
 mod console;
+mod explain;
 mod guard;
+mod image;
 mod images;
 mod instance;
 mod nodes;
 mod replicas;
+mod report;
+mod state;
+mod stream;
 mod wanted;
 
 use std::{
@@ -34,9 +40,11 @@ use control::LiveConfig;
 use http::{HeaderMap, header};
 use probe::Instance;
 use pull::Pull;
+use window::Window;
 
 use crate::{
     push_times::PushTimes,
+    routes::Service,
     telemetry::metrics::{Metrics, MetricsFormat},
     wanted::Wanted,
 };
@@ -56,26 +64,51 @@ pub(crate) struct Admin {
     pub(crate) nodes: NodeList,
     /// The others, unless this Archway is alone.
     pub(crate) replicas: Option<Replicas>,
+    pub(crate) window: Window,
+    /// What answers clients, for what one would be answered.
+    pub(crate) service: Service,
 }
 
 pub(crate) fn router(admin: Admin) -> Router {
     let guarded = middleware::from_fn_with_state(admin.clone(), guard::admit);
-    let routes = Router::new()
+    let routes = api()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .route(&format!("{}v1/images", guard::PRIVATE), get(images::answer))
-        .route(&format!("{}v1/wanted", guard::PRIVATE), get(wanted::answer))
-        .route(&format!("{}v1/nodes", guard::PRIVATE), get(nodes::answer))
-        .route(
-            &format!("{}v1/replicas", guard::PRIVATE),
-            get(replicas::answer),
-        )
         .route(guard::INSTANCE, get(instance::who))
         .route(guard::PROBE, get(instance::issue))
         .with_state(admin);
     let pages = console::router(routes.clone());
     routes.merge(pages).layer(guarded)
+}
+
+/// The private routes.
+fn api() -> Router<Admin> {
+    let routes = [
+        ("overview", get(state::overview)),
+        ("fills", get(state::fills)),
+        ("images", get(images::answer)),
+        ("images/{*name}", get(image::answer)),
+        ("upstreams", get(state::upstreams)),
+        ("platforms", get(state::platforms)),
+        ("clients", get(state::clients)),
+        ("cache", get(state::cache)),
+        ("evictions", get(state::evictions)),
+        ("explain", get(explain::answer)),
+        ("report", get(report::answer)),
+        ("events", get(state::events)),
+        ("config", get(state::config)),
+        ("history", get(state::history)),
+        ("stream", get(stream::answer)),
+        ("wanted", get(wanted::answer)),
+        ("nodes", get(nodes::answer)),
+        ("replicas", get(replicas::answer)),
+    ];
+    let mut router = Router::new();
+    for (name, answer) in routes {
+        router = router.route(&format!("{}v1/{name}", guard::PRIVATE), answer);
+    }
+    router
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {

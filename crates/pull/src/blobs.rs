@@ -8,6 +8,7 @@ mod confirmations;
 use std::{sync::Arc, time::Duration};
 
 use cache::{Blob, Cache, CacheError, FillError, Follower, Joined};
+use fill_ledger::Ledger;
 use manifest_model::Digest;
 use tier::Tier;
 use tokio::time::timeout;
@@ -120,6 +121,11 @@ impl Blobs {
     /// Whether a blob is being downloaded, from where it is.
     pub(super) fn is_coming(&self, digest: &Digest) -> bool {
         self.filler.running().is_coming(digest)
+    }
+
+    /// What is told of downloads.
+    pub(super) fn ledger(&self) -> &Ledger {
+        self.filler.ledger()
     }
 
     /// What is being downloaded now.

@@ -23,6 +23,7 @@ use std::{
 };
 
 use cache::{Cache, Fill, FillError, SourceError, Spans};
+use fill_ledger::{BegunFor, FillOutcome, FillStage, Ledger, Told};
 use futures_util::StreamExt;
 use manifest_model::Digest;
 use protocol::error_chain::ErrorChain;
@@ -62,6 +63,7 @@ pub(super) struct Filler {
     failures: Arc<Failures<BlobKey>>,
     full_disk: FullDisk,
     running: RunningSources,
+    ledger: Ledger,
     nearby: Nearby,
     tasks: Tasks,
 }
@@ -83,6 +85,7 @@ impl Filler {
             failures: Arc::default(),
             full_disk: FullDisk::default(),
             running: RunningSources::default(),
+            ledger: Ledger::default(),
             nearby,
             tasks,
         }
@@ -103,6 +106,11 @@ impl Filler {
         &self.running
     }
 
+    /// What is told of downloads.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// Brings a blob to the cache, or an error to its followers.
     /// `announced` is the size that a manifest gives it.
     pub(super) fn start(
@@ -115,6 +123,12 @@ impl Filler {
         // The followers wait from here on, for the slot too.
         let nearby = self.nearby.sources(&repository, &fill.digest());
         let running = self.running.begin(fill.digest(), &repository, nearby);
+        let begun = BegunFor {
+            upstream: repository.upstream.host().clone(),
+            repository: repository.name.clone(),
+            is_ahead: repository.asker == Asker::Ahead,
+        };
+        let entry = self.ledger.begin(begun, &fill);
         self.tasks.spawn(async move {
             let span = info_span!("fill", upstream = %repository.upstream.host(), repository = %repository.name, digest = %fill.digest());
             // Cut by shutdown, the fill is dropped, which fails its followers.
@@ -125,6 +139,7 @@ impl Filler {
                     fill,
                     announced,
                     running.sources(),
+                    entry.told(),
                 )))
                 .instrument(span)
                 .await;
@@ -137,35 +152,43 @@ impl Filler {
         mut fill: Fill,
         announced: Option<u64>,
         sources: &Arc<Sources>,
+        told: &Arc<Told>,
     ) {
         let digest = fill.digest();
         let Some(slot) = self.slots.take(repository.claim(), SLOT_WAIT).await else {
             self.metrics.fills_unanswered.inc();
-            fill.fail(Arc::new(SourceFailure::NoSlot)).await;
+            tell_end(told, &Err(fill.fail(Arc::new(SourceFailure::NoSlot)).await));
             return;
         };
+        told.reach(FillStage::Answer);
         let (audience, began) = (fill.audience(), Instant::now());
         // Work ahead of clients follows its own fill.
         let unheard = usize::from(repository.asker == Asker::Ahead);
         let starting = AtomicBool::new(false);
         let is_followed = || starting.load(Ordering::Relaxed) || audience.count() > unheard;
         let brought = tokio::select! {
-            brought = self.bring(&mut fill, announced, &starting, sources) => brought,
+            brought = self.bring(&mut fill, announced, &starting, (sources, told)) => brought,
             never = sources.moves(|claim| slot.recount(claim)) => match never {},
             () = slot.recalled_unless(is_followed) => {
                 info!("a download that nobody follows gives way; the next request for it resumes it");
-                fill.fail(Arc::new(SourceFailure::GaveWay)).await;
+                tell_end(told, &Err(fill.fail(Arc::new(SourceFailure::GaveWay)).await));
                 return;
             }
         };
         let outcome = match brought {
-            Ok(size) => fill.commit().await.map(|()| size),
+            Ok(size) => {
+                told.reach(FillStage::Storing);
+                fill.commit().await.map(|()| size)
+            }
             Err(FeedError::Unanswered(error)) => {
                 debug!(error = %error.chain(), "the upstream did not give the blob");
                 self.metrics.fills_unanswered.inc();
                 let has_waited =
                     error.is_stall() || error.is_store_failure() || error.is_for_want_of_bytes();
-                self.fail(repository, fill, error, has_waited).await;
+                tell_end(
+                    told,
+                    &Err(self.fail(repository, fill, error, has_waited).await),
+                );
                 return;
             }
             Err(FeedError::Source(error)) => {
@@ -182,6 +205,7 @@ impl Filler {
                 tier.doubt(&digest);
             }
         }
+        tell_end(told, &outcome);
         self.count(outcome, began);
     }
 
@@ -223,7 +247,7 @@ impl Filler {
         fill: &mut Fill,
         announced: Option<u64>,
         starting: &AtomicBool,
-        sources: &Arc<Sources>,
+        (sources, told): (&Arc<Sources>, &Arc<Told>),
     ) -> Result<u64, FeedError> {
         let (digest, deadline) = (fill.digest(), sources.deadline().clone());
         let answer = first_answer(fill, sources, announced, &deadline).await;
@@ -244,12 +268,16 @@ impl Filler {
             info!("resuming a download that was cut off");
         }
         starting.store(true, Ordering::Relaxed);
+        told.reach(FillStage::Room);
         let there = fill.start(first.size).await.map_err(FeedError::Start)?;
         starting.store(false, Ordering::Relaxed);
+        told.begin_bytes(there.total());
         if !place.is_nearby() {
             self.copy(repository, &digest);
         }
-        let fed = self.feed(fill, sources, first, there, deadline).await;
+        let fed = self
+            .feed(fill, (sources, told), first, there, deadline)
+            .await;
         if is_proved {
             repository.link_sent(&self.cache, &digest).await;
         }
@@ -296,18 +324,20 @@ impl Filler {
     async fn feed(
         &self,
         fill: &Fill,
-        sources: &Arc<Sources>,
+        (sources, told): (&Arc<Sources>, &Arc<Told>),
         first: BlobBody,
         there: Spans,
         deadline: Deadline,
     ) -> Result<u64, FeedError> {
         let first_byte = FirstByte::new(&self.failures, fill.digest());
         let Some(size) = first.size else {
+            let _counted = told.connection();
             let poured = pour_all(fill, first, &first_byte).await;
             return poured.map_err(FeedError::Source);
         };
         let transfer = Transfer {
             sources: Arc::clone(sources),
+            told: Arc::clone(told),
             writer: fill.writer(),
             first_byte: Arc::new(first_byte),
             size,
@@ -323,6 +353,28 @@ impl Filler {
         let download = Download::new(transfer, plan, fill.read_demands(), first.ranges, extra);
         let done = download.run(first, deadline).await;
         done.map(|()| size).map_err(FeedError::Source)
+    }
+}
+
+/// Tells how a download ended, and why.
+fn tell_end(told: &Told, outcome: &Result<u64, Arc<FillError>>) {
+    match outcome {
+        Ok(_) => told.end(FillOutcome::Stored, None),
+        Err(error) => told.end(how_it_failed(error), Some(ErrorChain(error).to_string())),
+    }
+}
+
+fn how_it_failed(error: &FillError) -> FillOutcome {
+    if error.is_sent_past() {
+        return FillOutcome::SentPast;
+    }
+    match FillFailure::of(error) {
+        FillFailure::Source { .. } => FillOutcome::Failed,
+        FillFailure::NoSlot => FillOutcome::NoSlot,
+        FillFailure::GaveWay => FillOutcome::GaveWay,
+        FillFailure::Storage => FillOutcome::Unstored,
+        FillFailure::Abandoned => FillOutcome::Cut,
+        FillFailure::Content => FillOutcome::Wrong,
     }
 }
 

@@ -7,6 +7,7 @@ use cache::{
     inspect::{Removal, Removed},
 };
 use config::CacheConfig;
+use fill_ledger::{EndedView, FillView};
 use manifest_model::{Digest, Manifest, Platform, Reference, RepoName, Tag};
 use protocol::host::Host;
 use upstream::{ListingKind, Registry};
@@ -18,6 +19,7 @@ use crate::{
     blobs::{BlobAnswer, Blobs},
     error::PullError,
     fill::Filler,
+    foretell,
     lists::{List, Lists, PageQuery},
     manifests::Manifests,
     metrics::PullMetrics,
@@ -139,6 +141,32 @@ impl Pull {
     /// What is being downloaded now.
     pub fn running(&self) -> Vec<Digest> {
         self.parts.blobs.running()
+    }
+
+    /// The downloads that run, the oldest first, and the last that ended, the latest first.
+    pub fn fills(&self) -> (Vec<FillView>, Vec<EndedView>) {
+        self.parts.blobs.ledger().views()
+    }
+
+    /// The image that a blob of the repository belongs to, and the platform of that, as far as stored
+    /// manifests tell. Asks nobody, and reads a bounded number of files.
+    pub async fn image_with(
+        &self,
+        repository: &Repository,
+        blob: &Digest,
+    ) -> (Option<Reference>, Option<Platform>) {
+        self.parts.stocks.image_with(repository, blob).await
+    }
+
+    /// What a client would be answered without a question to anybody, and without a change; `None` if
+    /// the name is not stored. Blocks.
+    pub fn foretell(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        client: &Client<'_>,
+    ) -> Result<Option<Served>, PullError> {
+        foretell::foretell(&self.parts.cache, repository, reference, client)
     }
 
     /// Whether the content of a digest is stored and proved to be in the repository, or on its way.

@@ -16,9 +16,9 @@ use manifest_model::Digest;
 use redb::{AccessGuard, Durability, StorageError};
 
 use super::{
-    keys::{decode_digest, to_ms},
+    keys::{decode_digest, from_ms, to_ms},
     media_types,
-    rows::{self, BY_USE, Class, STEP_SIZE, SeenRow},
+    rows::{self, BY_USE, Class, RankedBlob, STEP_SIZE, SeenRow},
     store::{Outcome, Store},
 };
 
@@ -89,6 +89,23 @@ impl EvictionOrder {
             rows.push(table.range(start_of(*class, 0)..end_of(*class))?);
         }
         decode(rows.into_iter().flatten().skip(skip).take(limit))
+    }
+
+    /// The first `limit` blobs of the whole order, as the next eviction sees them.
+    pub fn queue(&self, limit: usize) -> Outcome<Vec<RankedBlob>> {
+        let mut queue = Vec::new();
+        let table = self.store.begin_read()?.open_table(BY_USE)?;
+        for class in CLASSES {
+            let rows = table.range(start_of(class, 0)..end_of(class))?;
+            let seen = decode(rows.take(limit - queue.len()))?;
+            queue.extend(seen.iter().map(|row| RankedBlob {
+                digest: row.digest,
+                size: row.size,
+                used: from_ms(row.used),
+                standing: class.into(),
+            }));
+        }
+        Ok(queue)
     }
 
     /// Returns to probation what exceeds the shares of a cache of `max_size`. Blocks, in steps.

@@ -88,6 +88,46 @@ impl Row {
     }
 }
 
+/// Where a stored blob stands in the order of eviction, the first to go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Standing {
+    /// Nobody is expected to ask for it.
+    Unwanted,
+    /// Not used since it came.
+    Probation,
+    /// Used again.
+    UsedAgain,
+    /// A manifest.
+    Manifest,
+    /// A bundle pins it: it does not go.
+    Pinned,
+}
+
+impl From<Class> for Standing {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Unwanted => Self::Unwanted,
+            Class::Probation => Self::Probation,
+            Class::Blob => Self::UsedAgain,
+            Class::Manifest => Self::Manifest,
+            Class::Pinned => Self::Pinned,
+        }
+    }
+}
+
+/// A stored blob, as the order of eviction has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RankedBlob {
+    /// The blob.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+    /// Its last use that is written.
+    pub used: SystemTime,
+    /// Its standing.
+    pub standing: Standing,
+}
+
 /// A row as it was read, to be removed only if it has not been used or stored again since.
 #[derive(Clone, Copy, Debug)]
 pub struct SeenRow {
@@ -150,6 +190,17 @@ impl BlobRows {
     /// When a blob was last used.
     pub fn last_used(&self, digest: &Digest) -> Outcome<Option<SystemTime>> {
         Ok(self.columns(digest)?.map(|(_, used, _)| from_ms(used)))
+    }
+
+    /// A blob, as the order of eviction has it.
+    pub fn ranked(&self, digest: &Digest) -> Outcome<Option<RankedBlob>> {
+        let columns = self.columns(digest)?;
+        Ok(columns.map(|(size, used, class)| RankedBlob {
+            digest: *digest,
+            size,
+            used: from_ms(used),
+            standing: Class::decode(class).into(),
+        }))
     }
 
     fn columns(&self, digest: &Digest) -> Outcome<Option<BlobColumns>> {

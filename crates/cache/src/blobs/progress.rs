@@ -75,6 +75,15 @@ impl Progress {
     }
 }
 
+/// The bytes of a fill that its followers may come to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrived {
+    /// How many the whole has, if the source announced it.
+    pub size: Option<u64>,
+    /// How many are written.
+    pub written: u64,
+}
+
 /// A running fill, as its followers see it.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -119,6 +128,21 @@ impl Running {
         match &*self.progress.borrow() {
             Progress::Complete { file, size } => Some((Arc::clone(file), *size)),
             Progress::Waiting | Progress::Filling { .. } | Progress::Failed(_) => None,
+        }
+    }
+
+    /// How far the bytes are; `None` before their source has answered, and once they have failed.
+    pub(crate) fn arrived(&self) -> Option<Arrived> {
+        match &*self.progress.borrow() {
+            Progress::Waiting | Progress::Failed(_) => None,
+            Progress::Filling { size, written, .. } => Some(Arrived {
+                size: *size,
+                written: written.total(),
+            }),
+            Progress::Complete { size, .. } => Some(Arrived {
+                size: Some(*size),
+                written: *size,
+            }),
         }
     }
 

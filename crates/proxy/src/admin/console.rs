@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use tower_service::Service;
 use url::form_urlencoded;
 
-use crate::inventory::{Completeness, Image, ImagePart, Listing};
+use image_inventory::{Completeness, Image, ImagePart, Listing};
 
 /// The longest answer of a route that a page is made of.
 const MAX_ANSWER: usize = 64 << 20;
@@ -322,8 +322,7 @@ fn list(listing: Listing) -> ImageList {
 }
 
 fn row(image: &Image) -> ImageRow {
-    let text =
-        |moment: Option<_>| moment.map(|moment: crate::inventory::Moment| moment.to_string());
+    let text = |moment: Option<_>| moment.map(|moment: image_inventory::Moment| moment.to_string());
     let parts = image.parts.iter().filter(|part| part.attests.is_none());
     ImageRow {
         name: image.name(),

@@ -116,6 +116,7 @@ impl Download {
             return;
         }
         *sampled = Instant::now();
+        self.transfer.told.look();
         let writer_wait = self.transfer.writer_wait.swap(0, Ordering::Relaxed);
         self.scaler.observe(Sample {
             bytes: self.transfer.received.swap(0, Ordering::Relaxed),
@@ -179,6 +180,7 @@ impl Download {
     ) {
         let (transfer, asking) = (self.transfer.clone(), self.asking);
         let connection = async move {
+            let _counted = transfer.told.connection();
             let outcome = fetch(transfer, &segments, asking, body, deadline).await;
             drop(permit);
             (segments, outcome)

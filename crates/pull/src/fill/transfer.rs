@@ -13,6 +13,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use cache::{Closed, FillWriter};
+use fill_ledger::Told;
 use futures_util::StreamExt;
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
@@ -31,6 +32,7 @@ use crate::failures::FirstByte;
 #[derive(Clone)]
 pub(super) struct Transfer {
     pub(super) sources: Arc<Sources>,
+    pub(super) told: Arc<Told>,
     pub(super) writer: FillWriter,
     pub(super) first_byte: Arc<FirstByte>,
     /// The blob's size: an answer with another size is about another blob.

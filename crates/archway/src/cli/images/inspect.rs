@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use clap::Args;
 use client::{ClientError, Server, UpstreamRepository, accepting};
 use config::Config;
+use image_inventory::{Completeness, Image, Moment};
 use manifest_model::{Descriptor, Manifest, MediaType, Reference};
 use protocol::{error_chain::ErrorChain, headers::ARCHWAY_INDEX, image_name::ImageName};
-use proxy::inventory::{Completeness, Image, Moment};
 use pull::TagState;
 use serde::Serialize;
 

@@ -9,11 +9,13 @@
 
 mod attachment;
 mod completeness;
+mod detail;
 mod image;
 mod index_walk;
 mod listing;
 mod moment;
 mod part;
+mod report;
 mod stored;
 #[cfg(test)]
 mod support;
@@ -23,10 +25,12 @@ mod totals;
 pub use self::{
     attachment::Attachment,
     completeness::Completeness,
+    detail::detail,
     image::Image,
     listing::{Listing, ListingQuery},
     moment::Moment,
     part::ImagePart,
+    report::report,
     stored::stored,
     totals::{Totals, totals},
 };
