@@ -18,6 +18,8 @@ pub mod pages;
 mod place;
 mod shell;
 mod shown;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use self::{
