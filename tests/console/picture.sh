@@ -5,4 +5,4 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export ARCHWAY_TOOLS=${ARCHWAY_TOOLS:-$PWD/.tools} PATH=$PATH:/usr/sbin
 mkdir -p docs/images
-exec node tests/console/picture.mjs docs/images/console.png
+exec "$ARCHWAY_TOOLS/console/node" tests/console/picture.mjs docs/images/console.png

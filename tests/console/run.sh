@@ -12,4 +12,4 @@ for program in /usr/bin/chromium /usr/sbin/nginx "$ARCHWAY_TOOLS/console/node_mo
   [ -e "$program" ] || { echo "run.sh: $program is missing; run tests/tools/install.sh console" >&2; exit 1; }
 done
 export PATH=$PATH:/usr/sbin
-exec node tests/console/suite.mjs "$@"
+exec "$ARCHWAY_TOOLS/console/node" tests/console/suite.mjs "$@"

