@@ -66,6 +66,10 @@ pub(super) enum ExportError {
          with --config, so that it can be asked, or stop it; if none runs, try `archway cache gc`"
     )]
     Unread { source: Unread },
+    #[error("{reasons}\nthe bundle of this lock cannot be made again without that")]
+    Missing { reasons: String },
+    #[error("{reasons}")]
+    NotPulled { reasons: String, source: Box<Self> },
     #[error("the server that runs on the directory has ended meanwhile; export again")]
     Gone,
     #[error(transparent)]

@@ -6,13 +6,13 @@ mod planned;
 mod selected;
 mod supply;
 
-use std::path::PathBuf;
+use std::{collections::HashSet, path::PathBuf};
 
 use airgap::Stored;
 use bundle::{AttachedScope, IndexContent, Layout, Lock, SeriesName, WriteError};
 use cache::inspect::{Contents, Directory};
 use clap::{Args, ValueEnum};
-use manifest_model::Platform;
+use manifest_model::{Digest, Platform};
 use protocol::image_name::ImageName;
 
 use self::{live::Live, planned::Planned, selected::Chosen, supply::Supply};
@@ -181,13 +181,15 @@ impl Export {
             .export(&directory, live.as_ref())
             .map_err(|error| match &error {
                 ExportError::NotStored { .. }
+                | ExportError::NotPulled { .. }
+                | ExportError::Missing { .. }
                 | ExportError::Plan(_)
                 | ExportError::Write(WriteError::Blob { .. } | WriteError::Damaged(_)) => {
                     Failure::negative(&error)
                 }
                 _ => Failure::unusable(&error),
             })?;
-        let exit = if planned.left_out == 0 {
+        let exit = if planned.is_whole {
             Exit::Success
         } else {
             Exit::Negative
@@ -208,18 +210,41 @@ impl Export {
             return Err(ExportError::Unread { source });
         }
         let stored = Stored::of(directory, &contents);
+        // It holds what is to be written.
+        let supply = Supply::new(&stored, live);
         let mut planned = match &self.lock {
             Some(path) => self.given(path)?,
-            None => self.plan(directory, &Supply::new(&stored, live), &contents)?,
+            None => self.plan(directory, &supply, &contents)?,
         };
         let lock = Lock::parse(&planned.lock).map_err(bundle::LayoutError::from)?;
         let layout = Layout::new(&planned.lock, &lock)?;
         if !self.dry_run {
-            let _held = live.map(|live| live.hold(&lock)).transpose()?;
+            if self.lock.is_some() {
+                self.bring(&supply, &lock, &layout)?;
+            }
             self.write(&planned.lock, &layout, &stored)?;
         }
         planned.notes += &summary(&lock, &layout, &planned.lock);
         Ok(planned)
+    }
+
+    /// Has pulled what a given lock lists and is missing, of one part what that needs.
+    fn bring(&self, supply: &Supply<'_>, lock: &Lock, layout: &Layout) -> Result<(), ExportError> {
+        let needed = self.written(layout)?;
+        let needed: HashSet<Digest> = layout
+            .carried()
+            .filter(|(_, size, at)| *at < needed.end && at + size > needed.start)
+            .map(|(digest, _, _)| digest)
+            .collect();
+        let is_needed = |digest: &Digest| needed.contains(digest);
+        supply.count_on(lock, is_needed);
+        supply.bring(is_needed)?;
+        match &*supply.failures() {
+            [] => Ok(()),
+            failures => Err(ExportError::Missing {
+                reasons: failures.join("\n"),
+            }),
+        }
     }
 
     /// The images asked for, each with its platforms.

@@ -1,12 +1,12 @@
 //! The Archway that runs on the directory of an export: it pulls what is missing, tells what its index
 //! says, and keeps what is being written from eviction.
 
-use bundle::Lock;
 use cache::inspect::{Contents, Directory};
 use client::{ClientError, ControlSocket, HeldBlobs, ImportSocket, Server, accepting};
 use config::Config;
+use futures_util::{StreamExt as _, stream};
 use manifest_model::{Digest, Manifest, MediaType, Reference};
-use protocol::image_name::ImageName;
+use protocol::{headers::ARCHWAY_INDEX, image_name::ImageName};
 use server::crypto;
 use tokio::runtime::{self, Runtime};
 
@@ -17,13 +17,30 @@ use crate::cli::{
     progress::Progress,
 };
 
+/// Blobs and manifests pulled at the same time.
+const MAX_CONCURRENT_PULLS: usize = 4;
+
 /// A running Archway, asked on this thread.
 pub(super) struct Live {
     config: Config,
     socket: ControlSocket,
     server: Server,
     runtime: Runtime,
-    progress: Progress,
+}
+
+/// Something to be pulled for an image.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) image: ImageName,
+    pub(super) digest: Digest,
+    pub(super) kind: PartKind,
+}
+
+/// What a digest is, for a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PartKind {
+    Manifest,
+    Blob,
 }
 
 impl Live {
@@ -39,7 +56,6 @@ impl Live {
             socket: ControlSocket::of(&config)?,
             server: Server::new(&config, None, None),
             runtime: runtime.map_err(|error| Failure::negative(&RuntimeError(error)))?,
-            progress: Progress::open("pulled"),
             config,
         }))
     }
@@ -52,32 +68,32 @@ impl Live {
         upstream.is_some_and(|upstream| !upstream.offline)
     }
 
-    /// A manifest as it is.
+    /// A manifest as it is: of an index that goes out as one of its images, to whoever asks at this
+    /// listener, the index.
     pub(super) fn manifest(
         &self,
         name: &ImageName,
         reference: &Reference,
     ) -> Result<Manifest, ClientError> {
-        let everything = accepting(MediaType::MANIFESTS);
-        let answer = self.server.manifest(name, reference, everything);
-        self.runtime.block_on(answer)?.manifest()
+        self.runtime
+            .block_on(manifest(&self.server, name, reference))
     }
 
-    /// The list of what refers to `subject`, where the upstream has such lists.
+    /// The digests that the upstream lists as referring to `subject`; none where it has no such lists.
     pub(super) fn referrers(
         &self,
         name: &ImageName,
         subject: &Digest,
-    ) -> Result<Option<Manifest>, ClientError> {
+    ) -> Result<Vec<Digest>, ClientError> {
         let answer = self.server.referrers(name, subject);
         self.runtime.block_on(answer)
     }
 
-    /// Has a blob pulled.
-    pub(super) fn pull_blob(&self, name: &ImageName, digest: &Digest) -> Result<(), ClientError> {
-        let count = |piece: &[u8]| self.progress.advance(piece.len() as u64);
-        let read = self.server.read_blob(name, digest, count);
-        self.runtime.block_on(read)
+    /// Has all of this pulled, some at a time. The answer has its order.
+    pub(super) fn pull(&self, parts: &[Part], progress: &Progress) -> Vec<Result<(), ClientError>> {
+        let pulls = stream::iter(parts).map(|part| pull(&self.server, part, progress));
+        self.runtime
+            .block_on(pulls.buffered(MAX_CONCURRENT_PULLS).collect())
     }
 
     /// All that is stored.
@@ -92,11 +108,40 @@ impl Live {
         Ok(self.runtime.block_on(number)?)
     }
 
-    /// Keeps what the bundle carries from eviction as long as the answer lives.
-    pub(super) fn hold(&self, lock: &Lock) -> Result<HeldBlobs, ExportError> {
-        self.progress.end();
+    /// Keeps these from eviction, stored or not, as long as the answer lives.
+    pub(super) fn hold(&self, digests: &[Digest]) -> Result<HeldBlobs, ExportError> {
         let socket = ImportSocket::find(&self.config)?.ok_or(ExportError::Gone)?;
-        let carried: Vec<Digest> = lock.carried().map(|blob| blob.digest).collect();
-        Ok(socket.hold(&carried)?)
+        Ok(socket.hold(digests)?)
+    }
+}
+
+async fn manifest(
+    server: &Server,
+    name: &ImageName,
+    reference: &Reference,
+) -> Result<Manifest, ClientError> {
+    let everything = || accepting(MediaType::MANIFESTS);
+    let answer = server.manifest(name, reference, everything()).await?;
+    let index = answer.header(&ARCHWAY_INDEX);
+    let Some(index) = index.and_then(|index| index.parse().ok()) else {
+        return answer.manifest();
+    };
+    let index = Reference::Digest(index);
+    server
+        .manifest(name, &index, everything())
+        .await?
+        .manifest()
+}
+
+async fn pull(server: &Server, part: &Part, progress: &Progress) -> Result<(), ClientError> {
+    match part.kind {
+        PartKind::Manifest => {
+            let reference = Reference::Digest(part.digest);
+            manifest(server, &part.image, &reference).await.map(drop)
+        }
+        PartKind::Blob => {
+            let count = |piece: &[u8]| progress.advance(piece.len() as u64);
+            server.read_blob(&part.image, &part.digest, count).await
+        }
     }
 }

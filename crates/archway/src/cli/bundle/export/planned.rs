@@ -27,8 +27,14 @@ const SHORTEST_HEAD: u64 = 1536;
 pub(super) struct Planned {
     pub(super) lock: Vec<u8>,
     pub(super) notes: String,
-    /// How many images of a list are not in it.
-    pub(super) left_out: u64,
+    /// Whether all that was asked for is in it.
+    pub(super) is_whole: bool,
+}
+
+/// A plan, before it is known whether all of it comes.
+struct Draft<'a> {
+    plan: Plan<'a, Supply<'a>>,
+    left_out: Vec<String>,
 }
 
 impl Planned {
@@ -36,7 +42,7 @@ impl Planned {
         Self {
             lock,
             notes: String::new(),
-            left_out: 0,
+            is_whole: true,
         }
     }
 }
@@ -51,47 +57,67 @@ impl Export {
         let images = self.wanted(contents)?;
         let (selection, least) = self.selection(&images)?;
         let left = self.left()?;
-        let mut plan = Plan::new(supply, selection);
-        let (mut notes, mut left_out) = (String::new(), 0);
-        for (name, platforms) in &images {
-            match add(&mut plan, supply, left.as_ref(), name, platforms) {
-                // One name of a long list need not stop the others.
-                Err(error @ (ExportError::NotStored { .. } | ExportError::Plan(_)))
-                    if self.from_file.is_some() || self.chosen.is_given() =>
-                {
-                    left_out += 1;
-                    let _ = writeln!(notes, "left out: {}", ErrorChain(&error));
-                }
-                added => added?,
+        let is_carried = |digest: &Digest| !selection.base.contains(digest);
+        let (draft, failures) = loop {
+            let draft = self.draft(supply, &selection, left.as_ref(), &images);
+            let draft = draft.map_err(|error| not_whole(error, &supply.failures()))?;
+            if self.dry_run || !supply.bring(is_carried)? {
+                break (draft, supply.failures());
             }
+        };
+        let mut notes = String::new();
+        for line in &draft.left_out {
+            let _ = writeln!(notes, "left out: {line}");
         }
-        for (digest, error) in supply.failures() {
-            let _ = writeln!(
-                notes,
-                "note: {digest} could not be pulled: {}",
-                ErrorChain(&error)
-            );
+        for line in &failures {
+            let _ = writeln!(notes, "note: {line}");
         }
-        if left_out == images.len() as u64 {
+        if draft.left_out.len() == images.len() {
             return Err(ExportError::NothingStored { notes });
         }
-        for (name, digest) in plan.incomplete() {
+        for (name, digest) in draft.plan.incomplete() {
             let _ = writeln!(
                 notes,
                 "note: left out {digest}, attached to {name}: parts of it are not stored"
             );
         }
-        let lock = match left {
-            Some(left) => self.resumed(plan, &left)?,
-            None => plan
-                .finish(created()?, self.number(directory, supply, least)?)?
-                .to_bytes(),
+        let is_whole = draft.left_out.is_empty() && failures.is_empty();
+        let lock = if let Some(left) = left {
+            self.resumed(draft.plan, &left)?
+        } else {
+            let number = self.number(directory, supply, least)?;
+            draft.plan.finish(created()?, number)?.to_bytes()
         };
         Ok(Planned {
             lock,
             notes,
-            left_out,
+            is_whole,
         })
+    }
+
+    /// A plan of the images as far as they are known by now.
+    fn draft<'a>(
+        &self,
+        supply: &'a Supply<'a>,
+        selection: &Selection,
+        left: Option<&Bundle>,
+        images: &[WantedImage],
+    ) -> Result<Draft<'a>, ExportError> {
+        supply.begin();
+        let (mut plan, mut left_out) = (Plan::new(supply, selection.clone()), Vec::new());
+        for (name, platforms) in images {
+            match add(&mut plan, supply, left, name, platforms) {
+                // One name of a long list need not stop the others.
+                Err(error @ (ExportError::NotStored { .. } | ExportError::Plan(_)))
+                    if self.from_file.is_some() || self.chosen.is_given() =>
+                {
+                    supply.leave_image();
+                    left_out.push(ErrorChain(&error).to_string());
+                }
+                added => added?,
+            }
+        }
+        Ok(Draft { plan, left_out })
     }
 
     /// The series and the next number in it.
@@ -219,12 +245,23 @@ fn add(
     }
     let images = left.map_or(&[][..], |left| &left.lock().images);
     let known = images.iter().find(|image| image.name == *name);
-    let found = supply.begin(name);
+    let found = supply.begin_image(name);
     let digest = known.map_or(found, |image| Some(image.digest));
     let digest = digest.ok_or_else(|| ExportError::NotStored { name: name.clone() })?;
     plan.check(name, digest, Some(platforms.as_slice()))?;
     let added: Result<(), PlanError> = plan.add(name, digest, Some(platforms.as_slice()));
     Ok(added?)
+}
+
+/// The error of a plan, with what was not pulled for it.
+fn not_whole(error: ExportError, failures: &[String]) -> ExportError {
+    if failures.is_empty() {
+        return error;
+    }
+    ExportError::NotPulled {
+        reasons: failures.join("\n"),
+        source: Box::new(error),
+    }
 }
 
 /// The platform of `manifest.json` where none is named.
