@@ -5,6 +5,7 @@
 
 mod attached;
 mod error;
+mod selection;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,8 +18,10 @@ use manifest_model::{
 use protocol::image_name::ImageName;
 
 use self::attached::is_signed;
-pub use self::error::PlanError;
-
+pub use self::{
+    error::PlanError,
+    selection::{AttachedScope, Selection},
+};
 use crate::{
     layout,
     lock::{
@@ -46,37 +49,6 @@ pub trait Catalog {
         name: &ImageName,
         subject: &Digest,
     ) -> Result<Vec<Attached>, Box<dyn Error + Send + Sync>>;
-}
-
-/// What to carry of each image.
-#[derive(Clone, Debug, Default)]
-pub struct Selection {
-    /// The platforms; none means all of them.
-    pub platforms: Vec<Platform>,
-    /// What of the things attached to images is carried.
-    pub attached: AttachedScope,
-    /// Whether an image without a signature is an error.
-    pub require_signatures: bool,
-    /// What `index.json` lists.
-    pub index: IndexContent,
-    /// The platform of `manifest.json`; none of the selected ones if absent.
-    pub docker: Option<Platform>,
-    /// Blobs that the site has.
-    pub base: HashSet<Digest>,
-    /// The bundles that brought them.
-    pub requires: Vec<Digest>,
-}
-
-/// What is carried of that which is attached to images.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AttachedScope {
-    /// All of it.
-    #[default]
-    All,
-    /// Signatures alone.
-    Signatures,
-    /// Nothing.
-    None,
 }
 
 /// A plan in the making: images are added one by one.

@@ -33,7 +33,8 @@ pub struct Repository {
     pub(super) key: RepoKey,
     /// Who it is asked for.
     pub(super) asker: Asker,
-    /// The client's wait. It begins with the first question to the upstream: a hit has none.
+    /// The client's wait for its next byte. It begins with the first question to the upstream: a hit
+    /// has none.
     deadline: OnceLock<Deadline>,
 }
 
@@ -114,6 +115,11 @@ impl Repository {
     /// When the client's wait for the upstream ends: one wait, whatever is asked for it.
     pub(super) fn deadline(&self) -> &Deadline {
         self.deadline.get_or_init(|| self.upstream.deadline())
+    }
+
+    /// The client has a byte: its next wait is another one.
+    pub(super) fn end_wait(&mut self) {
+        self.deadline.take();
     }
 
     /// The upstream it is in.

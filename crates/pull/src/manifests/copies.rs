@@ -32,11 +32,14 @@ impl<'a> Copies<'a> {
 
     /// What there is under a name whose upstream is in trouble; else the trouble.
     pub(super) async fn get(&self, reference: &Reference, problem: PullError) -> ManifestResult {
-        let copied = match reference {
-            Reference::Tag(tag) => self.tag(tag).await,
-            Reference::Digest(digest) => self.manifest(digest, Outcome::Miss).await,
+        let copied = async {
+            match reference {
+                Reference::Tag(tag) => self.tag(tag).await,
+                Reference::Digest(digest) => self.manifest(digest, Outcome::Miss).await,
+            }
         };
-        copied.ok_or(problem)
+        let copied = self.repository.deadline().bound_last(copied).await;
+        copied.flatten().ok_or(problem)
     }
 
     /// The manifest that a tag pointed at, marked stale, for as long as a tag may be.
