@@ -103,8 +103,13 @@ async fn a_store_that_limits_us_in_the_middle_is_waited_for_once_with_a_range_an
     // Twice the patience would be 10 s.
     assert!(pause < Duration::from_secs(8), "{pause:?}");
     let asked = only.log().of(&Method::GET, "/layers/");
-    let plain = asked.iter().filter(|entry| entry.header("range").is_empty());
-    assert!(plain.count() > 1, "the blob was asked for without a range again");
+    let plain = asked
+        .iter()
+        .filter(|entry| entry.header("range").is_empty());
+    assert!(
+        plain.count() > 1,
+        "the blob was asked for without a range again"
+    );
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ use manifest_model::{Algorithm, Descriptor, Digest, Platform, Tag};
 use protocol::image_name::ImageName;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub(crate) use self::texts::{as_text, whole_name};
 use self::texts::{as_optional_text, optional_tag, parsed};
+pub(crate) use self::texts::{as_text, whole_name};
 use crate::series::SeriesName;
 
 /// The format this crate writes, and the only one it reads.

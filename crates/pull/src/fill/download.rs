@@ -243,8 +243,8 @@ impl Download {
             self.start(rest, None, wait, None);
             return Ok(());
         }
-        let mut waits = segments.iter().filter_map(|lost| self.waits.at(lost.reached()));
-        if waits.any(Deadline::is_over) {
+        let mut waits = segments.iter().map(|lost| self.waits.at(lost.reached()));
+        if waits.any(|wait| wait.is_some_and(Deadline::is_over)) {
             return Err(error);
         }
         debug!(error = %error.chain(), "one of several connections failed; the others continue");
