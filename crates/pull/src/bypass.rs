@@ -22,8 +22,7 @@ use crate::{
     slots::{Claim, Slot, Slots},
 };
 
-/// How long a body that has begun waits for a slot to go on past the cache: its client's wait, but for
-/// what the upstream needs to answer.
+/// How long a body waits for a slot past the cache; the upstream needs the rest of its client's wait.
 const SLOT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What a client has asked for.

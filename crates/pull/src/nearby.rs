@@ -89,7 +89,14 @@ pub(crate) enum ByteSource {
 impl ByteSource {
     /// Whether it is none of an upstream.
     pub(crate) fn is_nearby(&self) -> bool {
-        !matches!(self, Self::Upstream(_))
+        self.upstream().is_none()
+    }
+
+    fn upstream(&self) -> Option<&BlobSource> {
+        match self {
+            Self::Upstream(source) => Some(source),
+            Self::Replica(_) | Self::Tier(_) => None,
+        }
     }
 
     pub(crate) fn is_replica(&self) -> bool {
@@ -109,10 +116,7 @@ impl ByteSource {
     /// How long it may say nothing before another place is asked, where upstreams have `silence`;
     /// `None` if it fails by itself in time.
     pub(crate) fn silence(&self, silence: Duration) -> Option<Duration> {
-        match self {
-            Self::Upstream(_) => Some(silence),
-            Self::Replica(_) | Self::Tier(_) => None,
-        }
+        self.upstream().map(|_| silence)
     }
 
     /// How many connections one blob may have, where the upstream allows so many.
@@ -134,18 +138,12 @@ impl ByteSource {
 
     /// Whether ranges of this repository were refused a while ago.
     pub(crate) fn refuses_ranges(&self) -> bool {
-        match self {
-            Self::Upstream(source) => source.refuses_ranges(),
-            Self::Replica(_) | Self::Tier(_) => false,
-        }
+        self.upstream().is_some_and(BlobSource::refuses_ranges)
     }
 
     /// Whether every part counts for a configured rate.
     pub(crate) fn is_rate_limited(&self) -> bool {
-        match self {
-            Self::Upstream(source) => source.is_rate_limited(),
-            Self::Replica(_) | Self::Tier(_) => false,
-        }
+        self.upstream().is_some_and(BlobSource::is_rate_limited)
     }
 
     /// A part of the blob, or the whole from a place that ignores ranges.

@@ -243,8 +243,8 @@ impl Download {
             self.start(rest, None, wait, None);
             return Ok(());
         }
-        let mut waits = segments.iter().map(|lost| self.waits.at(lost.reached()));
-        if waits.any(|wait| wait.is_some_and(Deadline::is_over)) {
+        let mut lost = segments.iter().map(Segment::reached);
+        if lost.any(|at| self.waits.is_over(at, &wait)) {
             return Err(error);
         }
         debug!(error = %error.chain(), "one of several connections failed; the others continue");

@@ -93,8 +93,7 @@ impl RunningSources {
     /// The running download of the blob may go on at `repository`, whose upstream has said that it
     /// has it. `false` if it may not: there is none, or it is to come from one upstream alone.
     pub(crate) fn add(&self, digest: &Digest, repository: &Repository) -> bool {
-        let sources = self.of(digest);
-        let sources = sources.filter(|_| !self.0.lock().is_alone(digest));
+        let sources = self.of(digest).filter(|_| !self.0.lock().is_alone(digest));
         sources
             .map(|sources| sources.add(Place::new(repository, *digest)))
             .is_some()

@@ -17,6 +17,19 @@ impl Waits {
         }
     }
 
+    /// Whether a reader at `position` has waited all its time, once a connection for it has failed. What
+    /// that had `left` is the reader's: its clock knows the waits for rate limits.
+    pub(super) fn is_over(&mut self, position: u64, left: &Deadline) -> bool {
+        let mut waits = self.0.iter_mut();
+        let Some((_, wait)) = waits.find(|(at, _)| *at == position) else {
+            return false;
+        };
+        if wait.left() < left.left() {
+            *wait = left.clone();
+        }
+        wait.is_over()
+    }
+
     /// The wait at `position`, if a reader waits there.
     pub(super) fn at(&self, position: u64) -> Option<&Deadline> {
         let mut waits = self.0.iter();
@@ -28,7 +41,7 @@ impl Waits {
 mod tests {
     use std::time::Duration;
 
-    use tokio::time::advance;
+    use tokio::time::{Instant, advance};
 
     use super::*;
 
@@ -48,6 +61,10 @@ mod tests {
         assert_eq!(waits.at(100).unwrap().left(), rest);
         advance(rest).await;
         waits.are_at(&[100], begins);
-        assert!(waits.at(100).unwrap().is_over());
+        let over = begins().renewed(Instant::now() - whole);
+        assert!(waits.is_over(100, &over));
+        assert!(!waits.is_over(200, &over), "no reader is there");
+        assert!(!waits.is_over(100, &begins()), "it waited for a rate limit");
+        assert_eq!(waits.at(100).unwrap().left(), whole);
     }
 }
