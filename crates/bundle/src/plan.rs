@@ -25,8 +25,7 @@ pub use self::{
 use crate::{
     layout,
     lock::{
-        Attached, Blob, Child, DockerImage, FORMAT, Image, IndexContent, Lock, Place, PlatformName,
-        Presence,
+        Attached, Blob, Child, DockerImage, FORMAT, Image, Lock, Place, PlatformName, Presence,
     },
     series::SeriesName,
 };

@@ -14,10 +14,10 @@ use std::{
 };
 
 use cache::{Cache, RepoKey, TagEntry};
-use manifest_model::{Algorithm, Digest, Manifest, Reference, Tag};
+use manifest_model::{Algorithm, Digest, Manifest, MediaType, Reference, Tag};
 use protocol::error_chain::ErrorChain;
 use replicas::{PeerAnswer, PeerManifest};
-use tokio::{sync::Mutex, time::timeout};
+use tokio::sync::Mutex;
 use tracing::{debug, warn};
 use upstream::{FetchError, Resource};
 
@@ -94,10 +94,7 @@ impl Authority {
         let peers = self.nearby.authority(repository)?;
         let key = (repository.key.clone(), tag.clone());
         let leash = self.leashes.get_with(key, Arc::default);
-        // Who holds it may wait for that replica, and what is left is for deciding here.
-        let mut leash = timeout(repository.deadline().left() / 2, leash.lock())
-            .await
-            .ok()?;
+        let mut leash = leash.lock().await;
         if let Some(last) = leash.filter(|last| last.asked.elapsed() < LEASH) {
             return self.given(repository, tag, last.said).await;
         }
@@ -205,10 +202,12 @@ fn is_newer(row: &TagEntry, digest: &Digest, age: Duration) -> bool {
 
 /// The manifest that a replica sent for a tag.
 fn parsed(sent: PeerManifest) -> Option<Manifest> {
+    let kind = sent.media_type.as_deref();
+    let kind: Option<MediaType> = kind.and_then(|kind| kind.parse().ok());
     let algorithm = sent
         .digest
         .map_or(Algorithm::Sha256, |digest| digest.algorithm());
-    let manifest = Manifest::parse(sent.bytes, sent.media_type.as_ref(), algorithm).ok()?;
+    let manifest = Manifest::parse(sent.bytes, kind.as_ref(), algorithm).ok()?;
     // Its proof is for this digest: the bytes must have it.
     let is_proved = sent.digest.is_none_or(|digest| digest == manifest.digest());
     is_proved.then_some(manifest)

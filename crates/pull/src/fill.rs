@@ -130,18 +130,11 @@ impl Filler {
         let page = self.book.open(&repository, &fill, running.sources());
         self.tasks.spawn(async move {
             let span = info_span!("fill", upstream = %repository.upstream.host(), repository = %repository.name, digest = %fill.digest());
+            let (sources, page) = (running.sources(), page.page());
+            let run = filler.run(&repository, fill, announced, sources, page);
             // Cut by shutdown, the fill is dropped, which fails its followers.
-            filler
-                .tasks
-                .until_cut(Box::pin(filler.run(
-                    &repository,
-                    fill,
-                    announced,
-                    running.sources(),
-                    page.page(),
-                )))
-                .instrument(span)
-                .await;
+            let run = filler.tasks.until_cut(Box::pin(run));
+            run.instrument(span).await;
         });
     }
 

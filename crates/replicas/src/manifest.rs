@@ -1,14 +1,10 @@
 //! A repository at the replica that is its authority.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use manifest_model::{Digest, MAX_MANIFEST_BYTES, MediaType, Reference, RepoName};
+use manifest_model::{Digest, MAX_MANIFEST_BYTES, Reference, RepoName};
 use protocol::{headers, host::Host};
 use reqwest::Response;
 
@@ -52,7 +48,7 @@ pub struct PeerManifest {
     /// Its bytes.
     pub bytes: Bytes,
     /// Its media type.
-    pub media_type: Option<MediaType>,
+    pub media_type: Option<String>,
     /// The digest that the replica gives it, which its proof is for.
     pub digest: Option<Digest>,
     /// How long ago the upstream confirmed that the tag points here.
@@ -92,19 +88,15 @@ impl PeerManifests {
         }
     }
 
-    /// What the first of them that answers says of a name; `None` if none does within `limit`, of
-    /// which each has half of the rest while there is another to ask. Of a tag that points at `known` no bytes are sent.
+    /// What the first of them that answers says of a name; `None` if none does within `limit` each.
+    /// Of a tag that points at `known` no bytes are sent.
     pub async fn get(
         &self,
         reference: &Reference,
         known: Option<&Digest>,
         limit: Duration,
     ) -> Option<PeerAnswer> {
-        let until = Instant::now() + limit;
-        for (at, member) in self.members.iter().enumerate() {
-            let left = until.saturating_duration_since(Instant::now());
-            let is_last = at + 1 == self.members.len();
-            let limit = if is_last { left } else { left / 2 };
+        for member in &self.members {
             match self.ask(member, reference, known, limit).await {
                 Ok(answer) => return Some(answer),
                 Err(error) => {
@@ -122,7 +114,6 @@ impl PeerManifests {
         known: Option<&Digest>,
         limit: Duration,
     ) -> Result<PeerAnswer, PeerError> {
-        let until = Instant::now() + limit;
         let (repository, upstream) = (&self.repository, &self.upstream);
         let target = format!("/v2/{repository}/manifests/{reference}?ns={upstream}");
         let question = self.fleet.link.get(member, &target);
@@ -166,7 +157,7 @@ impl PeerManifests {
                 member: member.to_string(),
                 status,
             }),
-            _ => self.manifest(member, answer, read, until).await,
+            _ => self.manifest(member, answer, read, limit).await,
         }
     }
 
@@ -181,11 +172,10 @@ impl PeerManifests {
         member: &MemberName,
         mut answer: Response,
         read: Answer,
-        until: Instant,
+        limit: Duration,
     ) -> Result<PeerAnswer, PeerError> {
         let mut bytes = Vec::new();
         loop {
-            let limit = until.saturating_duration_since(Instant::now());
             let piece = self.fleet.patiently(member, limit, answer.chunk()).await?;
             let piece = piece.map_err(|error| unreached(member, error))?;
             let Some(piece) = piece else { break };
@@ -199,7 +189,7 @@ impl PeerManifests {
         }
         Ok(PeerAnswer::Manifest(PeerManifest {
             bytes: bytes.into(),
-            media_type: read.media_type.and_then(|kind| kind.parse().ok()),
+            media_type: read.media_type,
             digest: read.digest.and_then(|digest| digest.parse().ok()),
             age: read.age.unwrap_or_default(),
             is_stale: read.is_stale,

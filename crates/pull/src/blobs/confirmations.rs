@@ -89,7 +89,7 @@ impl Confirmations {
         digest: &Digest,
         about: About,
     ) -> Result<Option<u64>, PullError> {
-        let reported = match about {
+        let reported: fn(Arc<FetchError>) -> PullError = match about {
             About::Size => PullError::from,
             About::Presence(_) => PullError::unconfirmed,
         };

@@ -193,13 +193,13 @@ impl Manifests {
             let config = repository.upstream.config();
             let key = (repository.key.clone(), reference.clone());
             self.absences.put(key, *what, config.not_found_ttl);
-            let Reference::Tag(tag) = reference else {
-                return problem.into();
-            };
-            if let Some(question) = Question::of_tag(tag) {
+            if let Reference::Tag(tag) = reference
+                && let Some(question) = Question::of_tag(tag)
+            {
                 question.keep(&self.cache, repository, None).await;
             }
-            if repository.rule(tag).is_none()
+            if let Reference::Tag(tag) = reference
+                && repository.rule(tag).is_none()
                 && !config.serve_deleted_tags
                 && let Err(trouble) = self.cache.remove_tag(&repository.key, tag).await
             {

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use manifest_model::{Digest, Manifest, Reference};
+use manifest_model::{Digest, Manifest, MediaType, Reference};
 use replicas::{PeerAnswer, PeerManifests};
 
 use super::Manifests;
@@ -12,8 +12,8 @@ use crate::{
     answer::{ManifestAnswer, ManifestResult},
 };
 
-/// How long all replicas together have to say that they hold what the upstream does not have.
-const HELD_WAIT: Duration = Duration::from_millis(800);
+/// How long each replica has to say that it holds what the upstream does not have.
+const HELD_WAIT: Duration = Duration::from_millis(500);
 
 impl Manifests {
     /// The manifest of a digest from another replica, else from the upstream.
@@ -66,5 +66,7 @@ async fn sent(peers: &PeerManifests, digest: &Digest, limit: Duration) -> Option
     if Digest::of(digest.algorithm(), &sent.bytes) != *digest {
         return None;
     }
-    Manifest::of_digest(sent.bytes, sent.media_type.as_ref(), digest.algorithm()).ok()
+    let kind = sent.media_type.as_deref();
+    let kind: Option<MediaType> = kind.and_then(|kind| kind.parse().ok());
+    Manifest::of_digest(sent.bytes, kind.as_ref(), digest.algorithm()).ok()
 }

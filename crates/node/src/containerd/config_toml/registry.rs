@@ -6,7 +6,7 @@ use super::{CRI_THREE, CRI_TWO, ConfigTomlError, CriConfig, Format, Origin, Pull
 use crate::containerd::Version;
 
 /// The default from 2.2 on.
-const DEFAULT_PATH: &str = "/etc/containerd/certs.d:/etc/docker/certs.d";
+pub(super) const DEFAULT_PATH: &str = "/etc/containerd/certs.d:/etc/docker/certs.d";
 /// What an unset `max_concurrent_downloads` is.
 const DEFAULT_DOWNLOADS: i64 = 3;
 
