@@ -33,10 +33,7 @@ pub struct Nearby {
 impl Nearby {
     /// Where to ask for a blob before its upstream, in this order. In memory: asks nobody.
     pub(crate) fn sources(&self, repository: &Repository, digest: &Digest) -> Vec<ByteSource> {
-        let replicas = self.replicas.iter();
-        // What a replica asks for is brought, and never asked of a further one.
-        let replicas = replicas.filter(|_| !matches!(repository.asker, Asker::Replica(_)));
-        let peers = replicas.flat_map(|replicas| {
+        let peers = self.others(repository).into_iter().flat_map(|replicas| {
             replicas.blob_sources(repository.upstream.host(), &repository.name, digest)
         });
         let copy = self.copy(repository, digest);
@@ -58,20 +55,22 @@ impl Nearby {
     /// The replicas to ask for the names of a repository; `None` if this one asks the upstream: it is
     /// the authority, or asked by another replica, or alone.
     pub(crate) fn authority(&self, repository: &Repository) -> Option<PeerManifests> {
-        let replicas = self.replicas.as_ref()?;
-        if matches!(repository.asker, Asker::Replica(_)) {
-            return None;
-        }
+        let replicas = self.others(repository)?;
         replicas.authority(repository.upstream.host(), &repository.name)
     }
 
     /// All other replicas, for what only one of them may have.
     pub(crate) fn anyone(&self, repository: &Repository) -> Option<PeerManifests> {
-        let replicas = self.replicas.as_ref()?;
-        if matches!(repository.asker, Asker::Replica(_)) {
-            return None;
-        }
+        let replicas = self.others(repository)?;
         Some(replicas.anyone(repository.upstream.host(), &repository.name))
+    }
+
+    /// The other replicas, where they may be asked: what one of them asks for is brought, and never asked
+    /// of a further one, and for an offline upstream nobody is asked.
+    fn others(&self, repository: &Repository) -> Option<&Replicas> {
+        let is_theirs = matches!(repository.asker, Asker::Replica(_));
+        let may_ask = !is_theirs && !repository.upstream.is_offline();
+        self.replicas.as_ref().filter(|_| may_ask)
     }
 }
 

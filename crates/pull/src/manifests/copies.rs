@@ -10,7 +10,6 @@ use super::Manifests;
 use crate::{
     Outcome, PullError, Repository,
     answer::{ManifestAnswer, ManifestResult},
-    freshness,
 };
 
 /// The tier's copies of what a repository has.
@@ -48,11 +47,7 @@ impl<'a> Copies<'a> {
         let record = self.tier.tag(&repository.key, tag).await?;
         let age = SystemTime::now().duration_since(record.confirmed);
         let age = age.unwrap_or(Duration::ZERO);
-        let config = repository.upstream.config();
-        // A record is written again now and then only.
-        let slack = tier::RECORD_INTERVAL * 2;
-        let allowed = freshness::longest_use(tag, config).saturating_add(slack);
-        if age > allowed && !repository.is_immutable(tag) {
+        if !repository.may_be_copied(tag, age) {
             debug!(repository = %repository.key, %tag, age = age.as_secs(), "the tier knows a tag, and it is too old");
             return None;
         }

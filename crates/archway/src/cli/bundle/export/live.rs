@@ -24,7 +24,7 @@ use crate::cli::{
     output::{Failure, RuntimeError},
 };
 
-/// How long what has come may take to reach the disk, and how often that is looked for.
+/// How long what has come may take to reach the disk, all of it, and how often that is looked for.
 const STORING_TIME: Duration = Duration::from_secs(30);
 const STORING_STEP: Duration = Duration::from_millis(5);
 
@@ -113,20 +113,20 @@ impl Live {
         let socket = ImportSocket::find(&self.config)?.ok_or(ExportError::Gone)?;
         let carried: Vec<Digest> = lock.carried().map(|blob| blob.digest).collect();
         let held = socket.hold(&carried)?;
+        let came = Instant::now();
         for digest in &carried {
-            stored_size(stored, digest);
+            stored_size(stored, digest, came);
         }
         Ok(held)
     }
 }
 
-/// The size of what has come, once it is stored: a body ends before its file has its name. `None` for
+/// The size of what `came` then, once it is stored: a body ends before its file has its name. `None` for
 /// what has only passed through, for want of room. Blocks.
-pub(super) fn stored_size(stored: &Stored<'_>, digest: &Digest) -> Option<u64> {
-    let began = Instant::now();
+pub(super) fn stored_size(stored: &Stored<'_>, digest: &Digest, came: Instant) -> Option<u64> {
     loop {
         match stored.size_on_disk(digest) {
-            None if began.elapsed() < STORING_TIME => thread::sleep(STORING_STEP),
+            None if came.elapsed() < STORING_TIME => thread::sleep(STORING_STEP),
             size => return size,
         }
     }

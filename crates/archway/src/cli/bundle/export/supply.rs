@@ -1,7 +1,7 @@
 //! What an export takes images from: the directory alone, or the directory and the Archway that runs
 //! on it, which pulls what is missing.
 
-use std::{cell::RefCell, collections::HashMap, error::Error};
+use std::{cell::RefCell, collections::HashMap, error::Error, time::Instant};
 
 use airgap::{Stored, attached};
 use bundle::{Attached, Catalog};
@@ -207,7 +207,7 @@ impl Catalog for Supply<'_> {
         }
         let (live, name) = self.live()?;
         match live.pull_blob(&name, digest) {
-            Ok(()) => live::stored_size(self.stored, digest),
+            Ok(()) => live::stored_size(self.stored, digest, Instant::now()),
             Err(error) => {
                 self.failed(*digest, error);
                 None
