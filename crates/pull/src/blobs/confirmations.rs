@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use cache::{Cache, RepoKey};
+use futures_util::FutureExt;
 use manifest_model::Digest;
 use tier::Tier;
 use upstream::{FetchError, Part};
@@ -96,7 +97,7 @@ impl Confirmations {
         let answer = self.ask(repository, digest, about).await;
         match answer.and_then(|answer| answer.map_err(reported)) {
             Err(problem) if problem.is_trouble() => {
-                let copied = self.copied(repository, digest);
+                let copied = self.copied(repository, digest).boxed();
                 let copied = repository.deadline().bound_last(copied).await;
                 copied.flatten().map(Some).ok_or(problem)
             }
