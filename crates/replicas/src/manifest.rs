@@ -134,10 +134,10 @@ impl PeerManifests {
     /// The same of whichever of them has it, asked several at a time.
     pub async fn get_of_any(&self, reference: &Reference, limit: Duration) -> Option<PeerAnswer> {
         let end = Instant::now() + limit;
-        let ask = |member| self.ask(member, reference, None, end);
-        // A list of questions, whose type has no closure: callers could not prove that it is `Send`.
-        let questions: Vec<_> = self.members.iter().map(ask).collect();
-        let found = stream::iter(questions).buffer_unordered(ASKED_AT_ONCE);
+        let members = stream::iter(self.members.clone());
+        let answers =
+            members.map(|member| async move { self.ask(&member, reference, None, end).await });
+        let found = answers.buffer_unordered(ASKED_AT_ONCE);
         let found = found.filter_map(|answer| ready(self.answered(answer)));
         pin!(found).next().await
     }
