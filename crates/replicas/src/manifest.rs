@@ -134,8 +134,9 @@ impl PeerManifests {
     /// The same of whichever of them has it, asked several at a time.
     pub async fn get_of_any(&self, reference: &Reference, limit: Duration) -> Option<PeerAnswer> {
         let end = Instant::now() + limit;
-        let members = stream::iter(&self.members);
-        let answers = members.map(|member| self.ask(member, reference, None, end));
+        let members = stream::iter(self.members.clone());
+        let answers =
+            members.map(|member| async move { self.ask(&member, reference, None, end).await });
         let found = answers.buffer_unordered(ASKED_AT_ONCE);
         let found = found.filter_map(|answer| ready(self.answered(answer)));
         pin!(found).next().await
