@@ -15,7 +15,6 @@ use std::{
 };
 
 use cache::{Cache, RepoKey, TagEntry};
-use futures_util::FutureExt;
 use manifest_model::{Digest, Reference, Tag};
 use protocol::error_chain::ErrorChain;
 use replicas::{LEASH, Leashes, PeerAnswer, PeerManifests, ROW_LAG};
@@ -82,7 +81,7 @@ impl Authority {
         // The rest is this replica's own, if it has to ask the upstream after all.
         let limit = repository.deadline().left() / 2;
         let key = (repository.key.clone(), tag.clone());
-        let ask = |limit| self.ask(repository, tag, peers, limit).boxed();
+        let ask = |limit| self.ask(repository, tag, peers, limit);
         let said = self.leashes.said(key, limit, ask).await?;
         self.given(repository, tag, said).await
     }

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use futures_util::FutureExt;
 use manifest_model::{Digest, Reference, Tag};
 use tier::Tier;
 use tracing::debug;
@@ -38,7 +37,7 @@ impl<'a> Copies<'a> {
                 Reference::Digest(digest) => self.manifest(digest, Outcome::Miss).await,
             }
         };
-        let copied = self.repository.deadline().bound_last(copied.boxed()).await;
+        let copied = self.repository.deadline().bound_last(copied).await;
         copied.flatten().ok_or(problem)
     }
 
