@@ -58,7 +58,11 @@ async fn site() -> (Archway, Content) {
     let archway = archway
         .restart_with("auth = \"anonymous\"", "auth = \"ecr\"\npushed_at = true")
         .await;
-    // For the next start: others that would be greeted, and a bucket that would be read.
+    (archway, content)
+}
+
+/// Names others that would be greeted from the next start on, and a bucket that would be read.
+fn surround(archway: &Archway) {
     let secret = archway.cache_folder().with_file_name("replicas-secret");
     std::fs::write(&secret, "of all of them").expect("a writable folder");
     archway.extend_config(&format!(
@@ -67,7 +71,6 @@ async fn site() -> (Archway, Content) {
          [tier]\nurl = \"s3://cache\"\nendpoint = \"http://127.0.0.1:9\"",
         secret.display()
     ));
-    (archway, content)
 }
 
 fn blobs(image: &serde_json::Value) -> Vec<String> {
@@ -217,6 +220,7 @@ fn questions(content: &Content) -> Vec<String> {
 #[tokio::test]
 async fn offline_nobody_is_dialled_whatever_is_asked_and_while_nothing_is() {
     let (archway, content) = site().await;
+    surround(&archway);
     let offline = archway.restart_with("default_upstream", "offline = true\ndefault_upstream");
     let traced = Traced::start(offline.await).await;
     let mut paths = Vec::new();

@@ -220,6 +220,33 @@ async fn a_follower_reads_at_another_replica_what_has_arrived_at_the_owner() {
     assert_eq!(registry.gets_of(&blob.digest()), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_sends_a_blob_to_a_few_and_the_others_have_it_of_those() {
+    let blob = big("a tree", 8 * MIB);
+    let registry = registry_of(&blob).await;
+    let fleet = Fleet::new(&registry, 8, ONE_CONNECTION).await;
+    let owner = fleet.owner(&blob.digest().to_string());
+    let gate = registry.faults().hold_body(On::path("/blobs/"), 4 * MIB);
+    let path = blob_path("team/app", blob.digest());
+    let mut downloads = Vec::new();
+    for other in fleet.others(owner) {
+        let mut download = fleet.replicas[other]
+            .client()
+            .open(Method::GET, &path)
+            .await;
+        download.read_to(3 * MIB, &blob, 0).await;
+        downloads.push(download);
+    }
+    gate.open();
+    for download in downloads {
+        assert_eq!(download.finish(&blob).await, End::Complete(8 * MIB));
+    }
+    assert_eq!(registry.gets_of(&blob.digest()), 1);
+    let name = "archway_replica_bytes_total{direction=\"sent\"}";
+    let sent = fleet.replicas[owner].metric(name).await;
+    assert!(sent <= Some(4 * 8 * MIB), "{sent:?} bytes to seven others");
+}
+
 /// A download through a replica that is not the owner, of whose 8 MiB half has come.
 async fn half_way(fleet: &Fleet, owner: usize, blob: &Blob) -> integration_tests::client::Download {
     let path = blob_path("team/app", blob.digest());

@@ -5,6 +5,7 @@
 //! Here nobody has a share: a replica asks for all of its clients.
 
 mod listener;
+mod readers;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -20,12 +21,15 @@ use config::{Access, Listener};
 use futures_util::TryStreamExt;
 use http::{HeaderValue, header};
 use manifest_model::{Algorithm, Digest};
-use protocol::headers::{DOCKER_CONTENT_DIGEST, header_text};
+use protocol::headers::{DOCKER_CONTENT_DIGEST, header_string, header_text};
 use replicas::{
-    ARCHWAY_HELD, ARCHWAY_HOPS, ARCHWAY_LEAVING, Admitted, HELLO_PATH, PeerRequest, Replicas,
+    ARCHWAY_ASK, ARCHWAY_FROM, ARCHWAY_HELD, ARCHWAY_HOPS, ARCHWAY_INSISTS, ARCHWAY_LEAVING,
+    Admitted, HELLO_PATH, PeerRequest, Replicas,
 };
 use server::exchange::{Arrival, Interface};
 use tracing::warn;
+
+use self::readers::{Readers, Seat, Wish};
 
 pub use self::listener::PeerListener;
 
@@ -48,6 +52,7 @@ struct Door {
     replicas: Replicas,
     /// The settings of a listener that asks nothing of its clients.
     listener: Arc<Listener>,
+    readers: Readers,
 }
 
 /// The routes for other replicas, over those for clients.
@@ -64,6 +69,7 @@ fn router(replicas: Replicas, routes: Router) -> Router {
     let door = Door {
         replicas,
         listener: Arc::new(listener),
+        readers: Readers::default(),
     };
     routes.layer(middleware::from_fn_with_state(door, admit))
 }
@@ -97,6 +103,23 @@ async fn admit(
         let refusal = (StatusCode::BAD_REQUEST, text).into_response();
         return proved(replicas, &admitted, refusal);
     }
+    serve(&door, &admitted, (kind, peer), request, next).await
+}
+
+/// The answer of the routes to a replica; for a blob that enough read already, the name of one of those.
+async fn serve(
+    door: &Door,
+    admitted: &Admitted,
+    (kind, peer): (PeerRequest, SocketAddr),
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let (replicas, readers) = (&door.replicas, &door.readers);
+    let wish = (kind == PeerRequest::Blob).then(|| wish(&request));
+    if let Some(other) = wish.as_ref().and_then(|wish| readers.instead(wish)) {
+        replicas.metrics().answered(kind, false);
+        return proved(replicas, admitted, elsewhere(other));
+    }
     let is_leaving = replicas.is_leaving();
     let from = if is_leaving || request.headers().contains_key(ARCHWAY_HELD) {
         FromReplica::Held
@@ -119,11 +142,34 @@ async fn admit(
     replicas
         .metrics()
         .answered(kind, response.status().is_server_error());
-    let response = proved(replicas, &admitted, response);
-    if kind == PeerRequest::Blob {
-        return counted(replicas, response);
+    // Of those who have waited for the same first byte, a few read it here.
+    match wish.filter(|_| response.status().is_success()) {
+        None => proved(replicas, admitted, response),
+        Some(wish) => match readers.seat(wish) {
+            Ok(seat) => counted(replicas, seat, proved(replicas, admitted, response)),
+            Err(other) => proved(replicas, admitted, elsewhere(other)),
+        },
     }
-    response
+}
+
+/// What a request for a blob wants.
+fn wish(request: &Request) -> Wish {
+    let (_, blob) = request.uri().path().rsplit_once('/').unwrap_or_default();
+    let headers = request.headers();
+    let name = headers
+        .get(ARCHWAY_FROM)
+        .and_then(|name| name.to_str().ok());
+    Wish {
+        blob: blob.to_owned(),
+        name: name.map(str::to_owned),
+        insists: headers.contains_key(ARCHWAY_INSISTS),
+    }
+}
+
+/// The name of a replica that reads the same blob from here.
+fn elsewhere(other: String) -> Response {
+    let instead = [(ARCHWAY_ASK, header_string(other))];
+    (StatusCode::SEE_OTHER, instead).into_response()
 }
 
 fn kind(path: &str) -> PeerRequest {
@@ -169,11 +215,14 @@ fn proved(replicas: &Replicas, request: &Admitted, mut response: Response) -> Re
     response
 }
 
-/// The same answer, whose bytes are counted as they go.
-fn counted(replicas: &Replicas, response: Response) -> Response {
+/// The same answer, whose bytes are counted as they go, and which has its seat until its end.
+fn counted(replicas: &Replicas, seat: Seat, response: Response) -> Response {
     let metrics = replicas.metrics().clone();
     response.map(|body| {
         let pieces = body.into_data_stream();
-        Body::from_stream(pieces.inspect_ok(move |piece| metrics.went(piece.len())))
+        Body::from_stream(pieces.inspect_ok(move |piece| {
+            let _until_the_end = &seat;
+            metrics.went(piece.len());
+        }))
     })
 }

@@ -6,14 +6,15 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use manifest_model::{Digest, RepoName};
-use protocol::host::Host;
+use protocol::{headers::header_string, host::Host};
 use reqwest::Response;
+use tokio::time::Instant;
 use upstream::{BlobBody, Cause, Deadline, FetchError, Part};
 
 use crate::{
     error::PeerError,
     fleet::{Fleet, unreached},
-    link::{ARCHWAY_HELD, Wanted},
+    link::{ARCHWAY_ASK, ARCHWAY_FROM, ARCHWAY_HELD, ARCHWAY_INSISTS, Wanted},
     metrics::PeerRequest,
     view::MemberName,
 };
@@ -90,27 +91,77 @@ impl PeerBlob {
         body.map_err(|error| failed(&self.upstream, error))
     }
 
+    /// Asks the member and, where that has as many readers as it takes, the one of them that it names. One
+    /// that is of no help is no reason to go without the member.
     async fn ask(&self, part: Part, limit: Duration) -> Result<BlobBody, PeerError> {
-        let (fleet, member) = (&self.fleet, &self.member);
+        let end = Instant::now() + limit;
+        let wanted = self.rank.wanted(start(part));
+        let answer = self
+            .ask_one(&self.member, part, end, (wanted, None))
+            .await?;
+        let named = answer.headers().get(ARCHWAY_ASK);
+        let Some(name) = named.and_then(|name| name.to_str().ok()) else {
+            return self.body(&self.member, answer, part);
+        };
+        if let Some(other) = self.fleet.view(|view, now| view.other(name, now)) {
+            let asked = (Wanted::Held, None);
+            let answer = self.ask_one(&other, part, end, asked).await;
+            let body = answer.and_then(|answer| self.body(&other, answer, part));
+            if let Ok(body) = body {
+                return Ok(body);
+            }
+        }
+        let insists = Some(HeaderValue::from_static("1"));
+        let answer = self
+            .ask_one(&self.member, part, end, (wanted, insists))
+            .await?;
+        self.body(&self.member, answer, part)
+    }
+
+    async fn ask_one(
+        &self,
+        member: &MemberName,
+        part: Part,
+        end: Instant,
+        (wanted, insists): (Wanted, Option<HeaderValue>),
+    ) -> Result<Response, PeerError> {
+        let fleet = &self.fleet;
         let mut headers = HeaderMap::new();
-        if self.rank.wanted(start(part)) == Wanted::Held {
+        if wanted == Wanted::Held {
             headers.insert(ARCHWAY_HELD, HeaderValue::from_static("1"));
+        }
+        if let Some(insists) = insists {
+            headers.insert(ARCHWAY_INSISTS, insists);
+        }
+        if let Some(me) = fleet.view(|view, _| view.me().cloned()) {
+            headers.insert(ARCHWAY_FROM, header_string(me.to_string()));
         }
         if let Some(range) = range(part) {
             headers.insert(header::RANGE, range);
         }
+        let limit = end.saturating_duration_since(Instant::now());
         let question = fleet.link.get(member, &self.target, headers);
         let kind = PeerRequest::Blob;
         let answer = fleet.ask(member, kind, question, limit).await?;
+        let status = answer.status();
+        if !status.is_success() && !answer.headers().contains_key(ARCHWAY_ASK) {
+            let member = member.to_string();
+            return Err(PeerError::Refused { member, status });
+        }
+        Ok(answer)
+    }
+
+    fn body(
+        &self,
+        member: &MemberName,
+        answer: Response,
+        part: Part,
+    ) -> Result<BlobBody, PeerError> {
         let status = answer.status();
         if !status.is_success() {
             let member = member.to_string();
             return Err(PeerError::Refused { member, status });
         }
-        self.body(answer, part)
-    }
-
-    fn body(&self, answer: Response, part: Part) -> Result<BlobBody, PeerError> {
         let from = start(part);
         let (start, end, size) = if answer.status() == StatusCode::PARTIAL_CONTENT {
             let range = answer.headers().get(header::CONTENT_RANGE);
@@ -119,7 +170,7 @@ impl PeerBlob {
                 range
                     .filter(|(start, ..)| *start == from)
                     .ok_or_else(|| PeerError::Wrong {
-                        member: self.member.to_string(),
+                        member: member.to_string(),
                         what: "another range than the one asked for",
                     })?;
             (start, Some(end), Some(size))
@@ -132,12 +183,16 @@ impl PeerBlob {
             end,
             // Whether the upstream would answer ranges, where the rest may come from, is not known.
             ranges: false,
-            bytes: Box::pin(self.pieces(answer)),
+            bytes: Box::pin(self.pieces(member, answer)),
         })
     }
 
-    fn pieces(&self, answer: Response) -> impl Stream<Item = Result<Bytes, FetchError>> + use<> {
-        let (fleet, member) = (Arc::clone(&self.fleet), self.member.clone());
+    fn pieces(
+        &self,
+        member: &MemberName,
+        answer: Response,
+    ) -> impl Stream<Item = Result<Bytes, FetchError>> + use<> {
+        let (fleet, member) = (Arc::clone(&self.fleet), member.clone());
         let upstream = self.upstream.clone();
         stream::try_unfold(answer, move |mut answer| {
             let (fleet, member) = (Arc::clone(&fleet), member.clone());

@@ -236,8 +236,8 @@ pub(crate) async fn body(
     Ok(bytes)
 }
 
-/// An answer of use: proved, not an error, and not a replica's farewell. "Not modified" is one, and "not
-/// found" is left to who asked.
+/// An answer of use: proved, not an error, and not a replica's farewell. "Not modified" is one; "not found"
+/// and the name of another replica are left to who asked.
 fn accepted(
     member: &MemberName,
     (answer, is_proved): (Response, bool),
@@ -251,7 +251,11 @@ fn accepted(
         let what = "its proof is missing or wrong";
         return Err(PeerError::Wrong { member, what });
     }
-    if status.is_success() || matches!(status, StatusCode::NOT_MODIFIED | StatusCode::NOT_FOUND) {
+    let is_answer = matches!(
+        status,
+        StatusCode::NOT_MODIFIED | StatusCode::NOT_FOUND | StatusCode::SEE_OTHER
+    );
+    if status.is_success() || is_answer {
         return Ok(answer);
     }
     if answer.headers().contains_key(ARCHWAY_LEAVING) {

@@ -31,7 +31,10 @@ pub use self::{
     front::{MemberReport, Replicas, ReplicasReport},
     hello::{HELLO_PATH, Hello, PROTOCOL},
     leash::{LEASH, Leashes, ROW_LAG},
-    link::{ARCHWAY_AGE, ARCHWAY_HELD, ARCHWAY_HOPS, ARCHWAY_LEAVING, Admitted},
+    link::{
+        ARCHWAY_AGE, ARCHWAY_ASK, ARCHWAY_FROM, ARCHWAY_HELD, ARCHWAY_HOPS, ARCHWAY_INSISTS,
+        ARCHWAY_LEAVING, Admitted,
+    },
     manifest::{PeerAnswer, PeerManifest, PeerManifests},
     metrics::{PeerRequest, ReplicaMetrics},
     secret::Rejected,

@@ -22,6 +22,12 @@ pub const ARCHWAY_HOPS: HeaderName = HeaderName::from_static("archway-hops");
 pub const ARCHWAY_HELD: HeaderName = HeaderName::from_static("archway-held");
 /// In a request, the replica that it is for, as the list of members spells it.
 const ARCHWAY_TO: HeaderName = HeaderName::from_static("archway-to");
+/// In a request, the replica that asks, by its own name in that list.
+pub const ARCHWAY_FROM: HeaderName = HeaderName::from_static("archway-from");
+/// In a request, that the one which the asked one named was of no help.
+pub const ARCHWAY_INSISTS: HeaderName = HeaderName::from_static("archway-insists");
+/// In an answer, the replica to ask instead.
+pub const ARCHWAY_ASK: HeaderName = HeaderName::from_static("archway-ask");
 /// In an answer about a tag, how many milliseconds ago the upstream said so, at most.
 pub const ARCHWAY_AGE: HeaderName = HeaderName::from_static("archway-age");
 /// In an answer, the proof of who gave it and of all that it says.
@@ -30,10 +36,12 @@ const ARCHWAY_PROOF: HeaderName = HeaderName::from_static("archway-proof");
 pub const ARCHWAY_LEAVING: HeaderName = HeaderName::from_static("archway-leaving");
 
 /// The headers of a request that mean something.
-const ASKED: [HeaderName; 7] = [
+const ASKED: [HeaderName; 9] = [
     header::ACCEPT,
+    ARCHWAY_FROM,
     ARCHWAY_HELD,
     ARCHWAY_HOPS,
+    ARCHWAY_INSISTS,
     ARCHWAY_PLATFORM,
     ARCHWAY_TO,
     header::IF_NONE_MATCH,
@@ -41,8 +49,9 @@ const ASKED: [HeaderName; 7] = [
 ];
 
 /// The headers of an answer that mean something.
-const SAID: [HeaderName; 6] = [
+const SAID: [HeaderName; 7] = [
     ARCHWAY_AGE,
+    ARCHWAY_ASK,
     ARCHWAY_CACHE,
     ARCHWAY_LEAVING,
     header::CONTENT_RANGE,

@@ -134,11 +134,10 @@ impl PeerManifests {
     /// The same of whichever of them has it, asked several at a time.
     pub async fn get_of_any(&self, reference: &Reference, limit: Duration) -> Option<PeerAnswer> {
         let end = Instant::now() + limit;
-        let members = self.members.iter();
-        let asked: Vec<_> = members
-            .map(|member| self.ask(member, reference, None, end))
-            .collect();
-        let found = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE);
+        let members = stream::iter(self.members.clone());
+        let answers =
+            members.map(|member| async move { self.ask(&member, reference, None, end).await });
+        let found = answers.buffer_unordered(ASKED_AT_ONCE);
         let found = found.filter_map(|answer| ready(self.answered(answer)));
         pin!(found).next().await
     }

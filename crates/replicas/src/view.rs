@@ -191,6 +191,12 @@ impl View {
         self.me().is_none() || own.any(|(own, _)| own.as_str() == name)
     }
 
+    /// Another member that is there, by its name.
+    pub(crate) fn other(&self, name: &str, now: Moment) -> Option<MemberName> {
+        let mut others = self.others(now).into_iter();
+        others.find(|other| other.as_str() == name)
+    }
+
     /// All that are there but this replica itself.
     pub(crate) fn others(&self, now: Moment) -> Vec<MemberName> {
         let me = self.me();

@@ -182,8 +182,8 @@ impl Records {
             let mut found = self.bucket.list_some(&folder, MAX_LOOKED_AT).await;
             // The last one written is the likeliest.
             found.sort_by_key(|object| std::cmp::Reverse(object.last_modified));
-            let found = found.into_iter();
-            let digests = found.filter_map(|object| Names::recorded(&object.location));
+            let digests = found.iter().map(|object| &object.location);
+            let digests: Vec<_> = digests.filter_map(Names::recorded).collect();
             let looked_at = stream::iter(digests)
                 .map(|digest| async move { self.manifest(repository, &digest).await })
                 .buffered(LOOKED_AT_ONCE);

@@ -87,7 +87,7 @@ async fn who_is_in_between_cannot_give_a_repository_a_blob_that_its_upstream_doe
     let blob = both.of_second(|number| big(&format!("private {number}"), 100_000), key);
     registry.push("team/private", "v1", &images::of_blob(&blob));
     let had = both.client(1).blob("team/private", blob.digest()).await;
-    let bytes = Bytes::from(had.expect(200).body);
+    let bytes = had.expect(200).body;
     both.change(move |path, answer| {
         if !path.contains("/blobs/") {
             return answer;

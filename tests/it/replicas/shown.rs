@@ -10,10 +10,9 @@ mod between;
 mod herd;
 
 use std::fmt::Display;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join_all, select};
+use futures_util::future::join_all;
 use http::Method;
 use integration_tests::client::{Client, Download, End, blob_path};
 use integration_tests::faults::{Fault, On};
@@ -132,22 +131,14 @@ async fn far_away(images: usize) -> (FakeRegistry, Vec<Image>) {
     (registry, images)
 }
 
-/// The bytes of blobs that went out, in percent of those there are.
-fn sent_percent(registry: &FakeRegistry, images: &[Image]) -> f64 {
-    let blobs = || {
-        let mut blobs: Vec<&Blob> = images.iter().flat_map(|one| &one.content.blobs).collect();
-        blobs.sort_by_key(|blob| blob.digest().to_string());
-        blobs.dedup_by_key(|blob| blob.digest());
-        blobs
-    };
-    let sent: u64 = blobs()
-        .iter()
-        .map(|blob| registry.bytes_of(&blob.digest()))
-        .sum();
-    let size: u64 = blobs().iter().map(|blob| blob.size()).sum();
-    #[expect(clippy::cast_precision_loss, reason = "of a few GiB")]
-    let percent = sent as f64 * 100.0 / size as f64;
-    percent
+/// The bytes of blobs that went out, in thousandths of those there are.
+fn sent_per_mille(registry: &FakeRegistry, images: &[Image]) -> u64 {
+    let mut blobs: Vec<&Blob> = images.iter().flat_map(|one| &one.content.blobs).collect();
+    blobs.sort_by_key(|blob| blob.digest().to_string());
+    blobs.dedup_by_key(|blob| blob.digest());
+    let sent = blobs.iter().map(|blob| registry.bytes_of(&blob.digest()));
+    let size = blobs.iter().map(|blob| blob.size());
+    sent.sum::<u64>() * 1000 / size.sum::<u64>()
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -155,29 +146,26 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-async fn fleet_of(registry: &FakeRegistry, size: usize, lines: &str) -> Fleet {
-    Fleet::new(registry, size, lines).await
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_herd_costs_the_upstream_each_byte_once_and_waits_no_longer_than_one_client() {
     let scale = Scale::chosen();
     let mut table = Table::new(scale);
     let (registry, images) = far_away(scale.images).await;
-    let alone = fleet_of(&registry, 1, "").await;
+    let alone = Fleet::new(&registry, 1, "").await;
     let one = herd(&Doors::of(&alone), 1, &images).await;
     assert_eq!(one.failed, 0);
     drop(alone);
 
     let (registry, images) = far_away(scale.images).await;
-    let fleet = fleet_of(&registry, scale.replicas, "").await;
+    let fleet = Fleet::new(&registry, scale.replicas, "").await;
     let all = herd(&Doors::of(&fleet), scale.clients, &images).await;
     table.row(Judged::Always, "a herd: failed pulls", all.failed, 0);
+    let sent = sent_per_mille(&registry, &images);
     table.row(
         Judged::Always,
-        "a herd: bytes of the upstream, %",
-        sent_percent(&registry, &images),
-        101.0,
+        "a herd: bytes of the upstream, per mille",
+        sent,
+        1010,
     );
     let first = median(one.first_bytes) + Duration::from_millis(10);
     table.time("a herd: first byte, median", median(all.first_bytes), first);
@@ -190,9 +178,9 @@ async fn while_every_replica_is_replaced_no_pull_fails() {
     let scale = Scale::chosen();
     let mut table = Table::new(scale);
     let (registry, images) = far_away(scale.images).await;
-    let mut fleet = fleet_of(&registry, scale.replicas, "").await;
+    let mut fleet = Fleet::new(&registry, scale.replicas, "").await;
     let doors = Doors::of(&fleet);
-    let is_over = AtomicBool::new(false);
+    let begun = Instant::now();
     let replace = async {
         for number in 0..scale.replicas {
             doors.close(number);
@@ -203,18 +191,17 @@ async fn while_every_replica_is_replaced_no_pull_fails() {
             sees(&fleet.replicas[number], scale.replicas).await;
             doors.open(number, &fleet.replicas[number]);
         }
-        is_over.store(true, Ordering::Relaxed);
+        begun.elapsed()
     };
-    let pulls = herd(&doors, scale.clients, &images);
-    let (all, ()) = tokio::join!(pulls, replace);
-    assert!(is_over.load(Ordering::Relaxed));
+    let (all, took) = tokio::join!(herd(&doors, scale.clients, &images), replace);
+    println!("pulled for {:?}, replaced within {took:?}", all.took);
     table.row(Judged::Always, "replaced: failed pulls", all.failed, 0);
-    let percent = sent_percent(&registry, &images);
+    let sent = sent_per_mille(&registry, &images);
     table.row(
         Judged::IfLong,
-        "replaced: bytes of the upstream, %",
-        percent,
-        102.0,
+        "replaced: bytes of the upstream, per mille",
+        sent,
+        1020,
     );
     table.judge();
 }
@@ -242,7 +229,7 @@ async fn pause_after(name: &str, done: &str) -> (Duration, usize) {
     registry
         .faults()
         .add(On::path("/blobs/"), Fault::Throttle(RATE));
-    let fleet = fleet_of(&registry, scale.replicas, "parallel = 1").await;
+    let fleet = Fleet::new(&registry, scale.replicas, "parallel = 1").await;
     let owner = fleet.owner(&blob.digest().to_string());
     let downloads = half_way(&fleet, owner, &blob).await;
     signal(&fleet.replicas[owner], done);
@@ -284,6 +271,14 @@ async fn an_owner_that_is_killed_in_mid_fill_costs_its_followers_less() {
     table.judge();
 }
 
+async fn pull_everywhere(fleet: &Fleet, tag: &str) {
+    let pulls = fleet.replicas.iter().map(|replica| async move {
+        let client: Client = replica.client();
+        client.pull("team/app", tag).await
+    });
+    within_for(Duration::from_mins(2), "everybody pulls", join_all(pulls)).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fleet_that_is_cut_in_two_downloads_each_blob_twice_at_most_and_heals() {
     let scale = Scale::chosen();
@@ -313,14 +308,7 @@ async fn a_fleet_that_is_cut_in_two_downloads_each_blob_twice_at_most_and_heals(
         })
         .await;
     }
-    let pull = async |tag: &str| {
-        let pulls = fleet.replicas.iter().map(async |replica| {
-            let client: Client = replica.client();
-            client.pull("team/app", tag).await
-        });
-        within_for(Duration::from_mins(2), "everybody pulls", join_all(pulls)).await
-    };
-    pull("v0").await;
+    pull_everywhere(&fleet, "v0").await;
     let most = |image: &integration_tests::images::Content| {
         let gets = image
             .blobs
@@ -338,7 +326,7 @@ async fn a_fleet_that_is_cut_in_two_downloads_each_blob_twice_at_most_and_heals(
     for replica in &fleet.replicas {
         sees(replica, size).await;
     }
-    pull("v1").await;
+    pull_everywhere(&fleet, "v1").await;
     table.row(
         Judged::Always,
         "healed: downloads of a blob",
@@ -348,6 +336,24 @@ async fn a_fleet_that_is_cut_in_two_downloads_each_blob_twice_at_most_and_heals(
     table.judge();
 }
 
+async fn tag_at(client: &Client) -> String {
+    let answer = client.manifest("team/app", "v1").await.expect(200);
+    answer.header("docker-content-digest").to_owned()
+}
+
+/// How long after `begun` a tag is where it has `moved` to; from then on it stays.
+async fn seen(client: &Client, moved: &str, begun: Instant) -> Duration {
+    eventually("the tag has moved here", async || {
+        (tag_at(client).await == moved).then_some(())
+    })
+    .await;
+    let after = begun.elapsed();
+    for _ in 0..200 {
+        assert_eq!(tag_at(client).await, moved, "it went back");
+    }
+    after
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tag_that_moves_under_load_is_new_everywhere_within_its_time_and_a_second() {
     let scale = Scale::chosen();
@@ -355,38 +361,27 @@ async fn a_tag_that_moves_under_load_is_new_everywhere_within_its_time_and_a_sec
     let (old, new) = (image("moves from"), image("moves to"));
     let registry = FakeRegistry::with("team/app", "v1", &old).await;
     let ttl = Duration::from_secs(2);
-    let fleet = fleet_of(&registry, scale.replicas, "tag_ttl = \"2s\"").await;
-    let moved = new.root().digest.to_string();
-    let is_new = async |client: &Client| {
-        let answer = client.manifest("team/app", "v1").await.expect(200);
-        answer.header("docker-content-digest") == moved
-    };
+    let fleet = Fleet::new(&registry, scale.replicas, "tag_ttl = \"2s\"").await;
     for replica in &fleet.replicas {
-        assert!(!is_new(&replica.client()).await);
+        assert_eq!(
+            tag_at(&replica.client()).await,
+            old.root().digest.to_string()
+        );
     }
     registry.push("team/app", "v1", &new);
-    let begun = Instant::now();
-    let watched = fleet.replicas.iter().map(async |replica| {
-        let (client, beside) = (replica.client(), replica.client());
-        let load = async {
-            loop {
-                is_new(&beside).await;
+    let (begun, moved) = (Instant::now(), new.root().digest.to_string());
+    let watched = fleet.replicas.iter().map(|replica| {
+        let (client, beside, moved) = (replica.client(), replica.client(), &moved);
+        async move {
+            let load = async {
+                loop {
+                    tag_at(&beside).await;
+                }
+            };
+            tokio::select! {
+                after = seen(&client, moved, begun) => after,
+                () = load => unreachable!("it has no end"),
             }
-        };
-        let seen = async {
-            eventually("the tag has moved here", async || {
-                is_new(&client).await.then_some(())
-            })
-            .await;
-            let after = begun.elapsed();
-            for _ in 0..200 {
-                assert!(is_new(&client).await, "the tag went back");
-            }
-            after
-        };
-        match select(Box::pin(seen), Box::pin(load)).await {
-            futures_util::future::Either::Left((after, _)) => after,
-            futures_util::future::Either::Right((never, _)) => never,
         }
     });
     let slowest = join_all(watched).await.into_iter().max();

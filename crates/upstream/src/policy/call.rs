@@ -104,15 +104,7 @@ mod tests {
         let seconds = Duration::from_secs;
         let began = Instant::now().checked_sub(seconds(10)).unwrap();
         let deadline = Deadline::new(&upstream).renewed(began);
-        let call = |is_last| {
-            Call::new(
-                Resource::Blob,
-                Urgency::Pull,
-                &budget,
-                is_last,
-                &deadline.clone(),
-            )
-        };
+        let call = |is_last| Call::new(Resource::Blob, Urgency::Pull, &budget, is_last, &deadline);
         assert!(call(true).may_wait(seconds(4)), "15 s in all");
         assert!(!call(true).may_wait(seconds(6)));
         assert!(

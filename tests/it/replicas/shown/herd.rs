@@ -9,7 +9,7 @@ use integration_tests::client::{Client, End, blob_path};
 use integration_tests::images::{Blob, Content};
 use integration_tests::proxy::Archway;
 
-use super::super::Fleet;
+use super::Fleet;
 
 /// How often a client that finds a door shut tries the next one.
 const MOST_TRIES: usize = 20;
@@ -67,7 +67,7 @@ pub(super) struct Seen {
 /// So many clients pull all images, one after the other.
 pub(super) async fn herd(doors: &Doors, clients: usize, images: &[Image]) -> Seen {
     let begun = Instant::now();
-    let pulls = (0..clients).map(async |client| {
+    let pulls = (0..clients).map(|client| async move {
         let mut seen = Vec::new();
         for image in images {
             seen.push(pull(doors, client, image).await);
