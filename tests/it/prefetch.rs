@@ -295,6 +295,33 @@ async fn what_comes_ahead_has_a_budget_for_each_upstream() {
     assert!(!has_any(&archway, &all[1].1, ARM64));
 }
 
+/// The first step against a lack of memory: who asks is served, and what nobody asks for waits.
+#[tokio::test]
+async fn while_memory_is_short_nothing_comes_ahead() {
+    let registry = FakeRegistry::start().await;
+    let (name, content) = &push_all(&registry, 1, "one")[0];
+    let archway = Setup::in_front_of(&registry)
+        .prefetch(LEARNED)
+        .table("[server]\nmemory = \"1MiB\"")
+        .start()
+        .await;
+    eventually("memory is short", async || {
+        (archway.metric("archway_memory_steps").await == Some(3)).then_some(())
+    })
+    .await;
+    let crio = archway.client().with("user-agent", CRIO_ARM64);
+    crio.manifest(name, "v1").await.expect(200);
+    // The image's manifest costs next to nothing; from here on its config is due.
+    archway.stores(&image(content, ARM64).0).await;
+    eventually("the image waits", async || {
+        (archway.metric("archway_prefetch_waiting").await >= Some(1)).then_some(())
+    })
+    .await;
+    pull(&archway, name, content, ARM64).await;
+    let warmed = r#"archway_prefetched_blobs_total{result="warmed"}"#;
+    assert_eq!(archway.metric(warmed).await, Some(0));
+}
+
 #[tokio::test]
 async fn a_head_starts_no_download_and_off_means_off() {
     let registry = FakeRegistry::start().await;

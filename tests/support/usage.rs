@@ -8,6 +8,12 @@ use tokio::time::{Instant, sleep};
 /// How often something is looked at for its peak.
 const SAMPLE: Duration = Duration::from_millis(50);
 
+/// Less than this is no move of a process's memory.
+const NOISE: u64 = 64 << 10;
+
+/// After which memory that never comes to rest is taken as it is.
+const RESTLESS: Duration = Duration::from_secs(40);
+
 /// Memory in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory {
@@ -39,6 +45,64 @@ impl Memory {
             peak.resident = peak.resident.max(now.resident);
         }
         peak
+    }
+
+    /// What it has when it has not become less for `still`: an allocator gives back what clients held
+    /// a while after they left.
+    pub async fn least(process: u32, still: Duration) -> Self {
+        let mut now = Self::of(process);
+        let mut settling = Settling::at(now);
+        while !settling.is_over(still) {
+            sleep(SAMPLE).await;
+            now = Self::of(process);
+            if now.anonymous + NOISE <= settling.extreme {
+                settling.moved_to(now.anonymous);
+            }
+        }
+        now
+    }
+
+    /// The most that it has until that has not become more for `still`.
+    pub async fn most(process: u32, still: Duration) -> Self {
+        let mut peak = Self::of(process);
+        let mut settling = Settling::at(peak);
+        while !settling.is_over(still) {
+            sleep(SAMPLE).await;
+            let now = Self::of(process);
+            peak.anonymous = peak.anonymous.max(now.anonymous);
+            peak.resident = peak.resident.max(now.resident);
+            if now.anonymous >= settling.extreme + NOISE {
+                settling.moved_to(now.anonymous);
+            }
+        }
+        peak
+    }
+}
+
+/// Whether memory has settled: it has not gone its way for a while.
+struct Settling {
+    extreme: u64,
+    moved_at: Instant,
+    begun_at: Instant,
+}
+
+impl Settling {
+    fn at(memory: Memory) -> Self {
+        let now = Instant::now();
+        Self {
+            extreme: memory.anonymous,
+            moved_at: now,
+            begun_at: now,
+        }
+    }
+
+    fn moved_to(&mut self, extreme: u64) {
+        self.extreme = extreme;
+        self.moved_at = Instant::now();
+    }
+
+    fn is_over(&self, still: Duration) -> bool {
+        self.moved_at.elapsed() >= still || self.begun_at.elapsed() >= RESTLESS
     }
 }
 

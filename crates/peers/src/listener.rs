@@ -30,6 +30,10 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Connections at once. Others wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 2048;
 
+/// The longest head of a request. A replica's has less than 4 KiB; without a bound a stranger could
+/// have ten times this held on each connection.
+const MAX_HEAD: usize = 32 * 1024;
+
 /// How often one that is about to end looks whether something still arrives.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -156,6 +160,7 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {

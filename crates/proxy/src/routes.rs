@@ -5,6 +5,7 @@
 
 mod absent;
 mod blob;
+mod caught;
 mod context;
 mod elsewhere;
 mod error;
@@ -76,29 +77,9 @@ async fn answer(
     request: Request,
 ) -> Response {
     let (request, _) = request.into_parts();
-    let id = request.extensions.get::<RequestId>();
     let mut facts = RequestFacts::default();
-    let context = if request.extensions.get::<Shed>().is_some() {
-        Err(ApiError::short_of_memory())
-    } else {
-        let read = || Context::of(&service, &arrival, &request);
-        let with_repository = || read().map(|context| context.with_repository(&service));
-        service.config.consistent(with_repository)
-    };
-    let outcome = match context {
-        Ok((ref context, repository)) => {
-            facts.endpoint = Endpoint::of(&request.method, &context.target);
-            context.describe(&mut facts);
-            let mut outcome = dispatch(&service, context, repository, &request, &mut facts).await;
-            if let (Ok(response), Some(upstream)) = (&mut outcome, &context.upstream_header) {
-                response
-                    .headers_mut()
-                    .insert(headers::OCI_NAMESPACE, upstream.clone());
-            }
-            outcome.map_err(|error| told::told(error, &service, Some(context), id))
-        }
-        Err(error) => Err(told::told(error, &service, None, id)),
-    };
+    let answering = answered(&service, &arrival, &request, &mut facts);
+    let outcome = caught::caught(answering).await;
     let mut response = outcome.unwrap_or_else(|error| {
         facts.error.clone_from(&error.log);
         error.into_response()
@@ -110,6 +91,34 @@ async fn answer(
     guard::refuse_rendering(response.headers_mut());
     response.extensions_mut().insert(facts);
     response
+}
+
+/// The answer, or an error that says all that there is to say.
+async fn answered(
+    service: &Service,
+    arrival: &Arrival,
+    request: &Parts,
+    facts: &mut RequestFacts,
+) -> Result<Response, ApiError> {
+    let id = request.extensions.get::<RequestId>();
+    let context = if request.extensions.get::<Shed>().is_some() {
+        Err(ApiError::short_of_memory())
+    } else {
+        let read = || Context::of(service, arrival, request);
+        let with_repository = || read().map(|context| context.with_repository(service));
+        service.config.consistent(with_repository)
+    };
+    let (context, repository) = context.map_err(|error| told::told(error, service, None, id))?;
+    facts.endpoint = Endpoint::of(&request.method, &context.target);
+    context.describe(facts);
+    let outcome = dispatch(service, &context, repository, request, facts).await;
+    let mut response = outcome.map_err(|error| told::told(error, service, Some(&context), id))?;
+    if let Some(upstream) = &context.upstream_header {
+        response
+            .headers_mut()
+            .insert(headers::OCI_NAMESPACE, upstream.clone());
+    }
+    Ok(response)
 }
 
 async fn dispatch(

@@ -370,3 +370,6 @@ fn http2() -> http2::Builder<InPlace> {
         .max_send_buf_size(HTTP2_SEND_BUFFER);
     builder
 }
+
+#[cfg(test)]
+mod tests;

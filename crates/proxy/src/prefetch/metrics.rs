@@ -13,6 +13,8 @@ pub(crate) struct PrefetchMetrics {
     blobs: Family<PrefetchLabels, Counter>,
     bytes: Counter,
     budgets_left: Family<UpstreamLabels, Gauge>,
+    /// Images that wait to be downloaded ahead, or are.
+    pub(super) waiting: Gauge,
 }
 
 /// An upstream, by its key in the configuration.
@@ -66,6 +68,8 @@ impl PrefetchMetrics {
             "Bytes that may still be downloaded ahead; for a pattern, by the last host asked";
         let left = self.budgets_left.clone();
         registry.register_with_unit("prefetch_budget_left", help, Unit::Bytes, left);
+        let help = "Images that wait to be downloaded ahead, or are being downloaded";
+        registry.register("prefetch_waiting", help, self.waiting.clone());
     }
 
     pub(super) fn count(&self, result: Prefetched) {

@@ -14,10 +14,11 @@ use config::{Config, PrefetchConfig};
 use futures_util::{StreamExt, stream};
 use manifest_model::{Digest, Manifest};
 use moka::{notification::RemovalCause, sync::Cache};
+use prometheus_client::metrics::gauge::Gauge;
 use protocol::error_chain::ErrorChain;
 use pull::{Outcome, Pull, PullError, Repository, Tasks};
 use server::MemoryPressure;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{Instrument, debug, info_span};
 
 use super::{
@@ -134,9 +135,10 @@ impl Warmer {
             return;
         };
         let tasks = self.tasks.clone();
+        let waiting = Waiting::new(permit, self.metrics.waiting.clone());
         let job = async move {
             tasks.until_closing(Box::pin(work)).await;
-            drop(permit);
+            drop(waiting);
         };
         self.tasks.spawn(job.instrument(info_span!("prefetch")));
     }
@@ -293,6 +295,28 @@ impl Warmer {
             tokio::time::sleep(YIELD_PAUSE).await;
         }
         false
+    }
+}
+
+/// The place of an image that waits or is being downloaded, counted for as long as it is taken.
+struct Waiting {
+    _place: OwnedSemaphorePermit,
+    count: Gauge,
+}
+
+impl Waiting {
+    fn new(place: OwnedSemaphorePermit, count: Gauge) -> Self {
+        count.inc();
+        Self {
+            _place: place,
+            count,
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.count.dec();
     }
 }
 

@@ -228,6 +228,18 @@ impl ApiError {
         )
     }
 
+    /// A fault in this program.
+    pub(super) fn panicked(reason: &str) -> Self {
+        Self {
+            log: Some(format!("panicked: {reason}")),
+            ..Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                Code::Unknown,
+                "the proxy has a fault; its log has the reason under this x-request-id",
+            )
+        }
+    }
+
     fn unavailable(status: StatusCode, message: String) -> Self {
         Self {
             retry_after: Some(RETRY_AFTER),

@@ -1,12 +1,11 @@
 //! Manifests asked for by a client that never asks for a layer: what is fetched ahead for it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use integration_tests::images::{self, Blob, noise};
 use integration_tests::proxy::{Setup, UPSTREAM};
 use integration_tests::registry::FakeRegistry;
-use tokio::time::sleep;
+use integration_tests::wait::eventually;
 
 use crate::place::Place;
 use crate::table::Row;
@@ -14,9 +13,6 @@ use crate::table::Row;
 const REQUESTS: usize = 12;
 
 const LAYER: usize = 8 << 20;
-
-/// How long it is watched. Nothing tells that no more will come; without a bound all would be here.
-const WATCHED: Duration = Duration::from_secs(8);
 
 const BUDGET: u64 = 16 << 20;
 
@@ -47,7 +43,12 @@ async fn asked(place: &Place, known: bool) -> Row {
             .await
             .expect(200);
     }
-    sleep(WATCHED).await;
+    // A manifest takes its place among them before its answer goes out.
+    eventually("all that is fetched ahead has come", async || {
+        let waiting = archway.metric("archway_prefetch_waiting").await;
+        (waiting == Some(0)).then_some(())
+    })
+    .await;
     let ahead = registry.log().bytes("/blobs/") - before;
     let left = format!("archway_prefetch_budget_left_bytes{{upstream=\"{UPSTREAM}\"}}");
     let left = archway.metric(&left).await;

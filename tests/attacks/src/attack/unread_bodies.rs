@@ -21,9 +21,12 @@ use crate::table::{Row, grown_kib_each};
 
 const CLIENTS: usize = 200;
 
-/// How long memory is left alone before it is read, and then watched for its peak: an allocator
-/// gives back what clients held a while after they left.
-const SETTLED: Duration = Duration::from_secs(5);
+/// How long memory has not become less when all of it is given back: longer than between two looks
+/// of the server at what it can give back to the kernel.
+const GIVEN_BACK: Duration = Duration::from_secs(6);
+
+/// How long it has not become more when all clients are held: shorter than any of them may stay.
+const HELD: Duration = Duration::from_secs(3);
 
 /// How many times of what nginx holds for each.
 const OF_NGINX: f64 = 1.5;
@@ -100,11 +103,10 @@ async fn crowd(site: &Site, kind: Kind, address: SocketAddr, process: u32) -> Cr
         (sockets(process) <= open).then_some(())
     })
     .await;
-    sleep(SETTLED).await;
-    let before = Memory::of(process).anonymous;
+    let before = Memory::least(process, GIVEN_BACK).await.anonymous;
     let since = Instant::now();
     let clients = join_all((0..CLIENTS).map(|_| kind.open(site, address))).await;
-    let held = Memory::peak(process, SETTLED).await.anonymous;
+    let held = Memory::most(process, HELD).await.anonymous;
     Crowd {
         each: grown_kib_each(before, held, CLIENTS),
         since,

@@ -29,6 +29,10 @@ const MAX_TOKEN_LIFE: Duration = Duration::from_hours(12);
 /// The largest answer read from a realm.
 const MAX_TOKEN_ANSWER: usize = 1024 * 1024;
 
+/// The longest token that is kept: clients choose how many scopes there are. One beyond that fits in
+/// the header of no request that a registry would read.
+const MAX_TOKEN: usize = 64 * 1024;
+
 /// How long a realm may take: as long as a registry by default. A call may have less time; then the
 /// token serves the next one.
 pub(super) const REALM_TIMEOUT: Duration = Duration::from_secs(8);
@@ -205,6 +209,9 @@ fn read(body: &[u8]) -> Result<Token, RealmError> {
     let token = names
         .into_iter()
         .find_map(|name| answer.text(name).ok().flatten());
+    if token.as_ref().is_some_and(|token| token.len() > MAX_TOKEN) {
+        return Err(RealmError::TooLarge(MAX_TOKEN));
+    }
     let header = token.and_then(|token| sensitive(&format!("Bearer {token}")));
     let header = header.ok_or(RealmError::Empty)?;
     let life = answer.field("expires_in").and_then(seconds);
@@ -312,5 +319,13 @@ mod tests {
         ] {
             assert_eq!(life(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_token_that_no_header_has_room_for_is_not_kept() {
+        let answer = |length| format!(r#"{{"token":"{}"}}"#, "t".repeat(length));
+        assert!(read(answer(MAX_TOKEN).as_bytes()).is_ok());
+        let refused = read(answer(MAX_TOKEN + 1).as_bytes());
+        assert!(matches!(refused, Err(RealmError::TooLarge(MAX_TOKEN))));
     }
 }
