@@ -123,7 +123,7 @@ fn without_credentials(proxy: &str) -> String {
 fn parts(root: &Root, unit: &str) -> Result<Vec<String>, CheckError> {
     let places = FOLDERS.iter().map(|folder| format!("{folder}/{unit}"));
     let mut all: Vec<String> = places
-        .filter(|path| root.at(path).exists())
+        .filter(|path| root.has(path))
         .take(1)
         .collect();
     let mut drop_ins = BTreeMap::new();

@@ -71,7 +71,10 @@ impl<'a> Builder<'a> {
 
     fn all_registries(&mut self, folders: &[&str]) -> Result<Vec<String>, PlanError> {
         let (folder, later) = (folders[0], &folders[1..]);
-        if !self.root.at(folder).exists() {
+        if self.root.dangles(folder) {
+            return Err(PlanError::Dangling(folder.to_owned()));
+        }
+        if !self.root.has(folder) {
             self.plan.changes.push(Change::Folder(folder.to_owned()));
         }
         let ours = directories(self.root, folder)?;
@@ -120,7 +123,7 @@ impl<'a> Builder<'a> {
         let spellings = [family::directory(host), host.to_owned()];
         let exists = |name: &&String| {
             let mut all = folders.iter();
-            all.any(|folder| self.root.at(&format!("{folder}/{name}")).is_dir())
+            all.any(|folder| self.root.behind(&format!("{folder}/{name}")).is_dir())
         };
         spellings
             .iter()
@@ -133,7 +136,9 @@ impl<'a> Builder<'a> {
     /// it says whose the link is.
     fn linked(&mut self, path: &str, folder: &str, found: &HostDirectory) -> Result<(), PlanError> {
         self.directory(found, true)?;
-        let target = relative(folder, &found.path);
+        // The link is read from where its folder really is.
+        let [from, to] = [folder, &found.path].map(|path| self.root.without_links(path));
+        let target = relative(&from, &to);
         let path = path.to_owned();
         self.plan.changes.push(Change::Link { path, target });
         Ok(())
@@ -201,7 +206,7 @@ impl<'a> Builder<'a> {
         let place = self.root.at(config_path);
         match fs::read_link(&place) {
             Ok(leads) if leads == Path::new(&target) => return Ok(()),
-            _ if self.root.at(&path).exists() => return Err(PlanError::Foreign(path)),
+            _ if self.root.has(&path) => return Err(PlanError::Foreign(path)),
             _ => {}
         }
         self.plan.changes.push(Change::Workaround {
