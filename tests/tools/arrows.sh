@@ -36,6 +36,7 @@ forbid peers pull proxy archway
 forbid replicas axum cache-store cache server pull proxy archway
 forbid trust tokio axum hyper http reqwest protocol cache-store cache config upstream server pull proxy
 forbid systemd axum hyper http reqwest rustls protocol cache-store cache config upstream server pull proxy
+forbid terminal tokio axum hyper reqwest protocol cache-store cache config upstream server pull proxy client archway
 forbid tier axum clap server pull proxy archway openssl native-tls
 forbid server reqwest upstream pull proxy archway
 forbid pull axum server proxy archway

@@ -13,16 +13,13 @@ mod config;
 mod config_file;
 mod control;
 mod doctor;
-mod format;
 mod image_list;
 mod images;
 mod inventory;
 mod man;
 mod output;
-mod progress;
 mod removed;
 mod serve;
-mod table;
 mod tier;
 
 use clap::Parser;

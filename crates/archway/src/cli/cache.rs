@@ -18,8 +18,9 @@ use client::{ControlSocket, ImportSocket};
 use config::{Config, ConfigError};
 use protocol::error_chain::ErrorChain;
 use server::crypto;
+use terminal::{format::Format, table};
 
-use super::{commands::commands, config_file::ConfigFile, format::Format, output::Failure, table};
+use super::{commands::commands, config_file::ConfigFile, output::Failure};
 
 commands! {
     /// List, check and clean up a cache directory

@@ -10,11 +10,11 @@ use clap::Args;
 use doctor::{ImageTag, TargetError};
 use protocol::host::Host;
 use server::crypto;
+use terminal::format::Format;
 
 use super::{
     commands::commands,
     config_file::ConfigFile,
-    format::Format,
     output::{CommandOutput, Exit, Failure, RuntimeError, json},
 };
 

@@ -18,11 +18,11 @@ pub(super) mod warm;
 use clap::Args;
 use client::Server;
 use config::Config;
+use terminal::format::{Format, TableFormat};
 use url::Url;
 
 use super::{
     config_file::ConfigFile,
-    format::{Format, TableFormat},
     output::{CommandOutput, Failure, in_runtime},
 };
 

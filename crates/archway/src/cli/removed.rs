@@ -1,11 +1,9 @@
 //! What `archway rm` and `archway cache rm` share: names, and what is said of those that went.
 
 use control::{RemovalName, RemovedName};
+use terminal::table::size;
 
-use super::{
-    output::{CommandOutput, Exit, Failure, counted},
-    table::size,
-};
+use super::output::{CommandOutput, Exit, Failure, counted};
 
 /// The names of the command line.
 pub(super) fn parse(names: &[String]) -> Result<Vec<RemovalName>, Failure> {

@@ -2,12 +2,12 @@
 
 use clap::Args;
 use config::TierConfig;
+use terminal::table::size;
 
 use super::{
     commands::commands,
     config_file::ConfigFile,
     output::{CommandOutput, Failure, counted, in_runtime},
-    table::size,
 };
 
 commands! {

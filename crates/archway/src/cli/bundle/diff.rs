@@ -5,12 +5,12 @@ use std::{fmt::Write as _, fs, path::Path, path::PathBuf};
 use bundle::{BundleFiles, Difference, FilesError, Holding, Inventory, MAX_LOCK_BYTES, read_lock};
 use clap::Args;
 use serde_json::json;
-
-use crate::cli::{
+use terminal::{
     format::Format,
-    output::{CommandOutput, Exit, Failure, counted, json as to_json},
     table::{printable, size},
 };
+
+use crate::cli::output::{CommandOutput, Exit, Failure, counted, json as to_json};
 
 const HELP: &str = "\
 Each of the two is a bundle, or a lock by itself. What a bundle builds on counts as its own: the bytes

@@ -14,6 +14,7 @@ use cache::inspect::{Contents, Directory};
 use clap::{Args, ValueEnum};
 use manifest_model::Platform;
 use protocol::image_name::ImageName;
+use terminal::table::size;
 use url::Url;
 
 use self::{live::Live, planned::Planned, selected::Chosen, supply::Supply};
@@ -23,7 +24,6 @@ use crate::cli::{
     image_list::{ImageList, ImageListError, Platforms},
     images::url,
     output::{CommandOutput, Exit, Failure, counted},
-    table::size,
 };
 
 const HELP: &str = "\

@@ -19,12 +19,11 @@ use config::Config;
 use control::{ImportBundles as Asked, ImportFailure, ImportFlags, ImportLine, ImportsError};
 use parking_lot::Mutex;
 use proxy::app::cache_options;
+use terminal::{progress::Progress, table::size};
 
 use crate::cli::{
     config_file::ConfigFile,
     output::{CommandOutput, Failure, counted, in_runtime},
-    progress::Progress,
-    table::size,
 };
 
 const HELP: &str = "\

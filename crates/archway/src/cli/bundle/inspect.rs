@@ -5,13 +5,13 @@ use std::{fmt::Write as _, path::PathBuf};
 use bundle::{Bundle, Image, Place, Presence, named};
 use clap::Args;
 use serde_json::json;
-
-use super::diff::Described;
-use crate::cli::{
+use terminal::{
     format::Format,
-    output::{CommandOutput, Failure, counted, json as to_json},
     table::{Table, printable, size},
 };
+
+use super::diff::Described;
+use crate::cli::output::{CommandOutput, Failure, counted, json as to_json};
 
 const HELP: &str = "\
 Only the head of the file is read, whatever its size. `archway bundle verify` reads all of it.

@@ -9,12 +9,14 @@ use client::ControlSocket;
 use control::Purged;
 use manifest_model::Digest;
 use serde_json::json;
+use terminal::{
+    format::Format,
+    table::{Side, Table, short, size, time},
+};
 
 use crate::cli::{
     cache::CachePlace,
-    format::Format,
     output::{CommandOutput, Failure, counted, in_runtime, json as to_json},
-    table::{Side, Table, short, size, time},
 };
 
 const LS_HELP: &str = "\

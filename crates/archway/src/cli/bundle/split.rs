@@ -9,6 +9,7 @@ use std::{
 use bundle::{BundleFiles, FilesError, MAX_PARTS, copy_range, open_file, part_name, part_ranges};
 use clap::Args;
 use manifest_model::Digest;
+use terminal::{progress::Progress, table::size};
 
 use super::{
     error::SplitError,
@@ -16,11 +17,7 @@ use super::{
     partial,
     sums::{self, failed},
 };
-use crate::cli::{
-    output::{CommandOutput, Failure, counted},
-    progress::Progress,
-    table::size,
-};
+use crate::cli::output::{CommandOutput, Failure, counted};
 
 const SPLIT_HELP: &str = "\
 The parts of site.tar are site.tar.001, site.tar.002 and so on. Beside them are site.tar.sha256 for

@@ -7,12 +7,9 @@ use std::{
 
 use bundle::{Bundle, BundleFiles, Damage, FilesError, OpenBundle, PublicKey, signer, verify};
 use clap::Args;
+use terminal::{progress::Progress, table::size};
 
-use crate::cli::{
-    output::{CommandOutput, Exit, Failure, counted},
-    progress::Progress,
-    table::size,
-};
+use crate::cli::output::{CommandOutput, Exit, Failure, counted};
 use control::named_key;
 
 const HELP: &str = "\

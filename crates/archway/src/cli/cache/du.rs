@@ -8,12 +8,10 @@ use cache::{
 };
 use clap::Args;
 use serde::Serialize;
+use terminal::table::{Side, Table, size};
 
 use super::{CacheDirectory, DirectoryArgs, Format, kind, note};
-use crate::cli::{
-    output::{CommandOutput, Failure, json},
-    table::{Side, Table, size},
-};
+use crate::cli::output::{CommandOutput, Failure, json};
 
 const HELP: &str = "\
 A blob of several repositories counts once in the total, and as shared in each of them. A running

@@ -2,12 +2,10 @@
 
 use clap::Args;
 use serde::Serialize;
+use terminal::table::size;
 
 use super::{DirectoryArgs, Format};
-use crate::cli::{
-    output::{CommandOutput, Failure, counted, json},
-    table::size,
-};
+use crate::cli::output::{CommandOutput, Failure, counted, json};
 
 const HELP: &str = "\
 The files are the truth. The command drops index rows without a file, adds rows for files without

@@ -15,12 +15,10 @@ use cache::{
 use clap::{Args, ValueEnum};
 use manifest_model::Digest;
 use serde::Serialize;
+use terminal::table::{Side, Table, size};
 
 use super::{DirectoryArgs, Format, kind, note, time};
-use crate::cli::{
-    output::{CommandOutput, Failure, json},
-    table::{Side, Table, size},
-};
+use crate::cli::output::{CommandOutput, Failure, json};
 
 const HELP: &str = "\
 A running server locks the index. The list is then made from the files alone: without repositories

@@ -14,13 +14,10 @@ use clap::Args;
 use manifest_model::Digest;
 use protocol::error_chain::ErrorChain;
 use serde::Serialize;
+use terminal::{progress::Progress, table::size};
 
 use super::{DirectoryArgs, Format, note};
-use crate::cli::{
-    output::{CommandOutput, Exit, Failure, counted, json},
-    progress::Progress,
-    table::size,
-};
+use crate::cli::output::{CommandOutput, Exit, Failure, counted, json};
 
 const HELP: &str = "\
 The check works while a server runs, with and without --repair. The next pull fetches a removed blob

@@ -5,12 +5,10 @@ use std::fmt::Write as _;
 use clap::Args;
 use client::ControlSocket;
 use control::Refreshed;
+use terminal::format::Format;
 
 use super::SocketArgs;
-use crate::cli::{
-    format::Format,
-    output::{CommandOutput, Exit, Failure, json},
-};
+use crate::cli::output::{CommandOutput, Exit, Failure, json};
 
 /// Ask the upstreams for tags now, however fresh or immutable they are
 #[derive(Debug, Args)]

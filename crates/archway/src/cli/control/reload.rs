@@ -6,12 +6,10 @@ use clap::Args;
 use client::{ClientError, ControlSocket};
 use control::{ChangedKey, Reloaded};
 use http::StatusCode;
+use terminal::format::Format;
 
 use super::SocketArgs;
-use crate::cli::{
-    format::Format,
-    output::{CommandOutput, Failure, json},
-};
+use crate::cli::output::{CommandOutput, Failure, json};
 
 /// Have the running Archway read its configuration again
 #[derive(Debug, Args)]

@@ -2,10 +2,10 @@
 
 use clap::Args;
 use client::ControlSocket;
+use terminal::format::Format;
 
 use super::SocketArgs;
 use crate::cli::{
-    format::Format,
     output::{CommandOutput, Failure, json},
     removed,
 };

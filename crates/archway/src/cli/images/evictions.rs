@@ -3,12 +3,10 @@
 use admin_api::{CacheTotals, Evictions};
 use clap::Args;
 use client::Server;
+use terminal::table::{Side, Table, size};
 
 use super::{Format, ServerArgs};
-use crate::cli::{
-    output::{CommandOutput, Failure, counted, json},
-    table::{Side, Table, size},
-};
+use crate::cli::output::{CommandOutput, Failure, counted, json};
 
 /// List what leaves the cache next, and why
 #[derive(Debug, Args)]

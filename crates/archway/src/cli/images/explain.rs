@@ -13,12 +13,10 @@ use protocol::{
 };
 use serde::Serialize;
 use serde_json::Value;
+use terminal::table::Table;
 
 use super::{Format, ServerArgs, or_dash};
-use crate::cli::{
-    output::{CommandOutput, Exit, Failure, json},
-    table::Table,
-};
+use crate::cli::output::{CommandOutput, Exit, Failure, json};
 
 /// Explain the answer of a running Archway for an image: hints, mode and the chosen entry
 #[derive(Debug, Args)]

@@ -3,12 +3,10 @@
 use admin_api::{EndedFill, Fills, RunningFill};
 use clap::Args;
 use client::Server;
+use terminal::table::{Side, Table, short, size};
 
 use super::{Format, ServerArgs};
-use crate::cli::{
-    output::{CommandOutput, Failure, counted, json},
-    table::{Side, Table, short, size},
-};
+use crate::cli::output::{CommandOutput, Failure, counted, json};
 
 /// List the downloads that run, and the last hundred that ended
 #[derive(Debug, Args)]

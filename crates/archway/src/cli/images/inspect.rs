@@ -10,12 +10,10 @@ use protocol::{error_chain::ErrorChain, headers::ARCHWAY_INDEX, image_name::Imag
 use proxy::inventory::{Completeness, Image, Moment};
 use pull::TagState;
 use serde::Serialize;
+use terminal::table::{self, Table};
 
 use super::{ServerArgs, TableFormat, or_dash};
-use crate::cli::{
-    output::{CommandOutput, Failure, json},
-    table::{self, Table},
-};
+use crate::cli::output::{CommandOutput, Failure, json};
 
 /// The child manifests fetched to learn the sizes of images. A longer index is shown without sizes.
 const MAX_CHILDREN_FETCHED: usize = 64;

@@ -6,12 +6,10 @@ use clap::Args;
 use client::Server;
 use manifest_model::Platform;
 use proxy::inventory::{Completeness, Image, ImagePart, Listing, Moment};
+use terminal::table::{self, Table};
 
 use super::{ServerArgs, TableFormat, or_dash};
-use crate::cli::{
-    output::{CommandOutput, Failure, json},
-    table::{self, Table},
-};
+use crate::cli::output::{CommandOutput, Failure, json};
 
 /// List the cached images by platform
 #[derive(Debug, Args)]

@@ -6,12 +6,10 @@ use manifest_model::{Digest, Platform};
 use protocol::image_name::ImageName;
 use proxy::inventory::{Completeness, Image, Listing};
 use pull::TagState;
+use terminal::table;
 
 use super::ServerArgs;
-use crate::cli::{
-    output::{CommandOutput, Exit, Failure},
-    table,
-};
+use crate::cli::output::{CommandOutput, Exit, Failure};
 
 /// Check that an image is completely cached for a platform
 #[derive(Debug, Args)]

@@ -4,12 +4,10 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use client::Server;
+use terminal::table::{Side, Table};
 
 use super::{Format, ServerArgs, or_dash};
-use crate::cli::{
-    output::{CommandOutput, Failure, json},
-    table::{Side, Table},
-};
+use crate::cli::output::{CommandOutput, Failure, json};
 
 /// List the replicas that share downloads, as one of them sees them
 #[derive(Debug, Args)]

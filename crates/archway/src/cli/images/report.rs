@@ -8,13 +8,10 @@ use cluster::NodeReport;
 use manifest_model::{ParseError, Platform};
 use proxy::inventory::{Image, Listing};
 use serde::Serialize;
+use terminal::{format::PageFormat, table::Table};
 
 use super::ServerArgs;
-use crate::cli::{
-    format::PageFormat,
-    output::{CommandOutput, Exit, Failure, json},
-    table::Table,
-};
+use crate::cli::output::{CommandOutput, Exit, Failure, json};
 
 /// List the cached images that do not exist for a platform you need
 #[derive(Debug, Args)]

@@ -5,12 +5,10 @@ use std::fmt::Write as _;
 use admin_api::{UpstreamEndpoint, Upstreams};
 use clap::Args;
 use client::Server;
+use terminal::table::Table;
 
 use super::{Format, ServerArgs, or_dash};
-use crate::cli::{
-    output::{CommandOutput, Failure, json},
-    table::Table,
-};
+use crate::cli::output::{CommandOutput, Failure, json};
 
 /// List the upstreams that were asked since the start, and how each is
 #[derive(Debug, Args)]

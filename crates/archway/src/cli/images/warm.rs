@@ -8,12 +8,12 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use manifest_model::{Descriptor, MediaType, Platform, Reference};
 use protocol::{error_chain::ErrorChain, image_name::ImageName};
 use serde::Serialize;
+use terminal::table::{self, Table};
 
 use super::{Format, ServerArgs, ready, resolve};
 use crate::cli::{
     image_list::{ImageList, Platforms},
     output::{CommandOutput, Exit, Failure, json},
-    table::{self, Table},
 };
 
 /// The images pulled at the same time.

@@ -14,6 +14,7 @@ use config::Config;
 use manifest_model::{Digest, Manifest, MediaType, Reference};
 use protocol::image_name::ImageName;
 use server::crypto;
+use terminal::progress::Progress;
 use tokio::runtime::{self, Runtime};
 use url::Url;
 
@@ -21,7 +22,6 @@ use crate::cli::{
     bundle::error::ExportError,
     cache::CachePlace,
     output::{Failure, RuntimeError},
-    progress::Progress,
 };
 
 /// How long what has come may take to reach the disk, and how often that is looked for.

@@ -8,17 +8,15 @@ use std::{
 
 use airgap::Stored;
 use bundle::{Bundle, Layout, Output, part_ranges, write};
+use terminal::progress::Progress;
 
 use super::Export;
-use crate::cli::{
-    bundle::{
-        error::{ExportError, SplitError},
-        part_size::PartSize,
-        partial,
-        split::{part_count, part_path, write_part},
-        sums,
-    },
-    progress::Progress,
+use crate::cli::bundle::{
+    error::{ExportError, SplitError},
+    part_size::PartSize,
+    partial,
+    split::{part_count, part_path, write_part},
+    sums,
 };
 
 impl Export {

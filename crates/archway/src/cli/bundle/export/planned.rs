@@ -8,12 +8,12 @@ use bundle::{
 use cache::inspect::{Contents, Directory};
 use manifest_model::{Digest, Platform};
 use protocol::{error_chain::ErrorChain, image_name::ImageName};
+use terminal::table;
 
 use super::{Export, RequiredFlag, supply::Supply};
 use crate::cli::{
     bundle::{diff::Described, error::ExportError, partial},
     image_list::Platforms,
-    table,
 };
 
 /// An image of an export, and its platforms.

@@ -3,13 +3,11 @@
 use std::fmt::Write as _;
 
 use admin_api::{Fills, Time, Upstreams};
+use terminal::table::{Side, Table, printable, short, size, without_middle};
 use terminal_size::{Height, Width, terminal_size};
 
 use super::Picture;
-use crate::cli::{
-    images::{evictions, or_dash, upstreams},
-    table::{Side, Table, printable, short, size, without_middle},
-};
+use crate::cli::images::{evictions, or_dash, upstreams};
 
 /// The screen of full-screen programs, without a cursor.
 pub(super) const ENTER: &str = "\x1b[?1049h\x1b[?25l";

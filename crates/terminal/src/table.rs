@@ -23,19 +23,22 @@ const DOTS: &str = "...";
 
 /// The alignment of a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub enum Side {
+    /// Text.
     Left,
+    /// Numbers and sizes.
     Right,
 }
 
 /// Rows under titles. `Display` makes each column as wide as its widest cell.
-pub(super) struct Table<const N: usize> {
+pub struct Table<const N: usize> {
     titles: [(&'static str, Side); N],
     rows: Vec<[String; N]>,
 }
 
 impl<const N: usize> Table<N> {
-    pub(super) fn new(titles: [(&'static str, Side); N]) -> Self {
+    /// A table without rows, each title with its column's alignment.
+    pub fn new(titles: [(&'static str, Side); N]) -> Self {
         Self {
             titles,
             rows: Vec::new(),
@@ -43,21 +46,22 @@ impl<const N: usize> Table<N> {
     }
 
     /// A table whose columns are all aligned to the left.
-    pub(super) fn left(titles: [&'static str; N]) -> Self {
+    pub fn left(titles: [&'static str; N]) -> Self {
         Self::new(titles.map(|title| (title, Side::Left)))
     }
 
-    pub(super) fn row(&mut self, cells: [String; N]) {
+    /// Adds a row; control characters in it are escaped.
+    pub fn row(&mut self, cells: [String; N]) {
         self.rows.push(cells.map(printable));
     }
 
     /// Whether the table has no rows.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// The table in Markdown: not aligned, and with `|` escaped in cells.
-    pub(super) fn markdown(&self) -> String {
+    pub fn markdown(&self) -> String {
         let line = |cells: &[String; N]| {
             let cells = cells.each_ref().map(|cell| cell.replace('|', "\\|"));
             format!("| {} |\n", cells.join(" | "))
@@ -72,7 +76,7 @@ impl<const N: usize> Table<N> {
 
     /// The table for standard output: on a terminal no row is wider than that, since a row that
     /// breaks cannot be read. Elsewhere nothing is cut, for programs that read it.
-    pub(super) fn on_screen(&self) -> String {
+    pub fn on_screen(&self) -> String {
         let width = io::stdout().is_terminal().then(terminal_size).flatten();
         match width {
             Some((Width(columns), _)) => self.within(columns.into()),
@@ -82,7 +86,7 @@ impl<const N: usize> Table<N> {
 
     /// The table in rows of at most `columns` characters, if its columns can be that narrow. Of
     /// the widest cells the middle is left out: names differ at their ends.
-    pub(super) fn within(&self, columns: usize) -> String {
+    pub fn within(&self, columns: usize) -> String {
         let mut widths = self.widths();
         let least = self.titles.map(|(title, _)| title.len().max(NARROWEST));
         while widths.iter().sum::<usize>() + GAP * (N - 1) > columns {
@@ -130,7 +134,7 @@ impl<const N: usize> fmt::Display for Table<N> {
 }
 
 /// The text in at most `width` characters, with dots for its middle where it is longer.
-pub(super) fn without_middle(text: &str, width: usize) -> Cow<'_, str> {
+pub fn without_middle(text: &str, width: usize) -> Cow<'_, str> {
     let length = text.chars().count();
     let Some(kept) = width.checked_sub(DOTS.len()).filter(|_| length > width) else {
         return text.into();
@@ -141,7 +145,7 @@ pub(super) fn without_middle(text: &str, width: usize) -> Cow<'_, str> {
 }
 
 /// Escapes control characters: cells hold text from manifests, which must not control a terminal.
-pub(super) fn printable(text: String) -> String {
+pub fn printable(text: String) -> String {
     if !text.contains(char::is_control) {
         return text;
     }
@@ -157,12 +161,12 @@ pub(super) fn printable(text: String) -> String {
 }
 
 /// A size for people: three digits and a binary unit.
-pub(super) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     bytesize::ByteSize::b(bytes).display().iec().to_string()
 }
 
 /// How long ago a time was, for people: its two largest units.
-pub(super) fn ago(time: SystemTime) -> String {
+pub fn ago(time: SystemTime) -> String {
     let age = SystemTime::now().duration_since(time).unwrap_or_default();
     let age = humantime::format_duration(Duration::from_secs(age.as_secs())).to_string();
     let units: Vec<_> = age.split(' ').take(2).collect();
@@ -170,23 +174,23 @@ pub(super) fn ago(time: SystemTime) -> String {
 }
 
 /// Whole seconds since 1970; zero for an earlier time.
-pub(super) fn seconds(time: SystemTime) -> u64 {
+pub fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs()
 }
 
 /// The last second of the year 9999, the latest that RFC 3339 can write.
-pub(super) const MAX_UNIX_SECONDS: u64 = 253_402_300_799;
+pub const MAX_UNIX_SECONDS: u64 = 253_402_300_799;
 
 /// A time for people, from seconds since 1970, in UTC.
-pub(super) fn time(seconds: u64) -> String {
+pub fn time(seconds: u64) -> String {
     let since = Duration::from_secs(seconds.min(MAX_UNIX_SECONDS));
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
 }
 
 /// The start of a digest, enough for people. JSON has all of it.
-pub(super) fn short(digest: &Digest) -> String {
+pub fn short(digest: &Digest) -> String {
     let text = digest.to_string();
     text.chars().take("sha256:".len() + 12).collect()
 }

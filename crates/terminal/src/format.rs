@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
+pub enum Format {
     /// Text for people
     #[default]
     Text,
@@ -16,7 +16,7 @@ pub(super) enum Format {
 
 /// The form of a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum TableFormat {
+pub enum TableFormat {
     /// A table that fits the screen
     #[default]
     Text,
@@ -28,7 +28,7 @@ pub(super) enum TableFormat {
 
 /// The form of an answer that also fits a ticket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum PageFormat {
+pub enum PageFormat {
     /// Text for people
     #[default]
     Text,

@@ -9,7 +9,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 
-use crate::cli::table::size;
+use crate::table::size;
 
 /// The time between two progress lines where standard error is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ const OPEN_BAR: &str = "{binary_bytes} pulled, {binary_bytes_per_sec}";
 
 /// Bytes done out of a total. Written to standard error, so that standard output is the answer
 /// alone.
-pub(in crate::cli) struct Progress {
+pub struct Progress {
     bar: ProgressBar,
     /// What happens to the bytes: `read`.
     verb: &'static str,
@@ -31,7 +31,8 @@ pub(in crate::cli) struct Progress {
 }
 
 impl Progress {
-    pub(in crate::cli) fn of(verb: &'static str, total: u64) -> Self {
+    /// Of `total` bytes that are `verb`, a past participle as in `read`.
+    pub fn of(verb: &'static str, total: u64) -> Self {
         let style = ProgressStyle::with_template(BAR).expect("the template is valid");
         Self {
             // indicatif draws on standard error, and only where that is a terminal.
@@ -44,7 +45,7 @@ impl Progress {
     }
 
     /// Of a total that is not known before its end.
-    pub(in crate::cli) fn open(verb: &'static str) -> Self {
+    pub fn open(verb: &'static str) -> Self {
         let style = ProgressStyle::with_template(OPEN_BAR).expect("the template is valid");
         Self {
             bar: ProgressBar::no_length().with_style(style),
@@ -52,7 +53,8 @@ impl Progress {
         }
     }
 
-    pub(in crate::cli) fn advance(&self, bytes: u64) {
+    /// Adds bytes that are done. Any thread may; none waits for another.
+    pub fn advance(&self, bytes: u64) {
         let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if !self.bar.is_hidden() {
             self.bar.inc(bytes);
@@ -73,13 +75,14 @@ impl Progress {
     }
 
     /// Prints a line of the answer before the end of the command.
-    pub(in crate::cli) fn print(&self, line: &str) {
+    pub fn print(&self, line: &str) {
         self.bar.suspend(|| {
             let _ = writeln!(std::io::stdout(), "{line}");
         });
     }
 
-    pub(in crate::cli) fn end(&self) {
+    /// Takes the bar away: what follows is the answer.
+    pub fn end(&self) {
         self.bar.finish_and_clear();
     }
 }
