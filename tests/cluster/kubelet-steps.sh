@@ -9,4 +9,4 @@ mount -t tmpfs none /run
 ip link set lo up
 cd "$WORK"
 export PATH=$ROOT/.tools/bin:$PATH
-exec "$ROOT/.tools/chart/bin/python" -B "$ROOT/tests/cluster/kubelet.py"
+exec "$ROOT/.tools/chart/bin/python" -B "$STEPS"
