@@ -73,7 +73,7 @@ impl Node {
         config: &str,
         version: Option<Version>,
     ) -> Result<Changes, NodeError> {
-        let cri = CriConfig::read(&root, config, version);
+        let cri = CriConfig::read(root, config, version);
         let plan = Plan::remove(root, cri);
         plan.carry_out(root)?;
         Ok(Changes::of(&plan, None))

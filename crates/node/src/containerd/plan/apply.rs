@@ -77,6 +77,9 @@ impl<'a> Builder<'a> {
         if !self.root.has(folder) {
             self.plan.changes.push(Change::Folder(folder.to_owned()));
         }
+        for folder in folders {
+            self.unseen(folder)?;
+        }
         let ours = directories(self.root, folder)?;
         let mut theirs = Vec::new();
         for folder in later {
@@ -116,6 +119,20 @@ impl<'a> Builder<'a> {
             });
         }
         Ok(names)
+    }
+
+    /// Directories that the node has behind links and a container does not see: each hides the one for all.
+    fn unseen(&mut self, folder: &str) -> Result<(), PlanError> {
+        if self.root.is_own() {
+            return Ok(());
+        }
+        for name in directory::names(self.root, folder).map_err(read(folder))? {
+            let path = format!("{folder}/{name}");
+            if self.root.dangles(&path) {
+                self.plan.faults.push(PlanError::Dangling(path));
+            }
+        }
+        Ok(())
     }
 
     /// The directory that containerd would take for a registry, or the one to make.

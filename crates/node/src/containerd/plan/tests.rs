@@ -294,7 +294,10 @@ fn a_link_to_what_is_not_below_the_root_is_a_fault_and_nothing_is_written() {
     let plan = node.plan(Version::of(2, 0));
     let faults: Vec<_> = plan.faults.iter().map(ToString::to_string).collect();
     assert_eq!(plan.changes, []);
-    assert!(faults[0].starts_with("/etc/containerd/certs.d is behind a link"), "{faults:?}");
+    assert!(
+        faults[0].starts_with("/etc/containerd/certs.d is behind a link"),
+        "{faults:?}"
+    );
     assert_eq!(tree(&node.root), at_first);
 }
 
@@ -602,7 +605,7 @@ fn a_link_that_leads_out_of_the_nodes_file_system_is_not_followed() {
     let link = node.root.at("/etc/containerd/certs.d/docker.io");
     symlink(outside.path(), link).unwrap();
     let plan = node.plan(current());
-    assert!(matches!(&plan.faults[..], [PlanError::Outside(path)] if path.contains("docker.io")));
+    assert!(matches!(&plan.faults[..], [PlanError::Dangling(path)] if path.contains("docker.io")));
     plan.carry_out(&node.root).unwrap();
     assert_eq!(
         fs::read_to_string(outside.path().join("hosts.toml")).unwrap(),
