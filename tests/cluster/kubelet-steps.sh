@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The first process of the namespaces of kubelet.sh: everything of the node is the test's own.
+# The first process of the namespaces of kubelet.sh and replicas.sh: everything of the node is the test's own.
 set -euo pipefail
 
 cp -a /etc "$WORK/etc"

@@ -137,6 +137,37 @@ def pods():
         return None
 
 
+def is_ready(name):
+    conditions = (pods() or {}).get(name, {}).get("status", {}).get("conditions", [])
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def put(name, pod):
+    # Aside and renamed: the kubelet reads what is there.
+    aside = WORK / f"{name}.aside"
+    aside.write_text(json.dumps(pod))
+    aside.rename(PODS / f"{name}.json")
+
+
+def static_pod():
+    """The DaemonSet's pod, with its config as a file."""
+    sys.path.insert(0, str(TOP / "tests/chart"))
+    from render import VALUES, render
+
+    [values] = [path for path in VALUES if path.stem == "node"]
+    more = ["--skip-tests", "--set", f"node.cache.hostPath={WORK}/cache,image.tag=0.1.0", "--set", "node.cache.maxSize=1GiB,node.cache.minFree=1MiB"]
+    documents = {d["kind"]: d for d in render(values, "1.34", *more)}
+    spec = documents["DaemonSet"]["spec"]["template"]["spec"]
+    for name in ("serviceAccountName", "automountServiceAccountToken", "nodeSelector", "priorityClassName"):
+        spec.pop(name, None)
+    (WORK / "config").mkdir()
+    (WORK / "config/config.toml").write_text(documents["ConfigMap"]["data"]["config.toml"])
+    [config] = [volume for volume in spec["volumes"] if volume["name"] == "config"]
+    del config["configMap"]
+    config["hostPath"] = {"path": str(WORK / "config")}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "archway", "namespace": "kube-system"}, "spec": spec}
+
+
 def state():
     """What there is to see of the pods and in the logs."""
     known = {name: pod.get("status", {}) for name, pod in (pods() or {}).items()}
