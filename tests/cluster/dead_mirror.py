@@ -18,7 +18,7 @@ import threading
 import time
 
 from machine import (
-    ARCHWAY, PODS, SOCKET, WORK, eventually, import_images, is_ready, pods, put, start, start_containerd, start_kubelet,
+    ARCHWAY, PODS, SOCKET, WORK, eventually, import_images, is_gone, is_ready, put, start, start_containerd, start_kubelet,
     state, static_pod, step,
 )  # fmt: skip
 
@@ -129,7 +129,7 @@ def main():
     (PODS / "archway.json").unlink()
     eventually("the files are gone", is_untold)
     pull(registry, "3", "containerd", DIRECT_SECONDS)
-    eventually("the pod is gone", lambda: "archway" not in (pods() or {"archway": 0}))
+    eventually("the pod is gone", lambda: is_gone("archway"))
     step("kill -9: the files stay, and cost nothing")
     second = WORK / "second.toml"
     second.write_text(config.read_text().replace("/var/lib/archway", f"{WORK}/cache-2"))

@@ -13,7 +13,7 @@ import time
 import urllib.request
 
 from machine import (
-    ARCHWAY, PODS, WORK, eventually, import_images, is_ready, pods, put, start, start_containerd, start_kubelet, state,
+    ARCHWAY, PODS, WORK, eventually, import_images, is_gone, is_ready, pods, put, start, start_containerd, start_kubelet, state,
     static_pod, step,
 )  # fmt: skip
 
@@ -61,7 +61,7 @@ def main():
     step("the pod goes, and with it what it wrote")
     (PODS / "archway.json").unlink()
     eventually("the files are gone", lambda: not LINK.exists() and not pathlib.Path("/etc/containerd/certs.d/_default").exists())
-    eventually("the pod is gone", lambda: "archway" not in (pods() or {"archway": 0}))
+    eventually("the pod is gone", lambda: is_gone("archway"))
     step("another Archway, and the link taken away")
     text = (WORK / "config/config.toml").read_text().replace("/var/lib/archway", f"{WORK}/cache-2")
     (WORK / "second.toml").write_text(text)

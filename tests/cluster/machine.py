@@ -142,6 +142,11 @@ def is_ready(name):
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
+def is_gone(name):
+    known = pods()
+    return known is not None and name not in known
+
+
 def put(name, pod):
     # Aside and renamed: the kubelet reads what is there.
     aside = WORK / f"{name}.aside"
