@@ -27,7 +27,7 @@ esac
 
 
 def network():
-    subprocess.run(["ip", "link", "add", "node", "type", "dummy"], check=True)
+    subprocess.run(["ip", "link", "add", "node", "type", "bridge"], check=True)
     subprocess.run(["ip", "address", "add", f"{ADDRESS}/24", "dev", "node"], check=True)
     subprocess.run(["ip", "link", "set", "node", "up"], check=True)
     folder = pathlib.Path("/etc/cni/net.d")
@@ -48,7 +48,7 @@ def network():
 
 def kubeconfig(cluster, name, token):
     authority = base64.b64encode((cluster.path / "certs/apiserver.crt").read_bytes()).decode()
-    path = WORK / f"{name}.json"
+    path = WORK / f"{name}.kubeconfig"
     path.write_text(json.dumps({
         "apiVersion": "v1", "kind": "Config", "current-context": "test",
         "clusters": [{"name": "test", "cluster": {"server": cluster.url, "certificate-authority-data": authority}}],
