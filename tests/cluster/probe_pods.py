@@ -132,7 +132,7 @@ def main():
     missing = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "missing"}}
     assert cluster.apply(missing)[1] == 0
     code, text = archway(*probe)
-    assert code == 1 and "missing (, ): not tried: it is not ready" in text, text
+    assert code == 1 and "missing: not tried: it is not ready" in text, text
     step("no pod is left")
     eventually("the pods are gone", lambda: cluster.kubectl("-n", NAMESPACE, "get", "pods", "-o", "name")[0] == "")
     step("without a right, the command names it")

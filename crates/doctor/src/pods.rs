@@ -165,7 +165,11 @@ impl fmt::Display for OnNode {
             runtime,
             ..
         } = &self.node;
-        write!(formatter, "{name} ({architecture}, {runtime})")?;
+        formatter.write_str(name)?;
+        // A node that has never said anything has neither.
+        if !runtime.is_empty() {
+            write!(formatter, " ({architecture}, {runtime})")?;
+        }
         if let Some(registry) = &self.registry {
             write!(formatter, " {registry}")?;
         }
