@@ -96,14 +96,14 @@ push_index() {
   quietly docker image rm $name:amd64 $name:arm64
 }
 
-# The image for arm64 through the one for amd64; then hello through what came, on another port.
+# The image for arm64 through the one for amd64; then hello through both, as what came asks the first.
 serve_arm64() {
   local image=127.0.0.1:5000/$UPSTREAM_NAME/team/archway:1 second=$WORK/second
   run docker pull --platform linux/arm64 "$image"
   expect "what came" "linux/arm64 sha256:$(sha256sum <"$ARM64_BINARY" | cut -d' ' -f1)" "$(contents "$image")"
   mkdir "$second"
-  sed 's/:5000"/:5010"/' "$WORK/config.toml" >"$second/config.toml"
-  cat >>"$second/config.toml" <<TOML
+  cat - <(sed 's/:5000"/:5010"/' "$WORK/config.toml") >"$second/config.toml" <<TOML
+parents = ["http://127.0.0.1:5000"]
 [admin]
 address = "127.0.0.1:9465"
 TOML
@@ -120,7 +120,8 @@ TOML
 # contents IMAGE: its platform, and the digest of its program.
 contents() {
   local container
-  container=$(docker create "$1")
+  # A platform that is not the machine's is worth a warning to it.
+  container=$(docker create "$1" 2>/dev/null)
   docker cp "$container:/archway" "$WORK/pulled" >/dev/null
   docker rm "$container" >/dev/null
   printf '%s sha256:%s' "$(docker image inspect -f '{{.Os}}/{{.Architecture}}' "$1")" "$(sha256sum <"$WORK/pulled" | cut -d' ' -f1)"
