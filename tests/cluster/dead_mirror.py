@@ -1,6 +1,7 @@
 """The steps of kubelet.sh for a mirror that is none, or no longer one: somebody else on its port, its end, its death.
 
-A registry on loopback notes who asks it: Archway, as long as it leads there, else containerd itself.
+A registry on loopback, whose certificate the node trusts, notes who asks it: Archway, as long as containerd is led
+there, else containerd itself.
 """
 
 import gzip
@@ -11,6 +12,7 @@ import json
 import pathlib
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -33,6 +35,27 @@ def digest(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
+def trusted():
+    """TLS with a certificate of an authority that is added to those of the node, which is the test's own."""
+
+    def openssl(*words):
+        subprocess.run(["openssl", *words], cwd=WORK, check=True, capture_output=True)
+
+    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    openssl("req", "-x509", *new, "-days", "2", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority")
+    openssl("req", *new, "-keyout", "registry.key", "-out", "request.pem", "-subj", "/CN=registry")
+    (WORK / "extensions").write_text("subjectAltName=IP:127.0.0.1\n")
+    openssl(
+        "x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+        "-extfile", "extensions", "-out", "registry.pem",
+    )  # fmt: skip
+    with open("/etc/ssl/certs/ca-certificates.crt", "a") as authorities:
+        authorities.write((WORK / "ca.pem").read_text())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(WORK / "registry.pem", WORK / "registry.key")
+    return context
+
+
 class Registry(http.server.ThreadingHTTPServer):
     """team/app with an image of its own for each tag, and the programs that asked for one."""
 
@@ -41,6 +64,7 @@ class Registry(http.server.ThreadingHTTPServer):
         for tag in "1234":
             self.add(tag)
         super().__init__(("127.0.0.1", PORT), Answers)
+        self.socket = trusted().wrap_socket(self.socket, server_side=True)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def add(self, tag):
@@ -115,7 +139,7 @@ def main():
     foreign = socket.create_server(("127.0.0.1", 5000))
     pod = static_pod()
     config = WORK / "config/config.toml"
-    config.write_text(config.read_text() + f'\n[upstream."127.0.0.1:{PORT}"]\nendpoints = ["http://127.0.0.1:{PORT}"]\n')
+    config.write_text(config.read_text() + f'\n[upstream."127.0.0.1:{PORT}"]\nendpoints = ["https://127.0.0.1:{PORT}"]\n')
     put("archway", pod)
     eventually("the writer waits", lambda: "http://127.0.0.1:5000" in pod_log("node"))
     eventually("Archway names the port", lambda: "127.0.0.1:5000" in pod_log("archway"))
