@@ -65,19 +65,19 @@ pub async fn run(
         Answering::OfNode(_) => settings.registries.names().to_vec(),
     };
     let nodes = pods.nodes().await?;
-    let tries = nodes
+    let running = nodes
         .into_iter()
         .map(|node| try_one(own, answering, pods, network, &registries, node));
     // All of them, even where one has failed: each takes its pod away.
-    let all: Vec<_> = stream::iter(tries)
+    let all: Vec<_> = stream::iter(running)
         .buffered(MAX_CONCURRENT_PODS)
         .collect()
         .await;
     let all = all.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let mut tried: Vec<OnNode> = all.into_iter().flatten().collect();
+    let mut outcomes: Vec<OnNode> = all.into_iter().flatten().collect();
     // Those that need something first.
-    tried.sort_by_key(OnNode::is_good);
-    Ok(tried)
+    outcomes.sort_by_key(OnNode::is_good);
+    Ok(outcomes)
 }
 
 async fn served(own: &Own, admin: &Url, settings: &Settings) -> Result<Vec<Host>, PodsError> {
