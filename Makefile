@@ -10,7 +10,7 @@ RUSTDOCFLAGS := -D warnings
 export RUSTDOCFLAGS
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## start Archway on embedded defaults
 	$(CARGO) run --locked --release -- serve
