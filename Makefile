@@ -1,7 +1,7 @@
 # The only entry: what a person or a CI does with this tree is a target here.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chart ops soak bench attacks check fmt lint doc arrows structure documents deny advisories demo image pin-images conformance fuzz tools clean
+.PHONY: help run test chart ops soak bench attacks arm64 check fmt lint doc arrows structure documents deny advisories demo image pin-images conformance fuzz tools clean
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
@@ -10,7 +10,7 @@ RUSTDOCFLAGS := -D warnings
 export RUSTDOCFLAGS
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## start Archway on embedded defaults
 	$(CARGO) run --locked --release -- serve
@@ -70,7 +70,11 @@ demo: ## the walk-through: one name, two architectures, ECR asked once, and then
 	$(CARGO) build --locked --release -p archway
 	tests/demo/demo.sh
 
-image: ## build the last stage of docker/Dockerfile from a static binary made here, run it, pull through it
+arm64: ## cross-compile for arm64, and run that by qemu: pulls of each kind, followers, kill -9
+	tests/tools/install.sh demo
+	tests/arm64/run.sh
+
+image: ## build the last stage of docker/Dockerfile for amd64 and arm64 from static binaries made here, run them, pull through them
 	tests/tools/install.sh demo
 	docker/test-image.sh
 

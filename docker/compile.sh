@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Compiles the static binary that ships. It has no path of the machine that built it in it, and,
-# where cargo-auditable is installed, the list of its crates, which scanners read.
+# Compiles the static binary that ships, for this machine or, with Debian's toolchain, for another
+# (gcc-aarch64-linux-gnu and libc6-dev-arm64-cross for aarch64). It has no path of the machine that
+# built it in it, and, where cargo-auditable is installed, the list of its crates, which scanners read.
 #
 #   docker/compile.sh TARGET [PROFILE]
 #
@@ -32,9 +33,20 @@ else
 fi
 # For the target alone: what runs during the build does not ship.
 triple=${target//-/_}
-env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS "CARGO_TARGET_$(tr a-z- A-Z_ <<<"$target")_RUSTFLAGS=$rust" "CFLAGS_$triple=$c" \
+variables=CARGO_TARGET_$(tr a-z- A-Z_ <<<"$target")
+tools=()
+machine=${target%%-*}
+if [ "$machine" != "$(uname -m)" ]; then
+  compiler=$machine-linux-gnu-gcc
+  command -v "$compiler" >/dev/null || fail "$compiler is missing; run apt-get install gcc-${machine/_/-}-linux-gnu"
+  tools=("CC_$triple=$compiler" "${variables}_LINKER=$compiler")
+  if command -v rustup >/dev/null; then rustup target add "$target" >&2; fi
+fi
+env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS "${variables}_RUSTFLAGS=$rust" "CFLAGS_$triple=$c" "${tools[@]}" \
   cargo "${build[@]}" --profile "$profile" --locked --target "$target" -p archway >&2
-binary=${CARGO_TARGET_DIR:-$PWD/target}/$target/$profile/archway
+folder=$profile
+[ "$profile" != dev ] || folder=debug
+binary=${CARGO_TARGET_DIR:-$PWD/target}/$target/$folder/archway
 # Only what ships is held to it.
 if [ "$profile" = dist ]; then
   for place in "$PWD/crates" "$crates/registry"; do

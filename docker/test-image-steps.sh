@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The steps of test-image.sh, run as the first process of their own namespaces. The image is small,
 # starts with the config inside it, finds an upstream by DNS, trusts it by the image's certificate
-# authorities, serves a pull, and serves it again after a restart without the upstream.
+# authorities, serves a pull, and serves it again after a restart without the upstream. An index of it
+# for two platforms is pulled through it for arm64, and what came serves in turn.
 set -euo pipefail
 
 # shellcheck source=tests/tools/say.sh
@@ -15,6 +16,9 @@ LIMIT_BYTES=$((40 * 1000 * 1000))
 UPSTREAM_NAME=registry.internal
 UPSTREAM=$UPSTREAM_NAME:5001
 IMAGE=127.0.0.1:5000/$UPSTREAM_NAME/team/hello:1
+MANIFEST=application/vnd.docker.distribution.manifest.v2+json
+LIST=application/vnd.docker.distribution.manifest.list.v2+json
+declare -A IMAGES=([amd64]=archway [arm64]=archway-arm64)
 
 make_private() {
   hide_docker
@@ -60,17 +64,67 @@ push_hello() {
   quietly docker image rm 127.0.0.1:5001/team/hello:1
 }
 
-# Builds the image, with an image of the same /out in place of the compiling stage.
+# build_image ARCHITECTURE BINARY NAME: builds the image, with an image of the same /out in place of the
+# compiling stage.
 build_image() {
-  local out=$WORK/compiled/out
+  local folder=$WORK/compiled-$1 out=$WORK/compiled-$1/out
   mkdir -p "$out/cache"
-  cp "$BINARY" "$out/archway"
+  cp "$2" "$out/archway"
   cat /etc/ssl/certs/ca-certificates.crt "$WORK/tls/ca.pem" >"$out/ca-certificates.crt"
-  printf 'FROM scratch\nCOPY out /out\n' >"$WORK/compiled/Dockerfile"
-  quietly docker build -t archway-compiled "$WORK/compiled"
-  shown "docker build -f docker/Dockerfile -t archway ."
-  quietly env DOCKER_BUILDKIT=1 docker build --build-arg BUILD_IMAGE=archway-compiled \
-    -f "$ROOT/docker/Dockerfile" -t archway "$ROOT"
+  printf 'FROM scratch\nCOPY out /out\n' >"$folder/Dockerfile"
+  quietly env DOCKER_BUILDKIT=1 docker build --platform "linux/$1" -t "archway-compiled-$1" "$folder"
+  shown "docker build --platform linux/$1 -f docker/Dockerfile -t $3 ."
+  quietly env DOCKER_BUILDKIT=1 docker build --platform "linux/$1" --build-arg "BUILD_IMAGE=archway-compiled-$1" \
+    -f "$ROOT/docker/Dockerfile" -t "$3" "$ROOT"
+}
+
+# push_index: both images to the upstream, and an index of them.
+push_index() {
+  local architecture digest name=127.0.0.1:5001/team/archway entries=()
+  for architecture in amd64 arm64; do
+    quietly docker tag "${IMAGES[$architecture]}" "$name:$architecture"
+    quietly docker push "$name:$architecture"
+    digest=$(docker image inspect -f '{{index .RepoDigests 0}}' "$name:$architecture")
+    curl -sfk -H "Accept: $MANIFEST" "https://127.0.0.1:5001/v2/team/archway/manifests/${digest#*@}" >"$WORK/manifest.json"
+    entries+=("$(jq -n --arg type "$MANIFEST" --arg digest "${digest#*@}" --arg architecture "$architecture" \
+      --argjson size "$(wc -c <"$WORK/manifest.json")" \
+      '{mediaType: $type, digest: $digest, size: $size, platform: {os: "linux", architecture: $architecture}}')")
+  done
+  jq -s --arg type "$LIST" '{schemaVersion: 2, mediaType: $type, manifests: .}' <<<"${entries[*]}" >"$WORK/index.json"
+  quietly curl -sfk -X PUT -H "Content-Type: $LIST" --data-binary "@$WORK/index.json" \
+    "https://127.0.0.1:5001/v2/team/archway/manifests/1"
+  quietly docker image rm $name:amd64 $name:arm64
+}
+
+# The image for arm64 through the one for amd64; then hello through both, as what came asks the first.
+serve_arm64() {
+  local image=127.0.0.1:5000/$UPSTREAM_NAME/team/archway:1 second=$WORK/second
+  run docker pull --platform linux/arm64 "$image"
+  expect "what came" "linux/arm64 sha256:$(sha256sum <"$ARM64_BINARY" | cut -d' ' -f1)" "$(contents "$image")"
+  mkdir "$second"
+  cat - <(sed 's/:5000"/:5010"/' "$WORK/config.toml") >"$second/config.toml" <<TOML
+parents = ["http://127.0.0.1:5000"]
+[admin]
+address = "127.0.0.1:9465"
+TOML
+  quietly docker run --detach --name second --platform linux/arm64 --read-only --user 65532 --cap-drop ALL --network host \
+    --volume second:/var/lib/archway --volume "$second/config.toml:/etc/archway/config.toml:ro" "$image"
+  until_true 60 "Archway on arm64" curl -sf -o /dev/null http://127.0.0.1:5010/v2/
+  run docker pull "${IMAGE/:5000/:5010}"
+  quietly docker stop --time 60 second
+  expect "exit status of arm64 after SIGTERM" 0 "$(docker inspect -f '{{.State.ExitCode}}' second)"
+  docker logs second >"$WORK/log/archway-arm64.log" 2>&1
+  quietly docker rm second
+}
+
+# contents IMAGE: its platform, and the digest of its program.
+contents() {
+  local container
+  # A platform that is not the machine's is worth a warning to it.
+  container=$(docker create "$1" 2>/dev/null)
+  docker cp "$container:/archway" "$WORK/pulled" >/dev/null
+  docker rm "$container" >/dev/null
+  printf '%s sha256:%s' "$(docker image inspect -f '{{.Os}}/{{.Architecture}}' "$1")" "$(sha256sum <"$WORK/pulled" | cut -d' ' -f1)"
 }
 
 check_size() {
@@ -142,8 +196,9 @@ main() {
   step "The image"
   make_certificates
   start_docker
-  build_image
+  build_image amd64 "$BINARY" archway
   check_size
+  build_image arm64 "$ARM64_BINARY" archway-arm64
   check_configs
 
   step "With the config inside it"
@@ -160,6 +215,10 @@ main() {
   pull
   first=$PULLED
   good "$first"
+
+  step "An image for two platforms" "An arm64 client gets the image for it through Archway, and that serves, too."
+  push_index
+  serve_arm64
   end_archway
 
   step "Again after a restart, without the upstream"

@@ -87,15 +87,20 @@ finish install || exit 1
 # the processor time that they leave. What is shipped has another profile (`make image`): its link
 # alone takes four minutes of one core, and no test of the image asks for speed.
 export PROFILE=${PROFILE:-release}
-if [ -z "${ARCHWAY_STATIC_BIN:-}" ]; then
-  beside image-compile nice -n 19 docker/test-image.sh compile
-fi
+# Then the one for arm64, which qemu runs.
+# shellcheck disable=SC2016 # expanded by the inner bash
+beside image-compile nice -n 19 bash -euc '
+  [ -n "${ARCHWAY_STATIC_BIN:-}" ] || docker/test-image.sh compile
+  [ -n "${ARCHWAY_ARM64_BIN:-}" ] || tests/arm64/run.sh compile'
 suite integration cargo test --locked --workspace --test it
 suite clients cargo test --locked --workspace --test clients
 suite chart tests/chart/run.sh
 suite ops tests/ops/run.sh
 script conformance tests/conformance/run.sh
-[ -n "${ARCHWAY_STATIC_BIN:-}" ] || finish image-compile || failed+=(image-compile)
+script node-kills python3 -B tests/cluster/killed.py
+finish image-compile || failed+=(image-compile)
+export ARCHWAY_ARM64_BIN=${ARCHWAY_ARM64_BIN:-$PWD/target/aarch64-unknown-linux-gnu/debug/archway}
+script arm64 tests/arm64/run.sh
 script image docker/test-image.sh
 # The demo runs the image's binary.
 export ARCHWAY_BIN=${ARCHWAY_STATIC_BIN:-$PWD/target/$(uname -m)-unknown-linux-gnu/$PROFILE/archway}

@@ -118,6 +118,7 @@ class Chart(unittest.TestCase):
             ("node.prot=5", "prot"),
             ("modes=node", "modes"),
             ("config.cahce.path=x", "cahce"),
+            ("shared.tier.bucket=x", "bucket"),
             ("shared.service.clusterIp=1.2.3.4", "clusterIp"),
             ("writer.paths.cfg=/x", "cfg"),
         ]:
@@ -135,6 +136,9 @@ class Chart(unittest.TestCase):
             (["node.resources.limits=null"], "limits"),
             (["mode=nodes"], "'node', 'shared', 'both', 'writer'"),
             (["node.address=0.0.0.0"], "/node/address"),
+            (["mode=shared", "shared.tier.url=https://bucket"], "/shared/tier/url"),
+            (["mode=shared", "shared.tier.keySecretName=x"], "shared.tier.url"),
+            (["mode=shared", "shared.peers.enabled=true"], "shared.peers.secretName"),
         ]:
             settings = [*settings, *(["image.repository=x"] if settings else [])]
             text, code = helm("template", CHART, *(word for setting in settings for word in ("--set", setting)))
@@ -318,6 +322,44 @@ class Chart(unittest.TestCase):
         self.assertIn("--startup-taint=example.org/starting", writer["args"])
         self.assertEqual(writer["env"][0]["valueFrom"], {"fieldRef": {"fieldPath": "spec.nodeName"}})
 
+    def test_replicas_with_a_bucket_find_each_other_and_have_its_secrets(self):
+        documents = render(named("shared-bucket"))
+        [config] = [tomllib.loads(d["data"]["config.toml"]) for d in documents if d["kind"] == "ConfigMap"]
+        host = config["replicas"]["discover"].removeprefix("dns:").removesuffix(".archway.svc:5002")
+        [peers] = [d["spec"] for d in documents if d["kind"] == "Service" and d["metadata"]["name"] == host]
+        self.assertEqual((peers["clusterIP"], peers["ports"][0]["targetPort"]), ("None", "peers"))
+        # An address that does not answer yet would be asked for what it owns.
+        self.assertFalse(peers.get("publishNotReadyAddresses", False))
+        self.assertEqual(
+            config["tier"],
+            {
+                "url": "s3://archway-cache/one",
+                "region": "eu-west-1",
+                "endpoint": "http://seaweedfs.storage.svc:8333",
+                "path_style": True,
+                "max_size": "1TiB",
+                "key_file": "/etc/archway-tier/key",
+            },
+        )
+        [pods] = [d["spec"] for d in documents if d["kind"] == "StatefulSet"]
+        self.assertEqual(pods["replicas"], 3)
+        spec = pods["template"]["spec"]
+        [container] = spec["containers"]
+        secrets = {v["secret"]["secretName"]: v["name"] for v in spec["volumes"] if "secret" in v}
+        mounted = {m["name"]: m["mountPath"] for m in container["volumeMounts"]}
+        self.assertEqual(mounted[secrets["archway-replicas"]], "/etc/archway-replicas")
+        self.assertEqual(mounted[secrets["archway-tier"]], "/etc/archway-tier")
+        self.assertEqual(container["envFrom"], [{"secretRef": {"name": "archway-bucket"}}])
+        [policy] = [d["spec"] for d in documents if d["kind"] == "NetworkPolicy"]
+        [between] = [rule for rule in policy["ingress"] if rule["ports"][0]["port"] == "peers"]
+        self.assertEqual(between["from"][0]["podSelector"]["matchLabels"], pods["selector"]["matchLabels"])
+        [budget] = [d["spec"] for d in documents if d["kind"] == "PodDisruptionBudget"]
+        self.assertEqual((budget["maxUnavailable"], budget["selector"]), (1, pods["selector"]))
+
+    def test_without_a_bucket_there_is_no_tier(self):
+        [config] = [tomllib.loads(d["data"]["config.toml"]) for d in render(named("shared-peers")) if d["kind"] == "ConfigMap"]
+        self.assertNotIn("tier", config)
+
     def test_traffic_stays_in_the_zone_in_the_words_of_the_version(self):
         for version, word in [("1.30", "PreferClose"), ("1.33", "PreferClose"), ("1.34", "PreferSameZone"), ("1.37", "PreferSameZone")]:
             services = [d for d in render(named("shared"), version) if d["kind"] == "Service"]
@@ -412,14 +454,47 @@ class Elsewhere(unittest.TestCase):
         done = subprocess.run(["shellcheck", TOP / "deploy/ec2/user-data.sh"], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stdout)
 
-    def test_docker_compose_takes_the_file(self):
-        done = subprocess.run(
-            ["docker-compose", "-f", TOP / "docker/compose.yaml", "config"], capture_output=True, text=True
-        )
-        self.assertEqual(done.returncode, 0, done.stderr)
-        archway = yaml.safe_load(done.stdout)["services"]["archway"]
-        self.assertIs(archway["read_only"], True)
-        self.assertEqual(archway["cap_drop"], ["ALL"])
+    def services(self, name):
+        """What docker-compose makes of a file, in a folder with the files that its head has one make."""
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            for file in (TOP / "docker").glob("compose.*"):
+                (folder / file.name).write_text(file.read_text())
+            (folder / "replicas.secret").write_text("secret")
+            (folder / "replicas.env").write_text("AWS_ACCESS_KEY_ID=archway\nAWS_SECRET_ACCESS_KEY=secret\n")
+            done = subprocess.run(["docker-compose", "-f", folder / name, "config"], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            services = yaml.safe_load(done.stdout)["services"]
+            for service in services.values():
+                for volume in service.get("volumes", []):
+                    file = volume.split(":")[0] if isinstance(volume, str) else volume.get("source", "")
+                    if file.startswith(str(folder)):
+                        self.assertTrue(pathlib.Path(file).is_file(), file)
+            return services
+
+    def test_docker_compose_takes_both_files(self):
+        for name in ("compose.yaml", "compose.replicas.yaml"):
+            archway = self.services(name)["archway"]
+            self.assertIs(archway["read_only"], True)
+            self.assertEqual(archway["cap_drop"], ["ALL"])
+
+    def test_three_replicas_have_a_bucket_that_is_made_before_them(self):
+        services = self.services("compose.replicas.yaml")
+        archway = services["archway"]
+        self.assertEqual(archway["deploy"]["replicas"], 3)
+        self.assertEqual(archway["depends_on"]["bucket"]["condition"], "service_completed_successfully")
+        config = tomllib.loads((TOP / "docker/compose.replicas.toml").read_text())
+        self.assertEqual(config["tier"]["endpoint"], "http://seaweedfs:8333")
+        self.assertIn("-s3.port=8333", services["seaweedfs"]["command"])
+        [bucket] = services["bucket"]["command"]
+        self.assertIn(f"-name {config['tier']['url'].split('/')[2]}'", bucket)
+        self.assertEqual(config["replicas"]["secret_file"], "/run/secrets/" + archway["secrets"][0]["source"])
+        for service in ("archway", "seaweedfs"):
+            self.assertIn("AWS_SECRET_ACCESS_KEY", services[service]["environment"])
+        with tempfile.TemporaryDirectory() as folder:
+            text = (TOP / "docker/compose.replicas.toml").read_text().replace("/run/secrets/replicas", "/etc/archway-replicas/secret")
+            done = subprocess.run([ARCHWAY, "config", "check", with_files(text, folder)], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
 
 
 def run_blocks(page, folder, **environment):
@@ -457,6 +532,7 @@ def with_files(config, folder):
         ("/etc/archway-ca/ca", "tls"),
         ("/run/secrets/hub/password", "password"),
         ("/etc/archway-replicas/secret", "password"),
+        ("/etc/archway-tier/key", "password"),
     ]:
         config = config.replace(path, str(folder / name))
     file = folder / "config.toml"

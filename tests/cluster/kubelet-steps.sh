@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The first process of the namespaces of kubelet.sh: everything of the node is the test's own.
+# The first process of the namespaces of kubelet.sh and replicas.sh: everything of the node is the test's own.
 set -euo pipefail
 
 cp -a /etc "$WORK/etc"
@@ -9,4 +9,4 @@ mount -t tmpfs none /run
 ip link set lo up
 cd "$WORK"
 export PATH=$ROOT/.tools/bin:$PATH
-exec "$ROOT/.tools/chart/bin/python" -B "$ROOT/tests/cluster/kubelet.py"
+exec "$ROOT/.tools/chart/bin/python" -B "$STEPS"

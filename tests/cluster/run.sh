@@ -8,4 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 tests/tools/install.sh cluster
 .tools/chart/bin/python -B tests/cluster/api.py
 .tools/chart/bin/python -B tests/cluster/nodes.py
-tests/cluster/kubelet.sh
+tests/cluster/replicas.sh
+tests/cluster/kubelet.sh kubelet
+tests/cluster/kubelet.sh dead_mirror
+tests/cluster/kubelet.sh probe_pods

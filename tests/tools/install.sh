@@ -5,7 +5,7 @@
 #   install.sh clients   for the tests with real clients
 #   install.sh chart     Helm, and what judges its output
 #   install.sh ops       Prometheus, which judges and runs the rules of ops/
-#   install.sh cluster   those of the chart, etcd, kube-apiserver and kubelet, which take six minutes to build
+#   install.sh cluster   those of the chart, containerd, etcd, kube-apiserver and kubelet, which take six minutes to build
 #   install.sh bench     the servers that `make bench` compares Archway with
 #   install.sh build     what building Archway itself needs (but for Rust)
 #   install.sh all       demo, clients, chart and ops, and the build tools of Archway (except Rust)
@@ -242,8 +242,11 @@ main() {
       apt_packages "${APT_OPS[@]}"
       ;;
     cluster)
-      apt_packages "${APT_CHART[@]}" etcd-server
+      apt_packages "${APT_CHART[@]}" "${APT_DEMO[@]}" etcd-server
       chart_tools
+      python_venv
+      go_programs "${GO_CONTAINERD[@]}"
+      own_program cri-pull clients/cri
       own_program kubernetes cluster/kubernetes
       ;;
     bench)

@@ -84,9 +84,15 @@ runAsGroup: 65532
   env:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- with .part.envFrom }}
+  {{- $credentials := (.part.tier).credentialsSecretName }}
+  {{- if or .part.envFrom $credentials }}
   envFrom:
+    {{- with $credentials }}
+    - secretRef: {name: {{ . }}}
+    {{- end }}
+    {{- with .part.envFrom }}
     {{- toYaml . | nindent 4 }}
+    {{- end }}
   {{- end }}
   ports:
     - {name: registry, containerPort: {{ .part.port }}, protocol: TCP}
@@ -131,6 +137,9 @@ runAsGroup: 65532
     {{- end }}
     {{- if (.part.peers).enabled }}
     - {name: peers, mountPath: /etc/archway-replicas, readOnly: true}
+    {{- end }}
+    {{- if (.part.tier).keySecretName }}
+    - {name: tier, mountPath: /etc/archway-tier, readOnly: true}
     {{- end }}
     {{- with .part.volumeMounts }}
     {{- toYaml . | nindent 4 }}
@@ -192,6 +201,19 @@ httpGet:
 {{- $service := printf "%s-shared-peers.%s.svc:%d" (include "archway.fullname" $) $.Release.Namespace (int .port) -}}
 {{- $_ := required "shared.peers.secretName: name a Secret with the key `secret`, which all replicas share" .secretName -}}
 {{- $_ := set $base "replicas" (dict "discover" (printf "dns:%s" $service) "listen" (printf "%s:%d" $shared.address (int .port)) "secret_file" "/etc/archway-replicas/secret") -}}
+{{- end -}}
+{{- end -}}
+{{- with $shared.tier -}}
+{{- if .url -}}
+{{- $tier := dict "url" .url -}}
+{{- range $key, $value := dict "region" .region "endpoint" .endpoint "max_size" .maxSize -}}
+{{- if $value }}{{- $_ := set $tier $key $value -}}{{ end -}}
+{{- end -}}
+{{- if .endpoint }}{{- $_ := set $tier "path_style" .pathStyle -}}{{ end -}}
+{{- if .keySecretName }}{{- $_ := set $tier "key_file" "/etc/archway-tier/key" -}}{{ end -}}
+{{- $_ := set $base "tier" $tier -}}
+{{- else if or .keySecretName .credentialsSecretName -}}
+{{- fail "shared.tier: the Secrets are for a bucket, and shared.tier.url names none" -}}
 {{- end -}}
 {{- end -}}
 {{- with $shared.nodeList -}}

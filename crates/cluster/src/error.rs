@@ -36,6 +36,11 @@ pub enum ClusterError {
         "the Kubernetes API refuses: whoever asks needs the verb list for events in all namespaces"
     )]
     NoEvents(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The API does not let us have pods.
+    #[error(
+        "the Kubernetes API refuses: whoever asks needs the verbs create, get and delete for pods in the namespace, and its Pod Security has to take them"
+    )]
+    NoPods(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It does not answer, or not what it should.
     #[error("the Kubernetes API does not answer as it should")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -1,5 +1,5 @@
 //! The nodes of the Kubernetes cluster that Archway serves: which address is which node's, and what
-//! platforms they have.
+//! platforms they have; and pods on them, by which their runtimes prove where they pull from.
 //!
 //! Owns the table of nodes, its bounds, its metrics, and the watch that keeps it true. Refuses what
 //! follows from it: hints, downloads ahead and reports are their users'. Nothing waits for the API: a
@@ -20,6 +20,7 @@ mod error;
 mod list;
 mod metrics;
 mod node;
+pub mod pods;
 mod pulls;
 mod report;
 mod table;
@@ -34,6 +35,6 @@ pub use self::{
     node::{Node, NodeFacts},
     pulls::KubeletPull,
     report::{Moment, NodeReport, ReportedNode, ReportedPlatform},
-    taint::{StartupTaint, Tainted},
+    taint::{StartupTaint, TaintWatch, Tainted},
     watch::NodeWatch,
 };

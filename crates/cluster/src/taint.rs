@@ -1,10 +1,12 @@
 //! The taint that keeps pods from a new node until its Archway has answered.
 
+mod looked_after;
 #[cfg(feature = "kubernetes")]
 mod remove;
 
 use std::path::PathBuf;
 
+pub use self::looked_after::TaintWatch;
 #[cfg(feature = "kubernetes")]
 use self::remove::remove;
 use crate::error::ClusterError;

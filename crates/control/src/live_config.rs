@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering, fence},
     },
     thread,
 };
@@ -40,6 +40,8 @@ impl LiveConfig {
     /// [`Self::consistent`] sees all of it or nothing. There is one writer.
     pub fn replace(&self, config: Config, rest: impl FnOnce()) {
         self.0.version.fetch_add(1, Ordering::AcqRel);
+        // On arm64 a part could be seen to have changed before the version has, else.
+        fence(Ordering::Release);
         rest();
         self.0.config.store(Arc::new(config));
         self.0.version.fetch_add(1, Ordering::AcqRel);
@@ -52,6 +54,8 @@ impl LiveConfig {
             let before = self.0.version.load(Ordering::Acquire);
             if before.is_multiple_of(2) {
                 let value = read();
+                // Nor may the version be looked at before the parts, in whatever order they are loaded.
+                fence(Ordering::Acquire);
                 if self.0.version.load(Ordering::Acquire) == before {
                     return value;
                 }

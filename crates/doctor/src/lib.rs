@@ -1,8 +1,9 @@
 //! What Archway and its clients depend on, tried the way they use it.
 //!
 //! Owns the checks of upstreams with their report ([`examine`]), and the questions to a node: is it
-//! this Archway that answers there ([`Own`]), does the runtime ([`Cri`]) pull through it ([`probe`]).
-//! Refuses to change anything, and command lines; the proxy never runs it. Every check has a timeout;
+//! this Archway that answers there ([`Own`]), does the runtime ([`Cri`]) pull through it ([`probe`]),
+//! do all nodes of a cluster ([`pods`]). Refuses to change anything but what a probe makes and takes away,
+//! and command lines; the proxy never runs it. Every check has a timeout;
 //! upstreams are checked side by side.
 
 mod certificate;
@@ -10,6 +11,7 @@ mod clock;
 mod cri;
 mod image;
 mod own;
+pub mod pods;
 pub mod probe;
 mod records;
 mod report;

@@ -123,6 +123,22 @@ impl Own {
         }
     }
 
+    /// As [`Self::prove`], and where the listener is of another start, by a name: of replicas that share a
+    /// secret each knows what another has issued.
+    pub async fn prove_by_name(&self, admin: &Url, registries: &[Host]) -> Result<(), NotOurs> {
+        let different = match self.prove().await {
+            Err(different @ NotOurs::Different { .. }) => different,
+            other => return other,
+        };
+        let issued = self.issue(admin).await?;
+        for registry in registries {
+            if self.probe(registry, &issued).await?.status().is_success() {
+                return Ok(());
+            }
+        }
+        Err(different)
+    }
+
     /// A name that only this Archway can answer, from its admin listener.
     pub async fn issue(&self, admin: &Url) -> Result<Issued, NotOurs> {
         self.ask_admin(admin.as_str().trim_end_matches('/'), "probe")
@@ -132,15 +148,21 @@ impl Own {
     /// Whether the listener serves this registry. One that refuses an issued name for another reason
     /// does: a pull shows what comes of that.
     pub async fn serves(&self, registry: &Host, issued: &Issued) -> Result<bool, NotOurs> {
-        let (name, tag) = issued.image.split_once(':').unwrap_or((&issued.image, ""));
-        let url = format!("{}/v2/{name}/manifests/{tag}?ns={registry}", self.server);
-        let answer = self.get(&url).await?;
+        let answer = self.probe(registry, issued).await?;
         if answer.status() != http::StatusCode::NOT_FOUND {
             return Ok(true);
         }
+        let url = answer.url().to_string();
         let body = whole(answer).await;
         let body = body.map_err(|source| NotOurs::Silent { url, source })?;
         Ok(error_body::Read::parse(&body).code != error_body::Code::NameUnknown.as_str())
+    }
+
+    /// What the listener says of an issued name of a registry.
+    async fn probe(&self, registry: &Host, issued: &Issued) -> Result<Response, NotOurs> {
+        let (name, tag) = issued.image.split_once(':').unwrap_or((&issued.image, ""));
+        let url = format!("{}/v2/{name}/manifests/{tag}?ns={registry}", self.server);
+        self.get(&url).await
     }
 
     async fn ask_admin<T: DeserializeOwned>(&self, admin: &str, what: &str) -> Result<T, NotOurs> {

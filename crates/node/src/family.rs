@@ -14,7 +14,10 @@ mod kaniko;
 mod kind;
 mod rancher;
 mod talos;
+mod tree;
 mod user_data;
+
+pub use self::tree::TreeError;
 
 use std::{fmt, str::FromStr};
 

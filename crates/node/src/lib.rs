@@ -1,7 +1,8 @@
 //! What a client machine needs to use Archway: its configuration, found, written and judged.
 //!
-//! [`family`] has the files of each kind of client, as text. It opens nothing: what is needed of a
-//! certificate arrives as text too. [`containerd`] looks at a node and changes it.
+//! [`family`] has the files of each kind of client, as text, and writes them into a tree. It reads
+//! nothing else: what is needed of a certificate arrives as text. [`containerd`] looks at a node and
+//! changes it.
 //!
 //! Refuses command lines, and the question what a request means to Archway.
 

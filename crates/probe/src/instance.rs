@@ -24,7 +24,8 @@ const MAC_BYTES: usize = 12;
 #[derive(Clone)]
 pub struct Instance {
     id: String,
-    key: [u8; KEY_BYTES],
+    /// The first one makes names, those of all are known.
+    keys: Vec<Vec<u8>>,
 }
 
 /// A name that was made, as a client is told it.
@@ -42,8 +43,25 @@ impl Instance {
         let (mut id, mut key) = ([0; ID_BYTES], [0; KEY_BYTES]);
         getrandom::fill(&mut id)?;
         getrandom::fill(&mut key)?;
-        let id = hex::encode(id);
-        Ok(Self { id, key })
+        Ok(Self {
+            id: hex::encode(id),
+            keys: vec![key.to_vec()],
+        })
+    }
+
+    /// The same start, whose names are those of all replicas that share a secret. The text may have
+    /// several, one a line, of which the first one makes names; without one nothing changes.
+    #[must_use]
+    pub fn sharing(self, secrets: &str) -> Self {
+        let lines = secrets
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty());
+        let keys: Vec<_> = lines.map(|line| line.as_bytes().to_vec()).collect();
+        Self {
+            keys: if keys.is_empty() { self.keys } else { keys },
+            ..self
+        }
     }
 
     /// What it shows on each ping and on the admin listener: who reads the same at both ends knows
@@ -52,18 +70,19 @@ impl Instance {
         &self.id
     }
 
-    /// A name that this start knows again for [`NONCE_LIFETIME`].
+    /// A name that this start, or who shares its secret, knows again for [`NONCE_LIFETIME`].
     pub fn issue(&self, now: SystemTime) -> Issued {
         let seconds = seconds(now).to_be_bytes();
         let mut bytes = seconds.to_vec();
-        bytes.extend(&self.mac(seconds).finalize().into_bytes()[..MAC_BYTES]);
+        let first = self.keys.first().map_or(&[][..], Vec::as_slice);
+        bytes.extend(&mac(first, seconds).finalize().into_bytes()[..MAC_BYTES]);
         Issued {
             image: format!("{REPOSITORY}/{}:{TAG}", hex::encode(bytes)),
             seconds: NONCE_LIFETIME.as_secs(),
         }
     }
 
-    /// Whether this start made a name with this nonce, not long ago.
+    /// Whether this start, or who shares its secret, made a name with this nonce, not long ago.
     pub fn knows(&self, nonce: &str, now: SystemTime) -> bool {
         let mut bytes = [0; TIME_BYTES + MAC_BYTES];
         if hex::decode_to_slice(nonce, &mut bytes).is_err() || hex::encode(bytes) != nonce {
@@ -71,20 +90,25 @@ impl Instance {
         }
         let mut made = [0; TIME_BYTES];
         made.copy_from_slice(&bytes[..TIME_BYTES]);
-        if (self.mac(made).verify_truncated_left(&bytes[TIME_BYTES..])).is_err() {
+        let is_of = |key: &Vec<u8>| {
+            let expected = mac(key, made);
+            expected.verify_truncated_left(&bytes[TIME_BYTES..]).is_ok()
+        };
+        if !self.keys.iter().any(is_of) {
             return false;
         }
         let (made, now) = (u64::from(u32::from_be_bytes(made)), u64::from(seconds(now)));
         made <= now + SKEW.as_secs() && now <= made + NONCE_LIFETIME.as_secs()
     }
+}
 
-    fn mac(&self, seconds: [u8; TIME_BYTES]) -> Hmac<Sha256> {
-        let mac = Hmac::<Sha256>::new_from_slice(&self.key);
-        let mut mac = mac.expect("a key of any length will do");
-        mac.update(REPOSITORY.as_bytes());
-        mac.update(&seconds);
-        mac
-    }
+/// What the secret signs begins with a word that nothing else does that it signs.
+fn mac(key: &[u8], seconds: [u8; TIME_BYTES]) -> Hmac<Sha256> {
+    let mac = Hmac::<Sha256>::new_from_slice(key);
+    let mut mac = mac.expect("a key of any length will do");
+    mac.update(REPOSITORY.as_bytes());
+    mac.update(&seconds);
+    mac
 }
 
 impl std::fmt::Debug for Instance {
@@ -145,6 +169,17 @@ mod tests {
             let changed = String::from_utf8(bytes).unwrap();
             assert!(!instance.knows(&changed, now()), "{changed}");
         }
+    }
+
+    #[test]
+    fn who_shares_a_secret_knows_the_names_of_the_others_also_while_it_is_replaced() {
+        let start = |secrets: &str| Instance::random().unwrap().sharing(secrets);
+        let (old, both, new) = (start("one\n"), start(" two \n\none\n"), start("two"));
+        let knows =
+            |who: &Instance, maker: &Instance| who.knows(&nonce(&maker.issue(now())), now());
+        assert!(knows(&both, &old) && knows(&both, &new) && knows(&new, &both));
+        assert!(!knows(&old, &new) && !knows(&old, &both) && !knows(&start("\n"), &old));
+        assert_ne!(both.id(), new.id());
     }
 
     #[test]

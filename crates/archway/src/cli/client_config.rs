@@ -6,9 +6,7 @@ mod taint;
 mod watch;
 
 use std::{
-    fmt::Write as _,
-    fs,
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -18,10 +16,7 @@ use clap::{
 };
 use config::PUBLIC_REGISTRIES;
 use manifest_model::Platform;
-use node::{
-    Authority, AuthorityError, Mirror, Registries, Settings,
-    family::{ClientFile, ClientFiles, Family},
-};
+use node::{Authority, AuthorityError, Mirror, Registries, Settings, family::Family};
 use protocol::host::{Host, HostError};
 
 use self::node_commands::NodeCommand;
@@ -108,10 +103,6 @@ enum ClientConfigError {
         path: PathBuf,
         source: AuthorityError,
     },
-    #[error("{} is there already and differs; nothing was written", .0.display())]
-    Differs(PathBuf),
-    #[error("cannot write {}", path.display())]
-    Write { path: PathBuf, source: io::Error },
 }
 
 impl ClientConfig {
@@ -128,10 +119,12 @@ impl ClientConfig {
         };
         let files = (family.files(&settings)).map_err(|error| Failure::unusable(&error))?;
         match &self.output {
-            None => Ok(CommandOutput::success(printed(&files)).with_notes(notes(&files))),
+            None => Ok(CommandOutput::success(files.printed()).with_notes(files.notes_printed())),
             Some(folder) => {
-                let out = write_all(&files, folder).map_err(|error| Failure::unusable(&error))?;
-                Ok(CommandOutput::success(out).with_notes(advice(&files)))
+                let written = files.write_below(folder);
+                let written = written.map_err(|error| Failure::unusable(&error))?;
+                let lines = written.iter().map(|path| format!("{}\n", path.display()));
+                Ok(CommandOutput::success(lines.collect()).with_notes(files.advice()))
             }
         }
     }
@@ -176,73 +169,6 @@ fn registries(text: &str) -> Result<Registries, HostError> {
     }
     let names: Vec<&str> = text.split(',').collect();
     Ok(Registries::Named(hosts(&names)?))
-}
-
-/// The files for standard output.
-fn printed(files: &ClientFiles) -> String {
-    if let [ClientFile { text, .. }] = files.files.as_slice() {
-        return text.clone();
-    }
-    let mut out = String::new();
-    for file in &files.files {
-        let gap = if out.is_empty() { "" } else { "\n" };
-        let _ = write!(out, "{gap}# {}\n{}", file.path, file.text);
-    }
-    out
-}
-
-fn notes(files: &ClientFiles) -> String {
-    match files.files.as_slice() {
-        [file] => format!("note: this is {}\n{}", file.path, advice(files)),
-        _ => advice(files),
-    }
-}
-
-fn advice(files: &ClientFiles) -> String {
-    let notes = files.notes.iter().map(|note| format!("note: {note}\n"));
-    notes.collect()
-}
-
-/// Writes the files below a folder, and gives a line for each. None is written if one is there that
-/// says something else.
-fn write_all(files: &ClientFiles, folder: &Path) -> Result<String, ClientConfigError> {
-    let place = |file: &ClientFile| folder.join(file.path.trim_start_matches('/'));
-    for file in &files.files {
-        let path = place(file);
-        match fs::read(&path) {
-            Ok(there) if there != file.text.as_bytes() => {
-                return Err(ClientConfigError::Differs(path));
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(ClientConfigError::Write { path, source }),
-        }
-    }
-    let mut out = String::new();
-    for file in &files.files {
-        let path = place(file);
-        write_one(&path, &file.text).map_err(|source| {
-            let path = path.clone();
-            ClientConfigError::Write { path, source }
-        })?;
-        let _ = writeln!(out, "{}", path.display());
-    }
-    Ok(out)
-}
-
-fn write_one(path: &Path, text: &str) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    match fs::File::create_new(path) {
-        // Half a file would differ from then on.
-        Ok(mut file) => file.write_all(text.as_bytes()).inspect_err(|_| {
-            let _ = fs::remove_file(path);
-        }),
-        // It says the same: see above.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-    }
 }
 
 #[cfg(test)]

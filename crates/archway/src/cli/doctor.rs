@@ -1,6 +1,7 @@
 //! `archway doctor`: the flags of the checks, their progress and their report.
 
 mod clients;
+mod pods;
 mod records;
 mod tier;
 

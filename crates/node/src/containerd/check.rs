@@ -136,7 +136,7 @@ impl Checker<'_> {
 
     /// Whether the path is read as one that is not there.
     fn is_misled(&self) -> bool {
-        self.cri.is_misread() && !self.root.at(&self.cri.path).exists()
+        self.cri.is_misread() && !self.root.has(&self.cri.path)
     }
 
     /// The registries that are asked about: those that are named, and those that have a directory.
@@ -281,7 +281,7 @@ impl Checker<'_> {
         for folder in self.cri.directories() {
             for alias in HUB_ALIASES {
                 let path = format!("{folder}/{alias}");
-                if self.root.at(&path).is_dir() {
+                if self.root.behind(&path).is_dir() {
                     self.find(Bypass::HubAlias { path });
                 }
             }

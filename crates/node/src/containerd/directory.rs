@@ -45,7 +45,7 @@ impl HostDirectory {
         path: &str,
         version: Option<Version>,
     ) -> io::Result<Option<Self>> {
-        match fs::metadata(root.at(path)) {
+        match fs::metadata(root.behind(path)) {
             Ok(found) if found.is_dir() => {}
             Ok(_) => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -93,7 +93,7 @@ impl HostDirectory {
 
 /// The names in a folder, sorted; none if there is no such folder.
 pub(super) fn names(root: &Root, folder: &str) -> io::Result<Vec<String>> {
-    let listing = match fs::read_dir(root.at(folder)) {
+    let listing = match fs::read_dir(root.behind(folder)) {
         Ok(listing) => listing,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),

@@ -49,7 +49,7 @@ impl Node {
         if let Some(owner) = ConfigOwner::of(&root) {
             return Err(NodeError::Owned(owner));
         }
-        let cri = CriConfig::read(&root.as_the_node_reads_it(), config, version)?;
+        let cri = CriConfig::read(&root, config, version)?;
         Ok(Self { root, version, cri })
     }
 
@@ -73,7 +73,7 @@ impl Node {
         config: &str,
         version: Option<Version>,
     ) -> Result<Changes, NodeError> {
-        let cri = CriConfig::read(&root.as_the_node_reads_it(), config, version);
+        let cri = CriConfig::read(root, config, version);
         let plan = Plan::remove(root, cri);
         plan.carry_out(root)?;
         Ok(Changes::of(&plan, None))

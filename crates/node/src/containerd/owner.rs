@@ -79,7 +79,7 @@ pub(crate) const CONTAINERD_UNITS: &[&str] = &["containerd.service"];
 impl ConfigOwner {
     /// The owner of a node's files, if it is a system of its own.
     pub fn of(root: &Root) -> Option<Self> {
-        let found = OWNERS.into_iter().find(|(sign, _)| root.at(sign).exists());
+        let found = OWNERS.into_iter().find(|(sign, _)| root.has(sign));
         if let Some((_, owner)) = found {
             return Some(owner);
         }

@@ -97,9 +97,11 @@ pub(super) enum PlanError {
     /// Another program keeps it.
     #[error("{0} is a symbolic link, so another program keeps that file; let that one write it")]
     Linked(String),
-    /// A link leads out of the node's file system, as seen from here.
-    #[error("{0} leads out of the node's file system; run this on the node itself")]
-    Outside(String),
+    /// A link leads to what is not there, or not mounted below the root.
+    #[error(
+        "{0} is behind a link to what is not there; make that, or mount it too where this runs in a container"
+    )]
+    Dangling(String),
     /// It is ours, and a file of others names it.
     #[error("{path} stays, because {by} names it; take it out there")]
     Named {
@@ -165,7 +167,7 @@ impl Plan {
 impl Change {
     fn make(&self, disk: &Disk, root: &Root) -> Result<(), DiskError> {
         match self {
-            Self::Folder(path) => disk.make_folder(&root.at(path)),
+            Self::Folder(path) => disk.make_folder(&root.behind(path)),
             Self::Write { path, text } => disk.write(&root.at(path), text),
             Self::Directory { path, text } => {
                 disk.write_directory(&root.at(path), HOSTS_TOML, text)
@@ -214,7 +216,7 @@ fn read(path: &str) -> impl FnOnce(io::Error) -> PlanError {
 fn file_of(root: &Root, found: &HostDirectory) -> Result<String, PlanError> {
     let path = found.file();
     if root.real(&found.path).is_none() {
-        return Err(PlanError::Outside(path));
+        return Err(PlanError::Dangling(path));
     }
     if root.at(&path).is_symlink() {
         return Err(PlanError::Linked(path));

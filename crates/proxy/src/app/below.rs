@@ -4,11 +4,11 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use cache::Cache;
 use cluster::{NodeList, NodeMetrics};
-use config::{Config, KubernetesConfig};
+use config::{Config, KubernetesConfig, SecretSource};
 use control::LiveConfig;
 use probe::Instance;
 use pull::{Nearby, Pull, Tasks};
-use replicas::Replicas;
+use replicas::{PeerTlsError, Replicas};
 use server::{MemoryBudget, Replays, Server, ServerMetrics};
 use tier::{Tier, TierMetrics};
 use tokio_util::sync::CancellationToken;
@@ -65,7 +65,7 @@ impl BelowRoutes {
             carried::open(&config, bundles)?
         };
         let upstreams = Registry::new(config.upstreams.clone(), counters.upstreams);
-        let instance = new_instance()?;
+        let instance = new_instance(&config)?;
         let replicas = fleet::join(&config, &instance, counters.replicas)?;
         let with_tier = bundles.is_empty();
         let tier = tier(&config, &cache, counters.tier, with_tier)?;
@@ -158,7 +158,17 @@ fn node_list(config: &KubernetesConfig, metrics: NodeMetrics) -> NodeList {
     }
 }
 
-fn new_instance() -> Result<Arc<Instance>, StartError> {
-    let instance = Instance::random().map_err(|error| StartError::Random(error.into()));
-    Ok(Arc::new(instance?))
+/// This start. Replicas with a secret know each other's names of the probe, since a node may ask any of
+/// them. Blocks.
+fn new_instance(config: &Config) -> Result<Arc<Instance>, StartError> {
+    let instance = Instance::random().map_err(|error| StartError::Random(error.into()))?;
+    let replicas = config.replicas.as_ref();
+    let secret_file = replicas.and_then(|replicas| replicas.secret_file.clone());
+    let Some(secret_file) = secret_file else {
+        return Ok(Arc::new(instance));
+    };
+    let secrets = SecretSource::File(secret_file).read();
+    Ok(Arc::new(
+        instance.sharing(&secrets.map_err(PeerTlsError::Secret)?),
+    ))
 }

@@ -93,7 +93,7 @@ impl Containerd {
 
     /// The path of the socket for this process.
     pub(crate) fn socket(&self) -> PathBuf {
-        self.root().at(&self.cri_socket)
+        self.root().behind(&self.cri_socket)
     }
 
     /// The version: as told, as the running one says, or as the program on this machine says.
@@ -133,7 +133,7 @@ impl Containerd {
 
     /// Looks where the pulls of the node go.
     pub(crate) async fn check(&self, settings: &Settings) -> Result<Check, LookError> {
-        let (root, version) = (self.root().as_the_node_reads_it(), self.version().await);
+        let (root, version) = (self.root(), self.version().await);
         let owned = ConfigOwner::of(&root).and_then(|owner| owner.config_toml());
         let config = match owned {
             Some(owned) if self.config == CONFIG_TOML => owned,

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use cluster::TaintWatch;
 use doctor::Own;
 use node::{
     Settings,
@@ -16,7 +17,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{place::Containerd, taint::Taint};
+use super::place::Containerd;
 use crate::cli::output::{CommandOutput, Exit};
 
 /// Between two looks while Archway is silent: a node waits for it.
@@ -38,7 +39,7 @@ pub(super) async fn run(
     place: &Containerd,
     settings: &Settings,
     own: &Own,
-    mut taint: Option<Taint>,
+    mut taint: Option<TaintWatch>,
     keep_on_exit: bool,
 ) -> CommandOutput {
     let mut reporter = Reporter::default();

@@ -5,11 +5,12 @@ use client::Server;
 use config::Config;
 use doctor::{
     Cri, Own, Records,
+    pods::OnNode,
     probe::{self, Probed},
 };
 use node::{Settings, containerd::Check};
 
-use super::records::RecordArgs;
+use super::{pods::PodArgs, records::RecordArgs};
 use crate::cli::{
     client_config::{
         Told,
@@ -22,7 +23,8 @@ use crate::cli::{
 #[derive(Debug, Args)]
 #[command(
     after_help = HELP,
-    group(ArgGroup::new("check").args(["node", "probe", "records"]).multiple(true).required(true))
+    group(ArgGroup::new("check").args(["node", "probe", "probe_pods", "records"]).multiple(true).required(true)),
+    group(ArgGroup::new("cluster").args(["probe_pods", "records"]).multiple(true))
 )]
 pub(crate) struct Clients {
     /// Read the files of the node's containerd: where it asks, and what keeps it from Archway
@@ -31,6 +33,8 @@ pub(crate) struct Clients {
     /// Have the node's runtime pull an image that only this Archway can answer
     #[arg(long)]
     probe: bool,
+    #[command(flatten)]
+    pods: PodArgs,
     #[command(flatten)]
     records: RecordArgs,
     #[command(flatten)]
@@ -50,16 +54,24 @@ An `apply` in a fix takes the same flags.
 good for ten minutes, and has the runtime pull it from each registry that Archway serves, as the kubelet
 would. The image is removed again. With --platform it has to be of that platform, else of this machine's.
 
+--probe-pods puts a pod on each node that is ready, past the scheduler, whose images are such names, one of
+each registry, and deletes it when its kubelet has said what became of them. One shared Archway answers for all
+nodes, as --admin names it, or with --node-admin each node's own. It needs list for nodes, and create, get and
+delete for pods in the namespace, whose Pod Security may be `restricted`. What an interrupted one leaves ends by
+itself: kubectl delete pods -l app.kubernetes.io/name=archway-probe
+
 --records asks the admin listener of a shared Archway which nodes of its cluster have ever pulled there, and
 compares that with what the kubelets say they pulled in the last hour, where the cluster's API shows events.
 Of replicas each has records of its own.
 
-Exit codes: 0 all is well; 1 there are findings; 2 the node or Archway cannot be asked.
+Exit codes: 0 all is well; 1 there are findings; 2 the node, the cluster or Archway cannot be asked.
 
 Examples:
   archway doctor clients --node
   archway doctor clients --node --root /host --registries docker.io,ghcr.io
   archway doctor clients --probe --registries docker.io,ghcr.io
+  archway doctor clients --probe-pods --registries docker.io --server http://10.100.0.50:5000 --kubeconfig ~/.kube/config
+  archway doctor clients --probe-pods --registries docker.io --node-admin 9464 --namespace archway
   archway doctor clients --records --admin http://127.0.0.1:9464 --kubeconfig ~/.kube/config";
 
 impl Clients {
@@ -87,6 +99,11 @@ impl Clients {
                 is_good &= probed.iter().all(Probed::is_good);
                 out.extend(probed.iter().map(|probed| format!("{probed}\n")));
             }
+            if self.pods.probe_pods {
+                let tried = self.probe_pods(&settings).await?;
+                is_good &= tried.iter().all(OnNode::is_good);
+                out.extend(tried.iter().map(|tried| format!("{tried}\n")));
+            }
             if self.records.records {
                 let found = self.records(&settings).await?;
                 is_good &= found.is_good;
@@ -107,6 +124,13 @@ impl Clients {
         self.records.look(&server).await
     }
 
+    async fn probe_pods(&self, settings: &Settings) -> Result<Vec<OnNode>, Failure> {
+        let admin = self.admin.of(settings);
+        let own = Own::new(settings, Some(&admin)).map_err(|error| Failure::unusable(&error))?;
+        let kubeconfig = self.records.kubeconfig.as_deref();
+        self.pods.probe(&own, admin, settings, kubeconfig).await
+    }
+
     async fn check(&self, settings: &Settings) -> Result<Check, Failure> {
         let checked = self.containerd.check(settings).await;
         checked.map_err(|error| Failure::unusable(&error))
@@ -115,7 +139,7 @@ impl Clients {
     async fn probe(&self, settings: &Settings) -> Result<Vec<Probed>, Failure> {
         let admin = self.admin.of(settings);
         let own = Own::new(settings, Some(&admin)).map_err(|error| Failure::unusable(&error))?;
-        own.prove()
+        own.prove_by_name(&admin, settings.registries.names())
             .await
             .map_err(|error| Failure::unusable(&error))?;
         let cri = Cri::connect(&self.containerd.socket()).await;

@@ -17,9 +17,9 @@ pub(crate) struct RecordArgs {
     /// Nodes of the cluster that never came, and pulls of the last hour that went past Archway
     #[arg(long)]
     pub(super) records: bool,
-    /// Way to the cluster's API, for the kubelets' events [default: the service account of this pod, if any]
-    #[arg(long, value_name = "FILE", requires = "records")]
-    kubeconfig: Option<PathBuf>,
+    /// Way to the cluster's API, for --probe-pods and the kubelets' events [default: the service account of this pod, if any]
+    #[arg(long, value_name = "FILE", requires = "cluster")]
+    pub(super) kubeconfig: Option<PathBuf>,
 }
 
 /// Why there are no records.

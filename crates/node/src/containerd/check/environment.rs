@@ -122,10 +122,7 @@ fn without_credentials(proxy: &str) -> String {
 /// The unit that counts, then its drop-ins in the order of their names.
 fn parts(root: &Root, unit: &str) -> Result<Vec<String>, CheckError> {
     let places = FOLDERS.iter().map(|folder| format!("{folder}/{unit}"));
-    let mut all: Vec<String> = places
-        .filter(|path| root.at(path).exists())
-        .take(1)
-        .collect();
+    let mut all: Vec<String> = places.filter(|path| root.has(path)).take(1).collect();
     let mut drop_ins = BTreeMap::new();
     for folder in FOLDERS {
         let folder = format!("{folder}/{unit}.d");

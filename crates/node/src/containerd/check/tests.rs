@@ -437,7 +437,7 @@ fn a_folder_behind_an_absolute_link_is_the_nodes_own() {
     fs::create_dir(node.root().at("/opt")).unwrap();
     fs::rename(node.root().at(folder), node.root().at(real)).unwrap();
     std::os::unix::fs::symlink(real, node.root().at(folder)).unwrap();
-    let root = node.root().as_the_node_reads_it();
+    let root = node.root();
     let version = node.version.parse().ok();
     let cri = CriConfig::read(&root, CONFIG_TOML, version).unwrap();
     let check = Check::of(&root, version, &cri, &node.settings).unwrap();

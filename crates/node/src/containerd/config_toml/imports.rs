@@ -29,13 +29,13 @@ pub(super) fn resolve(root: &Root, importer: &str, import: &str) -> io::Result<V
         }
         found = next;
     }
-    found.retain(|path| root.at(path).exists());
+    found.retain(|path| root.has(path));
     found.sort();
     Ok(found)
 }
 
 fn entries(root: &Root, folder: &str, pattern: &str) -> io::Result<Vec<String>> {
-    let listing = match fs::read_dir(root.at(folder)) {
+    let listing = match fs::read_dir(root.behind(folder)) {
         Ok(listing) => listing,
         Err(error)
             if matches!(

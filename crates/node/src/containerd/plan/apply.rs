@@ -71,8 +71,14 @@ impl<'a> Builder<'a> {
 
     fn all_registries(&mut self, folders: &[&str]) -> Result<Vec<String>, PlanError> {
         let (folder, later) = (folders[0], &folders[1..]);
-        if !self.root.at(folder).exists() {
+        if self.root.dangles(folder) {
+            return Err(PlanError::Dangling(folder.to_owned()));
+        }
+        if !self.root.has(folder) {
             self.plan.changes.push(Change::Folder(folder.to_owned()));
+        }
+        for folder in folders {
+            self.unseen(folder)?;
         }
         let ours = directories(self.root, folder)?;
         let mut theirs = Vec::new();
@@ -115,12 +121,26 @@ impl<'a> Builder<'a> {
         Ok(names)
     }
 
+    /// Directories that the node has behind links and a container does not see: each hides the one for all.
+    fn unseen(&mut self, folder: &str) -> Result<(), PlanError> {
+        if self.root.is_own() {
+            return Ok(());
+        }
+        for name in directory::names(self.root, folder).map_err(read(folder))? {
+            let path = format!("{folder}/{name}");
+            if self.root.dangles(&path) {
+                self.plan.faults.push(PlanError::Dangling(path));
+            }
+        }
+        Ok(())
+    }
+
     /// The directory that containerd would take for a registry, or the one to make.
     fn name_of(&self, host: &str, folders: &[&str]) -> String {
         let spellings = [family::directory(host), host.to_owned()];
         let exists = |name: &&String| {
             let mut all = folders.iter();
-            all.any(|folder| self.root.at(&format!("{folder}/{name}")).is_dir())
+            all.any(|folder| self.root.behind(&format!("{folder}/{name}")).is_dir())
         };
         spellings
             .iter()
@@ -133,7 +153,9 @@ impl<'a> Builder<'a> {
     /// it says whose the link is.
     fn linked(&mut self, path: &str, folder: &str, found: &HostDirectory) -> Result<(), PlanError> {
         self.directory(found, true)?;
-        let target = relative(folder, &found.path);
+        // The link is read from where its folder really is.
+        let [from, to] = [folder, &found.path].map(|path| self.root.without_links(path));
+        let target = relative(&from, &to);
         let path = path.to_owned();
         self.plan.changes.push(Change::Link { path, target });
         Ok(())
@@ -201,7 +223,7 @@ impl<'a> Builder<'a> {
         let place = self.root.at(config_path);
         match fs::read_link(&place) {
             Ok(leads) if leads == Path::new(&target) => return Ok(()),
-            _ if self.root.at(&path).exists() => return Err(PlanError::Foreign(path)),
+            _ if self.root.has(&path) => return Err(PlanError::Foreign(path)),
             _ => {}
         }
         self.plan.changes.push(Change::Workaround {

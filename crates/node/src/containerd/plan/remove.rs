@@ -66,7 +66,7 @@ impl<'a> Remover<'a> {
         let mut plan = self.blocks(&folders);
         match file_that_names_the_authority(root, &folders) {
             None => plan.changes.extend(removal(root, family::CA)),
-            Some(by) if root.at(family::CA).exists() => plan.faults.push(PlanError::Named {
+            Some(by) if root.has(family::CA) => plan.faults.push(PlanError::Named {
                 path: family::CA.to_owned(),
                 by,
             }),
@@ -94,7 +94,7 @@ impl<'a> Remover<'a> {
     fn tree(&mut self, folder: &str) {
         let tree = format!("{folder}:");
         let (mark, _) = MARK;
-        if self.root.at(&format!("{tree}/{mark}")).exists() {
+        if self.root.has(&format!("{tree}/{mark}")) {
             self.plan.changes.push(Change::Remove(tree));
         }
         if let Some((parent, name)) = folder.rsplit_once('/') {
@@ -144,7 +144,7 @@ impl<'a> Remover<'a> {
                 }
                 Some(_) => continue,
                 None => {
-                    self.plan.faults.push(PlanError::Outside(found.path));
+                    self.plan.faults.push(PlanError::Dangling(found.path));
                     continue;
                 }
             }

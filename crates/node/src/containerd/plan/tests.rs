@@ -253,6 +253,54 @@ fn directories_of_a_second_folder_are_linked_into_the_first() {
     node.assert_as_at_first();
 }
 
+/// As seen from a container, `/opt` would be the container's own.
+#[test]
+fn absolute_links_of_the_node_lead_to_files_below_its_root() {
+    let outside = tempfile::tempdir().unwrap();
+    let certificates = format!("{}/certs.d", outside.path().display());
+    let node = Node::new(&[
+        ("/opt/containerd/", ""),
+        ("/srv/docker.io/hosts.toml", THEIRS),
+    ]);
+    fs::remove_dir(node.root.at("/etc/containerd")).unwrap();
+    fs::create_dir_all(node.root.at(&format!("{certificates}/ghcr.io"))).unwrap();
+    fs::create_dir(node.root.at("/etc/docker")).unwrap();
+    for (link, target) in [
+        ("/etc/containerd", "/opt/containerd"),
+        ("/opt/containerd/certs.d", &certificates),
+        ("/etc/docker/certs.d", "/srv"),
+    ] {
+        symlink(target, node.root.at(link)).unwrap();
+    }
+    let at_first = tree(&node.root);
+    node.apply(current());
+    assert!(fs::read_dir(outside.path()).unwrap().next().is_none());
+    for path in ["/etc/containerd/certs.d/_default", TWO_FOLDERS] {
+        assert!(node.root.has(path), "{path}");
+    }
+    let linked = node.root.without_links("/etc/containerd/certs.d/docker.io");
+    assert_eq!(linked, "/srv/docker.io");
+    assert_eq!(node.first(&linked), URL);
+    node.remove();
+    assert_eq!(tree(&node.root), at_first);
+}
+
+#[test]
+fn a_link_to_what_is_not_below_the_root_is_a_fault_and_nothing_is_written() {
+    let node = Node::new(&[]);
+    let outside = tempfile::tempdir().unwrap();
+    symlink(outside.path(), node.root.at("/etc/containerd/certs.d")).unwrap();
+    let at_first = tree(&node.root);
+    let plan = node.plan(Version::of(2, 0));
+    let faults: Vec<_> = plan.faults.iter().map(ToString::to_string).collect();
+    assert_eq!(plan.changes, []);
+    assert!(
+        faults[0].starts_with("/etc/containerd/certs.d is behind a link"),
+        "{faults:?}"
+    );
+    assert_eq!(tree(&node.root), at_first);
+}
+
 #[test]
 fn a_link_of_somebody_else_stays() {
     let node = Node::new(&[("/etc/docker/certs.d/docker.io/hosts.toml", THEIRS)]);
@@ -557,7 +605,7 @@ fn a_link_that_leads_out_of_the_nodes_file_system_is_not_followed() {
     let link = node.root.at("/etc/containerd/certs.d/docker.io");
     symlink(outside.path(), link).unwrap();
     let plan = node.plan(current());
-    assert!(matches!(&plan.faults[..], [PlanError::Outside(path)] if path.contains("docker.io")));
+    assert!(matches!(&plan.faults[..], [PlanError::Dangling(path)] if path.contains("docker.io")));
     plan.carry_out(&node.root).unwrap();
     assert_eq!(
         fs::read_to_string(outside.path().join("hosts.toml")).unwrap(),
