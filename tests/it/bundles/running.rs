@@ -264,3 +264,41 @@ async fn an_inventory_is_the_same_while_archway_serves_and_after() {
     let live: Value = serde_json::from_str(&live).expect("JSON");
     assert_eq!(live["bundles"].as_array().map(Vec::len), Some(1));
 }
+
+#[tokio::test]
+async fn what_is_made_for_the_inventory_of_a_running_site_comes_in_there_and_nowhere_else() {
+    let (old, new) = (images::multi_platform("app"), images::multi_platform("new"));
+    let (registry, _) = registry(&old).await;
+    registry.push(REPOSITORY, "v2", &new);
+    let connected = Setup::in_front_of(&registry).start().await;
+    let offline = async || {
+        let setup = Setup::in_front_of(&registry).top("offline = true");
+        setup.start().await
+    };
+    let (site, empty) = (offline().await, offline().await);
+    let folder = TempDir::new().expect("a folder");
+    let file = |name: &str| folder.path().join(name);
+    let (base, inventory, delta) = (file("base.tar"), file("inv.json"), file("delta.tar"));
+    let names = ["v1", "v2"].map(|tag| format!("{UPSTREAM}/{REPOSITORY}:{tag}"));
+    said(&export(&connected, &both(&names[0]), &base).await, 0);
+    said(&site.bundle_command(&["import", text(&base)]).await, 0);
+    let written = ["inventory", "-o", text(&inventory)];
+    said(&site.command(&written).await, 0);
+    let since = ["--platform", BOTH, "--since", text(&inventory)];
+    let words = [&[names[0].as_str(), &names[1]][..], &since].concat();
+    said(&export(&connected, &words, &delta).await, 0);
+    let carried = lock(&delta).await;
+    let blobs = carried["blobs"].as_array().expect("a list").iter();
+    let in_bundle = blobs.filter(|blob| blob["in"] == "bundle");
+    let in_bundle: Vec<_> = in_bundle.map(|blob| blob["digest"].clone()).collect();
+    let of_old = old.blobs.iter().map(|blob| blob.digest().to_string());
+    for digest in of_old {
+        assert!(!in_bundle.contains(&Value::from(digest)), "{carried}");
+    }
+    let refused = said(&empty.bundle_command(&["import", text(&delta)]).await, 1);
+    assert!(refused.contains("the bundle leaves out "), "{refused}");
+    said(&site.bundle_command(&["import", text(&delta)]).await, 0);
+    for tag in ["v1", "v2"] {
+        site.client().manifest(REPOSITORY, tag).await.expect(200);
+    }
+}
