@@ -188,6 +188,7 @@ async fn what_only_would_be_carried_is_not_downloaded_and_neither_is_what_the_si
     assert_eq!(of_blobs(), 0, "{shown}");
     assert!(!never.exists());
     let exported = said(&export(&first, &both(&name), &base).await, 0);
+    assert!(exported.contains("to be pulled: "), "{exported}");
     // The size was known before, to the byte.
     let summary = |shown: &str| {
         let line = shown.lines().find(|line| line.starts_with("1 image, "));

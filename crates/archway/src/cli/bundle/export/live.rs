@@ -96,9 +96,12 @@ impl Running for Live {
 
     fn pull(&self, parts: &[Part], bytes: u64) -> Vec<Result<(), PullError>> {
         let blobs = parts.iter().filter(|part| part.kind == PartKind::Blob);
-        // What is about to come is known before it comes.
-        let count = counted(blobs.count() as u64, "blob");
-        let _ = writeln!(io::stderr(), "to be pulled: {count}, {}", size(bytes));
+        let blobs = blobs.count() as u64;
+        // Said before the first of it comes: who sees that it is too much can still end it.
+        if blobs > 0 {
+            let line = format!("to be pulled: {}, {}", counted(blobs, "blob"), size(bytes));
+            let _ = writeln!(io::stderr(), "{line}");
+        }
         let progress = Progress::of("pulled", bytes);
         let pulls = stream::iter(parts).map(|part| pull(&self.server, part, &progress));
         let pulled: Vec<_> = self
