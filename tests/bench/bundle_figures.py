@@ -28,6 +28,7 @@ import time
 
 KIB, MIB = 1 << 10, 1 << 20
 BLOBS = 2000
+ROUNDS = 3
 HOST, IMAGE = "registry.example", "team/large"
 # What the index, its snapshot and the log of the file system take, whatever the bundle has.
 OVERHEAD = 8 * MIB
@@ -215,28 +216,34 @@ def round_trip(report, kind, mib, folder):
         site.bundle("import", layout)
         shutil.rmtree(layout)
         export = site.bundle("export", f"{HOST}/{IMAGE}:v1", "--platform", "all", "-o", tar)
-        forget(mount)
-        imported = site.bundle("import", tar)
-        hashed = Cost(["openssl", "dgst", "-sha256", tar])
+        imports, hashes = [], []
+        for _ in range(ROUNDS):
+            forget(mount)
+            imports.append(site.bundle("import", tar))
+            hashes.append(Cost(["openssl", "dgst", "-sha256", tar]))
+        imported = imports[0]
         length = tar.stat().st_size
         of_disk(report, kind, "export", export, length)
         of_disk(report, kind, "import", imported, length)
         for what, cost in (("export", export), ("import", imported)):
             memory = cost.memory / MIB
             report.line(f"{kind}: {what}, most memory", f"{memory:.1f} MiB", "< 60 MB", cost.memory < 60_000_000)
-        speed = f"{length / imported.seconds / 1e6:.0f} MB/s"
-        print(f"{kind}: import {imported.seconds:.2f} s ({speed}), openssl {hashed.seconds:.2f} s", flush=True)
-        if kind in CLONES:
-            of_time(report, kind, imported, hashed)
+        of_time(report, kind, imports, hashes, length)
         if kind == CLONES[0]:
             of_inspect(report, tar)
             of_clients(report, site, mount, tar)
 
 
-def of_time(report, kind, imported, hashed):
+def of_time(report, kind, imports, hashes, length):
+    """The quickest import beside the quickest openssl, by turns: what else runs only makes them slower."""
     for name, of in (("wall", lambda cost: cost.seconds), ("processor", lambda cost: cost.processor)):
-        ratio = of(hashed) / of(imported)
-        report.line(f"{kind}: import / openssl dgst -sha256, {name}", f"{ratio:.2f}x", ">= 0.8x", ratio >= 0.8)
+        imported, hashed = min(map(of, imports)), min(map(of, hashes))
+        speed = f"{length / imported / 1e6:.0f} MB/s: {hashed / imported:.2f}x"
+        what = f"{kind}: import / openssl dgst -sha256, {name}"
+        if kind in CLONES:
+            report.line(what, speed, ">= 0.8x", hashed / imported >= 0.8)
+        else:
+            report.line(what, speed, "no bound", True)
 
 
 def of_inspect(report, tar):
@@ -275,7 +282,9 @@ def of_clients(report, site, mount, tar):
     with site.serving() as server:
         before = rate(url, lambda seconds: seconds < 5)
         importing = subprocess.Popen(
-            [ARCHWAY, "bundle", "import", tar, "--config", site.config], stderr=subprocess.DEVNULL
+            [ARCHWAY, "bundle", "import", tar, "--config", site.config],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         meanwhile = rate(url, lambda _: importing.poll() is None)
         if importing.wait() != 0:
@@ -319,7 +328,8 @@ def main():
     if os.cpu_count() > 1:
         os.sched_setaffinity(0, set(range(1, os.cpu_count())))
     report = Report()
-    print(f"{ARCHWAY}, a bundle of {BLOBS} blobs, {given.mib} MiB\n", flush=True)
+    busy = os.getloadavg()[0]
+    print(f"{ARCHWAY}, a bundle of {BLOBS} blobs, {given.mib} MiB; load before {busy:.1f}\n", flush=True)
     for kind in given.kinds.split(","):
         round_trip(report, kind, given.mib, given.folder)
     sys.exit(1 if report.missed else 0)
