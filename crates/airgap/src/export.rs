@@ -10,6 +10,7 @@ mod known;
 mod request;
 mod running;
 mod supply;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -18,4 +19,5 @@ pub use self::{
     request::{Draft, ExportPlanError, Lacking, OnMissing, Request},
     running::{Cause, Part, PartKind, PullError, Running},
     supply::Supply,
+    target::{TargetError, fits},
 };

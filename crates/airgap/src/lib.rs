@@ -41,7 +41,7 @@ pub use self::{
     error::{ImportError, RenameError},
     export::{
         Cause, Chosen, Draft, ExportPlanError, Lacking, OnMissing, Part, PartKind, PullError,
-        Request, Running, Supply,
+        Request, Running, Supply, TargetError, fits,
     },
     foreign::ForeignError,
     import::{Import, Imported},

@@ -2,7 +2,7 @@
 
 use std::{error::Error, io, path::PathBuf};
 
-use airgap::ExportPlanError;
+use airgap::{ExportPlanError, TargetError};
 use bundle::{FilesError, LayoutError, MAX_PARTS, PlanError, ReadError, WriteError};
 use cache::{CacheError, inspect::Unread};
 use client::ClientError;
@@ -98,6 +98,8 @@ pub(super) enum ExportError {
     File(#[from] FilesError),
     #[error(transparent)]
     Plan(#[from] ExportPlanError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
     #[error(transparent)]
     Layout(#[from] LayoutError),
     #[error(transparent)]

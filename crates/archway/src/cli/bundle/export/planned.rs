@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, env, fmt::Write as _, fs, path::Path, time::SystemTime};
 
-use airgap::{Draft, Lacking, OnMissing, Request, Supply};
+use airgap::{Draft, Lacking, OnMissing, Request, Supply, fits};
 use bundle::{Bundle, FilesError, Plan, ReadError, Selection, SeriesName, open_file, read_lock};
 use cache::inspect::{Contents, Directory};
 use manifest_model::{Digest, Platform};
@@ -66,14 +66,11 @@ impl Export {
                 OnMissing::Fail
             },
         };
-        let draft = request.draft(
-            supply,
-            if self.dry_run {
-                Lacking::Counted
-            } else {
-                Lacking::Pulled
-            },
-        )?;
+        let mut draft = request.draft(supply, Lacking::Counted)?;
+        if !self.dry_run {
+            self.check_target(directory, draft.plan.carried_bytes())?;
+            draft = request.draft(supply, Lacking::Pulled)?;
+        }
         let notes = notes(&draft);
         if draft.left_out.len() == count {
             return Err(ExportError::NothingStored { notes });
@@ -90,6 +87,23 @@ impl Export {
             notes,
             is_whole,
         })
+    }
+
+    /// Fails if so many bytes do not fit where they are to be written.
+    fn check_target(&self, directory: &Directory, carried: u64) -> Result<(), ExportError> {
+        if self.output == Path::new("-") {
+            return Ok(());
+        }
+        let folder = self.output.parent().unwrap_or(Path::new(""));
+        let folder = if folder == Path::new("") {
+            Path::new(".")
+        } else {
+            folder
+        };
+        let written = fs::metadata(partial(&self.output)).map_or(0, |left| left.len());
+        let longest = self.split.map_or(carried, |size| carried.min(size.0));
+        let needed = carried.saturating_sub(written);
+        Ok(fits(folder, directory.path(), needed, longest)?)
     }
 
     /// The series and the next number in it.
