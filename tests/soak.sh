@@ -9,6 +9,7 @@ ARCHWAY_IDLE_SECONDS=600 cargo test --locked --workspace --test it -- nothing_di
 ARCHWAY_FAULTS=default cargo test --locked --workspace --test it -- fault_table:: stalls::
 ARCHWAY_RELOADS=1000 cargo test --locked --workspace --test it -- reload::no_pull --show-output
 ARCHWAY_CRASH_ROUNDS=300 cargo test --locked --workspace --test it -- crash_rounds::
+ARCHWAY_FLEET=8,64,20 cargo test --locked --workspace --test it -- replicas::shown --show-output --test-threads 1
 ARCHWAY_BUNDLE_MIB=1024 cargo test --locked --workspace --test it -- bundles::disks::where_extents bundles::disks::btrfs
 tests/tools/install.sh bench
 tests/attacks/run.sh

@@ -66,7 +66,7 @@ async fn no_fault_of_an_upstream_is_worse_for_a_client_than_the_table_says() {
         let [first, second] = outcomes.each_ref().map(|outcome| outcome.took);
         // With short timeouts all is short but what is known to be down: a machine that is busy.
         let is_judged = row.is_outage || timeouts == Timeouts::Default;
-        if first >= longest(row, *situation) || (is_judged && second >= AT_ONCE_MEANS) {
+        if first >= longest(row) || (is_judged && second >= AT_ONCE_MEANS) {
             slow.push(format!("{}, {situation:?}: {outcomes:?}", row.name));
         }
     }
@@ -97,11 +97,8 @@ fn said(panic: &(dyn Any + Send)) -> &str {
     text.unwrap_or("a panic without a text")
 }
 
-fn longest(row: &Row, situation: Situation) -> Duration {
-    if row.name == "store: 503" && situation == Situation::BlobHalfWay {
-        // First it may be the range that is refused.
-        LONGEST_OF_429 + Duration::from_secs(6)
-    } else if row.name.starts_with("429") || row.name == "store: 503" {
+fn longest(row: &Row) -> Duration {
+    if row.name.starts_with("429") || row.name == "store: 503" {
         LONGEST_OF_429
     } else {
         LONGEST

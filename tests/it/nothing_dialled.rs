@@ -58,6 +58,15 @@ async fn site() -> (Archway, Content) {
     let archway = archway
         .restart_with("auth = \"anonymous\"", "auth = \"ecr\"\npushed_at = true")
         .await;
+    // For the next start: others that would be greeted, and a bucket that would be read.
+    let secret = archway.cache_folder().with_file_name("replicas-secret");
+    std::fs::write(&secret, "of all of them").expect("a writable folder");
+    archway.extend_config(&format!(
+        "[replicas]\ndiscover = \"static\"\nmembers = [\"127.0.0.1:9\", \"127.0.0.2:9\"]\n\
+         listen = \"127.0.0.1:0\"\nsecret_file = \"{}\"\n\
+         [tier]\nurl = \"s3://cache\"\nendpoint = \"http://127.0.0.1:9\"",
+        secret.display()
+    ));
     (archway, content)
 }
 

@@ -1,6 +1,10 @@
 //! `[replicas]`: several Archways that share their downloads. Each blob comes from the upstream once,
 //! a tag is asked for by one of them, and any of them may go.
 
+mod ages;
+mod proofs;
+mod shown;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -21,12 +25,25 @@ const MIB: u64 = 1 << 20;
 /// One connection for each blob, so that requests can be counted.
 const ONE_CONNECTION: &str = "parallel = 1";
 
+/// What proves one of them to the others.
+const SECRET: &str = "of all of them\n";
+
 /// Replicas that know each other.
 struct Fleet {
     replicas: Vec<Archway>,
     addresses: Vec<SocketAddr>,
+    each: Each,
     /// Holds the file of their secret.
-    _folder: TempDir,
+    folder: TempDir,
+}
+
+/// What each of them has in its configuration.
+#[derive(Clone, Debug, Default)]
+struct Each {
+    /// For its upstream.
+    lines: String,
+    /// Beside that.
+    tables: String,
 }
 
 /// Addresses that nobody else listens at: each is a loopback address of its own, of this process and this
@@ -42,7 +59,7 @@ fn free_addresses(count: usize) -> Vec<SocketAddr> {
         .collect()
 }
 
-/// `[replicas]` of the one at `own`.
+/// `[replicas]` of the one that listens at `own`.
 fn section(members: &[SocketAddr], own: SocketAddr, proof: &str) -> String {
     let members: Vec<_> = members.iter().map(ToString::to_string).collect();
     format!(
@@ -58,37 +75,53 @@ impl Fleet {
 
     /// The same, where the list names more than those that run.
     async fn of_listed(registry: &FakeRegistry, size: usize, listed: usize, lines: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let secret = folder.path().join("secret");
-        std::fs::write(&secret, "of all of them\n").expect("a writable folder");
-        let addresses = free_addresses(listed);
-        let proof = format!("secret_file = \"{}\"", secret.display());
-        let starting = addresses[..size].iter().map(|own| {
-            Setup::in_front_of_with(registry, lines)
-                .log_level("info,pull=debug,replicas=debug")
-                .table(&section(&addresses, *own, &proof))
-                .start()
-        });
-        let fleet = Self {
-            replicas: join_all(starting).await,
-            addresses,
-            _folder: folder,
+        let each = Each {
+            lines: lines.to_owned(),
+            ..Each::default()
         };
+        let addresses = free_addresses(listed);
+        Self::at(registry, &addresses, &addresses[..size], each).await
+    }
+
+    /// Those that listen at `own`, each of which the others know by the address at its place in `members`.
+    async fn at(
+        registry: &FakeRegistry,
+        members: &[SocketAddr],
+        own: &[SocketAddr],
+        each: Each,
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("secret"), SECRET).expect("a writable folder");
+        let mut fleet = Self {
+            replicas: Vec::new(),
+            addresses: members.to_vec(),
+            each,
+            folder,
+        };
+        let starting = own.iter().map(|own| fleet.start(registry, *own));
+        fleet.replicas = join_all(starting).await;
         for replica in &fleet.replicas {
-            sees(replica, size).await;
+            sees(replica, own.len()).await;
         }
         fleet
     }
 
-    /// The number of the one that owns a key, as rendezvous hashing has it.
+    /// One that listens at `own`, with an empty cache.
+    async fn start(&self, registry: &FakeRegistry, own: SocketAddr) -> Archway {
+        let secret = self.folder.path().join("secret");
+        let proof = format!("secret_file = \"{}\"", secret.display());
+        Setup::in_front_of_with(registry, &self.each.lines)
+            .log_level("info,pull=debug,replicas=debug")
+            .table(&section(&self.addresses, own, &proof))
+            .table(&self.each.tables)
+            .aws_credentials()
+            .start()
+            .await
+    }
+
+    /// The number of the one that owns a key.
     fn owner(&self, key: &str) -> usize {
-        let score = |address: &SocketAddr| {
-            let text = format!("{key}\0{address}");
-            Digest::of(Algorithm::Sha256, text.as_bytes()).hex()
-        };
-        let numbers = 0..self.replicas.len();
-        let best = numbers.max_by_key(|number| score(&self.addresses[*number]));
-        best.expect("there is one")
+        owner(key, &self.addresses[..self.replicas.len()])
     }
 
     /// The numbers of the others.
@@ -96,6 +129,16 @@ impl Fleet {
         let numbers = 0..self.replicas.len();
         numbers.filter(|number| *number != owner).collect()
     }
+}
+
+/// The number of the member that owns a key, as rendezvous hashing has it.
+fn owner(key: &str, members: &[SocketAddr]) -> usize {
+    let score = |address: &SocketAddr| {
+        let text = format!("{key}\0{address}");
+        Digest::of(Algorithm::Sha256, text.as_bytes()).hex()
+    };
+    let best = (0..members.len()).max_by_key(|number| score(&members[*number]));
+    best.expect("there is one")
 }
 
 /// Waits until a replica may ask so many, itself included.

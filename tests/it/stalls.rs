@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use http::Method;
 use integration_tests::client::{End, blob_path};
-use integration_tests::faults::{Fault, Gate, On};
+use integration_tests::faults::{Cut, Fault, Gate, On};
 use integration_tests::images::{self, BigBlob, Blob};
 use integration_tests::proxy::{Archway, Setup, UPSTREAM};
 use integration_tests::registry::{Blobs, FakeRegistry};
@@ -67,7 +67,10 @@ async fn a_body_that_stalls_for_good_ends_and_the_next_client_does_not_wait() {
     only.faults().clear();
     let resumed = only.faults().hold_body(stalls, SIZE / 4);
     let (end, pause) = download.finish_with_pause(&blob).await;
-    assert!(matches!(end, End::Broken(_)), "{end:?}");
+    let End::Broken(received) = end else {
+        panic!("{end:?}");
+    };
+    assert!((SIZE / 8..=SIZE / 4).contains(&received), "{received}");
     assert!(pause < LONGEST, "{pause:?}");
     resumed.arrived().await;
     let began = Instant::now();
@@ -77,6 +80,38 @@ async fn a_body_that_stalls_for_good_ends_and_the_next_client_does_not_wait() {
         began.elapsed() < Duration::from_secs(1),
         "{:?}",
         began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_limits_us_in_the_middle_is_waited_for_once_with_a_range_and_without() {
+    let blob = Blob::from(BigBlob::new("limited", SIZE));
+    let only = registry(&blob).await;
+    only.quirks(|quirks| quirks.blobs = Blobs::Redirected);
+    let lines = "parallel = 1\npatience = \"5s\"";
+    let archway = in_front_of_with(&[&only], lines).await;
+    let (store, gate) = (On::path("/layers/"), Gate::new());
+    let faults = only.faults();
+    faults.times(1, store.clone(), Fault::HoldBody(SIZE / 4, gate.clone()));
+    faults.times(1, store.clone(), Fault::Cut(SIZE / 4, Cut::Fin));
+    let path = blob_path("team/app", blob.digest());
+    let mut download = archway.client().open(Method::GET, &path).await;
+    download.read_to(SIZE / 8, &blob, 0).await;
+    gate.arrived().await;
+    let slow_down = Fault::Status(http::StatusCode::SERVICE_UNAVAILABLE);
+    faults.add(store, slow_down);
+    gate.open();
+    let (end, pause) = download.finish_with_pause(&blob).await;
+    assert!(matches!(end, End::Broken(_)), "{end:?}");
+    // Twice the patience would be 10 s.
+    assert!(pause < Duration::from_secs(8), "{pause:?}");
+    let asked = only.log().of(&Method::GET, "/layers/");
+    let plain = asked
+        .iter()
+        .filter(|entry| entry.header("range").is_empty());
+    assert!(
+        plain.count() > 1,
+        "the blob was asked for without a range again"
     );
 }
 

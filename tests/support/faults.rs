@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -57,6 +58,8 @@ pub enum Fault {
     EndRangeAt(u64),
     /// Send no more than so many bytes a second.
     Throttle(u64),
+    /// Be so far away: answer only after this time.
+    Distance(Duration),
 }
 
 /// How a cut connection ends.

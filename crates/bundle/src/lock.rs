@@ -4,12 +4,16 @@
 //! the bytes it was given, since their digest is the bundle's id, and ignores keys it does not
 //! know; an unknown [`FORMAT`] is refused.
 
-use std::{collections::HashSet, fmt, str::FromStr};
+mod texts;
 
-use manifest_model::{Algorithm, Descriptor, Digest, ParseError, Platform, Tag};
-use protocol::image_name::{ImageName, NameError};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::{collections::HashSet, fmt};
 
+use manifest_model::{Algorithm, Descriptor, Digest, Platform, Tag};
+use protocol::image_name::ImageName;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use self::texts::{as_optional_text, optional_tag, parsed};
+pub(crate) use self::texts::{as_text, whole_name};
 use crate::series::SeriesName;
 
 /// The format this crate writes, and the only one it reads.
@@ -352,55 +356,6 @@ fn oci_manifest() -> String {
 
 fn is_oci_manifest(media_type: &str) -> bool {
     media_type == OCI_MANIFEST
-}
-
-pub(crate) fn as_text<S: Serializer>(
-    value: &impl fmt::Display,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
-fn as_optional_text<S: Serializer>(
-    value: &Option<impl fmt::Display>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => serializer.collect_str(value),
-        None => serializer.serialize_none(),
-    }
-}
-
-fn parsed<'de, D: Deserializer<'de>, T>(deserializer: D) -> Result<T, D::Error>
-where
-    T: FromStr<Err: fmt::Display>,
-{
-    String::deserialize(deserializer)?
-        .parse()
-        .map_err(de::Error::custom)
-}
-
-fn optional_tag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Tag>, D::Error> {
-    let text: Option<String> = Option::deserialize(deserializer)?;
-    let tag = text.map(|text| text.parse()).transpose();
-    tag.map_err(|error: ParseError| de::Error::custom(error))
-}
-
-/// A name without a registry would mean another image at each site.
-pub(crate) fn whole_name<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<ImageName, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let name: ImageName = text
-        .parse()
-        .map_err(|error: NameError| de::Error::custom(format!("\"{text}\": {error}")))?;
-    if name.host.is_none() || name.to_string() != text {
-        return Err(de::Error::custom(format!(
-            "\"{text}\" is not a whole image name, such as docker.io/library/hello:1.0"
-        )));
-    }
-    Ok(name)
 }
 
 #[cfg(test)]

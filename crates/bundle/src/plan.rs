@@ -6,6 +6,7 @@
 mod attached;
 mod blobs;
 mod error;
+mod selection;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,14 +18,15 @@ use manifest_model::{
 };
 use protocol::image_name::ImageName;
 
-pub use self::error::PlanError;
 use self::{attached::is_signed, blobs::Blobs};
-
+pub use self::{
+    error::PlanError,
+    selection::{AttachedScope, Selection},
+};
 use crate::{
     layout,
     lock::{
-        Attached, Blob, Child, DockerImage, FORMAT, Image, IndexContent, Lock, Place, PlatformName,
-        Presence,
+        Attached, Blob, Child, DockerImage, FORMAT, Image, Lock, Place, PlatformName, Presence,
     },
     series::SeriesName,
 };
@@ -47,37 +49,6 @@ pub trait Catalog {
         name: &ImageName,
         subject: &Digest,
     ) -> Result<Vec<Attached>, Box<dyn Error + Send + Sync>>;
-}
-
-/// What to carry of each image.
-#[derive(Clone, Debug, Default)]
-pub struct Selection {
-    /// The platforms; none means all of them.
-    pub platforms: Vec<Platform>,
-    /// What of the things attached to images is carried.
-    pub attached: AttachedScope,
-    /// Whether an image without a signature is an error.
-    pub require_signatures: bool,
-    /// What `index.json` lists.
-    pub index: IndexContent,
-    /// The platform of `manifest.json`; none of the selected ones if absent.
-    pub docker: Option<Platform>,
-    /// Blobs that the site has.
-    pub base: HashSet<Digest>,
-    /// The bundles that brought them.
-    pub requires: Vec<Digest>,
-}
-
-/// What is carried of that which is attached to images.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AttachedScope {
-    /// All of it.
-    #[default]
-    All,
-    /// Signatures alone.
-    Signatures,
-    /// Nothing.
-    None,
 }
 
 /// A plan in the making: images are added one by one.

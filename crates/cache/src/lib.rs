@@ -31,6 +31,7 @@ mod blobs;
 mod blocking;
 mod cache;
 mod collect;
+mod duty_cycle;
 mod error;
 mod fill;
 mod hold;
@@ -52,6 +53,7 @@ pub use cache_store::{
 pub use blobs::{Arrived, Blob, BlobStream, Follower, HOLD_BACK, ReadBy, ReadDemands};
 pub use cache::{Cache, Joined};
 pub use collect::Collected;
+pub use duty_cycle::DutyCycle;
 pub use error::{FillError, ReadError, SourceError};
 pub use fill::{Audience, Closed, Fill, FillWriter};
 pub use hold::Hold;

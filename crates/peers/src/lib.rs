@@ -10,7 +10,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, HttpBody},
     extract::{Extension, Request, State},
     http::StatusCode,
     middleware::{self, Next},
@@ -18,11 +18,11 @@ use axum::{
 };
 use config::{Access, Listener};
 use futures_util::TryStreamExt;
-use http::{HeaderMap, HeaderValue, header};
-use protocol::headers::{DOCKER_CONTENT_DIGEST, header_string};
+use http::{HeaderValue, header};
+use manifest_model::{Algorithm, Digest};
+use protocol::headers::{DOCKER_CONTENT_DIGEST, header_text};
 use replicas::{
-    ARCHWAY_AGE, ARCHWAY_HELD, ARCHWAY_HOPS, ARCHWAY_LEAVING, ARCHWAY_PROOF, HELLO_PATH,
-    PeerRequest, Replicas, proved_facts,
+    ARCHWAY_HELD, ARCHWAY_HOPS, ARCHWAY_LEAVING, Admitted, HELLO_PATH, PeerRequest, Replicas,
 };
 use server::exchange::{Arrival, Interface};
 use tracing::warn;
@@ -77,23 +77,25 @@ async fn admit(
     let replicas = &door.replicas;
     let target = request.uri().path_and_query();
     let target = target.map_or("/", |target| target.as_str()).to_owned();
-    let authorization = request.headers_mut().remove(header::AUTHORIZATION);
-    let kind = kind(request.uri().path());
-    if let Err(rejected) = replicas.check(request.method(), &target, authorization.as_ref()) {
-        replicas.metrics().answered(kind, true);
-        warn!(%peer, reason = %rejected, "a request to the listener for replicas comes from none");
-        return (StatusCode::FORBIDDEN, format!("{rejected}\n")).into_response();
-    }
+    let (kind, method) = (kind(request.uri().path()), request.method().clone());
+    let admitted = match replicas.admit(&method, &target, request.headers_mut()) {
+        Ok(admitted) => admitted,
+        Err(rejected) => {
+            replicas.metrics().answered(kind, true);
+            warn!(%peer, reason = %rejected, "a request to the listener for replicas comes from none");
+            return (StatusCode::FORBIDDEN, format!("{rejected}\n")).into_response();
+        }
+    };
     if kind == PeerRequest::Hello {
         replicas.metrics().answered(kind, false);
-        let hello = serde_json::to_vec(&replicas.hello()).expect("plain data always serialises");
-        return ([(header::CONTENT_TYPE, "application/json")], hello).into_response();
+        return proved(replicas, &admitted, hello(replicas));
     }
     // Whoever sends none is no replica of this protocol.
     if !request.headers().contains_key(ARCHWAY_HOPS) {
         replicas.metrics().answered(kind, true);
         let text = "a request of a replica says how often it was passed on\n";
-        return (StatusCode::BAD_REQUEST, text).into_response();
+        let refusal = (StatusCode::BAD_REQUEST, text).into_response();
+        return proved(replicas, &admitted, refusal);
     }
     let is_leaving = replicas.is_leaving();
     let from = if is_leaving || request.headers().contains_key(ARCHWAY_HELD) {
@@ -117,9 +119,7 @@ async fn admit(
     replicas
         .metrics()
         .answered(kind, response.status().is_server_error());
-    if let Some(proof) = proof(replicas, authorization.as_ref(), response.headers()) {
-        response.headers_mut().insert(ARCHWAY_PROOF, proof);
-    }
+    let response = proved(replicas, &admitted, response);
     if kind == PeerRequest::Blob {
         return counted(replicas, response);
     }
@@ -143,17 +143,30 @@ fn farewell() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, leaving, text).into_response()
 }
 
-/// The proof of an answer that says how old it is: no digest can judge it.
-fn proof(
-    replicas: &Replicas,
-    authorization: Option<&HeaderValue>,
-    answer: &HeaderMap,
-) -> Option<HeaderValue> {
-    let age = answer.get(ARCHWAY_AGE)?.to_str().ok()?;
-    let digest = answer.get(DOCKER_CONTENT_DIGEST);
-    let digest = digest.and_then(|digest| digest.to_str().ok());
-    let facts = proved_facts(digest, age);
-    replicas.prove(authorization?, &facts).map(header_string)
+/// What this replica says of itself. The digest in the head is what makes its proof one of the body.
+fn hello(replicas: &Replicas) -> Response {
+    let hello = serde_json::to_vec(&replicas.hello()).expect("plain data always serialises");
+    let digest = Digest::of(Algorithm::Sha256, &hello);
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        ),
+        (DOCKER_CONTENT_DIGEST, header_text(digest)),
+    ];
+    (headers, hello).into_response()
+}
+
+/// The same answer with the proof of its head, which nobody may change from here on: so it has the length
+/// that the HTTP library would add.
+fn proved(replicas: &Replicas, request: &Admitted, mut response: Response) -> Response {
+    let (status, length) = (response.status(), response.body().size_hint().exact());
+    if let Some(length) = length.filter(|_| status.is_success()) {
+        let headers = response.headers_mut().entry(header::CONTENT_LENGTH);
+        headers.or_insert(HeaderValue::from(length));
+    }
+    replicas.prove(request, status, response.headers_mut());
+    response
 }
 
 /// The same answer, whose bytes are counted as they go.

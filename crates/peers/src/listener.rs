@@ -1,6 +1,6 @@
 //! The socket for other replicas, and its connections.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
@@ -12,7 +12,7 @@ use replicas::Replicas;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -90,20 +90,13 @@ impl PeerListener {
         };
         let mut until_brought = pin!(until_brought);
         loop {
-            let Ok(seat) = Arc::clone(&seats).acquire_owned().await else {
-                break;
-            };
-            let accepted = tokio::select! {
-                accepted = socket.accept() => accepted,
+            // The end is not to wait until somebody leaves.
+            let seated = tokio::select! {
+                seated = seated(&socket, &seats) => seated,
                 () = &mut until_brought => break,
             };
-            let (stream, peer) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    warn!(%error, "cannot accept a connection of a replica");
-                    sleep(ACCEPT_BACKOFF).await;
-                    continue;
-                }
+            let Ok((stream, peer, seat)) = seated else {
+                break;
             };
             let router = router.clone().layer(Extension(PeerAddress(peer)));
             let (tls, stop) = (tls.clone(), closing.clone());
@@ -115,6 +108,24 @@ impl PeerListener {
         drop(socket);
         connections.close();
         connections.wait().await;
+    }
+}
+
+/// The next connection and its seat, of which one is had before the other is accepted. Called again after
+/// it was dropped, it would wait for a seat anew: so it is dropped at the end alone.
+async fn seated(
+    socket: &TcpListener,
+    seats: &Arc<Semaphore>,
+) -> Result<(TcpStream, SocketAddr, OwnedSemaphorePermit), AcquireError> {
+    let seat = Arc::clone(seats).acquire_owned().await?;
+    loop {
+        match socket.accept().await {
+            Ok((stream, peer)) => return Ok((stream, peer, seat)),
+            Err(error) => {
+                warn!(%error, "cannot accept a connection of a replica");
+                sleep(ACCEPT_BACKOFF).await;
+            }
+        }
     }
 }
 

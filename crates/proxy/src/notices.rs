@@ -32,4 +32,9 @@ fn tell_offline(config: &Config) {
             "these upstreams are offline by configuration: only what is stored of them is served"
         );
     }
+    if config.upstreams.are_offline() && (config.replicas.is_some() || config.tier.is_some()) {
+        info!(
+            "every upstream is offline by configuration: other replicas and the tier are not asked"
+        );
+    }
 }

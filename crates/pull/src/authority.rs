@@ -5,19 +5,19 @@
 //! asks the upstream where each did.
 //!
 //! No replica goes back: an answer that is older than what this one knows is not taken, and then, as
-//! without any answer, this one decides for itself. The ages that replicas send make that comparable
-//! without comparing clocks. Owns what was asked when; refuses what a tag's age allows (`resolver`).
+//! without any answer, this one decides for itself. That goes for "not found" too, which the authority may
+//! repeat for a while. The ages that replicas send make that comparable without comparing clocks. Owns what
+//! is taken of an answer; refuses what a tag's age allows (`resolver`).
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use cache::{Cache, RepoKey, TagEntry};
-use manifest_model::{Algorithm, Digest, Manifest, MediaType, Reference, Tag};
+use manifest_model::{Digest, Reference, Tag};
 use protocol::error_chain::ErrorChain;
-use replicas::{PeerAnswer, PeerManifest};
-use tokio::sync::Mutex;
+use replicas::{LEASH, Leashes, PeerAnswer, PeerManifests, ROW_LAG};
 use tracing::{debug, warn};
 use upstream::{FetchError, Resource};
 
@@ -28,37 +28,23 @@ use crate::{
     nearby::Nearby,
 };
 
-/// How long an answer of the authority is given out without asking it again.
-const LEASH: Duration = Duration::from_secs(1);
-
-/// Tags whose last question is remembered.
-const MAX_LEASHES: u64 = 100_000;
-
-/// How much older the row of a tag becomes than the authority's before it is written again.
-const ROW_LAG: Duration = Duration::from_secs(20);
-
 /// The way to the authorities of all repositories.
 #[derive(Debug)]
 pub(super) struct Authority {
     cache: Cache,
     nearby: Nearby,
     manifests: Arc<Manifests>,
-    leashes: moka::sync::Cache<(RepoKey, Tag), Arc<Mutex<Option<Leash>>>>,
+    leashes: Leashes<(RepoKey, Tag), Said>,
 }
 
-/// What the authority said of a tag, and when. Whoever asks holds the lock: others wait for the same
-/// answer.
-#[derive(Clone, Copy, Debug)]
-struct Leash {
-    asked: Instant,
-    said: Said,
-}
-
+/// What the authority said of a tag.
 #[derive(Clone, Copy, Debug)]
 enum Said {
     /// It points where the row of the tag says; the upstream may not have confirmed that in time.
     Here(Option<Duration>),
     Absent,
+    /// Nothing that this replica could take: it decides for itself.
+    Nothing,
 }
 
 impl Authority {
@@ -67,7 +53,7 @@ impl Authority {
             cache,
             nearby,
             manifests,
-            leashes: moka::sync::Cache::new(MAX_LEASHES),
+            leashes: Leashes::default(),
         }
     }
 
@@ -92,45 +78,66 @@ impl Authority {
         tag: &Tag,
     ) -> Option<ManifestResult> {
         let peers = self.nearby.authority(repository)?;
+        // The rest is this replica's own, if it has to ask the upstream after all.
+        let limit = repository.deadline().left() / 2;
         let key = (repository.key.clone(), tag.clone());
-        let leash = self.leashes.get_with(key, Arc::default);
-        let mut leash = leash.lock().await;
-        if let Some(last) = leash.filter(|last| last.asked.elapsed() < LEASH) {
-            return self.given(repository, tag, last.said).await;
-        }
+        let ask = |limit| self.ask(repository, tag, peers, limit);
+        let said = self.leashes.said(key, limit, ask).await?;
+        self.given(repository, tag, said).await
+    }
+
+    async fn ask(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        peers: PeerManifests,
+        limit: Duration,
+    ) -> Said {
         let known = self.cache.tag(&repository.key, tag);
         let (reference, digest) = (Reference::Tag(tag.clone()), known.map(|row| row.digest));
-        let limit = repository.deadline().left() / 2;
-        let answer = peers.get(&reference, digest.as_ref(), limit).await?;
-        let said = match answer {
-            PeerAnswer::Absent => {
-                self.forget(repository, tag).await;
+        let Some(answer) = peers.get(&reference, digest.as_ref(), limit).await else {
+            return Said::Nothing;
+        };
+        let keeps = repository.upstream.config().serve_deleted_tags;
+        match (answer, known) {
+            (PeerAnswer::Absent { age }, Some(row)) if keeps || !is_older(&row, age) => {
+                Said::Nothing
+            }
+            (PeerAnswer::Absent { .. }, known) => {
+                if known.is_some() {
+                    self.forget(repository, tag).await;
+                }
                 Said::Absent
             }
-            PeerAnswer::Unchanged { age, is_stale } => {
-                let row = known?;
-                if is_due(&row, age) {
+            (PeerAnswer::Unchanged { age, is_stale }, Some(row)) => {
+                if is_older(&row, age) {
                     self.note(repository, tag, &row.digest, age).await;
                 }
-                Said::Here(is_stale.then_some(age))
+                self.here(repository, tag, age, is_stale)
             }
-            PeerAnswer::Manifest(manifest) => {
-                let (age, is_stale) = (manifest.age, manifest.is_stale);
-                let manifest = parsed(manifest)?;
+            (PeerAnswer::Unchanged { .. }, None) => Said::Nothing,
+            (PeerAnswer::Manifest(sent), known) => {
+                let (age, is_stale) = (sent.age, sent.is_stale);
+                let Some(manifest) = sent.proved() else {
+                    return Said::Nothing;
+                };
                 if known.is_some_and(|row| is_newer(&row, &manifest.digest(), age)) {
                     debug!(repository = %repository.key, %tag, "the authority knows less of a tag than this replica");
-                    return None;
+                    return Said::Nothing;
                 }
                 self.manifests.store(repository, &manifest, None).await;
                 self.note(repository, tag, &manifest.digest(), age).await;
-                Said::Here(is_stale.then_some(age))
+                self.here(repository, tag, age, is_stale)
             }
-        };
-        *leash = Some(Leash {
-            asked: Instant::now(),
-            said,
-        });
-        self.given(repository, tag, said).await
+        }
+    }
+
+    /// A tag that the upstream confirmed so long ago, if it may go out at that age.
+    fn here(&self, repository: &Repository, tag: &Tag, age: Duration, is_stale: bool) -> Said {
+        match is_stale.then_some(age) {
+            Some(age) if !repository.may_be_copied(tag, age) => Said::Nothing,
+            stale_for => Said::Here(stale_for),
+        }
     }
 
     /// What was said, as an answer; `None` where what it needs has gone meanwhile.
@@ -141,6 +148,7 @@ impl Authority {
         said: Said,
     ) -> Option<ManifestResult> {
         let stale_for = match said {
+            Said::Nothing => return None,
             Said::Absent => return Some(Err(absent(repository))),
             Said::Here(stale_for) => stale_for,
         };
@@ -165,10 +173,6 @@ impl Authority {
     }
 
     async fn forget(&self, repository: &Repository, tag: &Tag) {
-        let keeps = repository.upstream.config().serve_deleted_tags;
-        if keeps || self.cache.tag(&repository.key, tag).is_none() {
-            return;
-        }
         if let Err(error) = self.cache.remove_tag(&repository.key, tag).await {
             warn!(error = %ErrorChain(&error), %tag, "a tag that is gone could not be removed");
         }
@@ -189,9 +193,9 @@ fn age_of(row: &TagEntry) -> Duration {
     since.unwrap_or_default()
 }
 
-/// Whether the row is worth writing again: the upstream confirmed it later than it says.
-fn is_due(row: &TagEntry, age: Duration) -> bool {
-    age_of(row) > age + ROW_LAG
+/// Whether the upstream said something of this age later than what the row says, which may lag.
+fn is_older(row: &TagEntry, age: Duration) -> bool {
+    age_of(row) > age.saturating_add(ROW_LAG)
 }
 
 /// Whether this replica knows something else, and later. An answer of the same moment is taken: the
@@ -200,21 +204,10 @@ fn is_newer(row: &TagEntry, digest: &Digest, age: Duration) -> bool {
     row.digest != *digest && age_of(row) < age
 }
 
-/// The manifest that a replica sent for a tag.
-fn parsed(sent: PeerManifest) -> Option<Manifest> {
-    let kind = sent.media_type.as_deref();
-    let kind: Option<MediaType> = kind.and_then(|kind| kind.parse().ok());
-    let algorithm = sent
-        .digest
-        .map_or(Algorithm::Sha256, |digest| digest.algorithm());
-    let manifest = Manifest::parse(sent.bytes, kind.as_ref(), algorithm).ok()?;
-    // Its proof is for this digest: the bytes must have it.
-    let is_proved = sent.digest.is_none_or(|digest| digest == manifest.digest());
-    is_proved.then_some(manifest)
-}
-
 #[cfg(test)]
 mod tests {
+    use manifest_model::Algorithm;
+
     use super::*;
 
     fn row(age: Duration) -> TagEntry {
@@ -236,7 +229,18 @@ mod tests {
     #[test]
     fn a_row_is_written_again_only_now_and_then() {
         let known = row(Duration::from_secs(30));
-        assert!(is_due(&known, Duration::ZERO));
-        assert!(!is_due(&known, Duration::from_secs(15)));
+        assert!(is_older(&known, Duration::ZERO));
+        assert!(!is_older(&known, Duration::from_secs(15)));
+    }
+
+    #[test]
+    fn a_not_found_that_may_be_older_than_the_row_deletes_nothing() {
+        let not_found = Duration::from_secs(10);
+        assert!(!is_older(&row(Duration::from_secs(5)), not_found));
+        assert!(
+            !is_older(&row(Duration::from_secs(29)), not_found),
+            "its row may lag"
+        );
+        assert!(is_older(&row(Duration::from_secs(31)), not_found));
     }
 }

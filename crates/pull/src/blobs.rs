@@ -7,7 +7,6 @@ mod confirmations;
 
 use std::{sync::Arc, time::Duration};
 
-use admin_api::Fills;
 use cache::{Blob, Cache, CacheError, FillError, Follower, Joined};
 use manifest_model::Digest;
 use tier::Tier;
@@ -59,7 +58,7 @@ pub(super) struct Blobs {
 impl Blobs {
     pub(super) fn new(
         cache: Cache,
-        filler: Filler,
+        filler: Arc<Filler>,
         announced: AnnouncedSizes,
         slots: &AllSlots,
         tier: Option<Tier>,
@@ -68,15 +67,10 @@ impl Blobs {
         Self {
             confirmations: Confirmations::new(cache.clone(), slots.calls.clone(), tier, tasks),
             cache,
-            filler: Arc::new(filler),
+            filler,
             announced,
             bypasses: slots.bypasses.clone(),
         }
-    }
-
-    /// What keeps blobs from being stored, in words.
-    pub(super) fn full_disk(&self) -> Option<String> {
-        self.filler.full_disk().status()
     }
 
     /// The blob `digest`, if `repository` has it. The first request for a blob that is not stored
@@ -118,27 +112,11 @@ impl Blobs {
             .await
     }
 
-    /// Whether a blob is being downloaded, from where it is.
-    pub(super) fn is_coming(&self, digest: &Digest) -> bool {
-        self.filler.running().is_coming(digest)
-    }
-
-    /// What is being downloaded now.
-    pub(super) fn running(&self) -> Vec<Digest> {
-        self.filler.running().digests()
-    }
-
-    /// The downloads that run, and the last that ended.
-    pub(super) fn fills(&self) -> Fills {
-        self.filler.book().fills()
-    }
-
     async fn join(
         &self,
         repository: &Repository,
         digest: &Digest,
     ) -> Result<BlobAnswer, PullError> {
-        let confirmed = self.cache.is_confirmed(&repository.key, digest);
         let failure = self.failure(repository, digest)?;
         match self.cache.join(digest)? {
             Joined::Leading(fill, mut follower) => {
@@ -150,31 +128,29 @@ impl Blobs {
                 }
                 // A follower's upstream may have answered in place of this one.
                 if let Ok(size) = self.size_in_time(repository, digest, &mut follower).await? {
-                    self.confirmations
-                        .link_followed(repository, digest, confirmed, size)
-                        .await?;
+                    self.confirmations.link(repository, digest, size).await?;
                 }
                 self.following(repository, digest, follower, Outcome::Fill)
                     .await
             }
             Joined::Stored(blob) => {
                 let size = Some(blob.size());
-                self.confirmations
-                    .link(repository, digest, confirmed, size)
-                    .await?;
+                self.confirmations.link(repository, digest, size).await?;
                 let place = BlobPlace::Stored(blob);
                 Ok(self.blob(repository, digest, size, Outcome::Hit, place))
             }
             Joined::Following(mut follower) => {
                 debug!(%digest, "following a download");
-                if matches!(repository.asker, Asker::Replica(_)) {
-                    self.filler.running().ask_no_replica(digest);
-                }
-                if let Some(failure) = failure {
-                    failure.first_byte().await?;
+                if matches!(repository.asker, Asker::Replica(_))
+                    && let Some(sources) = self.filler.running().of(digest)
+                {
+                    sources.ask_no_replica();
                 }
                 // The client waits from here on; a confirmation gets what is left.
                 repository.deadline();
+                if let Some(failure) = failure {
+                    failure.first_byte().await?;
+                }
                 let Some(answered) = self.shared(repository, digest, &mut follower).await? else {
                     debug!(%digest, "another upstream is silent; going past its download");
                     return self
@@ -182,9 +158,7 @@ impl Blobs {
                         .await;
                 };
                 if let Ok(size) = answered {
-                    self.confirmations
-                        .link_followed(repository, digest, confirmed, size)
-                        .await?;
+                    self.confirmations.link(repository, digest, size).await?;
                     // Its upstream has it, and the download may go on there.
                     self.filler.running().add(digest, repository);
                 }
@@ -206,8 +180,8 @@ impl Blobs {
         digest: &Digest,
         follower: &mut Follower,
     ) -> Result<Option<FilledSize>, PullError> {
-        let host = repository.upstream.host();
-        if self.filler.running().is_elsewhere(digest, host) {
+        let (host, running) = (repository.upstream.host(), self.filler.running().of(digest));
+        if running.is_some_and(|sources| !sources.are_of(host)) {
             return Ok(timeout(sources::PAUSE, follower.size()).await.ok());
         }
         let size = self.size_in_time(repository, digest, follower).await?;
@@ -222,12 +196,12 @@ impl Blobs {
         digest: &Digest,
         follower: &mut Follower,
     ) -> Result<FilledSize, PullError> {
-        let Some(of_fill) = self.filler.running().deadline(digest) else {
+        let Some(sources) = self.filler.running().of(digest) else {
             // It has just ended.
             return Ok(follower.size().await);
         };
-        let deadline = repository.deadline();
-        let size = deadline.bound_with(&of_fill, follower.size()).await;
+        let (deadline, of_fill) = (repository.deadline(), sources.deadline());
+        let size = deadline.bound_with(of_fill, follower.size()).await;
         size.ok_or_else(|| repository.without_result(NoRun::OutOfTime))
     }
 
@@ -288,12 +262,9 @@ impl Blobs {
             let blob = self.held(repository, digest)?;
             return Ok((Some(blob.size()), Outcome::Hit));
         }
-        let confirmed = self.cache.is_confirmed(&repository.key, digest);
         if let Some(blob) = self.cache.stored(digest)? {
             let size = Some(blob.size());
-            self.confirmations
-                .link(repository, digest, confirmed, size)
-                .await?;
+            self.confirmations.link(repository, digest, size).await?;
             return Ok((size, Outcome::Hit));
         }
         if let Some(mut follower) = self.cache.follow(digest) {
@@ -303,9 +274,7 @@ impl Blobs {
                 // A stranger's upstream is silent; ours may not be.
                 None => {}
                 Some(Ok(size)) => {
-                    self.confirmations
-                        .link_followed(repository, digest, confirmed, size)
-                        .await?;
+                    self.confirmations.link(repository, digest, size).await?;
                     return Ok((size, Outcome::Follow));
                 }
                 // Neither tells whether the upstream has the blob in this repository.
@@ -369,6 +338,7 @@ impl Blobs {
         outcome: Outcome,
         wait: Duration,
     ) -> Result<BlobAnswer, PullError> {
+        let wait = wait.min(repository.deadline().left());
         let slot = self.bypasses.take(repository.claim(), wait).await;
         let place = BlobPlace::Upstream(slot.ok_or(PullError::Busy)?);
         let size = self.confirmations.size(repository, digest).await?;

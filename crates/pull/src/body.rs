@@ -124,6 +124,7 @@ pub enum BlobBody {
 
 /// The part of a body that is still to be sent.
 pub struct Rest {
+    /// With the client's wait for its next byte, which begins with that for the head.
     repository: Repository,
     digest: Digest,
     position: u64,
@@ -135,11 +136,7 @@ pub struct Rest {
 impl Rest {
     fn bypass(self, slot: Option<Slot>) -> BlobBody {
         let range = self.position..self.end.unwrap_or(u64::MAX);
-        // A body from its beginning is still within the wait of its head.
-        let deadline = match &slot {
-            Some(_) => self.repository.deadline().clone(),
-            None => self.repository.upstream.deadline(),
-        };
+        let deadline = self.repository.deadline().clone();
         let (wanted, slots) = (self.wanted, (self.bypasses, slot));
         let stream = bypass::stream(
             &self.repository,
@@ -173,7 +170,12 @@ impl Stream for BlobBody {
                 Self::Cached(stream, rest) => {
                     let polled = Pin::new(stream).poll_next(context);
                     match (polled, rest.as_mut()) {
+                        (Poll::Pending, Some(rest)) => {
+                            rest.repository.deadline();
+                            return Poll::Pending;
+                        }
                         (Poll::Ready(Some(Ok(bytes))), Some(rest)) => {
+                            rest.repository.end_wait();
                             rest.position += bytes.len() as u64;
                             return Poll::Ready(Some(Ok(bytes)));
                         }

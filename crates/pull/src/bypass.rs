@@ -22,7 +22,7 @@ use crate::{
     slots::{Claim, Slot, Slots},
 };
 
-/// How long a body that has begun waits for a slot to go on past the cache.
+/// How long a body waits for a slot past the cache; the upstream needs the rest of its client's wait.
 const SLOT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What a client has asked for.
@@ -37,7 +37,7 @@ pub(super) enum Wanted {
 /// The bytes of `range` of a blob, straight from its upstream. Of a whole, all is read and hashed,
 /// and its end is held back until the digest has matched; so it is for a part where the upstream
 /// sends no ranges. Without a slot beside the slots it waits for one first. `deadline` bounds the wait
-/// for the first byte.
+/// for the first byte, that for the slot with it.
 pub(super) fn stream(
     repository: &Repository,
     digest: Digest,
@@ -109,12 +109,12 @@ struct Bypass {
 impl Bypass {
     async fn step(mut self) -> Result<Option<(Bytes, Self)>, FetchError> {
         if self.slot.is_none() {
-            let slot = self.slots.take(self.claim.clone(), SLOT_TIMEOUT).await;
+            let wait = SLOT_TIMEOUT.min(self.deadline.left());
+            let slot = self.slots.take(self.claim.clone(), wait).await;
             self.slot = Some(slot.ok_or_else(|| {
                 let advice = "raise cache.max_fills, or free disk space if the cache is full";
                 self.source.broken(Cause::AtCapacity { advice })
             })?);
-            self.deadline = self.deadline.renewed(Instant::now());
         }
         if self.received > 0 {
             self.waits_since = Some(Instant::now());

@@ -14,6 +14,7 @@ pub(crate) mod resumes;
 mod scale;
 pub(crate) mod sources;
 mod transfer;
+mod waits;
 
 use std::{
     sync::{
@@ -31,7 +32,7 @@ use manifest_model::Digest;
 use protocol::error_chain::ErrorChain;
 use tokio::sync::Semaphore;
 use tracing::{Instrument, debug, info, info_span, warn};
-use upstream::{BlobBody, Cause, Deadline, FetchError};
+use upstream::{BlobBody, Deadline, FetchError};
 
 use self::{
     book::{FillBook, FillPage},
@@ -129,18 +130,11 @@ impl Filler {
         let page = self.book.open(&repository, &fill, running.sources());
         self.tasks.spawn(async move {
             let span = info_span!("fill", upstream = %repository.upstream.host(), repository = %repository.name, digest = %fill.digest());
+            let (sources, page) = (running.sources(), page.page());
+            let run = filler.run(&repository, fill, announced, sources, page);
             // Cut by shutdown, the fill is dropped, which fails its followers.
-            filler
-                .tasks
-                .until_cut(Box::pin(filler.run(
-                    &repository,
-                    fill,
-                    announced,
-                    running.sources(),
-                    page.page(),
-                )))
-                .instrument(span)
-                .await;
+            let run = filler.tasks.until_cut(Box::pin(run));
+            run.instrument(span).await;
         });
     }
 
@@ -183,14 +177,12 @@ impl Filler {
                 debug!(error = %error.chain(), "the upstream did not give the blob");
                 self.metrics.fills_unanswered.inc();
                 page.ends(FillEnd::Failed, Some(error.chain().to_string()));
-                let has_waited =
-                    error.is_stall() || error.is_store_failure() || error.is_for_want_of_bytes();
+                let has_waited = error.came_after_a_wait();
                 self.fail(repository, fill, error, has_waited).await;
                 return;
             }
             Err(FeedError::Source(error)) => {
-                // It was resumed as often as there were chances.
-                let has_waited = error.is_transient() || is_truncation(&error);
+                let has_waited = error.came_after_resumes();
                 Err(self.fail(repository, fill, error, has_waited).await)
             }
             Err(FeedError::Start(error)) => Err(error),
@@ -219,7 +211,6 @@ impl Filler {
         has_waited: bool,
     ) -> Arc<FillError> {
         let (digest, key) = (fill.digest(), (fill.digest(), repository.key.clone()));
-        let has_waited = has_waited || error.is_store_limit();
         let is_answer = !error.is_transient() && !has_waited;
         let came_soon = error.is_for_want_of_bytes();
         let source: SourceError = Arc::new(SourceFailure::Upstream {
@@ -391,12 +382,4 @@ async fn pour_all(
     // An empty blob has come as well.
     first_byte.note();
     Ok(position)
-}
-
-/// Whether a body ended in good order before its last byte, again and again.
-fn is_truncation(error: &FetchError) -> bool {
-    let FetchError::Broken { source, .. } = error else {
-        return false;
-    };
-    matches!(source.innermost(), Cause::Truncated)
 }

@@ -44,6 +44,7 @@ struct PullParts {
     upstreams: Registry,
     metrics: PullMetrics,
     slots: AllSlots,
+    filler: Arc<Filler>,
     blobs: Arc<Blobs>,
     lists: Lists,
     manifests: Arc<Manifests>,
@@ -72,10 +73,10 @@ impl Pull {
             nearby.clone(),
             tasks.clone(),
         );
-        let announced = AnnouncedSizes::new();
+        let (filler, announced) = (Arc::new(filler), AnnouncedSizes::new());
         let blobs = Blobs::new(
             cache.clone(),
-            filler,
+            Arc::clone(&filler),
             announced.clone(),
             &slots,
             nearby.tier.clone(),
@@ -113,6 +114,7 @@ impl Pull {
                 cache: cache.clone(),
                 upstreams,
                 metrics,
+                filler,
                 blobs,
                 lists: Lists::new(cache.clone(), slots.calls.clone(), tasks.clone()),
                 slots,
@@ -139,12 +141,12 @@ impl Pull {
 
     /// What is being downloaded now.
     pub fn running(&self) -> Vec<Digest> {
-        self.parts.blobs.running()
+        self.parts.filler.running().digests()
     }
 
     /// The downloads that run, and the last that ended, for operators.
     pub fn fills(&self) -> Fills {
-        self.parts.blobs.fills()
+        self.parts.filler.book().fills()
     }
 
     /// Whether the content of a digest is stored and proved to be in the repository, or on its way.
@@ -153,7 +155,9 @@ impl Pull {
         let cache = &self.parts.cache;
         let is_proved = || cache.is_confirmed(&repository.key, digest);
         let is_stored = || matches!(cache.peek_size(digest), Ok(Some(_)));
-        self.parts.blobs.is_coming(digest) || (is_proved() && is_stored())
+        let running = self.parts.filler.running().of(digest);
+        let is_coming = running.is_some_and(|sources| sources.is_coming());
+        is_coming || (is_proved() && is_stored())
     }
 
     /// The upstreams that can be asked.
@@ -163,7 +167,7 @@ impl Pull {
 
     /// What keeps blobs from being stored, in words; nothing while they are.
     pub fn full_disk(&self) -> Option<String> {
-        self.parts.blobs.full_disk()
+        self.parts.filler.full_disk().status()
     }
 
     /// Sets the gauges of the metrics to how the cache and the upstreams are now.

@@ -26,7 +26,6 @@ mod authority;
 mod blobs;
 mod body;
 mod bypass;
-mod duty_cycle;
 mod error;
 mod failures;
 mod fill;
@@ -53,7 +52,6 @@ pub use self::{
     answer::{Client, Outcome, Served, Substitution},
     blobs::BlobAnswer,
     body::{BlobBody, BlobBytes, BodyError},
-    duty_cycle::DutyCycle,
     error::PullError,
     freshness::{TagLife, TagState},
     front::Pull,

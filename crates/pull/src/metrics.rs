@@ -23,7 +23,7 @@ const FILL_BYTES: [f64; 6] = [1e4, 1e6, 1e7, 1e8, 1e9, 1e10];
 const STALE_AGES: [f64; 6] = [600.0, 3600.0, 21_600.0, 43_200.0, 86_400.0, 604_800.0];
 
 /// The counters and gauges of pulling. Clones are handles to the same ones.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PullMetrics {
     /// Fills that became blobs.
     pub(super) fills_completed: Counter,
@@ -39,8 +39,7 @@ pub struct PullMetrics {
     pub(super) fills_resumed: Counter,
     /// Fills whose bytes did not have their digest; a part of the failures of integrity.
     pub(super) corrupt_fills: Counter,
-    fill_seconds: Histogram,
-    fill_bytes: Histogram,
+    histograms: Histograms,
     fill_followers: Gauge,
     fills_running: Gauge,
     cache_limit: Gauge,
@@ -50,7 +49,6 @@ pub struct PullMetrics {
     refetched: Counter,
     integrity_failures: Family<PlaceLabels, Counter>,
     stale_answers: Family<StaleLabels, Counter>,
-    stale_age: Histogram,
     slots_limit: Family<SlotLabels, Gauge>,
     cache_bytes: Gauge,
     pinned_bytes: Gauge,
@@ -113,36 +111,20 @@ impl StaleReason {
     }
 }
 
-impl Default for PullMetrics {
+/// What is counted by its size.
+#[derive(Clone, Debug)]
+struct Histograms {
+    fill_seconds: Histogram,
+    fill_bytes: Histogram,
+    stale_age: Histogram,
+}
+
+impl Default for Histograms {
     fn default() -> Self {
         Self {
-            fills_completed: Counter::default(),
-            fills_failed: Counter::default(),
-            fills_unstored: Counter::default(),
-            fills_sent_past: Counter::default(),
-            fills_unanswered: Counter::default(),
-            fills_resumed: Counter::default(),
-            corrupt_fills: Counter::default(),
             fill_seconds: Histogram::new(FILL_SECONDS),
             fill_bytes: Histogram::new(FILL_BYTES),
-            fill_followers: Gauge::default(),
-            fills_running: Gauge::default(),
-            cache_limit: Gauge::default(),
-            cache_blobs: Gauge::default(),
-            available: Gauge::default(),
-            evictions: Family::default(),
-            refetched: Counter::default(),
-            integrity_failures: Family::default(),
-            stale_answers: Family::default(),
             stale_age: Histogram::new(STALE_AGES),
-            slots_limit: Family::default(),
-            cache_bytes: Gauge::default(),
-            pinned_bytes: Gauge::default(),
-            evicted: Counter::default(),
-            slots_taken: Family::default(),
-            slots_waiting: Family::default(),
-            slots_refused: Family::default(),
-            slots_recalled: Family::default(),
         }
     }
 }
@@ -187,9 +169,11 @@ impl PullMetrics {
         let help = "Readers of the downloads under way";
         registry.register("fill_followers", help, self.fill_followers.clone());
         let help = "From the slot of a download to its stored blob";
-        registry.register_with_unit("fill", help, Unit::Seconds, self.fill_seconds.clone());
+        let seconds = self.histograms.fill_seconds.clone();
+        registry.register_with_unit("fill", help, Unit::Seconds, seconds);
         let help = "Sizes of downloads that were stored";
-        registry.register_with_unit("fill", help, Unit::Bytes, self.fill_bytes.clone());
+        let bytes = self.histograms.fill_bytes.clone();
+        registry.register_with_unit("fill", help, Unit::Bytes, bytes);
     }
 
     fn register_answers(&self, registry: &mut Registry) {
@@ -199,7 +183,8 @@ impl PullMetrics {
         let help = "Tags that went out as last seen";
         registry.register("stale_answers", help, self.stale_answers.clone());
         let help = "How long ago the upstream had confirmed the tags that went out as last seen";
-        registry.register_with_unit("stale_age", help, Unit::Seconds, self.stale_age.clone());
+        let ages = self.histograms.stale_age.clone();
+        registry.register_with_unit("stale_age", help, Unit::Seconds, ages);
     }
 
     fn register_cache(&self, registry: &mut Registry) {
@@ -234,16 +219,16 @@ impl PullMetrics {
     /// Counts a download that was stored.
     pub(super) fn completed(&self, size: u64, time: Duration) {
         self.fills_completed.inc();
-        self.fill_seconds.observe(time.as_secs_f64());
+        self.histograms.fill_seconds.observe(time.as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a bucket needs no single bytes")]
-        self.fill_bytes.observe(size as f64);
+        self.histograms.fill_bytes.observe(size as f64);
     }
 
     /// Counts a tag that goes out as it was `age` ago.
     pub(super) fn stale(&self, upstream: &HostPattern, reason: StaleReason, age: Duration) {
         let labels = stale_labels(upstream, reason);
         self.stale_answers.get_or_create(&labels).inc();
-        self.stale_age.observe(age.as_secs_f64());
+        self.histograms.stale_age.observe(age.as_secs_f64());
     }
 
     /// The slots that the configuration allows, counted here.

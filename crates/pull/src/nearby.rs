@@ -33,10 +33,7 @@ pub struct Nearby {
 impl Nearby {
     /// Where to ask for a blob before its upstream, in this order. In memory: asks nobody.
     pub(crate) fn sources(&self, repository: &Repository, digest: &Digest) -> Vec<ByteSource> {
-        let replicas = self.replicas.iter();
-        // What a replica asks for is brought, and never asked of a further one.
-        let replicas = replicas.filter(|_| !matches!(repository.asker, Asker::Replica(_)));
-        let peers = replicas.flat_map(|replicas| {
+        let peers = self.others(repository).into_iter().flat_map(|replicas| {
             replicas.blob_sources(repository.upstream.host(), &repository.name, digest)
         });
         let copy = self.copy(repository, digest);
@@ -58,20 +55,22 @@ impl Nearby {
     /// The replicas to ask for the names of a repository; `None` if this one asks the upstream: it is
     /// the authority, or asked by another replica, or alone.
     pub(crate) fn authority(&self, repository: &Repository) -> Option<PeerManifests> {
-        let replicas = self.replicas.as_ref()?;
-        if matches!(repository.asker, Asker::Replica(_)) {
-            return None;
-        }
+        let replicas = self.others(repository)?;
         replicas.authority(repository.upstream.host(), &repository.name)
     }
 
     /// All other replicas, for what only one of them may have.
     pub(crate) fn anyone(&self, repository: &Repository) -> Option<PeerManifests> {
-        let replicas = self.replicas.as_ref()?;
-        if matches!(repository.asker, Asker::Replica(_)) {
-            return None;
-        }
+        let replicas = self.others(repository)?;
         Some(replicas.anyone(repository.upstream.host(), &repository.name))
+    }
+
+    /// The other replicas, where they may be asked: what one of them asks for is brought, and never asked
+    /// of a further one, and for an offline upstream nobody is asked.
+    fn others(&self, repository: &Repository) -> Option<&Replicas> {
+        let is_theirs = matches!(repository.asker, Asker::Replica(_));
+        let may_ask = !is_theirs && !repository.upstream.is_offline();
+        self.replicas.as_ref().filter(|_| may_ask)
     }
 }
 
@@ -89,7 +88,14 @@ pub(crate) enum ByteSource {
 impl ByteSource {
     /// Whether it is none of an upstream.
     pub(crate) fn is_nearby(&self) -> bool {
-        !matches!(self, Self::Upstream(_))
+        self.upstream().is_none()
+    }
+
+    fn upstream(&self) -> Option<&BlobSource> {
+        match self {
+            Self::Upstream(source) => Some(source),
+            Self::Replica(_) | Self::Tier(_) => None,
+        }
     }
 
     pub(crate) fn is_replica(&self) -> bool {
@@ -109,10 +115,7 @@ impl ByteSource {
     /// How long it may say nothing before another place is asked, where upstreams have `silence`;
     /// `None` if it fails by itself in time.
     pub(crate) fn silence(&self, silence: Duration) -> Option<Duration> {
-        match self {
-            Self::Upstream(_) => Some(silence),
-            Self::Replica(_) | Self::Tier(_) => None,
-        }
+        self.upstream().map(|_| silence)
     }
 
     /// How many connections one blob may have, where the upstream allows so many.
@@ -134,18 +137,12 @@ impl ByteSource {
 
     /// Whether ranges of this repository were refused a while ago.
     pub(crate) fn refuses_ranges(&self) -> bool {
-        match self {
-            Self::Upstream(source) => source.refuses_ranges(),
-            Self::Replica(_) | Self::Tier(_) => false,
-        }
+        self.upstream().is_some_and(BlobSource::refuses_ranges)
     }
 
     /// Whether every part counts for a configured rate.
     pub(crate) fn is_rate_limited(&self) -> bool {
-        match self {
-            Self::Upstream(source) => source.is_rate_limited(),
-            Self::Replica(_) | Self::Tier(_) => false,
-        }
+        self.upstream().is_some_and(BlobSource::is_rate_limited)
     }
 
     /// A part of the blob, or the whole from a place that ignores ranges.

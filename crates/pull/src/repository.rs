@@ -5,6 +5,7 @@
 use std::{
     borrow::Cow,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use cache::{Cache, CacheError, RepoKey};
@@ -24,6 +25,9 @@ use crate::{
     slots::{Asker, Claim, Slots},
 };
 
+/// The longest time an absence is remembered, whatever the configuration allows.
+pub(super) const MAX_ABSENCE_TTL: Duration = Duration::from_hours(1);
+
 /// A repository and the upstream it is in, as one client asks for it. Cheap to clone; a clone is
 /// for the same client.
 #[derive(Clone, Debug)]
@@ -33,7 +37,8 @@ pub struct Repository {
     pub(super) key: RepoKey,
     /// Who it is asked for.
     pub(super) asker: Asker,
-    /// The client's wait. It begins with the first question to the upstream: a hit has none.
+    /// The client's wait for its next byte. It begins with the first question to the upstream: a hit
+    /// has none.
     deadline: OnceLock<Deadline>,
 }
 
@@ -116,9 +121,20 @@ impl Repository {
         self.deadline.get_or_init(|| self.upstream.deadline())
     }
 
+    /// The client has a byte: its next wait is another one.
+    pub(super) fn end_wait(&mut self) {
+        self.deadline.take();
+    }
+
     /// The upstream it is in.
     pub fn upstream(&self) -> &Upstream {
         &self.upstream
+    }
+
+    /// How long ago its upstream has said "not found", at most, where that is the answer.
+    pub fn absent_for(&self) -> Duration {
+        let ttl = self.upstream.config().not_found_ttl;
+        ttl.min(MAX_ABSENCE_TTL)
     }
 
     /// Its name at the upstream.
@@ -161,6 +177,13 @@ impl Repository {
     /// Whether a tag of this name is configured never to move.
     pub(super) fn is_immutable(&self, tag: &Tag) -> bool {
         freshness::is_immutable(tag, self.upstream.config())
+    }
+
+    /// Whether a tag that was confirmed so long ago may go out as another replica, or the bucket, knows
+    /// it: there it is written again now and then only.
+    pub(super) fn may_be_copied(&self, tag: &Tag, age: Duration) -> bool {
+        let allowed = freshness::longest_use(tag, self.upstream.config());
+        age <= allowed.saturating_add(tier::RECORD_INTERVAL * 2) || self.is_immutable(tag)
     }
 
     /// The repository to fetch `digest` from: the source repository of a rule where both are known

@@ -226,14 +226,8 @@ impl Resolver {
                 .rules
                 .leaves_immutable(repository, tag, &entry.digest)
                 .await?;
-        let config = repository.upstream.config();
-        Ok(freshness(
-            entry,
-            tag,
-            is_immutable,
-            config,
-            SystemTime::now(),
-        ))
+        let (config, now) = (repository.upstream.config(), SystemTime::now());
+        Ok(freshness(entry, tag, is_immutable, config, now))
     }
 
     /// The tag as it is now, if the answer comes within [`CONFIRMATION_TIMEOUT`]; else as last

@@ -46,6 +46,8 @@ struct Synthesized {
     manifest: Manifest,
     /// Its images in source repositories other than the one that was asked.
     borrowed: Vec<(Repository, Digest)>,
+    /// How long ago the upstream confirmed the oldest source, where it could not do so now.
+    age: Option<Duration>,
 }
 
 /// A name that a rule reads.
@@ -161,7 +163,10 @@ impl Rules {
         repository: &Repository,
         tag: &Tag,
     ) -> ManifestResult {
-        let Synthesized { manifest, borrowed } = self.result(repository, tag).await?;
+        let made = self.result(repository, tag).await?;
+        let Synthesized {
+            manifest, borrowed, ..
+        } = made;
         let stored = self
             .manifests
             .stored(repository, &manifest.digest())
@@ -214,7 +219,10 @@ impl Rules {
     }
 
     /// The manifest of a source tag, asked for now; `None` where the upstream has none.
-    async fn source_manifest(&self, source: &SourceTag) -> Result<Option<Manifest>, PullError> {
+    async fn source_manifest(
+        &self,
+        source: &SourceTag,
+    ) -> Result<Option<ManifestAnswer>, PullError> {
         let SourceTag { repository, tag } = source;
         let answer = if repository.rule(tag).is_some() {
             // The row of this tag holds the result of its own rule; the upstream's goes without
@@ -227,7 +235,7 @@ impl Rules {
             self.manifests.confirm(repository, tag, known).await
         };
         match answer {
-            Ok(answer) => Ok(Some(answer.manifest)),
+            Ok(answer) => Ok(Some(answer)),
             Err(problem) if problem.is_absent() => Ok(None),
             Err(problem) => Err(problem),
         }
@@ -242,7 +250,21 @@ impl Rules {
         synthesized: Synthesized,
         known: Option<(TagEntry, Urgency)>,
     ) -> ManifestResult {
-        let Synthesized { manifest, borrowed } = synthesized;
+        let Synthesized {
+            manifest,
+            borrowed,
+            age,
+        } = synthesized;
+        if age.is_some() {
+            // A copy of a source confirms nothing: the tag is not to become fresh by it.
+            self.borrow(repository, &borrowed).await?;
+            self.manifests.store(repository, &manifest, None).await;
+            return Ok(ManifestAnswer {
+                manifest,
+                outcome: Outcome::Stale,
+                age,
+            });
+        }
         let digest = manifest.digest();
         if known.is_some_and(|(known, _)| known.digest == digest)
             && self.manifests.stored(repository, &digest).await?.is_some()

@@ -6,10 +6,9 @@
 
 use std::time::Duration;
 
+use cache::DutyCycle;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-use crate::duty_cycle::DutyCycle;
 
 /// How long cut tasks may take to end. One that cannot, as in a look-up of a name or on a disk
 /// that hangs, must not keep the process.

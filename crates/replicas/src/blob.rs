@@ -92,7 +92,6 @@ impl PeerBlob {
 
     async fn ask(&self, part: Part, limit: Duration) -> Result<BlobBody, PeerError> {
         let (fleet, member) = (&self.fleet, &self.member);
-        let question = fleet.link.get(member, &self.target);
         let mut headers = HeaderMap::new();
         if self.rank.wanted(start(part)) == Wanted::Held {
             headers.insert(ARCHWAY_HELD, HeaderValue::from_static("1"));
@@ -100,8 +99,9 @@ impl PeerBlob {
         if let Some(range) = range(part) {
             headers.insert(header::RANGE, range);
         }
+        let question = fleet.link.get(member, &self.target, headers);
         let kind = PeerRequest::Blob;
-        let answer = fleet.ask(member, kind, question, headers, limit).await?;
+        let answer = fleet.ask(member, kind, question, limit).await?;
         let status = answer.status();
         if !status.is_success() {
             let member = member.to_string();

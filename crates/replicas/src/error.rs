@@ -36,6 +36,15 @@ pub enum PeerError {
         /// Its address.
         member: String,
     },
+    /// It does not take this one for a replica.
+    #[error(
+        "the replica {member} refuses this one: its secret is another one, a clock is wrong, or the lists \
+         of members differ"
+    )]
+    Stranger {
+        /// Its address.
+        member: String,
+    },
     /// It does not have it, or did not get it.
     #[error("the replica {member} answered {status}")]
     Refused {
@@ -61,11 +70,9 @@ impl PeerError {
             Self::Unreached { .. }
             | Self::Hung { .. }
             | Self::Leaving { .. }
+            | Self::Stranger { .. }
             | Self::Wrong { .. } => true,
-            Self::Slow { .. } => false,
-            Self::Refused { status, .. } => {
-                matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-            }
+            Self::Slow { .. } | Self::Refused { .. } => false,
         }
     }
 
@@ -76,7 +83,7 @@ impl PeerError {
             Self::Hung { .. } => "hung",
             Self::Slow { .. } => "slow",
             Self::Leaving { .. } => "leaving",
-            Self::Refused { .. } => "refused",
+            Self::Stranger { .. } | Self::Refused { .. } => "refused",
             Self::Wrong { .. } => "wrong",
         }
     }

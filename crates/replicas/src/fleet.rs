@@ -10,7 +10,9 @@ use std::{
 };
 
 use http::{HeaderMap, StatusCode};
+use manifest_model::{Algorithm, Digest};
 use parking_lot::Mutex;
+use protocol::headers::DOCKER_CONTENT_DIGEST;
 use reqwest::Response;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
@@ -29,6 +31,9 @@ const QUIET: Duration = Duration::from_millis(500);
 
 /// How long a greeting may take.
 const GREETING: Duration = Duration::from_millis(500);
+
+/// The largest answer to a greeting.
+const MAX_HELLO_BYTES: usize = 16 << 10;
 
 /// This replica among the others.
 #[derive(Debug)]
@@ -114,17 +119,17 @@ impl Fleet {
     }
 
     async fn hello_of(&self, member: &MemberName) -> Result<Hello, PeerError> {
-        let request = self.link.get(member, HELLO_PATH).request;
-        let answer = request
-            .send()
-            .await
-            .map_err(|error| unreached(member, error))?;
-        let answer = accepted(member, answer)?;
-        let body = answer
-            .bytes()
-            .await
-            .map_err(|error| unreached(member, error))?;
-        serde_json::from_slice(&body).map_err(|_| PeerError::Wrong {
+        let question = self.link.get(member, HELLO_PATH, HeaderMap::new());
+        let answer = self.link.send(question).await;
+        let answer = accepted(member, answer.map_err(|error| unreached(member, error))?)?;
+        let said = answer.headers().get(DOCKER_CONTENT_DIGEST).cloned();
+        let read = body(member, answer, MAX_HELLO_BYTES);
+        let body = read.await?;
+        // The proof of the head is for these bytes.
+        let digest = Digest::of(Algorithm::Sha256, &body).to_string();
+        let is_proved = said.is_some_and(|said| said == digest.as_str());
+        let hello = serde_json::from_slice(&body).ok().filter(|_| is_proved);
+        hello.ok_or_else(|| PeerError::Wrong {
             member: member.to_string(),
             what: "its greeting is none",
         })
@@ -149,16 +154,16 @@ impl Fleet {
         }
     }
 
-    /// The answer of a member, which has `limit` for it and must show meanwhile that it lives.
+    /// The answer of a member, which has `limit` for it and must show meanwhile that it lives. Its head
+    /// is proved.
     pub(crate) async fn ask(
         &self,
         member: &MemberName,
         kind: PeerRequest,
         question: Question,
-        headers: HeaderMap,
         limit: Duration,
     ) -> Result<Response, PeerError> {
-        let sent = question.request.headers(headers).send();
+        let sent = self.link.send(question);
         let answer = match self.patiently(member, limit, sent).await {
             Ok(Ok(answer)) => accepted(member, answer),
             Ok(Err(error)) => Err(unreached(member, error)),
@@ -208,14 +213,47 @@ pub(crate) fn unreached(member: &MemberName, error: reqwest::Error) -> PeerError
     }
 }
 
-/// An answer of use: not an error, and not a replica's farewell. "Not modified" is one, and "not
+/// All of a body of at most `max` bytes.
+pub(crate) async fn body(
+    member: &MemberName,
+    mut answer: Response,
+    max: usize,
+) -> Result<Vec<u8>, PeerError> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = answer
+        .chunk()
+        .await
+        .map_err(|error| unreached(member, error))?
+    {
+        if bytes.len() + piece.len() > max {
+            return Err(PeerError::Wrong {
+                member: member.to_string(),
+                what: "its answer is too large",
+            });
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
+}
+
+/// An answer of use: proved, not an error, and not a replica's farewell. "Not modified" is one, and "not
 /// found" is left to who asked.
-fn accepted(member: &MemberName, answer: Response) -> Result<Response, PeerError> {
-    let status = answer.status();
+fn accepted(
+    member: &MemberName,
+    (answer, is_proved): (Response, bool),
+) -> Result<Response, PeerError> {
+    let (status, member) = (answer.status(), member.to_string());
+    // Who does not know our secret cannot prove that it refuses us.
+    if !is_proved && status == StatusCode::FORBIDDEN {
+        return Err(PeerError::Stranger { member });
+    }
+    if !is_proved {
+        let what = "its proof is missing or wrong";
+        return Err(PeerError::Wrong { member, what });
+    }
     if status.is_success() || matches!(status, StatusCode::NOT_MODIFIED | StatusCode::NOT_FOUND) {
         return Ok(answer);
     }
-    let member = member.to_string();
     if answer.headers().contains_key(ARCHWAY_LEAVING) {
         return Err(PeerError::Leaving { member });
     }

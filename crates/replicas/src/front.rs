@@ -3,7 +3,7 @@
 use std::{convert::Infallible, iter, net::SocketAddr, sync::Arc};
 
 use config::ReplicasConfig;
-use http::{HeaderValue, Method};
+use http::{HeaderMap, Method, StatusCode};
 use manifest_model::{Digest, RepoName};
 use protocol::host::Host;
 use rustls::ServerConfig;
@@ -13,7 +13,7 @@ use crate::{
     blob::{PeerBlob, Rank},
     fleet::Fleet,
     hello::Hello,
-    link::{Link, Wanted},
+    link::{Admitted, Link, Wanted},
     manifest::PeerManifests,
     metrics::ReplicaMetrics,
     secret::Rejected,
@@ -149,19 +149,22 @@ impl Replicas {
         self.fleet.hello()
     }
 
-    /// Whether a request to the listener for replicas comes from one. `target` is its path and query.
-    pub fn check(
+    /// Whether a request to the listener for replicas comes from one, and is for this one. `target` is its
+    /// path and query. Leaves only those `headers` that its proof is for.
+    pub fn admit(
         &self,
         method: &Method,
         target: &str,
-        authorization: Option<&HeaderValue>,
-    ) -> Result<(), Rejected> {
-        self.fleet.link.check(method, target, authorization)
+        headers: &mut HeaderMap,
+    ) -> Result<Admitted, Rejected> {
+        let fleet = &self.fleet;
+        let is_called = |name: &str| fleet.view(|view, _| view.is_called(name));
+        fleet.link.admit((method, target), headers, is_called)
     }
 
-    /// The proof of an answer to the request with this `Authorization`; none with mutual TLS.
-    pub fn prove(&self, authorization: &HeaderValue, facts: &str) -> Option<String> {
-        self.fleet.link.prove(authorization, facts)
+    /// Adds to the head of an answer the proof of it. Later changes to it would be refused.
+    pub fn prove(&self, request: &Admitted, status: StatusCode, headers: &mut HeaderMap) {
+        self.fleet.link.prove(request, status, headers);
     }
 
     /// From now on it takes nothing new, and says so.
@@ -181,30 +184,30 @@ impl Replicas {
 
     /// Who is there, as this replica sees it, which downloads `fills` now.
     pub fn report(&self, fills: Vec<Digest>) -> ReplicasReport {
-        self.fleet.view(|view, now| {
-            let owners: Vec<_> = (0..SAMPLES)
-                .filter_map(|number| {
-                    let ranking = view.ranking(&format!("sample {number}"), now);
-                    ranking.first().map(|name| (*name).clone())
-                })
-                .collect();
-            let members = view.members().map(|(name, member)| {
-                let own = owners.iter().filter(|owner| *owner == name).count();
-                let own = u32::try_from(own).unwrap_or(SAMPLES);
-                MemberReport {
-                    address: name.to_string(),
-                    state: member.state(own > 0, now).to_owned(),
-                    age_seconds: member.age(now).map(|age| age.as_secs()),
-                    zone: member.zone().map(str::to_owned),
-                    owns_percent: f64::from(own) * 100.0 / f64::from(SAMPLES),
-                }
-            });
-            ReplicasReport {
-                me: view.me().map(ToString::to_string),
-                discover: self.config.discover.to_string(),
-                members: members.collect(),
-                fills,
+        // A copy: so many hashes take longer than others may wait for the view.
+        let (view, now) = self.fleet.view(|view, now| (view.clone(), now));
+        let owners: Vec<_> = (0..SAMPLES)
+            .filter_map(|number| {
+                let ranking = view.ranking(&format!("sample {number}"), now);
+                ranking.first().map(|name| (*name).clone())
+            })
+            .collect();
+        let members = view.members().map(|(name, member)| {
+            let own = owners.iter().filter(|owner| *owner == name).count();
+            let own = u32::try_from(own).unwrap_or(SAMPLES);
+            MemberReport {
+                address: name.to_string(),
+                state: member.state(own > 0, now).to_owned(),
+                age_seconds: member.age(now).map(|age| age.as_secs()),
+                zone: member.zone().map(str::to_owned),
+                owns_percent: f64::from(own) * 100.0 / f64::from(SAMPLES),
             }
-        })
+        });
+        ReplicasReport {
+            me: view.me().map(ToString::to_string),
+            discover: self.config.discover.to_string(),
+            members: members.collect(),
+            fills,
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub const HELLO_PATH: &str = "/_archway/v1/replica/hello";
 
 /// The version of what replicas say to each other. One that speaks another owns nothing here.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// What a replica says of itself. Ages and not times, so that no two clocks are compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

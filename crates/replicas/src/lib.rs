@@ -16,6 +16,7 @@ mod error;
 mod fleet;
 mod front;
 mod hello;
+mod leash;
 mod link;
 mod manifest;
 mod metrics;
@@ -29,8 +30,9 @@ pub use self::{
     error::PeerError,
     front::{MemberReport, Replicas, ReplicasReport},
     hello::{HELLO_PATH, Hello, PROTOCOL},
-    link::{ARCHWAY_AGE, ARCHWAY_HELD, ARCHWAY_HOPS, ARCHWAY_LEAVING, ARCHWAY_PROOF},
-    manifest::{PeerAnswer, PeerManifest, PeerManifests, proved_facts},
+    leash::{LEASH, Leashes, ROW_LAG},
+    link::{ARCHWAY_AGE, ARCHWAY_HELD, ARCHWAY_HOPS, ARCHWAY_LEAVING, Admitted},
+    manifest::{PeerAnswer, PeerManifest, PeerManifests},
     metrics::{PeerRequest, ReplicaMetrics},
     secret::Rejected,
     tls::PeerTlsError,

@@ -1,20 +1,25 @@
 //! A repository at the replica that is its authority.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, future::ready, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use manifest_model::{Digest, MAX_MANIFEST_BYTES, Reference, RepoName};
+use manifest_model::{Digest, MAX_MANIFEST_BYTES, Manifest, MediaType, Reference, RepoName};
 use protocol::{headers, host::Host};
 use reqwest::Response;
+use tokio::time::Instant;
 
 use crate::{
     error::PeerError,
-    fleet::{Fleet, unreached},
-    link::{ARCHWAY_AGE, ARCHWAY_HELD, ARCHWAY_PROOF, Wanted},
+    fleet::{Fleet, body},
+    link::{ARCHWAY_AGE, ARCHWAY_HELD, Wanted},
     metrics::PeerRequest,
     view::MemberName,
 };
+
+/// How many replicas are asked at once for what only one of them may have.
+const ASKED_AT_ONCE: usize = 4;
 
 /// A repository at the replicas that are asked for its names before its upstream: its authority, then
 /// the next in rank.
@@ -39,7 +44,10 @@ pub enum PeerAnswer {
         is_stale: bool,
     },
     /// The upstream has no such thing.
-    Absent,
+    Absent {
+        /// How long ago it said so, at most.
+        age: Duration,
+    },
 }
 
 /// A manifest as a replica sent it: whether it is the one asked for, its bytes tell.
@@ -49,12 +57,34 @@ pub struct PeerManifest {
     pub bytes: Bytes,
     /// Its media type.
     pub media_type: Option<String>,
-    /// The digest that the replica gives it, which its proof is for.
+    /// The digest that the replica gives it, and proves.
     pub digest: Option<Digest>,
     /// How long ago the upstream confirmed that the tag points here.
     pub age: Duration,
     /// Whether it could not be asked since.
     pub is_stale: bool,
+}
+
+impl PeerManifest {
+    /// What was sent for a tag, if its bytes have the digest that the replica has proved.
+    pub fn proved(self) -> Option<Manifest> {
+        let (kind, proved) = (self.kind(), self.digest?);
+        let manifest = Manifest::parse(self.bytes, kind.as_ref(), proved.algorithm()).ok()?;
+        (manifest.digest() == proved).then_some(manifest)
+    }
+
+    /// What was sent for a digest, if its bytes have it.
+    pub fn of_digest(self, digest: &Digest) -> Option<Manifest> {
+        if Digest::of(digest.algorithm(), &self.bytes) != *digest {
+            return None;
+        }
+        let kind = self.kind();
+        Manifest::of_digest(self.bytes, kind.as_ref(), digest.algorithm()).ok()
+    }
+
+    fn kind(&self) -> Option<MediaType> {
+        self.media_type.as_deref()?.parse().ok()
+    }
 }
 
 impl fmt::Debug for PeerManifests {
@@ -64,11 +94,6 @@ impl fmt::Debug for PeerManifests {
             .field("members", &self.members)
             .finish_non_exhaustive()
     }
-}
-
-/// What the proof of an answer about a tag is for: where it points, if anywhere, and its age.
-pub fn proved_facts(digest: Option<&str>, age_ms: &str) -> String {
-    format!("{} {age_ms}", digest.unwrap_or("absent"))
 }
 
 impl PeerManifests {
@@ -88,23 +113,40 @@ impl PeerManifests {
         }
     }
 
-    /// What the first of them that answers says of a name; `None` if none does within `limit` each.
-    /// Of a tag that points at `known` no bytes are sent.
+    /// What the first of them that answers says of a name; `None` if none does within `limit`, which is
+    /// for all of them together. Of a tag that points at `known` no bytes are sent.
     pub async fn get(
         &self,
         reference: &Reference,
         known: Option<&Digest>,
         limit: Duration,
     ) -> Option<PeerAnswer> {
+        let end = Instant::now() + limit;
         for member in &self.members {
-            match self.ask(member, reference, known, limit).await {
-                Ok(answer) => return Some(answer),
-                Err(error) => {
-                    tracing::debug!(%error, repository = %self.repository, "a replica did not answer for a repository");
-                }
+            let answer = self.ask(member, reference, known, end).await;
+            if let Some(answer) = self.answered(answer) {
+                return Some(answer);
             }
         }
         None
+    }
+
+    /// The same of whichever of them has it, asked several at a time.
+    pub async fn get_of_any(&self, reference: &Reference, limit: Duration) -> Option<PeerAnswer> {
+        let end = Instant::now() + limit;
+        let members = stream::iter(&self.members);
+        let answers = members.map(|member| self.ask(member, reference, None, end));
+        let found = answers.buffer_unordered(ASKED_AT_ONCE);
+        let found = found.filter_map(|answer| ready(self.answered(answer)));
+        pin!(found).next().await
+    }
+
+    fn answered(&self, answer: Result<PeerAnswer, PeerError>) -> Option<PeerAnswer> {
+        answer
+            .inspect_err(|error| {
+                tracing::debug!(%error, repository = %self.repository, "a replica did not answer for a repository");
+            })
+            .ok()
     }
 
     async fn ask(
@@ -112,17 +154,42 @@ impl PeerManifests {
         member: &MemberName,
         reference: &Reference,
         known: Option<&Digest>,
-        limit: Duration,
+        end: Instant,
     ) -> Result<PeerAnswer, PeerError> {
         let (repository, upstream) = (&self.repository, &self.upstream);
         let target = format!("/v2/{repository}/manifests/{reference}?ns={upstream}");
-        let question = self.fleet.link.get(member, &target);
-        let authorization = question.authorization.clone();
-        let mut asked = HeaderMap::from_iter([
-            (header::ACCEPT, HeaderValue::from_static("*/*")),
-            // The index itself, whatever platform this replica's address would stand for.
-            (headers::ARCHWAY_PLATFORM, HeaderValue::from_static("all")),
-        ]);
+        let question = self.fleet.link.get(member, &target, self.headers(known));
+        let kind = PeerRequest::Manifest;
+        let answer = self.fleet.ask(member, kind, question, left(end)).await?;
+        let read = Answer::read(&answer);
+        match (answer.status(), read.age) {
+            (StatusCode::NOT_MODIFIED, Some(age)) if read.digest.as_ref() == known => {
+                let is_stale = read.is_stale;
+                Ok(PeerAnswer::Unchanged { age, is_stale })
+            }
+            (StatusCode::NOT_FOUND, Some(age)) => Ok(PeerAnswer::Absent { age }),
+            (status, _) if !status.is_success() => Err(PeerError::Refused {
+                member: member.to_string(),
+                status,
+            }),
+            _ => {
+                let body = body(member, answer, MAX_MANIFEST_BYTES);
+                let bytes = self.fleet.patiently(member, left(end), body).await??;
+                Ok(PeerAnswer::Manifest(PeerManifest {
+                    bytes: bytes.into(),
+                    media_type: read.media_type,
+                    digest: read.digest,
+                    age: read.age.unwrap_or_default(),
+                    is_stale: read.is_stale,
+                }))
+            }
+        }
+    }
+
+    fn headers(&self, known: Option<&Digest>) -> HeaderMap {
+        // The index itself, whatever platform this replica's address would stand for.
+        let all = (headers::ARCHWAY_PLATFORM, HeaderValue::from_static("all"));
+        let mut asked = HeaderMap::from_iter([all]);
         if self.wanted == Wanted::Held {
             asked.insert(ARCHWAY_HELD, HeaderValue::from_static("1"));
         }
@@ -130,97 +197,31 @@ impl PeerManifests {
             let tag = headers::header_text(format_args!("\"{known}\""));
             asked.insert(header::IF_NONE_MATCH, tag);
         }
-        let kind = PeerRequest::Manifest;
-        let answer = self.fleet.ask(member, kind, question, asked, limit).await?;
-        let read = Answer::read(&answer);
-        let is_absent = answer.status() == StatusCode::NOT_FOUND;
-        if (is_absent || matches!(reference, Reference::Tag(_)))
-            && !self.is_proved(&read, authorization.as_ref())
-        {
-            let error = PeerError::Wrong {
-                member: member.to_string(),
-                what: "its proof is missing or wrong",
-            };
-            // A "not found" of another kind has none, and is no fault.
-            if !is_absent {
-                self.fleet.note(member, &error);
-            }
-            return Err(error);
-        }
-        match answer.status() {
-            StatusCode::NOT_MODIFIED => Ok(PeerAnswer::Unchanged {
-                age: read.age.unwrap_or_default(),
-                is_stale: read.is_stale,
-            }),
-            StatusCode::NOT_FOUND if read.age.is_some() => Ok(PeerAnswer::Absent),
-            status @ StatusCode::NOT_FOUND => Err(PeerError::Refused {
-                member: member.to_string(),
-                status,
-            }),
-            _ => self.manifest(member, answer, read, limit).await,
-        }
+        asked
     }
+}
 
-    fn is_proved(&self, read: &Answer, authorization: Option<&HeaderValue>) -> bool {
-        let facts = proved_facts(read.digest.as_deref(), &read.age_text);
-        let proof = read.proof.as_deref();
-        self.fleet.link.is_proved(authorization, &facts, proof)
-    }
-
-    async fn manifest(
-        &self,
-        member: &MemberName,
-        mut answer: Response,
-        read: Answer,
-        limit: Duration,
-    ) -> Result<PeerAnswer, PeerError> {
-        let mut bytes = Vec::new();
-        loop {
-            let piece = self.fleet.patiently(member, limit, answer.chunk()).await?;
-            let piece = piece.map_err(|error| unreached(member, error))?;
-            let Some(piece) = piece else { break };
-            bytes.extend_from_slice(&piece);
-            if bytes.len() > MAX_MANIFEST_BYTES {
-                return Err(PeerError::Wrong {
-                    member: member.to_string(),
-                    what: "its manifest is too large",
-                });
-            }
-        }
-        Ok(PeerAnswer::Manifest(PeerManifest {
-            bytes: bytes.into(),
-            media_type: read.media_type,
-            digest: read.digest.and_then(|digest| digest.parse().ok()),
-            age: read.age.unwrap_or_default(),
-            is_stale: read.is_stale,
-        }))
-    }
+fn left(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now())
 }
 
 /// The headers of an answer.
 struct Answer {
-    digest: Option<String>,
+    digest: Option<Digest>,
     media_type: Option<String>,
-    age_text: String,
     age: Option<Duration>,
     is_stale: bool,
-    proof: Option<String>,
 }
 
 impl Answer {
     fn read(answer: &Response) -> Self {
-        let header = |name: HeaderName| {
-            let value = answer.headers().get(name)?;
-            Some(value.to_str().ok()?.to_owned())
-        };
-        let age_text = header(ARCHWAY_AGE).unwrap_or_default();
+        let header = |name: HeaderName| answer.headers().get(name)?.to_str().ok();
+        let age = header(ARCHWAY_AGE).and_then(|age| age.parse().ok());
         Self {
-            digest: header(headers::DOCKER_CONTENT_DIGEST),
-            media_type: header(header::CONTENT_TYPE),
-            age: age_text.parse().ok().map(Duration::from_millis),
-            age_text,
-            is_stale: header(headers::ARCHWAY_CACHE).as_deref() == Some("stale"),
-            proof: header(ARCHWAY_PROOF),
+            digest: header(headers::DOCKER_CONTENT_DIGEST).and_then(|digest| digest.parse().ok()),
+            media_type: header(header::CONTENT_TYPE).map(str::to_owned),
+            age: age.map(Duration::from_millis),
+            is_stale: header(headers::ARCHWAY_CACHE) == Some("stale"),
         }
     }
 }

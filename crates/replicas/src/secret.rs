@@ -1,9 +1,10 @@
 //! The secret that replicas share, and what it proves.
 //!
-//! A request carries the time and a MAC of its method, target and time. Unlike a bearer token it is of
-//! no use for any other request, and for this one only for [`WINDOW`]: who reads it on the wire can ask
-//! for what was just sent there, and for nothing else. An answer that no digest can judge (where a tag
-//! points) carries a MAC too, over the request's: nobody in between can answer for the authority.
+//! A request carries the time and a MAC of all that it asks for, of the replica that it is for, and of the
+//! time. Unlike a bearer token it is of no use for any other request, nor at any other replica, and for this
+//! one only for [`WINDOW`]: who reads it on the wire can ask for what was just sent there, and for nothing
+//! else. Each answer carries a MAC over the request's and over its own head: nobody in between can answer
+//! for a replica, nor turn its answer into another.
 
 use std::{
     fmt,
@@ -11,7 +12,7 @@ use std::{
 };
 
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderValue, Method};
+use http::HeaderValue;
 use sha2::Sha256;
 
 /// How far the clocks of two replicas may differ, and how long a request that was overheard is of use.
@@ -32,6 +33,9 @@ pub enum Rejected {
     /// Its proof is for another secret or another request.
     #[error("its secret is another one")]
     OtherSecret,
+    /// It was sent to another replica.
+    #[error("it is for another replica than this one")]
+    ForAnother,
 }
 
 /// The secrets of the file, one a line: the first one signs, each is accepted. So it can be replaced
@@ -54,24 +58,19 @@ impl Secret {
         (!keys.is_empty()).then_some(Self { keys })
     }
 
-    /// The `Authorization` of a request.
-    pub(crate) fn sign(&self, method: &Method, target: &str, now: SystemTime) -> HeaderValue {
+    /// The `Authorization` of a request that asks for `asked`.
+    pub(crate) fn sign(&self, asked: &[u8], now: SystemTime) -> HeaderValue {
         let seconds = seconds(now);
         let first = self.keys.first().map_or(&[][..], Vec::as_slice);
-        let mac = hex::encode(
-            request_mac(first, method, target, seconds)
-                .finalize()
-                .into_bytes(),
-        );
+        let mac = hex::encode(request_mac(first, asked, seconds).finalize().into_bytes());
         let text = format!("{SCHEME}{seconds} {mac}");
         HeaderValue::try_from(text).expect("digits are header text")
     }
 
-    /// Whether `authorization` is that of this request, made a moment ago.
+    /// Whether `authorization` is that of a request for `asked`, made a moment ago.
     pub(crate) fn check(
         &self,
-        method: &Method,
-        target: &str,
+        asked: &[u8],
         authorization: Option<&HeaderValue>,
         now: SystemTime,
     ) -> Result<(), Rejected> {
@@ -83,10 +82,7 @@ impl Secret {
         if time.abs_diff(seconds(now)) > WINDOW.as_secs() {
             return Err(Rejected::OtherTime);
         }
-        let is_of = |key: &Vec<u8>| {
-            let expected = request_mac(key, method, target, time);
-            expected.verify_slice(&mac).is_ok()
-        };
+        let is_of = |key: &Vec<u8>| request_mac(key, asked, time).verify_slice(&mac).is_ok();
         if self.keys.iter().any(is_of) {
             Ok(())
         } else {
@@ -94,20 +90,20 @@ impl Secret {
         }
     }
 
-    /// The proof that who answers the request with this `Authorization` says `facts`.
-    pub(crate) fn prove(&self, authorization: &HeaderValue, facts: &str) -> String {
+    /// The proof that who answers the request with this `Authorization` says `said`.
+    pub(crate) fn prove(&self, authorization: &HeaderValue, said: &[u8]) -> String {
         let first = self.keys.first().map_or(&[][..], Vec::as_slice);
-        let mac = answer_mac(first, authorization, facts).finalize();
+        let mac = answer_mac(first, authorization, said).finalize();
         hex::encode(mac.into_bytes())
     }
 
-    pub(crate) fn is_proved(&self, authorization: &HeaderValue, facts: &str, proof: &str) -> bool {
+    pub(crate) fn is_proved(&self, authorization: &HeaderValue, said: &[u8], proof: &str) -> bool {
         let Ok(proof) = hex::decode(proof) else {
             return false;
         };
         let mut keys = self.keys.iter();
         keys.any(|key| {
-            let expected = answer_mac(key, authorization, facts);
+            let expected = answer_mac(key, authorization, said);
             expected.verify_slice(&proof).is_ok()
         })
     }
@@ -118,18 +114,19 @@ fn seconds(now: SystemTime) -> u64 {
     since.map_or(0, |since| since.as_secs())
 }
 
-fn request_mac(key: &[u8], method: &Method, target: &str, seconds: u64) -> Hmac<Sha256> {
+fn request_mac(key: &[u8], asked: &[u8], seconds: u64) -> Hmac<Sha256> {
     let mut mac = keyed(key);
-    mac.update(format!("request\n{method}\n{target}\n{seconds}").as_bytes());
+    mac.update(format!("request\n{seconds}\n").as_bytes());
+    mac.update(asked);
     mac
 }
 
-fn answer_mac(key: &[u8], authorization: &HeaderValue, facts: &str) -> Hmac<Sha256> {
+fn answer_mac(key: &[u8], authorization: &HeaderValue, said: &[u8]) -> Hmac<Sha256> {
     let mut mac = keyed(key);
     mac.update(b"answer\n");
     mac.update(authorization.as_bytes());
     mac.update(b"\n");
-    mac.update(facts.as_bytes());
+    mac.update(said);
     mac
 }
 
@@ -141,7 +138,7 @@ fn keyed(key: &[u8]) -> Hmac<Sha256> {
 mod tests {
     use super::*;
 
-    const TARGET: &str = "/v2/app/manifests/v1?ns=docker.io";
+    const ASKED: &[u8] = b"GET /v2/app/manifests/v1?ns=docker.io";
 
     fn secret(text: &str) -> Secret {
         Secret::parse(text).unwrap()
@@ -150,41 +147,37 @@ mod tests {
     #[test]
     fn a_request_proves_the_secret_for_itself_alone_and_for_a_while() {
         let (ours, now) = (secret("one\n"), SystemTime::now());
-        let proof = ours.sign(&Method::GET, TARGET, now);
-        let check = |secret: &Secret, method: &Method, target: &str, now| {
-            secret.check(method, target, Some(&proof), now)
-        };
-        assert_eq!(check(&ours, &Method::GET, TARGET, now), Ok(()));
+        let proof = ours.sign(ASKED, now);
+        let check = |secret: &Secret, asked, now| secret.check(asked, Some(&proof), now);
+        assert_eq!(check(&ours, ASKED, now), Ok(()));
         let other = Err(Rejected::OtherSecret);
-        assert_eq!(check(&ours, &Method::HEAD, TARGET, now), other);
-        assert_eq!(check(&ours, &Method::GET, "/v2/", now), other);
-        assert_eq!(check(&secret("two"), &Method::GET, TARGET, now), other);
+        assert_eq!(check(&ours, b"GET /v2/", now), other);
+        assert_eq!(check(&secret("two"), ASKED, now), other);
         let later = now + WINDOW + Duration::from_secs(2);
-        let late = check(&ours, &Method::GET, TARGET, later);
-        assert_eq!(late, Err(Rejected::OtherTime));
-        let none = ours.check(&Method::GET, TARGET, None, now);
+        assert_eq!(check(&ours, ASKED, later), Err(Rejected::OtherTime));
+        let none = ours.check(ASKED, None, now);
         assert_eq!(none, Err(Rejected::NoProof));
     }
 
     #[test]
     fn a_secret_can_be_replaced_while_both_are_in_the_file() {
         let (old, both, now) = (secret("old"), secret("new\nold\n"), SystemTime::now());
-        let proof = old.sign(&Method::GET, TARGET, now);
-        assert_eq!(both.check(&Method::GET, TARGET, Some(&proof), now), Ok(()));
-        let proof = both.sign(&Method::GET, TARGET, now);
-        let refused = old.check(&Method::GET, TARGET, Some(&proof), now);
+        let proof = old.sign(ASKED, now);
+        assert_eq!(both.check(ASKED, Some(&proof), now), Ok(()));
+        let proof = both.sign(ASKED, now);
+        let refused = old.check(ASKED, Some(&proof), now);
         assert_eq!(refused, Err(Rejected::OtherSecret));
     }
 
     #[test]
-    fn an_answer_is_for_one_request_and_one_set_of_facts() {
+    fn an_answer_is_for_one_request_and_says_one_thing() {
         let (ours, now) = (secret("one"), SystemTime::now());
-        let request = ours.sign(&Method::GET, TARGET, now);
-        let proof = ours.prove(&request, "sha256:1 200");
-        assert!(ours.is_proved(&request, "sha256:1 200", &proof));
-        assert!(!ours.is_proved(&request, "sha256:2 200", &proof));
-        let other = ours.sign(&Method::GET, "/v2/", now);
-        assert!(!ours.is_proved(&other, "sha256:1 200", &proof));
+        let request = ours.sign(ASKED, now);
+        let proof = ours.prove(&request, b"200 sha256:1");
+        assert!(ours.is_proved(&request, b"200 sha256:1", &proof));
+        assert!(!ours.is_proved(&request, b"200 sha256:2", &proof));
+        let other = ours.sign(b"GET /v2/", now);
+        assert!(!ours.is_proved(&other, b"200 sha256:1", &proof));
     }
 
     #[test]

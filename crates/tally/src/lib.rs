@@ -6,6 +6,8 @@
 //! Owns the counters and their names. Refuses to know calls, errors and endpoints: `upstream` says
 //! which counter an event is for.
 
+mod events;
+
 use std::{
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -17,6 +19,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use protocol::host::HostPattern;
+
+pub use self::events::{Answer, Asked, Received};
 
 /// From a registry nearby to the longest that one is waited for.
 const REQUEST_BUCKETS: [f64; 5] = [0.05, 0.25, 1.0, 3.0, 8.0];
@@ -71,73 +75,6 @@ struct RenewalLabels {
     upstream: String,
     /// `ok` or `failed`.
     result: &'static str,
-}
-
-/// What an endpoint answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// What it was asked for.
-    Ok,
-    /// That it has no such thing.
-    Absent,
-    /// That we may not have it.
-    Refused,
-    /// That we ask too often.
-    Throttled,
-    /// Nothing, in time or at all.
-    Unreachable,
-    /// An error of its own, or nonsense.
-    Broken,
-    /// It was not asked, because its circuit is open.
-    Resting,
-}
-
-impl Answer {
-    const NAMES: [&'static str; 7] = [
-        "ok",
-        "absent",
-        "refused",
-        "throttled",
-        "unreachable",
-        "broken",
-        "resting",
-    ];
-}
-
-/// What a request asks for, as its time is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// A manifest, with its bytes.
-    Manifest,
-    /// Where a tag points, or whether it still does.
-    Check,
-    /// A blob, or a part of it.
-    Blob,
-    /// Tags or referrers.
-    List,
-    /// A token, of its realm.
-    Token,
-}
-
-impl Asked {
-    const NAMES: [&'static str; 5] = ["manifest", "check", "blob", "list", "token"];
-}
-
-/// The bodies that bytes are of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received {
-    /// A manifest.
-    Manifest,
-    /// A blob.
-    Blob,
-    /// Tags or referrers.
-    List,
-    /// The body of an error.
-    Error,
-}
-
-impl Received {
-    const NAMES: [&'static str; 4] = ["manifest", "blob", "list", "error"];
 }
 
 /// The metrics of all upstreams. A clone is a handle to the same metrics.

@@ -30,6 +30,9 @@ use crate::{
 /// How long a client waits for the first byte of the bucket before its upstream is asked instead.
 pub(crate) const FIRST_BYTE: Duration = Duration::from_millis(1500);
 
+/// Objects that are deleted by one request.
+pub(crate) const DELETED_AT_ONCE: usize = 1000;
+
 /// How long a body may pause.
 pub(crate) const NEXT_BYTE: Duration = Duration::from_millis(1500);
 
@@ -280,7 +283,7 @@ async fn gather(mut reading: Reading, max: usize) -> Result<Bytes, TierError> {
     let mut all = BytesMut::new();
     while let Some(piece) = reading.bytes.try_next().await? {
         if all.len() + piece.len() > max {
-            return Err(TierError::Failed("an object is too large".to_owned()));
+            return Err(TierError::TooLarge);
         }
         all.extend_from_slice(&piece);
     }

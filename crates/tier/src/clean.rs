@@ -1,10 +1,14 @@
 //! The janitor: lists the bucket once a day, deletes what was not used for longest until the rest is
 //! below its size, and writes the inventory.
 //!
-//! Two at once do no harm: they delete the same blobs. One that is deleted while a replica believes it
-//! is there is a miss. What was used or written within a day stays.
+//! Two at once do no harm: they delete the same blobs, and neither loses what the other has read of uses.
+//! One that is deleted while a replica believes it is there is a miss. What was used or written within a
+//! day stays. Records go when the manifest that they name has gone (`leftovers`).
 
-use std::time::{Duration, SystemTime};
+use std::{
+    cmp::Reverse,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use config::TierConfig;
@@ -14,9 +18,10 @@ use object_store::Attributes;
 use tracing::{debug, warn};
 
 use crate::{
-    bucket::{Bucket, Clients},
+    bucket::{Bucket, Clients, DELETED_AT_ONCE},
     error::TierError,
-    inventory::{encode, short},
+    inventory::{MAX_BLOBS, encode, short},
+    leftovers::delete_records,
     metrics::TierMetrics,
     names::Names,
     news::time_of,
@@ -31,9 +36,6 @@ const LOW_WATER: u64 = 20;
 
 /// How long news are kept: all replicas have read the inventory by then.
 const NEWS_KEPT: Duration = Duration::from_hours(48);
-
-/// Blobs that are deleted by one request.
-const DELETED_AT_ONCE: usize = 1000;
 
 /// What the janitor found and did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,12 +105,30 @@ pub(crate) async fn clean(
             max_size, "the tier is above its size, and all of it was used within a day"
         );
     }
+    let are_all_known = entries.len() <= MAX_BLOBS;
+    if !are_all_known {
+        let blobs = entries.len();
+        warn!(
+            blobs,
+            limit = MAX_BLOBS,
+            "the tier has more blobs than its inventory takes; those least used are not found there"
+        );
+        entries.sort_unstable_by_key(|entry| Reverse(entry.used));
+        entries.truncate(MAX_BLOBS);
+    }
     let mut left: Vec<u64> = entries.iter().map(|entry| short(&entry.digest)).collect();
     drop(entries);
     left.sort_unstable();
-    if let Err(error) = tell(bucket, &left, as_of, uses).await {
+    let told = async {
+        tell(bucket, &left, as_of, uses).await?;
+        if are_all_known {
+            delete_records(bucket, &left, as_of).await?;
+        }
+        Ok::<_, TierError>(())
+    };
+    if let Err(error) = told.await {
         // Who may only read has an inventory too.
-        debug!(%error, "the inventory of the tier was made, and could not be written");
+        debug!(%error, "the inventory of the tier was made, and not all that comes with it was written");
     }
     Ok(Pass {
         cleaned,

@@ -130,8 +130,8 @@ fn note_key(config: &TierConfig, report: &mut Report) {
             );
         }
         Ok(_) => {
-            let text = "no key_file: whoever may write to the bucket can say where a tag points \
-                        while its upstream is gone";
+            let text = "no key_file, and no secret_file of [replicas]: whoever may write to the bucket \
+                        can say where a tag points while its upstream is gone";
             report.note("key", Verdict::Warning, text);
         }
         Err(error) => report.note("key", Verdict::Bad, ErrorChain(&error).to_string()),

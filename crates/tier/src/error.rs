@@ -19,6 +19,9 @@ pub enum TierError {
     /// Any other failure, such as an overload.
     #[error("the bucket failed: {0}")]
     Failed(String),
+    /// An object is larger than anything that is written under its name.
+    #[error("an object in the bucket is too large")]
+    TooLarge,
     /// It is not asked at the moment, after such an error.
     #[error("the bucket is left alone for a while")]
     LeftAlone,

@@ -18,6 +18,12 @@ use crate::metrics::TierMetrics;
 /// The first bytes of its object.
 const MAGIC: &[u8; 8] = b"archway1";
 
+/// Blobs that the list takes, 64 MiB of it. Of a bucket with more, those that were used last are in it.
+pub(crate) const MAX_BLOBS: usize = 8 << 20;
+
+/// The largest object that is a list.
+pub(crate) const MAX_BYTES: usize = 16 + 8 * MAX_BLOBS;
+
 /// Additions beside the list before they become part of it.
 const MERGE_ABOVE: usize = 4096;
 
@@ -85,7 +91,10 @@ impl Inventory {
         let short = short(digest);
         let mut state = self.state.write();
         state.added.remove(&short);
-        state.gone.insert(short);
+        // No more than are listed: what was never known to be there is not there without this.
+        if state.listed.binary_search(&short).is_ok() {
+            state.gone.insert(short);
+        }
         self.show(&state);
     }
 
@@ -170,6 +179,24 @@ mod tests {
         inventory.replace(list, SystemTime::now(), Duration::from_mins(1));
         assert!(!inventory.has(&digest(1)));
         assert!(inventory.has(&digest(2)) && inventory.has(&digest(3)));
+    }
+
+    #[test]
+    fn what_was_never_known_to_be_there_takes_no_room() {
+        let inventory = inventory();
+        inventory.replace(vec![short(&digest(1))], SystemTime::now(), Duration::ZERO);
+        for number in 1..1000 {
+            inventory.forget(&digest(number));
+        }
+        assert_eq!(inventory.state.read().gone.len(), 1);
+        assert!(!inventory.has(&digest(1)));
+    }
+
+    #[test]
+    fn as_many_blobs_as_are_listed_fit_in_the_object_that_is_read() {
+        let number = 1000;
+        let bytes = encode(&vec![7; number], SystemTime::now()).len();
+        assert_eq!(bytes + (MAX_BLOBS - number) * 8, MAX_BYTES);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 use crate::{
     clean::clean,
     error::TierError,
-    inventory::{decode, short},
+    inventory::{MAX_BYTES, decode, short},
     pending::Due,
     records::TagRecord,
     shared::Shared,
@@ -42,9 +42,6 @@ const INVENTORY_AGE: Duration = Duration::from_hours(24);
 
 /// What the replicas wait beyond that, each another time: one of them is enough.
 const INVENTORY_JITTER_SECONDS: u64 = 3600;
-
-/// The largest inventory: four million blobs.
-const MAX_INVENTORY: usize = 32 << 20;
 
 /// How long any of this may take.
 const ROUND_TIMEOUT: Duration = Duration::from_mins(10);
@@ -99,7 +96,7 @@ async fn bounded(what: &'static str, work: impl Future<Output = Result<(), TierE
 /// Takes the inventory of the bucket, and makes a new one where there is none, or an old one.
 pub(crate) async fn read_inventory(shared: &Shared, jitter: Duration) -> Result<(), TierError> {
     let path = shared.bucket.names().at("inventory");
-    let read = shared.bucket.fetch(&path, MAX_INVENTORY).await;
+    let read = shared.bucket.fetch(&path, MAX_BYTES).await;
     let read = match read {
         Ok(bytes) => decode(&bytes),
         Err(TierError::Absent) => None,

@@ -21,6 +21,7 @@ mod download;
 mod error;
 mod inventory;
 mod keeper;
+mod leftovers;
 mod mark;
 mod metrics;
 mod names;

@@ -53,24 +53,21 @@ impl News {
         self.state.lock().added.push(short);
     }
 
-    /// Tells the others.
+    /// Tells the others, of so many as they will read. What was not told stays to be told, also if this is
+    /// dropped before its end.
     pub(crate) async fn tell(&self, bucket: &Bucket) -> Result<(), TierError> {
-        let added = std::mem::take(&mut self.state.lock().added);
-        if added.is_empty() {
+        let mut telling = Telling::begin(self);
+        if telling.added.is_empty() {
             return Ok(());
         }
         let name = stamped("news", SystemTime::now(), &self.id);
         let path = bucket.names().at(&name);
-        let body = Bytes::from(encode(&added));
-        let written = bucket.write(&path, body.into(), Attributes::new()).await;
-        let mut state = self.state.lock();
-        match &written {
-            Ok(()) => {
-                state.objects.insert(path.to_string());
-            }
-            Err(_) => state.added.extend(added),
-        }
-        written
+        let body = Bytes::from(encode(&telling.added));
+        let written = bucket.write(&path, body.into(), Attributes::new());
+        written.await?;
+        telling.added.clear();
+        self.state.lock().objects.insert(path.to_string());
+        Ok(())
     }
 
     /// Hears what others have added, since `as_of` at first.
@@ -99,6 +96,27 @@ impl News {
         state.objects = listed_now;
         state.looked = Some(begun);
         Ok(())
+    }
+}
+
+/// Names on their way to the others. Those that have not arrived go back.
+struct Telling<'a> {
+    news: &'a News,
+    added: Vec<u64>,
+}
+
+impl<'a> Telling<'a> {
+    fn begin(news: &'a News) -> Self {
+        let mut state = news.state.lock();
+        let number = state.added.len().min(MAX_NEWS / 8);
+        let added = state.added.drain(..number).collect();
+        Self { news, added }
+    }
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        self.news.state.lock().added.append(&mut self.added);
     }
 }
 
@@ -139,6 +157,18 @@ mod tests {
         let name = later.strip_prefix("news/").unwrap();
         assert_eq!(time_of(name), Some(at(1_800_000_000)));
         assert_eq!(time_of("merged"), None);
+    }
+
+    #[test]
+    fn what_was_not_told_to_the_end_is_told_again() {
+        let news = News::new();
+        (0..3).for_each(|short| news.add(short));
+        let telling = Telling::begin(&news);
+        news.add(3);
+        drop(telling);
+        let mut added = Telling::begin(&news).added.clone();
+        added.sort_unstable();
+        assert_eq!(added, [0, 1, 2, 3]);
     }
 
     #[test]

@@ -4,22 +4,31 @@
 //! that bytes are there; those have their own objects. With a key a record that somebody else has
 //! written is none.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    future::ready,
+    pin::pin,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use manifest_model::{Digest, Manifest, MediaType, RepoKey, Tag};
 use object_store::Attributes;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::{bucket::Bucket, error::TierError, mark::Key, names::Names};
 
 /// The largest record, and the largest manifest that is read.
-const MAX_RECORD: usize = 16 << 10;
+pub(crate) const MAX_RECORD: usize = 16 << 10;
 const MAX_MANIFEST: usize = 16 << 20;
 
-/// Manifests of one repository that are looked at for a blob.
+/// Manifests of one repository that are looked at for a blob, how many of them at once, and how long: a
+/// client waits.
 const MAX_LOOKED_AT: usize = 200;
+const LOOKED_AT_ONCE: usize = 8;
+const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where a tag pointed when its upstream was last asked, as far as the bucket knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +37,18 @@ pub struct TagRecord {
     pub digest: Digest,
     /// When the upstream said so.
     pub confirmed: SystemTime,
+}
+
+impl TagRecord {
+    /// Whether `other` tells nothing that this one does not: records have whole seconds.
+    fn makes_needless(&self, other: &Self) -> bool {
+        let seconds = |time: SystemTime| {
+            let since = time.duration_since(SystemTime::UNIX_EPOCH);
+            since.unwrap_or_default().as_secs()
+        };
+        let (ours, others) = (seconds(self.confirmed), seconds(other.confirmed));
+        ours > others || (ours == others && self.digest == other.digest)
+    }
 }
 
 /// The records of one bucket. Cheap to clone.
@@ -61,12 +82,23 @@ impl Records {
         Self { bucket, key }
     }
 
+    /// Writes where a tag points, unless the bucket knows something later: a replica that was cut off may
+    /// write what it has long after others have written what came then.
     pub(crate) async fn write_tag(
         &self,
         repository: &RepoKey,
         tag: &Tag,
         record: TagRecord,
     ) -> Result<(), TierError> {
+        let path = self.bucket.names().tag(repository, tag);
+        let there = match self.bucket.fetch(&path, MAX_RECORD).await {
+            Ok(bytes) => self.believed(&bytes, repository, tag),
+            Err(TierError::Absent | TierError::TooLarge) => None,
+            Err(error) => return Err(error),
+        };
+        if there.is_some_and(|there| there.makes_needless(&record)) {
+            return Ok(());
+        }
         let confirmed = record.confirmed.duration_since(SystemTime::UNIX_EPOCH);
         let mut written = WrittenTag {
             repository: repository.to_string(),
@@ -76,7 +108,6 @@ impl Records {
             code: None,
         };
         written.code = self.key.code(&parts(&written.proved()));
-        let path = self.bucket.names().tag(repository, tag);
         self.write(&path, &written).await
     }
 
@@ -84,7 +115,11 @@ impl Records {
     pub(crate) async fn tag(&self, repository: &RepoKey, tag: &Tag) -> Option<TagRecord> {
         let path = self.bucket.names().tag(repository, tag);
         let bytes = self.bucket.read_small(&path, MAX_RECORD).await.ok()?;
-        let written: WrittenTag = serde_json::from_slice(&bytes).ok()?;
+        self.believed(&bytes, repository, tag)
+    }
+
+    fn believed(&self, bytes: &[u8], repository: &RepoKey, tag: &Tag) -> Option<TagRecord> {
+        let written: WrittenTag = serde_json::from_slice(bytes).ok()?;
         let is_it = written.repository == repository.as_str() && written.tag == tag.to_string();
         let proved = written.proved();
         if !is_it || !self.holds(&proved, written.code.as_deref()) {
@@ -142,21 +177,23 @@ impl Records {
         repository: &RepoKey,
         blob: &Digest,
     ) -> Option<Manifest> {
-        let folder = self.bucket.names().manifests(repository);
-        let mut found = self.bucket.list_some(&folder, MAX_LOOKED_AT).await;
-        // The last one written is the likeliest.
-        found.sort_by_key(|object| std::cmp::Reverse(object.last_modified));
-        for object in found {
-            let Some(digest) = Names::recorded(&object.location) else {
-                continue;
-            };
-            if let Some(manifest) = self.manifest(repository, &digest).await
-                && manifest.links().any(|linked| linked.digest == *blob)
-            {
-                return Some(manifest);
-            }
-        }
-        None
+        let look = async {
+            let folder = self.bucket.names().manifests(repository);
+            let mut found = self.bucket.list_some(&folder, MAX_LOOKED_AT).await;
+            // The last one written is the likeliest.
+            found.sort_by_key(|object| std::cmp::Reverse(object.last_modified));
+            let digests = found.iter();
+            let digests = digests.filter_map(|object| Names::recorded(&object.location));
+            let looked_at = stream::iter(digests)
+                .map(|digest| async move { self.manifest(repository, &digest).await })
+                .buffered(LOOKED_AT_ONCE);
+            let naming = looked_at.filter_map(|manifest| {
+                let names = |manifest: &Manifest| manifest.links().any(|one| one.digest == *blob);
+                ready(manifest.filter(names))
+            });
+            pin!(naming).next().await
+        };
+        timeout(LOOK_TIMEOUT, look).await.ok().flatten()
     }
 
     fn holds(&self, proved: &[String], code: Option<&str>) -> bool {
@@ -204,6 +241,12 @@ impl WrittenManifest {
             self.media_type.clone(),
         ]
     }
+}
+
+/// The manifest that the record of a tag names, whoever has written it.
+pub(crate) fn digest_in(record: &[u8]) -> Option<Digest> {
+    let written: WrittenTag = serde_json::from_slice(record).ok()?;
+    Some(written.digest)
 }
 
 fn parts(proved: &[String]) -> Vec<&str> {

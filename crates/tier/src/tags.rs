@@ -14,6 +14,10 @@ use tokio::time::Instant;
 /// says how long ago the upstream confirmed it.
 pub const RECORD_INTERVAL: Duration = Duration::from_hours(6);
 
+/// How long after its last record a manifest that comes once more is written again: the janitor may have
+/// deleted it.
+const MANIFEST_INTERVAL: Duration = Duration::from_hours(24);
+
 /// How many such records may be written in a minute.
 const AGAIN_A_MINUTE: u32 = 4;
 
@@ -39,10 +43,15 @@ impl KnownTags {
 
     /// The same of the record that a repository has a manifest.
     pub(crate) fn is_manifest_due(&self, repository: &RepoKey, digest: &Digest) -> bool {
-        let name = hash(&(repository, digest));
+        let (name, now) = (hash(&(repository, digest)), Instant::now());
         let mut known = self.0.lock();
+        let last = known.records.get(&name).map(|(_, at)| *at);
+        if last.is_some_and(|at| now.duration_since(at) < MANIFEST_INTERVAL) {
+            return false;
+        }
         known.make_room();
-        known.records.insert(name, (0, Instant::now())).is_none()
+        known.records.insert(name, (0, now));
+        true
     }
 
     fn is_new(&self, name: u64, value: u64) -> bool {
@@ -107,6 +116,17 @@ mod tests {
         tokio::time::advance(RECORD_INTERVAL).await;
         assert!(is_due("one"));
         assert!(!is_due("one"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_manifest_that_comes_again_is_written_once_a_day() {
+        let known = KnownTags::default();
+        let repository: RepoKey = "docker.io/library/hello".parse().unwrap();
+        let is_due = || known.is_manifest_due(&repository, &digest("one"));
+        assert!(is_due());
+        assert!(!is_due());
+        tokio::time::advance(MANIFEST_INTERVAL).await;
+        assert!(is_due());
     }
 
     #[tokio::test(start_paused = true)]

@@ -127,7 +127,8 @@ impl Tier {
     /// deleted there; until that is known it does not have the blob.
     pub fn doubt(&self, digest: &Digest) {
         let (shared, digest) = (Arc::clone(&self.shared), *digest);
-        if !shared.inventory.has(&digest) {
+        // As long as nothing is known, it may be there, and was asked for there.
+        if !shared.inventory.has(&digest) && shared.inventory.as_of().is_some() {
             return;
         }
         shared.inventory.forget(&digest);
@@ -135,6 +136,8 @@ impl Tier {
             match shared.bucket.hashed(&digest).await {
                 Ok(found) if found == digest => shared.inventory.add(short(&digest)),
                 Ok(found) => {
+                    // A list that was read meanwhile may have it again.
+                    shared.inventory.forget(&digest);
                     shared.metrics.was_wrong();
                     error!(%digest, %found, "a blob in the bucket of the tier has other bytes than its digest says; deleting it there");
                     let path = shared.bucket.names().blob(&digest);

@@ -16,11 +16,15 @@ use crate::{
     news::{decode, encode, stamped, time_of},
 };
 
-/// The object that the logs are merged into.
-const MERGED: &str = "uses/merged";
+/// What the names of objects begin with that logs are merged into. Each pass writes its own, and then
+/// deletes what it has read: so two at once lose nothing.
+const MERGED: &str = "merged";
 
-/// The largest of these objects: a million blobs and more.
+/// The largest of these objects.
 const MAX_LOG: usize = 32 << 20;
+
+/// The uses in one merged object, of 12 bytes each.
+const MAX_ROWS: usize = MAX_LOG / 12;
 
 /// Hours since 1970.
 pub(crate) type Hour = u32;
@@ -29,8 +33,8 @@ pub(crate) type Hour = u32;
 #[derive(Debug, Default)]
 pub(crate) struct Uses {
     last: HashMap<u64, Hour>,
-    /// The logs it was read from.
-    logs: Vec<Path>,
+    /// The objects it was read from.
+    read: Vec<Path>,
 }
 
 /// The hour of a time.
@@ -45,7 +49,7 @@ pub(crate) async fn log(bucket: &Bucket, used: &[u64], id: &str) -> Result<(), T
         return Ok(());
     }
     let path = bucket.names().at(&stamped("uses", SystemTime::now(), id));
-    let body = Bytes::from(encode(used));
+    let body = Bytes::from(encode(&used[..used.len().min(MAX_LOG / 8)]));
     bucket.write(&path, body.into(), Attributes::new()).await
 }
 
@@ -54,17 +58,24 @@ impl Uses {
     pub(crate) async fn read(bucket: &Bucket) -> Result<Self, TierError> {
         let mut uses = Self::default();
         let mut listed = bucket.list(&bucket.names().at("uses"), None);
-        let merged = bucket.names().at(MERGED);
         while let Some(object) = listed.try_next().await? {
             let path = object.location;
-            let body = bucket.fetch(&path, MAX_LOG).await?;
-            if path == merged {
+            let body = match bucket.fetch(&path, MAX_LOG).await {
+                Ok(body) => body,
+                // Another janitor has merged it meanwhile, or somebody else has written it.
+                Err(TierError::Absent | TierError::TooLarge) => continue,
+                Err(error) => return Err(error),
+            };
+            let name = path.filename().unwrap_or_default();
+            if name.starts_with(MERGED) {
                 uses.merge(&body);
-            } else if let Some(time) = path.filename().and_then(time_of) {
+            } else if let Some(time) = time_of(name) {
                 let hour = hour(time);
                 decode(&body).for_each(|short| uses.note(short, hour));
-                uses.logs.push(path);
+            } else {
+                continue;
             }
+            uses.read.push(path);
         }
         Ok(uses)
     }
@@ -90,23 +101,30 @@ impl Uses {
         self.last.get(&short).copied().unwrap_or_default()
     }
 
-    /// Writes them as one object for the next time, without those that are not `kept`, and deletes the
-    /// logs.
+    /// Writes them for the next time, without those that are not `kept`, and deletes what they were read
+    /// from.
     pub(crate) async fn keep(
         mut self,
         bucket: &Bucket,
         kept: impl Fn(u64) -> bool,
     ) -> Result<(), TierError> {
         self.last.retain(|short, _| kept(*short));
-        let rows = self.last.iter();
-        let body: Vec<u8> = rows
-            .flat_map(|(short, hour)| short.to_le_bytes().into_iter().chain(hour.to_le_bytes()))
-            .collect();
-        let path = bucket.names().at(MERGED);
-        let body = Bytes::from(body).into();
-        bucket.write(&path, body, Attributes::new()).await?;
-        bucket.delete(self.logs).await.map(|_| ())
+        let rows: Vec<_> = self.last.into_iter().collect();
+        let pass = fastrand::u64(..);
+        for (number, rows) in rows.chunks(MAX_ROWS).enumerate() {
+            let name = format!("uses/{MERGED}-{pass:016x}-{number}");
+            let body = Bytes::from(encode_rows(rows)).into();
+            let path = bucket.names().at(&name);
+            bucket.write(&path, body, Attributes::new()).await?;
+        }
+        bucket.delete(self.read).await.map(|_| ())
     }
+}
+
+fn encode_rows(rows: &[(u64, Hour)]) -> Vec<u8> {
+    rows.iter()
+        .flat_map(|(short, hour)| short.to_le_bytes().into_iter().chain(hour.to_le_bytes()))
+        .collect()
 }
 
 /// How long before a log is written the uses in it may lie.
@@ -127,8 +145,7 @@ mod tests {
     #[test]
     fn merged_uses_come_back() {
         let mut uses = Uses::default();
-        let row = |short: u64, hour: Hour| [&short.to_le_bytes()[..], &hour.to_le_bytes()].concat();
-        uses.merge(&[row(1, 10), row(u64::MAX, 7)].concat());
+        uses.merge(&encode_rows(&[(1, 10), (u64::MAX, 7)]));
         assert_eq!((uses.last(1), uses.last(u64::MAX)), (10, 7));
     }
 }

@@ -187,7 +187,8 @@ impl BlobSource {
             upstream: turn.host().clone(),
             source: Cause::NoFirstByte(turn.bodies().refusal()),
         };
-        let permit = timeout(FIRST_BYTE_WAIT, turn.bodies().trial()).await;
+        let wait = FIRST_BYTE_WAIT.min(turn.deadline().left());
+        let permit = timeout(wait, turn.bodies().trial()).await;
         let permit = permit.map_err(|_| refused())?;
         let Trial {
             heard,

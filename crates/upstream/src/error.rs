@@ -215,8 +215,24 @@ impl FetchError {
         }
     }
 
+    /// Whether it ends a question that somebody has waited for, so that nobody is to wait for the
+    /// same again.
+    pub fn came_after_a_wait(&self) -> bool {
+        let is_of_store = self.is_store_limit() || self.is_store_failure();
+        is_of_store || self.is_stall() || self.is_for_want_of_bytes()
+    }
+
+    /// The same of an error in the middle of a body, which was resumed as often as that may help.
+    pub fn came_after_resumes(&self) -> bool {
+        let is_truncation = match self {
+            Self::Broken { source, .. } => matches!(source.innermost(), Cause::Truncated),
+            _ => false,
+        };
+        is_truncation || self.is_transient() || self.is_store_limit()
+    }
+
     /// Whether the store behind the registry limits our requests, which no throttle remembers.
-    pub fn is_store_limit(&self) -> bool {
+    fn is_store_limit(&self) -> bool {
         matches!(self, Self::Throttled { calls, .. } if *calls == AT_STORE)
     }
 

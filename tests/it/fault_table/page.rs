@@ -25,9 +25,9 @@ answer with `Warning`, `Age` and `Archway-Cache: stale`. *whole* is a body with 
 connection breaks before its end, so that no client takes it for a whole one; a small one may be a 5xx instead, if the fault came
 before its headers were sent. *5xx* is 502, 503 or 504; once the upstream is known to be down, or a download to have failed, it is 503.
 
-In every cell: nothing takes 10 s, but for a 429 and a store's 503, which are waited out for `patience` (15 s), and for 6 s more in
-mid-blob, where it may be the range that is refused; a second request never takes 1 s; no 401 and no challenge is relayed; a 403 or 404 comes only from one of the upstream; and no body
-with a wrong byte is ever completed. A fault of the *store* is one of the address that the registry redirects blobs to; manifests
+In every cell: nothing takes 10 s, but for a 429 and a store's 503, which are waited out for `patience` (15 s), all tries of a
+client together; a second request never takes 1 s; no 401 and no challenge is relayed; a 403 or 404 comes only from one of the
+upstream; and no body with a wrong byte is ever completed. A fault of the *store* is one of the address that the registry redirects blobs to; manifests
 do not meet it.
 ";
 

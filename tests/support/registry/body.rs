@@ -32,8 +32,10 @@ impl Exchange {
     /// Waits at the gates before the headers.
     pub(super) async fn hold(&self) {
         for fault in &self.faults {
-            if let Fault::HoldHeaders(gate) = fault {
-                gate.pass().await;
+            match fault {
+                Fault::HoldHeaders(gate) => gate.pass().await,
+                Fault::Distance(time) => tokio::time::sleep(*time).await,
+                _ => {}
             }
         }
     }
@@ -271,6 +273,7 @@ impl Outgoing {
             | Fault::Redirect(_)
             | Fault::Header(..)
             | Fault::HoldHeaders(_)
+            | Fault::Distance(_)
             | Fault::Truncate(_)
             | Fault::Extend(_)
             | Fault::NoLength

@@ -22,9 +22,14 @@ commands! {
 #[error("the configuration has no [tier]")]
 pub(super) struct NoTier;
 
-/// The tier of the configuration.
+/// The tier of the configuration, with the key that it has: its own, or that of the replicas.
 pub(super) fn of(file: &ConfigFile) -> Result<TierConfig, Failure> {
-    let tier = file.load()?.tier;
+    let config = file.load()?;
+    let their_key = config.replicas.and_then(|replicas| replicas.secret_file);
+    let tier = config.tier.map(|tier| TierConfig {
+        key_file: tier.key_file.or(their_key),
+        ..tier
+    });
     tier.ok_or_else(|| {
         Failure::unusable(&NoTier).with_advice("name the file that has it with --config FILE")
     })

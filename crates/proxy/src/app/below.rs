@@ -117,14 +117,19 @@ impl BelowRoutes {
     }
 }
 
-/// The bucket that replicas share, if there is one and this start is `to_have` it. Blocks.
+/// The bucket that replicas share, if there is one and this start is `to_have` it. Offline it is not
+/// dialled either. Blocks.
 fn tier(
     config: &Config,
     cache: &Cache,
     metrics: TierMetrics,
     to_have: bool,
 ) -> Result<Option<Tier>, tier::StartError> {
-    let Some(tier) = config.tier.as_ref().filter(|_| to_have) else {
+    let Some(tier) = config
+        .tier
+        .as_ref()
+        .filter(|_| to_have && !config.upstreams.are_offline())
+    else {
         return Ok(None);
     };
     let replicas = config.replicas.as_ref();

@@ -10,13 +10,15 @@ use replicas::{PeerTlsError, ReplicaMetrics, Replicas};
 /// How often the number of replicas is looked at.
 const RATES_EVERY: Duration = Duration::from_secs(1);
 
-/// This replica, as the configuration has it; `None` where it is to be alone.
+/// This replica, as the configuration has it; `None` where it is to be alone: offline, nobody is
+/// dialled, and so no other replica.
 pub(super) fn join(
     config: &Config,
     instance: &Instance,
     metrics: ReplicaMetrics,
 ) -> Result<Option<Replicas>, PeerTlsError> {
     let section = config.replicas.as_ref();
+    let section = section.filter(|_| !config.upstreams.are_offline());
     let joined = section.map(|section| Replicas::new(section, instance.id().to_string(), metrics));
     joined.transpose()
 }

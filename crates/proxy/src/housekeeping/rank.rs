@@ -25,10 +25,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use cache::{Cache, CacheError};
+use cache::{Cache, CacheError, DutyCycle};
 use manifest_model::{Digest, Manifest};
 use protocol::error_chain::ErrorChain;
-use pull::{DutyCycle, Tasks};
+use pull::Tasks;
 use tracing::{debug, warn};
 
 use self::{entry::judge, schedule::Schedule};

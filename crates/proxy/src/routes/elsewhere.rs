@@ -1,6 +1,7 @@
 //! Sends a client to the bucket of the tier for a large blob, where the configuration says so.
 //!
-//! Only for what is stored here and proved: what the client may have is decided before.
+//! Only for what is stored here and proved: what the client may have is decided before. Another replica
+//! is sent nowhere: it has asked for what is here, and knows the bucket itself.
 
 use axum::body::Body;
 use http::{HeaderValue, StatusCode, header, request::Parts};
@@ -20,7 +21,7 @@ pub(super) async fn redirect(
     request: &Parts,
 ) -> Option<axum::response::Response> {
     let (tier, size) = (service.tier.as_ref()?, size?);
-    if outcome != Outcome::Hit {
+    if outcome != Outcome::Hit || context.replica.is_some() {
         return None;
     }
     let url = tier.redirect(digest, size, context.client).await?;

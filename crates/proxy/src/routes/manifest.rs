@@ -47,7 +47,7 @@ pub(super) async fn answer(
         Ok(served) => served,
         Err(error) => {
             let wanted = context.hint().and_then(|hint| hint.wish.platform());
-            let told = replica::about_absent(context, &error);
+            let told = replica::about_absent(context, repository, &error);
             let absent = absent::explained(service, repository, missing, wanted, noting, error);
             return Err(absent.await.with(told));
         }
@@ -110,8 +110,8 @@ fn note_platform(served: &Served, facts: &mut RequestFacts) {
 /// The headers that say how the answer came about.
 fn about(decision: &explain::Decision<'_>, is_explained: bool) -> HeaderMap {
     let mut about = vary(decision.reference, decision.served);
-    let (repository, reference) = (decision.repository, decision.reference);
-    let for_replica = replica::about(decision.cache, decision.context, repository, reference);
+    let (cache, answer) = (decision.cache, (decision.reference, decision.served));
+    let for_replica = replica::about(cache, decision.context, decision.repository, answer);
     about.extend(for_replica);
     if is_explained {
         about.insert(headers::ARCHWAY_EXPLAIN, decision.explain());

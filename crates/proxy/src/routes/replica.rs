@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use cache::Cache;
 use http::{HeaderMap, HeaderValue};
 use manifest_model::Reference;
-use pull::{PullError, Repository};
+use pull::{PullError, Repository, Served};
 use replicas::ARCHWAY_AGE;
 
 use super::context::Context;
@@ -15,7 +15,7 @@ pub(super) fn about(
     cache: &Cache,
     context: &Context,
     repository: &Repository,
-    reference: &Reference,
+    (reference, served): (&Reference, &Served),
 ) -> HeaderMap {
     let Reference::Tag(tag) = reference else {
         return HeaderMap::new();
@@ -23,21 +23,26 @@ pub(super) fn about(
     if context.replica.is_none() {
         return HeaderMap::new();
     }
-    let row = cache.tag(repository.key(), tag);
-    // A tag without a row was answered by a rule just now, or could not be recorded.
-    let age = row.map_or(Duration::ZERO, |row| {
-        let since = SystemTime::now().duration_since(row.confirmed);
-        since.unwrap_or_default()
-    });
-    aged(age)
+    let row_age = || {
+        let row = cache.tag(repository.key(), tag)?;
+        SystemTime::now().duration_since(row.confirmed).ok()
+    };
+    // What could not be confirmed says its own age: a copy in the bucket has no row here. A tag without
+    // a row was else answered by a rule just now, or could not be recorded.
+    aged(served.age().or_else(row_age).unwrap_or_default())
 }
 
-/// That the upstream itself has said "not found": no other 404 is an answer about it.
-pub(super) fn about_absent(context: &Context, error: &PullError) -> HeaderMap {
+/// That the upstream itself has said "not found", and how long ago it may have been: no other 404 is an
+/// answer about it.
+pub(super) fn about_absent(
+    context: &Context,
+    repository: &Repository,
+    error: &PullError,
+) -> HeaderMap {
     if context.replica.is_none() || !error.is_absent() {
         return HeaderMap::new();
     }
-    aged(Duration::ZERO)
+    aged(repository.absent_for())
 }
 
 fn aged(age: Duration) -> HeaderMap {

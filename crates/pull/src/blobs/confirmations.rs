@@ -63,53 +63,45 @@ impl Confirmations {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Option<u64>, PullError> {
-        let answer = self.ask(repository, digest, About::Size).await;
-        let answer = answer.and_then(|answer| answer.map_err(PullError::from));
-        match answer {
-            Err(problem) if problem.is_trouble() => {
-                let copied = self.copied(repository, digest).await;
-                copied.map(Some).ok_or(problem)
-            }
-            answer => answer,
-        }
+        self.answer(repository, digest, About::Size).await
     }
 
-    /// Links a blob of this size to the repository, unless it was `confirmed` before.
+    /// Links a blob of this size to the repository, unless that is confirmed: a fill has linked it to
+    /// the one that has answered it, and a follower from the same one need not ask again.
     pub(super) async fn link(
         &self,
         repository: &Repository,
         digest: &Digest,
-        confirmed: bool,
         size: Option<u64>,
     ) -> Result<(), PullError> {
-        if !confirmed {
-            let answer = self.ask(repository, digest, About::Presence(size)).await;
-            let answer = answer.and_then(|answer| answer.map_err(PullError::unconfirmed));
-            match answer {
-                Err(problem) if problem.is_trouble() => {
-                    let copied = self.copied(repository, digest).await;
-                    copied.ok_or(problem)?;
-                }
-                answer => {
-                    answer?;
-                }
-            }
+        if !self.cache.is_confirmed(&repository.key, digest) {
+            let about = About::Presence(size);
+            self.answer(repository, digest, about).await?;
             repository.link(&self.cache, digest).await;
         }
         Ok(())
     }
 
-    /// The same once a fill knows the size. The fill has linked the blob to the repository that has
-    /// answered it by then: a follower from the same one need not ask again.
-    pub(super) async fn link_followed(
+    /// The upstream's answer; while it is in trouble, that of the tier.
+    async fn answer(
         &self,
         repository: &Repository,
         digest: &Digest,
-        confirmed: bool,
-        size: Option<u64>,
-    ) -> Result<(), PullError> {
-        let confirmed = confirmed || self.cache.is_confirmed(&repository.key, digest);
-        self.link(repository, digest, confirmed, size).await
+        about: About,
+    ) -> Result<Option<u64>, PullError> {
+        let reported: fn(Arc<FetchError>) -> PullError = match about {
+            About::Size => PullError::from,
+            About::Presence(_) => PullError::unconfirmed,
+        };
+        let answer = self.ask(repository, digest, about).await;
+        match answer.and_then(|answer| answer.map_err(reported)) {
+            Err(problem) if problem.is_trouble() => {
+                let copied = self.copied(repository, digest);
+                let copied = repository.deadline().bound_last(copied).await;
+                copied.flatten().map(Some).ok_or(problem)
+            }
+            answer => answer,
+        }
     }
 
     /// The size of the blob in the tier, if that is proof enough: a manifest of the repository names

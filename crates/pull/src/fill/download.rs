@@ -18,6 +18,7 @@ use super::{
     plan::{Plan, Segment},
     scale::{self, ConnectionScaler, Sample},
     transfer::{Asking, Broken, Transfer, fetch},
+    waits::Waits,
 };
 
 /// Connections beside the wanted ones, for readers that wait far ahead of the rest.
@@ -32,6 +33,7 @@ pub(super) struct Download {
     plan: Plan,
     scaler: ConnectionScaler,
     demands: Arc<ReadDemands>,
+    waits: Waits,
     /// The place whose settings hold.
     place: Arc<Place>,
     /// Whether it comes in parts, as far as the first answer and the connections since have shown.
@@ -63,6 +65,7 @@ impl Download {
             plan,
             scaler: ConnectionScaler::new(most),
             demands,
+            waits: Waits::default(),
             place,
             in_parts,
             asking,
@@ -95,7 +98,9 @@ impl Download {
             tokio::select! {
                 Some(ended) = self.connections.join_next() => match ended {
                     Ok((_, Err(Broken::Writer))) => return Ok(()),
-                    Ok((segments, Err(Broken::Source(error)))) => self.lost(&segments, error)?,
+                    Ok((segments, Err(Broken::Source(error, deadline)))) => {
+                        self.lost(&segments, error, deadline)?;
+                    }
                     Ok((segments, Ok(()))) => self.ended(&segments),
                     // A panic in a connection; the fill will lack its bytes and fail.
                     Err(error) => warn!(%error, "a connection of a download panicked"),
@@ -104,6 +109,10 @@ impl Download {
                 _ = tick.tick() => {}
             }
             self.sample(&mut sampled);
+            let mut readers = self.demands.positions();
+            readers.push(self.plan.in_order());
+            let begins = || self.place.upstream().deadline();
+            self.waits.are_at(&readers, begins);
             self.add();
         }
         Ok(())
@@ -158,7 +167,10 @@ impl Download {
                 self.plan.ended(&segment);
                 return;
             }
-            let deadline = self.place.upstream().deadline();
+            let wait = self.waits.at(segment.reached());
+            // One that is over, while others bring their bytes, was for a connection to come free.
+            let wait = wait.filter(|wait| !wait.is_over()).cloned();
+            let deadline = wait.unwrap_or_else(|| self.place.upstream().deadline());
             self.start(vec![segment], None, deadline, permit);
         }
     }
@@ -207,12 +219,20 @@ impl Download {
         }
     }
 
-    /// One connection has failed for good. While others run they take over the rest of its segment.
-    /// After the last one the blob is asked for without a range, once.
-    fn lost(&mut self, segments: &[Segment], error: FetchError) -> Result<(), FetchError> {
+    /// One connection has failed for good. While others run they take over the rest of its segment,
+    /// but not for a reader that has waited there all the time. After the last one the blob is asked
+    /// for without a range, once, in what is left of the `wait`.
+    fn lost(
+        &mut self,
+        segments: &[Segment],
+        error: FetchError,
+        wait: Deadline,
+    ) -> Result<(), FetchError> {
         self.ended(segments);
         if self.connections.is_empty() {
-            let (Asking::Parts, Some(refusal)) = (self.asking, error.range_refusal()) else {
+            let (Asking::Parts, Some(refusal), false) =
+                (self.asking, error.range_refusal(), wait.is_over())
+            else {
                 return Err(error);
             };
             debug!(error = %error.chain(), "a range was refused; asking for the whole blob");
@@ -220,9 +240,12 @@ impl Download {
             self.scaler.shrink_to(1);
             self.in_parts = false;
             let rest = self.plan.rest();
-            let deadline = self.place.upstream().deadline();
-            self.start(rest, None, deadline, None);
+            self.start(rest, None, wait, None);
             return Ok(());
+        }
+        let mut lost = segments.iter().map(Segment::reached);
+        if lost.any(|at| self.waits.is_over(at, &wait)) {
+            return Err(error);
         }
         debug!(error = %error.chain(), "one of several connections failed; the others continue");
         self.scaler.shrink_to(self.connections.len());

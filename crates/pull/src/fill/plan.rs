@@ -152,7 +152,7 @@ impl Plan {
     }
 
     /// Where the bytes in order end.
-    fn in_order(&self) -> u64 {
+    pub(super) fn in_order(&self) -> u64 {
         let prefix = self.there.prefix();
         let next = self.running.iter().find(|segment| segment.start == prefix);
         next.map_or(prefix, Segment::reached)

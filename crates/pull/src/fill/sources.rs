@@ -80,48 +80,20 @@ impl RunningSources {
         }
     }
 
-    /// Whether the running download of the blob began at another upstream than `host`.
-    pub(crate) fn is_elsewhere(&self, digest: &Digest, host: &Host) -> bool {
-        let sources = self.of(digest);
-        sources.is_some_and(|sources| sources.first().host() != host)
-    }
-
-    /// Whether the blob is on its way: its download has begun to arrive, or asks its upstream. One that
-    /// waits for another replica is not.
-    pub(crate) fn is_coming(&self, digest: &Digest) -> bool {
-        let sources = self.of(digest);
-        sources.is_some_and(|sources| sources.is_coming())
-    }
-
     /// What is downloaded now.
     pub(crate) fn digests(&self) -> Vec<Digest> {
         self.0.lock().running.keys().copied().collect()
     }
 
-    /// Another replica follows the running download, and is not to wait for itself.
-    pub(crate) fn ask_no_replica(&self, digest: &Digest) {
-        if let Some(sources) = self.of(digest) {
-            sources.ask_no_replica();
-        }
-    }
-
-    /// How long the followers of the running download may have to wait for its first answer.
-    pub(crate) fn deadline(&self, digest: &Digest) -> Option<Deadline> {
-        self.of(digest).map(|sources| sources.deadline.clone())
-    }
-
-    fn of(&self, digest: &Digest) -> Option<Arc<Sources>> {
+    /// The places of the running download of a blob.
+    pub(crate) fn of(&self, digest: &Digest) -> Option<Arc<Sources>> {
         self.0.lock().running.get(digest).and_then(Weak::upgrade)
     }
 
     /// The running download of the blob may go on at `repository`, whose upstream has said that it
     /// has it. `false` if it may not: there is none, or it is to come from one upstream alone.
     pub(crate) fn add(&self, digest: &Digest, repository: &Repository) -> bool {
-        let table = self.0.lock();
-        if table.is_alone(digest) {
-            return false;
-        }
-        let sources = table.running.get(digest).and_then(Weak::upgrade);
+        let sources = self.of(digest).filter(|_| !self.0.lock().is_alone(digest));
         sources
             .map(|sources| sources.add(Place::new(repository, *digest)))
             .is_some()
@@ -164,7 +136,7 @@ impl Drop for RunningDownload {
 
 /// The places of one download, one for each upstream.
 #[derive(Debug)]
-pub(super) struct Sources {
+pub(crate) struct Sources {
     places: Mutex<Places>,
     count: watch::Sender<usize>,
     /// What the download is counted for.
@@ -204,8 +176,8 @@ impl Sources {
         }
     }
 
-    /// When the wait for the first answer ends.
-    pub(super) fn deadline(&self) -> &Deadline {
+    /// When the wait for the first answer ends, its followers' too.
+    pub(crate) fn deadline(&self) -> &Deadline {
         &self.deadline
     }
 
@@ -224,6 +196,11 @@ impl Sources {
     pub(super) fn first(&self) -> Arc<Place> {
         let places = self.places.lock();
         Arc::clone(&places.all[places.nearby])
+    }
+
+    /// Whether the download began at the upstream `host`.
+    pub(crate) fn are_of(&self, host: &Host) -> bool {
+        self.first().host() == host
     }
 
     /// Whether `place` is the [first](Self::first).
@@ -328,14 +305,16 @@ impl Sources {
         self.places.lock().is_answered = true;
     }
 
-    fn is_coming(&self) -> bool {
+    /// Whether the blob is on its way: it has begun to arrive, or its upstream is asked. One that waits
+    /// for another replica is not.
+    pub(crate) fn is_coming(&self) -> bool {
         let places = self.places.lock();
         places.is_answered || !places.all[places.current].source.is_replica()
     }
 
     /// A replica waits for this download. If nothing has answered yet, it asks no other replica: that
     /// one might wait for this one.
-    fn ask_no_replica(&self) {
+    pub(crate) fn ask_no_replica(&self) {
         let mut places = self.places.lock();
         if places.is_answered {
             return;

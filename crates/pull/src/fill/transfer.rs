@@ -56,8 +56,8 @@ pub(super) enum Asking {
 
 /// Why a segment was not fetched to its end.
 pub(super) enum Broken {
-    /// The upstream failed for good.
-    Source(FetchError),
+    /// The upstream failed for good; with what is left of the wait.
+    Source(FetchError, Deadline),
     /// The fill takes no more bytes.
     Writer,
 }
@@ -106,7 +106,7 @@ pub(super) async fn fetch(
                 Some(error)
             }
             Err(_) if transfer.sources.remove(&place) => continue,
-            Err(error) => return Err(Broken::Source(error)),
+            Err(error) => return Err(Broken::Source(error, deadline)),
         };
         if are_done(segments) {
             return Ok(());
@@ -131,7 +131,8 @@ pub(super) async fn fetch(
             continue;
         }
         if !resumes.again(broken.as_ref(), &deadline).await {
-            return Err(Broken::Source(reported(&transfer.sources, &place, broken)));
+            let error = reported(&transfer.sources, &place, broken);
+            return Err(Broken::Source(error, deadline));
         }
         transfer.resumed.inc();
         debug!(reached = next.reached(), "asking for the rest");

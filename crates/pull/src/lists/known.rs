@@ -162,10 +162,8 @@ impl Known {
     ) -> Option<cache::KeptAnswer> {
         let of =
             |filter| Question::of_referrers(subject, filter).last_answer(&self.cache, repository);
-        let filtered = query
-            .artifact_type
-            .as_deref()
-            .and_then(|kind| of(Some(kind)));
+        let kind = query.artifact_type.as_deref();
+        let filtered = kind.and_then(|kind| of(Some(kind)));
         filtered.or_else(|| of(None))
     }
 
@@ -215,10 +213,9 @@ impl Known {
         }
         // What cannot be read is not known.
         let stored = self.cache.referrers(&repository.key, &subject).await;
-        stored
-            .unwrap_or_default()
-            .iter()
-            .for_each(|manifest| entries.add(manifest));
+        for manifest in &stored.unwrap_or_default() {
+            entries.add(manifest);
+        }
         if let Some(index) = self.fallback(repository, &subject).await {
             entries.add_index(index.bytes());
         }
@@ -227,10 +224,8 @@ impl Known {
 
     /// The list under the subject's tag of referrers, as registries without the API have it.
     async fn fallback(&self, repository: &Repository, subject: &Digest) -> Option<Manifest> {
-        let tag = format!("{}-{}", subject.algorithm(), subject.hex())
-            .parse()
-            .ok()?;
-        let entry = self.cache.tag(&repository.key, &tag)?;
+        let tag = format!("{}-{}", subject.algorithm(), subject.hex());
+        let entry = self.cache.tag(&repository.key, &tag.parse().ok()?)?;
         if !self.cache.is_confirmed(&repository.key, &entry.digest) {
             return None;
         }

@@ -10,7 +10,6 @@ use super::Manifests;
 use crate::{
     Outcome, PullError, Repository,
     answer::{ManifestAnswer, ManifestResult},
-    freshness,
 };
 
 /// The tier's copies of what a repository has.
@@ -32,11 +31,14 @@ impl<'a> Copies<'a> {
 
     /// What there is under a name whose upstream is in trouble; else the trouble.
     pub(super) async fn get(&self, reference: &Reference, problem: PullError) -> ManifestResult {
-        let copied = match reference {
-            Reference::Tag(tag) => self.tag(tag).await,
-            Reference::Digest(digest) => self.manifest(digest, Outcome::Miss).await,
+        let copied = async {
+            match reference {
+                Reference::Tag(tag) => self.tag(tag).await,
+                Reference::Digest(digest) => self.manifest(digest, Outcome::Miss).await,
+            }
         };
-        copied.ok_or(problem)
+        let copied = self.repository.deadline().bound_last(copied).await;
+        copied.flatten().ok_or(problem)
     }
 
     /// The manifest that a tag pointed at, marked stale, for as long as a tag may be.
@@ -45,11 +47,7 @@ impl<'a> Copies<'a> {
         let record = self.tier.tag(&repository.key, tag).await?;
         let age = SystemTime::now().duration_since(record.confirmed);
         let age = age.unwrap_or(Duration::ZERO);
-        let config = repository.upstream.config();
-        // A record is written again now and then only.
-        let slack = tier::RECORD_INTERVAL * 2;
-        let allowed = freshness::longest_use(tag, config).saturating_add(slack);
-        if age > allowed && !repository.is_immutable(tag) {
+        if !repository.may_be_copied(tag, age) {
             debug!(repository = %repository.key, %tag, age = age.as_secs(), "the tier knows a tag, and it is too old");
             return None;
         }

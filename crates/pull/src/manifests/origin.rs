@@ -18,13 +18,11 @@ use crate::{
     Outcome, PullError, Repository,
     answer::{ManifestAnswer, ManifestResult},
     attached::Question,
+    repository::MAX_ABSENCE_TTL,
 };
 
 /// Names remembered as absent at the same time.
 const MAX_ABSENCES: u64 = 100_000;
-
-/// The longest time an absence is remembered, whatever the configuration allows.
-const MAX_ABSENCE_TTL: Duration = Duration::from_hours(1);
 
 impl Manifests {
     /// The upstream's manifest of `tag` now; the tag is moved to it.
@@ -192,7 +190,7 @@ impl Manifests {
         {
             let config = repository.upstream.config();
             let key = (repository.key.clone(), reference.clone());
-            self.absences.put(key, *what, config.not_found_ttl);
+            self.absences.put(key, *what, repository.absent_for());
             if let Reference::Tag(tag) = reference
                 && let Some(question) = Question::of_tag(tag)
             {
@@ -235,8 +233,7 @@ impl Absences {
 
     pub(super) fn put(&self, key: (RepoKey, Reference), what: Resource, ttl: Duration) {
         if !ttl.is_zero() {
-            let until = Instant::now() + ttl.min(MAX_ABSENCE_TTL);
-            self.0.insert(key, (what, until));
+            self.0.insert(key, (what, Instant::now() + ttl));
         }
     }
 }

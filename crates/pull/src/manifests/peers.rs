@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use manifest_model::{Digest, Manifest, MediaType, Reference};
+use manifest_model::{Digest, Manifest, Reference};
 use replicas::{PeerAnswer, PeerManifests};
 
 use super::Manifests;
@@ -12,8 +12,8 @@ use crate::{
     answer::{ManifestAnswer, ManifestResult},
 };
 
-/// How long each replica has to say that it holds what the upstream does not have.
-const HELD_WAIT: Duration = Duration::from_millis(500);
+/// How long all replicas together have to say that one of them holds what the upstream does not have.
+const HELD_WAIT: Duration = Duration::from_secs(2);
 
 impl Manifests {
     /// The manifest of a digest from another replica, else from the upstream.
@@ -24,10 +24,13 @@ impl Manifests {
         peers: PeerManifests,
     ) -> ManifestResult {
         let key = (repository.key.clone(), Reference::Digest(*digest));
+        // The wait begins before the clone, so that both have the same one.
+        let deadline = repository.deadline();
         let (manifests, asked, digest) = (Arc::clone(self), repository.clone(), *digest);
         let work = move || async move {
             let limit = asked.deadline().left() / 2;
-            match sent(&peers, &digest, limit).await {
+            let reference = Reference::Digest(digest);
+            match sent(peers.get(&reference, None, limit).await, &digest) {
                 Some(manifest) => {
                     manifests.store(&asked, &manifest, None).await;
                     Ok(ManifestAnswer::new(manifest, Outcome::Miss))
@@ -35,7 +38,6 @@ impl Manifests {
                 None => manifests.fetch(&asked, Reference::Digest(digest)).await,
             }
         };
-        let deadline = repository.deadline();
         let joined = self.peer_flights.join(key, None, deadline, work).await;
         joined.unwrap_or_else(|missed| Err(repository.without_result(missed)))
     }
@@ -50,23 +52,17 @@ impl Manifests {
             return None;
         }
         let peers = self.nearby.anyone(repository)?;
-        let manifest = sent(&peers, digest, HELD_WAIT).await?;
+        let reference = Reference::Digest(*digest);
+        let manifest = sent(peers.get_of_any(&reference, HELD_WAIT).await, digest)?;
         self.store(repository, &manifest, None).await;
         Some(ManifestAnswer::new(manifest, Outcome::Miss))
     }
 }
 
-/// The manifest of a digest as one of the replicas sends it, if its bytes are those.
-async fn sent(peers: &PeerManifests, digest: &Digest, limit: Duration) -> Option<Manifest> {
-    let reference = Reference::Digest(*digest);
-    let answer = peers.get(&reference, None, limit).await?;
-    let PeerAnswer::Manifest(sent) = answer else {
-        return None;
-    };
-    if Digest::of(digest.algorithm(), &sent.bytes) != *digest {
-        return None;
+/// The manifest of a digest as one of the replicas has sent it, if its bytes are those.
+fn sent(answer: Option<PeerAnswer>, digest: &Digest) -> Option<Manifest> {
+    match answer? {
+        PeerAnswer::Manifest(sent) => sent.of_digest(digest),
+        PeerAnswer::Unchanged { .. } | PeerAnswer::Absent { .. } => None,
     }
-    let kind = sent.media_type.as_deref();
-    let kind: Option<MediaType> = kind.and_then(|kind| kind.parse().ok());
-    Manifest::of_digest(sent.bytes, kind.as_ref(), digest.algorithm()).ok()
 }

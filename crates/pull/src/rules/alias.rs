@@ -1,10 +1,10 @@
 //! The name of one architecture, answered from the name that has them all.
 
 use config::{Prefer, Rule, RuleAnswer};
-use manifest_model::{Manifest, Matcher, Platform, offered};
+use manifest_model::{Matcher, Platform, offered};
 
 use super::{Rules, SourceTag, Synthesized};
-use crate::{PullError, Repository};
+use crate::{Outcome, PullError, Repository, answer::ManifestAnswer};
 
 impl Rules {
     /// The one image for exactly `platform` below the target: an older variant or the 32-bit
@@ -19,8 +19,9 @@ impl Rules {
             tried: tags.iter().map(SourceTag::name).collect(),
         };
         let target = tags.first().ok_or_else(no_source)?;
-        let root = self.target_manifest(target).await?.ok_or_else(no_source)?;
-        let leaves = self.leaves(&target.repository, root).await?;
+        let found = self.target_manifest(target).await?;
+        let ManifestAnswer { manifest, age, .. } = found.ok_or_else(no_source)?;
+        let leaves = self.leaves(&target.repository, manifest).await?;
         let matcher = Matcher::strict(platform);
         let fits = |platform: &Platform| matcher.matches(platform);
         let mut fitting: Vec<_> = leaves
@@ -46,6 +47,7 @@ impl Rules {
                 Ok(Synthesized {
                     manifest,
                     borrowed: Vec::from_iter(borrowed),
+                    age,
                 })
             }
             _ => Err(PullError::Ambiguous {
@@ -60,7 +62,10 @@ impl Rules {
 
     /// The manifest under the target's name: the upstream's own, or what a virtual index makes of its
     /// sources there. That looks at names of the upstream alone, so this ends.
-    async fn target_manifest(&self, target: &SourceTag) -> Result<Option<Manifest>, PullError> {
+    async fn target_manifest(
+        &self,
+        target: &SourceTag,
+    ) -> Result<Option<ManifestAnswer>, PullError> {
         let SourceTag { repository, tag } = target;
         let Some(Rule {
             answer: RuleAnswer::Index { platforms, .. },
@@ -76,9 +81,13 @@ impl Rules {
         }
         let sources = SourceTag::of(repository, tag);
         match self.synthesize_index(repository, &sources, platforms).await {
-            Ok(Synthesized { manifest, borrowed }) => {
-                self.borrow(repository, &borrowed).await?;
-                Ok(Some(manifest))
+            Ok(made) => {
+                self.borrow(repository, &made.borrowed).await?;
+                let answer = ManifestAnswer::new(made.manifest, Outcome::Miss);
+                Ok(Some(ManifestAnswer {
+                    age: made.age,
+                    ..answer
+                }))
             }
             Err(PullError::NoSource { .. }) => Ok(own),
             Err(problem) => Err(problem),

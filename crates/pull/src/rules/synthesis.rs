@@ -4,6 +4,8 @@
 //! error, so that an index never lacks an architecture for want of an answer. The platform of an
 //! image is read from its config, never from its name, or taken from the entry of a pushed index.
 
+use std::time::Duration;
+
 use futures_util::future::try_join_all;
 use manifest_model::{Manifest, Matcher, Platform, Source, SynthesisError, offered, synthesize};
 
@@ -23,27 +25,41 @@ impl Rules {
             .zip(&found)
             .filter(|(tag, _)| tag.repository.key != repository.key)
             .filter_map(|(tag, source)| Some((tag, source.as_ref()?)))
-            .flat_map(|(tag, source)| {
+            .flat_map(|(tag, (source, _))| {
                 let entries = source.entries.iter();
                 entries.map(|entry| (tag.repository.clone(), entry.digest))
             })
             .collect();
-        let sources: Vec<_> = found.iter().flatten().cloned().collect();
+        let sources: Vec<_> = found
+            .iter()
+            .flatten()
+            .map(|(source, _)| source.clone())
+            .collect();
+        let age = found.iter().flatten().filter_map(|(_, age)| *age).max();
         let manifest = synthesize(&sources).map_err(|error| failed(error, tags))?;
         require(&manifest, required)?;
-        Ok(Synthesized { manifest, borrowed })
+        Ok(Synthesized {
+            manifest,
+            borrowed,
+            age,
+        })
     }
 
-    /// The images under one source tag; `None` where the upstream has no such name.
-    async fn source(&self, tag: &SourceTag) -> Result<Option<Source>, PullError> {
-        let Some(root) = self.source_manifest(tag).await? else {
+    /// The images under one source tag, and its age where it could not be confirmed; `None` where the
+    /// upstream has no such name.
+    async fn source(
+        &self,
+        tag: &SourceTag,
+    ) -> Result<Option<(Source, Option<Duration>)>, PullError> {
+        let Some(found) = self.source_manifest(tag).await? else {
             return Ok(None);
         };
-        Ok(Some(Source {
+        let source = Source {
             name: tag.name(),
-            root: root.digest(),
-            entries: self.leaves(&tag.repository, root).await?,
-        }))
+            root: found.manifest.digest(),
+            entries: self.leaves(&tag.repository, found.manifest).await?,
+        };
+        Ok(Some((source, found.age)))
     }
 }
 

@@ -54,7 +54,19 @@ impl Clients {
     /// A bucket in memory.
     #[cfg(test)]
     pub(crate) fn in_memory() -> Self {
-        let store = Arc::new(object_store::memory::InMemory::new());
+        Self::slow(Duration::ZERO)
+    }
+
+    /// The same, which takes so long for each object that is read.
+    #[cfg(test)]
+    pub(crate) fn slow(wait_get_per_call: Duration) -> Self {
+        use object_store::throttle::{ThrottleConfig, ThrottledStore};
+        let config = ThrottleConfig {
+            wait_get_per_call,
+            ..ThrottleConfig::default()
+        };
+        let memory = object_store::memory::InMemory::new();
+        let store = Arc::new(ThrottledStore::new(memory, config));
         Self {
             impatient: store.clone(),
             patient: store,

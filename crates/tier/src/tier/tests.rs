@@ -1,13 +1,18 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use cache::{Cache, FillError, Joined, Options};
 use config::Config;
 use futures_util::TryStreamExt;
 use manifest_model::{Algorithm, Manifest};
 use tempfile::TempDir;
+use tokio::time::Instant;
 use upstream::Part;
 
 use super::*;
+use crate::{
+    leftovers::delete_records,
+    uses::{self, Uses},
+};
 
 /// More than one part.
 const LARGE: usize = 40 << 20;
@@ -219,4 +224,119 @@ async fn what_one_adds_the_others_hear() {
     keeper::exchange_news(&first.tier.shared).await.unwrap();
     keeper::exchange_news(&second.tier.shared).await.unwrap();
     assert!(second.tier.shared.inventory.has(&digest));
+}
+
+fn index(text: &str) -> Manifest {
+    let text = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{{"text":"{text}"}}}}"#
+    );
+    Manifest::parse(text.into(), None, Algorithm::Sha256).unwrap()
+}
+
+#[tokio::test]
+async fn the_record_of_a_tag_does_not_go_back() {
+    let bench = bench();
+    let (records, repository, tag) = (&bench.tier.shared.records, repository(), "v1");
+    let tag: Tag = tag.parse().unwrap();
+    let at = |text: &str, seconds| TagRecord {
+        digest: index(text).digest(),
+        confirmed: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
+    };
+    let (old, new) = (at("old", 1_000), at("new", 2_000));
+    for record in [new, old, at("older", 500)] {
+        records.write_tag(&repository, &tag, record).await.unwrap();
+        assert_eq!(records.tag(&repository, &tag).await, Some(new));
+    }
+    let newest = at("newest", 3_000);
+    records.write_tag(&repository, &tag, newest).await.unwrap();
+    assert_eq!(records.tag(&repository, &tag).await, Some(newest));
+}
+
+#[tokio::test]
+async fn two_janitors_at_once_lose_no_use() {
+    let bench = bench();
+    let bucket = &bench.tier.shared.bucket;
+    uses::log(bucket, &[1], "a").await.unwrap();
+    let first = Uses::read(bucket).await.unwrap();
+    uses::log(bucket, &[2], "b").await.unwrap();
+    let second = Uses::read(bucket).await.unwrap();
+    second.keep(bucket, |_| true).await.unwrap();
+    first.keep(bucket, |_| true).await.unwrap();
+    let both = Uses::read(bucket).await.unwrap();
+    assert!(both.last(1) > 0 && both.last(2) > 0);
+}
+
+#[tokio::test]
+async fn records_go_with_the_manifest_that_they_name_and_not_before() {
+    let (bench, repository) = (bench(), repository());
+    let (bucket, records) = (&bench.tier.shared.bucket, &bench.tier.shared.records);
+    let (gone, left) = (index("gone"), index("left"));
+    let tags: [Tag; 2] = ["gone", "left"].map(|tag| tag.parse().unwrap());
+    for (manifest, tag) in std::iter::zip([&gone, &left], &tags) {
+        records.write_manifest(&repository, manifest).await.unwrap();
+        let digest = manifest.digest();
+        let confirmed = SystemTime::now();
+        let record = TagRecord { digest, confirmed };
+        records.write_tag(&repository, tag, record).await.unwrap();
+        let bytes = manifest.bytes().clone().into();
+        let noted = object_store::Attributes::new();
+        let path = bucket.names().blob(&digest);
+        bucket.write(&path, bytes, noted).await.unwrap();
+    }
+    let listed = [short(&left.digest())];
+    let there = async || {
+        let manifest = records.manifest(&repository, &gone.digest()).await;
+        let tag = records.tag(&repository, &tags[0]).await;
+        (manifest.is_some(), tag.is_some())
+    };
+    let today = SystemTime::now();
+    delete_records(bucket, &listed, today).await.unwrap();
+    assert_eq!(there().await, (true, true), "they may be new");
+    let later = today + Duration::from_hours(24 * 31);
+    delete_records(bucket, &listed, later).await.unwrap();
+    assert_eq!(there().await, (false, false));
+    let kept = records.manifest(&repository, &left.digest()).await;
+    assert!(kept.is_some() && records.tag(&repository, &tags[1]).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_does_not_wait_until_every_manifest_was_looked_at() {
+    let bench = bench_over(Clients::slow(Duration::from_secs(1)));
+    let (tier, repository) = (&bench.tier, repository());
+    for number in 0..100 {
+        let manifest = index(&number.to_string());
+        let records = &tier.shared.records;
+        records
+            .write_manifest(&repository, &manifest)
+            .await
+            .unwrap();
+    }
+    let (blob, begun) = (Digest::of(Algorithm::Sha256, b"blob"), Instant::now());
+    let found = tier.manifest_naming(&repository, &blob).await;
+    assert!(found.is_none());
+    assert_eq!(
+        begun.elapsed().as_secs(),
+        3,
+        "of the clock that stands still"
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_object_is_deleted_also_before_anything_is_known_of_the_bucket() {
+    let bench = bench();
+    let bucket = &bench.tier.shared.bucket;
+    let digest = Digest::of(Algorithm::Sha256, b"right");
+    let path = bucket.names().blob(&digest);
+    let wrong = object_store::PutPayload::from_static(b"wrong");
+    let noted = object_store::Attributes::new();
+    bucket.write(&path, wrong, noted).await.unwrap();
+    let host = "registry.test".parse().unwrap();
+    assert!(
+        bench.tier.source(&host, &digest).is_some(),
+        "it may be there"
+    );
+    bench.tier.doubt(&digest);
+    bench.settle().await;
+    let there = bucket.read(&path, 0..1).await;
+    assert_eq!(there.err(), Some(TierError::Absent));
 }

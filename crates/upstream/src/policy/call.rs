@@ -90,3 +90,34 @@ impl Call {
         &self.deadline
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_call_for_the_same_client_has_what_the_first_has_left_of_its_patience() {
+        let config = config::Config::parse("archway.toml", "").unwrap();
+        let upstream = config.upstreams.find(&"docker.io".parse().unwrap());
+        let upstream = upstream.unwrap();
+        let budget = Budget::new(&upstream.limits);
+        let seconds = Duration::from_secs;
+        let began = Instant::now().checked_sub(seconds(10)).unwrap();
+        let deadline = Deadline::new(&upstream).renewed(began);
+        let call = |is_last| {
+            Call::new(
+                Resource::Blob,
+                Urgency::Pull,
+                &budget,
+                is_last,
+                &deadline.clone(),
+            )
+        };
+        assert!(call(true).may_wait(seconds(4)), "15 s in all");
+        assert!(!call(true).may_wait(seconds(6)));
+        assert!(
+            !call(false).may_wait(seconds(1)),
+            "another endpoint is asked"
+        );
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::*;
+use super::{registry::DEFAULT_PATH, *};
 
 const MAIN: &str = "/etc/containerd/config.toml";
 

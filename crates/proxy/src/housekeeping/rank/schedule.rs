@@ -5,7 +5,7 @@ use std::time::Instant;
 use parking_lot::{Mutex, MutexGuard};
 
 /// A walk that took a second is followed by a pause of this many seconds. It has worked for a tenth
-/// of that second: it keeps to a [`pull::DutyCycle`].
+/// of that second: it keeps to a [`cache::DutyCycle`].
 const PAUSE_FACTOR: u32 = 20;
 
 /// When the next walk may begin.

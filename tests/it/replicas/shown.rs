@@ -1,0 +1,400 @@
+//! What several replicas are for, with figures: a herd of clients, replicas that are replaced, killed or
+//! stopped in the middle, a fleet that is cut in two, a tag that moves.
+//!
+//! Each test prints the rows of a table: what was measured, its bound, whether it holds. The short form,
+//! which runs here, judges counts and whether pulls fail; times are those of a busy machine with a binary
+//! for tests. `ARCHWAY_FLEET=8,64,20` is the long form: so many replicas, clients and images, and every
+//! bound is judged. It wants a machine of its own and, with `ARCHWAY_BIN`, the binary that is shipped.
+
+mod between;
+mod herd;
+
+use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::{join_all, select};
+use http::Method;
+use integration_tests::client::{Client, Download, End, blob_path};
+use integration_tests::faults::{Fault, On};
+use integration_tests::images::Blob;
+use integration_tests::registry::FakeRegistry;
+use integration_tests::wait::{eventually, within_for};
+
+use self::between::Between;
+use self::herd::{Doors, Image, herd};
+use super::{Each, Fleet, MIB, big, free_addresses, image, registry_of, sees, signal};
+
+/// How far away the upstream is, and what one of its connections brings in a second.
+const DISTANCE: Duration = Duration::from_millis(40);
+const RATE: u64 = 2_000_000;
+
+/// How much is run, and judged.
+#[derive(Clone, Copy)]
+struct Scale {
+    replicas: usize,
+    clients: usize,
+    images: usize,
+    is_long: bool,
+}
+
+impl Scale {
+    fn chosen() -> Self {
+        let Ok(text) = std::env::var("ARCHWAY_FLEET") else {
+            return Self {
+                replicas: 3,
+                clients: 12,
+                images: 3,
+                is_long: false,
+            };
+        };
+        let numbers: Vec<usize> = text
+            .split(',')
+            .map(|number| {
+                number
+                    .parse()
+                    .expect("ARCHWAY_FLEET=REPLICAS,CLIENTS,IMAGES")
+            })
+            .collect();
+        let [replicas, clients, images] = numbers[..] else {
+            panic!("ARCHWAY_FLEET=REPLICAS,CLIENTS,IMAGES");
+        };
+        Self {
+            replicas,
+            clients,
+            images,
+            is_long: true,
+        }
+    }
+}
+
+/// How a bound is judged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Judged {
+    Always,
+    /// A time: in the long form.
+    IfLong,
+}
+
+/// The rows of one test.
+struct Table {
+    scale: Scale,
+    broken: Vec<String>,
+}
+
+impl Table {
+    fn new(scale: Scale) -> Self {
+        Self {
+            scale,
+            broken: Vec::new(),
+        }
+    }
+
+    fn row<T: PartialOrd + Display>(&mut self, judged: Judged, what: &str, measured: T, bound: T) {
+        let holds = measured <= bound;
+        let verdict = if holds { "holds" } else { "BROKEN" };
+        println!("| {what} | {measured} | <= {bound} | {verdict} |");
+        if !holds && (judged == Judged::Always || self.scale.is_long) {
+            self.broken
+                .push(format!("{what}: {measured}, and not {bound} at most"));
+        }
+    }
+
+    /// In milliseconds.
+    fn time(&mut self, what: &str, measured: Duration, bound: Duration) {
+        let what = format!("{what}, ms");
+        self.row(
+            Judged::IfLong,
+            &what,
+            measured.as_millis(),
+            bound.as_millis(),
+        );
+    }
+
+    fn judge(self) {
+        assert!(self.broken.is_empty(), "{:#?}", self.broken);
+    }
+}
+
+/// A registry far away, and its images.
+async fn far_away(images: usize) -> (FakeRegistry, Vec<Image>) {
+    let registry = FakeRegistry::start().await;
+    registry.faults().add(On::all(), Fault::Distance(DISTANCE));
+    registry
+        .faults()
+        .add(On::path("/blobs/"), Fault::Throttle(RATE));
+    let images = (0..images)
+        .map(|number| Image::new(&format!("v{number}"), image(&format!("shown {number}"))))
+        .collect::<Vec<_>>();
+    for image in &images {
+        registry.push("team/app", &image.tag, &image.content);
+    }
+    (registry, images)
+}
+
+/// The bytes of blobs that went out, in percent of those there are.
+fn sent_percent(registry: &FakeRegistry, images: &[Image]) -> f64 {
+    let blobs = || {
+        let mut blobs: Vec<&Blob> = images.iter().flat_map(|one| &one.content.blobs).collect();
+        blobs.sort_by_key(|blob| blob.digest().to_string());
+        blobs.dedup_by_key(|blob| blob.digest());
+        blobs
+    };
+    let sent: u64 = blobs()
+        .iter()
+        .map(|blob| registry.bytes_of(&blob.digest()))
+        .sum();
+    let size: u64 = blobs().iter().map(|blob| blob.size()).sum();
+    #[expect(clippy::cast_precision_loss, reason = "of a few GiB")]
+    let percent = sent as f64 * 100.0 / size as f64;
+    percent
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+async fn fleet_of(registry: &FakeRegistry, size: usize, lines: &str) -> Fleet {
+    Fleet::new(registry, size, lines).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_herd_costs_the_upstream_each_byte_once_and_waits_no_longer_than_one_client() {
+    let scale = Scale::chosen();
+    let mut table = Table::new(scale);
+    let (registry, images) = far_away(scale.images).await;
+    let alone = fleet_of(&registry, 1, "").await;
+    let one = herd(&Doors::of(&alone), 1, &images).await;
+    assert_eq!(one.failed, 0);
+    drop(alone);
+
+    let (registry, images) = far_away(scale.images).await;
+    let fleet = fleet_of(&registry, scale.replicas, "").await;
+    let all = herd(&Doors::of(&fleet), scale.clients, &images).await;
+    table.row(Judged::Always, "a herd: failed pulls", all.failed, 0);
+    table.row(
+        Judged::Always,
+        "a herd: bytes of the upstream, %",
+        sent_percent(&registry, &images),
+        101.0,
+    );
+    let first = median(one.first_bytes) + Duration::from_millis(10);
+    table.time("a herd: first byte, median", median(all.first_bytes), first);
+    table.time("a herd: in all", all.took, one.took.mul_f64(1.15));
+    table.judge();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_every_replica_is_replaced_no_pull_fails() {
+    let scale = Scale::chosen();
+    let mut table = Table::new(scale);
+    let (registry, images) = far_away(scale.images).await;
+    let mut fleet = fleet_of(&registry, scale.replicas, "").await;
+    let doors = Doors::of(&fleet);
+    let is_over = AtomicBool::new(false);
+    let replace = async {
+        for number in 0..scale.replicas {
+            doors.close(number);
+            fleet.replicas[number].terminate();
+            fleet.replicas[number].ended().await;
+            let own = fleet.addresses[number];
+            fleet.replicas[number] = fleet.start(&registry, own).await;
+            sees(&fleet.replicas[number], scale.replicas).await;
+            doors.open(number, &fleet.replicas[number]);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let pulls = herd(&doors, scale.clients, &images);
+    let (all, ()) = tokio::join!(pulls, replace);
+    assert!(is_over.load(Ordering::Relaxed));
+    table.row(Judged::Always, "replaced: failed pulls", all.failed, 0);
+    let percent = sent_percent(&registry, &images);
+    table.row(
+        Judged::IfLong,
+        "replaced: bytes of the upstream, %",
+        percent,
+        102.0,
+    );
+    table.judge();
+}
+
+/// Downloads of a blob at every replica that is not its owner, of which a part has come.
+async fn half_way(fleet: &Fleet, owner: usize, blob: &Blob) -> Vec<Download> {
+    let path = blob_path("team/app", blob.digest());
+    let begun = fleet.others(owner).into_iter().map(|number| {
+        let (client, path) = (fleet.replicas[number].client(), path.clone());
+        async move {
+            let mut download = client.open(Method::GET, &path).await;
+            download.read_to(MIB, blob, 0).await;
+            download
+        }
+    });
+    join_all(begun).await
+}
+
+/// The longest pause of those who read from an owner to which this is done in the middle, and how often the
+/// upstream was asked.
+async fn pause_after(name: &str, done: &str) -> (Duration, usize) {
+    let scale = Scale::chosen();
+    let blob = big(name, 8 * MIB);
+    let registry = registry_of(&blob).await;
+    registry
+        .faults()
+        .add(On::path("/blobs/"), Fault::Throttle(RATE));
+    let fleet = fleet_of(&registry, scale.replicas, "parallel = 1").await;
+    let owner = fleet.owner(&blob.digest().to_string());
+    let downloads = half_way(&fleet, owner, &blob).await;
+    signal(&fleet.replicas[owner], done);
+    let ends = downloads
+        .into_iter()
+        .map(|one| one.finish_with_pause(&blob));
+    let ends = within_for(Duration::from_mins(2), "all have it", join_all(ends)).await;
+    signal(&fleet.replicas[owner], "CONT");
+    for (end, _) in &ends {
+        assert_eq!(*end, End::Complete(8 * MIB));
+    }
+    let longest = ends.iter().map(|(_, pause)| *pause).max();
+    (longest.expect("somebody"), registry.gets_of(&blob.digest()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_that_is_stopped_in_mid_fill_costs_its_followers_a_pause() {
+    let mut table = Table::new(Scale::chosen());
+    let (pause, asked) = pause_after("stopped", "STOP").await;
+    table.time(
+        "the owner is stopped: longest pause",
+        pause,
+        Duration::from_secs(3),
+    );
+    table.row(Judged::Always, "the owner is stopped: requests", asked, 2);
+    table.judge();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_that_is_killed_in_mid_fill_costs_its_followers_less() {
+    let mut table = Table::new(Scale::chosen());
+    let (pause, asked) = pause_after("killed", "KILL").await;
+    table.time(
+        "the owner is killed: longest pause",
+        pause,
+        Duration::from_millis(300),
+    );
+    table.row(Judged::Always, "the owner is killed: requests", asked, 2);
+    table.judge();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_that_is_cut_in_two_downloads_each_blob_twice_at_most_and_heals() {
+    let scale = Scale::chosen();
+    let mut table = Table::new(scale);
+    let images: Vec<_> = (0..2)
+        .map(|number| image(&format!("cut {number}")))
+        .collect();
+    let registry = FakeRegistry::start().await;
+    for (number, image) in images.iter().enumerate() {
+        registry.push("team/app", &format!("v{number}"), image);
+    }
+    let size = scale.replicas.max(4);
+    let own = free_addresses(size);
+    let between = Between::start(&own).await;
+    let each = Each {
+        lines: "parallel = 1\ntag_ttl = \"1s\"".to_owned(),
+        ..Each::default()
+    };
+    let fleet = Fleet::at(&registry, &between.addresses(), &own, each).await;
+    between.know(&fleet.replicas);
+    between.cut(size / 2);
+    for replica in &fleet.replicas {
+        let side = "archway_replica_members";
+        eventually("each side is alone", async || {
+            let there = replica.metric(side).await?;
+            (there <= size as u64 - 2).then_some(())
+        })
+        .await;
+    }
+    let pull = async |tag: &str| {
+        let pulls = fleet.replicas.iter().map(async |replica| {
+            let client: Client = replica.client();
+            client.pull("team/app", tag).await
+        });
+        within_for(Duration::from_mins(2), "everybody pulls", join_all(pulls)).await
+    };
+    pull("v0").await;
+    let most = |image: &integration_tests::images::Content| {
+        let gets = image
+            .blobs
+            .iter()
+            .map(|blob| registry.gets_of(&blob.digest()));
+        gets.max().unwrap_or_default()
+    };
+    table.row(
+        Judged::Always,
+        "cut in two: downloads of a blob",
+        most(&images[0]),
+        2,
+    );
+    between.heal();
+    for replica in &fleet.replicas {
+        sees(replica, size).await;
+    }
+    pull("v1").await;
+    table.row(
+        Judged::Always,
+        "healed: downloads of a blob",
+        most(&images[1]),
+        1,
+    );
+    table.judge();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tag_that_moves_under_load_is_new_everywhere_within_its_time_and_a_second() {
+    let scale = Scale::chosen();
+    let mut table = Table::new(scale);
+    let (old, new) = (image("moves from"), image("moves to"));
+    let registry = FakeRegistry::with("team/app", "v1", &old).await;
+    let ttl = Duration::from_secs(2);
+    let fleet = fleet_of(&registry, scale.replicas, "tag_ttl = \"2s\"").await;
+    let moved = new.root().digest.to_string();
+    let is_new = async |client: &Client| {
+        let answer = client.manifest("team/app", "v1").await.expect(200);
+        answer.header("docker-content-digest") == moved
+    };
+    for replica in &fleet.replicas {
+        assert!(!is_new(&replica.client()).await);
+    }
+    registry.push("team/app", "v1", &new);
+    let begun = Instant::now();
+    let watched = fleet.replicas.iter().map(async |replica| {
+        let (client, beside) = (replica.client(), replica.client());
+        let load = async {
+            loop {
+                is_new(&beside).await;
+            }
+        };
+        let seen = async {
+            eventually("the tag has moved here", async || {
+                is_new(&client).await.then_some(())
+            })
+            .await;
+            let after = begun.elapsed();
+            for _ in 0..200 {
+                assert!(is_new(&client).await, "the tag went back");
+            }
+            after
+        };
+        match select(Box::pin(seen), Box::pin(load)).await {
+            futures_util::future::Either::Left((after, _)) => after,
+            futures_util::future::Either::Right((never, _)) => never,
+        }
+    });
+    let slowest = join_all(watched).await.into_iter().max();
+    let bound = ttl + Duration::from_secs(1);
+    table.time(
+        "a tag moves: new at the last replica after",
+        slowest.expect("some"),
+        bound,
+    );
+    table.judge();
+}
