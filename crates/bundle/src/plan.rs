@@ -135,12 +135,9 @@ impl<'a, C: Catalog> Plan<'a, C> {
 
     /// The bytes of the blobs that the bundle carries.
     pub fn carried_bytes(&self) -> u64 {
-        let parts = [&self.manifests, &self.configs, &self.layers];
-        let mut seen = HashSet::new();
-        let blobs = parts.into_iter().flat_map(|part| &part.order);
-        let carried = blobs
-            .filter(|(digest, _)| !self.selection.base.contains(digest) && seen.insert(*digest));
-        carried.fold(0, |sum, (_, size)| sum.saturating_add(*size))
+        let blobs = Blobs::once([&self.manifests, &self.configs, &self.layers]);
+        let carried = blobs.filter(|(digest, _)| !self.selection.base.contains(digest));
+        carried.fold(0, |sum, (_, size)| sum.saturating_add(size))
     }
 
     /// What is attached to the images and left out, since parts of it are not stored.
