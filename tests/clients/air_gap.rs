@@ -1,10 +1,11 @@
 //! What a site without a way out lacks comes with the next bundle: clients ask for it, the wish list
-//! goes out, a bundle of it comes in, and the same pull works.
+//! goes out, a bundle of it comes in, and the same pull works. Gateway and node are in a network that has
+//! loopback alone.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use integration_tests::proxy::{Archway, Setup as Site, run};
+use integration_tests::proxy::{Archway, run};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::containerd::{self, Release, cri};
@@ -26,27 +27,27 @@ fn what_a_kubelet_with_containerd_2_misses_comes_with_the_next_bundle() {
 }
 
 fn misses_come_with_the_next_bundle(release: Release) {
-    let mut setup = Setup::new();
+    let mut outside = Setup::new();
     let runtime = runtime();
-    let site = runtime.block_on(site());
-    let node = cri::start(&setup, release);
+    let site = Setup::at_site(outside.standin);
+    let node = cri::start(&site, release);
     // Without a way round the gateway: what containerd reports is the gateway's answer.
-    let gateway = site.url();
+    let gateway = site.archway.url();
     let hosts = format!(
         "server = \"{gateway}\"\n[host.\"{gateway}\"]\ncapabilities = [\"pull\", \"resolve\"]\n"
     );
-    containerd::lead_by(&setup, &hosts);
+    containerd::lead_by(&site, &hosts);
 
-    let mut names = setup.standin.images.each_ref().map(|image| {
+    let mut names = site.standin.images.each_ref().map(|image| {
         let name = image.name;
         format!("{ECR_HOST}/{TEAM}/{name}:{TAG}")
     });
     names.sort();
     for name in &names {
-        let missed = cri::pull(&node, &setup, name).expect_err("nothing is here");
+        let missed = cri::pull(&node, &site, name).expect_err("nothing is here");
         assert!(missed.0.contains("not found"), "{}", missed.0);
     }
-    let list = setup.cell.path("wanted.txt");
+    let list = outside.cell.path("wanted.txt");
     let lacking = runtime.block_on(wanted(&site));
     std::fs::write(&list, &lacking).expect("a writable folder");
     let listed: Vec<_> = lacking
@@ -55,12 +56,13 @@ fn misses_come_with_the_next_bundle(release: Release) {
         .collect();
     assert_eq!(listed, names);
 
-    let bundle = setup.cell.path("wanted.tar");
-    runtime.block_on(exported(&mut setup.archway, &list, PLATFORM, &bundle));
-    runtime.block_on(imported(&site, &bundle));
-    for image in &setup.standin.images {
+    let bundle = outside.cell.path("wanted.tar");
+    runtime.block_on(exported(&mut outside.archway, &list, PLATFORM, &bundle));
+    let bundle = carried(&bundle, &site);
+    runtime.block_on(imported(&site.archway, &bundle));
+    for image in &site.standin.images {
         let name = format!("{ECR_HOST}/{TEAM}/{}", image.name);
-        let recorded = cri::pull(&node, &setup, &format!("{name}:{TAG}")).expect("it is here");
+        let recorded = cri::pull(&node, &site, &format!("{name}:{TAG}")).expect("it is here");
         // As straight from the upstream: under the index, which is whole, for this platform.
         let index = format!("{name}@{}", image.index);
         assert_eq!(recorded, Recorded::of([index], "amd64"));
@@ -68,19 +70,19 @@ fn misses_come_with_the_next_bundle(release: Release) {
     assert_eq!(runtime.block_on(wanted(&site)), "");
 }
 
-/// An empty gateway of a site, which serves. Its upstream is where nobody listens, and would not be asked if
-/// somebody did.
-pub(crate) async fn site() -> Archway {
-    let nowhere = ["http://127.0.0.1:1".to_owned()];
-    let site = Site::new().top("offline = true");
-    site.upstream_at(ECR_HOST, &nowhere, "auth = \"ecr\"")
-        .start()
-        .await
+async fn wanted(site: &Setup) -> String {
+    let network = site.cell.network();
+    let program: Vec<&str> = network.iter().map(String::as_str).collect();
+    let admin = format!("--admin={}", site.archway.admin_url());
+    let asked = site.archway.command_by(&program, &["wanted", &admin]);
+    succeeded(&asked.await)
 }
 
-async fn wanted(site: &Archway) -> String {
-    let admin = format!("--admin={}", site.admin_url());
-    succeeded(&run(&["wanted", &admin]).await)
+/// The courier: a file of the connected side, as the site gets it.
+pub(crate) fn carried(file: &Path, site: &Setup) -> PathBuf {
+    let here = site.cell.path(file.file_name().expect("a file"));
+    std::fs::copy(file, &here).expect("a writable folder");
+    here
 }
 
 /// On the connected side: pulls what is listed, stops, and writes the bundle.
@@ -112,7 +114,7 @@ pub(crate) async fn exported(archway: &mut Archway, list: &Path, platforms: &str
 }
 
 /// At the site: takes the bundle in while it serves.
-async fn imported(site: &Archway, bundle: &Path) {
+pub(crate) async fn imported(site: &Archway, bundle: &Path) {
     succeeded(&site.bundle_command(&["import", text(bundle)]).await);
 }
 

@@ -3,7 +3,8 @@
 //! Inside, `/run`, `/dev/shm`, `/var/lib` and `/var/tmp` are empty, `/etc/hosts` sends the
 //! registries that clients know by heart to this machine (where nobody listens on 443, so a client
 //! that leaves its mirror fails at once), and
-//! `/etc/containers` and `HOME` are the cell's. The network is the machine's.
+//! `/etc/containers` and `HOME` are the cell's. The network is the machine's, or one of its own that has
+//! loopback and no way out.
 //!
 //! When the test drops the cell or dies, however it dies, everything goes: processes (shims too),
 //! mounts and the folder.
@@ -35,7 +36,7 @@ const HOSTS: &str = "127.0.0.1 localhost registry-1.docker.io auth.docker.io ind
 /// the keyboard must not stop it: the cell ends with the test, whose end of the pipe it waits for.
 const HOLDER: &str = r#"
 trap '' INT TERM HUP
-unshare --mount --propagation private --pid --fork --kill-child sh -ec "$2" cell "$1"
+unshare --mount --propagation private --pid --fork --kill-child $3 sh -ec "$2" cell "$1" "$3"
 rm -rf "$1"
 "#;
 
@@ -48,6 +49,7 @@ mount -t proc proc /proc
 for empty in /run /dev/shm /var/lib /var/tmp; do mount -t tmpfs tmpfs $empty; done
 mount --bind "$1/etc/hosts" /etc/hosts
 mount --bind "$1/etc/containers" /etc/containers
+[ -z "$2" ] || ip link set lo up
 echo "$self"
 exec cat
 "#;
@@ -61,13 +63,23 @@ pub(crate) struct Cell {
 
 impl Cell {
     pub(crate) fn new() -> Self {
+        Self::of("")
+    }
+
+    /// One from which nothing outside of it can be reached.
+    pub(crate) fn without_a_way_out() -> Self {
+        Self::of("--net")
+    }
+
+    /// `own` is what more it has for itself, as an option of `unshare`.
+    fn of(own: &str) -> Self {
         let folder = TempDir::with_prefix("archway-cell-")
             .expect("a folder in /tmp")
             .keep();
         for empty in ["etc/containers", "home", "docker", "tmp"] {
             fs::create_dir_all(folder.join(empty)).expect("a new folder");
         }
-        let (holder, inside) = first_process(&folder);
+        let (holder, inside) = first_process(&folder, own);
         let cell = Self {
             folder,
             holder,
@@ -91,6 +103,12 @@ impl Cell {
         let path = self.path(relative);
         write(&path, text);
         path
+    }
+
+    /// What a program is run by that is to be in the network of the cell, and nowhere else in it.
+    pub(crate) fn network(&self) -> Vec<String> {
+        let words = ["nsenter", "--net", "--target", &self.inside, "--"];
+        words.map(str::to_owned).to_vec()
     }
 
     /// A client command to run in the cell: with a bare environment and within [`COMMAND_LIMIT`].
@@ -137,7 +155,7 @@ impl Cell {
     fn enter(&self) -> Command {
         let mut command = Command::new(tools::system("nsenter"));
         command
-            .args(["--target", &self.inside, "--mount", "--pid", "--"])
+            .args(["--target", &self.inside, "--mount", "--pid", "--net", "--"])
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", self.path("home"))
@@ -208,7 +226,7 @@ pub(crate) fn write(path: &Path, bytes: impl AsRef<[u8]>) {
     fs::write(path, bytes).expect("a new file");
 }
 
-fn first_process(folder: &Path) -> (Child, String) {
+fn first_process(folder: &Path, own: &str) -> (Child, String) {
     write(&folder.join("etc/hosts"), HOSTS);
     let mut holder = Command::new(tools::system("sh"))
         .args([
@@ -217,6 +235,7 @@ fn first_process(folder: &Path) -> (Child, String) {
             OsStr::new("holder"),
             folder.as_os_str(),
             OsStr::new(FIRST_PROCESS),
+            OsStr::new(own),
         ])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -80,21 +80,24 @@ impl Daemon {
 
     /// One with these settings, which say nothing of where it lives.
     pub(crate) fn start_with(setup: &Setup, config: Value) -> Self {
-        Self::start_program(setup, &tools::system("dockerd"), &[], config)
+        Self::start_program(setup, "docker", &tools::system("dockerd"), &[], config)
     }
 
-    /// The same of another dockerd, with this environment.
+    /// The same of another dockerd, with this environment. What belongs to it has `name` in the cell, which
+    /// may have one of each.
     pub(crate) fn start_program(
         setup: &Setup,
+        name: &str,
         daemon: &Path,
         environment: &[(&str, &OsStr)],
         mut config: Value,
     ) -> Self {
-        let socket = setup.cell.path("docker.sock");
+        let own = |part: &str| setup.cell.path(format!("{name}{part}"));
+        let socket = own(".sock");
         let place = json!({
-            "data-root": setup.cell.path("docker-data"),
-            "exec-root": setup.cell.path("docker-exec"),
-            "pidfile": setup.cell.path("docker.pid"),
+            "data-root": own("-data"),
+            "exec-root": own("-exec"),
+            "pidfile": own(".pid"),
             "hosts": [format!("unix://{}", socket.display())],
             "bridge": "none",
             "iptables": false,
@@ -102,14 +105,16 @@ impl Daemon {
         });
         let config_keys = config.as_object_mut().expect("an object");
         config_keys.extend(place.as_object().expect("an object").clone());
-        let config = setup.cell.write("daemon.json", &config.to_string());
+        let config = setup
+            .cell
+            .write(&format!("{name}.json"), &config.to_string());
         setup.sign_in();
         let command = [
             daemon.as_os_str(),
             OsStr::new("--config-file"),
             config.as_os_str(),
         ];
-        setup.cell.serve("dockerd", &command, environment, || {
+        setup.cell.serve(name, &command, environment, || {
             UnixStream::connect(&socket).is_ok()
         });
         Self { socket }
@@ -149,9 +154,21 @@ impl Daemon {
         setup: &Setup,
         reference: &str,
         platform: &str,
-    ) -> Recorded {
+    ) -> Result<Recorded, Failed> {
         let mut pull = self.docker(setup);
-        output(pull.args(["pull", "--quiet", "--platform", platform, reference]));
+        let pulled = attempt(pull.args(["pull", "--quiet", "--platform", platform, reference]));
+        let inspected = pulled.and_then(|_| self.inspect_in_store(setup, reference, platform));
+        self.wipe(setup);
+        Ok(Recorded::inspected(&inspected?).without_names())
+    }
+
+    /// What it says of an image for one of its platforms.
+    pub(crate) fn inspect_in_store(
+        &self,
+        setup: &Setup,
+        reference: &str,
+        platform: &str,
+    ) -> Result<Value, Failed> {
         let (os, architecture) = platform.split_once('/').expect("two parts");
         let platform = json!({ "os": os, "architecture": architecture });
         let mut inspect = setup.cell.command(tools::system("curl"));
@@ -161,9 +178,8 @@ impl Daemon {
             .arg(&self.socket)
             .args(["--data-urlencode", &format!("platform={platform}")])
             .arg(format!("http://docker/images/{reference}/json"));
-        let inspected: Value = serde_json::from_str(&output(&mut inspect)).expect("JSON");
-        self.wipe(setup);
-        Recorded::inspected(&inspected).without_names()
+        let inspected = attempt(&mut inspect)?;
+        Ok(serde_json::from_str(&inspected).expect("JSON"))
     }
 
     /// Removes all images.

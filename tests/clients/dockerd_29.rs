@@ -21,7 +21,8 @@ fn dockerd_29_pulls_an_attested_image_by_its_mirror_and_again_with_the_hub_stopp
             Route::Upstream => format!("{}/{LIBRARY}", setup.standin.registry),
             Route::Archway => LIBRARY.to_owned(),
         };
-        daemon.pull_into_store(setup, &want.reference(&repositories), want.platform)
+        let pulled = daemon.pull_into_store(setup, &want.reference(&repositories), want.platform);
+        pulled.expect("pulled")
     });
     asked_for_referrers(&setup);
 }
@@ -33,14 +34,15 @@ fn dockerd_29_pulls_an_attested_image_by_name_and_again_with_ecr_stopped() {
     let wants = wants(&setup.standin.attested);
     check(&mut setup, &wants, |setup, route, want| {
         let reference = want.reference(&setup.by_path(route));
-        daemon.pull_into_store(setup, &reference, want.platform)
+        let pulled = daemon.pull_into_store(setup, &reference, want.platform);
+        pulled.expect("pulled")
     });
     asked_for_referrers(&setup);
 }
 
 /// It starts its own containerd, which it looks for in `PATH`; Debian's docker is a client older
 /// than it takes by default.
-fn start(setup: &Setup) -> Daemon {
+pub(crate) fn start(setup: &Setup) -> Daemon {
     let mut path = OsString::from(tools::folder().join("bin"));
     path.push(":/usr/sbin:/usr/bin:/sbin:/bin");
     let environment = [
@@ -51,7 +53,8 @@ fn start(setup: &Setup) -> Daemon {
         "registry-mirrors": [setup.archway.url()],
         "ip6tables": false,
     });
-    Daemon::start_program(setup, &tools::built("dockerd"), &environment, config)
+    let program = tools::built("dockerd");
+    Daemon::start_program(setup, "docker-29", &program, &environment, config)
 }
 
 /// Otherwise it shows nothing.

@@ -14,9 +14,10 @@ use crate::air_gap::{runtime, succeeded, text};
 use crate::cell::{Failed, attempt, output};
 use crate::containerd::{Node, Release};
 use crate::dockerd::Daemon;
+use crate::dockerd_29;
 use crate::images::{Image, TAG};
 use crate::layout;
-use crate::matrix::{foreign, native};
+use crate::matrix::{Recorded, foreign, native};
 use crate::podman::on_store;
 use crate::setup::{Setup, TEAM};
 use crate::skopeo::skopeo;
@@ -37,7 +38,7 @@ struct Tool {
     load: fn(&Setup, &Bundle) -> Loaded,
 }
 
-const TOOLS: [Tool; 8] = [
+const TOOLS: [Tool; 9] = [
     Tool {
         name: "`ctr images import`, containerd 1.6",
         load: |setup, bundle| ctr(setup, bundle, Release::V1_6),
@@ -49,6 +50,10 @@ const TOOLS: [Tool; 8] = [
     Tool {
         name: "`docker load`, 20.10",
         load: docker,
+    },
+    Tool {
+        name: "`docker load`, 29, whose store is containerd's",
+        load: docker_29,
     },
     Tool {
         name: "`podman load`, 4.3",
@@ -227,6 +232,21 @@ fn docker(setup: &Setup, bundle: &Bundle) -> Loaded {
     let digests = digests.map(|all| all.iter().flat_map(|text| of_inspected(text)).collect());
     daemon.wipe(setup);
     loaded.and(digests)
+}
+
+/// It says of a delta that it was loaded; what counts is what it has.
+fn docker_29(setup: &Setup, bundle: &Bundle) -> Loaded {
+    static DAEMON: OnceLock<Daemon> = OnceLock::new();
+    let daemon = DAEMON.get_or_init(|| dockerd_29::start(setup));
+    let loaded = attempt(daemon.docker(setup).arg("load").arg("-i").arg(&bundle.path));
+    let images = bundle.images.iter();
+    let inspected = images.filter_map(|image| {
+        let of_platform = daemon.inspect_in_store(setup, &name(image), native());
+        Some(Recorded::inspected(&of_platform.ok()?).without_names())
+    });
+    let digests = inspected.flat_map(|recorded| recorded.digests).collect();
+    daemon.wipe(setup);
+    loaded.map(|_| digests)
 }
 
 fn podman(setup: &Setup, bundle: &Bundle) -> Loaded {

@@ -1,8 +1,8 @@
 //! What each test starts with: a cell, an Archway with an empty cache, and gates to the stand-in.
 
-use integration_tests::proxy::Archway;
+use integration_tests::proxy::{self, Archway};
 use tempfile::TempDir;
-use tokio::runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::archway::{self, More};
 use crate::cell::Cell;
@@ -60,6 +60,24 @@ impl Setup {
         self.cell.write("docker/config.json", &credentials);
     }
 
+    /// A site without a way out: a cell with a network of its own, and in that the site's gateway, empty
+    /// and offline. Whatever a client or the gateway dials beyond it is refused by the kernel.
+    pub(crate) fn at_site(standin: &'static Standin) -> Self {
+        let cell = Cell::without_a_way_out();
+        let nowhere = ["http://127.0.0.1:1".to_owned()];
+        let gateway = proxy::Setup::new()
+            .top("offline = true")
+            .upstream_at(ECR_HOST, &nowhere, "auth = \"ecr\"")
+            .run_by(&cell.network());
+        Self {
+            archway: runtime().block_on(gateway.start()),
+            cell,
+            standin,
+            registry: Gate::before(standin.registry),
+            ecr_api: Gate::before(standin.ecr_api),
+        }
+    }
+
     fn with(more: &More) -> Self {
         Self::before_with(standin::shared(), more)
     }
@@ -112,11 +130,7 @@ impl Setup {
 
     /// From now on this test's Archway asks nobody, at the same address.
     fn go_offline(&mut self) {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .expect("a runtime");
-        runtime.block_on(self.archway.restart_here("offline = true"));
+        runtime().block_on(self.archway.restart_here("offline = true"));
     }
 
     /// The images' repositories for a client that is led by the name itself: `127.0.0.1:PORT/team`
@@ -132,4 +146,12 @@ impl Setup {
     pub(crate) fn folder(&self) -> TempDir {
         TempDir::new_in(self.cell.path("")).expect("a new folder")
     }
+}
+
+/// What waits for Archway here.
+fn runtime() -> Runtime {
+    Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime")
 }

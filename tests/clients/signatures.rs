@@ -8,7 +8,7 @@ use std::process::Command;
 use integration_tests::proxy::Archway;
 use serde_json::Value;
 
-use crate::air_gap::{runtime, site, succeeded, text};
+use crate::air_gap::{carried, imported, runtime, succeeded, text};
 use crate::cell::{attempt, output};
 use crate::images::{Image, TAG};
 use crate::matrix::native;
@@ -59,24 +59,27 @@ fn signatures_of_both_forms_and_an_sbom_of_a_child_verify_at_the_offline_site() 
         text(&bundle),
     ];
     succeeded(&runtime.block_on(setup.archway.bundle_command(&export)));
-    setup.stop_upstream();
-    let site = runtime.block_on(site());
-    succeeded(&runtime.block_on(site.bundle_command(&["import", text(&bundle)])));
+    let site = Setup::at_site(standin);
+    for key in ["cosign.pub", "other.pub"] {
+        let carried = carried(&setup.cell.path("home").join(key), &site);
+        fs::rename(carried, site.cell.path("home").join(key)).expect("a folder");
+    }
+    runtime.block_on(imported(&site.archway, &carried(&bundle, &site)));
 
-    let here = |image: &Image| here(&site, image, &image.index.to_string());
-    verify(&setup, &here(by_tag), "--new-bundle-format=false");
-    verify(&setup, &here(by_referrer), "--new-bundle-format=true");
-    let mut unsigned = cosign(&setup, "verify");
+    let here = |image: &Image| here(&site.archway, image, &image.index.to_string());
+    verify(&site, &here(by_tag), "--new-bundle-format=false");
+    verify(&site, &here(by_referrer), "--new-bundle-format=true");
+    let mut unsigned = cosign(&site, "verify");
     unsigned
         .args(OFFLINE)
         .args(["--key", "other.pub", &here(by_tag)]);
     assert!(attempt(unsigned.arg("--new-bundle-format=false")).is_err());
-    let child = self::here(&site, by_referrer, &child.to_string());
-    assert_eq!(discovered(&setup, &child), before);
-    let sbom = pulled(&setup, &site, by_referrer, &before);
+    let child = self::here(&site.archway, by_referrer, &child.to_string());
+    assert_eq!(discovered(&site, &child), before);
+    let sbom = pulled(&site, by_referrer, &before);
     assert_eq!(sbom, SBOM_TEXT);
     assert_eq!(
-        discovered(&setup, &here(by_referrer)).len(),
+        discovered(&site, &here(by_referrer)).len(),
         1,
         "the signature"
     );
@@ -152,12 +155,12 @@ fn discovered(setup: &Setup, image: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn pulled(setup: &Setup, site: &Archway, image: &Image, digests: &BTreeSet<String>) -> String {
-    let folder = setup.folder();
+fn pulled(site: &Setup, image: &Image, digests: &BTreeSet<String>) -> String {
+    let folder = site.folder();
     let digest = digests.first().expect("one");
-    let mut pull = setup.cell.command(tools::built("oras"));
+    let mut pull = site.cell.command(tools::built("oras"));
     pull.args(["pull", "--no-tty", "--plain-http", "--output"])
         .arg(folder.path());
-    output(pull.arg(here(site, image, digest)));
+    output(pull.arg(here(&site.archway, image, digest)));
     fs::read_to_string(folder.path().join("sbom.json")).expect("what oras wrote")
 }

@@ -401,9 +401,15 @@ impl Archway {
 
     /// The same, run by a program with these words before the binary's path.
     pub async fn bundle_command_by(&self, program: &[&str], arguments: &[&str]) -> Output {
+        let words = [&["bundle"], arguments].concat();
+        self.command_by(program, &words).await
+    }
+
+    /// A command of the binary on its config, run by a program with these words before its path.
+    pub async fn command_by(&self, program: &[&str], arguments: &[&str]) -> Output {
         let config = self.place.config();
         let config = config.to_str().expect("a plain path");
-        let words = [&["bundle"], arguments, &["--config", config]].concat();
+        let words = [arguments, &["--config", config]].concat();
         let mut place = self.place.clone();
         place.run_by = program.iter().map(|&word| word.to_owned()).collect();
         let mut command = place.server(&words);

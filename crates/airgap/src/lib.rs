@@ -8,6 +8,8 @@
 //!
 //! A layout of another tool ([`ForeignError`]) gets a lock of what it holds and goes the same way.
 //!
+//! An export, at the side that has a line, is a [`Request`] that is planned over a [`Supply`].
+//!
 //! Owns these rules. Refuses the format of bundles (`bundle`), the directory (`cache`), command lines
 //! and HTTP.
 
@@ -17,6 +19,7 @@ mod brought;
 mod bundle_id;
 mod carry;
 mod error;
+mod export;
 mod foreign;
 mod import;
 mod inbox;
@@ -36,6 +39,10 @@ pub use self::{
     bundle_id::{BundleId, BundleIdError},
     carry::carry,
     error::{ImportError, RenameError},
+    export::{
+        Cause, Chosen, Draft, ExportPlanError, Lacking, OnMissing, Part, PartKind, PullError,
+        Request, Running, Supply, TargetError, fits,
+    },
     foreign::ForeignError,
     import::{Import, Imported},
     inbox::{Inbox, InboxError, Outcome, Ready},

@@ -51,14 +51,17 @@ pub(crate) fn check(
 
 /// Whether the blobs will take no space of their own.
 fn shares_extents(source: &Source, cache: &Cache) -> bool {
-    let device = |file: &File| file.metadata().ok().map(|metadata| metadata.dev());
     let Some(folder) = File::open(cache.folder()).ok() else {
         return false;
     };
-    let kind = fstatfs(&folder).ok();
-    let kind = kind.and_then(|stat| u64::try_from(stat.f_type).ok());
     let mut files = source.files().peekable();
-    files.peek().is_some()
-        && kind.is_some_and(|kind| SHARING.contains(&kind))
-        && files.all(|file| device(file) == device(&folder))
+    files.peek().is_some() && files.all(|file| share_extents(file, &folder))
+}
+
+/// Whether both are on one file system that clones from one to the other.
+pub(crate) fn share_extents(one: &File, other: &File) -> bool {
+    let device = |file: &File| file.metadata().ok().map(|metadata| metadata.dev());
+    let kind = fstatfs(other).ok();
+    let kind = kind.and_then(|stat| u64::try_from(stat.f_type).ok());
+    kind.is_some_and(|kind| SHARING.contains(&kind)) && device(one) == device(other)
 }

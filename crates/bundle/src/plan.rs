@@ -4,6 +4,7 @@
 //! that moves while the bundle is written does not matter.
 
 mod attached;
+mod blobs;
 mod error;
 mod selection;
 
@@ -17,7 +18,7 @@ use manifest_model::{
 };
 use protocol::image_name::ImageName;
 
-use self::attached::is_signed;
+use self::{attached::is_signed, blobs::Blobs};
 pub use self::{
     error::PlanError,
     selection::{AttachedScope, Selection},
@@ -60,21 +61,6 @@ pub struct Plan<'a, C> {
     configs: Blobs,
     layers: Blobs,
     incomplete: Vec<(ImageName, Digest)>,
-}
-
-/// Blobs in the order in which they were first named.
-#[derive(Debug, Default)]
-struct Blobs {
-    order: Vec<(Digest, u64)>,
-    known: HashSet<Digest>,
-}
-
-impl Blobs {
-    fn add(&mut self, digest: Digest, size: u64) {
-        if self.known.insert(digest) {
-            self.order.push((digest, size));
-        }
-    }
 }
 
 impl<'a, C: Catalog> Plan<'a, C> {
@@ -147,6 +133,13 @@ impl<'a, C: Catalog> Plan<'a, C> {
         Plan::new(self.catalog, selection).add(name, digest, platforms)
     }
 
+    /// The bytes of the blobs that the bundle carries.
+    pub fn carried_bytes(&self) -> u64 {
+        let blobs = Blobs::once([&self.manifests, &self.configs, &self.layers]);
+        let carried = blobs.filter(|(digest, _)| !self.selection.base.contains(digest));
+        carried.fold(0, |sum, (_, size)| sum.saturating_add(size))
+    }
+
     /// What is attached to the images and left out, since parts of it are not stored.
     pub fn incomplete(&self) -> &[(ImageName, Digest)] {
         &self.incomplete
@@ -161,12 +154,8 @@ impl<'a, C: Catalog> Plan<'a, C> {
         self.images
             .sort_by_cached_key(|image| image.name.to_string());
         let base = &self.selection.base;
-        let parts = [self.manifests, self.configs, self.layers];
-        let mut seen = HashSet::new();
-        let mut blobs: Vec<Blob> = parts
-            .into_iter()
-            .flat_map(|part| part.order)
-            .filter(|(digest, _)| seen.insert(*digest))
+        let parts = [&self.manifests, &self.configs, &self.layers];
+        let mut blobs: Vec<Blob> = Blobs::once(parts)
             .map(|(digest, size)| Blob {
                 digest,
                 place: if base.contains(&digest) {

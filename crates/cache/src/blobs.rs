@@ -136,7 +136,9 @@ impl Blobs {
     /// Ends a fill. The file of a stored blob is open already.
     pub(crate) fn end_fill(&self, digest: &Digest, stored: Option<(Arc<OpenFile>, u64)>) {
         let mut table = self.table.lock();
-        table.running.remove(digest);
+        if let Some(running) = table.running.remove(digest) {
+            running.end();
+        }
         if let Some((file, size)) = stored.filter(|(file, size)| file.is_fit_for(*size)) {
             table.open.insert(*digest, file, size);
         }

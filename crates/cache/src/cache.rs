@@ -241,6 +241,15 @@ impl Cache {
         Hold::of(&self.storage, digests)
     }
 
+    /// Waits until none of these is on its way any more. Cancel safe.
+    pub async fn settled(&self, digests: &[Digest]) {
+        for digest in digests {
+            while let Some(follower) = self.follow(digest) {
+                follower.looking_on().ended().await;
+            }
+        }
+    }
+
     /// The blobs that are evicted before all others.
     pub fn ranking(&self) -> &Ranking {
         &self.storage.index.ranking

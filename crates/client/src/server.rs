@@ -7,8 +7,8 @@ use cluster::NodeReport;
 use config::{Config, KeyPairFiles, Listener};
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use manifest_model::{Digest, Manifest, MediaType, Reference};
-use protocol::{headers::ARCHWAY_CACHE, host::Host, image_name::ImageName};
+use manifest_model::{Digest, MediaType, Reference};
+use protocol::{headers::ARCHWAY_CACHE, host::Host, image_name::ImageName, link};
 use proxy::inventory::{Image, Listing};
 use replicas::ReplicasReport;
 use reqwest::{Client, Response, redirect::Policy};
@@ -28,6 +28,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time between two reads of an answer: longer than Archway waits for an upstream.
 const READ_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// The most pages of one list that are read.
+const MAX_PAGES: usize = 1000;
 
 /// A running Archway, by the URLs of its listeners; an unknown one is the option that would name
 /// it.
@@ -133,20 +136,32 @@ impl Server {
         Answer::read(response, url).await
     }
 
-    /// The manifests that the upstream lists as referring to `subject`, or `None` where it has no such
-    /// list.
+    /// The digests that the upstream lists as referring to `subject`, page by page; none where it has no
+    /// such list.
     pub async fn referrers(
         &self,
         image: &ImageName,
         subject: &Digest,
-    ) -> Result<Option<Manifest>, ClientError> {
-        let url = self.url(image, "referrers", subject)?;
-        let response = sent(self.http.get(&url), &url, UrlOption::Server).await?;
-        if response.status() == StatusCode::NOT_FOUND {
-            return Ok(None);
+    ) -> Result<Vec<Digest>, ClientError> {
+        let first = self.url(image, "referrers", subject)?;
+        let (mut url, mut digests) = (first.clone(), Vec::new());
+        for _ in 0..MAX_PAGES {
+            let response = sent(self.http.get(&url), &url, UrlOption::Server).await?;
+            if response.status() == StatusCode::NOT_FOUND {
+                break;
+            }
+            let answer = Answer::read(response, url).await?.successful()?;
+            let next = answer.header(&header::LINK).and_then(link::next);
+            let next = next.and_then(|next| next.split_once('?'));
+            let next = next.map(|(_, query)| query.to_owned());
+            let page = answer.manifest()?;
+            digests.extend(page.entries().iter().map(|entry| entry.digest));
+            let Some(query) = next else {
+                break;
+            };
+            url = format!("{}?{query}", before_query(&first));
         }
-        let answer = Answer::read(response, url).await?.successful()?;
-        answer.manifest().map(Some)
+        Ok(digests)
     }
 
     /// Reads a blob to its end, piece by piece. Its digest is not checked here: Archway withholds
@@ -321,6 +336,10 @@ fn http(listener: Option<&Listener>) -> Client {
 fn pinned(files: &KeyPairFiles) -> Option<impl Any + use<>> {
     let certificate = files.read().ok()?.cert.first()?.clone();
     trust::pinned(certificate).ok()
+}
+
+fn before_query(url: &str) -> &str {
+    url.split_once('?').map_or(url, |(address, _)| address)
 }
 
 async fn sent(

@@ -23,14 +23,19 @@ pub struct NextInSeries {
 }
 
 /// A body that keeps the blobs from eviction as long as its reader is there and the process does not
-/// end.
+/// end. Its first line comes when none of them is on its way any more.
 pub(crate) fn held(
     control: &Control,
     digests: Vec<Digest>,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
-    let hold = control.pull.cache().hold(digests);
-    let stop = control.stop.clone();
-    let first = stream::once(async { Bytes::from_static(b"held\n") });
+    let cache = control.pull.cache().clone();
+    let hold = cache.hold(digests.clone());
+    let (stop, ending) = (control.stop.clone(), control.stop.clone());
+    let first = stream::once(async move {
+        let settled = cache.settled(&digests);
+        ending.run_until_cancelled(settled).await;
+        Bytes::from_static(b"held\n")
+    });
     let rest = stream::once(async move {
         stop.cancelled().await;
         drop(hold);

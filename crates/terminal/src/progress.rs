@@ -17,8 +17,6 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 const BAR: &str =
     "{wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
 
-const OPEN_BAR: &str = "{binary_bytes} pulled, {binary_bytes_per_sec}";
-
 /// Bytes done out of a total. Written to standard error, so that standard output is the answer
 /// alone.
 pub struct Progress {
@@ -44,15 +42,6 @@ impl Progress {
         }
     }
 
-    /// Of a total that is not known before its end.
-    pub fn open(verb: &'static str) -> Self {
-        let style = ProgressStyle::with_template(OPEN_BAR).expect("the template is valid");
-        Self {
-            bar: ProgressBar::no_length().with_style(style),
-            ..Self::of(verb, 0)
-        }
-    }
-
     /// Adds bytes that are done. Any thread may; none waits for another.
     pub fn advance(&self, bytes: u64) {
         let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
@@ -66,11 +55,8 @@ impl Progress {
         };
         if last_line.elapsed() >= LINE_INTERVAL {
             *last_line = Instant::now();
-            let of_total = match self.total {
-                0 => String::new(),
-                total => format!(" of {}", size(total)),
-            };
-            let _ = writeln!(std::io::stderr(), "{}{of_total} {}", size(done), self.verb);
+            let (done, total) = (size(done), size(self.total));
+            let _ = writeln!(std::io::stderr(), "{done} of {total} {}", self.verb);
         }
     }
 

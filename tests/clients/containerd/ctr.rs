@@ -94,12 +94,40 @@ pub(crate) fn pull(
     reference: &str,
     platform: Option<&str>,
 ) -> Result<Recorded, Failed> {
+    let mut options = Vec::new();
+    if let Some(platform) = platform {
+        options.extend(["--platform", platform]);
+    }
+    pull_with(node, setup, image, reference, &options)
+}
+
+/// The same of an index whose other platforms may be absent: that of containerd 2 reads the manifests
+/// of all of them unless it is told not to.
+pub(crate) fn pull_one_platform(
+    node: &Node,
+    setup: &Setup,
+    image: &Image,
+    reference: &str,
+    platform: &str,
+) -> Result<Recorded, Failed> {
+    let mut options = vec!["--platform", platform];
+    if node.release == Release::V2 {
+        options.push("--skip-metadata");
+    }
+    pull_with(node, setup, image, reference, &options)
+}
+
+fn pull_with(
+    node: &Node,
+    setup: &Setup,
+    image: &Image,
+    reference: &str,
+    options: &[&str],
+) -> Result<Recorded, Failed> {
     let mut pull = node.ctr(setup);
     pull.args(["images", "pull", "--hosts-dir"])
-        .arg(hosts_folder(setup));
-    if let Some(platform) = platform {
-        pull.args(["--platform", platform]);
-    }
+        .arg(hosts_folder(setup))
+        .args(options);
     if let Err(failed) = attempt(pull.arg(reference)) {
         collect(node, setup, "default");
         return Err(failed);

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use bundle::{INVENTORY_FORMAT, Inventory, NamedDigest};
-use cache::{Stage, inspect::Contents};
+use cache::{
+    ListedBundle, Stage,
+    inspect::{Contents, Directory},
+};
 use clap::Args;
 use manifest_model::{Digest, Reference};
 use protocol::image_name::ImageName;
@@ -11,13 +14,14 @@ use protocol::image_name::ImageName;
 use super::{
     bundle::put,
     cache::CachePlace,
-    output::{CommandOutput, Failure, counted},
+    output::{CommandOutput, Failure, counted, in_runtime},
 };
 
 const HELP: &str = "\
 Digests, names and bundle ids; nothing of clients. `archway bundle export --since site.inv.json` leaves
-out what is in it, and `archway bundle diff` compares it with a bundle. No server may run on the
-directory.
+out what is in it, and `archway bundle diff` compares it with a bundle. An Archway that runs on the
+directory is asked, and goes on serving; the files are read by this command, so run it as the user of the
+server, or as root.
 
 Exit codes: 0 written; 2 the command could not run.
 
@@ -50,13 +54,7 @@ struct Unwritable {
 impl WriteInventory {
     pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
         let directory = self.place.open()?.directory;
-        let contents = directory.contents()?;
-        // Without the index it would name blobs and no image.
-        if let Some(unread) = &contents.unread {
-            return Err(Failure::unusable(unread));
-        }
-        let bundles = directory.bundles();
-        let bundles = bundles.map_err(|unread| Failure::unusable(&unread))?;
+        let (contents, bundles) = self.contents(&directory)?;
         // An unfinished one is nothing to build on; what has come of it is among the blobs.
         let bundles = bundles.iter().map(|bundle| &bundle.row);
         let bundles = bundles.filter(|row| row.stage == Stage::Imported);
@@ -77,6 +75,26 @@ impl WriteInventory {
             Failure::unusable(&Unwritable { path, source })
         })?;
         Ok(CommandOutput::success(String::new()).with_notes(summary))
+    }
+
+    /// What is stored, and the bundles that brought it.
+    fn contents(&self, directory: &Directory) -> Result<(Contents, Vec<ListedBundle>), Failure> {
+        let Some(socket) = self.place.running()? else {
+            let contents = directory.contents()?;
+            // Without the index it would name blobs and no image.
+            if let Some(unread) = &contents.unread {
+                return Err(Failure::unusable(unread));
+            }
+            let bundles = directory.bundles();
+            let bundles = bundles.map_err(|unread| Failure::unusable(&unread))?;
+            return Ok((contents, bundles));
+        };
+        in_runtime(async {
+            // In this order: what came in between is no bundle yet, and its blobs are listed.
+            let bundles = socket.bundles().await?;
+            let contents = directory.contents_by(socket.contents().await?)?;
+            Ok((contents, bundles))
+        })
     }
 }
 

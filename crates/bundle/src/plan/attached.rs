@@ -31,14 +31,17 @@ impl<C: Catalog> Plan<'_, C> {
             if is_left_out || image.attached.iter().any(is_known) {
                 continue;
             }
-            let manifest = self.manifest(&image.name, &attached.digest)?;
             let digest = attached.digest;
+            let Some(manifest) = self.stored(&image.name, &digest)? else {
+                self.incomplete.push((image.name.clone(), digest));
+                continue;
+            };
             // What is attached takes no part in whether the image runs.
             let whole = image.whole;
             let carried = self.carry(&manifest, image);
             image.whole = whole;
             if let Err(PlanError::NotStored { .. } | PlanError::Unreadable { .. }) = carried {
-                self.incomplete.push((image.name.clone(), attached.digest));
+                self.incomplete.push((image.name.clone(), digest));
                 continue;
             }
             carried?;

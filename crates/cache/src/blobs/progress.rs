@@ -91,6 +91,7 @@ pub(crate) struct Running {
     demands: Arc<ReadDemands>,
     /// How many of those who follow are nobody to fill for.
     onlookers: AtomicUsize,
+    ended: watch::Sender<bool>,
 }
 
 impl Running {
@@ -99,7 +100,19 @@ impl Running {
             progress: watch::Sender::new(Progress::Waiting),
             demands: Arc::default(),
             onlookers: AtomicUsize::new(0),
+            ended: watch::Sender::new(false),
         }
+    }
+
+    /// The blob is stored by now, or will not be.
+    pub(super) fn end(&self) {
+        self.ended.send_replace(true);
+    }
+
+    /// Returns when it [has ended](Self::end). Cancel safe.
+    pub(super) async fn ended(&self) {
+        // The sender lives as long as this.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
     pub(crate) fn read_demands(&self) -> Arc<ReadDemands> {

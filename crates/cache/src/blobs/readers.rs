@@ -197,6 +197,11 @@ impl Follower {
         }
     }
 
+    /// Waits until the fill has ended: the blob is stored, or will not be. Cancel safe.
+    pub async fn ended(&self) {
+        self.running.ended().await;
+    }
+
     /// The blob, once all bytes are written and the digest has matched. It may not be stored yet.
     pub fn blob(&self) -> Option<Blob> {
         match &*self.progress.borrow() {

@@ -1,6 +1,6 @@
 //! One fill for everyone, readable while it grows, never to its end before the digest has matched.
 
-use std::{io, sync::Arc};
+use std::{io, pin::pin, sync::Arc};
 
 use cache::{FillError, HOLD_BACK, Joined, ReadBy, ReadError};
 use futures_util::{FutureExt, StreamExt};
@@ -300,4 +300,27 @@ async fn a_reader_far_ahead_demands_its_bytes_for_as_long_as_it_waits() {
     write(&fill, usize::try_from(far_at).unwrap(), &bytes).await;
     assert!(far.next().await.unwrap().unwrap() == bytes);
     assert_eq!(demands.positions(), [] as [u64; 0]);
+}
+
+/// A body ends before its file has its name.
+#[tokio::test]
+async fn who_waits_for_what_is_on_its_way_finds_it_stored_or_given_up() {
+    let (cache, _folder) = cache();
+    let (came, lost) = (body(LONG), body(LONG / 2));
+    let (mut fill, _) = lead(&cache, &digest(&came));
+    let (given_up, _) = lead(&cache, &digest(&lost));
+    let digests = [digest(&came), digest(&lost), digest(b"nobody asks for it")];
+    let mut settled = pin!(cache.settled(&digests));
+    assert!(settled.as_mut().now_or_never().is_none());
+    fill.start(Some(LONG as u64)).await.unwrap();
+    write(&fill, 0, &came).await;
+    fill.commit().await.unwrap();
+    assert!(
+        settled.as_mut().now_or_never().is_none(),
+        "one of them may still come"
+    );
+    drop(given_up);
+    settled.await;
+    assert!(cache.stored(&digests[0]).unwrap().is_some());
+    assert!(cache.stored(&digests[1]).unwrap().is_none());
 }

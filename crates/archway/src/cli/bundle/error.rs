@@ -2,11 +2,10 @@
 
 use std::{error::Error, io, path::PathBuf};
 
+use airgap::{ExportPlanError, TargetError};
 use bundle::{FilesError, LayoutError, MAX_PARTS, PlanError, ReadError, WriteError};
 use cache::{CacheError, inspect::Unread};
 use client::ClientError;
-use manifest_model::Digest;
-use protocol::image_name::ImageName;
 
 use crate::cli::image_list::ImageListError;
 
@@ -58,19 +57,6 @@ pub(super) enum SplitError {
 /// Why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExportError {
-    #[error("{name} is not stored; pull it first, or see `archway cache ls --tags` for what is")]
-    NotStored { name: ImageName },
-    #[error("{name} is not stored, and could not be pulled")]
-    NotResolved {
-        name: ImageName,
-        source: Box<ClientError>,
-    },
-    #[error("{digest} of {name} could not be pulled")]
-    NotPulled {
-        name: ImageName,
-        digest: Box<Digest>,
-        source: Box<ClientError>,
-    },
     #[error("none of the listed images is stored\n{}", notes.trim_end())]
     NothingStored { notes: String },
     #[error(
@@ -78,8 +64,8 @@ pub(super) enum ExportError {
          with --config, so that it can be asked, or stop it; if none runs, try `archway cache gc`"
     )]
     Unread { source: Unread },
-    #[error("the server that runs on the directory has ended meanwhile; export again")]
-    Gone,
+    #[error("{reasons}\nthe bundle of this lock cannot be made again without that")]
+    Missing { reasons: String },
     #[error(transparent)]
     Live(Box<ClientError>),
     #[error("there are {count} parts, so there is no part {number}")]
@@ -90,8 +76,6 @@ pub(super) enum ExportError {
     List(#[from] ImageListError),
     #[error(transparent)]
     Split(#[from] SplitError),
-    #[error("{name} names no registry; write docker.io/{name} or another one")]
-    NoRegistry { name: ImageName },
     #[error("cannot write {}", path.display())]
     Output { path: PathBuf, source: io::Error },
     #[error("{} exists already; remove it, or name another file", path.display())]
@@ -113,11 +97,19 @@ pub(super) enum ExportError {
     #[error(transparent)]
     File(#[from] FilesError),
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(#[from] ExportPlanError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
     #[error(transparent)]
     Layout(#[from] LayoutError),
     #[error(transparent)]
     Write(#[from] WriteError),
+}
+
+impl From<PlanError> for ExportError {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(error.into())
+    }
 }
 
 impl From<ClientError> for ExportError {

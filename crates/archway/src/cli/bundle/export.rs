@@ -4,20 +4,19 @@ mod live;
 mod output;
 mod planned;
 mod selected;
-mod supply;
 
-use std::path::PathBuf;
+use std::{collections::HashSet, path::PathBuf};
 
-use airgap::Stored;
+use airgap::{ExportPlanError, Running, Stored, Supply};
 use bundle::{AttachedScope, IndexContent, Layout, Lock, SeriesName, WriteError};
 use cache::inspect::{Contents, Directory};
 use clap::{Args, ValueEnum};
-use manifest_model::Platform;
+use manifest_model::{Digest, Platform};
 use protocol::image_name::ImageName;
 use terminal::table::size;
 use url::Url;
 
-use self::{live::Live, planned::Planned, selected::Chosen, supply::Supply};
+use self::{live::Live, planned::Planned, selected::ChosenFlags};
 use super::{error::ExportError, part_size::PartSize};
 use crate::cli::{
     cache::CachePlace,
@@ -31,7 +30,8 @@ The bundle is a tar that is an OCI image layout. It keeps every digest: an index
 where manifests of other platforms are left out. The same lock makes the same bytes.
 
 While Archway runs on the directory, it pulls what is missing, once, with what is attached to each image,
-and goes on serving. Else the images must be stored whole. An image of a list that does not come is left
+and goes on serving: manifests first, then, unless with --dry-run, the blobs that the bundle carries. Else
+the images must be stored whole. What does not come, an image of a list or something attached, is left
 out and named; the exit code is 1 then. The command reads the files of the directory itself, so run it as
 the user of the server, or as root. Set SOURCE_DATE_EPOCH to fix the time in the bundle.
 
@@ -61,7 +61,7 @@ pub(crate) struct Export {
     #[arg(long, value_name = "FILE")]
     from_file: Option<PathBuf>,
     #[command(flatten)]
-    chosen: Chosen,
+    chosen: ChosenFlags,
     #[command(flatten)]
     scope: Scope,
     #[arg(
@@ -190,16 +190,17 @@ impl Export {
         let planned = self
             .export(&directory, live.as_ref())
             .map_err(|error| match &error {
-                ExportError::NotStored { .. }
-                | ExportError::NotPulled { .. }
-                | ExportError::NotResolved { .. }
+                ExportError::Plan(
+                    ExportPlanError::NoRegistry { .. } | ExportPlanError::Running(_),
+                ) => Failure::unusable(&error),
+                ExportError::Missing { .. }
                 | ExportError::Plan(_)
                 | ExportError::Write(WriteError::Blob { .. } | WriteError::Damaged(_)) => {
                     Failure::negative(&error)
                 }
                 _ => Failure::unusable(&error),
             })?;
-        let exit = if planned.left_out == 0 {
+        let exit = if planned.is_whole {
             Exit::Success
         } else {
             Exit::Negative
@@ -220,18 +221,38 @@ impl Export {
             return Err(ExportError::Unread { source });
         }
         let stored = Stored::of(directory, &contents);
+        let supply = Supply::new(&stored, live.map(|live| live as &dyn Running));
         let mut planned = match &self.lock {
             Some(path) => self.given(path)?,
-            None => self.plan(directory, &Supply::new(&stored, live), &contents)?,
+            None => self.plan(directory, live, &supply, &contents)?,
         };
         let lock = Lock::parse(&planned.lock).map_err(bundle::LayoutError::from)?;
         let layout = Layout::new(&planned.lock, &lock)?;
         if !self.dry_run {
-            let _held = live.map(|live| live.hold(&lock, &stored)).transpose()?;
+            if self.lock.is_some() {
+                self.bring(&supply, &lock, &layout)?;
+            }
             self.write(&planned.lock, &layout, &stored)?;
         }
         planned.notes += &summary(&lock, &layout, &planned.lock);
         Ok(planned)
+    }
+
+    /// Has pulled what a given lock lists and is missing, of one part what that needs.
+    fn bring(&self, supply: &Supply<'_>, lock: &Lock, layout: &Layout) -> Result<(), ExportError> {
+        let written = self.written(layout)?;
+        let needed: HashSet<Digest> = layout
+            .carried()
+            .filter(|(_, size, at)| *at < written.end && at + size > written.start)
+            .map(|(digest, _, _)| digest)
+            .collect();
+        let missing = supply.bring_lock(lock, |digest| needed.contains(digest));
+        let missing = missing.map_err(ExportPlanError::Running)?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let reasons = missing.join("\n");
+        Err(ExportError::Missing { reasons })
     }
 
     /// The images asked for, each with its platforms.

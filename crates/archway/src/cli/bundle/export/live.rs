@@ -2,31 +2,30 @@
 //! says, and keeps what is being written from eviction.
 
 use std::{
-    thread,
-    time::{Duration, Instant},
+    cell::RefCell,
+    io::{self, Write as _},
 };
 
-use airgap::Stored;
-use bundle::Lock;
+use airgap::{Cause, Part, PartKind, PullError, Running};
 use cache::inspect::{Contents, Directory};
 use client::{ClientError, ControlSocket, HeldBlobs, ImportSocket, Server, accepting};
 use config::Config;
+use futures_util::{StreamExt as _, stream};
 use manifest_model::{Digest, Manifest, MediaType, Reference};
-use protocol::image_name::ImageName;
+use protocol::{headers::ARCHWAY_INDEX, image_name::ImageName};
 use server::crypto;
-use terminal::progress::Progress;
+use terminal::{progress::Progress, table::size};
 use tokio::runtime::{self, Runtime};
 use url::Url;
 
 use crate::cli::{
     bundle::error::ExportError,
     cache::CachePlace,
-    output::{Failure, RuntimeError},
+    output::{Failure, RuntimeError, counted},
 };
 
-/// How long what has come may take to reach the disk, all of it, and how often that is looked for.
-const STORING_TIME: Duration = Duration::from_secs(30);
-const STORING_STEP: Duration = Duration::from_millis(5);
+/// Blobs and manifests pulled at the same time.
+const MAX_CONCURRENT_PULLS: usize = 4;
 
 /// A running Archway, asked on this thread.
 pub(super) struct Live {
@@ -34,8 +33,13 @@ pub(super) struct Live {
     socket: ControlSocket,
     server: Server,
     runtime: Runtime,
-    progress: Progress,
+    held: RefCell<Vec<HeldBlobs>>,
 }
+
+/// The server does not run any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the server that runs on the directory has ended meanwhile; export again")]
+struct Gone;
 
 impl Live {
     /// The one that runs on the directory, if one does.
@@ -53,45 +57,9 @@ impl Live {
             socket: ControlSocket::of(&config)?,
             server: Server::new(&config, registry, None),
             runtime: runtime.map_err(|error| Failure::negative(&RuntimeError(error)))?,
-            progress: Progress::open("pulled"),
+            held: RefCell::default(),
             config,
         }))
-    }
-
-    /// Whether anything of `name` can come: an offline upstream has nothing, and asking would only be
-    /// noted as a wish.
-    pub(super) fn can_pull(&self, name: &ImageName) -> bool {
-        let host = name.host.as_ref();
-        let upstream = host.and_then(|host| self.config.upstreams.find(host));
-        upstream.is_some_and(|upstream| !upstream.offline)
-    }
-
-    /// A manifest as it is.
-    pub(super) fn manifest(
-        &self,
-        name: &ImageName,
-        reference: &Reference,
-    ) -> Result<Manifest, ClientError> {
-        let everything = accepting(MediaType::MANIFESTS);
-        let answer = self.server.manifest(name, reference, everything);
-        self.runtime.block_on(answer)?.manifest()
-    }
-
-    /// The list of what refers to `subject`, where the upstream has such lists.
-    pub(super) fn referrers(
-        &self,
-        name: &ImageName,
-        subject: &Digest,
-    ) -> Result<Option<Manifest>, ClientError> {
-        let answer = self.server.referrers(name, subject);
-        self.runtime.block_on(answer)
-    }
-
-    /// Has a blob pulled.
-    pub(super) fn pull_blob(&self, name: &ImageName, digest: &Digest) -> Result<(), ClientError> {
-        let count = |piece: &[u8]| self.progress.advance(piece.len() as u64);
-        let read = self.server.read_blob(name, digest, count);
-        self.runtime.block_on(read)
     }
 
     /// All that is stored.
@@ -105,29 +73,87 @@ impl Live {
         let number = self.socket.next_in_series(series, least);
         Ok(self.runtime.block_on(number)?)
     }
+}
 
-    /// Keeps what the bundle carries from eviction as long as the answer lives. All of it is on the disk
-    /// then, or will never be.
-    pub(super) fn hold(&self, lock: &Lock, stored: &Stored<'_>) -> Result<HeldBlobs, ExportError> {
-        self.progress.end();
-        let socket = ImportSocket::find(&self.config)?.ok_or(ExportError::Gone)?;
-        let carried: Vec<Digest> = lock.carried().map(|blob| blob.digest).collect();
-        let held = socket.hold(&carried)?;
-        let came = Instant::now();
-        for digest in &carried {
-            stored_size(stored, digest, came);
+impl Running for Live {
+    fn can_pull(&self, name: &ImageName) -> bool {
+        let host = name.host.as_ref();
+        let upstream = host.and_then(|host| self.config.upstreams.find(host));
+        upstream.is_some_and(|upstream| !upstream.offline)
+    }
+
+    fn manifest(&self, name: &ImageName, reference: &Reference) -> Result<Manifest, PullError> {
+        let answer = self
+            .runtime
+            .block_on(manifest(&self.server, name, reference));
+        answer.map_err(not_pulled)
+    }
+
+    fn referrers(&self, name: &ImageName, subject: &Digest) -> Result<Vec<Digest>, PullError> {
+        let answer = self.server.referrers(name, subject);
+        self.runtime.block_on(answer).map_err(not_pulled)
+    }
+
+    fn pull(&self, parts: &[Part], bytes: u64) -> Vec<Result<(), PullError>> {
+        let blobs = parts.iter().filter(|part| part.kind == PartKind::Blob);
+        let blobs = blobs.count() as u64;
+        // Said before the first of it comes: who sees that it is too much can still end it.
+        if blobs > 0 {
+            let line = format!("to be pulled: {}, {}", counted(blobs, "blob"), size(bytes));
+            let _ = writeln!(io::stderr(), "{line}");
         }
-        Ok(held)
+        let progress = Progress::of("pulled", bytes);
+        let pulls = stream::iter(parts).map(|part| pull(&self.server, part, &progress));
+        let pulled: Vec<_> = self
+            .runtime
+            .block_on(pulls.buffered(MAX_CONCURRENT_PULLS).collect());
+        progress.end();
+        let pulled = pulled.into_iter();
+        pulled.map(|one| one.map_err(not_pulled)).collect()
+    }
+
+    fn hold(&self, digests: &[Digest]) -> Result<(), Cause> {
+        let socket = ImportSocket::find(&self.config)?.ok_or(Gone)?;
+        self.held.borrow_mut().push(socket.hold(digests)?);
+        Ok(())
     }
 }
 
-/// The size of what `came` then, once it is stored: a body ends before its file has its name. `None` for
-/// what has only passed through, for want of room. Blocks.
-pub(super) fn stored_size(stored: &Stored<'_>, digest: &Digest, came: Instant) -> Option<u64> {
-    loop {
-        match stored.size_on_disk(digest) {
-            None if came.elapsed() < STORING_TIME => thread::sleep(STORING_STEP),
-            size => return size,
+fn not_pulled(error: ClientError) -> PullError {
+    if error.is_not_found() {
+        PullError::Absent(error.into())
+    } else {
+        PullError::Failed(error.into())
+    }
+}
+
+/// A manifest: of an index that goes out as one of its images, to whoever asks at this listener, the
+/// index.
+async fn manifest(
+    server: &Server,
+    name: &ImageName,
+    reference: &Reference,
+) -> Result<Manifest, ClientError> {
+    let everything = || accepting(MediaType::MANIFESTS);
+    let answer = server.manifest(name, reference, everything()).await?;
+    let index = answer.header(&ARCHWAY_INDEX);
+    let Some(index) = index.and_then(|index| index.parse().ok()) else {
+        return answer.manifest();
+    };
+    let index = Reference::Digest(index);
+    let answer = server.manifest(name, &index, everything()).await?;
+    answer.manifest()
+}
+
+async fn pull(server: &Server, part: &Part, progress: &Progress) -> Result<(), ClientError> {
+    match part.kind {
+        PartKind::Manifest => {
+            let reference = Reference::Digest(part.digest);
+            manifest(server, &part.image, &reference).await.map(drop)
+        }
+        PartKind::Blob => {
+            let count = |piece: &[u8]| progress.advance(piece.len() as u64);
+            server.read_blob(&part.image, &part.digest, count).await
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Seek, SeekFrom, Write as _},
+    ops::Range,
     path::Path,
 };
 
@@ -43,6 +44,19 @@ impl Export {
         };
         progress.end();
         result
+    }
+
+    /// The bytes of the bundle that are to be written.
+    pub(super) fn written(&self, layout: &Layout) -> Result<Range<u64>, ExportError> {
+        let whole = 0..layout.size();
+        let (Some(size), Some(number)) = (self.split, self.part) else {
+            return Ok(whole);
+        };
+        let count = part_count(layout.size(), size)?;
+        let mut parts = (1..).zip(part_ranges(layout.size(), size.0));
+        let part = parts.find(|(known, _)| *known == number);
+        part.map(|(_, range)| range)
+            .ok_or(ExportError::NoPart { number, count })
     }
 
     /// Writes `FILE.partial`, and gives it its name when all of it is on the disk.

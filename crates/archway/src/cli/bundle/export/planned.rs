@@ -2,15 +2,14 @@
 
 use std::{collections::HashSet, env, fmt::Write as _, fs, path::Path, time::SystemTime};
 
-use bundle::{
-    Bundle, FilesError, Plan, PlanError, ReadError, Selection, SeriesName, open_file, read_lock,
-};
+use airgap::{Draft, Lacking, OnMissing, Request, Supply, fits};
+use bundle::{Bundle, FilesError, Plan, ReadError, Selection, SeriesName, open_file, read_lock};
 use cache::inspect::{Contents, Directory};
 use manifest_model::{Digest, Platform};
 use protocol::{error_chain::ErrorChain, image_name::ImageName};
 use terminal::table;
 
-use super::{Export, RequiredFlag, supply::Supply};
+use super::{Export, RequiredFlag, live::Live};
 use crate::cli::{
     bundle::{diff::Described, error::ExportError, partial},
     image_list::Platforms,
@@ -27,8 +26,8 @@ const SHORTEST_HEAD: u64 = 1536;
 pub(super) struct Planned {
     pub(super) lock: Vec<u8>,
     pub(super) notes: String,
-    /// How many images of a list are not in it.
-    pub(super) left_out: u64,
+    /// Whether all that was asked for is in it.
+    pub(super) is_whole: bool,
 }
 
 impl Planned {
@@ -36,7 +35,7 @@ impl Planned {
         Self {
             lock,
             notes: String::new(),
-            left_out: 0,
+            is_whole: true,
         }
     }
 }
@@ -45,63 +44,73 @@ impl Export {
     pub(super) fn plan(
         &self,
         directory: &Directory,
+        live: Option<&Live>,
         supply: &Supply<'_>,
         contents: &Contents,
     ) -> Result<Planned, ExportError> {
         let images = self.wanted(contents)?;
         let (selection, least) = self.selection(&images)?;
         let left = self.left()?;
-        let mut plan = Plan::new(supply, selection);
-        let (mut notes, mut left_out) = (String::new(), 0);
-        for (name, platforms) in &images {
-            match add(&mut plan, supply, left.as_ref(), name, platforms) {
-                // One name of a long list need not stop the others.
-                Err(
-                    error @ (ExportError::NotStored { .. }
-                    | ExportError::NotPulled { .. }
-                    | ExportError::NotResolved { .. }
-                    | ExportError::Plan(_)),
-                ) if self.from_file.is_some() || self.chosen.is_given() => {
-                    left_out += 1;
-                    let _ = writeln!(notes, "left out: {}", ErrorChain(&error));
-                }
-                added => added?,
-            }
+        let count = images.len();
+        let lenient = self.from_file.is_some() || self.chosen.is_given();
+        let images = images.into_iter();
+        let request = Request {
+            images: images
+                .map(|(name, platforms)| (name, platforms.as_slice().to_vec()))
+                .collect(),
+            selection,
+            begun: left.as_ref().map(Bundle::lock),
+            on_missing: if lenient {
+                OnMissing::LeaveOut
+            } else {
+                OnMissing::Fail
+            },
+        };
+        let mut draft = request.draft(supply, Lacking::Counted)?;
+        if !self.dry_run {
+            self.check_target(directory, draft.plan.carried_bytes())?;
+            draft = request.draft(supply, Lacking::Pulled)?;
         }
-        for (digest, error) in supply.failures() {
-            let _ = writeln!(
-                notes,
-                "note: {digest} could not be pulled: {}",
-                ErrorChain(&error)
-            );
-        }
-        if left_out == images.len() as u64 {
+        let notes = notes(&draft);
+        if draft.left_out.len() == count {
             return Err(ExportError::NothingStored { notes });
         }
-        for (name, digest) in plan.incomplete() {
-            let _ = writeln!(
-                notes,
-                "note: left out {digest}, attached to {name}: parts of it are not stored"
-            );
-        }
-        let lock = match left {
-            Some(left) => self.resumed(plan, &left)?,
-            None => plan
-                .finish(created()?, self.number(directory, supply, least)?)?
-                .to_bytes(),
+        let is_whole = draft.left_out.is_empty() && draft.failures.is_empty();
+        let lock = if let Some(left) = &left {
+            self.resumed(draft.plan, left)?
+        } else {
+            let number = self.number(directory, live, least)?;
+            draft.plan.finish(created()?, number)?.to_bytes()
         };
         Ok(Planned {
             lock,
             notes,
-            left_out,
+            is_whole,
         })
+    }
+
+    /// Fails if so many bytes do not fit where they are to be written.
+    fn check_target(&self, directory: &Directory, carried: u64) -> Result<(), ExportError> {
+        if self.output == Path::new("-") {
+            return Ok(());
+        }
+        let folder = self.output.parent().unwrap_or(Path::new(""));
+        let folder = if folder == Path::new("") {
+            Path::new(".")
+        } else {
+            folder
+        };
+        let written = fs::metadata(partial(&self.output)).map_or(0, |left| left.len());
+        let longest = self.split.map_or(carried, |size| carried.min(size.0));
+        let needed = carried.saturating_sub(written);
+        Ok(fits(folder, directory.path(), needed, longest)?)
     }
 
     /// The series and the next number in it.
     fn number(
         &self,
         directory: &Directory,
-        supply: &Supply<'_>,
+        live: Option<&Live>,
         least: u64,
     ) -> Result<Option<(SeriesName, u64)>, ExportError> {
         let Some(series) = &self.scope.series else {
@@ -109,7 +118,7 @@ impl Export {
         };
         let number = if self.dry_run {
             least
-        } else if let Some(live) = supply.running() {
+        } else if let Some(live) = live {
             live.next_in_series(series.as_str(), least)?
         } else {
             directory.own()?.next_in_series(series.as_str(), least)?
@@ -208,43 +217,22 @@ impl Export {
     }
 }
 
-/// Adds an image, or nothing: as an interrupted export had it, if there is one, wherever its tag points
-/// by now.
-fn add(
-    plan: &mut Plan<'_, Supply<'_>>,
-    supply: &Supply<'_>,
-    left: Option<&Bundle>,
-    name: &ImageName,
-    platforms: &Platforms,
-) -> Result<(), ExportError> {
-    if name.host.is_none() {
-        return Err(ExportError::NoRegistry { name: name.clone() });
+/// What a plan lacks, a line each.
+fn notes(draft: &Draft<'_>) -> String {
+    let mut notes = String::new();
+    for error in &draft.left_out {
+        let _ = writeln!(notes, "left out: {}", ErrorChain(error));
     }
-    let images = left.map_or(&[][..], |left| &left.lock().images);
-    let known = images.iter().find(|image| image.name == *name);
-    let found = supply.begin(name);
-    let digest = known.map_or(found, |image| Some(image.digest));
-    let digest = digest.ok_or_else(|| match supply.unresolved() {
-        Some(source) => ExportError::NotResolved {
-            name: name.clone(),
-            source: Box::new(source),
-        },
-        None => ExportError::NotStored { name: name.clone() },
-    })?;
-    let platforms = Some(platforms.as_slice());
-    let checked = plan.check(name, digest, platforms);
-    let added = checked.and_then(|()| plan.add(name, digest, platforms));
-    added.map_err(|error| match &error {
-        PlanError::NotStored { digest, .. } => match supply.failure_of(digest) {
-            Some(source) => ExportError::NotPulled {
-                name: name.clone(),
-                digest: Box::new(*digest),
-                source: Box::new(source),
-            },
-            None => error.into(),
-        },
-        _ => error.into(),
-    })
+    for line in &draft.failures {
+        let _ = writeln!(notes, "note: {line}");
+    }
+    for (name, digest) in draft.plan.incomplete() {
+        let _ = writeln!(
+            notes,
+            "note: left out {digest}, attached to {name}: parts of it are not stored"
+        );
+    }
+    notes
 }
 
 /// The platform of `manifest.json` where none is named.

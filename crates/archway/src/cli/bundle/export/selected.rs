@@ -1,19 +1,16 @@
-//! Images of an export that are chosen among those that are stored: by their names, by their use.
+//! The flags that choose images of an export among those that are stored.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
+use airgap::Chosen;
 use cache::inspect::Contents;
 use clap::Args;
 use humantime::parse_duration;
-use manifest_model::Digest;
 use protocol::image_name::ImageName;
 
 /// Which of the stored images are carried too.
 #[derive(Debug, Args)]
-pub(super) struct Chosen {
+pub(super) struct ChosenFlags {
     #[arg(
         help = "Images stored under names that match, as docker.io/library/*; may be repeated",
         long,
@@ -29,82 +26,23 @@ pub(super) struct Chosen {
     used: Option<Duration>,
 }
 
-impl Chosen {
+impl ChosenFlags {
     /// Whether any are to be chosen.
     pub(super) fn is_given(&self) -> bool {
         !self.cached.is_empty() || self.used.is_some()
     }
 
-    /// The chosen images, by name. What is attached to images comes with them.
+    /// The chosen images, by name.
     pub(super) fn of(&self, contents: &Contents) -> Vec<ImageName> {
-        if !self.is_given() {
-            return Vec::new();
-        }
+        // A time before all times leaves none out.
+        let since = |used| SystemTime::now().checked_sub(used);
         let since = self
             .used
-            .and_then(|used| SystemTime::now().checked_sub(used));
-        let blobs = contents.blobs.iter();
-        let used: HashMap<Digest, SystemTime> = blobs
-            .map(|content| (content.digest, content.used))
-            .collect();
-        let used_lately = |digest| {
-            let used = used.get(&digest);
-            used.is_some_and(|used| since.is_none_or(|since| *used >= since))
+            .map(|used| since(used).unwrap_or(SystemTime::UNIX_EPOCH));
+        let chosen = Chosen {
+            patterns: &self.cached,
+            used_since: since,
         };
-        let tags = contents.tags.iter().filter(|tagged| {
-            let repository = tagged.repository.as_str();
-            let name = format!("{repository}:{}", tagged.tag);
-            let mut patterns = self.cached.iter();
-            let is_named = self.cached.is_empty()
-                || patterns.any(|pattern| matches(pattern, &name) || matches(pattern, repository));
-            is_named
-                && tagged.stored
-                && tagged.tag.subject().is_none()
-                && used_lately(tagged.entry.digest)
-        });
-        let names = tags.filter_map(|tagged| {
-            let name = format!("{}:{}", tagged.repository, tagged.tag);
-            name.parse().ok()
-        });
-        names.collect()
-    }
-}
-
-/// Whether all of a name is as the pattern says, in which a `*` is any text.
-fn matches(pattern: &str, name: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('*') else {
-        return pattern == name;
-    };
-    let Some(name) = name.strip_prefix(start) else {
-        return false;
-    };
-    let ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
-    let mut rests = ends.map(|at| &name[at..]);
-    rests.any(|left| matches(rest, left))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_star_is_any_text_and_all_else_is_itself() {
-        for (pattern, name) in [
-            ("*", "docker.io/library/a:1"),
-            ("docker.io/*", "docker.io/library/a:1"),
-            ("*/a", "docker.io/library/a"),
-            ("*/library/*:1", "docker.io/library/a:1"),
-            ("docker.io/library/a", "docker.io/library/a"),
-        ] {
-            assert!(matches(pattern, name), "{pattern} {name}");
-        }
-        for (pattern, name) in [
-            ("docker.io", "docker.io/library/a"),
-            ("*/b*", "docker.io/library/a:1"),
-            ("a*", "docker.io/library/a"),
-            ("*:2", "docker.io/library/a:1"),
-        ] {
-            assert!(!matches(pattern, name), "{pattern} {name}");
-        }
+        chosen.of(contents)
     }
 }
