@@ -52,10 +52,11 @@ fn free_addresses(count: usize) -> Vec<SocketAddr> {
     static CALLS: AtomicU8 = AtomicU8::new(0);
     let call = CALLS.fetch_add(1, Ordering::Relaxed);
     let [_, _, high, low] = std::process::id().to_be_bytes();
-    // 127.0 is everybody's.
-    let of = |number: u8| Ipv4Addr::new(127, high | 1, low, call.wrapping_mul(16) + number + 1);
+    // 127.0 is everybody's; sixteen calls share the addresses of one port.
+    let of = |number: u8| Ipv4Addr::new(127, high | 1, low, call % 16 * 16 + number + 1);
+    let port = 5002 + u16::from(call / 16);
     (0..count)
-        .map(|number| SocketAddr::from((of(u8::try_from(number).expect("a few")), 5002)))
+        .map(|number| SocketAddr::from((of(u8::try_from(number).expect("a few")), port)))
         .collect()
 }
 
