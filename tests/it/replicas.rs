@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use http::Method;
+use http::{HeaderValue, Method, StatusCode, header};
 use integration_tests::client::{Client, End, blob_path};
-use integration_tests::faults::On;
+use integration_tests::faults::{Fault, On};
 use integration_tests::images::{self, BigBlob, Blob, Content, Flavor};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
@@ -52,10 +52,11 @@ fn free_addresses(count: usize) -> Vec<SocketAddr> {
     static CALLS: AtomicU8 = AtomicU8::new(0);
     let call = CALLS.fetch_add(1, Ordering::Relaxed);
     let [_, _, high, low] = std::process::id().to_be_bytes();
-    // 127.0 is everybody's.
-    let of = |number: u8| Ipv4Addr::new(127, high | 1, low, call.wrapping_mul(16) + number + 1);
+    // 127.0 is everybody's; sixteen calls share the addresses of one port.
+    let of = |number: u8| Ipv4Addr::new(127, high | 1, low, call % 16 * 16 + number + 1);
+    let port = 5002 + u16::from(call / 16);
     (0..count)
-        .map(|number| SocketAddr::from((of(u8::try_from(number).expect("a few")), 5002)))
+        .map(|number| SocketAddr::from((of(u8::try_from(number).expect("a few")), port)))
         .collect()
 }
 
@@ -326,6 +327,32 @@ async fn a_replica_that_ends_while_clients_pull_at_the_others_fails_no_pull() {
     let (pulled, ()) = tokio::join!(join_all(pulls), async { going.terminate() });
     for (pulled, content) in std::iter::zip(pulled, contents.iter().cycle()) {
         assert_eq!(pulled.root, content.root().digest);
+    }
+}
+
+#[tokio::test]
+async fn a_pause_that_one_is_asked_for_is_one_for_all() {
+    let blob = big("limited", MIB);
+    let registry = registry_of(&blob).await;
+    let fleet = Fleet::new(&registry, 3, "patience = \"1s\"").await;
+    let faults = registry.faults();
+    faults.add(
+        On::path("/blobs/"),
+        Fault::Status(StatusCode::TOO_MANY_REQUESTS),
+    );
+    let (name, time) = (header::RETRY_AFTER, HeaderValue::from_static("120"));
+    faults.add(On::path("/blobs/"), Fault::Header(name, time));
+    let answer = fleet.replicas[0]
+        .client()
+        .blob("team/app", blob.digest())
+        .await;
+    assert!(answer.status.is_client_error() || answer.status.is_server_error());
+    for replica in &fleet.replicas {
+        eventually("each of them holds back its calls", async || {
+            let state = replica.admin().get("/readyz").await.text();
+            state.contains("for blobs, paused").then_some(())
+        })
+        .await;
     }
 }
 

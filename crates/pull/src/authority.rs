@@ -113,7 +113,7 @@ impl Authority {
                 if is_older(&row, age) {
                     self.note(repository, tag, &row.digest, age).await;
                 }
-                self.here(repository, tag, age, is_stale)
+                here(repository, tag, age, is_stale)
             }
             (PeerAnswer::Unchanged { .. }, None) => Said::Nothing,
             (PeerAnswer::Manifest(sent), known) => {
@@ -127,16 +127,8 @@ impl Authority {
                 }
                 self.manifests.store(repository, &manifest, None).await;
                 self.note(repository, tag, &manifest.digest(), age).await;
-                self.here(repository, tag, age, is_stale)
+                here(repository, tag, age, is_stale)
             }
-        }
-    }
-
-    /// A tag that the upstream confirmed so long ago, if it may go out at that age.
-    fn here(&self, repository: &Repository, tag: &Tag, age: Duration, is_stale: bool) -> Said {
-        match is_stale.then_some(age) {
-            Some(age) if !repository.may_be_copied(tag, age) => Said::Nothing,
-            stale_for => Said::Here(stale_for),
         }
     }
 
@@ -176,6 +168,14 @@ impl Authority {
         if let Err(error) = self.cache.remove_tag(&repository.key, tag).await {
             warn!(error = %ErrorChain(&error), %tag, "a tag that is gone could not be removed");
         }
+    }
+}
+
+/// A tag that the upstream confirmed so long ago, if it may go out at that age.
+fn here(repository: &Repository, tag: &Tag, age: Duration, is_stale: bool) -> Said {
+    match is_stale.then_some(age) {
+        Some(age) if !repository.may_be_copied(tag, age) => Said::Nothing,
+        stale_for => Said::Here(stale_for),
     }
 }
 

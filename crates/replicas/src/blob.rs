@@ -23,6 +23,9 @@ use crate::{
 /// places to go on from, so that is long enough.
 const IDLE: Duration = Duration::from_secs(4);
 
+/// How often one replica after the other may name another one. With four readers each that is a thousand.
+const MAX_SENT_ON: usize = 5;
+
 /// Why a replica is asked for a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rank {
@@ -91,30 +94,27 @@ impl PeerBlob {
         body.map_err(|error| failed(&self.upstream, error))
     }
 
-    /// Asks the member and, where that has as many readers as it takes, the one of them that it names. One
-    /// that is of no help is no reason to go without the member.
+    /// Asks the member and, where that has as many readers as it takes, the one of them that it names, and
+    /// so on. One that is of no help is no reason to go without the member.
     async fn ask(&self, part: Part, limit: Duration) -> Result<BlobBody, PeerError> {
         let end = Instant::now() + limit;
         let wanted = self.rank.wanted(start(part));
-        let answer = self
-            .ask_one(&self.member, part, end, (wanted, None))
-            .await?;
-        let named = answer.headers().get(ARCHWAY_ASK);
-        let Some(name) = named.and_then(|name| name.to_str().ok()) else {
-            return self.body(&self.member, answer, part);
-        };
-        if let Some(other) = self.fleet.view(|view, now| view.other(name, now)) {
-            let asked = (Wanted::Held, None);
-            let answer = self.ask_one(&other, part, end, asked).await;
-            let body = answer.and_then(|answer| self.body(&other, answer, part));
-            if let Ok(body) = body {
-                return Ok(body);
-            }
+        let mut member = self.member.clone();
+        let mut answer = self.ask_one(&member, part, end, (wanted, None)).await?;
+        for _ in 0..MAX_SENT_ON {
+            let named = answer.headers().get(ARCHWAY_ASK);
+            let Some(name) = named.and_then(|name| name.to_str().ok()) else {
+                return self.body(&member, answer, part);
+            };
+            let Some(other) = self.fleet.view(|view, now| view.other(name, now)) else {
+                break;
+            };
+            let asked = self.ask_one(&other, part, end, (Wanted::Held, None));
+            let Ok(next) = asked.await else { break };
+            (member, answer) = (other, next);
         }
-        let insists = Some(HeaderValue::from_static("1"));
-        let answer = self
-            .ask_one(&self.member, part, end, (wanted, insists))
-            .await?;
+        let asked = (wanted, Some(HeaderValue::from_static("1")));
+        let answer = self.ask_one(&self.member, part, end, asked).await?;
         self.body(&self.member, answer, part)
     }
 

@@ -22,6 +22,7 @@ use crate::{
     hello::{HELLO_PATH, Hello, PROTOCOL},
     link::{ARCHWAY_LEAVING, Link, Question},
     metrics::{PeerRequest, ReplicaMetrics},
+    pauses::Pauses,
     view::{Heard, MemberName, Moment, Ownership, View},
 };
 
@@ -41,6 +42,7 @@ pub(crate) struct Fleet {
     view: Mutex<View>,
     pub(crate) link: Link,
     pub(crate) metrics: ReplicaMetrics,
+    pub(crate) pauses: Pauses,
     started: Instant,
     instance: String,
     zone: Option<String>,
@@ -58,6 +60,7 @@ impl Fleet {
             view: Mutex::default(),
             link,
             metrics,
+            pauses: Pauses::default(),
             started: Instant::now(),
             instance,
             zone,
@@ -85,6 +88,7 @@ impl Fleet {
             age_ms: u64::try_from(self.now().as_millis()).unwrap_or(u64::MAX),
             zone: self.zone.clone(),
             leaving: self.is_leaving(),
+            pauses: self.pauses.told(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -111,6 +115,9 @@ impl Fleet {
         match &greeted {
             Ok(hello) => {
                 let heard = self.heard(hello);
+                if !heard.is_me {
+                    self.pauses.hear(hello.pauses.clone());
+                }
                 self.view(|view, now| view.heard(member, heard, now));
             }
             Err(error) => self.note(member, error),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     blob::{PeerBlob, Rank},
     fleet::Fleet,
-    hello::Hello,
+    hello::{Hello, ToldPause},
     link::{Admitted, Link, Wanted},
     manifest::PeerManifests,
     metrics::ReplicaMetrics,
@@ -142,6 +142,16 @@ impl Replicas {
     pub fn owners(&self) -> u32 {
         let owners = self.fleet.view(|view, now| view.ranking("", now).len());
         u32::try_from(owners).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// These are the pauses that upstreams have asked of this replica: the others hear of them.
+    pub fn tell_pauses(&self, pauses: Vec<ToldPause>) {
+        self.fleet.pauses.tell(pauses);
+    }
+
+    /// The pauses that others were asked for, as heard since the last call.
+    pub fn heard_pauses(&self) -> Vec<ToldPause> {
+        self.fleet.pauses.take_heard()
     }
 
     /// What this replica says of itself.

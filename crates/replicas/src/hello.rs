@@ -24,8 +24,24 @@ pub struct Hello {
     pub zone: Option<String>,
     /// Whether it is about to end, and takes nothing new.
     pub leaving: bool,
+    /// What upstreams have asked it to hold back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pauses: Vec<ToldPause>,
     /// Its version, for people.
     pub version: String,
+}
+
+/// A pause that an upstream has asked for: it is meant for all replicas.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldPause {
+    /// The upstream.
+    pub upstream: String,
+    /// The endpoint's URL.
+    pub endpoint: String,
+    /// The calls that are held back.
+    pub calls: String,
+    /// The rest of it.
+    pub left_ms: u64,
 }
 
 impl Hello {

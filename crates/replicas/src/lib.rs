@@ -20,6 +20,7 @@ mod leash;
 mod link;
 mod manifest;
 mod metrics;
+mod pauses;
 mod secret;
 mod tls;
 mod view;
@@ -29,7 +30,7 @@ pub use self::{
     blob::PeerBlob,
     error::PeerError,
     front::{MemberReport, Replicas, ReplicasReport},
-    hello::{HELLO_PATH, Hello, PROTOCOL},
+    hello::{HELLO_PATH, Hello, PROTOCOL, ToldPause},
     leash::{LEASH, Leashes, ROW_LAG},
     link::{
         ARCHWAY_AGE, ARCHWAY_ASK, ARCHWAY_FROM, ARCHWAY_HELD, ARCHWAY_HOPS, ARCHWAY_INSISTS,

@@ -36,8 +36,8 @@ use crate::{
     error::{Cause, FetchError, Resource},
     gather::{Gathered, Room, Ungathered},
     policy::{
-        Answered, Budget, Call, Deadline, EndpointStatus, RangeMemory, Repeats, Step, Urgency,
-        WaitTooLong,
+        Answered, Budget, Call, Deadline, EndpointStatus, Pause, RangeMemory, Repeats, Step,
+        Urgency, WaitTooLong,
     },
     response::{Unread, is_signature_refusal, retry_after},
 };
@@ -181,6 +181,11 @@ impl Endpoint {
             waiting: self.shared.budget.waiting(),
             permits: self.shared.budget.permits(),
         }
+    }
+
+    /// Holds back the calls that a pause is for.
+    pub(crate) fn pause(&self, pause: Pause) {
+        self.sender.throttles().pause(pause);
     }
 
     /// Whether requests are sent, as far as is known now.

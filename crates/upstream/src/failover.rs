@@ -16,7 +16,7 @@ use crate::{
     endpoint::{Endpoint, Turn},
     error::FetchError,
     metrics,
-    policy::{Deadline, EndpointStatus, hedge::hedged},
+    policy::{Deadline, EndpointStatus, Pause, hedge::hedged},
 };
 
 /// The endpoints of one upstream as configured, the first one preferred.
@@ -93,6 +93,15 @@ impl Endpoints {
             other.waiting = 0;
         }
         statuses
+    }
+
+    /// Holds back calls to one of them, by its URL as its state has it.
+    pub(crate) fn pause(&self, endpoint: &str, pause: Pause) {
+        let mut named = self.all.iter();
+        let named = named.find(|one| one.name().trim_end_matches('/') == endpoint);
+        if let Some(named) = named {
+            named.pause(pause);
+        }
     }
 
     /// The ECR tokens of the first endpoint that has some.

@@ -13,7 +13,11 @@ use tally::{Announced, UpstreamMetrics};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    auth::EcrTokens, error::FetchError, metrics, policy::EndpointStatus, upstream::Upstream,
+    auth::EcrTokens,
+    error::FetchError,
+    metrics,
+    policy::{EndpointStatus, Pause},
+    upstream::Upstream,
 };
 
 /// Upstreams kept at the same time. One pattern, such as that of ECR, can match any number of
@@ -144,6 +148,14 @@ impl Registry {
         if self.among.swap(among, Ordering::Relaxed) != among {
             let generation = self.generation.load();
             generation.all().for_each(|one| one.divide_rates(among));
+        }
+    }
+
+    /// Holds back calls to an endpoint of an upstream, as that has asked another replica to do. Of one
+    /// that is not configured here it is nothing.
+    pub fn pause(&self, host: &Host, endpoint: &str, pause: Pause) {
+        if let Ok(Some(upstream)) = self.find(host) {
+            upstream.pause(endpoint, pause);
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{
     gather::Room,
     lists::{self, ListBounds, Listing, ListingKind},
     manifest,
-    policy::{Budget, Deadline, EndpointStatus, Urgency},
+    policy::{Budget, Deadline, EndpointStatus, Pause, Urgency},
     transport,
 };
 
@@ -108,6 +108,13 @@ impl Upstream {
     pub(crate) fn divide_rates(&self, among: u32) {
         if let Reach::Online { endpoints, .. } = &self.reach {
             endpoints.get(0).divide_rates(among);
+        }
+    }
+
+    /// Holds back calls to one of its endpoints, as that has asked another replica to do.
+    pub(crate) fn pause(&self, endpoint: &str, pause: Pause) {
+        if let Ok(endpoints) = self.endpoints() {
+            endpoints.pause(endpoint, pause);
         }
     }
 

@@ -27,6 +27,11 @@ impl Throttles {
         &self.0[kind as usize]
     }
 
+    /// Holds back the calls that a pause is for.
+    pub(crate) fn pause(&self, pause: Pause) {
+        self.of(pause.kind).pause(pause.left);
+    }
+
     /// The pauses that still run.
     pub(crate) fn pauses(&self) -> Vec<Pause> {
         let all = CallKind::ALL.into_iter();
@@ -59,5 +64,19 @@ mod tests {
         let pauses = throttles.pauses();
         assert_eq!(pauses.len(), 1);
         assert_eq!(pauses[0].kind, CallKind::Lists);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_that_was_asked_of_another_holds_for_its_time_and_no_shorter_one_ends_it() {
+        let (throttles, kind) = (Throttles::default(), CallKind::Blobs);
+        let pause = |seconds| {
+            let left = Duration::from_secs(seconds);
+            throttles.pause(Pause { kind, left });
+        };
+        pause(30);
+        pause(5);
+        assert!(throttles.of(kind).acquire(Instant::now()).await.is_err());
+        tokio::time::advance(Duration::from_secs(31)).await;
+        assert!(throttles.of(kind).acquire(Instant::now()).await.is_ok());
     }
 }

@@ -58,7 +58,8 @@ impl Doors {
 /// What a herd has seen.
 #[derive(Default)]
 pub(super) struct Seen {
-    pub(super) failed: usize,
+    /// Of the pulls that failed, why.
+    pub(super) failures: Vec<String>,
     /// Of each blob, from its request on.
     pub(super) first_bytes: Vec<Duration>,
     pub(super) took: Duration,
@@ -78,10 +79,7 @@ pub(super) async fn herd(doors: &Doors, clients: usize, images: &[Image]) -> See
     for pulled in join_all(pulls).await.into_iter().flatten() {
         match pulled {
             Ok(first_bytes) => all.first_bytes.extend(first_bytes),
-            Err(problem) => {
-                println!("a pull failed: {problem}");
-                all.failed += 1;
-            }
+            Err(problem) => all.failures.push(problem),
         }
     }
     all.took = begun.elapsed();

@@ -104,6 +104,16 @@ impl Throttle {
         self.0.lock().since.is_some()
     }
 
+    /// Holds calls back for a pause that was asked of somebody else. What goes wrong here is counted here
+    /// alone.
+    pub(crate) fn pause(&self, left: Duration) {
+        let now = Instant::now();
+        let mut state = self.0.lock();
+        let until = now + left.min(LONGEST_HOLD);
+        let until = state.until.map_or(until, |before| before.max(until));
+        state.until = Some(until);
+    }
+
     fn throttled_at(
         &self,
         asked: Instant,
