@@ -74,8 +74,8 @@ async fn wanted(site: &Setup) -> String {
     let network = site.cell.network();
     let program: Vec<&str> = network.iter().map(String::as_str).collect();
     let admin = format!("--admin={}", site.archway.admin_url());
-    let asked = site.archway.command_by(&program, &["wanted", &admin]);
-    succeeded(&asked.await)
+    let asked = ["wanted", &admin];
+    succeeded(&site.archway.command_by(&program, &asked).await)
 }
 
 /// The courier: a file of the connected side, as the site gets it.

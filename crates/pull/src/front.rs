@@ -83,11 +83,10 @@ impl Pull {
             tasks.clone(),
         );
         let blobs = Arc::new(blobs);
-        let calls = slots.calls.clone();
         let manifests = Manifests::new(
             cache.clone(),
             announced.clone(),
-            calls,
+            slots.calls.clone(),
             nearby.clone(),
             tasks.clone(),
         );

@@ -121,9 +121,9 @@ impl Running for Upstream {
 }
 
 fn request(names: &[&str], on_missing: OnMissing, base: &[Digest]) -> Request<'static> {
-    let named = |name: &&str| format!("docker.io/{name}:1").parse().expect("a name");
+    let reference = |name: &&str| format!("docker.io/{name}:1").parse().expect("a name");
     Request {
-        images: names.iter().map(|name| (named(name), Vec::new())).collect(),
+        images: names.iter().map(|name| (reference(name), Vec::new())).collect(),
         selection: Selection {
             base: base.iter().copied().collect(),
             ..Selection::default()

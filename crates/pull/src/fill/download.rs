@@ -99,7 +99,7 @@ impl Download {
                 Some(ended) = self.connections.join_next() => match ended {
                     Ok((_, Err(Broken::Writer))) => return Ok(()),
                     Ok((segments, Err(Broken::Source(error, deadline)))) => {
-                        self.lost(&segments, error, deadline)?;
+                        self.lost(&segments, *error, deadline)?;
                     }
                     Ok((segments, Ok(()))) => self.ended(&segments),
                     // A panic in a connection; the fill will lack its bytes and fail.

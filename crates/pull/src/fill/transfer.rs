@@ -57,7 +57,7 @@ pub(super) enum Asking {
 /// Why a segment was not fetched to its end.
 pub(super) enum Broken {
     /// The upstream failed for good; with what is left of the wait.
-    Source(FetchError, Deadline),
+    Source(Box<FetchError>, Deadline),
     /// The fill takes no more bytes.
     Writer,
 }
@@ -106,7 +106,7 @@ pub(super) async fn fetch(
                 Some(error)
             }
             Err(_) if transfer.sources.remove(&place) => continue,
-            Err(error) => return Err(Broken::Source(error, deadline)),
+            Err(error) => return Err(Broken::Source(error.into(), deadline)),
         };
         if are_done(segments) {
             return Ok(());
@@ -132,7 +132,7 @@ pub(super) async fn fetch(
         }
         if !resumes.again(broken.as_ref(), &deadline).await {
             let error = reported(&transfer.sources, &place, broken);
-            return Err(Broken::Source(error, deadline));
+            return Err(Broken::Source(error.into(), deadline));
         }
         transfer.resumed.inc();
         debug!(reached = next.reached(), "asking for the rest");

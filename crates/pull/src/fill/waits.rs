@@ -57,7 +57,7 @@ mod tests {
         waits.are_at(&[50, 100], begins);
         assert!(waits.at(0).is_none());
         assert_eq!(waits.at(50).unwrap().left(), whole);
-        let rest = whole - Duration::from_secs(3);
+        let rest = whole.saturating_sub(Duration::from_secs(3));
         assert_eq!(waits.at(100).unwrap().left(), rest);
         advance(rest).await;
         waits.are_at(&[100], begins);
