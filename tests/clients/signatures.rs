@@ -25,7 +25,7 @@ const SBOM: &str = "application/spdx+json";
 fn signatures_of_both_forms_and_an_sbom_of_a_child_verify_at_the_offline_site() {
     // What is pushed here must not be seen by other tests.
     let standin: &'static Standin = Box::leak(Box::new(Standin::start()));
-    let mut setup = Setup::before(standin);
+    let setup = Setup::before(standin);
     setup.sign_in();
     let [by_tag, by_referrer] = &standin.images;
     let at = |image: &Image| format!("{}/{TEAM}/{}@{}", standin.registry, image.name, image.index);
