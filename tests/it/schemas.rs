@@ -143,9 +143,28 @@ async fn answers_of_a_server(world: &World, used: &mut Used) {
         used.check(name, &world.json(&[name]).await);
     }
     let admin = world.archway.admin();
-    for name in ["images", "wanted", "instance"] {
+    for name in [
+        "cache",
+        "clients",
+        "config",
+        "events",
+        "history",
+        "images",
+        "instance",
+        "overview",
+        "platforms",
+        "wanted",
+    ] {
         let answer = admin.get(&format!("/_archway/v1/{name}")).await.expect(200);
         used.check(name, &answer.json());
+    }
+    for (name, route) in [
+        ("image", format!("images/{NAME}")),
+        ("foretold", format!("explain?name={NAME}")),
+        ("report", "report?need=linux/s390x&limit=1".to_owned()),
+    ] {
+        let answer = admin.get(&format!("/_archway/v1/{route}")).await;
+        used.check(name, &answer.expect(200).json());
     }
     used.check("refresh", &world.socket(&["refresh", NAME]).await);
     world

@@ -33,6 +33,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
+use window::{Window, WindowParts};
 
 use self::{
     below::BelowRoutes,
@@ -66,6 +67,7 @@ pub struct App {
     housekeeping: Housekeeping,
     nodes: NodeList,
     tier: Option<Tier>,
+    window: Window,
     ready: Arc<AtomicBool>,
     memory: MemoryBudget,
     server: Server,
@@ -98,11 +100,25 @@ impl App {
         let metrics = counters.registry(&logging.lines, audit.as_ref());
         let below = BelowRoutes::new(&live, (bundles, wait), counters, &stop)?;
         let service = below.service(&live);
+        let window = Window::new(WindowParts {
+            pull: below.pull.clone(),
+            config: live.clone(),
+            metrics: Arc::clone(&metrics),
+            nodes: below.nodes.clone(),
+            ready: Arc::clone(&ready),
+            events: logging.events,
+            tasks: below.tasks.clone(),
+        });
         let (pull, server, instance) = (below.pull, below.server, below.instance);
         let observer = observer(&config, below.access, logging.lines, audit);
-        let (router, serving) = (routes::router(service, observer), TaskTracker::new());
+        let (router, serving) = (
+            routes::router(service.clone(), observer),
+            TaskTracker::new(),
+        );
         let admin = Admin {
             ready: Arc::clone(&ready),
+            window: window.clone(),
+            service,
             instance,
             nodes: below.nodes.clone(),
             replicas: below.replicas,
@@ -135,6 +151,7 @@ impl App {
             housekeeping: below.housekeeping,
             nodes: below.nodes,
             tier: below.tier,
+            window,
             ready,
             memory: below.memory,
             server,
@@ -156,6 +173,7 @@ impl App {
             housekeeping,
             nodes,
             tier,
+            window,
             ready,
             memory,
             server,
@@ -177,6 +195,7 @@ impl App {
         let watched = server.clone();
         watch.spawn(async move { watched.watch_connections().await });
         watch.spawn(memory.watch());
+        watch.spawn(async move { window.keep_history().await });
         if let Some(tier) = tier.clone() {
             watch.spawn(tier.run());
         }

@@ -14,6 +14,7 @@ use protocol::{
     error_chain::ErrorChain,
     official_name::{official_name, repository_key},
 };
+use slots::{Asker, Claim, Slots};
 use tracing::warn;
 use upstream::{BlobSource, Cause, Deadline, FetchError, Resource, Upstream};
 
@@ -21,7 +22,6 @@ use crate::{
     error::PullError,
     flights::{NoRun, Seat},
     freshness,
-    slots::{Asker, Claim, Slots},
 };
 
 /// A repository and the upstream it is in, as one client asks for it. Cheap to clone; a clone is

@@ -61,11 +61,16 @@ fn refusal(
     }
     let is_open = interface == Interface::Loopback || settings.images;
     let path = request.uri().path();
-    if !is_open && path.starts_with(PRIVATE) && path != INSTANCE && path != PROBE {
+    if !is_open && is_private(path) {
         return Some((
             StatusCode::FORBIDDEN,
             "images are listed for this machine alone; to list them for others, set `images = true` in [admin]\n",
         ));
     }
     None
+}
+
+/// Whether what is at the path names images.
+fn is_private(path: &str) -> bool {
+    path.starts_with(PRIVATE) && path != INSTANCE && path != PROBE
 }
