@@ -92,7 +92,7 @@ struct Points {
     end: Option<Time>,
     /// The sums at the last point.
     last: [u64; SERIES.len()],
-    points: VecDeque<[u64; SERIES.len()]>,
+    kept: VecDeque<[u64; SERIES.len()]>,
     /// The sums of [`LATELY`], the oldest of an hour ago.
     lately: VecDeque<[u64; LATELY.len()]>,
 }
@@ -108,10 +108,10 @@ impl Points {
         }
         // The first look is where the sums begin.
         if self.end.is_some() {
-            if self.points.len() == MAX_POINTS {
-                self.points.pop_front();
+            if self.kept.len() == MAX_POINTS {
+                self.kept.pop_front();
             }
-            self.points.push_back(point);
+            self.kept.push_back(point);
         }
         self.last = sums;
         self.end = Some(Time::now());
@@ -136,7 +136,7 @@ impl Past {
     /// All points so far, of a program that has `started` then.
     pub(crate) fn told(&self, started: Time) -> History {
         let points = self.0.lock();
-        let of = |at: usize| points.points.iter().map(|point| point[at]).collect();
+        let of = |at: usize| points.kept.iter().map(|point| point[at]).collect();
         let series = SERIES.iter().enumerate();
         History {
             end: points.end.unwrap_or(started),
@@ -186,13 +186,13 @@ mod tests {
         let mut points = Points::default();
         points.add(&counted(100, 7));
         points.add(&counted(130, 9));
-        assert_eq!(points.points.len(), 1, "sums have no past before the first");
-        assert_eq!((points.points[0][0], points.points[0][2]), (30, 9));
+        assert_eq!(points.kept.len(), 1, "sums have no past before the first");
+        assert_eq!((points.kept[0][0], points.kept[0][2]), (30, 9));
         for _ in 0..MAX_POINTS + 3 {
             points.add(&counted(130, 9));
         }
-        assert_eq!(points.points.len(), MAX_POINTS);
-        assert_eq!(points.points[0][0], 0);
+        assert_eq!(points.kept.len(), MAX_POINTS);
+        assert_eq!(points.kept[0][0], 0);
     }
 
     #[test]
