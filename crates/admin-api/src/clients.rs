@@ -12,6 +12,9 @@ pub struct Clients {
     pub max_connections: Option<u64>,
     /// How often each source of a platform was followed, the most often first.
     pub hints: Vec<ClientHints>,
+    /// Requests since the start by program, as their `User-Agent` names it, the most first.
+    #[serde(default)]
+    pub families: Vec<ClientFamily>,
     /// The networks whose platform is configured.
     pub networks: Vec<KnownNetwork>,
     /// Nodes of the cluster that are followed.
@@ -27,6 +30,15 @@ pub struct ClientHints {
     pub source: String,
     /// The platform, or `other`.
     pub platform: String,
+    /// Requests since the start.
+    pub requests: u64,
+}
+
+/// A program that asks, or several that pull alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientFamily {
+    /// Its name: `containerd`, `docker`, ...; `other`, or `none` of those that name none.
+    pub family: String,
     /// Requests since the start.
     pub requests: u64,
 }

@@ -25,7 +25,7 @@ mod upstreams;
 
 pub use self::{
     cache::{CacheUse, Share},
-    clients::{ClientHints, Clients, KnownNetwork},
+    clients::{ClientFamily, ClientHints, Clients, KnownNetwork},
     configuration::Configuration,
     events::{Event, Events, Level},
     evictions::{CacheTotals, EvictionClass, Evictions, NextToGo},

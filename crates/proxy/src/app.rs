@@ -33,7 +33,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
-use window::{Window, WindowParts};
+use window::Window;
 
 use self::{
     below::BelowRoutes,
@@ -100,21 +100,11 @@ impl App {
         let metrics = counters.registry(&logging.lines, audit.as_ref());
         let below = BelowRoutes::new(&live, (bundles, wait), counters, &stop)?;
         let service = below.service(&live);
-        let window = Window::new(WindowParts {
-            pull: below.pull.clone(),
-            config: live.clone(),
-            metrics: Arc::clone(&metrics),
-            nodes: below.nodes.clone(),
-            ready: Arc::clone(&ready),
-            events: logging.events,
-            tasks: below.tasks.clone(),
-        });
+        let window = below.window(&live, &metrics, &ready, logging.events);
         let (pull, server, instance) = (below.pull, below.server, below.instance);
         let observer = observer(&config, below.access, logging.lines, audit);
-        let (router, serving) = (
-            routes::router(service.clone(), observer),
-            TaskTracker::new(),
-        );
+        let router = routes::router(service.clone(), observer);
+        let serving = TaskTracker::new();
         let admin = Admin {
             ready: Arc::clone(&ready),
             window: window.clone(),
@@ -199,9 +189,7 @@ impl App {
         if let Some(tier) = tier.clone() {
             watch.spawn(tier.run());
         }
-        let follow = NodeWatch::new(config.platform.kubernetes.clone(), nodes.clone());
-        watch.spawn(follow.run());
-        watch.spawn(forget_moved(nodes, server.clone()));
+        follow_nodes(&config, nodes, &server, &mut watch);
         watch.spawn(manager.keep_alive());
         if let Some(replicas) = replicas.clone() {
             watch.spawn(fleet::follow(replicas, pull));
@@ -249,6 +237,12 @@ fn in_force(started: &Config) -> LiveConfig {
     descriptors::fit(&mut config);
     notices::tell(&config);
     LiveConfig::new(config)
+}
+
+fn follow_nodes(config: &Config, nodes: NodeList, server: &Server, watch: &mut JoinSet<()>) {
+    let follow = NodeWatch::new(config.platform.kubernetes.clone(), nodes.clone());
+    watch.spawn(follow.run());
+    watch.spawn(forget_moved(nodes, server.clone()));
 }
 
 /// Whenever an address has become another node's, or nobody's, what was answered to it holds no more.

@@ -24,36 +24,18 @@ use self::log_writer::LogWriter;
 /// beginning of their targets.
 const LEAKY_TARGETS: [&str; 6] = ["aws_", "h2", "hyper", "reqwest", "rustls", "tower"];
 
-/// The crates of the program beside `proxy`: each is the target of its own events. `cache` stands
-/// for `cache_store` too, whose target begins like it.
-const CRATES: [&str; 15] = [
+/// The crates of the program that log: each is the target of its own events, which operators are told
+/// too. `cache` stands for `cache_store` too, whose target begins like it.
+const CRATES: [&str; 17] = [
     "archway",
     "cache",
     "cluster",
     "config",
     "control",
     "image_inventory",
+    "login",
     "peers",
     "protocol",
-    "pull",
-    "replicas",
-    "server",
-    "systemd",
-    "tier",
-    "upstream",
-    "window",
-];
-
-/// The crates whose events operators are told: all of the program.
-const TOLD: [&str; 16] = [
-    "airgap",
-    "archway",
-    "cache",
-    "cluster",
-    "config",
-    "control",
-    "image_inventory",
-    "peers",
     "proxy",
     "pull",
     "replicas",
@@ -108,7 +90,7 @@ impl LogLevels {
 pub fn init(log: &Log) -> io::Result<Logging> {
     let writer = LogWriter::to(io::stderr())?;
     let (levels, handle) = reload::Layer::new(filter(log));
-    let events = EventRing::of(&TOLD);
+    let events = EventRing::of(&CRATES);
     let registry = tracing_subscriber::registry().with(levels);
     let registry = registry.with(events.clone());
     let out = writer.clone();

@@ -1,6 +1,6 @@
 //! How clients are known: by which sources, and from which networks.
 
-use admin_api::{ClientHints, Clients, KnownNetwork};
+use admin_api::{ClientFamily, ClientHints, Clients, KnownNetwork};
 
 use crate::parts::Parts;
 
@@ -17,6 +17,12 @@ pub(crate) fn gather(parts: &Parts) -> Clients {
         })
         .collect();
     hints.sort_by_key(|hint| std::cmp::Reverse(hint.requests));
+    let families = counted.by("client_requests_total", "family");
+    let families = families.into_iter().filter(|(_, requests)| *requests > 0);
+    let mut families: Vec<_> = families
+        .map(|(family, requests)| ClientFamily { family, requests })
+        .collect();
+    families.sort_by_key(|family| std::cmp::Reverse(family.requests));
     let networks = config.platform.addresses.iter();
     let networks = networks.map(|(network, wish)| KnownNetwork {
         network: network.to_string(),
@@ -28,6 +34,7 @@ pub(crate) fn gather(parts: &Parts) -> Clients {
         connections: counted.sum("connections"),
         max_connections: (limit > 0).then_some(limit),
         hints,
+        families,
         networks: networks.collect(),
         nodes: nodes.len() as u64,
         silent_nodes: nodes.iter().filter(|node| node.is_silent).count() as u64,
