@@ -1,14 +1,18 @@
 //! What the admin API tells of a running Archway agrees with what happened, costs no upstream a
 //! request, and changes nothing.
 
+use std::process::Stdio;
+
 use http::Method;
 use integration_tests::client::{Answer, Download, End, blob_path};
 use integration_tests::faults::{Fault, On};
 use integration_tests::images::{self, BigBlob, Blob};
-use integration_tests::proxy::{Archway, Setup, UPSTREAM};
+use integration_tests::proxy::{self, Archway, Setup, UPSTREAM};
 use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::{eventually, within};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 
 const MIB: u64 = 1 << 20;
 const NAME: &str = "registry.test/team/app:v1";
@@ -38,7 +42,7 @@ fn frame(text: &str, topic: &str) -> Value {
 #[tokio::test]
 async fn a_download_says_which_image_and_platform_it_is_for() {
     let blob = Blob::from(BigBlob::new("layer", 2 * MIB));
-    let content = images::index_of_blobs(&[("linux/arm64", &[blob.clone()])]);
+    let content = images::index_of_blobs(&[("linux/arm64", std::slice::from_ref(&blob))]);
     let registry = FakeRegistry::with("team/app", "v1", &content).await;
     let archway = Setup::in_front_of(&registry).start().await;
     let client = archway.client();
@@ -197,6 +201,43 @@ async fn what_goes_wrong_is_an_event_and_a_sentence() {
     let mut stream = stream(&archway, "events").await;
     let text = stream.text_until("a download failed").await;
     assert!(frame(&text, "events")["last"].is_u64(), "{text}");
+}
+
+#[tokio::test]
+async fn the_command_line_follows_what_happens() {
+    let blob = Blob::from(BigBlob::new("wrong", MIB));
+    let registry = FakeRegistry::with("team/app", "v1", &images::of_blob(&blob)).await;
+    let archway = Setup::in_front_of(&registry).start().await;
+    let mut command = Command::new(proxy::binary())
+        .args(["events", "-o", "json", "--admin", &archway.admin_url()])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the binary runs");
+    let mut lines = BufReader::new(command.stdout.take().expect("a pipe")).lines();
+    registry
+        .faults()
+        .add(On::path("/blobs/"), Fault::FlipBit(1000));
+    let path = blob_path("team/app", blob.digest());
+    archway
+        .client()
+        .open(Method::GET, &path)
+        .await
+        .drain()
+        .await;
+    within("the failure is told", async {
+        while let Some(line) = lines.next_line().await.expect("a line") {
+            let event: Value = serde_json::from_str(&line).expect("an event");
+            if event["message"] == "a download failed" {
+                return;
+            }
+        }
+        panic!("the command has ended");
+    })
+    .await;
+    let output = proxy::run(&["events", "--no-follow", "--admin", &archway.admin_url()]).await;
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(text.contains("WARN  pull: a download failed"), "{text}");
 }
 
 #[tokio::test]

@@ -54,15 +54,12 @@ async fn check(archway: &Archway, target: &str, operation: &Value) {
         return;
     }
     let value = download.whole().await.json();
-    match described["schema"]["$ref"].as_str() {
-        Some(name) => {
-            let name = name.strip_suffix(".schema.json").expect("a schema's file");
-            schema::check(name, &value);
-        }
-        None => {
-            let valid = schema::valid(&described["schema"], &value, target);
-            assert_eq!(valid, Ok(()), "{value:#}");
-        }
+    if let Some(name) = described["schema"]["$ref"].as_str() {
+        let name = name.strip_suffix(".schema.json").expect("a schema's file");
+        schema::check(name, &value);
+    } else {
+        let valid = schema::valid(&described["schema"], &value, target);
+        assert_eq!(valid, Ok(()), "{value:#}");
     }
 }
 

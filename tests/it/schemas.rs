@@ -142,6 +142,36 @@ async fn answers_of_a_server(world: &World, used: &mut Used) {
     for name in ["wanted", "fills", "upstreams", "evictions", "top"] {
         used.check(name, &world.json(&[name]).await);
     }
+    answers_of_the_admin_listener(world, used).await;
+    used.check("refresh", &world.socket(&["refresh", NAME]).await);
+    world
+        .archway
+        .edit_config("tag_ttl = \"0s\"", "tag_ttl = \"1s\"");
+    used.check("reload", &world.socket(&["reload"]).await);
+    used.check(
+        "rm",
+        &world
+            .socket(&["rm", "registry.test/team/none:v1", NAME])
+            .await,
+    );
+    let answer = world
+        .archway
+        .client()
+        .get("/v2/team/app/manifests/none")
+        .await
+        .expect(404);
+    used.check("error", &answer.json());
+}
+
+async fn answers_of_the_admin_listener(world: &World, used: &mut Used) {
+    let arguments = ["events", "--no-follow", "-o", "json", "--admin"];
+    let admin = world.archway.admin_url();
+    let output = proxy::run(&[&arguments[..], &[&admin]].concat()).await;
+    let lines = String::from_utf8(output.stdout).expect("text");
+    assert!(lines.lines().count() > 0, "what is listened on is an event");
+    for line in lines.lines() {
+        used.check("event", &serde_json::from_str(line).expect("JSON"));
+    }
     let admin = world.archway.admin();
     for name in [
         "cache",
@@ -166,24 +196,6 @@ async fn answers_of_a_server(world: &World, used: &mut Used) {
         let answer = admin.get(&format!("/_archway/v1/{route}")).await;
         used.check(name, &answer.expect(200).json());
     }
-    used.check("refresh", &world.socket(&["refresh", NAME]).await);
-    world
-        .archway
-        .edit_config("tag_ttl = \"0s\"", "tag_ttl = \"1s\"");
-    used.check("reload", &world.socket(&["reload"]).await);
-    used.check(
-        "rm",
-        &world
-            .socket(&["rm", "registry.test/team/none:v1", NAME])
-            .await,
-    );
-    let answer = world
-        .archway
-        .client()
-        .get("/v2/team/app/manifests/none")
-        .await
-        .expect(404);
-    used.check("error", &answer.json());
 }
 
 async fn answers_of_an_outage(world: &World, used: &mut Used) {

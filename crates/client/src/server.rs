@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt::Display, time::Duration};
 
-use admin_api::{Evictions, Fills, Upstreams};
+use admin_api::{Events, Evictions, Fills, Topic, Upstreams};
 use cluster::NodeReport;
 use config::{Config, KeyPairFiles, Listener};
 use futures_util::TryStreamExt;
@@ -21,6 +21,7 @@ use super::{
     address,
     answer::Answer,
     error::{ClientError, UrlOption},
+    watch::Watch,
 };
 
 /// The time to connect: an Archway is near.
@@ -225,6 +226,23 @@ impl Server {
     pub async fn evictions(&self, limit: usize) -> Result<Evictions, ClientError> {
         let limit = ("limit", limit.to_string());
         self.told("evictions", &[limit]).await
+    }
+
+    /// The remembered events, the latest first.
+    pub async fn events(&self) -> Result<Events, ClientError> {
+        self.told("events", &[]).await
+    }
+
+    /// The remembered events, then those that come.
+    pub async fn watch_events(&self) -> Result<Watch<Events>, ClientError> {
+        let base = found(&self.admin)?;
+        let url = format!("{base}/_archway/v1/stream?topics={}", Topic::Events);
+        let response = sent(self.http.get(&url), &url, UrlOption::Admin).await?;
+        if response.status().is_success() {
+            return Ok(Watch::new(response, url));
+        }
+        let answer = Answer::read(response, url).await?;
+        Err(answer.refusal())
     }
 
     /// The answer of a private route of the admin listener.
