@@ -94,6 +94,7 @@ suite integration cargo test --locked --workspace --test it
 suite clients cargo test --locked --workspace --test clients
 suite chart tests/chart/run.sh
 suite ops tests/ops/run.sh
+suite console tests/console/run.sh
 script conformance tests/conformance/run.sh
 [ -n "${ARCHWAY_STATIC_BIN:-}" ] || finish image-compile || failed+=(image-compile)
 script image docker/test-image.sh

@@ -44,6 +44,7 @@ forbid observe control proxy archway clap
 forbid control proxy archway clap
 forbid client clap archway
 forbid slots axum hyper http reqwest rustls manifest-model cache-store cache config upstream server pull proxy archway
+forbid admin-console tokio axum hyper http reqwest cache-store cache config upstream server pull proxy archway
 forbid image-inventory axum server proxy archway clap
 forbid window axum proxy archway clap
 forbid proxy clap archway integration-tests openssl openssl-sys native-tls

@@ -1,10 +1,11 @@
-//! Health, metrics and the admin API, on a listener of their own.
+//! Health, metrics, the admin API and the console, on a listener of their own.
 //!
 //! Owns the admin routes and their texts; what they tell is gathered by `window`. Leaves the requests of registry clients to `routes`. An
 //! upstream that is down does not make `/readyz` fail: the answer stays 200 and names the endpoint,
 //! because a cache is most useful then.
 
 mod answer;
+mod console;
 mod explain;
 mod guard;
 mod image;
@@ -70,18 +71,19 @@ pub(crate) struct Admin {
 
 pub(crate) fn router(admin: Admin) -> Router {
     let guarded = middleware::from_fn_with_state(admin.clone(), guard::admit);
-    let mut router = Router::new();
+    let mut routes = Router::new();
     for (name, answer) in private() {
-        router = router.route(&format!("{}v1/{name}", guard::PRIVATE), answer);
+        routes = routes.route(&format!("{}v1/{name}", guard::PRIVATE), answer);
     }
-    router
+    let routes = routes
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route(guard::INSTANCE, get(instance::who))
         .route(guard::PROBE, get(instance::issue))
-        .with_state(admin)
-        .layer(guarded)
+        .with_state(admin);
+    let pages = console::router(routes.clone());
+    routes.merge(pages).layer(guarded)
 }
 
 /// The routes below `/_archway/v1/` that name images. `docs/reference/openapi.json` describes them.

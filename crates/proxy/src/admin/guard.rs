@@ -4,13 +4,13 @@
 use axum::{
     Extension,
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, header::CONTENT_SECURITY_POLICY},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use server::exchange::Interface;
 
-use super::Admin;
+use super::{Admin, console};
 use crate::guard::{self, Called};
 
 /// The beginning of the routes that name images.
@@ -31,7 +31,10 @@ pub(super) async fn admit(
         Some((status, message)) => (status, message).into_response(),
         None => next.run(request).await,
     };
-    guard::refuse_rendering(response.headers_mut());
+    // The console's pages say themselves what a browser may do with them.
+    if !response.headers().contains_key(CONTENT_SECURITY_POLICY) {
+        guard::refuse_rendering(response.headers_mut());
+    }
     response
 }
 
@@ -72,5 +75,6 @@ fn refusal(
 
 /// Whether what is at the path names images.
 fn is_private(path: &str) -> bool {
-    path.starts_with(PRIVATE) && path != INSTANCE && path != PROBE
+    let is_route = path.starts_with(PRIVATE) && path != INSTANCE && path != PROBE;
+    is_route || console::is_page(path)
 }
