@@ -18,7 +18,7 @@ forbid() {
 forbid allocator tokio axum hyper libc manifest-model server
 forbid manifest-model tokio axum hyper http reqwest rustls protocol cache-store cache config upstream server pull proxy
 forbid protocol tokio axum hyper reqwest rustls cache-store cache config upstream server pull proxy
-forbid admin-api tokio axum hyper http reqwest rustls protocol cache-store cache config upstream server pull proxy
+forbid admin-api tokio axum hyper reqwest rustls cache-store cache config upstream server pull proxy archway
 forbid bundle tokio axum hyper reqwest rustls cache-store cache config upstream server pull proxy
 forbid airgap axum hyper reqwest rustls config upstream server pull proxy archway
 forbid wishes tokio axum hyper reqwest rustls cache-store cache config upstream server pull proxy archway
@@ -43,5 +43,9 @@ forbid pull axum server proxy archway
 forbid observe control proxy archway clap
 forbid control proxy archway clap
 forbid client clap archway
+forbid slots axum hyper reqwest rustls cache-store cache config upstream server pull proxy archway
+forbid admin-console tokio axum hyper reqwest cache-store cache config upstream server pull proxy archway
+forbid image-inventory axum server proxy archway clap
+forbid window axum proxy archway clap
 forbid proxy clap archway integration-tests openssl openssl-sys native-tls
 echo "arrows: ok"

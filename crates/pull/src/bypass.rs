@@ -13,13 +13,13 @@ use bytes::Bytes;
 use cache::HOLD_BACK;
 use futures_util::{Stream, StreamExt, stream};
 use manifest_model::{Digest, Hasher};
+use slots::{Claim, Slot, Slots};
 use tokio::time::Instant;
 use upstream::{BlobBody, BlobSource, Cause, Deadline, FetchError, Part};
 
 use crate::{
     Repository,
     fill::resumes::{Resumes, through_store_failures},
-    slots::{Claim, Slot, Slots},
 };
 
 /// How long a body waits for a slot past the cache; the upstream needs the rest of its client's wait.

@@ -30,6 +30,7 @@ mod error;
 mod failures;
 mod fill;
 mod flights;
+mod foretell;
 mod freshness;
 mod front;
 mod hint;
@@ -41,12 +42,12 @@ mod platforms;
 mod repository;
 mod resolver;
 mod rules;
-mod slots;
 mod stale_spells;
 mod stock;
 mod tasks;
 
 pub use protocol::official_name::{official_name, repository_key};
+pub use slots::Asker;
 
 pub use self::{
     answer::{Client, Outcome, Served, Substitution},
@@ -61,7 +62,6 @@ pub use self::{
     nearby::Nearby,
     platforms::choose_substitution,
     repository::Repository,
-    slots::Asker,
     stock::{Missing, Stock},
     tasks::Tasks,
 };

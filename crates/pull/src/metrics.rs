@@ -11,7 +11,7 @@ use prometheus_client::{
 };
 use protocol::host::HostPattern;
 
-use crate::slots::{AllSlots, SlotCounts, Slots};
+use slots::{AllSlots, SlotCounts, Slots};
 
 /// From a config to a large layer over a slow line.
 const FILL_SECONDS: [f64; 7] = [0.1, 0.5, 2.0, 10.0, 60.0, 300.0, 1800.0];

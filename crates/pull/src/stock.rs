@@ -8,13 +8,9 @@ use std::{sync::Arc, time::Duration};
 
 use cache::{Cache, RepoKey};
 use manifest_model::{Choice, Descriptor, Digest, Manifest, Matcher, Platform, Reference, Tag};
+use slots::{SlotCounts, Slots};
 
-use crate::{
-    Repository,
-    announced::AnnouncedSizes,
-    manifests::Manifests,
-    slots::{SlotCounts, Slots},
-};
+use crate::{Repository, announced::AnnouncedSizes, manifests::Manifests};
 
 /// The most tags of a repository that are looked through for a digest.
 const MAX_TAGS: usize = 1000;
@@ -176,6 +172,17 @@ impl Stocks {
                 ..stock
             },
         }
+    }
+
+    /// The image that a blob is part of, and its platform.
+    pub(super) async fn image_with(
+        &self,
+        repository: &Repository,
+        blob: &Digest,
+    ) -> (Option<Reference>, Option<Platform>) {
+        let (root, platform) = self.root_of(repository, blob).await;
+        let image = root.map(|root| self.name_of(repository, root.digest()));
+        (image, platform)
     }
 
     /// The outermost stored manifest that leads to `digest`, and the platform on the way.

@@ -16,9 +16,10 @@ use admin_api::{
 use cache::{Arrived, Audience, Fill, FillError};
 use parking_lot::Mutex;
 use protocol::error_chain::ErrorChain;
+use slots::Asker;
 
 use super::sources::Sources;
-use crate::{Repository, error::FillFailure, slots::Asker};
+use crate::{Repository, error::FillFailure};
 
 /// How many ended downloads are remembered.
 const MAX_ENDED: usize = 100;
@@ -153,6 +154,8 @@ impl FillPage {
                 digest: fill.digest(),
                 upstream: repository.upstream.host().to_string(),
                 repository: repository.name.to_string(),
+                image: None,
+                platform: None,
                 origin,
             },
             started: Time::now(),
