@@ -9,7 +9,7 @@ mod parts;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -80,6 +80,17 @@ pub(crate) struct Object {
     pub(crate) bytes: Bytes,
     /// The headers of its metadata.
     pub(crate) noted: Vec<(String, String)>,
+    pub(crate) written: SystemTime,
+}
+
+impl Object {
+    pub(crate) fn new(bytes: Bytes, noted: Vec<(String, String)>) -> Self {
+        Self {
+            bytes,
+            noted,
+            written: SystemTime::now(),
+        }
+    }
 }
 
 impl Bucket {
@@ -254,7 +265,8 @@ impl State {
                     return refusal(400, "BadDigest");
                 }
                 let (bytes, noted) = (body.clone(), noted(headers));
-                self.objects.insert(key.to_owned(), Object { bytes, noted });
+                self.objects
+                    .insert(key.to_owned(), Object::new(bytes, noted));
                 empty(200)
             }
             ("POST", None) if query.contains_key("delete") => self.delete(body),
@@ -281,9 +293,10 @@ impl State {
             let end: usize = end.parse().unwrap_or(usize::MAX);
             Some((start, end.saturating_add(1).min(size)))
         });
-        let mut response = Response::builder()
-            .header(header::ETAG, "\"e\"")
-            .header(header::LAST_MODIFIED, "Mon, 05 Jan 2026 08:00:00 GMT");
+        let mut response = Response::builder().header(header::ETAG, "\"e\"").header(
+            header::LAST_MODIFIED,
+            httpdate::fmt_http_date(object.written),
+        );
         for (name, value) in &object.noted {
             response = response.header(name, value);
         }
@@ -331,8 +344,9 @@ impl State {
             let _ = write!(
                 text,
                 "<Contents><Key>{key}</Key><Size>{}</Size>\
-                 <LastModified>2026-01-05T08:00:00.000Z</LastModified><ETag>\"e\"</ETag></Contents>",
-                object.bytes.len()
+                 <LastModified>{}</LastModified><ETag>\"e\"</ETag></Contents>",
+                object.bytes.len(),
+                humantime::format_rfc3339_millis(object.written)
             );
         }
         if let (true, Some((last, _))) = (found.len() > 1000, found.get(999)) {
