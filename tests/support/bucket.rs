@@ -47,6 +47,10 @@ pub enum Mood {
     Cuts,
 }
 
+/// When objects were written: long ago, or so late that nothing can take them for old.
+const LONG_AGO: &str = "2026-01-05T08:00:00.000Z";
+const JUST_NOW: &str = "2999-01-01T00:00:00.000Z";
+
 /// How often each kind of request came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
@@ -69,6 +73,7 @@ pub struct Bucket {
 
 struct State {
     mood: Mood,
+    is_old: bool,
     objects: BTreeMap<String, Object>,
     uploads: Uploads,
     counted: Counted,
@@ -87,6 +92,7 @@ impl Bucket {
     pub async fn start() -> Self {
         let state = Arc::new(Mutex::new(State {
             mood: Mood::Good,
+            is_old: false,
             objects: BTreeMap::new(),
             uploads: Uploads::default(),
             counted: Counted::default(),
@@ -111,6 +117,11 @@ impl Bucket {
     /// Changes how it behaves.
     pub fn be(&self, mood: Mood) {
         self.state().mood = mood;
+    }
+
+    /// From now on all of its objects were written long ago.
+    pub fn grow_old(&self) {
+        self.state().is_old = true;
     }
 
     /// Stops listening.
@@ -326,12 +337,13 @@ impl State {
             key.starts_with(value("prefix")) && (after.is_empty() || key.as_str() > after)
         });
         let found: Vec<_> = found.take(1001).collect();
+        let written = if self.is_old { LONG_AGO } else { JUST_NOW };
         let mut text = "<ListBucketResult>".to_owned();
         for (key, object) in found.iter().take(1000) {
             let _ = write!(
                 text,
                 "<Contents><Key>{key}</Key><Size>{}</Size>\
-                 <LastModified>2026-01-05T08:00:00.000Z</LastModified><ETag>\"e\"</ETag></Contents>",
+                 <LastModified>{written}</LastModified><ETag>\"e\"</ETag></Contents>",
                 object.bytes.len()
             );
         }
