@@ -47,6 +47,9 @@ pub enum Mood {
     Cuts,
 }
 
+/// How long ago all was written once a bucket has grown old.
+const LONG: Duration = Duration::from_hours(24 * 400);
+
 /// How often each kind of request came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
@@ -69,6 +72,7 @@ pub struct Bucket {
 
 struct State {
     mood: Mood,
+    is_old: bool,
     objects: BTreeMap<String, Object>,
     uploads: Uploads,
     counted: Counted,
@@ -98,6 +102,7 @@ impl Bucket {
     pub async fn start() -> Self {
         let state = Arc::new(Mutex::new(State {
             mood: Mood::Good,
+            is_old: false,
             objects: BTreeMap::new(),
             uploads: Uploads::default(),
             counted: Counted::default(),
@@ -122,6 +127,11 @@ impl Bucket {
     /// Changes how it behaves.
     pub fn be(&self, mood: Mood) {
         self.state().mood = mood;
+    }
+
+    /// From now on all of its objects were written long ago.
+    pub fn grow_old(&self) {
+        self.state().is_old = true;
     }
 
     /// Stops listening.
@@ -295,7 +305,7 @@ impl State {
         });
         let mut response = Response::builder().header(header::ETAG, "\"e\"").header(
             header::LAST_MODIFIED,
-            httpdate::fmt_http_date(object.written),
+            httpdate::fmt_http_date(self.written(object)),
         );
         for (name, value) in &object.noted {
             response = response.header(name, value);
@@ -332,6 +342,11 @@ impl State {
         }
     }
 
+    fn written(&self, object: &Object) -> SystemTime {
+        let age = if self.is_old { LONG } else { Duration::ZERO };
+        object.written - age
+    }
+
     fn list(&self, query: &BTreeMap<String, String>) -> Response<Body> {
         let value = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
         let after = value("continuation-token").max(value("start-after"));
@@ -346,7 +361,7 @@ impl State {
                 "<Contents><Key>{key}</Key><Size>{}</Size>\
                  <LastModified>{}</LastModified><ETag>\"e\"</ETag></Contents>",
                 object.bytes.len(),
-                humantime::format_rfc3339_millis(object.written)
+                humantime::format_rfc3339_millis(self.written(object))
             );
         }
         if let (true, Some((last, _))) = (found.len() > 1000, found.get(999)) {
