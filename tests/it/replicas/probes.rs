@@ -37,7 +37,8 @@ async fn a_name_of_one_replica_is_a_whole_image_at_another_and_no_upstream_is_as
         assert!(pulled.parts.len() > 4, "{:?}", pulled.parts);
         let said = said_of(&fleet.replicas[other], &fleet.replicas[maker]).await;
         assert!(!said.contains("two different Archways"), "{said}");
-        assert!(said.contains("containerd.sock"), "{said}");
+        let silent = "no container runtime answers at /nonexistent/run/containerd/containerd.sock";
+        assert!(said.contains(silent), "{said}");
     }
     assert!(registry.log().all().is_empty());
 }
