@@ -29,6 +29,7 @@ forbid cache-store axum hyper http reqwest rustls protocol cache config upstream
 forbid cache axum hyper http reqwest rustls protocol config upstream server pull proxy
 forbid config tokio axum hyper reqwest cache-store cache upstream server pull proxy
 forbid doctor axum clap cache-store cache server pull proxy archway
+forbid slots axum hyper reqwest cache-store cache config upstream server pull proxy archway
 forbid tally tokio axum hyper reqwest cache-store cache config upstream server pull proxy archway
 forbid login axum hyper reqwest cache-store cache upstream server pull proxy archway
 forbid upstream axum cache-store cache server pull proxy archway

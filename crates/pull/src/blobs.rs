@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use cache::{Blob, Cache, CacheError, FillError, Follower, Joined};
 use manifest_model::Digest;
+use slots::{Asker, Slots};
 use tier::Tier;
 use tokio::time::timeout;
 use tracing::{debug, error};
@@ -23,12 +24,16 @@ use crate::{
     failures::PastFailure,
     fill::{Filler, SLOT_WAIT, sources},
     flights::NoRun,
-    slots::{AllSlots, Asker, Slots},
+    metrics::AllSlots,
     tasks::Tasks,
 };
 
 /// How many fills of other repositories may fail one after another for one request that joins them.
 const MAX_JOINS: usize = 3;
+
+/// How long who has waited for a slot already waits for one past the cache: the moment in which one that
+/// its client makes no use of is taken back.
+const RECALL_WAIT: Duration = Duration::from_millis(200);
 
 /// The size of a blob whose fill was answered, or why there is none.
 type FilledSize = Result<Option<u64>, Arc<FillError>>;
@@ -324,8 +329,7 @@ impl Blobs {
                 if matches!(FillFailure::of(&error), FillFailure::NoSlot)
                     && repository.asker != Asker::Ahead =>
             {
-                self.bypass(repository, digest, outcome, Duration::ZERO)
-                    .await
+                self.bypass(repository, digest, outcome, RECALL_WAIT).await
             }
             Err(error) => Err(reported(error)),
         }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use cache::{Blob, BlobStream, Follower, OpenFile, ReadBy, ReadError};
 use futures_util::Stream;
 use manifest_model::Digest;
+use slots::{Slot, Slots};
 use tracing::debug;
 use upstream::FetchError;
 
@@ -19,7 +20,6 @@ use crate::{
     Repository,
     bypass::{self, Wanted},
     error::FillFailure,
-    slots::{Slot, Slots},
 };
 
 /// The bytes of a blob: stored, arriving, or past the cache.

@@ -30,6 +30,7 @@ use config::CacheConfig;
 use futures_util::StreamExt;
 use manifest_model::Digest;
 use protocol::error_chain::ErrorChain;
+use slots::{Asker, Slots};
 use tokio::sync::Semaphore;
 use tracing::{Instrument, debug, info, info_span, warn};
 use upstream::{BlobBody, Deadline, FetchError};
@@ -48,7 +49,6 @@ use crate::{
     error::{FillFailure, SourceFailure},
     failures::{BlobKey, Failures, FirstByte},
     nearby::Nearby,
-    slots::{Asker, Slots},
     tasks::Tasks,
 };
 

@@ -13,14 +13,12 @@ use std::{
 
 use futures_util::{FutureExt, future::Shared};
 use parking_lot::Mutex;
+use slots::{Claim, Slot, Slots};
 use tokio::sync::{oneshot, watch};
 use tracing::Instrument;
 use upstream::Deadline;
 
-use crate::{
-    slots::{Claim, Slot, Slots},
-    tasks::Tasks,
-};
+use crate::tasks::Tasks;
 
 /// How long a run goes on without a caller. Longer than an upstream may take to answer by default:
 /// a slow one must be heard at last, or a stale tag would never be confirmed.
@@ -247,13 +245,14 @@ impl<K: Eq + Hash, V> Drop for Landing<K, V> {
 
 #[cfg(test)]
 mod tests {
+    use slots::{Asker, SlotCounts};
+
     use std::{
         net::IpAddr,
         sync::atomic::{AtomicUsize, Ordering},
     };
 
     use super::*;
-    use crate::slots::{Asker, SlotCounts};
 
     fn deadline() -> Deadline {
         let config = config::Config::parse("archway.toml", "").unwrap().upstreams;

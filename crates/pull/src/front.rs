@@ -10,6 +10,7 @@ use cache::{
 use config::CacheConfig;
 use manifest_model::{Digest, Manifest, Platform, Reference, RepoName, Tag};
 use protocol::host::Host;
+use slots::Asker;
 use upstream::{ListingKind, Registry};
 
 use crate::{
@@ -21,13 +22,12 @@ use crate::{
     fill::Filler,
     lists::{List, Lists, PageQuery},
     manifests::Manifests,
-    metrics::PullMetrics,
+    metrics::{AllSlots, PullMetrics},
     nearby::Nearby,
     platforms::Platforms,
     repository::Repository,
     resolver::Resolver,
     rules::Rules,
-    slots::{AllSlots, Asker},
     stock::{Missing, Stock, Stocks},
     tasks::Tasks,
 };

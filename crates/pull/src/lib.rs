@@ -41,12 +41,12 @@ mod platforms;
 mod repository;
 mod resolver;
 mod rules;
-mod slots;
 mod stale_spells;
 mod stock;
 mod tasks;
 
 pub use protocol::official_name::{official_name, repository_key};
+pub use slots::Asker;
 
 pub use self::{
     answer::{Client, Outcome, Served, Substitution},
@@ -61,7 +61,6 @@ pub use self::{
     nearby::Nearby,
     platforms::choose_substitution,
     repository::Repository,
-    slots::Asker,
     stock::{Missing, Stock},
     tasks::Tasks,
 };

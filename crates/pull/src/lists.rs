@@ -18,6 +18,7 @@ use cache::{Cache, RepoKey};
 use config::LISTS_HELD;
 use parking_lot::Mutex;
 use protocol::error_chain::ErrorChain;
+use slots::Slots;
 use tracing::info;
 use upstream::{FetchError, Gathered, Listing, ListingKind, Room};
 
@@ -25,7 +26,7 @@ use self::known::Known;
 pub use self::known::PageQuery;
 use crate::{
     PullError, Repository, attached::Question, flights::Flights, resolver::rest_of_confirmation,
-    slots::Slots, tasks::Tasks,
+    tasks::Tasks,
 };
 
 /// A page above this is compared with an equal one that is still being sent.

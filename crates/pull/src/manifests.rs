@@ -36,6 +36,7 @@ use cache::{Cache, RepoKey};
 use manifest_model::{Digest, Manifest, Reference, Tag};
 use parking_lot::Mutex;
 use protocol::error_chain::ErrorChain;
+use slots::Slots;
 use tracing::{error, warn};
 use upstream::{FetchError, Resource};
 
@@ -47,7 +48,6 @@ use crate::{
     failures::Failures,
     flights::Flights,
     nearby::Nearby,
-    slots::Slots,
     tasks::Tasks,
 };
 

@@ -10,10 +10,11 @@ use std::time::Duration;
 use cache::Cache;
 use manifest_model::Digest;
 use replicas::{PeerBlob, PeerManifests, Replicas};
+use slots::Asker;
 use tier::{Tier, TierBlob};
 use upstream::{BlobBody, BlobSource, Deadline, FetchError, Part, RangeRefusal};
 
-use crate::{Repository, slots::Asker};
+use crate::Repository;
 
 /// Connections that one blob may have to the bucket: each is slow, and there is room for many.
 const CONNECTIONS_TO_TIER: usize = 6;

@@ -15,6 +15,7 @@ use protocol::{
     error_chain::ErrorChain,
     official_name::{official_name, repository_key},
 };
+use slots::{Asker, Claim, Slots};
 use tracing::warn;
 use upstream::{BlobSource, Cause, Deadline, FetchError, Resource, Upstream};
 
@@ -22,7 +23,6 @@ use crate::{
     error::PullError,
     flights::{NoRun, Seat},
     freshness,
-    slots::{Asker, Claim, Slots},
 };
 
 /// The longest time an absence is remembered, whatever the configuration allows.

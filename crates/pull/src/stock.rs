@@ -8,13 +8,9 @@ use std::{sync::Arc, time::Duration};
 
 use cache::{Cache, RepoKey};
 use manifest_model::{Choice, Descriptor, Digest, Manifest, Matcher, Platform, Reference, Tag};
+use slots::{SlotCounts, Slots};
 
-use crate::{
-    Repository,
-    announced::AnnouncedSizes,
-    manifests::Manifests,
-    slots::{SlotCounts, Slots},
-};
+use crate::{Repository, announced::AnnouncedSizes, manifests::Manifests};
 
 /// The most tags of a repository that are looked through for a digest.
 const MAX_TAGS: usize = 1000;

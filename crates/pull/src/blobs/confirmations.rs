@@ -10,12 +10,12 @@ use std::sync::Arc;
 use cache::{Cache, RepoKey};
 use futures_util::FutureExt;
 use manifest_model::Digest;
+use slots::Slots;
 use tier::Tier;
 use upstream::{FetchError, Part};
 
 use crate::{
-    PullError, Repository, fill::resumes::through_store_failures, flights::Flights, slots::Slots,
-    tasks::Tasks,
+    PullError, Repository, fill::resumes::through_store_failures, flights::Flights, tasks::Tasks,
 };
 
 /// The questions about blobs that are not downloaded for them.

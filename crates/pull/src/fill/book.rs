@@ -16,9 +16,10 @@ use admin_api::{
 use cache::{Arrived, Audience, Fill, FillError};
 use parking_lot::Mutex;
 use protocol::error_chain::ErrorChain;
+use slots::Asker;
 
 use super::sources::Sources;
-use crate::{Repository, error::FillFailure, slots::Asker};
+use crate::{Repository, error::FillFailure};
 
 /// How many ended downloads are remembered.
 const MAX_ENDED: usize = 100;

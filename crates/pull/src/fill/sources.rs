@@ -20,6 +20,7 @@ use std::{
 use manifest_model::Digest;
 use parking_lot::Mutex;
 use protocol::host::Host;
+use slots::Claim;
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -27,7 +28,7 @@ use tokio::{
 use upstream::Deadline;
 
 use super::place::Place;
-use crate::{Repository, nearby::ByteSource, slots::Claim};
+use crate::{Repository, nearby::ByteSource};
 
 /// How long a download stands still before it goes on elsewhere: its bytes are to come from there
 /// within 2 s of a stall.

@@ -28,9 +28,11 @@ pub enum Asker {
 
 /// What a slot is counted for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Claim {
-    pub(crate) upstream: Host,
-    pub(crate) asker: Asker,
+pub struct Claim {
+    /// The upstream that is asked.
+    pub upstream: Host,
+    /// For whom.
+    pub asker: Asker,
 }
 
 /// The number of one who waits for a slot, and later of its slot.

@@ -1,9 +1,10 @@
 //! Slots: how many downloads, bypasses and calls there are at once, and who has them.
 //!
-//! Owns the waiting for slots and giving them up; [`shares`] decides who is next. Whoever gets no
-//! slot in time is told so: a client has another host to ask, and an error that comes at once costs
-//! it less than a wait.
+//! Owns the waiting for slots and giving them up: `shares` decides who is next, `lent` takes back what a
+//! client does not use. Refuses what the work is. Whoever gets no slot in time is told so: a client has
+//! another host to ask, and an error that comes at once costs it less than a wait.
 
+mod lent;
 mod shares;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -15,38 +16,29 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-pub use self::shares::Asker;
-pub(crate) use self::shares::Claim;
 use self::shares::{Move, Shares, Ticket};
+pub use self::{
+    lent::LentSlot,
+    shares::{Asker, Claim},
+};
 
 /// How often a holder looks whether it is still followed.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The slots of one kind of work. Cheap to clone; all clones are the same slots.
 #[derive(Clone, Debug)]
-pub(super) struct Slots {
+pub struct Slots {
     table: Arc<Mutex<Table>>,
     counts: SlotCounts,
 }
 
-/// The slots of every kind of work.
-#[derive(Clone, Debug)]
-pub(super) struct AllSlots {
-    /// Downloads into the cache.
-    pub(super) fills: Slots,
-    /// Downloads past it.
-    pub(super) bypasses: Slots,
-    /// Calls for manifests, tags, lists and confirmations.
-    pub(super) calls: Slots,
-}
-
 /// The counters of one kind of work. Clones are handles to the same ones.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SlotCounts {
+pub struct SlotCounts {
     /// Who got no slot in time.
-    pub(super) refused: Counter,
+    pub refused: Counter,
     /// Who was recalled, having no followers, for somebody who waited.
-    pub(super) recalled: Counter,
+    pub recalled: Counter,
 }
 
 #[derive(Debug)]
@@ -79,7 +71,8 @@ impl Table {
 }
 
 impl Slots {
-    pub(super) fn new(capacity: usize, counts: SlotCounts) -> Self {
+    /// So many of them, at least one.
+    pub fn new(capacity: usize, counts: SlotCounts) -> Self {
         Self {
             table: Arc::new(Mutex::new(Table {
                 shares: Shares::new(capacity),
@@ -91,7 +84,7 @@ impl Slots {
     }
 
     /// A slot, if one comes free for this claim within `wait`. Cancel safe.
-    pub(super) async fn take(&self, claim: Claim, wait: Duration) -> Option<Slot> {
+    pub async fn take(&self, claim: Claim, wait: Duration) -> Option<Slot> {
         let (sender, granted) = oneshot::channel();
         let recall = Arc::new(Notify::new());
         let slot = {
@@ -114,7 +107,7 @@ impl Slots {
     }
 
     /// The numbers of slots taken and of those who wait.
-    pub(super) fn usage(&self) -> (usize, usize) {
+    pub fn usage(&self) -> (usize, usize) {
         let table = self.table.lock();
         (table.shares.held(), table.shares.waiting())
     }
@@ -122,7 +115,7 @@ impl Slots {
 
 /// A slot, given back on drop.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub struct Slot {
     ticket: Ticket,
     recall: Arc<Notify>,
     slots: Slots,
@@ -130,7 +123,7 @@ pub(super) struct Slot {
 
 impl Slot {
     /// Counts it for `claim` from now on.
-    pub(super) fn recount(&self, claim: Claim) {
+    pub fn recount(&self, claim: Claim) {
         let mut table = self.slots.table.lock();
         let moves = table.shares.recount(self.ticket, claim);
         table.carry_out(moves, &self.slots.counts);
@@ -138,7 +131,7 @@ impl Slot {
 
     /// Returns once the slot is to be given up: somebody waits, and nobody follows the holder.
     /// Cancel safe.
-    pub(super) async fn recalled_unless(&self, is_followed: impl Fn() -> bool) {
+    pub async fn recalled_unless(&self, is_followed: impl Fn() -> bool) {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut offered = None;
