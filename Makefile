@@ -1,7 +1,7 @@
 # The only entry: what a person or a CI does with this tree is a target here.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chart ops soak bench attacks arm64 check fmt lint doc arrows structure documents deny advisories demo image pin-images conformance fuzz tools clean
+.PHONY: help run test chart ops console soak bench attacks arm64 check fmt lint doc arrows structure documents deny advisories demo image pin-images conformance fuzz tools clean
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
@@ -27,6 +27,11 @@ ops: ## the dashboard, rules and alerts of ops/, each expression against a live 
 	tests/tools/install.sh ops
 	$(CARGO) build --locked --workspace
 	tests/ops/run.sh
+
+console: ## the console in Debian's Chromium: each page, by people and by enemies; pictures in target/console/
+	tests/tools/install.sh console
+	$(CARGO) build --locked --workspace
+	tests/console/run.sh
 
 soak: ## what takes too long for every run: attacks, 300 kills, 10 minutes idle offline, every fault at default settings, a real API server, 10^7 runs of each fuzz target
 	tests/soak.sh

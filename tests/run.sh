@@ -96,6 +96,7 @@ suite integration cargo test --locked --workspace --test it
 suite clients cargo test --locked --workspace --test clients
 suite chart tests/chart/run.sh
 suite ops tests/ops/run.sh
+suite console tests/console/run.sh
 script conformance tests/conformance/run.sh
 script node-kills python3 -B tests/cluster/killed.py
 finish image-compile || failed+=(image-compile)

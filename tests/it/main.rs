@@ -2,6 +2,7 @@
 //! rules.
 
 mod admin;
+mod admin_api;
 mod air_gap_tutorial;
 mod audit;
 mod aws_endpoints;
@@ -51,6 +52,7 @@ mod node_list;
 mod node_list_faults;
 mod nothing_dialled;
 mod offline;
+mod openapi;
 mod outages;
 mod parallel;
 mod parents;

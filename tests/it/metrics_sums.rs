@@ -38,6 +38,24 @@ async fn metrics(archway: &Archway) -> String {
     archway.admin().get("/metrics").await.expect(200).text()
 }
 
+/// Whether the admin API has the same sums, and what was saved of them.
+async fn is_told(archway: &Archway, [came, sent, on_disk]: [u64; 3]) -> bool {
+    let route = "/_archway/v1/overview";
+    let overview = archway.admin().get(route).await.expect(200).json();
+    let (traffic, disk) = (&overview["traffic"], &overview["disk"]);
+    let told = [
+        (&traffic["received"], came),
+        (&traffic["sent"], sent),
+        (&traffic["saved"], sent.saturating_sub(came)),
+        (&disk["bytes"], on_disk),
+    ];
+    let is_right = |(value, counted): (&serde_json::Value, _)| {
+        let value = value.as_u64();
+        value.is_some_and(|value| agree(value, counted))
+    };
+    told.into_iter().all(is_right)
+}
+
 /// Waits until the three sums are those that the registry, the clients and the disk have.
 async fn sums_agree(archway: &Archway, registry: &FakeRegistry, sent: u64) {
     let what = format!("{sent} bytes are counted as sent, and the other sums are right");
@@ -51,7 +69,8 @@ async fn sums_agree(archway: &Archway, registry: &FakeRegistry, sent: u64) {
             ("archway_cache_bytes", on_disk),
         ];
         let is_right = |(name, counted)| agree(sum(&text, name), counted);
-        sums.into_iter().all(is_right).then_some(())
+        let is_told = is_told(archway, [came, sent, on_disk]).await;
+        (is_told && sums.into_iter().all(is_right)).then_some(())
     })
     .await;
 }

@@ -142,11 +142,7 @@ async fn answers_of_a_server(world: &World, used: &mut Used) {
     for name in ["wanted", "fills", "upstreams", "evictions", "top"] {
         used.check(name, &world.json(&[name]).await);
     }
-    let admin = world.archway.admin();
-    for name in ["images", "wanted", "instance"] {
-        let answer = admin.get(&format!("/_archway/v1/{name}")).await.expect(200);
-        used.check(name, &answer.json());
-    }
+    answers_of_the_admin_listener(world, used).await;
     used.check("refresh", &world.socket(&["refresh", NAME]).await);
     world
         .archway
@@ -165,6 +161,41 @@ async fn answers_of_a_server(world: &World, used: &mut Used) {
         .await
         .expect(404);
     used.check("error", &answer.json());
+}
+
+async fn answers_of_the_admin_listener(world: &World, used: &mut Used) {
+    let arguments = ["events", "--no-follow", "-o", "json", "--admin"];
+    let admin = world.archway.admin_url();
+    let output = proxy::run(&[&arguments[..], &[&admin]].concat()).await;
+    let lines = String::from_utf8(output.stdout).expect("text");
+    assert!(lines.lines().count() > 0, "what is listened on is an event");
+    for line in lines.lines() {
+        used.check("event", &serde_json::from_str(line).expect("JSON"));
+    }
+    let admin = world.archway.admin();
+    for name in [
+        "cache",
+        "clients",
+        "config",
+        "events",
+        "history",
+        "images",
+        "instance",
+        "overview",
+        "platforms",
+        "wanted",
+    ] {
+        let answer = admin.get(&format!("/_archway/v1/{name}")).await.expect(200);
+        used.check(name, &answer.json());
+    }
+    for (name, route) in [
+        ("image", format!("images/{NAME}")),
+        ("foretold", format!("explain?name={NAME}")),
+        ("report", "report?need=linux/s390x&limit=1".to_owned()),
+    ] {
+        let answer = admin.get(&format!("/_archway/v1/{route}")).await;
+        used.check(name, &answer.expect(200).json());
+    }
 }
 
 async fn answers_of_an_outage(world: &World, used: &mut Used) {

@@ -18,7 +18,7 @@ forbid() {
 forbid allocator tokio axum hyper libc manifest-model server
 forbid manifest-model tokio axum hyper http reqwest rustls protocol cache-store cache config upstream server pull proxy
 forbid protocol tokio axum hyper reqwest rustls cache-store cache config upstream server pull proxy
-forbid admin-api tokio axum hyper http reqwest rustls protocol cache-store cache config upstream server pull proxy
+forbid admin-api tokio axum hyper reqwest rustls cache-store cache config upstream server pull proxy archway
 forbid bundle tokio axum hyper reqwest rustls cache-store cache config upstream server pull proxy
 forbid airgap axum hyper reqwest rustls config upstream server pull proxy archway
 forbid wishes tokio axum hyper reqwest rustls cache-store cache config upstream server pull proxy archway
@@ -29,7 +29,6 @@ forbid cache-store axum hyper http reqwest rustls protocol cache config upstream
 forbid cache axum hyper http reqwest rustls protocol config upstream server pull proxy
 forbid config tokio axum hyper reqwest cache-store cache upstream server pull proxy
 forbid doctor axum clap cache-store cache server pull proxy archway
-forbid slots axum hyper reqwest cache-store cache config upstream server pull proxy archway
 forbid tally tokio axum hyper reqwest cache-store cache config upstream server pull proxy archway
 forbid login axum hyper reqwest cache-store cache upstream server pull proxy archway
 forbid upstream axum cache-store cache server pull proxy archway
@@ -44,5 +43,9 @@ forbid pull axum server proxy archway
 forbid observe control proxy archway clap
 forbid control proxy archway clap
 forbid client clap archway
+forbid slots axum hyper reqwest rustls cache-store cache config upstream server pull proxy archway
+forbid admin-console tokio axum hyper reqwest cache-store cache config upstream server pull proxy archway
+forbid image-inventory axum server proxy archway clap
+forbid window proxy archway clap
 forbid proxy clap archway integration-tests openssl openssl-sys native-tls
 echo "arrows: ok"

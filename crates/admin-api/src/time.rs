@@ -17,6 +17,11 @@ impl Time {
         SystemTime::now().into()
     }
 
+    /// The moment so many seconds after 1970.
+    pub fn at(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
     /// The moment that is so far from now.
     pub fn after(wait: Duration) -> Self {
         Self(Self::now().0.saturating_add(wait.as_secs()))

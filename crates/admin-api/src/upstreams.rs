@@ -1,5 +1,7 @@
 //! `GET /_archway/v1/upstreams`: the upstreams in use, and how each is.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Time;
@@ -24,7 +26,10 @@ pub struct UpstreamState {
     pub endpoints: Vec<UpstreamEndpoint>,
     /// Calls that wait for the configured rates.
     pub waiting: usize,
-    /// What the configured rates would let go at once.
+    /// The configured rates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rates: Vec<CallRate>,
+    /// What they would let go at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budget: Vec<CallBudget>,
     /// The pulls left, as last announced by an upstream with this pattern.
@@ -36,6 +41,13 @@ pub struct UpstreamState {
     /// When the token runs out that was got last for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_expires: Option<Time>,
+    /// Answers since the start by kind (`ok`, `absent`, `refused`, `throttled`, `unreachable`,
+    /// `broken`, `resting`), of all upstreams with this pattern.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub answers: BTreeMap<String, u64>,
+    /// Bytes received since the start, of all upstreams with this pattern.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received: Option<u64>,
 }
 
 /// One endpoint of an upstream.
@@ -57,6 +69,9 @@ pub struct UpstreamEndpoint {
     /// The calls that are held back, if it throttles.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<HeldCalls>,
+    /// What we log in with: `password`, `docker_config`, `ecr` or `anonymous`. Never the secret.
+    #[serde(default)]
+    pub credential: String,
 }
 
 /// How an endpoint is.
@@ -98,4 +113,13 @@ pub struct CallBudget {
     pub calls: String,
     /// Calls that would go at once.
     pub left: u32,
+}
+
+/// A configured rate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallRate {
+    /// `all`, `manifests`, `blobs` or `lists`.
+    pub calls: String,
+    /// The rate as the configuration writes it, such as `100/1h`.
+    pub rate: String,
 }

@@ -67,6 +67,7 @@ commands! {
         Upstreams(images::upstreams::ListUpstreams),
         Evictions(images::evictions::ListEvictions),
         Top(images::top::Top),
+        Events(images::events::FollowEvents),
         Refresh(control::refresh::Refresh),
         Reload(control::reload::Reload),
         Rm(control::rm::Rm),

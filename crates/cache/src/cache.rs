@@ -18,7 +18,7 @@ use cache_store::{
 use manifest_model::{Digest, Manifest};
 
 use crate::{
-    Blob, Clients, Follower, Hold, Imports, Learned, Options, Ranking, RepoKey, Usage,
+    Blob, Clients, Follower, Hold, Imports, Learned, NextRow, Options, Ranking, RepoKey, Usage,
     blobs::Claim,
     blocking::blocking,
     fill::{Fill, Publisher},
@@ -162,6 +162,12 @@ impl Cache {
     /// When a stored blob was last used. Uses that are not written yet do not count.
     pub fn last_used(&self, digest: &Digest) -> Result<Option<SystemTime>, CacheError> {
         Ok(self.storage.index.rows.last_used(digest)?)
+    }
+
+    /// A blob as the order of eviction has it, if the index knows it. Uses that are not written yet do
+    /// not count. Blocks for a look-up.
+    pub fn ranked(&self, digest: &Digest) -> Result<Option<NextRow>, CacheError> {
+        Ok(self.storage.index.rows.ranked(digest)?)
     }
 
     /// The directory, for files of other parts that live as long as the cache.

@@ -46,7 +46,8 @@ pub use cache_store::{
     Bound, CacheError,
     index::{
         Allowance, Arrival, ArrivedManifest, BundleRow, CarriedName, Class, ClientCount, Clients,
-        KeptAnswer, Learned, LearnedKind, ListedBundle, NextRow, Ranking, Stage, TagEntry, TagRow,
+        KeptAnswer, Learned, LearnedKind, LearnedPlace, ListedBundle, NextRow, Ranking, Stage,
+        TagEntry, TagRow,
     },
 };
 

@@ -43,11 +43,16 @@ impl Answer {
         if self.status.is_success() {
             return Ok(self);
         }
-        Err(ClientError::Refused {
+        Err(self.refusal())
+    }
+
+    /// The error for a status that is one.
+    pub(crate) fn refusal(&self) -> ClientError {
+        ClientError::Refused {
             status: self.status,
             message: self.message(),
             next: self.detail()["next"].as_str().map(str::to_owned),
-        })
+        }
     }
 
     /// The error for an answer with a flaw.

@@ -112,6 +112,12 @@ pub enum InvalidAnswer {
     /// The body is not a manifest, or not the one with the digest in the header.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// A stream ended while its server runs, or with it.
+    #[error("it ended")]
+    Ended,
+    /// A part of a stream does not end.
+    #[error("a part of it does not end")]
+    TooLong,
     /// The header `Docker-Content-Digest` is absent.
     #[error("it names no digest")]
     NoDigest,

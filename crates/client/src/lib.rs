@@ -11,6 +11,7 @@ mod import;
 mod server;
 mod socket;
 mod upstream;
+mod watch;
 
 pub use self::{
     error::{ClientError, InvalidAnswer},
@@ -18,4 +19,5 @@ pub use self::{
     server::{Server, accepting},
     socket::ControlSocket,
     upstream::UpstreamRepository,
+    watch::Watch,
 };

@@ -2,14 +2,14 @@
 
 use std::{any::Any, fmt::Display, time::Duration};
 
-use admin_api::{Evictions, Fills, Upstreams};
+use admin_api::{Events, Evictions, Fills, Topic, Upstreams};
 use cluster::NodeReport;
 use config::{Config, KeyPairFiles, Listener};
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use image_inventory::{Image, Listing};
 use manifest_model::{Digest, MediaType, Reference};
 use protocol::{headers::ARCHWAY_CACHE, host::Host, image_name::ImageName, link};
-use proxy::inventory::{Image, Listing};
 use replicas::ReplicasReport;
 use reqwest::{Client, Response, redirect::Policy};
 use serde::de::DeserializeOwned;
@@ -21,6 +21,7 @@ use super::{
     address,
     answer::Answer,
     error::{ClientError, UrlOption},
+    watch::Watch,
 };
 
 /// The time to connect: an Archway is near.
@@ -240,6 +241,23 @@ impl Server {
     pub async fn evictions(&self, limit: usize) -> Result<Evictions, ClientError> {
         let limit = ("limit", limit.to_string());
         self.told("evictions", &[limit]).await
+    }
+
+    /// The remembered events, the latest first.
+    pub async fn events(&self) -> Result<Events, ClientError> {
+        self.told("events", &[]).await
+    }
+
+    /// The remembered events, then those that come.
+    pub async fn watch_events(&self) -> Result<Watch<Events>, ClientError> {
+        let base = found(&self.admin)?;
+        let url = format!("{base}/_archway/v1/stream?topics={}", Topic::Events);
+        let response = sent(self.http.get(&url), &url, UrlOption::Admin).await?;
+        if response.status().is_success() {
+            return Ok(Watch::new(response, url));
+        }
+        let answer = Answer::read(response, url).await?;
+        Err(answer.refusal())
     }
 
     /// The answer of a private route of the admin listener.

@@ -6,6 +6,7 @@
 mod answered;
 mod asker;
 mod endpoint;
+mod family;
 mod line;
 mod metrics;
 mod platforms;
@@ -201,10 +202,15 @@ impl RequestLog {
             first_byte: self.to_first_byte.unwrap_or(elapsed),
             all: elapsed,
         };
-        metrics.count(&self.facts, self.status, self.bytes, took);
+        metrics.count(self.asked(), self.status, self.bytes, took);
         if !self.ended {
             metrics.count_aborted();
         }
+    }
+
+    /// What was asked, and what the program that asked calls itself.
+    fn asked(&self) -> (&RequestFacts, &str) {
+        (&self.facts, &self.asker.user_agent)
     }
 
     /// A record that logs and counts each repetition of this answer, complete. `None` where its
@@ -214,7 +220,7 @@ impl RequestLog {
             None if is_logged() => return None,
             log => log.clone().filter(|_| is_logged()),
         };
-        let counters = self.observer.metrics.of(&self.facts, self.status);
+        let counters = self.observer.metrics.of(self.asked(), self.status);
         let mut line = self.line(Duration::ZERO);
         line.bytes = self.expected.unwrap_or(0);
         line.complete = true;

@@ -1,17 +1,21 @@
-//! Health, metrics and the list of images, on a listener of their own.
+//! Health, metrics, the admin API and the console, on a listener of their own.
 //!
-//! Owns the admin routes and their texts. Leaves the requests of registry clients to `routes`. An
+//! Owns the admin routes and their texts; what they tell is gathered by `window`. Leaves the requests of registry clients to `routes`. An
 //! upstream that is down does not make `/readyz` fail: the answer stays 200 and names the endpoint,
 //! because a cache is most useful then.
 
-mod evictions;
-mod fills;
+mod answer;
+mod console;
+mod explain;
 mod guard;
+mod image;
 mod images;
 mod instance;
 mod nodes;
 mod replicas;
-mod upstreams;
+mod report;
+mod state;
+mod stream;
 mod wanted;
 
 use std::{
@@ -29,16 +33,18 @@ use axum::{
     http::StatusCode,
     middleware,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use cluster::NodeList;
 use control::LiveConfig;
 use http::{HeaderMap, header};
 use probe::Instance;
 use pull::Pull;
+use window::Window;
 
 use crate::{
     push_times::PushTimes,
+    routes::Service,
     telemetry::metrics::{Metrics, MetricsFormat},
     wanted::Wanted,
 };
@@ -58,34 +64,50 @@ pub(crate) struct Admin {
     pub(crate) nodes: NodeList,
     /// The others, unless this Archway is alone.
     pub(crate) replicas: Option<Replicas>,
+    pub(crate) window: Window,
+    /// What answers clients, for what one would be answered.
+    pub(crate) service: Service,
 }
 
 pub(crate) fn router(admin: Admin) -> Router {
     let guarded = middleware::from_fn_with_state(admin.clone(), guard::admit);
-    Router::new()
+    let mut routes = Router::new();
+    for (name, answer) in private() {
+        routes = routes.route(&format!("{}v1/{name}", guard::PRIVATE), answer);
+    }
+    let routes = routes
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .route(&format!("{}v1/images", guard::PRIVATE), get(images::answer))
-        .route(&format!("{}v1/wanted", guard::PRIVATE), get(wanted::answer))
-        .route(&format!("{}v1/nodes", guard::PRIVATE), get(nodes::answer))
-        .route(
-            &format!("{}v1/replicas", guard::PRIVATE),
-            get(replicas::answer),
-        )
-        .route(&format!("{}v1/fills", guard::PRIVATE), get(fills::answer))
-        .route(
-            &format!("{}v1/upstreams", guard::PRIVATE),
-            get(upstreams::answer),
-        )
-        .route(
-            &format!("{}v1/evictions", guard::PRIVATE),
-            get(evictions::answer),
-        )
         .route(guard::INSTANCE, get(instance::who))
         .route(guard::PROBE, get(instance::issue))
-        .with_state(admin)
-        .layer(guarded)
+        .with_state(admin);
+    let pages = console::router(routes.clone());
+    routes.merge(pages).layer(guarded)
+}
+
+/// The routes below `/_archway/v1/` that name images. `docs/reference/openapi.json` describes them.
+fn private() -> [(&'static str, MethodRouter<Admin>); 18] {
+    [
+        ("overview", get(state::overview)),
+        ("fills", get(state::fills)),
+        ("images", get(images::answer)),
+        ("images/{*name}", get(image::answer)),
+        ("upstreams", get(state::upstreams)),
+        ("platforms", get(state::platforms)),
+        ("clients", get(state::clients)),
+        ("cache", get(state::cache)),
+        ("evictions", get(state::evictions)),
+        ("explain", get(explain::answer)),
+        ("report", get(report::answer)),
+        ("events", get(state::events)),
+        ("config", get(state::config)),
+        ("history", get(state::history)),
+        ("stream", get(stream::answer)),
+        ("wanted", get(wanted::answer)),
+        ("nodes", get(nodes::answer)),
+        ("replicas", get(replicas::answer)),
+    ]
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
@@ -132,4 +154,31 @@ async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
         (header::VARY, "accept"),
     ];
     (kind, admin.metrics.render(format)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn every_route_is_described_and_nothing_else_is() {
+        let description = include_str!("../../../docs/reference/openapi.json");
+        let description: Value = serde_json::from_str(description).unwrap();
+        let described = description["paths"].as_object().unwrap().keys();
+        let described: BTreeSet<_> = described.map(|path| path.replace('{', "{*")).collect();
+        let open = [
+            "/livez",
+            "/readyz",
+            "/metrics",
+            guard::INSTANCE,
+            guard::PROBE,
+        ];
+        let private = private().map(|(name, _)| format!("{}v1/{name}", guard::PRIVATE));
+        let routes: BTreeSet<_> = private.into_iter().chain(open.map(str::to_owned)).collect();
+        assert_eq!(described, routes);
+    }
 }

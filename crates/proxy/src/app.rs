@@ -33,6 +33,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
+use window::Window;
 
 use self::{
     below::BelowRoutes,
@@ -66,6 +67,7 @@ pub struct App {
     housekeeping: Housekeeping,
     nodes: NodeList,
     tier: Option<Tier>,
+    window: Window,
     ready: Arc<AtomicBool>,
     memory: MemoryBudget,
     server: Server,
@@ -98,11 +100,15 @@ impl App {
         let metrics = counters.registry(&logging.lines, audit.as_ref());
         let below = BelowRoutes::new(&live, (bundles, wait), counters, &stop)?;
         let service = below.service(&live);
+        let window = below.window(&live, &metrics, &ready, logging.events);
         let (pull, server, instance) = (below.pull, below.server, below.instance);
         let observer = observer(&config, below.access, logging.lines, audit);
-        let (router, serving) = (routes::router(service, observer), TaskTracker::new());
+        let router = routes::router(service.clone(), observer);
+        let serving = TaskTracker::new();
         let admin = Admin {
             ready: Arc::clone(&ready),
+            window: window.clone(),
+            service,
             instance,
             nodes: below.nodes.clone(),
             replicas: below.replicas,
@@ -135,6 +141,7 @@ impl App {
             housekeeping: below.housekeeping,
             nodes: below.nodes,
             tier: below.tier,
+            window,
             ready,
             memory: below.memory,
             server,
@@ -156,6 +163,7 @@ impl App {
             housekeeping,
             nodes,
             tier,
+            window,
             ready,
             memory,
             server,
@@ -177,12 +185,11 @@ impl App {
         let watched = server.clone();
         watch.spawn(async move { watched.watch_connections().await });
         watch.spawn(memory.watch());
+        watch.spawn(async move { window.keep_history().await });
         if let Some(tier) = tier.clone() {
             watch.spawn(tier.run());
         }
-        let follow = NodeWatch::new(config.platform.kubernetes.clone(), nodes.clone());
-        watch.spawn(follow.run());
-        watch.spawn(forget_moved(nodes, server.clone()));
+        follow_nodes(&config, nodes, &server, &mut watch);
         watch.spawn(manager.keep_alive());
         if let Some(replicas) = replicas.clone() {
             watch.spawn(fleet::follow(replicas, pull));
@@ -230,6 +237,12 @@ fn in_force(started: &Config) -> LiveConfig {
     descriptors::fit(&mut config);
     notices::tell(&config);
     LiveConfig::new(config)
+}
+
+fn follow_nodes(config: &Config, nodes: NodeList, server: &Server, watch: &mut JoinSet<()>) {
+    let follow = NodeWatch::new(config.platform.kubernetes.clone(), nodes.clone());
+    watch.spawn(follow.run());
+    watch.spawn(forget_moved(nodes, server.clone()));
 }
 
 /// Whenever an address has become another node's, or nobody's, what was answered to it holds no more.

@@ -12,6 +12,7 @@ use std::{
 };
 
 use cache::Cache;
+use image_inventory as inventory;
 use protocol::error_chain::ErrorChain;
 use pull::Tasks;
 use tokio::{
@@ -22,7 +23,7 @@ use tracing::{info, warn};
 
 pub(crate) use self::metrics::HousekeepingMetrics;
 use self::rank::Ranking;
-use crate::{inventory, prefetch::Prefetch, wanted::Wanted};
+use crate::{prefetch::Prefetch, wanted::Wanted};
 
 /// How often the remembered uses are flushed to disk.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(30);

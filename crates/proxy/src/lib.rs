@@ -1,6 +1,6 @@
 //! The meaning of requests, their answers, and the assembly of all parts.
 //!
-//! Owns the routes, the sources of platform hints, prefetch, the inventory of images, the admin
+//! Owns the routes, the sources of platform hints, prefetch, the admin
 //! routes and the life of the process between start and shutdown. Refuses command lines
 //! (`archway`), sockets (`server`), and what is answered from where (`pull`).
 //!
@@ -13,7 +13,6 @@ mod descriptors;
 mod guard;
 pub mod hints;
 mod housekeeping;
-pub mod inventory;
 mod listeners;
 mod notices;
 mod prefetch;

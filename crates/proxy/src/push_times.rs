@@ -20,7 +20,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use tracing::debug;
 use upstream::{ImagePushTimes, PushTimesError, Upstream};
 
-use crate::inventory::{Image, Listing, Moment};
+use image_inventory::{Image, Listing, Moment};
 
 /// How long a listing waits for its times.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(5);

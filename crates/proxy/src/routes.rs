@@ -10,6 +10,7 @@ mod context;
 mod elsewhere;
 mod error;
 mod explain;
+mod foretold;
 mod lists;
 mod manifest;
 mod multipart;
@@ -40,6 +41,7 @@ use server::exchange::{Arrival, RequestId, Shed};
 use tier::Tier;
 use upstream::ListingKind;
 
+pub(crate) use self::foretold::{Supposed, foretell};
 use self::{context::Context, error::ApiError};
 use crate::{
     guard,

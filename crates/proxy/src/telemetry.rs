@@ -16,17 +16,34 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+use window::EventRing;
+
 use self::log_writer::LogWriter;
 
 /// Libraries that log whole requests and answers below `info`, our tokens among them, by the
 /// beginning of their targets.
 const LEAKY_TARGETS: [&str; 6] = ["aws_", "h2", "hyper", "reqwest", "rustls", "tower"];
 
-/// The crates of the program beside `proxy`: each is the target of its own events. `cache` stands
-/// for `cache_store` too, whose target begins like it.
-const CRATES: [&str; 13] = [
-    "archway", "cache", "cluster", "config", "control", "peers", "protocol", "pull", "replicas",
-    "server", "systemd", "tier", "upstream",
+/// The crates of the program that log: each is the target of its own events, which operators are told
+/// too. `cache` stands for `cache_store` too, whose target begins like it.
+const CRATES: [&str; 17] = [
+    "archway",
+    "cache",
+    "cluster",
+    "config",
+    "control",
+    "image_inventory",
+    "login",
+    "peers",
+    "protocol",
+    "proxy",
+    "pull",
+    "replicas",
+    "server",
+    "systemd",
+    "tier",
+    "upstream",
+    "window",
 ];
 
 /// The clients of the Kubernetes API and of buckets, whose every failed attempt is an event. What is
@@ -52,6 +69,8 @@ pub struct Logging {
     pub lines: LogWriter,
     /// Its levels, which may be replaced.
     pub levels: LogLevels,
+    /// What is logged, for the operators.
+    pub events: EventRing,
 }
 
 /// The levels of the log.
@@ -71,7 +90,9 @@ impl LogLevels {
 pub fn init(log: &Log) -> io::Result<Logging> {
     let writer = LogWriter::to(io::stderr())?;
     let (levels, handle) = reload::Layer::new(filter(log));
+    let events = EventRing::of(&CRATES);
     let registry = tracing_subscriber::registry().with(levels);
+    let registry = registry.with(events.clone());
     let out = writer.clone();
     let layer = tracing_subscriber::fmt::layer().with_writer(move || out.clone());
     if is_human(log) {
@@ -84,6 +105,7 @@ pub fn init(log: &Log) -> io::Result<Logging> {
     Ok(Logging {
         lines: writer,
         levels: LogLevels(handle),
+        events,
     })
 }
 

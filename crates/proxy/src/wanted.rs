@@ -14,7 +14,7 @@ use pull::{Repository, repository_key};
 use tracing::warn;
 use wishes::{WishList, Wishes};
 
-use crate::inventory::{Completeness, Image, Listing};
+use image_inventory::{Completeness, Image, Listing};
 
 /// The name of the list in the folder of the cache, and of one that could not be read.
 const FILE: &str = "wishes.json";

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use cache::{Blob, Cache, CacheError, FillError, Follower, Joined};
 use manifest_model::Digest;
-use slots::{Asker, Slots};
+use slots::{AllSlots, Asker, Slots};
 use tier::Tier;
 use tokio::time::timeout;
 use tracing::{debug, error};
@@ -24,7 +24,6 @@ use crate::{
     failures::PastFailure,
     fill::{Filler, SLOT_WAIT, sources},
     flights::NoRun,
-    metrics::AllSlots,
     tasks::Tasks,
 };
 

@@ -10,7 +10,7 @@ use cache::{
 use config::CacheConfig;
 use manifest_model::{Digest, Manifest, Platform, Reference, RepoName, Tag};
 use protocol::host::Host;
-use slots::Asker;
+use slots::{AllSlots, Asker};
 use upstream::{ListingKind, Registry};
 
 use crate::{
@@ -20,9 +20,10 @@ use crate::{
     blobs::{BlobAnswer, Blobs},
     error::PullError,
     fill::Filler,
+    foretell,
     lists::{List, Lists, PageQuery},
     manifests::Manifests,
-    metrics::{AllSlots, PullMetrics},
+    metrics::PullMetrics,
     nearby::Nearby,
     platforms::Platforms,
     repository::Repository,
@@ -143,9 +144,31 @@ impl Pull {
         self.parts.filler.running().digests()
     }
 
-    /// The downloads that run, and the last that ended, for operators.
+    /// The downloads that run, and the last that ended, for operators. What image one is for is left
+    /// out: [`Self::image_with`] looks for it.
     pub fn fills(&self) -> Fills {
         self.parts.filler.book().fills()
+    }
+
+    /// The image that a blob of the repository belongs to, and the platform of that, as far as stored
+    /// manifests tell. Asks nobody, and reads a bounded number of files.
+    pub async fn image_with(
+        &self,
+        repository: &Repository,
+        blob: &Digest,
+    ) -> (Option<Reference>, Option<Platform>) {
+        self.parts.stocks.image_with(repository, blob).await
+    }
+
+    /// What a client would be answered without a question to anybody, and without a change; `None` if
+    /// the name is not stored. Blocks.
+    pub fn foretell(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        client: &Client<'_>,
+    ) -> Result<Option<Served>, PullError> {
+        foretell::foretell(&self.parts.cache, repository, reference, client)
     }
 
     /// Whether the content of a digest is stored and proved to be in the repository, or on its way.

@@ -30,6 +30,7 @@ mod error;
 mod failures;
 mod fill;
 mod flights;
+mod foretell;
 mod freshness;
 mod front;
 mod hint;

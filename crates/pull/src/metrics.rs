@@ -10,7 +10,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use protocol::host::HostPattern;
-use slots::{SlotCounts, Slots};
+
+use slots::{AllSlots, SlotCounts, Slots};
 
 /// From a config to a large layer over a slow line.
 const FILL_SECONDS: [f64; 7] = [0.1, 0.5, 2.0, 10.0, 60.0, 300.0, 1800.0];
@@ -56,17 +57,6 @@ pub struct PullMetrics {
     slots_waiting: Family<SlotLabels, Gauge>,
     slots_refused: Family<SlotLabels, Counter>,
     slots_recalled: Family<SlotLabels, Counter>,
-}
-
-/// The slots of every kind of work.
-#[derive(Clone, Debug)]
-pub(super) struct AllSlots {
-    /// Downloads into the cache.
-    pub(super) fills: Slots,
-    /// Downloads past it.
-    pub(super) bypasses: Slots,
-    /// Calls for manifests, tags, lists and confirmations.
-    pub(super) calls: Slots,
 }
 
 /// The label of slots.

@@ -174,6 +174,17 @@ impl Stocks {
         }
     }
 
+    /// The image that a blob is part of, and its platform.
+    pub(super) async fn image_with(
+        &self,
+        repository: &Repository,
+        blob: &Digest,
+    ) -> (Option<Reference>, Option<Platform>) {
+        let (root, platform) = self.root_of(repository, blob).await;
+        let image = root.map(|root| self.name_of(repository, root.digest()));
+        (image, platform)
+    }
+
     /// The outermost stored manifest that leads to `digest`, and the platform on the way.
     async fn root_of(
         &self,

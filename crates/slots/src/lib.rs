@@ -1,8 +1,8 @@
 //! Slots: how many downloads, bypasses and calls there are at once, and who has them.
 //!
 //! Owns the waiting for slots and giving them up: `shares` decides who is next, `lent` takes back what a
-//! client does not use. Refuses what the work is. Whoever gets no slot in time is told so: a client has
-//! another host to ask, and an error that comes at once costs it less than a wait.
+//! client does not use. Whoever gets no slot in time is told so: a client has another host to ask, and an
+//! error that comes at once costs it less than a wait. Refuses to know what is done in a slot: `pull` takes one for each of its works.
 
 mod lent;
 mod shares;
@@ -30,6 +30,17 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct Slots {
     table: Arc<Mutex<Table>>,
     counts: SlotCounts,
+}
+
+/// The slots of every kind of work.
+#[derive(Clone, Debug)]
+pub struct AllSlots {
+    /// Downloads into the cache.
+    pub fills: Slots,
+    /// Downloads past it.
+    pub bypasses: Slots,
+    /// Calls for manifests, tags, lists and confirmations.
+    pub calls: Slots,
 }
 
 /// The counters of one kind of work. Clones are handles to the same ones.
@@ -71,7 +82,7 @@ impl Table {
 }
 
 impl Slots {
-    /// So many of them, at least one.
+    /// So many of them, counted in `counts`.
     pub fn new(capacity: usize, counts: SlotCounts) -> Self {
         Self {
             table: Arc::new(Mutex::new(Table {

@@ -29,9 +29,9 @@ pub enum Asker {
 /// What a slot is counted for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The upstream that is asked.
+    /// Who is asked.
     pub upstream: Host,
-    /// For whom.
+    /// Who asks.
     pub asker: Asker,
 }
 

@@ -78,6 +78,18 @@ impl Download {
         }
     }
 
+    /// Reads on until the text that came since the last call holds `wanted`; all of that text.
+    pub async fn text_until(&mut self, wanted: &str) -> String {
+        let mut text = String::new();
+        while !text.contains(wanted) {
+            let piece = within(wanted, self.piece()).await;
+            let piece = piece.expect("an unbroken body");
+            let piece = piece.unwrap_or_else(|| panic!("the body ended before {wanted}: {text}"));
+            text.push_str(&String::from_utf8_lossy(&piece));
+        }
+        text
+    }
+
     /// Reads at least to `target`, checking each byte against `blob`, of which the body starts at
     /// `offset`.
     pub async fn read_to(&mut self, target: u64, blob: &Blob, offset: u64) {

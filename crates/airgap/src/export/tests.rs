@@ -123,7 +123,10 @@ impl Running for Upstream {
 fn request(names: &[&str], on_missing: OnMissing, base: &[Digest]) -> Request<'static> {
     let reference = |name: &&str| format!("docker.io/{name}:1").parse().expect("a name");
     Request {
-        images: names.iter().map(|name| (reference(name), Vec::new())).collect(),
+        images: names
+            .iter()
+            .map(|name| (reference(name), Vec::new()))
+            .collect(),
         selection: Selection {
             base: base.iter().copied().collect(),
             ..Selection::default()

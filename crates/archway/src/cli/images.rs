@@ -1,6 +1,7 @@
 //! What the commands about images share: the flags that name a running Archway, and the way to
 //! ask it.
 
+pub(super) mod events;
 pub(super) mod evictions;
 pub(super) mod explain;
 pub(super) mod fills;

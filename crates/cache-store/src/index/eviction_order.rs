@@ -16,9 +16,9 @@ use manifest_model::Digest;
 use redb::{AccessGuard, Durability, StorageError};
 
 use super::{
-    keys::{DigestKey, decode_digest, from_ms, to_ms},
+    keys::{DigestKey, decode_digest, to_ms},
     media_types,
-    rows::{self, BY_USE, Class, STEP_SIZE, SeenRow},
+    rows::{self, BY_USE, Class, NextRow, STEP_SIZE, SeenRow},
     store::{Outcome, Store},
 };
 
@@ -73,30 +73,6 @@ pub struct UsedImage {
     pub blobs: Vec<Digest>,
     /// When it was used.
     pub used: SystemTime,
-}
-
-/// A blob that is to go.
-#[derive(Clone, Copy, Debug)]
-pub struct NextRow {
-    /// The blob.
-    pub digest: Digest,
-    /// Its bytes.
-    pub size: u64,
-    /// Its last use, or when it came.
-    pub used: SystemTime,
-    /// Its class, once its own has its share of the cache.
-    pub class: Class,
-}
-
-impl NextRow {
-    fn new(class: Class, seen: &SeenRow) -> Self {
-        Self {
-            digest: seen.digest,
-            size: seen.size,
-            used: from_ms(seen.used),
-            class,
-        }
-    }
 }
 
 /// The order of all rows.

@@ -19,6 +19,9 @@ pub(super) const LEARNED: TableDefinition<'_, &str, (f64, u64)> = TableDefinitio
 /// A weight below this counts as nothing: a single pull after four half-lives.
 const MIN_WEIGHT: f64 = 1.0 / 16.0;
 
+/// Rows that a list of places looks at.
+const MAX_READ: usize = 20_000;
+
 /// A kind and its weight as of now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LearnedKind {
@@ -26,6 +29,15 @@ pub struct LearnedKind {
     pub kind: String,
     /// The number of pulls, older ones counting less.
     pub weight: f64,
+}
+
+/// A place, and what is pulled there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LearnedPlace {
+    /// The place.
+    pub place: String,
+    /// Its kinds, the heaviest first.
+    pub kinds: Vec<LearnedKind>,
 }
 
 /// The table of weights.
@@ -86,6 +98,56 @@ impl Learned {
         }
         kinds.sort_by(|a, b| b.weight.total_cmp(&a.weight));
         Ok(kinds)
+    }
+
+    /// The places with kinds that are `told`, at most `limit` of them in the order of their names,
+    /// with those kinds, the heaviest first. Blocks for a bounded number of rows.
+    pub fn places(
+        &self,
+        told: impl Fn(&str) -> bool,
+        limit: usize,
+        half_life: Duration,
+    ) -> Result<Vec<LearnedPlace>, CacheError> {
+        Ok(self.read_places(told, limit, half_life)?)
+    }
+
+    fn read_places(
+        &self,
+        told: impl Fn(&str) -> bool,
+        limit: usize,
+        half_life: Duration,
+    ) -> Outcome<Vec<LearnedPlace>> {
+        let now = now_ms();
+        let table = self.store.begin_read()?.open_table(LEARNED)?;
+        let mut places: Vec<LearnedPlace> = Vec::new();
+        for row in table.range::<&str>(..)?.take(MAX_READ) {
+            let (key, value) = row?;
+            let (weight, then) = value.value();
+            let weight = decayed(weight, then, now, half_life);
+            let Some((place, kind)) = key.value().split_once('\0') else {
+                continue;
+            };
+            if weight < MIN_WEIGHT || !told(kind) {
+                continue;
+            }
+            if places.last().is_none_or(|last| last.place != place) {
+                if places.len() == limit {
+                    break;
+                }
+                places.push(LearnedPlace {
+                    place: place.to_owned(),
+                    kinds: Vec::new(),
+                });
+            }
+            let kind = kind.to_owned();
+            if let Some(last) = places.last_mut() {
+                last.kinds.push(LearnedKind { kind, weight });
+            }
+        }
+        for place in &mut places {
+            place.kinds.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+        }
+        Ok(places)
     }
 
     /// Removes the weights that have decayed to nothing. Blocks.

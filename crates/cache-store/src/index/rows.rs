@@ -88,6 +88,31 @@ impl Row {
     }
 }
 
+/// A blob as the order of eviction has it.
+#[derive(Clone, Copy, Debug)]
+pub struct NextRow {
+    /// The blob.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+    /// Its last use that is written, or when it came.
+    pub used: SystemTime,
+    /// Its class: in a list of what goes next, the one that it has once its own has its share of the
+    /// cache.
+    pub class: Class,
+}
+
+impl NextRow {
+    pub(super) fn new(class: Class, seen: &SeenRow) -> Self {
+        Self {
+            digest: seen.digest,
+            size: seen.size,
+            used: from_ms(seen.used),
+            class,
+        }
+    }
+}
+
 /// A row as it was read, to be removed only if it has not been used or stored again since.
 #[derive(Clone, Copy, Debug)]
 pub struct SeenRow {
@@ -150,6 +175,17 @@ impl BlobRows {
     /// When a blob was last used.
     pub fn last_used(&self, digest: &Digest) -> Outcome<Option<SystemTime>> {
         Ok(self.columns(digest)?.map(|(_, used, _)| from_ms(used)))
+    }
+
+    /// A blob, as the order of eviction has it.
+    pub fn ranked(&self, digest: &Digest) -> Outcome<Option<NextRow>> {
+        let columns = self.columns(digest)?;
+        Ok(columns.map(|(size, used, class)| NextRow {
+            digest: *digest,
+            size,
+            used: from_ms(used),
+            class: Class::decode(class),
+        }))
     }
 
     fn columns(&self, digest: &Digest) -> Outcome<Option<BlobColumns>> {

@@ -17,6 +17,7 @@ use prometheus_client::{
 use super::{
     Endpoint, RequestFacts,
     answered::Answered,
+    family::FamilyCounters,
     platforms::{PlatformCounters, PlatformMetrics},
 };
 
@@ -66,6 +67,7 @@ pub struct AccessMetrics {
     sent: Family<OutcomeLabels, Counter>,
     aborted: Counter,
     platforms: Arc<PlatformMetrics>,
+    families: FamilyCounters,
     table: Arc<Table>,
 }
 
@@ -112,6 +114,7 @@ pub(super) struct RequestCounters {
     durations: Histogram,
     first_bytes: Histogram,
     platforms: PlatformCounters,
+    family: Counter,
 }
 
 /// How long a request took: to the head of its answer, and to the end of its body.
@@ -130,6 +133,7 @@ impl Default for AccessMetrics {
             sent: Family::default(),
             aborted: Counter::default(),
             platforms: Arc::default(),
+            families: FamilyCounters::default(),
             table: Arc::default(),
         };
         metrics.count_from_now();
@@ -151,10 +155,18 @@ impl AccessMetrics {
         let help = "Bodies that ended early";
         registry.register("bodies_aborted", help, self.aborted.clone());
         self.platforms.register(registry);
+        self.families.register(registry);
     }
 
     /// Counts one request, with the bytes of its body that were sent.
-    pub(super) fn count(&self, facts: &RequestFacts, status: StatusCode, bytes: u64, took: Took) {
+    pub(super) fn count(
+        &self,
+        (facts, user_agent): (&RequestFacts, &str),
+        status: StatusCode,
+        bytes: u64,
+        took: Took,
+    ) {
+        self.families.of(user_agent).inc();
         let (endpoint, answered) = (facts.endpoint, Answered::of(facts.outcome, status));
         self.requests(endpoint, answered, class(status)).inc();
         self.sent(answered).inc_by(bytes);
@@ -167,8 +179,13 @@ impl AccessMetrics {
         }
     }
 
-    /// The counters of requests with these facts and this status, for an answer that is repeated.
-    pub(super) fn of(&self, facts: &RequestFacts, status: StatusCode) -> RequestCounters {
+    /// The counters of requests with these facts, from this program and with this status, for an
+    /// answer that is repeated.
+    pub(super) fn of(
+        &self,
+        (facts, user_agent): (&RequestFacts, &str),
+        status: StatusCode,
+    ) -> RequestCounters {
         let (endpoint, answered) = (facts.endpoint, Answered::of(facts.outcome, status));
         let times = self.times(kind(endpoint), answered);
         let platforms = facts.told_platform().map(|(platform, source)| {
@@ -181,6 +198,7 @@ impl AccessMetrics {
             durations: times.duration.clone(),
             first_bytes: times.first_byte.clone(),
             platforms: platforms.unwrap_or_default(),
+            family: self.families.of(user_agent).clone(),
         }
     }
 
@@ -257,6 +275,7 @@ impl RequestCounters {
         self.durations.observe(seconds);
         self.first_bytes.observe(seconds);
         self.platforms.count();
+        self.family.inc();
     }
 }
 
@@ -301,11 +320,13 @@ mod tests {
             first_byte: Duration::ZERO,
             all: Duration::ZERO,
         };
-        metrics.count(&facts, StatusCode::OK, 10, took);
-        let again = metrics.of(&facts, StatusCode::OK);
+        let asked = (&facts, "containerd/v2.2.0");
+        metrics.count(asked, StatusCode::OK, 10, took);
+        let again = metrics.of(asked, StatusCode::OK);
         again.count(10, Duration::ZERO);
         let requests = metrics.requests(Endpoint::Manifest, Answered::Hit, 1);
         assert_eq!(requests.get(), 2);
         assert_eq!(metrics.sent(Answered::Hit).get(), 20);
+        assert_eq!(metrics.families.of("containerd/v1").get(), 2);
     }
 }

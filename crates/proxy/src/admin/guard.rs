@@ -4,13 +4,13 @@
 use axum::{
     Extension,
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, header::CONTENT_SECURITY_POLICY},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use server::exchange::Interface;
 
-use super::Admin;
+use super::{Admin, console};
 use crate::guard::{self, Called};
 
 /// The beginning of the routes that name images.
@@ -31,7 +31,10 @@ pub(super) async fn admit(
         Some((status, message)) => (status, message).into_response(),
         None => next.run(request).await,
     };
-    guard::refuse_rendering(response.headers_mut());
+    // The console's pages say themselves what a browser may do with them.
+    if !response.headers().contains_key(CONTENT_SECURITY_POLICY) {
+        guard::refuse_rendering(response.headers_mut());
+    }
     response
 }
 
@@ -61,11 +64,17 @@ fn refusal(
     }
     let is_open = interface == Interface::Loopback || settings.images;
     let path = request.uri().path();
-    if !is_open && path.starts_with(PRIVATE) && path != INSTANCE && path != PROBE {
+    if !is_open && is_private(path) {
         return Some((
             StatusCode::FORBIDDEN,
             "images are listed for this machine alone; to list them for others, set `images = true` in [admin]\n",
         ));
     }
     None
+}
+
+/// Whether what is at the path names images.
+fn is_private(path: &str) -> bool {
+    let is_route = path.starts_with(PRIVATE) && path != INSTANCE && path != PROBE;
+    is_route || console::is_page(path)
 }

@@ -16,7 +16,7 @@ use tracing::{error, warn};
 use url::form_urlencoded;
 
 use super::Admin;
-use crate::inventory::{Listing, ListingQuery};
+use image_inventory::{Listing, ListingQuery};
 
 /// The query, parsed.
 enum ImagesQuery {
@@ -79,17 +79,20 @@ impl ImagesQuery {
 
     /// Reads the images from the cache. Blocks.
     fn read(self, admin: &Admin) -> Result<Listing, CacheError> {
-        let cache = admin.pull.cache();
         match self {
-            Self::Page(query) => query.list(cache),
-            Self::One(image) => {
-                let (host, image) = admin.config.current().meant(&image);
-                let repository = repository_key(&host, &image.repository);
-                match &image.reference {
-                    Reference::Tag(tag) => Listing::of_tag(cache, &repository, tag),
-                    Reference::Digest(digest) => Listing::of_digest(cache, &repository, digest),
-                }
-            }
+            Self::Page(query) => query.list(admin.pull.cache()),
+            Self::One(image) => of_name(admin, &image),
         }
+    }
+}
+
+/// The image of that name, if it is stored. Blocks.
+pub(super) fn of_name(admin: &Admin, image: &ImageName) -> Result<Listing, CacheError> {
+    let cache = admin.pull.cache();
+    let (host, image) = admin.config.current().meant(image);
+    let repository = repository_key(&host, &image.repository);
+    match &image.reference {
+        Reference::Tag(tag) => Listing::of_tag(cache, &repository, tag),
+        Reference::Digest(digest) => Listing::of_digest(cache, &repository, digest),
     }
 }

@@ -2,11 +2,11 @@
 
 use axum::{
     extract::State,
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 
-use super::Admin;
+use super::{Admin, answer::json};
 
 pub(super) async fn answer(State(admin): State<Admin>) -> Response {
     let Some(replicas) = &admin.replicas else {
@@ -14,6 +14,5 @@ pub(super) async fn answer(State(admin): State<Admin>) -> Response {
         return (StatusCode::NOT_FOUND, text).into_response();
     };
     let report = replicas.report(admin.pull.running());
-    let body = serde_json::to_vec(&report).expect("plain data always serialises");
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+    json(&report)
 }

@@ -1,6 +1,10 @@
 //! The parts that the routes stand on, made in the order in which they need each other.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use cache::Cache;
 use cluster::{NodeList, NodeMetrics};
@@ -13,11 +17,16 @@ use server::{MemoryBudget, Replays, Server, ServerMetrics};
 use tier::{Tier, TierMetrics};
 use tokio_util::sync::CancellationToken;
 use upstream::Registry;
+use window::{EventRing, Window, WindowParts};
 
 use super::{carried, counters::MetricsOfParts, error::StartError, fleet, storage};
 use crate::{
-    housekeeping::Housekeeping, prefetch::Prefetch, routes::Service,
-    telemetry::access::AccessMetrics, usage::Usage, wanted::Wanted,
+    housekeeping::Housekeeping,
+    prefetch::Prefetch,
+    routes::Service,
+    telemetry::{access::AccessMetrics, metrics::Metrics},
+    usage::Usage,
+    wanted::Wanted,
 };
 
 /// The parts that the routes stand on.
@@ -49,6 +58,25 @@ impl BelowRoutes {
             wanted: self.wanted.clone(),
             tier: self.tier.clone(),
         }
+    }
+
+    /// What operators see of them.
+    pub(super) fn window(
+        &self,
+        live: &LiveConfig,
+        metrics: &Arc<Metrics>,
+        ready: &Arc<AtomicBool>,
+        events: EventRing,
+    ) -> Window {
+        Window::new(WindowParts {
+            pull: self.pull.clone(),
+            config: live.clone(),
+            metrics: Arc::clone(metrics),
+            nodes: self.nodes.clone(),
+            ready: Arc::clone(ready),
+            events,
+            tasks: self.tasks.clone(),
+        })
     }
 
     /// Opens the cache, for which it may have to wait, and makes the rest over it. Blocks.

@@ -6,7 +6,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::inventory::Totals;
+use image_inventory::Totals;
 
 /// The gauges of housekeeping. Clones are handles to the same ones.
 #[derive(Clone, Debug, Default)]

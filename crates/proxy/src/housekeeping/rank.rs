@@ -26,6 +26,7 @@ use std::{
 };
 
 use cache::{Cache, CacheError, DutyCycle};
+use image_inventory as inventory;
 use manifest_model::{Digest, Manifest};
 use protocol::error_chain::ErrorChain;
 use pull::Tasks;
@@ -33,10 +34,7 @@ use tracing::{debug, warn};
 
 use self::{entry::judge, schedule::Schedule};
 use super::HousekeepingMetrics;
-use crate::{
-    inventory,
-    prefetch::{ImageKind, Prefetch},
-};
+use crate::prefetch::{ImageKind, Prefetch};
 
 /// Blobs and images held at once: above that, no blob is marked unwanted.
 const MAX_BLOBS: usize = 4_000_000;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use super::{ImageKind, Prefetch};
-use crate::inventory;
+use image_inventory as inventory;
 
 /// Tags read from the index at once.
 const PAGE: usize = 256;

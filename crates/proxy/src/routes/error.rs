@@ -67,6 +67,11 @@ impl ApiError {
         }
     }
 
+    /// The status that the client gets.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     pub(super) fn bad_path(message: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Code::NameInvalid, message)
     }

@@ -50,7 +50,7 @@ impl Decision<'_> {
         header_string(self.explanation().into_header(MAX_HEADER_BYTES))
     }
 
-    fn explanation(&self) -> Explanation {
+    pub(super) fn explanation(&self) -> Explanation {
         let (answer, why) = self.verdict();
         let mut entries = Vec::new();
         if let Some(substitution) = self.served.substitution() {

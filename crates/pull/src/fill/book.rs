@@ -154,6 +154,8 @@ impl FillPage {
                 digest: fill.digest(),
                 upstream: repository.upstream.host().to_string(),
                 repository: repository.name.to_string(),
+                image: None,
+                platform: None,
                 origin,
             },
             started: Time::now(),

@@ -71,6 +71,11 @@ impl Outage {
         SystemTime::now().checked_sub(ago).unwrap_or(UNIX_EPOCH)
     }
 
+    /// How long it is until the next probe, at the earliest.
+    pub fn rest(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
     /// The error of a call that is not made.
     pub(crate) fn error(&self) -> CircuitOpen {
         let now = Instant::now();

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use client::Server;
+use image_inventory::{Completeness, Image, ImagePart, Listing, Moment};
 use manifest_model::Platform;
-use proxy::inventory::{Completeness, Image, ImagePart, Listing, Moment};
 use terminal::table::{self, Table};
 
 use super::{ServerArgs, TableFormat, or_dash};

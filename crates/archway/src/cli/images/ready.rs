@@ -2,9 +2,9 @@
 
 use clap::Args;
 use client::Server;
+use image_inventory::{Completeness, Image, Listing};
 use manifest_model::{Digest, Platform};
 use protocol::image_name::ImageName;
-use proxy::inventory::{Completeness, Image, Listing};
 use pull::TagState;
 use terminal::table;
 

@@ -5,9 +5,8 @@ use std::str::FromStr;
 use clap::Args;
 use client::Server;
 use cluster::NodeReport;
+use image_inventory::report;
 use manifest_model::{ParseError, Platform};
-use proxy::inventory::{Image, Listing};
-use serde::Serialize;
 use terminal::{format::PageFormat, table::Table};
 
 use super::ServerArgs;
@@ -78,37 +77,20 @@ enum NodesError {
     None,
 }
 
-#[derive(Serialize)]
-struct Reported {
-    need: Vec<String>,
-    /// The number of images checked.
-    checked: usize,
-    lacking: Vec<Lacking>,
-    /// Images whose platform is not known, since no config of theirs is stored.
-    unknown: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Lacking {
-    name: String,
-    lacks: Vec<String>,
-    has: Vec<String>,
-}
-
 impl Report {
     pub(crate) fn run(&self) -> Result<CommandOutput, Failure> {
-        self.server.ask(async |_, server| self.report(server).await)
+        self.server.ask(async |_, server| self.page(server).await)
     }
 
-    async fn report(&self, server: &Server) -> Result<CommandOutput, Failure> {
+    async fn page(&self, server: &Server) -> Result<CommandOutput, Failure> {
         let filter = self.filter.clone().map(|filter| ("filter", filter));
         let need = self.platforms(server).await?;
         let listing = server.all_images(filter.as_slice()).await?;
-        let reported = judge(&need, &listing);
+        let reported = report(&need, &listing.images);
         let out = match self.output {
             PageFormat::Json => json(&reported),
-            PageFormat::Text => reported.text(Table::on_screen),
-            PageFormat::Markdown => reported.text(Table::markdown),
+            PageFormat::Text => text(&reported, Table::on_screen),
+            PageFormat::Markdown => text(&reported, Table::markdown),
         };
         let is_good = reported.lacking.is_empty() && reported.unknown.is_empty();
         let exit = if is_good || !self.check {
@@ -154,66 +136,29 @@ fn of_nodes(report: &NodeReport) -> Result<Vec<Platform>, NodesError> {
     Ok(platforms)
 }
 
-fn judge(need: &[Platform], listing: &Listing) -> Reported {
-    let mut reported = Reported {
-        need: need.iter().map(ToString::to_string).collect(),
-        checked: listing.images.len(),
-        lacking: Vec::new(),
-        unknown: Vec::new(),
-    };
-    for image in &listing.images {
-        let lacks: Vec<_> = need
-            .iter()
-            .filter(|platform| image.part(platform).is_none())
-            .map(ToString::to_string)
-            .collect();
-        if lacks.is_empty() {
-            continue;
-        }
-        if image.has_unknown() {
-            reported.unknown.push(image.name());
-        } else {
-            reported.lacking.push(Lacking {
-                name: image.name(),
-                lacks,
-                has: platforms(image),
-            });
-        }
+fn text(report: &admin_api::Report, written: fn(&Table<3>) -> String) -> String {
+    let mut table = Table::left(["IMAGE", "LACKS", "HAS"]);
+    for lacking in &report.lacking {
+        table.row([
+            lacking.name.clone(),
+            lacking.lacks.join(", "),
+            lacking.has.join(", "),
+        ]);
     }
-    reported
-}
-
-fn platforms(image: &Image) -> Vec<String> {
-    let images = image.parts.iter().filter(|part| part.attests.is_none());
-    let named = images.filter_map(|part| part.platform.as_ref());
-    named.map(ToString::to_string).collect()
-}
-
-impl Reported {
-    fn text(&self, written: fn(&Table<3>) -> String) -> String {
-        let mut table = Table::left(["IMAGE", "LACKS", "HAS"]);
-        for lacking in &self.lacking {
-            table.row([
-                lacking.name.clone(),
-                lacking.lacks.join(", "),
-                lacking.has.join(", "),
-            ]);
-        }
-        let mut page = format!(
-            "{} of {} images lack one of {}\n",
-            self.lacking.len(),
-            self.checked,
-            self.need.join(", ")
+    let mut page = format!(
+        "{} of {} images lack one of {}\n",
+        report.lacking.len(),
+        report.checked,
+        report.need.join(", ")
+    );
+    if !table.is_empty() {
+        page = format!("{page}\n{}", written(&table));
+    }
+    if !report.unknown.is_empty() {
+        page = format!(
+            "{page}\nUnknown until a client pulls their configs: {}\n",
+            report.unknown.join(", ")
         );
-        if !table.is_empty() {
-            page = format!("{page}\n{}", written(&table));
-        }
-        if !self.unknown.is_empty() {
-            page = format!(
-                "{page}\nUnknown until a client pulls their configs: {}\n",
-                self.unknown.join(", ")
-            );
-        }
-        page
     }
+    page
 }

@@ -179,6 +179,8 @@ mod tests {
             digest: Digest::of(Algorithm::Sha256, name.as_bytes()),
             upstream: "registry.test".into(),
             repository: format!("team/{name}/with/a/name/that/is/longer/than/any/column"),
+            image: None,
+            platform: None,
             origin: FillOrigin::Client,
         }
     }

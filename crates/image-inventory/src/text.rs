@@ -26,7 +26,7 @@ pub(super) mod optional {
     use super::{Deserialize, Deserializer, Display, Error, FromStr, Serializer};
 
     #[expect(clippy::ref_option, reason = "the signature serde wants")]
-    pub(in crate::inventory) fn serialize<T: Display, S: Serializer>(
+    pub(crate) fn serialize<T: Display, S: Serializer>(
         value: &Option<T>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
@@ -36,9 +36,7 @@ pub(super) mod optional {
         }
     }
 
-    pub(in crate::inventory) fn deserialize<'de, T, D>(
-        deserializer: D,
-    ) -> Result<Option<T>, D::Error>
+    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
     where
         T: FromStr<Err: Display>,
         D: Deserializer<'de>,
@@ -57,14 +55,14 @@ pub(super) mod platform {
     use super::{Deserialize, Deserializer, Serializer, optional};
 
     #[expect(clippy::ref_option, reason = "the signature serde wants")]
-    pub(in crate::inventory) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         value: &Option<Platform>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         optional::serialize(value, serializer)
     }
 
-    pub(in crate::inventory) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<Platform>, D::Error> {
         let text = Option::<String>::deserialize(deserializer)?;

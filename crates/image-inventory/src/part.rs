@@ -111,7 +111,7 @@ impl ImagePart {
     }
 
     /// Whether it is an image, not an attestation about one.
-    pub(crate) fn is_image(&self) -> bool {
+    pub fn is_image(&self) -> bool {
         self.attests.is_none()
     }
 }
