@@ -245,13 +245,14 @@ impl<K: Eq + Hash, V> Drop for Landing<K, V> {
 
 #[cfg(test)]
 mod tests {
+    use slots::{Asker, SlotCounts};
+
     use std::{
         net::IpAddr,
         sync::atomic::{AtomicUsize, Ordering},
     };
 
     use super::*;
-    use slots::{Asker, SlotCounts};
 
     fn deadline() -> Deadline {
         let config = config::Config::parse("archway.toml", "").unwrap().upstreams;
