@@ -245,12 +245,12 @@ impl<K: Eq + Hash, V> Drop for Landing<K, V> {
 
 #[cfg(test)]
 mod tests {
-    use slots::{Asker, SlotCounts};
-
     use std::{
         net::IpAddr,
         sync::atomic::{AtomicUsize, Ordering},
     };
+
+    use slots::{Asker, SlotCounts};
 
     use super::*;
 
