@@ -91,6 +91,9 @@ fn request(path: &str, headers: Vec<(HeaderName, HeaderValue)>) -> http::request
     let (mut parts, ()) = request.into_parts();
     let types = HeaderValue::from_static(ALL_TYPES);
     parts.headers.insert(header::ACCEPT, types);
+    // A name that every listener answers to, and that is no hint.
+    let host = HeaderValue::from_static("localhost");
+    parts.headers.insert(header::HOST, host);
     for (name, value) in headers {
         parts.headers.insert(name, value);
     }
