@@ -46,6 +46,6 @@ forbid client clap archway
 forbid slots axum hyper reqwest rustls cache-store cache config upstream server pull proxy archway
 forbid admin-console tokio axum hyper reqwest cache-store cache config upstream server pull proxy archway
 forbid image-inventory axum server proxy archway clap
-forbid window axum proxy archway clap
+forbid window proxy archway clap
 forbid proxy clap archway integration-tests openssl openssl-sys native-tls
 echo "arrows: ok"
