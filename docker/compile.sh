@@ -38,7 +38,7 @@ tools=()
 machine=${target%%-*}
 if [ "$machine" != "$(uname -m)" ]; then
   compiler=$machine-linux-gnu-gcc
-  command -v "$compiler" >/dev/null || fail "$compiler is missing; run apt-get install gcc-${machine/_/-}-linux-gnu"
+  command -v "$compiler" >/dev/null || fail "$compiler is missing; run apt-get install gcc-${machine/_/-}-linux-gnu and the C library for it (for aarch64 libc6-dev-arm64-cross)"
   tools=("CC_$triple=$compiler" "${variables}_LINKER=$compiler")
   if command -v rustup >/dev/null; then rustup target add "$target" >&2; fi
 fi

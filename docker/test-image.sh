@@ -19,6 +19,8 @@ export TOOLS=$ROOT/tests/tools
 
 # shellcheck source=tests/tools/isolated.sh
 . "$TOOLS/isolated.sh"
+# shellcheck source=tests/tools/arm_programs.sh
+. "$TOOLS/arm_programs.sh"
 
 fail() {
   printf 'test-image: %s\n' "$*" >&2
@@ -38,19 +40,11 @@ compile() {
   "$ROOT/docker/compile.sh" "$1-unknown-linux-gnu" "$PROFILE"
 }
 
-# Makes the kernel run Arm programs, in containers too, by an entry of its own before all others.
 # shellcheck disable=SC2317 # isolated.sh calls it
-set_up() {
-  mkdir "$WORK/binfmt"
-  mount -t binfmt_misc none "$WORK/binfmt"
-  sed "s/^:qemu-aarch64:/:$CGROUP:/" /usr/lib/binfmt.d/qemu-aarch64.conf >"$WORK/binfmt/register"
-}
+set_up() { run_arm_programs "$CGROUP"; }
 
 # shellcheck disable=SC2317 # isolated.sh calls it
-tear_down() {
-  [ ! -e "$WORK/binfmt/$CGROUP" ] || printf '%s' -1 >"$WORK/binfmt/$CGROUP"
-  ! mountpoint -q "$WORK/binfmt" || umount "$WORK/binfmt"
-}
+tear_down() { forget_arm_programs; }
 
 PROFILE=${PROFILE:-dist}
 if [ "${1:-}" = compile ]; then

@@ -487,7 +487,9 @@ class Elsewhere(unittest.TestCase):
         self.assertEqual(config["tier"]["endpoint"], "http://seaweedfs:8333")
         self.assertIn("-s3.port=8333", services["seaweedfs"]["command"])
         [bucket] = services["bucket"]["command"]
-        self.assertIn(f"-name {config['tier']['url'].split('/')[2]}'", bucket)
+        name = config["tier"]["url"].split("/")[2]
+        self.assertIn(f"s3.bucket.create -name {name}'", bucket)
+        self.assertIn(f"grep -qw {name};", bucket)
         self.assertEqual(config["replicas"]["secret_file"], "/run/secrets/" + archway["secrets"][0]["source"])
         for service in ("archway", "seaweedfs"):
             self.assertIn("AWS_SECRET_ACCESS_KEY", services[service]["environment"])

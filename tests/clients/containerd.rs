@@ -1,4 +1,4 @@
-//! containerd, in the two releases nodes run: Debian's 1.6 and the current 2.x.
+//! containerd, in the releases that differ: Debian's 1.6, 2.1 and the current 2.x.
 
 pub(crate) mod cri;
 pub(crate) mod ctr;
@@ -19,7 +19,9 @@ use crate::tools;
 pub(crate) enum Release {
     /// Debian's.
     V1_6,
-    /// The one `tests/tools/install.sh` builds.
+    /// The one before 2.2, whose own settings name a folder of `hosts.toml` files. Only the daemon.
+    V2_1,
+    /// The current one, which `tests/tools/install.sh` builds, as it does 2.1.
     V2,
 }
 
@@ -90,6 +92,7 @@ impl Release {
     fn name(self) -> &'static str {
         match self {
             Self::V1_6 => "containerd-1.6",
+            Self::V2_1 => "containerd-2.1",
             Self::V2 => "containerd-2",
         }
     }
@@ -97,6 +100,7 @@ impl Release {
     pub(crate) fn program(self, name: &str) -> PathBuf {
         match self {
             Self::V1_6 => tools::system(name),
+            Self::V2_1 => tools::built(&format!("{name}-2.1")),
             Self::V2 => tools::built(name),
         }
     }
@@ -129,7 +133,7 @@ pub(crate) fn collect(node: &Node, setup: &Setup, namespace: &str) {
 fn config(setup: &Setup, release: Release, socket: &std::path::Path) -> String {
     let (version, registry) = match release {
         Release::V1_6 => (2, "io.containerd.grpc.v1.cri"),
-        Release::V2 => (3, "io.containerd.cri.v1.images"),
+        Release::V2_1 | Release::V2 => (3, "io.containerd.cri.v1.images"),
     };
     let name = release.name();
     format!(

@@ -160,11 +160,22 @@ fn a_stock_containerd_2_4_pulls_through_archway_once_it_was_applied_and_without_
 
 #[test]
 fn a_stock_containerd_1_6_pulls_through_archway_after_the_two_lines_and_a_restart() {
-    let stock = Stock::start(Release::V1_6);
+    pulls_after_the_two_lines_and_a_restart(Release::V1_6, "version = 2\n");
+}
+
+/// The first whose pulls go by the transfer service, and the last without a folder by default.
+#[test]
+fn a_stock_containerd_2_1_pulls_through_archway_after_the_two_lines_and_a_restart() {
+    pulls_after_the_two_lines_and_a_restart(Release::V2_1, "version = 3\n");
+}
+
+fn pulls_after_the_two_lines_and_a_restart(release: Release, version: &str) {
+    let stock = Stock::start(release);
     let (code, text) = stock.archway(&["client-config", "apply", "containerd"]);
     assert_eq!(code, 1, "{text}");
     stock.assert_passes_archway_by();
     let lines = text.split("\n\n").last().expect("the lines");
+    assert!(lines.contains(version), "{text}");
     fs::write(stock.etc("containerd/config.toml"), lines).expect("a new file");
     stock.restart_containerd();
     stock.assert_pulls_through_archway();

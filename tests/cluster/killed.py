@@ -53,6 +53,7 @@ def tree(folder, left_aside=False):
 class Killed(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
+        assert shutil.which("strace"), "strace is missing; run tests/tools/install.sh clients"
         cls.folder = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory(prefix="archway-killed-")))
         port, admin = free_ports(2)
         (cls.folder / "config.toml").write_text(

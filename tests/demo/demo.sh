@@ -15,10 +15,11 @@ ROOT=$(cd "$DEMO/../.." && pwd)
 export DEMO ROOT
 export TOOLS=${ARCHWAY_TOOLS:-$ROOT/.tools}
 export ARCHWAY=${ARCHWAY_BIN:-$ROOT/target/release/archway}
-BINFMT_ENTRY=archway-demo-$$
 
 # shellcheck source=tests/tools/isolated.sh
 . "$ROOT/tests/tools/isolated.sh"
+# shellcheck source=tests/tools/arm_programs.sh
+. "$ROOT/tests/tools/arm_programs.sh"
 
 fail() {
   printf 'demo: %s\n' "$*" >&2
@@ -36,18 +37,8 @@ check_prerequisites() {
   done
 }
 
-# Makes the kernel run Arm programs, in containers too. Its table of foreign programs belongs to no
-# namespace, so the demo adds an entry of its own, which precedes all others.
-set_up() {
-  mkdir "$WORK/binfmt"
-  mount -t binfmt_misc none "$WORK/binfmt"
-  sed "s/^:qemu-aarch64:/:$BINFMT_ENTRY:/" /usr/lib/binfmt.d/qemu-aarch64.conf >"$WORK/binfmt/register"
-}
-
-tear_down() {
-  [ ! -e "$WORK/binfmt/$BINFMT_ENTRY" ] || printf '%s' -1 >"$WORK/binfmt/$BINFMT_ENTRY"
-  ! mountpoint -q "$WORK/binfmt" || umount "$WORK/binfmt"
-}
+set_up() { run_arm_programs "archway-demo-$$"; }
+tear_down() { forget_arm_programs; }
 
 check_prerequisites
 isolated archway-demo "$DEMO/story.sh"

@@ -2,6 +2,7 @@
 //! a tag is asked for by one of them, and any of them may go.
 
 mod ages;
+mod probes;
 mod proofs;
 mod shown;
 

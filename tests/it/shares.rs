@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use http::Method;
 use integration_tests::client::{Client, End, blob_path};
 use integration_tests::faults::On;
-use integration_tests::images::{self, Blob, noise};
+use integration_tests::images::{self, BigBlob, Blob, noise};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::{eventually, within};
@@ -33,6 +33,7 @@ async fn waits_for(archway: &Archway, metric: &str, value: u64) {
 }
 
 const FILL_SLOTS: &str = r#"archway_slots_taken{of="fill"}"#;
+const BYPASS_SLOTS: &str = r#"archway_slots_taken{of="bypass"}"#;
 const CALL_SLOTS: &str = r#"archway_slots_taken{of="call"}"#;
 
 #[tokio::test]
@@ -93,6 +94,43 @@ async fn who_gets_no_slot_is_passed_through_and_without_one_for_that_is_told_so_
         assert_eq!(end, End::Complete(blobs[0].size()));
     }
     assert!(!archway.has_stored(&blobs[1].digest()));
+}
+
+#[tokio::test]
+async fn clients_that_read_nothing_past_the_cache_lose_their_slots_to_who_waits() {
+    /// More than the kernel holds for a client that does not read.
+    const LARGE: u64 = 32 << 20;
+    let large = Blob::from(BigBlob::new("large", LARGE));
+    let small = Blob::from(noise("wanted", 64 * KIB));
+    let content = images::of_blobs(&[large.clone(), small.clone()]);
+    let registry = FakeRegistry::with("team/app", "v1", &content).await;
+    // The disk has no room for any of it.
+    let archway = Setup::in_front_of(&registry)
+        .cache("max_fills = 2\nmin_free = \"99%\"")
+        .start()
+        .await;
+    let client = archway.client();
+    let path = |blob: &Blob| blob_path("team/app", blob.digest());
+    let (path_large, path_small) = (path(&large), path(&small));
+    let open = (0..2).map(|_| client.open(Method::GET, &path_large));
+    let unread = within("both are answered", join_all(open)).await;
+    waits_for(&archway, BYPASS_SLOTS, 2).await;
+
+    let honest = eventually("a cold blob for who reads", async || {
+        // A 503 says when to come again.
+        let answer = client.get(&path_small).await;
+        (answer.status == 200).then_some(answer)
+    })
+    .await;
+    assert!(small.holds_at(0, &honest.body) && honest.body.len() == 64 * KIB);
+    let recalled = r#"archway_slots_recalled_total{of="bypass"}"#;
+    assert!(archway.metric(recalled).await >= Some(1));
+    // Who reads on at last has its bytes all the same.
+    for download in unread {
+        let end = within("the rest arrives", download.finish(&large)).await;
+        assert_eq!(end, End::Complete(LARGE));
+    }
+    waits_for(&archway, BYPASS_SLOTS, 0).await;
 }
 
 /// As a client does that resets its streams after a moment.

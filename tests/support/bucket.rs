@@ -9,7 +9,7 @@ mod parts;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -47,6 +47,9 @@ pub enum Mood {
     Cuts,
 }
 
+/// How long ago all was written once a bucket has grown old.
+const LONG: Duration = Duration::from_hours(24 * 400);
+
 /// How often each kind of request came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
@@ -69,6 +72,7 @@ pub struct Bucket {
 
 struct State {
     mood: Mood,
+    is_old: bool,
     objects: BTreeMap<String, Object>,
     uploads: Uploads,
     counted: Counted,
@@ -80,6 +84,17 @@ pub(crate) struct Object {
     pub(crate) bytes: Bytes,
     /// The headers of its metadata.
     pub(crate) noted: Vec<(String, String)>,
+    pub(crate) written: SystemTime,
+}
+
+impl Object {
+    pub(crate) fn new(bytes: Bytes, noted: Vec<(String, String)>) -> Self {
+        Self {
+            bytes,
+            noted,
+            written: SystemTime::now(),
+        }
+    }
 }
 
 impl Bucket {
@@ -87,6 +102,7 @@ impl Bucket {
     pub async fn start() -> Self {
         let state = Arc::new(Mutex::new(State {
             mood: Mood::Good,
+            is_old: false,
             objects: BTreeMap::new(),
             uploads: Uploads::default(),
             counted: Counted::default(),
@@ -111,6 +127,11 @@ impl Bucket {
     /// Changes how it behaves.
     pub fn be(&self, mood: Mood) {
         self.state().mood = mood;
+    }
+
+    /// From now on all of its objects were written long ago.
+    pub fn grow_old(&self) {
+        self.state().is_old = true;
     }
 
     /// Stops listening.
@@ -254,7 +275,8 @@ impl State {
                     return refusal(400, "BadDigest");
                 }
                 let (bytes, noted) = (body.clone(), noted(headers));
-                self.objects.insert(key.to_owned(), Object { bytes, noted });
+                self.objects
+                    .insert(key.to_owned(), Object::new(bytes, noted));
                 empty(200)
             }
             ("POST", None) if query.contains_key("delete") => self.delete(body),
@@ -281,9 +303,10 @@ impl State {
             let end: usize = end.parse().unwrap_or(usize::MAX);
             Some((start, end.saturating_add(1).min(size)))
         });
-        let mut response = Response::builder()
-            .header(header::ETAG, "\"e\"")
-            .header(header::LAST_MODIFIED, "Mon, 05 Jan 2026 08:00:00 GMT");
+        let mut response = Response::builder().header(header::ETAG, "\"e\"").header(
+            header::LAST_MODIFIED,
+            httpdate::fmt_http_date(self.written(object)),
+        );
         for (name, value) in &object.noted {
             response = response.header(name, value);
         }
@@ -319,6 +342,11 @@ impl State {
         }
     }
 
+    fn written(&self, object: &Object) -> SystemTime {
+        let age = if self.is_old { LONG } else { Duration::ZERO };
+        object.written - age
+    }
+
     fn list(&self, query: &BTreeMap<String, String>) -> Response<Body> {
         let value = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
         let after = value("continuation-token").max(value("start-after"));
@@ -331,8 +359,9 @@ impl State {
             let _ = write!(
                 text,
                 "<Contents><Key>{key}</Key><Size>{}</Size>\
-                 <LastModified>2026-01-05T08:00:00.000Z</LastModified><ETag>\"e\"</ETag></Contents>",
-                object.bytes.len()
+                 <LastModified>{}</LastModified><ETag>\"e\"</ETag></Contents>",
+                object.bytes.len(),
+                humantime::format_rfc3339_millis(self.written(object))
             );
         }
         if let (true, Some((last, _))) = (found.len() > 1000, found.get(999)) {

@@ -183,6 +183,22 @@ own_program() {
   remember "$name" "$wanted"
 }
 
+# containerd 2.1, the last one whose own settings name no folder of hosts.toml files. `go install`
+# refuses its module, which excludes versions of others, so it is built where Go has unpacked it, by
+# its own go.sum. Only the daemon: pulls by its CRI need no shim.
+containerd_2_1() {
+  local module=github.com/containerd/containerd/v2@v2.1.9
+  if have containerd-2.1 "$module" "$TOOLS/bin/containerd-2.1"; then
+    say "containerd 2.1: installed"
+    return
+  fi
+  [ -n "${GO:-}" ] || find_go
+  step "containerd 2.1 (go mod download)" env GOTOOLCHAIN=auto "$GO" mod download "$module"
+  step "containerd 2.1 (go build)" env GOTOOLCHAIN=auto GOFLAGS=-mod=readonly CGO_ENABLED=0 nice -n 10 "$GO" build \
+    -C "$("$GO" env GOMODCACHE)/$module" -trimpath -ldflags '-s -w' -o "$TOOLS/bin/containerd-2.1" ./cmd/containerd
+  remember containerd-2.1 "$module"
+}
+
 # dockerd 29, of which there is no Debian package: three minutes. Its module can be built only as a
 # dependency of another one.
 dockerd_29() {
@@ -272,6 +288,7 @@ main() {
       python_venv
       go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
       own_program cri-pull clients/cri
+      containerd_2_1
       dockerd_29
       ;;
     chart)
@@ -304,6 +321,7 @@ main() {
       python_venv
       go_programs "${GO_CONTAINERD[@]}" "${GO_CLIENTS[@]}"
       own_program cri-pull clients/cri
+      containerd_2_1
       dockerd_29
       chart_tools
       console_tools

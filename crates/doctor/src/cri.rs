@@ -32,12 +32,12 @@ pub struct Cri {
 #[derive(Debug, thiserror::Error)]
 pub enum CriError {
     /// Nobody listens there, or not for us.
-    #[error("no container runtime answers at {}", socket.display())]
+    #[error("no container runtime answers at {} ({reason}); name its socket by --cri-socket", socket.display())]
     Unreachable {
         /// The socket.
         socket: PathBuf,
-        /// Why.
-        source: tonic::transport::Error,
+        /// Why, as the system says it.
+        reason: String,
     },
     /// It answered with an error, which has the reason of a pull that failed.
     #[error("{}", .0.message())]
@@ -52,6 +52,20 @@ pub enum CriError {
     },
 }
 
+impl CriError {
+    /// The transport says the system's words once for each of its layers; the innermost is enough.
+    fn unreachable(socket: &Path, error: &tonic::transport::Error) -> Self {
+        let mut innermost: &dyn std::error::Error = error;
+        while let Some(cause) = innermost.source() {
+            innermost = cause;
+        }
+        Self::Unreachable {
+            socket: socket.to_owned(),
+            reason: innermost.to_string(),
+        }
+    }
+}
+
 /// What the runtime has pulled.
 #[derive(Clone, Debug)]
 pub struct PulledImage {
@@ -64,10 +78,7 @@ pub struct PulledImage {
 impl Cri {
     /// Connects to a socket.
     pub async fn connect(socket: &Path) -> Result<Self, CriError> {
-        let unreachable = |source| CriError::Unreachable {
-            socket: socket.to_owned(),
-            source,
-        };
+        let unreachable = |error| CriError::unreachable(socket, &error);
         let endpoint = Endpoint::from_shared(format!("unix://{}", socket.display()));
         let endpoint = endpoint.map_err(unreachable)?;
         let late = |_| CriError::Late {
@@ -142,10 +153,7 @@ impl Cri {
         A: Message + Default + 'static,
     {
         let mut grpc = self.grpc.clone();
-        let unreachable = |source| CriError::Unreachable {
-            socket: self.socket.clone(),
-            source,
-        };
+        let unreachable = |error| CriError::unreachable(&self.socket, &error);
         let asked = async {
             grpc.ready().await.map_err(unreachable)?;
             let (path, codec) = (PathAndQuery::from_static(path), ProstCodec::default());
@@ -220,3 +228,18 @@ struct RemoveImageRequest {
 
 #[derive(Clone, PartialEq, Message)]
 struct Nothing {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_is_not_there_is_said_once_with_what_to_do() {
+        let connected = Cri::connect(Path::new("/nonexistent/containerd.sock")).await;
+        assert_eq!(
+            connected.unwrap_err().to_string(),
+            "no container runtime answers at /nonexistent/containerd.sock \
+             (No such file or directory (os error 2)); name its socket by --cri-socket"
+        );
+    }
+}

@@ -6,6 +6,7 @@
 
 mod listener;
 mod readers;
+mod strangers;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -29,7 +30,10 @@ use replicas::{
 use server::exchange::{Arrival, Interface};
 use tracing::warn;
 
-use self::readers::{Readers, Seat, Wish};
+use self::{
+    readers::{Readers, Seat, Wish},
+    strangers::Strangers,
+};
 
 pub use self::listener::PeerListener;
 
@@ -53,6 +57,7 @@ struct Door {
     /// The settings of a listener that asks nothing of its clients.
     listener: Arc<Listener>,
     readers: Readers,
+    strangers: Arc<Strangers>,
 }
 
 /// The routes for other replicas, over those for clients.
@@ -70,6 +75,7 @@ fn router(replicas: Replicas, routes: Router) -> Router {
         replicas,
         listener: Arc::new(listener),
         readers: Readers::default(),
+        strangers: Arc::default(),
     };
     routes.layer(middleware::from_fn_with_state(door, admit))
 }
@@ -88,7 +94,9 @@ async fn admit(
         Ok(admitted) => admitted,
         Err(rejected) => {
             replicas.metrics().answered(kind, true);
-            warn!(%peer, reason = %rejected, "a request to the listener for replicas comes from none");
+            if let Some(others) = door.strangers.due(peer) {
+                warn!(%peer, reason = %rejected, others, "a request to the listener for replicas comes from none");
+            }
             return (StatusCode::FORBIDDEN, format!("{rejected}\n")).into_response();
         }
     };

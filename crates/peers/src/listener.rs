@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
-use super::{PeerAddress, router};
+use super::{PeerAddress, router, strangers::Strangers};
 
 /// How long a connection may be unused; replicas close theirs before.
 const IDLE: Duration = Duration::from_mins(1);
@@ -84,6 +84,7 @@ impl PeerListener {
         let connections = TaskTracker::new();
         let seats = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let closing = CancellationToken::new();
+        let strangers = Arc::new(Strangers::default());
         let until_brought = async {
             stop.cancelled().await;
             replicas.leave();
@@ -103,9 +104,9 @@ impl PeerListener {
                 break;
             };
             let router = router.clone().layer(Extension(PeerAddress(peer)));
-            let (tls, stop) = (tls.clone(), closing.clone());
+            let (tls, stop, strangers) = (tls.clone(), closing.clone(), Arc::clone(&strangers));
             connections.spawn(async move {
-                converse(stream, tls, router, stop).await;
+                converse((stream, peer), tls, router, stop, &strangers).await;
                 drop(seat);
             });
         }
@@ -134,10 +135,11 @@ async fn seated(
 }
 
 async fn converse(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, SocketAddr),
     tls: Option<TlsAcceptor>,
     router: Router,
     stop: CancellationToken,
+    strangers: &Strangers,
 ) {
     // Small answers must not wait for a delayed acknowledgement.
     let _ = stream.set_nodelay(true);
@@ -146,7 +148,11 @@ async fn converse(
     };
     match timeout(HANDSHAKE, tls.accept(stream)).await {
         Ok(Ok(stream)) => answer(stream, router, stop).await,
-        Ok(Err(error)) => warn!(%error, "a connection to the listener for replicas is of none"),
+        Ok(Err(error)) => {
+            if let Some(others) = strangers.due(peer) {
+                warn!(%peer, %error, others, "a connection to the listener for replicas is of none");
+            }
+        }
         Err(_) => debug!("a handshake of a replica took too long"),
     }
 }

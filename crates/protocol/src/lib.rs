@@ -1,5 +1,5 @@
 //! The parts of HTTP that both ends of the proxy share: request targets, hosts, header names,
-//! ranges, `Accept`, `Link` and error bodies.
+//! ranges, `Accept`, `Link` and error bodies; and how often the log tells what one of them does.
 //!
 //! A name belongs here if two crates read or write it: the routes and the upstream client, or the
 //! server and the command line. The crate refuses I/O, async and the configuration. It depends on
@@ -22,3 +22,4 @@ pub mod official_name;
 pub mod platform_request;
 pub mod range;
 pub mod target;
+pub mod told;

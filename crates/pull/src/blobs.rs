@@ -30,6 +30,10 @@ use crate::{
 /// How many fills of other repositories may fail one after another for one request that joins them.
 const MAX_JOINS: usize = 3;
 
+/// How long who has waited for a slot already waits for one past the cache: the moment in which one that
+/// its client makes no use of is taken back.
+const RECALL_WAIT: Duration = Duration::from_millis(200);
+
 /// The size of a blob whose fill was answered, or why there is none.
 type FilledSize = Result<Option<u64>, Arc<FillError>>;
 
@@ -324,8 +328,7 @@ impl Blobs {
                 if matches!(FillFailure::of(&error), FillFailure::NoSlot)
                     && repository.asker != Asker::Ahead =>
             {
-                self.bypass(repository, digest, outcome, Duration::ZERO)
-                    .await
+                self.bypass(repository, digest, outcome, RECALL_WAIT).await
             }
             Err(error) => Err(reported(error)),
         }

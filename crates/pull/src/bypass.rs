@@ -6,6 +6,10 @@
 //!
 //! A client that asks for a part of a blob that cannot be stored gets that part alone, as the
 //! upstream sends it: only the whole could be verified, and it may be a thousand times as large.
+//!
+//! A slot is for reading from the upstream. A client that has all of it needs none any more, and one that
+//! takes nothing loses its slot to who waits; when it goes on it waits for another, and asks the upstream
+//! for the rest.
 
 use std::{collections::VecDeque, ops::Range, time::Duration};
 
@@ -13,8 +17,9 @@ use bytes::Bytes;
 use cache::HOLD_BACK;
 use futures_util::{Stream, StreamExt, stream};
 use manifest_model::{Digest, Hasher};
-use slots::{Claim, Slot, Slots};
+use slots::{Claim, LentSlot, Slot, Slots};
 use tokio::time::Instant;
+use tracing::debug;
 use upstream::{BlobBody, BlobSource, Cause, Deadline, FetchError, Part};
 
 use crate::{
@@ -53,7 +58,7 @@ pub(super) fn stream(
         range,
         wanted,
         slots,
-        slot,
+        slot: slot.map(LentSlot::new),
         claim: repository.claim(),
         body: None,
         size: None,
@@ -78,6 +83,9 @@ enum Check {
     PartAlone,
 }
 
+/// The answer being read, and the offset of its next byte.
+type Reading = (BlobBody, u64);
+
 /// One client's download.
 struct Bypass {
     source: BlobSource,
@@ -86,10 +94,9 @@ struct Bypass {
     /// What is still to be asked for.
     wanted: Wanted,
     slots: Slots,
-    slot: Option<Slot>,
+    slot: Option<LentSlot<Reading>>,
     claim: Claim,
-    /// The answer being read, and the offset of its next byte.
-    body: Option<(BlobBody, u64)>,
+    body: Option<Reading>,
     /// The size of the blob, once an answer tells it.
     size: Option<u64>,
     check: Check,
@@ -108,14 +115,53 @@ struct Bypass {
 
 impl Bypass {
     async fn step(mut self) -> Result<Option<(Bytes, Self)>, FetchError> {
-        if self.slot.is_none() {
-            let wait = SLOT_TIMEOUT.min(self.deadline.left());
-            let slot = self.slots.take(self.claim.clone(), wait).await;
-            self.slot = Some(slot.ok_or_else(|| {
-                let advice = "raise cache.max_fills, or free disk space if the cache is full";
-                self.source.broken(Cause::AtCapacity { advice })
-            })?);
+        if !self.has_all() {
+            self.occupy().await?;
         }
+        let Some(bytes) = self.next().await? else {
+            return Ok(None);
+        };
+        if self.has_all() {
+            (self.slot, self.body) = (None, None);
+        }
+        if let Some(slot) = &self.slot {
+            slot.leave(self.body.take());
+        }
+        Ok(Some((bytes, self)))
+    }
+
+    /// Whether the upstream need not be read any more.
+    fn has_all(&self) -> bool {
+        match self.check {
+            Check::Hashing(_) => false,
+            Check::Matched => true,
+            Check::PartAlone => self.received >= self.range.end,
+        }
+    }
+
+    /// Goes on with its slot and the answer it has read from, or waits for another one.
+    async fn occupy(&mut self) -> Result<(), FetchError> {
+        if let Some(slot) = self.slot.take() {
+            if let Some(body) = slot.resume() {
+                (self.slot, self.body) = (Some(slot), body);
+                return Ok(());
+            }
+            debug!(digest = %self.digest, "a client that took no bytes goes on; others have its slot");
+            self.deadline = self.deadline.renewed(Instant::now());
+        }
+        let wait = SLOT_TIMEOUT.min(self.deadline.left());
+        let slot = self.slots.take(self.claim.clone(), wait).await;
+        let slot = LentSlot::new(slot.ok_or_else(|| {
+            let advice = "raise cache.max_fills, or free disk space if the cache is full";
+            self.source.broken(Cause::AtCapacity { advice })
+        })?);
+        self.body = slot.resume().flatten();
+        self.slot = Some(slot);
+        Ok(())
+    }
+
+    /// The next bytes for the client.
+    async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         if self.received > 0 {
             self.waits_since = Some(Instant::now());
         }
@@ -128,7 +174,7 @@ impl Bypass {
                 Check::Matched | Check::PartAlone => 0,
             };
             if let Some(bytes) = self.release(keep) {
-                return Ok(Some((bytes, self)));
+                return Ok(Some(bytes));
             }
             let is_over = matches!(self.check, Check::Matched);
             if is_over || self.received - self.held_bytes >= self.range.end {
@@ -200,6 +246,10 @@ impl Bypass {
     async fn receive(&mut self) -> Result<Option<Bytes>, FetchError> {
         loop {
             if self.body.is_none() {
+                // Only the word of its end is missing, and there is nothing left to ask for.
+                if self.size == Some(self.received) {
+                    return Ok(None);
+                }
                 let body = self.ask().await?;
                 let start = body.start;
                 self.body = Some((body, start));

@@ -250,8 +250,9 @@ mod tests {
         sync::atomic::{AtomicUsize, Ordering},
     };
 
-    use super::*;
     use slots::{Asker, SlotCounts};
+
+    use super::*;
 
     fn deadline() -> Deadline {
         let config = config::Config::parse("archway.toml", "").unwrap().upstreams;

@@ -59,22 +59,15 @@ pub fn choose_substitution(
 pub(super) struct Platforms {
     manifests: Arc<Manifests>,
     blobs: Arc<Blobs>,
-    /// The children of large indexes: choosing among thousands of entries takes milliseconds.
-    chosen: Cache<(Digest, Platform), Digest>,
+    choices: Choices,
 }
-
-/// An index of this size or more has its choices remembered.
-const LARGE_INDEX: usize = 64 * 1024;
-
-/// Choices remembered, of some 200 bytes each.
-const MAX_CHOICES: u64 = 10_000;
 
 impl Platforms {
     pub(super) fn new(manifests: Arc<Manifests>, blobs: Arc<Blobs>) -> Self {
         Self {
             manifests,
             blobs,
-            chosen: Cache::new(MAX_CHOICES),
+            choices: Choices::new(),
         }
     }
 
@@ -89,15 +82,23 @@ impl Platforms {
         index: &Manifest,
         wanted: &Platform,
     ) -> Result<Option<Manifest>, PullError> {
-        if let Some(child) = self.remembered(index, wanted) {
-            let child = self.manifests.get(repository, &child).await?;
-            return Ok(Some(child.manifest));
+        match self.choices.of(index, wanted) {
+            Some(Chosen::Child(child)) => {
+                let child = self.manifests.get(repository, &child).await?;
+                return Ok(Some(child.manifest));
+            }
+            Some(Chosen::Whole) => return Ok(None),
+            Some(Chosen::Nothing(offered)) => {
+                return Err(PullError::NothingFits {
+                    wanted: wanted.clone(),
+                    offered: offered.to_vec(),
+                });
+            }
+            None => {}
         }
-        let child = self.choose(repository, index, wanted).await?;
-        if let Some(child) = &child {
-            self.remember(index, wanted, child);
-        }
-        Ok(child)
+        let outcome = self.choose(repository, index, wanted).await;
+        self.choices.note(index, wanted, &outcome);
+        outcome
     }
 
     async fn choose(
@@ -164,20 +165,6 @@ impl Platforms {
         Err(PullError::Unresolvable("its indexes are nested too deep"))
     }
 
-    /// The child that was chosen from a large index before.
-    fn remembered(&self, index: &Manifest, wanted: &Platform) -> Option<Digest> {
-        let is_large = index.bytes().len() >= LARGE_INDEX;
-        let key = is_large.then(|| (index.digest(), wanted.clone()))?;
-        self.chosen.get(&key)
-    }
-
-    fn remember(&self, index: &Manifest, wanted: &Platform, child: &Manifest) {
-        if index.bytes().len() >= LARGE_INDEX {
-            let key = (index.digest(), wanted.clone());
-            self.chosen.insert(key, child.digest());
-        }
-    }
-
     /// The platform in an image's config; an empty one where it has none, as that of an artifact.
     pub(super) async fn config_platform(
         &self,
@@ -200,8 +187,79 @@ impl Platforms {
     }
 }
 
+/// An index of this size or more has its choices remembered.
+const LARGE_INDEX: usize = 64 * 1024;
+
+/// What the remembered choices may weigh.
+const MAX_CHOICES: u64 = 4 * 1024 * 1024;
+
+/// What a choice weighs, and a platform that it lists.
+const CHOICE_WEIGHT: usize = 400;
+const PLATFORM_WEIGHT: usize = 150;
+
+/// The choices from large indexes: one among thousands of entries takes milliseconds.
+#[derive(Debug)]
+struct Choices(Cache<(Digest, Platform), Chosen>);
+
+/// What was chosen from an index.
+#[derive(Clone, Debug, PartialEq)]
+enum Chosen {
+    /// This child. Whether the repository has it is asked again.
+    Child(Digest),
+    /// None: the client is to read the index.
+    Whole,
+    /// None fits, of these.
+    Nothing(Arc<[Platform]>),
+}
+
+impl Choices {
+    fn new() -> Self {
+        let weigh = |_: &(Digest, Platform), chosen: &Chosen| {
+            let listed = match chosen {
+                Chosen::Nothing(offered) => offered.len(),
+                Chosen::Child(_) | Chosen::Whole => 0,
+            };
+            u32::try_from(CHOICE_WEIGHT + listed * PLATFORM_WEIGHT).unwrap_or(u32::MAX)
+        };
+        let choices = Cache::builder().max_capacity(MAX_CHOICES).weigher(weigh);
+        Self(choices.build())
+    }
+
+    fn of(&self, index: &Manifest, wanted: &Platform) -> Option<Chosen> {
+        let is_large = index.bytes().len() >= LARGE_INDEX;
+        is_large.then(|| self.0.get(&(index.digest(), wanted.clone())))?
+    }
+
+    /// That no child is chosen is remembered only where the index alone says so. What a child or its
+    /// config says is for repositories that have these.
+    fn note(
+        &self,
+        index: &Manifest,
+        wanted: &Platform,
+        outcome: &Result<Option<Manifest>, PullError>,
+    ) {
+        if index.bytes().len() < LARGE_INDEX {
+            return;
+        }
+        let has_no_entry = || matches!(index.choice(&Matcher::new(wanted)), Ok(Choice::None));
+        let chosen = match outcome {
+            Ok(Some(child)) => Chosen::Child(child.digest()),
+            Ok(None) if has_no_entry() => Chosen::Whole,
+            Err(PullError::NothingFits { offered, .. }) if has_no_entry() => {
+                Chosen::Nothing(offered.as_slice().into())
+            }
+            Ok(None) | Err(_) => return,
+        };
+        self.0.insert((index.digest(), wanted.clone()), chosen);
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
+    use manifest_model::Algorithm;
+
     use super::*;
 
     fn said(source: Source) -> Hint {
@@ -257,5 +315,71 @@ mod tests {
             assert_eq!(source(mode, Some(&all), true), None);
             assert_eq!(source(mode, Some(&all), false), None);
         }
+    }
+
+    const ENTRIES: [usize; 2] = [1, 400];
+
+    fn manifest(text: &str) -> Manifest {
+        Manifest::parse(text.to_owned().into(), None, Algorithm::Sha256).unwrap()
+    }
+
+    /// An index with so many entries, each for a platform of its own, and the last for linux/arm64.
+    fn index(entries: usize) -> Manifest {
+        let mut list = String::new();
+        for at in 1..=entries {
+            let architecture = if at == entries {
+                "arm64".into()
+            } else {
+                format!("made-up-{at}")
+            };
+            let entry = format!(
+                r#"{{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":7,"digest":"sha256:{at:064x}","platform":{{"os":"linux","architecture":"{architecture}"}}}},"#,
+            );
+            list.write_str(&entry).unwrap();
+        }
+        let list = list.trim_end_matches(',');
+        let text = format!(
+            r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{list}]}}"#
+        );
+        manifest(&text)
+    }
+
+    fn nothing_fits(wanted: &Platform, index: &Manifest) -> Result<Option<Manifest>, PullError> {
+        Err(PullError::NothingFits {
+            wanted: wanted.clone(),
+            offered: offered(index.entries()),
+        })
+    }
+
+    #[test]
+    fn what_was_chosen_from_a_large_index_is_remembered_and_that_nothing_fits_too() {
+        let (there, missing) = ("linux/arm64".parse().unwrap(), "plan9/vax".parse().unwrap());
+        let child = manifest(
+            r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,"digest":"sha256:0000000000000000000000000000000000000000000000000000000000000001"},"layers":[]}"#,
+        );
+        for entries in ENTRIES {
+            let (choices, index) = (Choices::new(), index(entries));
+            let is_large = index.bytes().len() >= LARGE_INDEX;
+            assert_eq!(is_large, entries > 1);
+            choices.note(&index, &there, &Ok(Some(child.clone())));
+            choices.note(&index, &missing, &nothing_fits(&missing, &index));
+            let known = [&there, &missing].map(|wanted| choices.of(&index, wanted));
+            let offered = offered(index.entries());
+            let expected = [
+                Chosen::Child(child.digest()),
+                Chosen::Nothing(offered.into()),
+            ];
+            assert_eq!(known, expected.map(|chosen| is_large.then_some(chosen)));
+        }
+    }
+
+    #[test]
+    fn that_a_child_does_not_fit_is_not_remembered_for_other_repositories() {
+        let (choices, index) = (Choices::new(), index(400));
+        let wanted = "linux/arm64".parse().unwrap();
+        // The index has an entry for it; its config says another platform.
+        choices.note(&index, &wanted, &nothing_fits(&wanted, &index));
+        choices.note(&index, &wanted, &Ok(None));
+        assert_eq!(choices.of(&index, &wanted), None);
     }
 }

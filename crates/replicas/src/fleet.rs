@@ -105,8 +105,8 @@ impl Fleet {
 
     /// Asks a member how it is, and notes its answer in the view.
     pub(crate) async fn greet(&self, member: &MemberName) -> Result<Hello, PeerError> {
-        let greeted = timeout(GREETING, self.hello_of(member)).await;
-        let greeted = greeted.unwrap_or_else(|_| {
+        let greeted = in_time(GREETING, self.hello_of(member)).await;
+        let greeted = greeted.unwrap_or_else(|| {
             Err(PeerError::Hung {
                 member: member.to_string(),
             })
@@ -212,6 +212,19 @@ impl Fleet {
     }
 }
 
+/// The output of `work` within `limit`. A process that was held up itself has not listened meanwhile, and
+/// would take all others for dead: then the limit begins anew, once.
+async fn in_time<F: Future>(limit: Duration, work: F) -> Option<F::Output> {
+    let (begun, mut work) = (Instant::now(), pin!(work));
+    if let Ok(output) = timeout(limit, &mut work).await {
+        return Some(output);
+    }
+    if begun.elapsed() < 2 * limit {
+        return None;
+    }
+    timeout(limit, work).await.ok()
+}
+
 /// The transport's error, without the URL.
 pub(crate) fn unreached(member: &MemberName, error: reqwest::Error) -> PeerError {
     PeerError::Unreached {
@@ -269,4 +282,36 @@ fn accepted(
         return Err(PeerError::Leaving { member });
     }
     Err(PeerError::Refused { member, status })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::{sync::oneshot, time::advance};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_held_up_itself_listens_once_more() {
+        let begun = Instant::now();
+        assert_eq!(in_time(GREETING, pending::<()>()).await, None);
+        assert_eq!(begun.elapsed(), GREETING, "it was not");
+
+        let (answer, answered) = oneshot::channel();
+        let mut waiting = pin!(in_time(GREETING, answered));
+        tokio::select! {
+            biased;
+            _ = &mut waiting => panic!("nothing has come yet"),
+            () = std::future::ready(()) => {}
+        }
+        advance(10 * GREETING).await;
+        tokio::select! {
+            biased;
+            _ = &mut waiting => panic!("it listens once more"),
+            () = std::future::ready(()) => {}
+        }
+        answer.send(7).unwrap();
+        assert_eq!(waiting.await, Some(Ok(7)));
+    }
 }

@@ -1,9 +1,10 @@
 //! Slots: how many downloads, bypasses and calls there are at once, and who has them.
 //!
-//! Owns the waiting for slots and giving them up; [`shares`] decides who is next. Whoever gets no
-//! slot in time is told so: a client has another host to ask, and an error that comes at once costs
-//! it less than a wait. Refuses to know what is done in a slot: `pull` takes one for each of its works.
+//! Owns the waiting for slots and giving them up: `shares` decides who is next, `lent` takes back what a
+//! client does not use. Whoever gets no slot in time is told so: a client has another host to ask, and an
+//! error that comes at once costs it less than a wait. Refuses to know what is done in a slot: `pull` takes one for each of its works.
 
+mod lent;
 mod shares;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -15,8 +16,11 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-pub use self::shares::{Asker, Claim};
 use self::shares::{Move, Shares, Ticket};
+pub use self::{
+    lent::LentSlot,
+    shares::{Asker, Claim},
+};
 
 /// How often a holder looks whether it is still followed.
 const LOOK: Duration = Duration::from_millis(100);

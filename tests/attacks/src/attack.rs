@@ -9,6 +9,7 @@ mod resets;
 mod slow_blobs;
 mod two_upstreams;
 mod unread_bodies;
+mod unread_past;
 mod unread_streams;
 
 use std::sync::Arc;
@@ -38,6 +39,10 @@ pub(crate) const ALL: &[Attack] = &[
     Attack {
         name: "slow-blobs",
         run: |place| slow_blobs::run(place).boxed_local(),
+    },
+    Attack {
+        name: "unread-past",
+        run: |place| unread_past::run(place).boxed_local(),
     },
     Attack {
         name: "resets",

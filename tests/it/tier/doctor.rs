@@ -42,8 +42,12 @@ async fn cleaning_keeps_the_bucket_below_its_size() {
     let output = roomy.run(&words).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     holds(&bucket, &pulled.parts).await;
+    bucket.grow_old();
     let tight = setup_with(&registry, &bucket, "max_size = \"1B\"");
     let output = tight.run(&words).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     assert!(!pulled.parts.iter().any(|digest| bucket.has(digest)));
+    let keys = bucket.keys();
+    let is_record = |key: &&String| key.starts_with("tags/") || key.starts_with("manifests/");
+    assert_eq!(keys.iter().find(is_record), None, "they name what has gone");
 }

@@ -69,10 +69,7 @@ impl Uploads {
         for part in upload.parts.values() {
             bytes.extend_from_slice(part);
         }
-        let object = Object {
-            bytes: bytes.freeze(),
-            noted: upload.noted,
-        };
+        let object = Object::new(bytes.freeze(), upload.noted);
         Some((upload.key, object))
     }
 

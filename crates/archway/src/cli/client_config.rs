@@ -82,10 +82,11 @@ pub(crate) struct Told {
 }
 
 const HELP: &str = "\
-One file is printed as it is, several with a comment that names each; where they go and what else is to
-be done is on standard error. docs/nodes.md has a page for each family.
+One file is printed as it is, several with a comment that names each; where they go and what else
+is to be done is on standard error. docs/nodes.md has a page for each family.
 
-Exit codes: 0 printed or written; 2 the client has no setting for what was asked, or a file cannot be written.
+Exit codes: 0 printed or written; 2 the client has no setting for what was asked, or a file cannot
+be written.
 
 Examples:
   archway client-config containerd > /etc/containerd/certs.d/_default/hosts.toml

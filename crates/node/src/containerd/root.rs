@@ -43,7 +43,7 @@ impl Root {
         self.walk(path, LastLink::Kept)
     }
 
-    /// As [`Self::at`], behind the link that the path itself may be. What is not there keeps its name.
+    /// As `at`, behind the link that the path itself may be. What is not there keeps its name.
     pub fn behind(&self, path: &str) -> PathBuf {
         self.walk(path, LastLink::Followed)
     }

@@ -21,8 +21,11 @@ use crate::{
     repository::MAX_ABSENCE_TTL,
 };
 
-/// Names remembered as absent at the same time.
-const MAX_ABSENCES: u64 = 100_000;
+/// What the names may weigh that are remembered as absent: clients choose them.
+const MAX_ABSENCES: u64 = 8 * 1024 * 1024;
+
+/// What a name weighs beside its text.
+const ABSENCE_WEIGHT: usize = 256;
 
 impl Manifests {
     /// The upstream's manifest of `tag` now; the tag is moved to it.
@@ -214,9 +217,18 @@ pub(super) struct Absences(Cache<(RepoKey, Reference), (Resource, Instant)>);
 
 impl Absences {
     pub(super) fn new() -> Self {
+        let weigh = |key: &(RepoKey, Reference), _: &(Resource, Instant)| {
+            let name = match &key.1 {
+                Reference::Tag(tag) => tag.as_str().len(),
+                Reference::Digest(_) => 0,
+            };
+            let weight = ABSENCE_WEIGHT + key.0.as_str().len() + name;
+            u32::try_from(weight).unwrap_or(u32::MAX)
+        };
         Self(
             Cache::builder()
                 .max_capacity(MAX_ABSENCES)
+                .weigher(weigh)
                 .time_to_live(MAX_ABSENCE_TTL)
                 .build(),
         )

@@ -7,7 +7,7 @@
 mod known_realm;
 mod token_request;
 
-use std::{panic, sync::Arc, time::Instant};
+use std::{hash::Hash, panic, sync::Arc, time::Instant};
 
 use http::HeaderValue;
 use login::Login;
@@ -30,8 +30,12 @@ use crate::error::TokenError;
 /// The realms to remember. A registry names one, hardly ever two.
 const MAX_REALMS: u64 = 100;
 
-/// The scopes whose tokens are kept, and the repositories whose requests are.
-const MAX_TOKENS: u64 = 10_000;
+/// What the tokens of one endpoint may weigh, and what its repositories asked for: the registry chooses how
+/// long they are, clients how many.
+const MAX_WEIGHT: u64 = 4 * 1024 * 1024;
+
+/// What an entry weighs beside its texts.
+const ENTRY_WEIGHT: usize = 512;
 
 /// The tokens of one endpoint. A clone is a handle to the same ones.
 #[derive(Clone, Debug)]
@@ -73,8 +77,8 @@ impl BearerTokens {
                 realms: Cache::new(MAX_REALMS),
                 probes: TaskTracker::new(),
             }),
-            tokens: Cache::new(MAX_TOKENS),
-            requests: Cache::new(MAX_TOKENS),
+            tokens: bounded(token_length),
+            requests: bounded(|_, request: &TokenRequest| request.length()),
             renewals: TaskTracker::new(),
         }
     }
@@ -92,10 +96,12 @@ impl BearerTokens {
         match slot.check() {
             TokenState::Good(header) => Some(header),
             TokenState::Due(header, permit) => {
-                let realms = Arc::clone(&self.realms);
+                let (realms, tokens) = (Arc::clone(&self.realms), self.tokens.clone());
                 let renewal = async move {
                     // The realm client logs a failure, and the old token stays in use.
                     let _ = slot.fetch(permit, realms.fetch(&request)).await;
+                    // As heavy as it is now.
+                    tokens.insert(request, slot);
                 };
                 self.renewals.spawn(renewal.in_current_span());
                 Some(header)
@@ -132,19 +138,41 @@ impl BearerTokens {
             TokenState::Expired(old) => Some(old),
             TokenState::Failed(error) => return Err(error),
         };
-        let (realms, request, refused) =
-            (Arc::clone(&self.realms), request.clone(), refused.cloned());
+        let (realms, tokens) = (Arc::clone(&self.realms), self.tokens.clone());
+        let (request, refused) = (request.clone(), refused.cloned());
         let renewal = async move {
             let fetch = realms.fetch(&request);
-            match old {
+            let renewed = match old {
                 Some(old) => slot.renew(old.as_ref(), fetch).await.map(Some),
                 None => slot.force(refused.as_ref(), fetch).await,
-            }
+            };
+            // As heavy as it is now.
+            tokens.insert(request, slot);
+            renewed
         };
         let renewal = self.renewals.spawn(renewal.in_current_span());
         let renewed = renewal.await;
         renewed.unwrap_or_else(|ended| panic::resume_unwind(ended.into_panic()))
     }
+}
+
+/// A cache of entries with texts of this `length`.
+fn bounded<K, V>(length: fn(&K, &V) -> usize) -> Cache<K, V>
+where
+    K: Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    let weigh = move |key: &K, value: &V| {
+        u32::try_from(ENTRY_WEIGHT + length(key, value)).unwrap_or(u32::MAX)
+    };
+    Cache::builder()
+        .max_capacity(MAX_WEIGHT)
+        .weigher(weigh)
+        .build()
+}
+
+fn token_length(request: &TokenRequest, slot: &Arc<TokenSlot>) -> usize {
+    request.length() + slot.length()
 }
 
 impl RealmClient {
@@ -184,5 +212,44 @@ impl RealmClient {
         realm
             .fetch(request, &self.client, login, &self.probes)
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::auth::challenge::BearerChallenge;
+
+    fn request(repository: &str) -> TokenRequest {
+        let challenge = BearerChallenge {
+            realm: "https://registry.test/token".to_owned(),
+            service: None,
+            scope: None,
+        };
+        let endpoint = "https://registry.test/".parse().unwrap();
+        let repository = repository.parse().unwrap();
+        TokenRequest::new(&challenge, &endpoint, Some(&repository), &[]).unwrap()
+    }
+
+    #[tokio::test]
+    async fn tokens_as_long_as_a_registry_may_send_them_have_a_bound_in_all() {
+        let tokens = bounded(token_length);
+        for at in 0..200 {
+            let (request, slot) = (
+                request(&format!("team/app-{at}")),
+                Arc::<TokenSlot>::default(),
+            );
+            tokens.insert(request.clone(), Arc::clone(&slot));
+            let header = HeaderValue::from_str(&"x".repeat(64 * 1024)).unwrap();
+            let fetch = async { Ok(Token::new(header, Duration::from_mins(1))) };
+            slot.renew(None, fetch).await.unwrap();
+            tokens.insert(request, slot);
+        }
+        tokens.run_pending_tasks();
+        let length: usize = tokens.iter().map(|(_, slot)| slot.length()).sum();
+        assert!(length as u64 <= MAX_WEIGHT, "{length}");
+        assert!(tokens.entry_count() > 0);
     }
 }

@@ -97,6 +97,14 @@ pub(super) enum TokenState {
 }
 
 impl TokenSlot {
+    /// How long the token is; 0 without one.
+    pub(super) fn length(&self) -> usize {
+        self.state()
+            .token
+            .as_ref()
+            .map_or(0, |token| token.header.len())
+    }
+
     /// Decides on the next step, without waiting.
     pub(super) fn check(&self) -> TokenState {
         let now = Instant::now();

@@ -4,15 +4,11 @@
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use protocol::host::Host;
+use protocol::{host::Host, told::Told};
 use tracing::{info, warn};
 use url::Url;
 
 use crate::{error::CallKind, policy::Announce};
-
-/// How often refusals of one endpoint are told. They are about a repository each, or about all of
-/// them, so none of them is the end of another.
-const REFUSALS_EVERY: Duration = Duration::from_mins(1);
 
 /// Tells the changes of an endpoint's circuit.
 #[derive(Debug)]
@@ -72,16 +68,10 @@ pub(super) fn no_longer_limited(upstream: &Host, base: &Url, calls: CallKind, la
     );
 }
 
-/// The refusals of one endpoint.
+/// The refusals of one endpoint. They are about a repository each, or about all of them, so none of them is
+/// the end of another.
 #[derive(Debug, Default)]
 pub(super) struct Refusals(Mutex<Told>);
-
-#[derive(Debug, Default)]
-struct Told {
-    last: Option<Instant>,
-    /// Refusals since then.
-    untold: u64,
-}
 
 impl Refusals {
     /// Tells a refusal, unless another was told lately.
@@ -100,32 +90,6 @@ impl Refusals {
     }
 }
 
-impl Told {
-    /// The refusals that were not told, if one is to be told now.
-    fn due(&mut self, now: Instant) -> Option<u64> {
-        if self.last.is_some_and(|last| now < last + REFUSALS_EVERY) {
-            self.untold += 1;
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.untold))
-    }
-}
-
 fn place(base: &Url) -> &str {
     base.as_str().trim_end_matches('/')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refusals_are_told_once_a_minute_with_the_number_of_the_others() {
-        let (mut told, now) = (Told::default(), Instant::now());
-        assert_eq!(told.due(now), Some(0));
-        assert_eq!(told.due(now), None);
-        assert_eq!(told.due(now + REFUSALS_EVERY / 2), None);
-        assert_eq!(told.due(now + REFUSALS_EVERY), Some(2));
-    }
 }

@@ -1,18 +1,16 @@
 //! Clients that all want the same images at the same time, each by way of one replica of those that are open.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use http::Method;
-use integration_tests::client::{Client, End, blob_path};
+use integration_tests::client::{Client, Download, End, blob_path};
 use integration_tests::images::{Blob, Content};
 use integration_tests::proxy::Archway;
+use integration_tests::wait::eventually;
 
 use super::Fleet;
-
-/// How often a client that finds a door shut tries the next one.
-const MOST_TRIES: usize = 20;
 
 /// An image, by its tag.
 pub(super) struct Image {
@@ -30,28 +28,52 @@ impl Image {
 }
 
 /// The replicas that a balancer sends clients to.
-pub(super) struct Doors(Mutex<Vec<Option<Client>>>);
+pub(super) struct Doors(Mutex<Vec<Door>>);
+
+struct Door {
+    client: Client,
+    is_open: bool,
+    /// Those who have asked and were not answered yet.
+    waiting: Arc<()>,
+}
+
+impl Door {
+    fn of(replica: &Archway) -> Self {
+        Self {
+            client: replica.client(),
+            is_open: true,
+            waiting: Arc::default(),
+        }
+    }
+}
 
 impl Doors {
     pub(super) fn of(fleet: &Fleet) -> Self {
-        let all = fleet.replicas.iter().map(|replica| Some(replica.client()));
-        Self(Mutex::new(all.collect()))
+        Self(Mutex::new(fleet.replicas.iter().map(Door::of).collect()))
     }
 
-    pub(super) fn close(&self, number: usize) {
-        self.0.lock().expect("no panic under it")[number] = None;
+    /// Sends nobody there any more, and waits until all who were sent there are answered, as a balancer
+    /// does that knows before the end. Their bodies may still come.
+    pub(super) async fn close(&self, number: usize) {
+        self.0.lock().expect("no panic under it")[number].is_open = false;
+        eventually("nobody waits at a door that is shut", async || {
+            let doors = self.0.lock().expect("no panic under it");
+            (Arc::strong_count(&doors[number].waiting) == 1).then_some(())
+        })
+        .await;
     }
 
     pub(super) fn open(&self, number: usize, replica: &Archway) {
-        self.0.lock().expect("no panic under it")[number] = Some(replica.client());
+        self.0.lock().expect("no panic under it")[number] = Door::of(replica);
     }
 
-    /// The door of this number, or the next one that is open.
-    fn of_number(&self, number: usize) -> Client {
+    /// The door of this number, or the next one that is open, and a place to wait there.
+    fn of_number(&self, number: usize) -> (Client, Arc<()>) {
         let doors = self.0.lock().expect("no panic under it");
         let mut from = doors.iter().cycle().skip(number % doors.len());
-        let open = from.by_ref().take(doors.len()).flatten().next();
-        open.expect("one is open").clone()
+        let open = from.by_ref().take(doors.len()).find(|door| door.is_open);
+        let open = open.expect("one is open");
+        (open.client.clone(), Arc::clone(&open.waiting))
     }
 }
 
@@ -111,24 +133,11 @@ async fn pull_blob(doors: &Doors, client: usize, blob: &Blob) -> Result<Duration
     }
 }
 
-/// The answer to a client, and when it asked. A door that shuts as it comes is none.
-async fn open(
-    doors: &Doors,
-    client: usize,
-    path: &str,
-) -> Result<(integration_tests::client::Download, Instant), String> {
-    let mut problem = String::new();
-    for attempt in 0..MOST_TRIES {
-        let asked = Instant::now();
-        match doors
-            .of_number(client + attempt)
-            .try_open(Method::GET, path)
-            .await
-        {
-            Ok(answer) => return Ok((answer, asked)),
-            Err(error) if error.is_connect() => problem = format!("{path}: {error:?}"),
-            Err(error) => return Err(format!("{path}: {error:?}")),
-        }
-    }
-    Err(problem)
+/// The answer to a client, and when it asked.
+async fn open(doors: &Doors, client: usize, path: &str) -> Result<(Download, Instant), String> {
+    let (door, _waiting) = doors.of_number(client);
+    let asked = Instant::now();
+    let answer = door.try_open(Method::GET, path).await;
+    let answer = answer.map_err(|error| format!("{path}: {error:?}"))?;
+    Ok((answer, asked))
 }

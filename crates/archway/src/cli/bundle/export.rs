@@ -84,7 +84,7 @@ pub(crate) struct Export {
     #[arg(long)]
     dry_run: bool,
     #[arg(
-        help = "Make the bundle of this lock again",
+        help = "Make the bundle of this lock, or of this bundle's, again",
         long,
         value_name = "FILE",
         conflicts_with_all = ["images", "from_file", "cached", "used", "platform", "docker", "since", "series"]

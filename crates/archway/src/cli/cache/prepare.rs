@@ -14,9 +14,9 @@ use clap::Args;
 use crate::cli::output::{CommandOutput, Failure};
 
 const HELP: &str = "\
-For a folder of the node that a pod serves from (hostPath): it belongs to root until somebody gives
-it away. Only the directory itself changes its owner, and only if it is empty or holds a cache. Needs
-CAP_CHOWN, and does nothing where the owner is right already.
+For a folder of the node that a pod serves from (hostPath): it belongs to root until somebody
+gives it away. Only the directory itself changes its owner, and only if it is empty or holds a
+cache. Needs CAP_CHOWN, and does nothing where the owner is right already.
 
 Exit codes: 0 the directory is ready; 2 it cannot be.
 

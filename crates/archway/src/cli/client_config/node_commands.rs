@@ -71,13 +71,14 @@ pub(crate) struct NodeStatus {
 }
 
 const APPLY_HELP: &str = "\
-Nothing is written before Archway has answered: the id on a ping of --server must be the one that the
-admin listener names. Files of others keep every byte; Archway's table is put first, and `remove`
-takes it away. Each change is there or not, whenever this is killed.
+Nothing is written before Archway has answered: the id on a ping of --server must be the one that
+the admin listener names. Files of others keep every byte; Archway's table is put first, and
+`remove` takes it away. Each change is there or not, whenever this is killed.
 
-With --watch it repairs what others change, and takes the files away on SIGTERM, or when Archway has
-not answered for a while; so a pod of it is to be ended before the Archway beside it. --startup-taint
-takes a taint from the node, by its key, as soon as containerd is led to an Archway that has answered.
+With --watch it repairs what others change, and takes the files away on SIGTERM, or when Archway
+has not answered for a while; so a pod of it is to be ended before the Archway beside it.
+--startup-taint takes a taint from the node, by its key, as soon as containerd is led to an
+Archway that has answered.
 
 Exit codes: 0 applied; 1 applied, but containerd reads it only after a change of config.toml and a
 restart, which are named; 2 not applied, or not all of it.

@@ -46,31 +46,33 @@ pub(crate) struct Clients {
 }
 
 const HELP: &str = "\
---node lists for each registry the places that containerd asks, in their order, and a finding with its fix
-for each way in which it goes past Archway and says nothing. Nothing is changed, and Archway is not asked.
-An `apply` in a fix takes the same flags.
+--node lists for each registry the places that containerd asks, in their order, and a finding with
+its fix for each way in which it goes past Archway and says nothing. Nothing is changed, and
+Archway is not asked. An `apply` in a fix takes the same flags.
 
---probe gets a name from Archway's admin listener, archway-probe/NONCE, which no registry has and which is
-good for ten minutes, and has the runtime pull it from each registry that Archway serves, as the kubelet
-would. The image is removed again. With --platform it has to be of that platform, else of this machine's.
+--probe gets a name from Archway's admin listener, archway-probe/NONCE, which no registry has and
+which is good for ten minutes, and has the runtime pull it from each registry that Archway serves,
+as the kubelet would. The image is removed again. With --platform it has to be of that platform,
+else of this machine's.
 
---probe-pods puts a pod on each node that is ready, past the scheduler, whose images are such names, one of
-each registry, and deletes it when its kubelet has said what became of them. One shared Archway answers for all
-nodes, as --admin names it, or with --node-admin each node's own. It needs list for nodes, and create, get and
-delete for pods in the namespace, whose Pod Security may be `restricted`. What an interrupted one leaves ends by
-itself: kubectl delete pods -l app.kubernetes.io/name=archway-probe
+--probe-pods puts a pod on each node that is ready, past the scheduler, whose images are such
+names, one of each registry, and deletes it when its kubelet has said what became of them. One
+shared Archway answers for all nodes, as --admin names it, or with --node-admin each node's own.
+It needs list for nodes, and create, get and delete for pods in the namespace, whose Pod Security
+may be `restricted`. What an interrupted one leaves ends by itself, and goes by
+`kubectl delete pods -l app.kubernetes.io/name=archway-probe`.
 
---records asks the admin listener of a shared Archway which nodes of its cluster have ever pulled there, and
-compares that with what the kubelets say they pulled in the last hour, where the cluster's API shows events.
-Of replicas each has records of its own.
+--records asks the admin listener of a shared Archway which nodes of its cluster have ever pulled
+there, and compares that with what the kubelets say they pulled in the last hour, where the
+cluster's API shows events. Of replicas each has records of its own.
 
-Exit codes: 0 all is well; 1 there are findings; 2 the node, the cluster or Archway cannot be asked.
+Exit codes: 0 all is well; 1 findings; 2 the node, the cluster or Archway cannot be asked.
 
 Examples:
   archway doctor clients --node
   archway doctor clients --node --root /host --registries docker.io,ghcr.io
   archway doctor clients --probe --registries docker.io,ghcr.io
-  archway doctor clients --probe-pods --registries docker.io --server http://10.100.0.50:5000 --kubeconfig ~/.kube/config
+  archway doctor clients --probe-pods --registries docker.io --server http://10.100.0.50:5000
   archway doctor clients --probe-pods --registries docker.io --node-admin 9464 --namespace archway
   archway doctor clients --records --admin http://127.0.0.1:9464 --kubeconfig ~/.kube/config";
 

@@ -98,6 +98,12 @@ impl TokenRequest {
         })
     }
 
+    /// How long its texts are.
+    pub(super) fn length(&self) -> usize {
+        let texts = [&self.service, &self.scope].into_iter().flatten();
+        self.realm.as_str().len() + texts.map(String::len).sum::<usize>()
+    }
+
     /// The URL of the realm. Its origin identifies the realm.
     pub(super) fn realm(&self) -> &Url {
         &self.realm
