@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -31,6 +32,16 @@ export async function until(what, ask, bound = 30_000) {
     if (Date.now() > end) throw new Error(`${what}: not within ${bound / 1000} s`);
     await new Promise((resume) => { setTimeout(resume, 50); });
   }
+}
+
+// What a client of registries asks. `fetch` says that it is a browser, and such are refused.
+async function get(url, headers) {
+  const asked = request(url, { headers });
+  asked.end();
+  const [answer] = await once(asked, "response");
+  const pieces = [];
+  for await (const piece of answer) pieces.push(piece);
+  return { status: answer.statusCode, ok: answer.statusCode < 300, body: Buffer.concat(pieces) };
 }
 
 export class Site {
@@ -111,13 +122,13 @@ http {
 
   // ---- What clients do -----------------------------------------------------------------------------------------------
   ask(target, headers = {}) {
-    return fetch(`http://127.0.0.1:${this.ports.listener}/v2/${target}`, { headers: { accept: ACCEPT, ...headers } });
+    return get(`http://127.0.0.1:${this.ports.listener}/v2/${target}`, { accept: ACCEPT, ...headers });
   }
 
   async #body(target, headers) {
     const answer = await this.ask(target, headers);
-    if (!answer.ok) throw new Error(`${target}: ${answer.status} ${await answer.text()}`);
-    return Buffer.from(await answer.arrayBuffer());
+    if (!answer.ok) throw new Error(`${target}: ${answer.status} ${answer.body}`);
+    return answer.body;
   }
 
   // Pulls an image for a platform as a runtime does: the index, the manifest, then config and layers.

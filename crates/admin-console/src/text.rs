@@ -245,6 +245,8 @@ pub(crate) struct PlatformsText {
     pub(crate) programs: &'static str,
     pub(crate) programs_caption: &'static str,
     pub(crate) program: &'static str,
+    pub(crate) no_program: &'static str,
+    pub(crate) other_program: &'static str,
     pub(crate) source: &'static str,
     pub(crate) source_name: fn(&str) -> Option<&'static str>,
     pub(crate) learned: &'static str,

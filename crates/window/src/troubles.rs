@@ -102,7 +102,7 @@ fn of_counts(counted: &Counted, lately: &LastHour, troubles: &mut Vec<Trouble>) 
         damaged,
         None,
         format!(
-            "{damaged} contents of the last hour were not what their digests say, and were discarded."
+            "In the last hour content was not what its digest says, and was discarded ({damaged}×)."
         ),
     );
     let refusing = counted.by_two("upstream_answers_total", ["upstream", "answer"]);
@@ -116,14 +116,14 @@ fn of_counts(counted: &Counted, lately: &LastHour, troubles: &mut Vec<Trouble>) 
         TroubleKind::UpstreamRefuses,
         refused,
         most,
-        format!("{who} refused {refused} requests in the last hour: check its credentials."),
+        format!("{who} refused requests in the last hour ({refused}×): check its credentials."),
     );
     add(
         TroubleKind::ServingStale,
         stale,
         None,
         format!(
-            "{stale} answers of the last hour were stale, since an upstream did not confirm them."
+            "In the last hour answers were stale, since an upstream did not confirm them ({stale}×)."
         ),
     );
     let missing = lately.platform_missing;
@@ -133,7 +133,7 @@ fn of_counts(counted: &Counted, lately: &LastHour, troubles: &mut Vec<Trouble>) 
     let names = platforms.into_iter().take(MAX_PLATFORMS);
     let names = names.map(|(name, _)| name).collect::<Vec<_>>().join(", ");
     let sentence = format!(
-        "{missing} requests of the last hour were for platforms that images lack: {names}."
+        "In the last hour clients asked for platforms that images lack ({missing}×): {names}."
     );
     add(TroubleKind::PlatformMissing, missing, Some(names), sentence);
     let waiting = counted.sum_where("slots_waiting", &[("of", "fill")]);
@@ -141,7 +141,7 @@ fn of_counts(counted: &Counted, lately: &LastHour, troubles: &mut Vec<Trouble>) 
         TroubleKind::FillsQueued,
         waiting,
         None,
-        format!("{waiting} downloads wait for a slot."),
+        format!("Downloads wait for a slot ({waiting})."),
     );
 }
 

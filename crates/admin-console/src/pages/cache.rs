@@ -4,7 +4,7 @@ use admin_api::{CacheTotals, CacheUse, EvictionClass, Evictions, NextToGo, Share
 
 use crate::{
     amount,
-    block::{Block, Cell, Column, Command, Figure, Page, Piece, Row, Section, Table, Tone},
+    block::{Block, Cell, Column, Command, Figure, Page, Row, Section, Table, Tone},
     frame::{Answer, Reader},
 };
 
@@ -88,7 +88,7 @@ fn next_row(reader: &Reader, blob: &NextToGo) -> Row {
     Row {
         head: Cell::code(amount::short(&blob.digest.to_string())),
         cells: vec![
-            why.and(Piece::Break).and(Piece::small(&blob.why)),
+            why,
             Cell::time(blob.used.to_string()),
             Cell::number(amount::bytes(blob.size)),
         ],

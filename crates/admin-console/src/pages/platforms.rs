@@ -147,7 +147,11 @@ fn hints(reader: &Reader, clients: &Clients) -> Table {
 fn programs(reader: &Reader, clients: &Clients) -> Table {
     let text = &reader.text().platforms;
     let rows = clients.families.iter().map(|family| Row {
-        head: Cell::text((text.source_name)(&family.family).unwrap_or(&family.family)),
+        head: Cell::text(match family.family.as_str() {
+            "none" => text.no_program,
+            "other" => text.other_program,
+            name => name,
+        }),
         cells: vec![Cell::number(amount::count(family.requests))],
     });
     Table {

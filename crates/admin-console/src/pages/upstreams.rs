@@ -124,6 +124,10 @@ fn calls(reader: &Reader, answer: &Upstreams) -> Table {
     }
 }
 
+fn number(value: Option<String>) -> Cell {
+    Cell::number(value.unwrap_or_else(|| "–".to_owned()))
+}
+
 fn calls_row(reader: &Reader, upstream: &UpstreamState) -> Row {
     let (text, common) = (&reader.text().upstreams, &reader.text().common);
     let answers = upstream.answers.iter().filter(|(_, count)| **count > 0);
@@ -139,22 +143,24 @@ fn calls_row(reader: &Reader, upstream: &UpstreamState) -> Row {
             None => format!("{calls} {}", rate.rate),
         }
     });
+    let mut head = Cell::text(&upstream.host);
+    if upstream.pattern != upstream.host {
+        head = head.and(Piece::small(&upstream.pattern));
+    }
     Row {
-        head: Cell::text(&upstream.host).and(Piece::small(&upstream.pattern)),
+        head,
         cells: vec![
             Cell::text(answers.collect::<Vec<_>>().join(", ")),
             Cell::text(rates.collect::<Vec<_>>().join(", ")),
             Cell::number(upstream.waiting.to_string()),
-            Cell::maybe(upstream.pulls_left, |left| {
+            number(upstream.pulls_left.map(|left| {
                 let left = amount::count(left);
-                Cell::number(match upstream.pulls_limit {
+                match upstream.pulls_limit {
                     Some(limit) => (common.of)(&left, &amount::count(limit)),
                     None => left,
-                })
-            }),
-            Cell::maybe(upstream.received, |bytes| {
-                Cell::number(amount::bytes(bytes))
-            }),
+                }
+            })),
+            number(upstream.received.map(amount::bytes)),
         ],
     }
 }

@@ -32,6 +32,9 @@ const MAX_ANSWER: usize = 64 << 20;
 /// Images on a page: so much is read and written before a browser has the first of it.
 const IMAGES: &str = "100";
 
+/// What goes next, as far as a page has it.
+const NEXT: &str = "evictions?limit=25";
+
 /// The platform whose readiness is asked for where none is named.
 const COMMON_GOAL: &str = "linux/arm64";
 
@@ -222,7 +225,7 @@ impl Visit {
             }
             Place::Cache => {
                 let used: CacheUse = self.twin().await?;
-                let evictions: Evictions = self.ask("evictions").await?;
+                let evictions: Evictions = self.ask(NEXT).await?;
                 pages::cache(reader, &used, &evictions)
             }
             Place::Explain => self.explain().await?,
