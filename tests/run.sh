@@ -100,7 +100,7 @@ suite console tests/console/run.sh
 script conformance tests/conformance/run.sh
 script node-kills python3 -B tests/cluster/killed.py
 finish image-compile || failed+=(image-compile)
-export ARCHWAY_ARM64_BIN=${ARCHWAY_ARM64_BIN:-$PWD/target/aarch64-unknown-linux-gnu/debug/archway}
+export ARCHWAY_ARM64_BIN=${ARCHWAY_ARM64_BIN:-$PWD/target/arm64/aarch64-unknown-linux-gnu/debug/archway}
 script arm64 tests/arm64/run.sh
 script image docker/test-image.sh
 # The demo runs the image's binary.
