@@ -141,6 +141,8 @@ impl Authority {
     ) -> Option<ManifestResult> {
         let stale_for = match said {
             Said::Nothing => return None,
+            // What has come since is from the upstream itself, while the authority was not to be asked.
+            Said::Absent if self.cache.tag(&repository.key, tag).is_some() => return None,
             Said::Absent => return Some(Err(absent(repository))),
             Said::Here(stale_for) => stale_for,
         };

@@ -4,9 +4,12 @@ use std::{collections::VecDeque, time::Duration};
 
 use admin_api::{History, Series, Time, Unit};
 use parking_lot::Mutex;
-use tokio::time::interval;
+use tokio::time::{Instant, interval_at};
 
 use crate::counted::Counted;
+
+/// How long after the start the sums begin: a start has enough to do.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// The time between two points.
 const INTERVAL: Duration = Duration::from_mins(1);
@@ -125,7 +128,7 @@ impl Points {
 impl Past {
     /// Takes a point each minute of what `count` finds.
     pub(crate) async fn keep(&self, count: impl Fn() -> Counted) {
-        let mut minute = interval(INTERVAL);
+        let mut minute = interval_at(Instant::now() + FIRST_LOOK, INTERVAL);
         loop {
             minute.tick().await;
             let counted = count();

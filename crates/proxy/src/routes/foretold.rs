@@ -91,7 +91,7 @@ fn request(path: &str, headers: Vec<(HeaderName, HeaderValue)>) -> http::request
     let (mut parts, ()) = request.into_parts();
     let types = HeaderValue::from_static(ALL_TYPES);
     parts.headers.insert(header::ACCEPT, types);
-    // Each client of HTTP/1.1 calls us by a name, and this one is always ours.
+    // A name that every listener answers to, and that is no hint.
     let host = HeaderValue::from_static("localhost");
     parts.headers.insert(header::HOST, host);
     for (name, value) in headers {
