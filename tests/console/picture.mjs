@@ -1,4 +1,4 @@
-// The picture of the console for the README: the Overview and the matrix of images, of the site of the suite.
+// The picture of the console for the README: how much of each image is stored for each platform, of the site of the suite.
 import { createRequire } from "node:module";
 import path from "node:path";
 
@@ -12,8 +12,8 @@ const site = await Site.start();
 try {
   await fill(site);
   const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
-  const page = await browser.newPage({ viewport: { width: 1100, height: 760 }, colorScheme: "light" });
-  await page.goto(site.url, { waitUntil: "load" });
+  const page = await browser.newPage({ viewport: { width: 1280, height: 640 }, colorScheme: "light" });
+  await page.goto(`${site.url}images`, { waitUntil: "load" });
   await page.screenshot({ path: target });
   await browser.close();
 } finally {

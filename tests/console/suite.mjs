@@ -109,6 +109,7 @@ for (const [way, options] of Object.entries(WAYS)) {
         assert.equal(await page.locator("html").getAttribute("lang"), way === "chinese" ? "zh-CN" : "en");
         assert.equal(await page.locator("h1").count(), 1);
         assert.equal(await page.locator("nav [aria-current=page]").count(), name === "image" ? 0 : 1);
+        if (name === "explain") assert.match(await page.locator("main").innerText(), /\b200\b/);
         if (way !== "no-script") assert.deepEqual(await violations(page), []);
         if (way === "narrow") {
           const wide = await page.evaluate(() => document.documentElement.scrollWidth);
