@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use manifest_model::{Digest, RepoName};
-use protocol::{headers::header_string, host::Host};
+use protocol::host::Host;
 use reqwest::Response;
 use tokio::time::Instant;
 use upstream::{BlobBody, Cause, Deadline, FetchError, Part};
@@ -14,7 +14,7 @@ use upstream::{BlobBody, Cause, Deadline, FetchError, Part};
 use crate::{
     error::PeerError,
     fleet::{Fleet, unreached},
-    link::{ARCHWAY_ASK, ARCHWAY_FROM, ARCHWAY_HELD, ARCHWAY_INSISTS, Wanted},
+    link::{ARCHWAY_ASK, ARCHWAY_HELD, ARCHWAY_INSISTS, Wanted},
     metrics::PeerRequest,
     view::MemberName,
 };
@@ -133,14 +133,11 @@ impl PeerBlob {
         if let Some(insists) = insists {
             headers.insert(ARCHWAY_INSISTS, insists);
         }
-        if let Some(me) = fleet.view(|view, _| view.me().cloned()) {
-            headers.insert(ARCHWAY_FROM, header_string(me.to_string()));
-        }
         if let Some(range) = range(part) {
             headers.insert(header::RANGE, range);
         }
         let limit = end.saturating_duration_since(Instant::now());
-        let question = fleet.link.get(member, &self.target, headers);
+        let question = fleet.question(member, &self.target, headers);
         let kind = PeerRequest::Blob;
         let answer = fleet.ask(member, kind, question, limit).await?;
         let status = answer.status();

@@ -12,7 +12,7 @@ use std::{
 use http::{HeaderMap, StatusCode};
 use manifest_model::{Algorithm, Digest};
 use parking_lot::Mutex;
-use protocol::headers::DOCKER_CONTENT_DIGEST;
+use protocol::headers::{DOCKER_CONTENT_DIGEST, header_string};
 use reqwest::Response;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
@@ -20,7 +20,7 @@ use tracing::debug;
 use crate::{
     error::PeerError,
     hello::{HELLO_PATH, Hello, PROTOCOL},
-    link::{ARCHWAY_LEAVING, Link, Question},
+    link::{ARCHWAY_FROM, ARCHWAY_LEAVING, Link, Question},
     metrics::{PeerRequest, ReplicaMetrics},
     pauses::Pauses,
     view::{Heard, MemberName, Moment, Ownership, View},
@@ -103,6 +103,19 @@ impl Fleet {
         self.view(|view, now| view.owner(key, now))
     }
 
+    /// A question to a member, which names this replica once that has found itself in the list.
+    pub(crate) fn question(
+        &self,
+        member: &MemberName,
+        target: &str,
+        mut headers: HeaderMap,
+    ) -> Question {
+        if let Some(me) = self.view(|view, _| view.me().cloned()) {
+            headers.insert(ARCHWAY_FROM, header_string(me.to_string()));
+        }
+        self.link.get(member, target, headers)
+    }
+
     /// Asks a member how it is, and notes its answer in the view.
     pub(crate) async fn greet(&self, member: &MemberName) -> Result<Hello, PeerError> {
         let greeted = in_time(GREETING, self.hello_of(member)).await;
@@ -126,7 +139,7 @@ impl Fleet {
     }
 
     async fn hello_of(&self, member: &MemberName) -> Result<Hello, PeerError> {
-        let question = self.link.get(member, HELLO_PATH, HeaderMap::new());
+        let question = self.question(member, HELLO_PATH, HeaderMap::new());
         let answer = self.link.send(question).await;
         let answer = accepted(member, answer.map_err(|error| unreached(member, error))?)?;
         let said = answer.headers().get(DOCKER_CONTENT_DIGEST).cloned();

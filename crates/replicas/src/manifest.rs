@@ -159,7 +159,7 @@ impl PeerManifests {
     ) -> Result<PeerAnswer, PeerError> {
         let (repository, upstream) = (&self.repository, &self.upstream);
         let target = format!("/v2/{repository}/manifests/{reference}?ns={upstream}");
-        let question = self.fleet.link.get(member, &target, self.headers(known));
+        let question = self.fleet.question(member, &target, self.headers(known));
         let kind = PeerRequest::Manifest;
         let answer = self.fleet.ask(member, kind, question, left(end)).await?;
         let read = Answer::read(&answer);

@@ -283,8 +283,8 @@ async fn a_fleet_that_is_cut_in_two_downloads_each_blob_twice_at_most_and_heals(
         lines: "parallel = 1\ntag_ttl = \"1s\"".to_owned(),
         ..Each::default()
     };
-    let fleet = Fleet::at(&registry, &between.addresses(), &own, each).await;
-    between.know(&fleet.replicas);
+    let fleet = Fleet::at(&registry, between.addresses(), &own, each).await;
+    between.begin_anew();
     between.cut(size / 2);
     for replica in &fleet.replicas {
         eventually("each side is alone", async || {

@@ -1,28 +1,25 @@
 //! The network between replicas, which can be cut: each is known to the others by an address that leads to it
 //! by way of here.
 //!
-//! All of them dial from the same address. Who it is that dials, the kernel tells: the socket at the other
-//! end of a connection is one of a process.
+//! All of them dial from the same address. Who it is that dials says the first request on a connection.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use integration_tests::proxy::Archway;
+use futures_util::future::try_join_all;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// The ways to all replicas.
 pub(super) struct Between {
-    addresses: Vec<SocketAddr>,
+    addresses: Arc<[SocketAddr]>,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The numbers of the replicas by their processes.
-    processes: HashMap<u32, usize>,
     /// Those below this number do not reach the others, nor are reached by them.
     cut: Option<usize>,
     /// Ends what runs across the cut.
@@ -32,29 +29,27 @@ struct State {
 impl Between {
     /// Ways to the replicas that listen at `own`.
     pub(super) async fn start(own: &[SocketAddr]) -> Self {
-        let state: Arc<Mutex<State>> = Arc::default();
-        let (mut addresses, tasks) = (Vec::new(), TaskTracker::new());
-        for (number, to) in own.iter().enumerate() {
-            let listener = TcpListener::bind(("127.0.0.1", 0)).await;
-            let listener = listener.expect("a free port");
-            addresses.push(listener.local_addr().expect("it is bound"));
-            let (to, state, own) = ((number, *to), Arc::clone(&state), tasks.clone());
-            tasks.spawn(carry_all(listener, to, state, own));
+        let (state, tasks): (Arc<Mutex<State>>, _) = (Arc::default(), TaskTracker::new());
+        let binding = own.iter().map(|_| TcpListener::bind(("127.0.0.1", 0)));
+        let listeners = try_join_all(binding).await.expect("free ports");
+        let addresses = listeners.iter().map(TcpListener::local_addr);
+        let addresses: Arc<[_]> = addresses.map(|bound| bound.expect("it is bound")).collect();
+        for (number, listener) in listeners.into_iter().enumerate() {
+            let (all, state) = (Arc::clone(&addresses), Arc::clone(&state));
+            let ways = (listener, (number, own[number]));
+            tasks.spawn(carry_all(ways, all, state, tasks.clone()));
         }
         Self { addresses, state }
     }
 
     /// The addresses that the replicas know each other by.
-    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        self.addresses.clone()
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
-    /// These are the replicas, in the order of their addresses.
-    pub(super) fn know(&self, replicas: &[Archway]) {
+    /// Ends all connections: those that come next are of replicas that know their own names.
+    pub(super) fn begin_anew(&self) {
         let mut state = self.state.lock().expect("no panic under it");
-        let processes = replicas.iter().map(Archway::pid).zip(0..);
-        state.processes = processes.collect();
-        // From here on each is known by who has made it.
         for (_, _, end) in state.ends.drain(..) {
             end.cancel();
         }
@@ -90,25 +85,30 @@ impl State {
 }
 
 async fn carry_all(
-    listener: TcpListener,
-    to: (usize, SocketAddr),
+    (listener, to): (TcpListener, (usize, SocketAddr)),
+    addresses: Arc<[SocketAddr]>,
     state: Arc<Mutex<State>>,
     tasks: TaskTracker,
 ) {
-    while let Ok((stream, from)) = listener.accept().await {
-        tasks.spawn(carry(stream, from, to, Arc::clone(&state)));
+    while let Ok((stream, _)) = listener.accept().await {
+        let (addresses, state) = (Arc::clone(&addresses), Arc::clone(&state));
+        tasks.spawn(carry(stream, addresses, to, state));
     }
 }
 
 async fn carry(
     mut stream: TcpStream,
-    from: SocketAddr,
+    addresses: Arc<[SocketAddr]>,
     (number, to): (usize, SocketAddr),
     state: Arc<Mutex<State>>,
 ) {
-    let processes = state.lock().expect("no panic under it").processes.clone();
-    let found = tokio::task::spawn_blocking(move || dialled_by(from, &processes));
-    let dialler = found.await.expect("no panic in it");
+    let head = first_head(&mut stream).await;
+    let name = String::from_utf8_lossy(&head).into_owned();
+    let name = name
+        .lines()
+        .find_map(|line| line.strip_prefix("archway-from: "));
+    let is_it = |address: &SocketAddr| Some(address.to_string().as_str()) == name;
+    let dialler = addresses.iter().position(is_it);
     let end = CancellationToken::new();
     let reaches = {
         let mut state = state.lock().expect("no panic under it");
@@ -119,31 +119,23 @@ async fn carry(
         // As on a line that is cut: nothing comes back.
         return end.cancelled().await;
     }
-    if let Ok(mut there) = TcpStream::connect(to).await {
-        let both = tokio::io::copy_bidirectional(&mut stream, &mut there);
-        end.run_until_cancelled(both).await;
-    }
+    let carried = async {
+        let mut there = TcpStream::connect(to).await?;
+        there.write_all(&head).await?;
+        tokio::io::copy_bidirectional(&mut stream, &mut there).await
+    };
+    // Either end may break off.
+    let _ = end.run_until_cancelled(carried).await;
 }
 
-/// The number of the replica whose socket has this address.
-fn dialled_by(from: SocketAddr, processes: &HashMap<u32, usize>) -> Option<usize> {
-    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
-    let port = format!(":{:04X}", from.port());
-    let mut lines = table
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let line = lines.find(|words| words.get(1).is_some_and(|local| local.ends_with(&port)))?;
-    let socket = format!("socket:[{}]", line.get(9)?);
-    let has_it = |process: &u32| {
-        let files = std::fs::read_dir(format!("/proc/{process}/fd"));
-        let mut files = files.into_iter().flatten().flatten();
-        files.any(|file| {
-            let target = std::fs::read_link(file.path());
-            target.is_ok_and(|target| target.as_os_str() == socket.as_str())
-        })
-    };
-    processes
-        .iter()
-        .find(|(process, _)| has_it(process))
-        .map(|(_, number)| *number)
+/// The head of the first request of a connection, or what there is of it.
+async fn first_head(stream: &mut TcpStream) -> Vec<u8> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_buf(&mut head).await {
+            Ok(read) if read > 0 => {}
+            _ => break,
+        }
+    }
+    head
 }
