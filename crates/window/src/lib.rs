@@ -31,8 +31,8 @@ use admin_api::{
 use cache::CacheError;
 use futures_util::Stream;
 
-pub use self::{events::EventRing, parts::WindowParts};
-use self::{parts::Parts, stream::Viewers};
+use self::parts::Parts;
+pub use self::{events::EventRing, parts::WindowParts, stream::Viewers};
 
 /// The window. Cheap to clone; all clones are the same.
 #[derive(Clone, Debug)]
@@ -42,11 +42,11 @@ pub struct Window {
 }
 
 impl Window {
-    /// A window on these parts. Nothing is started.
-    pub fn new(parts: WindowParts) -> Self {
+    /// A window on these parts, for so many viewers. Nothing is started.
+    pub fn new(parts: WindowParts, viewers: Viewers) -> Self {
         Self {
             parts: Arc::new(Parts::new(parts)),
-            viewers: Viewers::new(),
+            viewers,
         }
     }
 

@@ -11,6 +11,7 @@ use std::{
 
 use admin_api::{Fills, Overview, Topic};
 use futures_util::{Stream, stream};
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 use serde::Serialize;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -31,22 +32,48 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a browser waits before it comes again.
 const RETRY_MS: u32 = 3000;
 
-/// The right to view. Cheap to clone.
+/// The right to view, and how many do. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Viewers(Arc<Semaphore>);
+pub struct Viewers {
+    seats: Arc<Semaphore>,
+    taken: Gauge,
+}
 
 /// One viewer's, given back on drop.
 #[derive(Debug)]
-pub(crate) struct Seat(#[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit);
+pub(crate) struct Seat {
+    #[expect(dead_code, reason = "it is held")]
+    permit: OwnedSemaphorePermit,
+    taken: Gauge,
+}
+
+impl Default for Viewers {
+    fn default() -> Self {
+        Self {
+            seats: Arc::new(Semaphore::new(MAX_VIEWERS)),
+            taken: Gauge::default(),
+        }
+    }
+}
 
 impl Viewers {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_VIEWERS)))
+    /// Registers the number of viewers. The registry's prefix goes before the name.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Streams of the admin API that are open";
+        registry.register("admin_viewers", help, self.taken.clone());
     }
 
     pub(crate) fn seat(&self) -> Option<Seat> {
-        let permit = Arc::clone(&self.0).try_acquire_owned();
-        permit.ok().map(Seat)
+        let permit = Arc::clone(&self.seats).try_acquire_owned().ok()?;
+        self.taken.inc();
+        let taken = self.taken.clone();
+        Some(Seat { permit, taken })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.taken.dec();
     }
 }
 

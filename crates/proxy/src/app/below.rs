@@ -17,7 +17,7 @@ use server::{MemoryBudget, Replays, Server, ServerMetrics};
 use tier::{Tier, TierMetrics};
 use tokio_util::sync::CancellationToken;
 use upstream::Registry;
-use window::{EventRing, Window, WindowParts};
+use window::{EventRing, Viewers, Window, WindowParts};
 
 use super::{carried, counters::MetricsOfParts, error::StartError, fleet, storage};
 use crate::{
@@ -44,6 +44,7 @@ pub(super) struct BelowRoutes {
     pub(super) housekeeping: Housekeeping,
     pub(super) tasks: Tasks,
     pub(super) access: AccessMetrics,
+    viewers: Viewers,
 }
 
 impl BelowRoutes {
@@ -68,7 +69,7 @@ impl BelowRoutes {
         ready: &Arc<AtomicBool>,
         events: EventRing,
     ) -> Window {
-        Window::new(WindowParts {
+        let parts = WindowParts {
             pull: self.pull.clone(),
             config: live.clone(),
             metrics: Arc::clone(metrics),
@@ -76,7 +77,8 @@ impl BelowRoutes {
             ready: Arc::clone(ready),
             events,
             tasks: self.tasks.clone(),
-        })
+        };
+        Window::new(parts, self.viewers.clone())
     }
 
     /// Opens the cache, for which it may have to wait, and makes the rest over it. Blocks.
@@ -141,6 +143,7 @@ impl BelowRoutes {
             housekeeping,
             tasks,
             access: counters.access,
+            viewers: counters.viewers,
         })
     }
 }

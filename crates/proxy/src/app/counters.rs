@@ -8,6 +8,7 @@ use replicas::ReplicaMetrics;
 use server::ServerMetrics;
 use tier::TierMetrics;
 use upstream::UpstreamMetrics;
+use window::Viewers;
 
 use crate::{
     housekeeping::HousekeepingMetrics,
@@ -27,6 +28,7 @@ pub(super) struct MetricsOfParts {
     pub(super) replicas: ReplicaMetrics,
     pub(super) server: ServerMetrics,
     pub(super) tier: TierMetrics,
+    pub(super) viewers: Viewers,
 }
 
 impl MetricsOfParts {
@@ -47,6 +49,7 @@ impl MetricsOfParts {
         self.replicas.register(registry);
         self.server.register(registry);
         self.tier.register(registry);
+        self.viewers.register(registry);
         Arc::new(metrics)
     }
 }
