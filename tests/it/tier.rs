@@ -5,12 +5,13 @@ mod doctor;
 mod faults;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use integration_tests::bucket::Bucket;
 use integration_tests::images::{self, BigBlob, Blob, Content, Flavor};
 use integration_tests::proxy::{Archway, Setup};
 use integration_tests::registry::FakeRegistry;
-use integration_tests::wait::eventually;
+use integration_tests::wait::{eventually, eventually_for};
 use manifest_model::Digest;
 
 const REPOSITORY: &str = "team/app";
@@ -62,13 +63,20 @@ async fn leaves(mut archway: Archway) {
     assert!(archway.ended().await.success());
 }
 
+/// News are heard each minute: who missed them once hears them then.
+const TWO_ROUNDS: Duration = Duration::from_secs(150);
+
 /// Waits until an Archway knows that the bucket has all of it.
 async fn knows(archway: &Archway, parts: &[Digest]) {
     let parts: BTreeSet<_> = parts.iter().collect();
-    eventually("the inventory and the news are read", async || {
-        let known = archway.metric("archway_tier_blobs").await;
-        known.filter(|known| *known >= parts.len() as u64).map(drop)
-    })
+    eventually_for(
+        TWO_ROUNDS,
+        "the inventory and the news are read",
+        async || {
+            let known = archway.metric("archway_tier_blobs").await;
+            known.filter(|known| *known >= parts.len() as u64).map(drop)
+        },
+    )
     .await;
 }
 

@@ -21,8 +21,17 @@ pub async fn within_for<T>(deadline: Duration, what: &str, future: impl Future<O
 }
 
 /// Asks `probe` again and again until it gives a value; panics with `what` after [`DEADLINE`].
-pub async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
-    within(what, async {
+pub async fn eventually<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_for(DEADLINE, what, probe).await
+}
+
+/// The same for what takes longer.
+pub async fn eventually_for<T>(
+    deadline: Duration,
+    what: &str,
+    mut probe: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    within_for(deadline, what, async {
         loop {
             if let Some(value) = probe().await {
                 return value;

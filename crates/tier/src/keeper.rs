@@ -37,6 +37,9 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 const NEWS_INTERVAL: Duration = Duration::from_mins(1);
 const INVENTORY_INTERVAL: Duration = Duration::from_hours(1);
 
+/// How soon the first inventory is asked for again: until then a bucket is of no use.
+const FIRST_INVENTORY: Duration = Duration::from_secs(10);
+
 /// How old the inventory may be before a replica makes a new one.
 const INVENTORY_AGE: Duration = Duration::from_hours(24);
 
@@ -76,6 +79,7 @@ async fn keep_inventory(shared: &Shared) {
         let is_reading = tokio::select! {
             _ = read.tick() => true,
             _ = news.tick() => shared.inventory.as_of().is_none(),
+            () = sleep(FIRST_INVENTORY), if shared.inventory.as_of().is_none() => true,
         };
         if is_reading {
             bounded("reading the inventory", read_inventory(shared, jitter)).await;
