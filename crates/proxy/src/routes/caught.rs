@@ -11,17 +11,18 @@ use super::error::ApiError;
 
 /// The outcome of a route, or the error that it panicked. What it had locked is open again: the locks
 /// of this program know no poison, and its guards undo on their drop.
-pub(super) async fn caught(
+///
+/// No `async fn`: the future of one has room for its argument twice, for as long as the request runs.
+pub(super) fn caught(
     route: impl Future<Output = Result<Response, ApiError>>,
-) -> Result<Response, ApiError> {
-    AssertUnwindSafe(route)
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|panic| {
+) -> impl Future<Output = Result<Response, ApiError>> {
+    AssertUnwindSafe(route).catch_unwind().map(|outcome| {
+        outcome.unwrap_or_else(|panic| {
             let reason = reason(&*panic);
             error!(reason, "a request ended in a panic");
             Err(ApiError::panicked(reason))
         })
+    })
 }
 
 /// What the panic said.
