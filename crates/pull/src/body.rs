@@ -13,6 +13,7 @@ use cache::{Blob, BlobStream, Follower, OpenFile, ReadBy, ReadError};
 use futures_util::Stream;
 use manifest_model::Digest;
 use slots::{Slot, Slots};
+use tokio::time::Instant;
 use tracing::debug;
 use upstream::FetchError;
 
@@ -100,6 +101,7 @@ impl BlobBytes {
             end,
             wanted,
             bypasses,
+            waits_since: None,
         };
         match place {
             BlobPlace::Stored(blob) => {
@@ -124,19 +126,23 @@ pub enum BlobBody {
 
 /// The part of a body that is still to be sent.
 pub struct Rest {
-    /// With the client's wait for its next byte, which begins with that for the head.
+    /// With the client's wait for its first byte, which begins with that for the head.
     repository: Repository,
     digest: Digest,
     position: u64,
     end: Option<u64>,
     wanted: Wanted,
     bypasses: Slots,
+    /// Since when the client waits for its next byte. Its deadline is made only where the rest is asked
+    /// for.
+    waits_since: Option<Instant>,
 }
 
 impl Rest {
     fn bypass(self, slot: Option<Slot>) -> BlobBody {
         let range = self.position..self.end.unwrap_or(u64::MAX);
-        let deadline = self.repository.deadline().clone();
+        let since = self.waits_since.unwrap_or_else(Instant::now);
+        let deadline = self.repository.deadline_since(since).clone();
         let (wanted, slots) = (self.wanted, (self.bypasses, slot));
         let stream = bypass::stream(
             &self.repository,
@@ -171,11 +177,12 @@ impl Stream for BlobBody {
                     let polled = Pin::new(stream).poll_next(context);
                     match (polled, rest.as_mut()) {
                         (Poll::Pending, Some(rest)) => {
-                            rest.repository.deadline();
+                            rest.waits_since.get_or_insert_with(Instant::now);
                             return Poll::Pending;
                         }
                         (Poll::Ready(Some(Ok(bytes))), Some(rest)) => {
                             rest.repository.end_wait();
+                            rest.waits_since = None;
                             rest.position += bytes.len() as u64;
                             return Poll::Ready(Some(Ok(bytes)));
                         }

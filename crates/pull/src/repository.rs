@@ -16,6 +16,7 @@ use protocol::{
     official_name::{official_name, repository_key},
 };
 use slots::{Asker, Claim, Slots};
+use tokio::time::Instant;
 use tracing::warn;
 use upstream::{BlobSource, Cause, Deadline, FetchError, Resource, Upstream};
 
@@ -119,6 +120,12 @@ impl Repository {
     /// When the client's wait for the upstream ends: one wait, whatever is asked for it.
     pub(super) fn deadline(&self) -> &Deadline {
         self.deadline.get_or_init(|| self.upstream.deadline())
+    }
+
+    /// The same, for a client that has waited since then, where no wait of its has begun.
+    pub(super) fn deadline_since(&self, since: Instant) -> &Deadline {
+        let begins = || self.upstream.deadline().renewed(since);
+        self.deadline.get_or_init(begins)
     }
 
     /// The client has a byte: its next wait is another one.
