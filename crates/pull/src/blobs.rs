@@ -239,11 +239,8 @@ impl Blobs {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Option<PastFailure>, PullError> {
-        let Some(failure) = self
-            .filler
-            .failures()
-            .of(&(*digest, repository.key.clone()))
-        else {
+        let key = (*digest, repository.key.clone());
+        let Some(failure) = self.filler.failures().of(&key) else {
             return Ok(None);
         };
         let is_coming = self.cache.follow(digest).is_some() || self.cache.stored(digest)?.is_some();
