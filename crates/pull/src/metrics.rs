@@ -10,7 +10,6 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use protocol::host::HostPattern;
-
 use slots::{AllSlots, SlotCounts, Slots};
 
 /// From a config to a large layer over a slow line.

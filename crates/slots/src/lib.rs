@@ -2,7 +2,8 @@
 //!
 //! Owns the waiting for slots and giving them up: `shares` decides who is next, `lent` takes back what a
 //! client does not use. Whoever gets no slot in time is told so: a client has another host to ask, and an
-//! error that comes at once costs it less than a wait. Refuses to know what is done in a slot: `pull` takes one for each of its works.
+//! error that comes at once costs it less than a wait. Refuses to know what is done in a slot, which is
+//! the caller's, `pull`.
 
 mod lent;
 mod shares;
