@@ -1,14 +1,16 @@
 //! What a client would be answered, from what is stored alone: nobody is asked, and nothing is used,
 //! kept or changed by it.
 
+use std::time::Duration;
+
 use cache::Cache;
-use manifest_model::{Choice, MAX_INDEX_DEPTH, Manifest, Matcher, Platform, Reference, offered};
+use manifest_model::{Choice, MAX_INDEX_DEPTH, Manifest, Matcher, Platform, Reference};
 use upstream::Resource;
 
 use crate::{
-    Outcome, PullError, Repository,
+    Outcome, PullError, Repository, Substitution,
     answer::{Client, ManifestAnswer, Served},
-    platforms::choose_substitution,
+    platforms::{for_client, nothing_in, substitution_for},
 };
 
 /// The answer to `client`; `None` if the name is not stored. A child that is not stored is an error
@@ -29,26 +31,21 @@ pub(super) fn foretell(
     let Some(manifest) = cache.peek_manifest(&digest)? else {
         return Ok(None);
     };
-    let config = repository.upstream.config();
-    let mode = config.resolve_of(&repository.name);
-    let substitution = match reference {
-        Reference::Tag(tag) if manifest.is_index() && !tag.is_of_referrers() => {
-            let default = config.platform_of(&repository.name);
-            let default = default.unwrap_or(client.default_platform);
-            choose_substitution(mode, client.hint, client.takes_index, default)
-        }
-        _ => None,
-    };
+    let mode = repository.upstream.config().resolve_of(&repository.name);
+    let substitution = substitution_for(mode, repository, reference, &manifest, client);
     let child = match &substitution {
         None => Ok(None),
-        Some(chosen) => child(cache, repository, &manifest, &chosen.platform),
+        Some(Substitution { platform, .. }) => {
+            let child = child(cache, repository, &manifest, platform);
+            for_client(child, platform, client)
+        }
     };
     Ok(Some(Served {
         found: ManifestAnswer::new(manifest, Outcome::Hit),
         mode,
         substitution,
         child,
-        holds_for: std::time::Duration::ZERO,
+        holds_for: Duration::ZERO,
         tag_writes: None,
     }))
 }
@@ -68,11 +65,7 @@ fn child(
     for _ in 0..=MAX_INDEX_DEPTH {
         let entry = match current.choice(&matcher)? {
             Choice::Manifest(entry) | Choice::Unverified(entry) | Choice::Index(entry) => entry,
-            Choice::None => {
-                let offered = offered(index.entries());
-                let wanted = wanted.clone();
-                return Err(PullError::NothingFits { wanted, offered });
-            }
+            Choice::None => return nothing_in(index, &current, wanted),
         };
         let manifest = cache.peek_manifest(&entry.digest)?;
         let manifest = manifest.ok_or_else(|| repository.not_here(Resource::Manifest))?;

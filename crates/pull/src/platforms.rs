@@ -9,12 +9,14 @@ use cache::ReadBy;
 use config::Resolve;
 use futures_util::TryStreamExt;
 use manifest_model::{
-    Choice, Descriptor, Digest, ImageConfig, MAX_INDEX_DEPTH, Manifest, Matcher, Platform, offered,
+    Choice, Descriptor, Digest, ImageConfig, MAX_INDEX_DEPTH, Manifest, Matcher, Platform,
+    Reference, offered,
 };
 use moka::sync::Cache;
 
 use crate::{
     PullError, Repository, Substitution,
+    answer::Client,
     blobs::Blobs,
     hint::{Hint, PlatformRequest, Source},
     manifests::Manifests,
@@ -54,6 +56,64 @@ pub fn choose_substitution(
     })
 }
 
+/// The same for what `client` has asked for and found. A digest is answered with its own bytes, and a
+/// list of referrers is for no platform.
+pub(super) fn substitution_for(
+    mode: Resolve,
+    repository: &Repository,
+    reference: &Reference,
+    found: &Manifest,
+    client: &Client<'_>,
+) -> Option<Substitution> {
+    let Reference::Tag(tag) = reference else {
+        return None;
+    };
+    if !found.is_index() || tag.is_of_referrers() {
+        return None;
+    }
+    let default = repository.upstream.config().platform_of(&repository.name);
+    let default = default.unwrap_or(client.default_platform);
+    choose_substitution(mode, client.hint, client.takes_index, default)
+}
+
+/// What goes out to `client` for a child that was looked for. Without one, an index for no platform, as
+/// one of artifacts, goes out whole, but to nobody who takes no index.
+pub(super) fn for_client(
+    child: Result<Option<Manifest>, PullError>,
+    wanted: &Platform,
+    client: &Client<'_>,
+) -> Result<Option<Manifest>, PullError> {
+    match child {
+        Ok(None) if !client.takes_index => Err(nothing_fits(wanted, Vec::new())),
+        child => child,
+    }
+}
+
+fn nothing_fits(wanted: &Platform, offered: Vec<Platform>) -> PullError {
+    PullError::NothingFits {
+        wanted: wanted.clone(),
+        offered,
+    }
+}
+
+/// What there is where no entry of `current` fits, an index below `index` or that itself: no child where
+/// only the client may be able to read one, or where both are for no platform.
+pub(super) fn nothing_in(
+    index: &Manifest,
+    current: &Manifest,
+    wanted: &Platform,
+) -> Result<Option<Manifest>, PullError> {
+    let indexes = [index, current];
+    if indexes.iter().any(|index| index.unreadable() > 0) {
+        return Ok(None);
+    }
+    let all = indexes.map(|index| offered(index.entries()));
+    match all.into_iter().find(|offered| !offered.is_empty()) {
+        Some(offered) => Err(nothing_fits(wanted, offered)),
+        None => Ok(None),
+    }
+}
+
 /// Looks below indexes, and into image configs where an index names no platform.
 #[derive(Debug)]
 pub(super) struct Platforms {
@@ -89,10 +149,7 @@ impl Platforms {
             }
             Some(Chosen::Whole) => return Ok(None),
             Some(Chosen::Nothing(offered)) => {
-                return Err(PullError::NothingFits {
-                    wanted: wanted.clone(),
-                    offered: offered.to_vec(),
-                });
+                return Err(nothing_fits(wanted, offered.to_vec()));
             }
             None => {}
         }
@@ -108,21 +165,6 @@ impl Platforms {
         wanted: &Platform,
     ) -> Result<Option<Manifest>, PullError> {
         let matcher = Matcher::new(wanted);
-        let nothing_fits = |offered| PullError::NothingFits {
-            wanted: wanted.clone(),
-            offered,
-        };
-        let nothing_in = |current: &Manifest| {
-            let indexes = [index, current];
-            if indexes.iter().any(|index| index.unreadable() > 0) {
-                return Ok(None);
-            }
-            let all = indexes.map(|index| offered(index.entries()));
-            match all.into_iter().find(|offered| !offered.is_empty()) {
-                Some(offered) => Err(nothing_fits(offered)),
-                None => Ok(None),
-            }
-        };
         if index.is_index_of_artifacts() {
             return Ok(None);
         }
@@ -131,7 +173,7 @@ impl Platforms {
             let (entry, is_named) = match current.choice(&matcher)? {
                 Choice::Manifest(entry) => (entry, true),
                 Choice::Unverified(entry) | Choice::Index(entry) => (entry, false),
-                Choice::None => return nothing_in(&current),
+                Choice::None => return nothing_in(index, &current, wanted),
             };
             // Its bytes decide whether it is an index; the entry may be wrong about it.
             let manifest = self
@@ -151,15 +193,15 @@ impl Platforms {
                 return Err(ambiguity.into());
             }
             let Some(config) = manifest.config().filter(|_| is_image) else {
-                return nothing_in(&current);
+                return nothing_in(index, &current, wanted);
             };
             let platform = self.config_platform(repository, config).await?;
             return if matcher.matches(&platform) {
                 Ok(Some(manifest))
             } else if platform.architecture.is_empty() {
-                nothing_in(&current)
+                nothing_in(index, &current, wanted)
             } else {
-                Err(nothing_fits(offered(index.entries())))
+                Err(nothing_fits(wanted, offered(index.entries())))
             };
         }
         Err(PullError::Unresolvable("its indexes are nested too deep"))
@@ -256,7 +298,7 @@ impl Choices {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write;
+    use std::{fmt::Write, net::Ipv4Addr};
 
     use manifest_model::Algorithm;
 
@@ -317,6 +359,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_index_for_no_platform_goes_out_whole_but_not_to_who_takes_none() {
+        let wanted = "linux/arm64".parse().unwrap();
+        for takes_index in [true, false] {
+            let client = Client {
+                hint: None,
+                takes_index,
+                default_platform: &wanted,
+                is_read: true,
+                address: Ipv4Addr::LOCALHOST.into(),
+            };
+            let served = for_client(Ok(None), &wanted, &client);
+            assert_eq!(served.is_ok(), takes_index);
+        }
+    }
+
     const ENTRIES: [usize; 2] = [1, 400];
 
     fn manifest(text: &str) -> Manifest {
@@ -344,11 +402,8 @@ mod tests {
         manifest(&text)
     }
 
-    fn nothing_fits(wanted: &Platform, index: &Manifest) -> Result<Option<Manifest>, PullError> {
-        Err(PullError::NothingFits {
-            wanted: wanted.clone(),
-            offered: offered(index.entries()),
-        })
+    fn nothing_of(wanted: &Platform, index: &Manifest) -> Result<Option<Manifest>, PullError> {
+        Err(nothing_fits(wanted, offered(index.entries())))
     }
 
     #[test]
@@ -362,7 +417,7 @@ mod tests {
             let is_large = index.bytes().len() >= LARGE_INDEX;
             assert_eq!(is_large, entries > 1);
             choices.note(&index, &there, &Ok(Some(child.clone())));
-            choices.note(&index, &missing, &nothing_fits(&missing, &index));
+            choices.note(&index, &missing, &nothing_of(&missing, &index));
             let known = [&there, &missing].map(|wanted| choices.of(&index, wanted));
             let offered = offered(index.entries());
             let expected = [
@@ -378,7 +433,7 @@ mod tests {
         let (choices, index) = (Choices::new(), index(400));
         let wanted = "linux/arm64".parse().unwrap();
         // The index has an entry for it; its config says another platform.
-        choices.note(&index, &wanted, &nothing_fits(&wanted, &index));
+        choices.note(&index, &wanted, &nothing_of(&wanted, &index));
         choices.note(&index, &wanted, &Ok(None));
         assert_eq!(choices.of(&index, &wanted), None);
     }

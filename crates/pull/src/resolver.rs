@@ -23,14 +23,14 @@ use tracing::{debug, info};
 use upstream::{FetchError, Urgency};
 
 use crate::{
-    Outcome, PullError, Repository,
+    Outcome, PullError, Repository, Substitution,
     answer::{Client, ManifestAnswer, ManifestResult, Served},
     attached::Question,
     authority::Authority,
     freshness::{Freshness, freshness, time_left},
     manifests::Manifests,
     metrics::{PullMetrics, StaleReason},
-    platforms::{Platforms, choose_substitution},
+    platforms::{Platforms, for_client, substitution_for},
     rules::{self, Rules},
     stale_spells::StaleSpells,
 };
@@ -81,31 +81,13 @@ impl Resolver {
     ) -> Result<Served, PullError> {
         let tag_writes = matches!(reference, Reference::Tag(_)).then(|| self.cache.tag_writes());
         let found = self.resolve(repository, reference).await?;
-        let config = repository.upstream.config();
-        let mode = config.resolve_of(&repository.name);
-        let substitution = match reference {
-            // A digest is answered with its own bytes. A list of referrers is for no platform.
-            Reference::Tag(tag) if found.manifest.is_index() && !tag.is_of_referrers() => {
-                let default = config.platform_of(&repository.name);
-                let default = default.unwrap_or(client.default_platform);
-                choose_substitution(mode, client.hint, client.takes_index, default)
-            }
-            _ => None,
-        };
+        let mode = repository.upstream.config().resolve_of(&repository.name);
+        let substitution = substitution_for(mode, repository, reference, &found.manifest, client);
         let child = match &substitution {
             None => Ok(None),
-            Some(chosen) => {
-                let child = self
-                    .platforms
-                    .child(repository, &found.manifest, &chosen.platform);
-                match child.await {
-                    // An index for no platform, as one of artifacts, goes out whole.
-                    Ok(None) if !client.takes_index => Err(PullError::NothingFits {
-                        wanted: chosen.platform.clone(),
-                        offered: Vec::new(),
-                    }),
-                    child => child,
-                }
+            Some(Substitution { platform, .. }) => {
+                let child = self.platforms.child(repository, &found.manifest, platform);
+                for_client(child.await, platform, client)
             }
         };
         let holds_for = if found.outcome == Outcome::Hit {
