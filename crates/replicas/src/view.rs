@@ -178,17 +178,21 @@ impl View {
 
     /// This replica's own name, once it has found itself in the list.
     pub(crate) fn me(&self) -> Option<&MemberName> {
-        let mine = |member: &Member| member.heard.as_ref().is_some_and(|heard| heard.is_me);
-        let mut members = self.members.iter();
-        members.find_map(|(name, member)| mine(member).then_some(name))
+        self.own().next()
     }
 
     /// Whether a request to the replica of this name is for this one. As long as it has not found itself
     /// in the list, it may have any name.
     pub(crate) fn is_called(&self, name: &str) -> bool {
-        let mine = |member: &Member| member.heard.as_ref().is_some_and(|heard| heard.is_me);
-        let mut own = self.members.iter().filter(|(_, member)| mine(member));
-        self.me().is_none() || own.any(|(own, _)| own.as_str() == name)
+        self.me().is_none() || self.own().any(|own| own.as_str() == name)
+    }
+
+    /// The names of this replica itself: one, unless the list has several addresses of it.
+    fn own(&self) -> impl Iterator<Item = &MemberName> {
+        self.members.iter().filter_map(|(name, member)| {
+            let heard = member.heard.as_ref()?;
+            heard.is_me.then_some(name)
+        })
     }
 
     /// Another member that is there, by its name.
