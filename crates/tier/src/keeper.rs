@@ -63,12 +63,11 @@ pub(crate) async fn run(shared: &Arc<Shared>) {
     );
 }
 
-/// A blob is in the bucket.
-pub(crate) fn uploaded(shared: &Shared, digest: &Digest, due: &Due) {
+/// A blob is in the bucket now: this replica knows it, and the others will.
+pub(crate) fn uploaded(shared: &Shared, digest: &Digest) {
     let short = short(digest);
     shared.inventory.add(short);
     shared.news.add(short);
-    shared.pending.done(due);
 }
 
 async fn keep_inventory(shared: &Shared) {
@@ -239,8 +238,7 @@ async fn write_blob(
     let noted = shared.key.sent_by(upstream, digest);
     let source = UploadSource::Stored(blob);
     shared.uploads.send(digest, source, noted).await?;
-    shared.inventory.add(short(digest));
-    shared.news.add(short(digest));
+    uploaded(shared, digest);
     Ok(Outcome::Done)
 }
 
@@ -258,8 +256,7 @@ async fn write_manifest(
         let noted = shared.key.sent_by(repository.upstream(), digest);
         let bytes = vec![manifest.bytes().clone()];
         shared.uploads.send_whole(digest, bytes, noted).await?;
-        shared.inventory.add(short(digest));
-        shared.news.add(short(digest));
+        uploaded(shared, digest);
     }
     shared.records.write_manifest(repository, &manifest).await?;
     Ok(Outcome::Done)
