@@ -87,8 +87,12 @@ impl News {
         while let Some(object) = listed.try_next().await? {
             let name = object.location.to_string();
             if !self.state.lock().objects.contains(&name) {
-                let body = bucket.fetch(&object.location, MAX_NEWS).await?;
-                decode(&body).for_each(|short| inventory.add(short));
+                match bucket.fetch(&object.location, MAX_NEWS).await {
+                    Ok(body) => decode(&body).for_each(|short| inventory.add(short)),
+                    // The janitor has deleted it meanwhile, or somebody else has written it.
+                    Err(TierError::Absent | TierError::TooLarge) => {}
+                    Err(error) => return Err(error),
+                }
             }
             listed_now.insert(name);
         }
