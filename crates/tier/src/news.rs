@@ -11,7 +11,7 @@ use futures_util::TryStreamExt;
 use object_store::Attributes;
 use parking_lot::Mutex;
 
-use crate::{bucket::Bucket, error::TierError, inventory::Inventory};
+use crate::{bucket::Bucket, error::TierError, inventory::Inventory, names::seconds};
 
 /// How far back news are looked for beside the time of the last look: clocks differ, and a write takes
 /// a while.
@@ -126,8 +126,7 @@ impl Drop for Telling<'_> {
 
 /// The name of an object of this moment: names are in the order of their times.
 pub(crate) fn stamped(folder: &str, time: SystemTime, id: &str) -> String {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    format!("{folder}/{:012}-{id}", since.unwrap_or_default().as_secs())
+    format!("{folder}/{:012}-{id}", seconds(time))
 }
 
 /// The time in such a name.
