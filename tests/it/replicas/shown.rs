@@ -3,8 +3,9 @@
 //!
 //! Each test prints the rows of a table: what was measured, its bound, whether it holds. The short form,
 //! which runs here, judges whether pulls fail, and nothing else: on a machine that is busy with other tests
-//! a replica may seem to hang, and then more is downloaded and waited for. `ARCHWAY_FLEET=8,64,20` is the long form: so many replicas, clients and images, and every
-//! bound is judged. It wants a machine of its own and, with `ARCHWAY_BIN`, the binary that is shipped.
+//! a replica may seem to hang, and then more is downloaded and waited for. `ARCHWAY_FLEET=8,64,20` is the
+//! long form: so many replicas, clients and images, and every bound is judged. It wants a machine of its own
+//! and, with `ARCHWAY_BIN`, the binary that is shipped.
 
 mod between;
 mod herd;
