@@ -267,14 +267,18 @@ async fn write_tag(
     repository: &RepoKey,
     tag: &Tag,
 ) -> Result<Outcome, UploadError> {
-    let Some(entry) = shared.cache.tag(repository, tag) else {
-        return Ok(Outcome::Done);
-    };
-    let record = TagRecord {
-        digest: entry.digest,
-        confirmed: entry.confirmed,
-    };
-    shared.records.write_tag(repository, tag, record).await?;
+    let mut written = None;
+    // It may move while its record is on its way: then another write of it may have ended before this one.
+    while let Some(entry) = shared.cache.tag(repository, tag)
+        && written != Some(entry.digest)
+    {
+        let record = TagRecord {
+            digest: entry.digest,
+            confirmed: entry.confirmed,
+        };
+        shared.records.write_tag(repository, tag, record).await?;
+        written = Some(entry.digest);
+    }
     Ok(Outcome::Done)
 }
 
