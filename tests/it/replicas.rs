@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::{HeaderValue, Method, StatusCode, header};
-use integration_tests::client::{Client, End, blob_path};
+use integration_tests::client::{Client, Download, End, blob_path};
 use integration_tests::faults::{Fault, On};
 use integration_tests::images::{self, BigBlob, Blob, Content, Flavor};
 use integration_tests::proxy::{Archway, Setup};
@@ -174,6 +174,28 @@ fn image(name: &str) -> Content {
     images::of_blobs(&(0..3).map(layer).collect::<Vec<_>>())
 }
 
+/// A download through a replica, of whose 8 MiB nearly half has come.
+async fn half_way(replica: &Archway, blob: &Blob) -> Download {
+    let path = blob_path("team/app", blob.digest());
+    let mut download = replica.client().open(Method::GET, &path).await;
+    download.read_to(3 * MIB, blob, 0).await;
+    download
+}
+
+/// Reads the rest of such downloads.
+async fn all_end(downloads: Vec<Download>, blob: &Blob) {
+    for download in downloads {
+        assert_eq!(download.finish(blob).await, End::Complete(8 * MIB));
+    }
+}
+
+/// How many questions of this kind a replica has sent to others that answered them.
+async fn answered(replica: &Archway, kind: &str) -> u64 {
+    let labels = format!("direction=\"sent\",kind=\"{kind}\",result=\"answered\"");
+    let name = format!("archway_replica_requests_total{{{labels}}}");
+    replica.metric(&name).await.unwrap_or_default()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_blob_comes_from_the_upstream_once_however_many_ask_at_however_many_replicas() {
     let registry = FakeRegistry::start().await;
@@ -208,17 +230,12 @@ async fn a_follower_reads_at_another_replica_what_has_arrived_at_the_owner() {
     let registry = registry_of(&blob).await;
     let fleet = Fleet::new(&registry, 3, ONE_CONNECTION).await;
     let gate = registry.faults().hold_body(On::path("/blobs/"), 4 * MIB);
-    let path = blob_path("team/app", blob.digest());
     let mut downloads = Vec::new();
     for replica in &fleet.replicas {
-        let mut download = replica.client().open(Method::GET, &path).await;
-        download.read_to(3 * MIB, &blob, 0).await;
-        downloads.push(download);
+        downloads.push(half_way(replica, &blob).await);
     }
     gate.open();
-    for download in downloads {
-        assert_eq!(download.finish(&blob).await, End::Complete(8 * MIB));
-    }
+    all_end(downloads, &blob).await;
     assert_eq!(registry.gets_of(&blob.digest()), 1);
 }
 
@@ -229,33 +246,16 @@ async fn an_owner_sends_a_blob_to_a_few_and_the_others_have_it_of_those() {
     let fleet = Fleet::new(&registry, 8, ONE_CONNECTION).await;
     let owner = fleet.owner(&blob.digest().to_string());
     let gate = registry.faults().hold_body(On::path("/blobs/"), 4 * MIB);
-    let path = blob_path("team/app", blob.digest());
     let mut downloads = Vec::new();
     for other in fleet.others(owner) {
-        let mut download = fleet.replicas[other]
-            .client()
-            .open(Method::GET, &path)
-            .await;
-        download.read_to(3 * MIB, &blob, 0).await;
-        downloads.push(download);
+        downloads.push(half_way(&fleet.replicas[other], &blob).await);
     }
     gate.open();
-    for download in downloads {
-        assert_eq!(download.finish(&blob).await, End::Complete(8 * MIB));
-    }
+    all_end(downloads, &blob).await;
     assert_eq!(registry.gets_of(&blob.digest()), 1);
     let name = "archway_replica_bytes_total{direction=\"sent\"}";
     let sent = fleet.replicas[owner].metric(name).await;
     assert!(sent <= Some(4 * 8 * MIB), "{sent:?} bytes to seven others");
-}
-
-/// A download through a replica that is not the owner, of whose 8 MiB half has come.
-async fn half_way(fleet: &Fleet, owner: usize, blob: &Blob) -> integration_tests::client::Download {
-    let path = blob_path("team/app", blob.digest());
-    let follower = &fleet.replicas[fleet.others(owner)[0]];
-    let mut download = follower.client().open(Method::GET, &path).await;
-    download.read_to(3 * MIB, blob, 0).await;
-    download
 }
 
 #[tokio::test]
@@ -265,7 +265,8 @@ async fn when_the_owner_is_killed_in_mid_fill_the_rest_comes_from_elsewhere() {
     let mut fleet = Fleet::new(&registry, 3, ONE_CONNECTION).await;
     let owner = fleet.owner(&blob.digest().to_string());
     let gate = registry.faults().hold_body(On::path("/blobs/"), 4 * MIB);
-    let download = half_way(&fleet, owner, &blob).await;
+    let follower = &fleet.replicas[fleet.others(owner)[0]];
+    let download = half_way(follower, &blob).await;
     registry.faults().clear();
     fleet.replicas[owner].kill();
     let (end, pause) = download.finish_with_pause(&blob).await;
@@ -282,7 +283,8 @@ async fn when_the_owner_hangs_in_mid_fill_the_rest_comes_from_elsewhere() {
     let fleet = Fleet::new(&registry, 3, ONE_CONNECTION).await;
     let owner = fleet.owner(&blob.digest().to_string());
     let gate = registry.faults().hold_body(On::path("/blobs/"), 4 * MIB);
-    let download = half_way(&fleet, owner, &blob).await;
+    let follower = &fleet.replicas[fleet.others(owner)[0]];
+    let download = half_way(follower, &blob).await;
     registry.faults().clear();
     signal(&fleet.replicas[owner], "STOP");
     let (end, pause) = download.finish_with_pause(&blob).await;
@@ -365,15 +367,7 @@ async fn what_is_stored_here_is_asked_of_no_other() {
     let follower = &fleet.replicas[fleet.others(fleet.owner(&blob.digest().to_string()))[0]];
     let pulled = follower.client().pull("team/app", "v1").await;
     follower.stores_all(&pulled).await;
-    let sent = async || {
-        let mut sent = 0;
-        for kind in ["blob", "manifest"] {
-            let labels = format!("direction=\"sent\",kind=\"{kind}\",result=\"answered\"");
-            let name = format!("archway_replica_requests_total{{{labels}}}");
-            sent += follower.metric(&name).await.unwrap_or_default();
-        }
-        sent
-    };
+    let sent = async || answered(follower, "blob").await + answered(follower, "manifest").await;
     let before = sent().await;
     assert!(before > 0);
     for _ in 0..20 {

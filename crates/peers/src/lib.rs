@@ -61,7 +61,7 @@ struct Door {
 }
 
 /// The routes for other replicas, over those for clients.
-fn router(replicas: Replicas, routes: Router) -> Router {
+fn router(replicas: Replicas, routes: Router, strangers: Arc<Strangers>) -> Router {
     let listener = Listener {
         address: replicas.listen(),
         platform: None,
@@ -75,7 +75,7 @@ fn router(replicas: Replicas, routes: Router) -> Router {
         replicas,
         listener: Arc::new(listener),
         readers: Readers::default(),
-        strangers: Arc::default(),
+        strangers,
     };
     routes.layer(middleware::from_fn_with_state(door, admit))
 }

@@ -46,6 +46,7 @@ pub struct PeerListener {
     tls: Option<TlsAcceptor>,
     router: Router,
     replicas: Replicas,
+    strangers: Arc<Strangers>,
 }
 
 impl std::fmt::Debug for PeerListener {
@@ -61,11 +62,13 @@ impl PeerListener {
     /// Binds the listener. It answers with `routes` who proves to be a replica.
     pub async fn bind(replicas: &Replicas, routes: &Router) -> io::Result<Self> {
         let tls = replicas.server_tls().map_err(io::Error::other)?;
+        let strangers = Arc::new(Strangers::default());
         Ok(Self {
             socket: TcpListener::bind(replicas.listen()).await?,
             tls: tls.map(|tls| TlsAcceptor::from(Arc::new(tls))),
-            router: router(replicas.clone(), routes.clone()),
+            router: router(replicas.clone(), routes.clone(), Arc::clone(&strangers)),
             replicas: replicas.clone(),
+            strangers,
         })
     }
 
@@ -77,6 +80,7 @@ impl PeerListener {
             tls,
             router,
             replicas,
+            strangers,
         } = self;
         if let Ok(address) = socket.local_addr() {
             info!(%address, tls = tls.is_some(), "listening for other replicas");
@@ -84,7 +88,6 @@ impl PeerListener {
         let connections = TaskTracker::new();
         let seats = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let closing = CancellationToken::new();
-        let strangers = Arc::new(Strangers::default());
         let until_brought = async {
             stop.cancelled().await;
             replicas.leave();
@@ -153,7 +156,7 @@ async fn converse(
                 warn!(%peer, %error, others, "a connection to the listener for replicas is of none");
             }
         }
-        Err(_) => debug!("a handshake of a replica took too long"),
+        Err(_) => debug!(%peer, "a handshake of a replica took too long"),
     }
 }
 

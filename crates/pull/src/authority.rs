@@ -19,10 +19,10 @@ use manifest_model::{Digest, Reference, Tag};
 use protocol::error_chain::ErrorChain;
 use replicas::{LEASH, Leashes, PeerAnswer, PeerManifests, ROW_LAG};
 use tracing::{debug, warn};
-use upstream::{FetchError, Resource};
+use upstream::Resource;
 
 use crate::{
-    Outcome, PullError, Repository,
+    Outcome, Repository,
     answer::{ManifestAnswer, ManifestResult},
     manifests::Manifests,
     nearby::Nearby,
@@ -143,7 +143,7 @@ impl Authority {
             Said::Nothing => return None,
             // What has come since is from the upstream itself, while the authority was not to be asked.
             Said::Absent if self.cache.tag(&repository.key, tag).is_some() => return None,
-            Said::Absent => return Some(Err(absent(repository))),
+            Said::Absent => return Some(Err(repository.absent(Resource::Manifest))),
             Said::Here(stale_for) => stale_for,
         };
         let row = self.cache.tag(&repository.key, tag)?;
@@ -179,14 +179,6 @@ fn here(repository: &Repository, tag: &Tag, age: Duration, is_stale: bool) -> Sa
         Some(age) if !repository.may_be_copied(tag, age) => Said::Nothing,
         stale_for => Said::Here(stale_for),
     }
-}
-
-fn absent(repository: &Repository) -> PullError {
-    PullError::from(FetchError::NotFound {
-        upstream: repository.upstream.host().clone(),
-        what: Resource::Manifest,
-        from_fallback: false,
-    })
 }
 
 /// How long ago the upstream confirmed the row.

@@ -232,12 +232,7 @@ impl Manifests {
     {
         let key = (repository.key.clone(), reference);
         if let Some(what) = self.absences.get(&key) {
-            return Err(FetchError::NotFound {
-                upstream: repository.upstream.host().clone(),
-                what,
-                from_fallback: false,
-            }
-            .into());
+            return Err(repository.absent(what));
         }
         let failure = self.failures.of(&key);
         if let Some(failure) = failure.as_ref().filter(|failure| failure.is_fresh())

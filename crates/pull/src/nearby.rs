@@ -1,9 +1,9 @@
 //! Places where content may be had without its upstream: another replica, the tier.
 //!
-//! Owns which of them a download asks, and a question for a name, and what they differ in from an upstream. Refuses their order
-//! once it runs (`fill::sources`): there each is asked in turn before the upstream, and left for good
-//! as soon as it fails. What one says is never an answer to a client: only its bytes count, and only
-//! once their digest has matched.
+//! Owns which of them are asked, for a blob and for a name, and in what they differ from an upstream.
+//! Refuses their order once a download runs (`fill::sources`): there each is asked in turn before the
+//! upstream, and left for good as soon as it fails. What one says is never an answer to a client: only
+//! its bytes count, and only once their digest has matched.
 
 use std::time::Duration;
 

@@ -87,6 +87,15 @@ impl Repository {
         }
     }
 
+    /// The error for what the upstream has said that it does not have.
+    pub(super) fn absent(&self, what: Resource) -> PullError {
+        PullError::from(FetchError::NotFound {
+            upstream: self.upstream.host().clone(),
+            what,
+            from_fallback: false,
+        })
+    }
+
     /// The error for what an offline upstream's store does not have.
     pub(super) fn not_here(&self, what: Resource) -> PullError {
         PullError::NotHere {

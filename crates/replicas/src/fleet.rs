@@ -12,7 +12,10 @@ use std::{
 use http::{HeaderMap, StatusCode};
 use manifest_model::{Algorithm, Digest};
 use parking_lot::Mutex;
-use protocol::headers::{DOCKER_CONTENT_DIGEST, header_string};
+use protocol::{
+    error_chain::ErrorChain,
+    headers::{DOCKER_CONTENT_DIGEST, header_string},
+};
 use reqwest::Response;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
@@ -169,7 +172,7 @@ impl Fleet {
     /// One that refused, or hung, is not asked for a while.
     pub(crate) fn note(&self, member: &MemberName, error: &PeerError) {
         if error.is_of_the_member() {
-            debug!(%member, %error, "a replica is not asked for a while");
+            debug!(%member, error = %ErrorChain(error), "a replica is not asked for a while");
             self.view(|view, now| view.failed(member, now));
         }
     }

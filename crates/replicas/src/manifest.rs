@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use manifest_model::{Digest, MAX_MANIFEST_BYTES, Manifest, MediaType, Reference, RepoName};
-use protocol::{headers, host::Host};
+use protocol::{error_chain::ErrorChain, headers, host::Host};
 use reqwest::Response;
 use tokio::time::Instant;
 
@@ -145,7 +145,7 @@ impl PeerManifests {
     fn answered(&self, answer: Result<PeerAnswer, PeerError>) -> Option<PeerAnswer> {
         answer
             .inspect_err(|error| {
-                tracing::debug!(%error, repository = %self.repository, "a replica did not answer for a repository");
+                tracing::debug!(error = %ErrorChain(error), repository = %self.repository, "a replica did not answer for a repository");
             })
             .ok()
     }

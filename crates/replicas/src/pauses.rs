@@ -33,17 +33,30 @@ impl Pauses {
         left(&self.told.lock())
     }
 
-    /// Another replica has these.
+    /// Another replica has these. All of them tell the same one, and that is not to take the place of others.
     pub(crate) fn hear(&self, pauses: Vec<ToldPause>) {
         let mut heard = self.heard.lock();
-        heard.extend(ending(pauses));
-        heard.truncate(MAX_PAUSES);
+        for (pause, end) in ending(pauses) {
+            match heard.iter().position(|(known, _)| is_same(known, &pause)) {
+                Some(place) => {
+                    let (_, known) = &mut heard[place];
+                    *known = end.max(*known);
+                }
+                None if heard.len() < MAX_PAUSES => heard.push((pause, end)),
+                None => {}
+            }
+        }
     }
 
     /// What was heard since the last call.
     pub(crate) fn take_heard(&self) -> Vec<ToldPause> {
         left(&std::mem::take(&mut *self.heard.lock()))
     }
+}
+
+/// Whether two pauses hold back the same calls.
+fn is_same(one: &ToldPause, other: &ToldPause) -> bool {
+    one.upstream == other.upstream && one.endpoint == other.endpoint && one.calls == other.calls
 }
 
 fn ending(pauses: Vec<ToldPause>) -> Vec<Ending> {
@@ -92,10 +105,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_many_tell_is_heard_once_and_its_last_end_counts() {
+        let pauses = Pauses::default();
+        for left_ms in [3000, 5000, 4000] {
+            pauses.hear(vec![pause(left_ms)]);
+        }
+        assert_eq!(pauses.take_heard(), [pause(5000)]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_was_heard_is_taken_once_and_is_bounded() {
         let pauses = Pauses::default();
-        for _ in 0..3 {
-            pauses.hear(vec![pause(5000); MAX_PAUSES]);
+        let of = |number: usize| ToldPause {
+            endpoint: format!("https://{number}.test"),
+            ..pause(5000)
+        };
+        for start in 0..3 {
+            pauses.hear((start..start + MAX_PAUSES).map(of).collect());
         }
         assert_eq!(pauses.take_heard().len(), MAX_PAUSES);
         assert_eq!(pauses.take_heard(), []);

@@ -61,8 +61,8 @@ impl Secret {
     /// The `Authorization` of a request that asks for `asked`.
     pub(crate) fn sign(&self, asked: &[u8], now: SystemTime) -> HeaderValue {
         let seconds = seconds(now);
-        let first = self.keys.first().map_or(&[][..], Vec::as_slice);
-        let mac = hex::encode(request_mac(first, asked, seconds).finalize().into_bytes());
+        let mac = request_mac(self.first(), asked, seconds).finalize();
+        let mac = hex::encode(mac.into_bytes());
         let text = format!("{SCHEME}{seconds} {mac}");
         HeaderValue::try_from(text).expect("digits are header text")
     }
@@ -92,8 +92,7 @@ impl Secret {
 
     /// The proof that who answers the request with this `Authorization` says `said`.
     pub(crate) fn prove(&self, authorization: &HeaderValue, said: &[u8]) -> String {
-        let first = self.keys.first().map_or(&[][..], Vec::as_slice);
-        let mac = answer_mac(first, authorization, said).finalize();
+        let mac = answer_mac(self.first(), authorization, said).finalize();
         hex::encode(mac.into_bytes())
     }
 
@@ -106,6 +105,11 @@ impl Secret {
             let expected = answer_mac(key, authorization, said);
             expected.verify_slice(&proof).is_ok()
         })
+    }
+
+    /// The one that signs.
+    fn first(&self) -> &[u8] {
+        self.keys.first().map_or(&[][..], Vec::as_slice)
     }
 }
 

@@ -97,6 +97,11 @@ impl Member {
         heard.is_me || (now.saturating_sub(heard.at) <= SILENCE && now >= self.skipped_until)
     }
 
+    /// Whether it is this replica itself.
+    fn is_me(&self) -> bool {
+        self.heard.as_ref().is_some_and(|heard| heard.is_me)
+    }
+
     pub(crate) fn zone(&self) -> Option<&str> {
         self.heard.as_ref()?.zone.as_deref()
     }
@@ -178,17 +183,23 @@ impl View {
 
     /// This replica's own name, once it has found itself in the list.
     pub(crate) fn me(&self) -> Option<&MemberName> {
-        let mine = |member: &Member| member.heard.as_ref().is_some_and(|heard| heard.is_me);
-        let mut members = self.members.iter();
-        members.find_map(|(name, member)| mine(member).then_some(name))
+        self.own().next()
     }
 
     /// Whether a request to the replica of this name is for this one. As long as it has not found itself
     /// in the list, it may have any name.
     pub(crate) fn is_called(&self, name: &str) -> bool {
-        let mine = |member: &Member| member.heard.as_ref().is_some_and(|heard| heard.is_me);
-        let mut own = self.members.iter().filter(|(_, member)| mine(member));
-        self.me().is_none() || own.any(|(own, _)| own.as_str() == name)
+        self.me().is_none() || self.own().any(|own| own.as_str() == name)
+    }
+
+    /// The names of this replica itself: one, unless the list has several addresses of it.
+    fn own(&self) -> impl Iterator<Item = &MemberName> {
+        let own = self.members.iter().filter(|(_, member)| member.is_me());
+        own.map(|(name, _)| name)
+    }
+
+    fn is_own(&self, name: &MemberName) -> bool {
+        self.members.get(name).is_some_and(Member::is_me)
     }
 
     /// Another member that is there, by its name.
@@ -199,10 +210,9 @@ impl View {
 
     /// All that are there but this replica itself.
     pub(crate) fn others(&self, now: Moment) -> Vec<MemberName> {
-        let me = self.me();
-        let there = self.members.iter().filter(|(_, at)| at.is_there(now));
-        let names = there.map(|(name, _)| name);
-        names.filter(|name| Some(*name) != me).cloned().collect()
+        let is_other = |at: &Member| at.is_there(now) && !at.is_me();
+        let others = self.members.iter().filter(|(_, at)| is_other(at));
+        others.map(|(name, _)| name.clone()).collect()
     }
 
     /// Who may own, the owner of `key` first.
@@ -224,24 +234,23 @@ impl View {
     /// for: one that has come back with its disk, or brings it still.
     pub(crate) fn almost_owner(&self, key: &str, now: Moment) -> Option<MemberName> {
         let owner = self.ranking(key, now).first().map(|name| score(key, name));
-        let me = self.me();
         let members = self.members.iter().filter(|(_, at)| at.answers(now));
         let scored = members.map(|(name, _)| (score(key, name), name));
         let best = scored.max_by_key(|(score, _)| *score);
         let (_, name) = best.filter(|(best, _)| owner.is_none_or(|owner| *best > owner))?;
-        (Some(name) != me).then(|| name.clone())
+        (!self.is_own(name)).then(|| name.clone())
     }
 
     /// Who brings what `key` stands for.
     pub(crate) fn owner(&self, key: &str, now: Moment) -> Ownership {
         let ranking = self.ranking(key, now);
-        let me = self.me();
-        if ranking.first().copied() == me && me.is_some() {
+        if ranking.first().is_some_and(|name| self.is_own(name)) {
             let is_settling = self.changed > Duration::ZERO && now < self.changed + SETTLING;
-            let next = ranking.get(1).filter(|_| is_settling);
+            let next = ranking.iter().find(|name| !self.is_own(name));
+            let next = next.filter(|_| is_settling);
             return Ownership::Mine(next.map(|name| (*name).clone()));
         }
-        let before = ranking.into_iter().take_while(|name| Some(*name) != me);
+        let before = ranking.into_iter().take_while(|name| !self.is_own(name));
         let before: Vec<_> = before.take(MOST_ASKED).cloned().collect();
         if before.is_empty() {
             return Ownership::Mine(None);
@@ -397,6 +406,20 @@ mod tests {
         assert!(view.is_called(name(1).as_str()));
         assert!(!view.is_called(name(0).as_str()));
         assert!(View::default().is_called(name(0).as_str()));
+    }
+
+    #[test]
+    fn one_that_is_listed_under_two_names_never_asks_itself() {
+        let mut view = view(&[100, 100, 100], 0);
+        view.heard(&name(1), said(Duration::from_secs(100), true), HOUR);
+        for number in 0..300 {
+            let asked: Vec<_> = match view.owner(&format!("sha256:{number}"), HOUR) {
+                Ownership::Mine(next) => next.into_iter().collect(),
+                Ownership::Others(others) => others,
+            };
+            assert!(asked.iter().all(|other| *other == name(2)), "{asked:?}");
+        }
+        assert_eq!(view.others(HOUR), [name(2)]);
     }
 
     #[test]

@@ -199,10 +199,7 @@ async fn delete_old_news(bucket: &Bucket, now: SystemTime) -> Result<(), TierErr
             old.push(object.location);
         }
     }
-    for some in old.chunks(DELETED_AT_ONCE) {
-        bucket.delete(some.to_vec()).await?;
-    }
-    Ok(())
+    bucket.delete(old).await.map(|_| ())
 }
 
 #[cfg(test)]

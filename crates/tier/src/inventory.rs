@@ -13,7 +13,7 @@ use manifest_model::Digest;
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
-use crate::metrics::TierMetrics;
+use crate::{metrics::TierMetrics, names::seconds};
 
 /// The first bytes of its object.
 const MAGIC: &[u8; 8] = b"archway1";
@@ -122,13 +122,9 @@ impl Inventory {
 
 /// A list as an object.
 pub(crate) fn encode(listed: &[u64], as_of: SystemTime) -> Vec<u8> {
-    let seconds = as_of
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
     let mut bytes = Vec::with_capacity(16 + listed.len() * 8);
     bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&seconds.to_le_bytes());
+    bytes.extend_from_slice(&seconds(as_of).to_le_bytes());
     bytes.extend(listed.iter().flat_map(|short| short.to_le_bytes()));
     bytes
 }

@@ -63,12 +63,11 @@ pub(crate) async fn run(shared: &Arc<Shared>) {
     );
 }
 
-/// A blob is in the bucket.
-pub(crate) fn uploaded(shared: &Shared, digest: &Digest, due: &Due) {
+/// A blob is in the bucket now: this replica knows it, and the others will.
+pub(crate) fn uploaded(shared: &Shared, digest: &Digest) {
     let short = short(digest);
     shared.inventory.add(short);
     shared.news.add(short);
-    shared.pending.done(due);
 }
 
 async fn keep_inventory(shared: &Shared) {
@@ -239,8 +238,7 @@ async fn write_blob(
     let noted = shared.key.sent_by(upstream, digest);
     let source = UploadSource::Stored(blob);
     shared.uploads.send(digest, source, noted).await?;
-    shared.inventory.add(short(digest));
-    shared.news.add(short(digest));
+    uploaded(shared, digest);
     Ok(Outcome::Done)
 }
 
@@ -258,8 +256,7 @@ async fn write_manifest(
         let noted = shared.key.sent_by(repository.upstream(), digest);
         let bytes = vec![manifest.bytes().clone()];
         shared.uploads.send_whole(digest, bytes, noted).await?;
-        shared.inventory.add(short(digest));
-        shared.news.add(short(digest));
+        uploaded(shared, digest);
     }
     shared.records.write_manifest(repository, &manifest).await?;
     Ok(Outcome::Done)
@@ -270,14 +267,18 @@ async fn write_tag(
     repository: &RepoKey,
     tag: &Tag,
 ) -> Result<Outcome, UploadError> {
-    let Some(entry) = shared.cache.tag(repository, tag) else {
-        return Ok(Outcome::Done);
-    };
-    let record = TagRecord {
-        digest: entry.digest,
-        confirmed: entry.confirmed,
-    };
-    shared.records.write_tag(repository, tag, record).await?;
+    let mut written = None;
+    // It may move while its record is on its way: then another write of it may have ended before this one.
+    while let Some(entry) = shared.cache.tag(repository, tag)
+        && written != Some(entry.digest)
+    {
+        let record = TagRecord {
+            digest: entry.digest,
+            confirmed: entry.confirmed,
+        };
+        shared.records.write_tag(repository, tag, record).await?;
+        written = Some(entry.digest);
+    }
     Ok(Outcome::Done)
 }
 

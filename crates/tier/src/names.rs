@@ -9,6 +9,8 @@
 //! | `news/<time>-<replica>` | what was added since |
 //! | `uses/<time>-<replica>` | what was used in an hour |
 
+use std::time::SystemTime;
+
 use manifest_model::{Algorithm, Digest, RepoKey, Tag};
 use object_store::path::Path;
 
@@ -72,6 +74,12 @@ impl Names {
         let (algorithm, hex) = path.filename()?.split_once('-')?;
         format!("{algorithm}:{hex}").parse().ok()
     }
+}
+
+/// The seconds since 1970: so objects tell times, in their names and in what they hold.
+pub(crate) fn seconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
 }
 
 fn algorithm(algorithm: Algorithm) -> &'static str {

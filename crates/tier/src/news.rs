@@ -11,7 +11,7 @@ use futures_util::TryStreamExt;
 use object_store::Attributes;
 use parking_lot::Mutex;
 
-use crate::{bucket::Bucket, error::TierError, inventory::Inventory};
+use crate::{bucket::Bucket, error::TierError, inventory::Inventory, names::seconds};
 
 /// How far back news are looked for beside the time of the last look: clocks differ, and a write takes
 /// a while.
@@ -87,8 +87,12 @@ impl News {
         while let Some(object) = listed.try_next().await? {
             let name = object.location.to_string();
             if !self.state.lock().objects.contains(&name) {
-                let body = bucket.fetch(&object.location, MAX_NEWS).await?;
-                decode(&body).for_each(|short| inventory.add(short));
+                match bucket.fetch(&object.location, MAX_NEWS).await {
+                    Ok(body) => decode(&body).for_each(|short| inventory.add(short)),
+                    // The janitor has deleted it meanwhile, or somebody else has written it.
+                    Err(TierError::Absent | TierError::TooLarge) => {}
+                    Err(error) => return Err(error),
+                }
             }
             listed_now.insert(name);
         }
@@ -122,8 +126,7 @@ impl Drop for Telling<'_> {
 
 /// The name of an object of this moment: names are in the order of their times.
 pub(crate) fn stamped(folder: &str, time: SystemTime, id: &str) -> String {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    format!("{folder}/{:012}-{id}", since.unwrap_or_default().as_secs())
+    format!("{folder}/{:012}-{id}", seconds(time))
 }
 
 /// The time in such a name.

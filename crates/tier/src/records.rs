@@ -18,7 +18,12 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::{bucket::Bucket, error::TierError, mark::Key, names::Names};
+use crate::{
+    bucket::Bucket,
+    error::TierError,
+    mark::Key,
+    names::{Names, seconds},
+};
 
 /// The largest record, and the largest manifest that is read.
 pub(crate) const MAX_RECORD: usize = 16 << 10;
@@ -42,10 +47,6 @@ pub struct TagRecord {
 impl TagRecord {
     /// Whether `other` tells nothing that this one does not: records have whole seconds.
     fn makes_needless(&self, other: &Self) -> bool {
-        let seconds = |time: SystemTime| {
-            let since = time.duration_since(SystemTime::UNIX_EPOCH);
-            since.unwrap_or_default().as_secs()
-        };
         let (ours, others) = (seconds(self.confirmed), seconds(other.confirmed));
         ours > others || (ours == others && self.digest == other.digest)
     }
@@ -99,12 +100,11 @@ impl Records {
         if there.is_some_and(|there| there.makes_needless(&record)) {
             return Ok(());
         }
-        let confirmed = record.confirmed.duration_since(SystemTime::UNIX_EPOCH);
         let mut written = WrittenTag {
             repository: repository.to_string(),
             tag: tag.to_string(),
             digest: record.digest,
-            confirmed: confirmed.unwrap_or_default().as_secs(),
+            confirmed: seconds(record.confirmed),
             code: None,
         };
         written.code = self.key.code(&parts(&written.proved()));

@@ -171,7 +171,10 @@ impl Tier {
             let sent = shared.uploads.send(&digest, source, noted);
             let sent = shared.closing.run_until_cancelled(sent).await;
             match sent {
-                Some(Ok(())) => keeper::uploaded(&shared, &digest, &due),
+                Some(Ok(())) => {
+                    keeper::uploaded(&shared, &digest);
+                    shared.pending.done(&due);
+                }
                 Some(Err(UploadError::Source(_))) => shared.pending.done(&due),
                 Some(Err(error)) => {
                     debug!(error = %ErrorChain(&error), %digest, "a blob did not get into the bucket; it will be sent later");

@@ -13,6 +13,7 @@ use object_store::{Attributes, path::Path};
 use crate::{
     bucket::Bucket,
     error::TierError,
+    names::seconds,
     news::{decode, encode, stamped, time_of},
 };
 
@@ -39,8 +40,7 @@ pub(crate) struct Uses {
 
 /// The hour of a time.
 pub(crate) fn hour(time: SystemTime) -> Hour {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    Hour::try_from(since.unwrap_or_default().as_secs() / 3600).unwrap_or(Hour::MAX)
+    Hour::try_from(seconds(time) / 3600).unwrap_or(Hour::MAX)
 }
 
 /// Writes what was used.

@@ -9,7 +9,7 @@ use integration_tests::proxy::Setup;
 use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::eventually;
 
-use super::{Each, Fleet, SECRET, free_addresses, sees, signal};
+use super::{Each, Fleet, SECRET, answered, free_addresses, sees, signal};
 
 const REPOSITORY: &str = "team/app";
 
@@ -38,13 +38,11 @@ async fn a_tag_that_is_there_is_not_forgotten_for_an_older_not_found() {
     .await;
     signal(&fleet.replicas[authority], "CONT");
     sees(&fleet.replicas[other], 2).await;
-    let asked =
-        "archway_replica_requests_total{direction=\"sent\",kind=\"manifest\",result=\"answered\"}";
-    let before = fleet.replicas[other].metric(asked).await;
+    let before = answered(&fleet.replicas[other], "manifest").await;
     eventually("the authority was asked again", async || {
         let answer = ask(other).manifest(REPOSITORY, "v1").await;
         assert_eq!(answer.status, 200);
-        (fleet.replicas[other].metric(asked).await > before).then_some(())
+        (answered(&fleet.replicas[other], "manifest").await > before).then_some(())
     })
     .await;
 }

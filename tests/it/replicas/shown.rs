@@ -3,8 +3,9 @@
 //!
 //! Each test prints the rows of a table: what was measured, its bound, whether it holds. The short form,
 //! which runs here, judges whether pulls fail, and nothing else: on a machine that is busy with other tests
-//! a replica may seem to hang, and then more is downloaded and waited for. `ARCHWAY_FLEET=8,64,20` is the long form: so many replicas, clients and images, and every
-//! bound is judged. It wants a machine of its own and, with `ARCHWAY_BIN`, the binary that is shipped.
+//! a replica may seem to hang, and then more is downloaded and waited for. `ARCHWAY_FLEET=8,64,20` is the
+//! long form: so many replicas, clients and images, and every bound is judged. It wants a machine of its own
+//! and, with `ARCHWAY_BIN`, the binary that is shipped.
 
 mod between;
 mod herd;
@@ -17,13 +18,12 @@ use http::Method;
 use integration_tests::client::{Client, Download, End, blob_path};
 use integration_tests::faults::{Fault, On};
 use integration_tests::images::Blob;
-use integration_tests::proxy::Archway;
 use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::{eventually, within_for};
 
 use self::between::Between;
 use self::herd::{Doors, Image, herd};
-use super::{Each, Fleet, MIB, big, free_addresses, image, registry_of, sees, signal};
+use super::{Each, Fleet, MIB, answered, big, free_addresses, image, registry_of, sees, signal};
 
 /// How far away the upstream is, and what one of its connections brings in a second.
 const DISTANCE: Duration = Duration::from_millis(40);
@@ -250,13 +250,6 @@ async fn an_owner_that_is_killed_in_mid_fill_costs_its_followers_less() {
     table.judge();
 }
 
-/// How often others have answered a replica's greeting.
-async fn greeted(replica: &Archway) -> u64 {
-    let labels = "direction=\"sent\",kind=\"hello\",result=\"answered\"";
-    let name = format!("archway_replica_requests_total{{{labels}}}");
-    replica.metric(&name).await.unwrap_or_default()
-}
-
 async fn pull_everywhere(fleet: &Fleet, tag: &str) {
     let pulls = fleet.replicas.iter().map(|replica| async move {
         let client: Client = replica.client();
@@ -302,13 +295,17 @@ async fn a_fleet_that_is_cut_in_two_downloads_each_blob_twice_at_most_and_heals(
         gets.max().unwrap_or_default()
     };
     table.row("cut in two: downloads of a blob", most(&images[0]), 2);
-    let before = join_all(fleet.replicas.iter().map(greeted)).await;
+    let before = fleet
+        .replicas
+        .iter()
+        .map(|replica| answered(replica, "hello"));
+    let before = join_all(before).await;
     between.heal();
     for (replica, before) in std::iter::zip(&fleet.replicas, before) {
         // Every other one twice: what was cut off has broken by then, and is forgotten.
         let rounds = before + 2 * size as u64;
         eventually("all greet each other again", async || {
-            (greeted(replica).await >= rounds).then_some(())
+            (answered(replica, "hello").await >= rounds).then_some(())
         })
         .await;
         sees(replica, size).await;

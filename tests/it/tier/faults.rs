@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant};
 
 use integration_tests::bucket::{Bucket, Mood};
-use integration_tests::client::blob_path;
+use integration_tests::client::{Client, End, Pulled, blob_path};
 use integration_tests::faults::{Fault, On};
-use integration_tests::images;
+use integration_tests::images::{self, Blob};
 use integration_tests::registry::FakeRegistry;
 use integration_tests::wait::eventually;
 
 use super::{REPOSITORY, holds, knows, large, leaves, settles, setup};
 
 /// An image in a bucket, and the registry it came from.
-async fn in_bucket() -> (FakeRegistry, Bucket, integration_tests::client::Pulled) {
+async fn in_bucket() -> (FakeRegistry, Bucket, Pulled) {
     let (_, image) = large();
     let registry = FakeRegistry::with(REPOSITORY, "v1", &image).await;
     let bucket = Bucket::start().await;
@@ -22,6 +22,15 @@ async fn in_bucket() -> (FakeRegistry, Bucket, integration_tests::client::Pulled
     settles(&first).await;
     leaves(first).await;
     (registry, bucket, pulled)
+}
+
+/// Has a client ask for a blob, of which it gets no whole body.
+async fn breaks_off(client: &Client, blob: &Blob) {
+    client.manifest(REPOSITORY, "v1").await.expect(200);
+    let path = blob_path(REPOSITORY, blob.digest());
+    let download = client.open(http::Method::GET, &path).await;
+    let (end, _) = download.finish_unsure(blob).await;
+    assert!(!matches!(end, End::Complete(_)), "{end:?}");
 }
 
 #[tokio::test]
@@ -93,14 +102,8 @@ async fn objects_that_have_gone_are_a_miss() {
 
 #[tokio::test]
 async fn a_wrong_body_never_ends_and_is_deleted_from_the_bucket() {
-    let (blob, image) = large();
-    let registry = FakeRegistry::with(REPOSITORY, "v1", &image).await;
-    let bucket = Bucket::start().await;
-    let first = setup(&registry, &bucket).start().await;
-    let pulled = first.client().pull(REPOSITORY, "v1").await;
-    holds(&bucket, &pulled.parts).await;
-    settles(&first).await;
-    leaves(first).await;
+    let (blob, _) = large();
+    let (registry, bucket, pulled) = in_bucket().await;
     let mut bytes = bucket.bytes(&blob.digest()).expect("it is there").to_vec();
     bytes[1_000_000] ^= 1;
     bucket.replace(&blob.digest(), bytes);
@@ -108,14 +111,7 @@ async fn a_wrong_body_never_ends_and_is_deleted_from_the_bucket() {
     let second = setup(&registry, &bucket).start().await;
     knows(&second, &pulled.parts).await;
     let client = second.client();
-    client.manifest(REPOSITORY, "v1").await.expect(200);
-    let path = blob_path(REPOSITORY, blob.digest());
-    let download = client.open(http::Method::GET, &path).await;
-    let (end, _) = download.finish_unsure(&blob).await;
-    assert!(
-        !matches!(end, integration_tests::client::End::Complete(_)),
-        "{end:?}"
-    );
+    breaks_off(&client, &blob).await;
     let answer = client.blob(REPOSITORY, blob.digest()).await.expect(200);
     assert!(blob.holds_at(0, &answer.body));
     eventually("the wrong one has gone", async || {
@@ -136,15 +132,7 @@ async fn what_the_upstream_sends_wrong_does_not_get_into_the_bucket() {
         .faults()
         .add(On::path("/blobs/"), Fault::FlipBit(5_000_000));
     let archway = setup(&registry, &bucket).start().await;
-    let client = archway.client();
-    client.manifest(REPOSITORY, "v1").await.expect(200);
-    let path = blob_path(REPOSITORY, blob.digest());
-    let download = client.open(http::Method::GET, &path).await;
-    let (end, _) = download.finish_unsure(&blob).await;
-    assert!(
-        !matches!(end, integration_tests::client::End::Complete(_)),
-        "{end:?}"
-    );
+    breaks_off(&archway.client(), &blob).await;
     eventually("the upload has ended", async || {
         (bucket.unfinished() == 0).then_some(())
     })

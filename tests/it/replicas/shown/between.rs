@@ -49,10 +49,7 @@ impl Between {
 
     /// Ends all connections: those that come next are of replicas that know their own names.
     pub(super) fn begin_anew(&self) {
-        let mut state = self.state.lock().expect("no panic under it");
-        for (_, _, end) in state.ends.drain(..) {
-            end.cancel();
-        }
+        self.state.lock().expect("no panic under it").end_all();
     }
 
     /// Those below `number` and the others hear nothing of each other.
@@ -70,13 +67,17 @@ impl Between {
     pub(super) fn heal(&self) {
         let mut state = self.state.lock().expect("no panic under it");
         state.cut = None;
-        for (_, _, end) in state.ends.drain(..) {
-            end.cancel();
-        }
+        state.end_all();
     }
 }
 
 impl State {
+    fn end_all(&mut self) {
+        for (_, _, end) in self.ends.drain(..) {
+            end.cancel();
+        }
+    }
+
     /// Whether what `from` dials reaches `to`.
     fn reaches(&self, from: Option<usize>, to: usize) -> bool {
         let is_across = |cut: usize| from.is_none_or(|from| (from < cut) != (to < cut));
