@@ -10,18 +10,19 @@ use tracing::error;
 use super::error::ApiError;
 
 /// The outcome of a route, or the error that it panicked. What it had locked is open again: the locks
-/// of this program know no poison, and its guards undo on their drop.
-pub(super) async fn caught(
+/// of this program know no poison, and its guards undo on their drop. No `async fn`: that would keep
+/// room for the route twice, as what it was given and as what it awaits.
+pub(super) fn caught(
     route: impl Future<Output = Result<Response, ApiError>>,
-) -> Result<Response, ApiError> {
-    AssertUnwindSafe(route)
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|panic| {
+) -> impl Future<Output = Result<Response, ApiError>> {
+    let outcome = AssertUnwindSafe(route).catch_unwind();
+    outcome.map(|outcome| {
+        outcome.unwrap_or_else(|panic| {
             let reason = reason(&*panic);
             error!(reason, "a request ended in a panic");
             Err(ApiError::panicked(reason))
         })
+    })
 }
 
 /// What the panic said.
