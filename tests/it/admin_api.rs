@@ -39,6 +39,16 @@ fn frame(text: &str, topic: &str) -> Value {
     serde_json::from_str(data).unwrap_or_else(|error| panic!("{error} in {data}"))
 }
 
+/// A download of the blob, whose bytes are damaged on the way.
+async fn pull_damaged(registry: &FakeRegistry, archway: &Archway, blob: &Blob) {
+    registry
+        .faults()
+        .add(On::path("/blobs/"), Fault::FlipBit(1000));
+    let path = blob_path("team/app", blob.digest());
+    let client = archway.client();
+    client.open(Method::GET, &path).await.drain().await;
+}
+
 #[tokio::test]
 async fn a_download_says_which_image_and_platform_it_is_for() {
     let blob = Blob::from(BigBlob::new("layer", 2 * MIB));
@@ -169,16 +179,7 @@ async fn what_goes_wrong_is_an_event_and_a_sentence() {
     let well = told(&archway, "overview").await;
     assert_eq!(well["sentence"], "Well.", "{well}");
     let before = told(&archway, "events").await["last"].clone();
-    registry
-        .faults()
-        .add(On::path("/blobs/"), Fault::FlipBit(1000));
-    let path = blob_path("team/app", blob.digest());
-    archway
-        .client()
-        .open(Method::GET, &path)
-        .await
-        .drain()
-        .await;
+    pull_damaged(&registry, &archway, &blob).await;
     let event = eventually("the failure is an event", async || {
         let events = told(&archway, &format!("events?since={before}")).await;
         let mut events = events["events"].as_array().expect("a list").iter();
@@ -215,16 +216,7 @@ async fn the_command_line_follows_what_happens() {
         .spawn()
         .expect("the binary runs");
     let mut lines = BufReader::new(command.stdout.take().expect("a pipe")).lines();
-    registry
-        .faults()
-        .add(On::path("/blobs/"), Fault::FlipBit(1000));
-    let path = blob_path("team/app", blob.digest());
-    archway
-        .client()
-        .open(Method::GET, &path)
-        .await
-        .drain()
-        .await;
+    pull_damaged(&registry, &archway, &blob).await;
     within("the failure is told", async {
         while let Some(line) = lines.next_line().await.expect("a line") {
             let event: Value = serde_json::from_str(&line).expect("an event");

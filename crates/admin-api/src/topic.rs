@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr};
 pub enum Topic {
     /// [`Overview`](crate::Overview), whole, when it has changed.
     Overview,
-    /// [`Fills`](crate::Fills), whole, each second while there are any.
+    /// [`Fills`](crate::Fills), whole, when they have changed: each second while any runs.
     Fills,
     /// [`Events`](crate::Events): at first the latest, then those that came since.
     Events,

@@ -281,6 +281,15 @@ impl Piece {
     }
 }
 
+impl Command {
+    pub(crate) fn new(label: &str, text: impl Into<String>) -> Self {
+        Self {
+            label: label.to_owned(),
+            text: text.into(),
+        }
+    }
+}
+
 impl Column {
     pub(crate) fn text(label: impl Into<String>) -> Self {
         Self {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use admin_api::Time;
+
 use crate::block::{Cell, Chart, Column, Row, Table};
 
 const WIDTH: usize = 600;
@@ -22,13 +24,13 @@ pub(crate) struct ChartText {
 /// Draws a series of times and values. `summary` says the line in words; `shown` writes a value.
 pub(crate) fn chart(
     text: ChartText,
-    series: &[(String, u64)],
+    series: &[(Time, u64)],
     summary: String,
     shown: fn(u64) -> String,
 ) -> Chart {
     let step = series.len().div_ceil(MAX_ROWS).max(1);
     let rows = series.iter().rev().step_by(step).map(|(time, value)| Row {
-        head: Cell::time(time),
+        head: Cell::time(time.to_string()),
         cells: vec![Cell::number(shown(*value))],
     });
     Chart {
@@ -48,7 +50,7 @@ pub(crate) fn chart(
 }
 
 /// The points of the line, from the left edge to the right one, the highest at the top.
-fn points(series: &[(String, u64)]) -> String {
+fn points(series: &[(Time, u64)]) -> String {
     let most = series.iter().map(|(_, value)| *value).max();
     let most = most.unwrap_or_default().max(1);
     let last = series.len().saturating_sub(1).max(1);
@@ -67,8 +69,8 @@ fn points(series: &[(String, u64)]) -> String {
 mod tests {
     use super::*;
 
-    fn series(values: &[u64]) -> Vec<(String, u64)> {
-        values.iter().map(|value| (String::new(), *value)).collect()
+    fn series(values: &[u64]) -> Vec<(Time, u64)> {
+        values.iter().map(|value| (Time::at(0), *value)).collect()
     }
 
     #[test]

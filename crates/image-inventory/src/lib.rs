@@ -32,7 +32,7 @@ pub use self::{
     image::Image,
     listing::{Listing, ListingQuery},
     moment::Moment,
-    part::ImagePart,
+    part::{ImagePart, platform_of_config},
     report::report,
     stored::stored,
     totals::{Totals, totals},

@@ -105,6 +105,14 @@ impl Metrics {
             .register("audit_lines_dropped", help, audit.dropped());
     }
 
+    /// The program's own metrics as they are now. For those of the process the kernel is asked, which
+    /// lists every open file.
+    pub fn own(&self) -> String {
+        let mut text = String::new();
+        let _ = encode_registry(&mut text, &self.registry);
+        text
+    }
+
     /// All metrics as they are now.
     pub fn render(&self, format: MetricsFormat) -> String {
         let mut text = String::new();

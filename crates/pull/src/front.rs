@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use admin_api::Fills;
+use admin_api::{Fills, FillsNow};
 use cache::{
     Cache, CacheError,
     inspect::{Removal, Removed},
@@ -148,6 +148,11 @@ impl Pull {
     /// out: [`Self::image_with`] looks for it.
     pub fn fills(&self) -> Fills {
         self.parts.filler.book().fills()
+    }
+
+    /// The sums of the downloads that run.
+    pub fn fills_now(&self) -> FillsNow {
+        self.parts.filler.book().now()
     }
 
     /// The image that a blob of the repository belongs to, and the platform of that, as far as stored

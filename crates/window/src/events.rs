@@ -35,7 +35,7 @@ pub struct EventRing {
 
 #[derive(Debug, Default)]
 struct Ring {
-    events: VecDeque<Event>,
+    events: VecDeque<Arc<Event>>,
     last: u64,
 }
 
@@ -53,9 +53,12 @@ impl EventRing {
         let ring = self.ring.lock();
         let new = ring.events.iter().rev();
         let new = new.take_while(|event| event.number > since);
+        let (new, last): (Vec<_>, _) = (new.cloned().collect(), ring.last);
+        // Whoever logs waits for the ring, and not for the copies of a thousand texts.
+        drop(ring);
         Events {
-            events: new.cloned().collect(),
-            last: ring.last,
+            events: new.iter().map(|event| Event::clone(event)).collect(),
+            last,
         }
     }
 
@@ -71,14 +74,14 @@ impl EventRing {
         if ring.events.len() == MAX_EVENTS {
             ring.events.pop_front();
         }
-        ring.events.push_back(Event {
+        ring.events.push_back(Arc::new(Event {
             number,
             time: Time::now(),
             level,
             part: part.to_owned(),
             message: told.message,
             fields: told.fields,
-        });
+        }));
     }
 }
 

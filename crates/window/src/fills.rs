@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use admin_api::{FillOf, Fills, FillsNow};
+use admin_api::{FillOf, Fills};
 use manifest_model::Reference;
 use protocol::host::Host;
 use pull::{Asker, Repository};
@@ -24,19 +24,6 @@ pub(crate) async fn gather(parts: &Parts) -> Fills {
         (of.image, of.platform) = (found.image, found.platform);
     }
     fills
-}
-
-/// The sums of those that run.
-pub(crate) fn now(parts: &Parts) -> FillsNow {
-    let fills = parts.pull.fills();
-    let running = &fills.running;
-    FillsNow {
-        running: running.len(),
-        waiting: running.iter().filter(|fill| fill.waits.is_some()).count(),
-        followers: running.iter().map(|fill| fill.followers).sum(),
-        rate: running.iter().map(|fill| fill.rate).sum(),
-        max: fills.max,
-    }
 }
 
 /// What a download is for, which is looked for until it is found.

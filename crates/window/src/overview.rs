@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use admin_api::{Overview, PullsLeft, Time, Traffic, Trouble};
 
-use crate::{counted::Counted, fills, history, parts::Parts, troubles};
+use crate::{counted::Counted, history, parts::Parts, troubles};
 
 pub(crate) fn gather(parts: &Parts) -> Overview {
     let counted = parts.counted();
@@ -27,7 +27,7 @@ pub(crate) fn gather(parts: &Parts) -> Overview {
         sentence: sentence(&troubles),
         traffic: traffic(&counted),
         disk: parts.disk(),
-        fills: fills::now(parts),
+        fills: parts.pull.fills_now(),
         errors_last_hour: lately.errors,
         platform_missing_last_hour: lately.platform_missing,
         upstreams: in_use.len(),

@@ -13,7 +13,7 @@ use admin_api::{DiskUse, Time};
 use cluster::NodeList;
 use control::LiveConfig;
 use manifest_model::Digest;
-use observe::metrics::{Metrics, MetricsFormat};
+use observe::metrics::Metrics;
 use parking_lot::Mutex;
 use pull::{Pull, Tasks};
 
@@ -106,7 +106,7 @@ impl Parts {
     pub(crate) fn count(&self) -> Counted {
         self.pull.observe();
         self.nodes.observe();
-        Counted::read(&self.metrics.render(MetricsFormat::OpenMetrics))
+        Counted::read(&self.metrics.own())
     }
 
     pub(crate) fn disk(&self) -> DiskUse {

@@ -147,13 +147,10 @@ impl Viewer {
 
     fn overview(&mut self) -> Option<String> {
         let new = overview::gather(&self.parts);
-        let is_same = self.overview.as_ref().is_some_and(|old| {
-            let old = Overview {
-                now: new.now,
-                ..old.clone()
-            };
-            old == new
-        });
+        if let Some(old) = &mut self.overview {
+            old.now = new.now;
+        }
+        let is_same = self.overview.as_ref() == Some(&new);
         let frame = (!is_same).then(|| frame(Topic::Overview, &new));
         self.overview = Some(new);
         frame

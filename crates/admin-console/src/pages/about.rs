@@ -39,10 +39,7 @@ pub fn about(reader: &Reader, configuration: &Configuration) -> Answer {
         (text.reload, "archway reload"),
         (text.watch, "archway top"),
     ];
-    let commands = commands.map(|(label, command)| Command {
-        label: label.to_owned(),
-        text: command.to_owned(),
-    });
+    let commands = commands.map(|(label, command)| Command::new(label, command));
     let listing = Listing {
         label: text.in_force.to_owned(),
         text: configuration.toml.clone(),

@@ -22,10 +22,7 @@ pub fn activity(reader: &Reader, events: &Events) -> Answer {
         columns: columns.map(Column::text).into(),
         rows: events.map(|event| row(reader, event)).collect(),
     };
-    let command = Command {
-        label: text.levels.to_owned(),
-        text: "archway reload".to_owned(),
-    };
+    let command = Command::new(text.levels, "archway reload");
     reader.frame(Page {
         title: reader.text().frame.activity.to_owned(),
         live: Some("events"),

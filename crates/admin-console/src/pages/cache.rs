@@ -29,10 +29,7 @@ pub fn cache(reader: &Reader, used: &CacheUse, evictions: &Evictions) -> Answer 
         (text.verify, "archway cache verify"),
         (text.remove, "archway rm HOST/REPOSITORY:TAG"),
     ];
-    let commands = commands.map(|(label, command)| Command {
-        label: label.to_owned(),
-        text: command.to_owned(),
-    });
+    let commands = commands.map(|(label, command)| Command::new(label, command));
     reader.frame(Page {
         title: reader.text().frame.cache.to_owned(),
         lead: vec![Block::Figures(figures(reader, used, evictions))],

@@ -251,8 +251,5 @@ fn command(reader: &Reader, question: &Question) -> Command {
         }
     }
     words.push(name);
-    Command {
-        label: reader.text().explain.real.to_owned(),
-        text: shell::command(&words),
-    }
+    Command::new(reader.text().explain.real, shell::command(&words))
 }

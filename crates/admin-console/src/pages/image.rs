@@ -205,9 +205,6 @@ fn commands(reader: &Reader, name: &str, platform: &str) -> Vec<Command> {
         (text.remove, archway(&["rm", name])),
     ];
     commands
-        .map(|(label, text)| Command {
-            label: label.to_owned(),
-            text,
-        })
+        .map(|(label, text)| Command::new(label, text))
         .into()
 }

@@ -279,9 +279,6 @@ fn commands(reader: &Reader) -> Vec<Command> {
         ),
     ];
     commands
-        .map(|(label, text)| Command {
-            label: label.to_owned(),
-            text,
-        })
+        .map(|(label, text)| Command::new(label, text))
         .into()
 }

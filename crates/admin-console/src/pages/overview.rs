@@ -1,7 +1,5 @@
 //! Is it well, is it worth it, what does it do now?
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use admin_api::{History, Overview, Platforms, PullsLeft, Series, Time, TroubleKind, Unit};
 
 use crate::{
@@ -190,8 +188,7 @@ fn drawn(reader: &Reader, history: &History, series: &Series) -> Option<Chart> {
     let points = series.points.iter().zip(1..).map(|(point, place)| {
         let age = (length - place) * history.interval;
         let seconds = history.end.seconds().saturating_sub(age);
-        let time = Time::from(UNIX_EPOCH + Duration::from_secs(seconds));
-        (time.to_string(), *point)
+        (Time::at(seconds), *point)
     });
     Some(chart(texts, &points.collect::<Vec<_>>(), summary, shown))
 }

@@ -11,10 +11,7 @@ use crate::{
 /// The page of `GET /_archway/v1/platforms` and `GET /_archway/v1/clients`.
 pub fn platforms(reader: &Reader, answer: &Platforms, clients: &Clients) -> Answer {
     let (text, common) = (&reader.text().platforms, &reader.text().common);
-    let command = Command {
-        label: text.wishes.to_owned(),
-        text: "archway wanted".to_owned(),
-    };
+    let command = Command::new(text.wishes, "archway wanted");
     reader.frame(Page {
         title: reader.text().frame.platforms.to_owned(),
         sections: vec![

@@ -122,9 +122,6 @@ fn commands(reader: &Reader, need: &str) -> Vec<Command> {
         ),
     ];
     commands
-        .map(|(label, text)| Command {
-            label: label.to_owned(),
-            text,
-        })
+        .map(|(label, text)| Command::new(label, text))
         .into()
 }

@@ -12,10 +12,7 @@ use crate::{
 pub fn upstreams(reader: &Reader, answer: &Upstreams) -> Answer {
     let (text, common) = (&reader.text().upstreams, &reader.text().common);
     let offline = answer.offline.iter();
-    let command = Command {
-        label: text.check.to_owned(),
-        text: "archway doctor upstreams".to_owned(),
-    };
+    let command = Command::new(text.check, "archway doctor upstreams");
     reader.frame(Page {
         title: reader.text().frame.upstreams.to_owned(),
         live: Some("overview"),

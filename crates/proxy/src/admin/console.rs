@@ -236,11 +236,7 @@ impl Visit {
 
     async fn image(&self) -> Result<Answer, NoPage> {
         let name = self.reader.parameter("name");
-        let listing: Listing = self.twin().await?;
-        let Some(image) = listing.images.into_iter().next() else {
-            return Ok(pages::image(&self.reader, name, None));
-        };
-        let path = form_urlencoded::byte_serialize(image.name().as_bytes()).collect::<String>();
+        let path = form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>();
         let path = path
             .replace("%2F", "/")
             .replace("%3A", ":")
@@ -249,20 +245,15 @@ impl Visit {
             .ask::<ImageDetail<Image>>(&format!("images/{path}"))
             .await;
         let detail = match detail {
-            Ok(detail) => ImageDetail {
+            Ok(detail) => Some(ImageDetail {
                 image: row(&detail.image),
                 manifests: detail.manifests,
                 same_digest: detail.same_digest,
-            },
-            // It has left the cache since the list was read.
-            Err(refusal) if refusal.status == StatusCode::NOT_FOUND => ImageDetail {
-                image: row(&image),
-                manifests: Vec::new(),
-                same_digest: Vec::new(),
-            },
+            }),
+            Err(refusal) if refusal.status == StatusCode::NOT_FOUND => None,
             Err(refusal) => return Err(refusal),
         };
-        Ok(pages::image(&self.reader, name, Some(&detail)))
+        Ok(pages::image(&self.reader, name, detail.as_ref()))
     }
 
     async fn explain(&self) -> Result<Answer, NoPage> {

@@ -6,7 +6,6 @@ use axum::{
 };
 use http::StatusCode;
 use protocol::{error_chain::ErrorChain, image_name::ImageName};
-use tracing::warn;
 
 use super::{
     Admin,
@@ -20,10 +19,7 @@ pub(super) async fn answer(State(admin): State<Admin>, Path(name): Path<String>)
         Ok(name) => name,
         Err(error) => return mistake(ErrorChain(&error)),
     };
-    // So that a pull of a moment ago shows.
-    if let Err(error) = admin.pull.cache().write_uses().await {
-        warn!(error = %ErrorChain(&error), "the last uses could not be written");
-    }
+    images::write_uses(&admin).await;
     let cache = admin.pull.cache().clone();
     let look = admin.clone();
     let listed = tokio::task::spawn_blocking(move || images::of_name(&look, &name));

@@ -5,17 +5,19 @@
 
 use axum::{
     extract::{RawQuery, State},
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use cache::CacheError;
 use manifest_model::Reference;
 use protocol::{error_chain::ErrorChain, image_name::ImageName};
 use pull::repository_key;
-use tracing::{error, warn};
+use tracing::warn;
 use url::form_urlencoded;
 
-use super::Admin;
+use super::{
+    Admin,
+    answer::{json, mistake, stopping, unreadable},
+};
 use image_inventory::{Listing, ListingQuery};
 
 /// The query, parsed.
@@ -27,12 +29,9 @@ enum ImagesQuery {
 pub(super) async fn answer(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
     let query = match ImagesQuery::parse(query.as_deref().unwrap_or_default()) {
         Ok(query) => query,
-        Err(mistake) => return (StatusCode::BAD_REQUEST, mistake + "\n").into_response(),
+        Err(message) => return mistake(message),
     };
-    // So that a pull of a moment ago shows.
-    if let Err(error) = admin.pull.cache().write_uses().await {
-        warn!(error = %ErrorChain(&error), "the last uses could not be written");
-    }
+    write_uses(&admin).await;
     let (push_times, pull) = (admin.push_times.clone(), admin.pull.clone());
     let config = admin.config.current();
     let offline = config.upstreams.offline_patterns();
@@ -43,15 +42,17 @@ pub(super) async fn answer(State(admin): State<Admin>, RawQuery(query): RawQuery
             push_times.fill_in(&mut listing).await;
             listing.fill_in_state(pull.upstreams());
             listing.offline = offline;
-            let body = serde_json::to_vec(&listing).expect("plain data always serialises");
-            ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+            json(&listing)
         }
-        Ok(Err(error)) => {
-            error!(error = %ErrorChain(&error), "the images could not be listed");
-            let message = "the cache could not be read; the log has the cause\n";
-            (StatusCode::INTERNAL_SERVER_ERROR, message).into_response()
-        }
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response(),
+        Ok(Err(error)) => unreadable(&error),
+        Err(_) => stopping(),
+    }
+}
+
+/// So that a pull of a moment ago shows.
+pub(super) async fn write_uses(admin: &Admin) {
+    if let Err(error) = admin.pull.cache().write_uses().await {
+        warn!(error = %ErrorChain(&error), "the last uses could not be written");
     }
 }
 

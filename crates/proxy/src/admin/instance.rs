@@ -3,25 +3,15 @@
 
 use std::time::SystemTime;
 
-use axum::{
-    extract::State,
-    response::{IntoResponse, Response},
-};
-use http::header;
-use serde::Serialize;
+use axum::{extract::State, response::Response};
 use serde_json::json;
 
-use super::Admin;
+use super::{Admin, answer};
 
 pub(super) async fn who(State(admin): State<Admin>) -> Response {
-    answer(&json!({ "instance": admin.instance.id() }))
+    answer::json(&json!({ "instance": admin.instance.id() }))
 }
 
 pub(super) async fn issue(State(admin): State<Admin>) -> Response {
-    answer(&admin.instance.issue(SystemTime::now()))
-}
-
-fn answer(value: &impl Serialize) -> Response {
-    let body = serde_json::to_vec(value).expect("plain data always serialises");
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+    answer::json(&admin.instance.issue(SystemTime::now()))
 }

@@ -5,35 +5,26 @@ use std::time::Duration;
 
 use axum::{
     extract::{RawQuery, State},
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    response::Response,
 };
-use url::form_urlencoded;
 
-use super::Admin;
+use super::{
+    Admin,
+    answer::{json, mistake, parameters, value},
+};
 
 pub(super) async fn answer(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
-    let since = match since(query.as_deref().unwrap_or_default()) {
+    let since = match since(query.as_deref()) {
         Ok(since) => since,
-        Err(mistake) => return (StatusCode::BAD_REQUEST, mistake + "\n").into_response(),
+        Err(message) => return mistake(message),
     };
-    let list = admin.wanted.list(since).await;
-    let body = serde_json::to_vec(&list).expect("plain data always serialises");
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+    json(&admin.wanted.list(since).await)
 }
 
-fn since(query: &str) -> Result<Option<Duration>, String> {
-    let mut since = None;
-    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
-        match &*key {
-            "since" => {
-                let seconds = value.parse();
-                since = Some(Duration::from_secs(
-                    seconds.map_err(|_| "since: not a number of seconds")?,
-                ));
-            }
-            _ => return Err(format!("{key}: unknown parameter; use since")),
-        }
-    }
-    Ok(since)
+fn since(query: Option<&str>) -> Result<Option<Duration>, String> {
+    let parameters = parameters(query, &["since"])?;
+    let seconds = value(&parameters, "since").map(str::parse::<u64>);
+    let seconds = seconds.transpose();
+    let seconds = seconds.map_err(|_| "since: not a number of seconds")?;
+    Ok(seconds.map(Duration::from_secs))
 }

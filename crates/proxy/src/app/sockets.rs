@@ -43,16 +43,18 @@ impl Sockets {
         router: &Router,
         mut handed: HandedSockets,
     ) -> Result<Self, StartError> {
+        let (replicas, pull) = (admin.replicas.clone(), admin.pull.clone());
+        let routes = admin::router(admin);
         let mut sockets = Self {
-            control: bind_socket(config, &admin, control).await?,
-            peers: bind_peers(&admin, router).await?,
-            pull: admin.pull.clone(),
+            control: bind_socket(config, &routes, control).await?,
+            peers: bind_peers(replicas, router).await?,
+            pull,
             admin: None,
             registry: Vec::new(),
         };
         let failed = |address| move |source| StartError::Bind { address, source };
         if let Some(address) = config.admin.address {
-            let bound = Bound::admin(address, admin::router(admin), handed.take(address)).await;
+            let bound = Bound::admin(address, routes, handed.take(address)).await;
             sockets.admin = Some(bound.map_err(failed(address))?);
         }
         for listener in &config.listeners {
@@ -109,22 +111,22 @@ impl Sockets {
 
 /// The listener for other replicas, if there are to be some.
 async fn bind_peers(
-    admin: &Admin,
+    replicas: Option<Replicas>,
     routes: &Router,
 ) -> Result<Option<(Replicas, PeerListener)>, StartError> {
-    let Some(replicas) = &admin.replicas else {
+    let Some(replicas) = replicas else {
         return Ok(None);
     };
     let address = replicas.listen();
-    let bound = PeerListener::bind(replicas, routes).await;
+    let bound = PeerListener::bind(&replicas, routes).await;
     let bound = bound.map_err(|source| StartError::Bind { address, source })?;
-    Ok(Some((replicas.clone(), bound)))
+    Ok(Some((replicas, bound)))
 }
 
 /// The socket that takes changes. Where the file system has none, all else is served without it.
 async fn bind_socket(
     config: &Config,
-    admin: &Admin,
+    admin: &Router,
     control: Control,
 ) -> Result<Option<(Socket, Router)>, StartError> {
     let folder = control.pull.cache().folder();
@@ -139,6 +141,6 @@ async fn bind_socket(
         }
         Err(error) => return Err(error.into()),
     };
-    let routes = admin::router(admin.clone()).merge(control::routes(control));
+    let routes = admin.clone().merge(control::routes(control));
     Ok(Some((socket, routes)))
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use admin_api::{
-    EndedFill, FillEnd, FillOf, FillOrigin, FillPlace, FillWait, Fills, RunningFill, Time,
+    EndedFill, FillEnd, FillOf, FillOrigin, FillPlace, FillWait, Fills, FillsNow, RunningFill, Time,
 };
 use cache::{Arrived, Audience, Fill, FillError};
 use parking_lot::Mutex;
@@ -83,6 +83,22 @@ impl FillBook {
             ended: pages.ended.iter().cloned().collect(),
             max: self.max,
         }
+    }
+
+    /// The sums of those that run. Who looks on asks each second, and has no use for the ended ones.
+    pub(crate) fn now(&self) -> FillsNow {
+        let pages = self.pages.lock();
+        let mut now = FillsNow {
+            running: pages.running.len(),
+            max: self.max,
+            ..FillsNow::default()
+        };
+        for fill in pages.running.values().map(|page| page.running()) {
+            now.waiting += usize::from(fill.waits.is_some());
+            now.followers += fill.followers;
+            now.rate += fill.rate;
+        }
+        now
     }
 }
 
