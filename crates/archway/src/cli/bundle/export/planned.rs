@@ -193,7 +193,12 @@ impl Export {
 
     /// The lock in a file, unless the file to be continued is of another one.
     pub(super) fn given(&self, lock: &Path) -> Result<Planned, ExportError> {
-        let lock = lock_of(lock)?.lock_bytes().to_vec();
+        let given = match Described::read(lock)? {
+            Described::Lock(bundle) => *bundle,
+            // The lock's reader says why that is none.
+            Described::Inventory(_) => read_lock(lock)?,
+        };
+        let lock = given.lock_bytes().to_vec();
         match self.left()? {
             Some(left) if left.lock_bytes() != lock => {
                 let path = partial(&self.output);
@@ -214,18 +219,6 @@ impl Export {
         }
         let path = partial(&self.output);
         Err(ExportError::OtherExport { path })
-    }
-}
-
-/// The lock in a file: that of a bundle, or one beside it.
-fn lock_of(path: &Path) -> Result<Bundle, FilesError> {
-    match open_file(path) {
-        Ok((_, bundle)) => Ok(bundle),
-        Err(FilesError::Read {
-            source: ReadError::NotABundle,
-            ..
-        }) => read_lock(path),
-        Err(error) => Err(error),
     }
 }
 
