@@ -3,6 +3,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeSet,
     io::{self, Write as _},
 };
 
@@ -33,7 +34,14 @@ pub(super) struct Live {
     socket: ControlSocket,
     server: Server,
     runtime: Runtime,
-    held: RefCell<Vec<HeldBlobs>>,
+    held: RefCell<Held>,
+}
+
+/// All that is kept from eviction, by one connection: the socket has few.
+#[derive(Default)]
+struct Held {
+    digests: BTreeSet<Digest>,
+    connection: Option<HeldBlobs>,
 }
 
 /// The server does not run any more.
@@ -114,7 +122,12 @@ impl Running for Live {
 
     fn hold(&self, digests: &[Digest]) -> Result<(), Cause> {
         let socket = ImportSocket::find(&self.config)?.ok_or(Gone)?;
-        self.held.borrow_mut().push(socket.hold(digests)?);
+        let mut held = self.held.borrow_mut();
+        held.digests.extend(digests);
+        let all: Vec<Digest> = held.digests.iter().copied().collect();
+        // The one before ends when this one holds all of it.
+        let before = held.connection.replace(socket.hold(&all)?);
+        drop(before);
         Ok(())
     }
 }
