@@ -89,20 +89,24 @@ impl Export {
         })
     }
 
-    /// Fails if so many bytes do not fit where they are to be written.
+    /// Fails if what is to be written of so many bytes does not fit there.
     fn check_target(&self, directory: &Directory, carried: u64) -> Result<(), ExportError> {
         if self.output == Path::new("-") {
             return Ok(());
         }
-        let folder = self.output.parent().unwrap_or(Path::new(""));
-        let folder = if folder == Path::new("") {
-            Path::new(".")
-        } else {
-            folder
+        let folder = self.output.parent();
+        let folder = folder.filter(|folder| *folder != Path::new(""));
+        let folder = folder.unwrap_or(Path::new("."));
+        let left = fs::metadata(partial(&self.output)).map_or(0, |left| left.len());
+        let (needed, longest) = match (self.split, self.part) {
+            (Some(size), Some(number)) => {
+                let before = (number - 1).saturating_mul(size.0);
+                let part = carried.saturating_sub(before).min(size.0);
+                (part, part)
+            }
+            (Some(size), None) => (carried, carried.min(size.0)),
+            (None, _) => (carried.saturating_sub(left), carried),
         };
-        let written = fs::metadata(partial(&self.output)).map_or(0, |left| left.len());
-        let longest = self.split.map_or(carried, |size| carried.min(size.0));
-        let needed = carried.saturating_sub(written);
         Ok(fits(folder, directory.path(), needed, longest)?)
     }
 
