@@ -90,7 +90,11 @@ impl Export {
     }
 
     /// Fails if what is to be written of so many bytes does not fit there.
-    fn check_target(&self, directory: &Directory, carried: u64) -> Result<(), ExportError> {
+    pub(super) fn check_target(
+        &self,
+        directory: &Directory,
+        carried: u64,
+    ) -> Result<(), ExportError> {
         if self.output == Path::new("-") {
             return Ok(());
         }
