@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use integration_tests::proxy::{Archway, run};
-use tokio::runtime::{Builder, Runtime};
 
 use crate::containerd::{self, Release, cri};
 use crate::images::TAG;
 use crate::matrix::Recorded;
-use crate::setup::{Setup, TEAM};
+use crate::setup::{Setup, TEAM, runtime};
 use crate::standin::ECR_HOST;
 
 const PLATFORM: &str = "linux/amd64";
@@ -126,11 +125,4 @@ pub(crate) fn text(path: &Path) -> &str {
 pub(crate) fn succeeded(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-pub(crate) fn runtime() -> Runtime {
-    Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime")
 }

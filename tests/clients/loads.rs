@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::air_gap::{runtime, succeeded, text};
+use crate::air_gap::{succeeded, text};
 use crate::cell::{Failed, attempt, output};
 use crate::containerd::{Node, Release};
 use crate::dockerd::Daemon;
@@ -19,7 +19,7 @@ use crate::images::{Image, TAG};
 use crate::layout;
 use crate::matrix::{Recorded, foreign, native};
 use crate::podman::on_store;
-use crate::setup::{Setup, TEAM};
+use crate::setup::{Setup, TEAM, runtime};
 use crate::skopeo::skopeo;
 use crate::standin::ECR_HOST;
 use crate::tools;

@@ -4,14 +4,13 @@
 use std::time::{Duration, Instant};
 
 use integration_tests::client::Client;
-use tokio::runtime::{Builder, Runtime};
 
 use crate::cell::output;
 use crate::containerd;
 use crate::dockerd::Daemon;
 use crate::many::{self, REPOSITORY};
 use crate::podman;
-use crate::setup::Setup;
+use crate::setup::{Setup, runtime};
 use crate::standin::ECR_HOST;
 
 /// A minute and a bit. A tag holds for a second here, so every pull by tag is of a stale one.
@@ -123,11 +122,4 @@ fn cache(setup: &Setup) {
             client.pull(REPOSITORY, &format!("v{number}")).await;
         }
     });
-}
-
-fn runtime() -> Runtime {
-    Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime")
 }

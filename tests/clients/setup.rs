@@ -148,10 +148,10 @@ impl Setup {
     }
 }
 
-/// What waits for Archway here.
-fn runtime() -> Runtime {
+/// What waits for Archway on this thread.
+pub(crate) fn runtime() -> Runtime {
     Builder::new_current_thread()
-        .enable_time()
+        .enable_all()
         .build()
         .expect("a runtime")
 }

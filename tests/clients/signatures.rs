@@ -8,11 +8,11 @@ use std::process::Command;
 use integration_tests::proxy::Archway;
 use serde_json::Value;
 
-use crate::air_gap::{carried, imported, runtime, succeeded, text};
+use crate::air_gap::{carried, imported, succeeded, text};
 use crate::cell::{attempt, output};
 use crate::images::{Image, TAG};
 use crate::matrix::native;
-use crate::setup::{Setup, TEAM};
+use crate::setup::{Setup, TEAM, runtime};
 use crate::standin::{ECR_HOST, Standin};
 use crate::tools;
 

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::air_gap::{carried, exported, imported, runtime, succeeded, text};
+use crate::air_gap::{carried, exported, imported, succeeded, text};
 use crate::cell::{Failed, attempt, output};
 use crate::containerd::{self, Node, Release, cri, ctr};
 use crate::copiers::Copier;
@@ -21,7 +21,7 @@ use crate::images::TAG;
 use crate::layout;
 use crate::matrix::{By, Recorded, Route, Want, foreign, native, wants};
 use crate::podman;
-use crate::setup::{Setup, TEAM};
+use crate::setup::{Setup, TEAM, runtime};
 use crate::skopeo::skopeo;
 use crate::standin::ECR_HOST;
 use crate::tools;

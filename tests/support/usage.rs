@@ -118,14 +118,3 @@ pub fn descriptors(process: u32) -> usize {
     let folder = fs::read_dir(format!("/proc/{process}/fd"));
     folder.expect("the process runs").count()
 }
-
-/// The sockets this process has open.
-pub fn sockets(process: u32) -> usize {
-    let folder = fs::read_dir(format!("/proc/{process}/fd"));
-    let entries = folder.expect("the process runs").flatten();
-    // One that is closed meanwhile leads nowhere.
-    let targets = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
-    targets
-        .filter(|target| target.to_string_lossy().starts_with("socket:"))
-        .count()
-}

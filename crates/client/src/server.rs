@@ -8,8 +8,13 @@ use config::{Config, KeyPairFiles, Listener};
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use image_inventory::{Image, Listing};
-use manifest_model::{Digest, MediaType, Reference};
-use protocol::{headers::ARCHWAY_CACHE, host::Host, image_name::ImageName, link};
+use manifest_model::{Digest, Manifest, MediaType, Reference};
+use protocol::{
+    headers::{ARCHWAY_CACHE, ARCHWAY_INDEX},
+    host::Host,
+    image_name::ImageName,
+    link,
+};
 use replicas::ReplicasReport;
 use reqwest::{Client, Response, redirect::Policy};
 use serde::de::DeserializeOwned;
@@ -118,6 +123,24 @@ impl Server {
         headers: HeaderMap,
     ) -> Result<Answer, ClientError> {
         self.ask(Method::GET, image, reference, headers).await
+    }
+
+    /// A manifest as it is: of an index that goes out as one of its images, to whoever asks at this
+    /// listener or by this URL, the index.
+    pub async fn whole_manifest(
+        &self,
+        image: &ImageName,
+        reference: &Reference,
+    ) -> Result<Manifest, ClientError> {
+        let everything = || accepting(MediaType::MANIFESTS);
+        let answer = self.manifest(image, reference, everything()).await?;
+        let index = answer.header(&ARCHWAY_INDEX);
+        let Some(index) = index.and_then(|index| index.parse().ok()) else {
+            return answer.manifest();
+        };
+        let index = Reference::Digest(index);
+        let answer = self.manifest(image, &index, everything()).await?;
+        answer.manifest()
     }
 
     async fn ask(

@@ -40,7 +40,7 @@ impl LiveConfig {
     /// [`Self::consistent`] sees all of it or nothing. There is one writer.
     pub fn replace(&self, config: Config, rest: impl FnOnce()) {
         self.0.version.fetch_add(1, Ordering::AcqRel);
-        // On arm64 a part could be seen to have changed before the version has, else.
+        // Without this, arm64 could show a changed part before the changed version.
         fence(Ordering::Release);
         rest();
         self.0.config.store(Arc::new(config));
@@ -54,7 +54,7 @@ impl LiveConfig {
             let before = self.0.version.load(Ordering::Acquire);
             if before.is_multiple_of(2) {
                 let value = read();
-                // Nor may the version be looked at before the parts, in whatever order they are loaded.
+                // Whatever order the parts are loaded with, the version is looked at after them.
                 fence(Ordering::Acquire);
                 if self.0.version.load(Ordering::Acquire) == before {
                     return value;

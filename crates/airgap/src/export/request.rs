@@ -159,8 +159,8 @@ impl Request<'_> {
         }
         let images = self.begun.map_or(&[][..], |lock| &lock.images);
         let known = images.iter().find(|image| image.name == *name);
-        let meaning = supply.begin_image(name);
-        let digest = known.map_or(meaning, |image| Ok(image.digest));
+        supply.begin_image(name);
+        let digest = known.map_or_else(|| supply.meaning(name), |image| Ok(image.digest));
         let digest = digest.map_err(|why| match why {
             Some(source) => ExportPlanError::NotResolved {
                 name: named(),

@@ -24,7 +24,7 @@ pub trait Running {
     fn pull(&self, parts: &[Part], bytes: u64) -> Vec<Result<(), PullError>>;
 
     /// Keeps these from eviction, stored or not, until this is dropped. Returns when none of them is on
-    /// its way to the disk any more.
+    /// its way to the disk any more, or after a minute.
     fn hold(&self, digests: &[Digest]) -> Result<(), Cause>;
 }
 
@@ -57,7 +57,9 @@ pub enum PullError {
     /// It did not come.
     #[error(transparent)]
     Failed(Cause),
-    /// It has only passed through.
-    #[error("it came, and could not be stored: is the cache large enough, and its disk?")]
+    /// It has only passed through, or is not on the disk after a minute.
+    #[error(
+        "it came, and is not stored: is the cache large enough, and its disk? If both are, export again"
+    )]
     NotStored,
 }

@@ -7,6 +7,7 @@
 
 use std::{
     cell::RefCell,
+    collections::HashSet,
     error::Error,
     fmt::{self, Display},
     sync::Arc,
@@ -54,10 +55,14 @@ impl<'a> Supply<'a> {
         self.known.borrow_mut().begin();
     }
 
-    /// From here on the plan is about `name`. The digest it means: that of the running Archway if there
-    /// is one and it knows, else the stored one; in all plans the same.
-    pub(super) fn begin_image(&self, name: &ImageName) -> Meaning {
+    /// From here on the plan is about `name`.
+    pub(super) fn begin_image(&self, name: &ImageName) {
         self.known.borrow_mut().begin_image(name);
+    }
+
+    /// The digest that `name` means: that of the running Archway if there is one and it knows, else the
+    /// stored one; in all plans the same.
+    pub(super) fn meaning(&self, name: &ImageName) -> Meaning {
         if let Reference::Digest(digest) = name.reference {
             return Ok(digest);
         }
@@ -108,7 +113,7 @@ impl<'a> Supply<'a> {
         self.begin();
         let mut missing = Vec::new();
         for image in &lock.images {
-            self.known.borrow_mut().begin_image(&image.name);
+            self.begin_image(&image.name);
             for digest in image.needs() {
                 let Ok(Some(manifest)) = self.manifest(&digest) else {
                     let why = self.absent(&digest).filter(|_| is_needed(&digest));
@@ -123,7 +128,9 @@ impl<'a> Supply<'a> {
         }
         self.bring(&is_needed)?;
         missing.extend(self.known.borrow().failures(is_needed));
-        missing.dedup();
+        // Two images may lack the same, and what did not come is a failure too.
+        let mut told = HashSet::new();
+        missing.retain(|line| told.insert(line.clone()));
         Ok(missing)
     }
 

@@ -20,14 +20,14 @@ const MAX_FAT_FILE: u64 = u32::MAX as u64;
 pub enum TargetError {
     /// The file system is too full.
     #[error(
-        "the bundle has {needed} bytes, and the file system of {} has {free} free; make room on it, write \
-         the bundle elsewhere, or carry less, as with --since",
+        "what is to be written has {needed} bytes, and the file system of {} has {free} free; make room on \
+         it, write the bundle elsewhere, or carry less, as with --since",
         folder.display()
     )]
     NoSpace {
         /// Where it was to be written.
         folder: PathBuf,
-        /// Its bytes, without the headers of the tar.
+        /// The bytes to be written, without the headers of the tar.
         needed: u64,
         /// The bytes that are free.
         free: u64,

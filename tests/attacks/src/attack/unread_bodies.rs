@@ -21,7 +21,8 @@ use crate::table::{Row, grown_kib_each};
 
 const CLIENTS: usize = 200;
 
-/// How long memory has not become more when clients are held: twice shorter than any of them may stay.
+/// Clients are all held once memory has not grown for this long. It is waited for twice, and a client is cut
+/// after ten seconds at the earliest.
 const HELD: Duration = Duration::from_secs(3);
 
 /// How many times of what nginx holds for each.

@@ -230,6 +230,7 @@ impl Export {
         let layout = Layout::new(&planned.lock, &lock)?;
         if !self.dry_run {
             if self.lock.is_some() {
+                self.check_target(directory, layout.size())?;
                 self.bring(&supply, &lock, &layout)?;
             }
             self.write(&planned.lock, &layout, &stored)?;

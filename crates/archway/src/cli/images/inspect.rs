@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use client::{ClientError, Server, UpstreamRepository, accepting};
+use client::{ClientError, Server, UpstreamRepository};
 use config::Config;
 use image_inventory::{Completeness, Image, Moment};
-use manifest_model::{Descriptor, Manifest, MediaType, Reference};
-use protocol::{error_chain::ErrorChain, headers::ARCHWAY_INDEX, image_name::ImageName};
+use manifest_model::{Descriptor, Manifest, Reference};
+use protocol::{error_chain::ErrorChain, image_name::ImageName};
 use pull::TagState;
 use serde::Serialize;
 use terminal::table::{self, Table};
@@ -85,7 +85,8 @@ impl Inspect {
             let upstream = UpstreamRepository::new(config, &named)?;
             self.at_upstream(&named, &upstream).await?
         } else {
-            let index = self.index(server).await?;
+            let index = server.whole_manifest(&self.image, &self.image.reference);
+            let index = index.await?;
             let cached = match self.cached(server, &index).await {
                 Ok(image) => image,
                 Err(error) => {
@@ -110,22 +111,6 @@ impl Inspect {
             TableFormat::Wide => inspected.text(Table::to_string),
         };
         Ok(CommandOutput::success(out).with_notes(note))
-    }
-
-    /// The index itself, even where a listener or a URL with a platform substitutes an image.
-    async fn index(&self, server: &Server) -> Result<Manifest, ClientError> {
-        let ask = async |reference: &Reference| {
-            let headers = accepting(MediaType::MANIFESTS);
-            server.manifest(&self.image, reference, headers).await
-        };
-        let answer = ask(&self.image.reference).await?;
-        match answer
-            .header(&ARCHWAY_INDEX)
-            .and_then(|digest| digest.parse().ok())
-        {
-            Some(index) => ask(&Reference::Digest(index)).await?.manifest(),
-            None => answer.manifest(),
-        }
     }
 
     async fn cached(

@@ -3,16 +3,17 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeSet,
     io::{self, Write as _},
 };
 
 use airgap::{Cause, Part, PartKind, PullError, Running};
 use cache::inspect::{Contents, Directory};
-use client::{ClientError, ControlSocket, HeldBlobs, ImportSocket, Server, accepting};
+use client::{ClientError, ControlSocket, HeldBlobs, ImportSocket, Server};
 use config::Config;
 use futures_util::{StreamExt as _, stream};
-use manifest_model::{Digest, Manifest, MediaType, Reference};
-use protocol::{headers::ARCHWAY_INDEX, image_name::ImageName};
+use manifest_model::{Digest, Manifest, Reference};
+use protocol::image_name::ImageName;
 use server::crypto;
 use terminal::{progress::Progress, table::size};
 use tokio::runtime::{self, Runtime};
@@ -33,7 +34,14 @@ pub(super) struct Live {
     socket: ControlSocket,
     server: Server,
     runtime: Runtime,
-    held: RefCell<Vec<HeldBlobs>>,
+    held: RefCell<Held>,
+}
+
+/// All that is kept from eviction, by one connection: the socket has few.
+#[derive(Default)]
+struct Held {
+    digests: BTreeSet<Digest>,
+    connection: Option<HeldBlobs>,
 }
 
 /// The server does not run any more.
@@ -83,10 +91,8 @@ impl Running for Live {
     }
 
     fn manifest(&self, name: &ImageName, reference: &Reference) -> Result<Manifest, PullError> {
-        let answer = self
-            .runtime
-            .block_on(manifest(&self.server, name, reference));
-        answer.map_err(not_pulled)
+        let answer = self.server.whole_manifest(name, reference);
+        self.runtime.block_on(answer).map_err(not_pulled)
     }
 
     fn referrers(&self, name: &ImageName, subject: &Digest) -> Result<Vec<Digest>, PullError> {
@@ -114,7 +120,12 @@ impl Running for Live {
 
     fn hold(&self, digests: &[Digest]) -> Result<(), Cause> {
         let socket = ImportSocket::find(&self.config)?.ok_or(Gone)?;
-        self.held.borrow_mut().push(socket.hold(digests)?);
+        let mut held = self.held.borrow_mut();
+        held.digests.extend(digests);
+        let all: Vec<Digest> = held.digests.iter().copied().collect();
+        // The one before ends when this one holds all of it.
+        let before = held.connection.replace(socket.hold(&all)?);
+        drop(before);
         Ok(())
     }
 }
@@ -127,29 +138,12 @@ fn not_pulled(error: ClientError) -> PullError {
     }
 }
 
-/// A manifest: of an index that goes out as one of its images, to whoever asks at this listener, the
-/// index.
-async fn manifest(
-    server: &Server,
-    name: &ImageName,
-    reference: &Reference,
-) -> Result<Manifest, ClientError> {
-    let everything = || accepting(MediaType::MANIFESTS);
-    let answer = server.manifest(name, reference, everything()).await?;
-    let index = answer.header(&ARCHWAY_INDEX);
-    let Some(index) = index.and_then(|index| index.parse().ok()) else {
-        return answer.manifest();
-    };
-    let index = Reference::Digest(index);
-    let answer = server.manifest(name, &index, everything()).await?;
-    answer.manifest()
-}
-
 async fn pull(server: &Server, part: &Part, progress: &Progress) -> Result<(), ClientError> {
     match part.kind {
         PartKind::Manifest => {
             let reference = Reference::Digest(part.digest);
-            manifest(server, &part.image, &reference).await.map(drop)
+            let pulled = server.whole_manifest(&part.image, &reference);
+            pulled.await.map(drop)
         }
         PartKind::Blob => {
             let count = |piece: &[u8]| progress.advance(piece.len() as u64);

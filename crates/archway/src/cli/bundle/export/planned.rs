@@ -89,20 +89,28 @@ impl Export {
         })
     }
 
-    /// Fails if so many bytes do not fit where they are to be written.
-    fn check_target(&self, directory: &Directory, carried: u64) -> Result<(), ExportError> {
+    /// Fails if what is to be written of so many bytes does not fit there.
+    pub(super) fn check_target(
+        &self,
+        directory: &Directory,
+        carried: u64,
+    ) -> Result<(), ExportError> {
         if self.output == Path::new("-") {
             return Ok(());
         }
-        let folder = self.output.parent().unwrap_or(Path::new(""));
-        let folder = if folder == Path::new("") {
-            Path::new(".")
-        } else {
-            folder
+        let folder = self.output.parent();
+        let folder = folder.filter(|folder| *folder != Path::new(""));
+        let folder = folder.unwrap_or(Path::new("."));
+        let left = fs::metadata(partial(&self.output)).map_or(0, |left| left.len());
+        let (needed, longest) = match (self.split, self.part) {
+            (Some(size), Some(number)) => {
+                let before = (number - 1).saturating_mul(size.0);
+                let part = carried.saturating_sub(before).min(size.0);
+                (part, part)
+            }
+            (Some(size), None) => (carried, carried.min(size.0)),
+            (None, _) => (carried.saturating_sub(left), carried),
         };
-        let written = fs::metadata(partial(&self.output)).map_or(0, |left| left.len());
-        let longest = self.split.map_or(carried, |size| carried.min(size.0));
-        let needed = carried.saturating_sub(written);
         Ok(fits(folder, directory.path(), needed, longest)?)
     }
 
@@ -193,7 +201,12 @@ impl Export {
 
     /// The lock in a file, unless the file to be continued is of another one.
     pub(super) fn given(&self, lock: &Path) -> Result<Planned, ExportError> {
-        let lock = lock_of(lock)?.lock_bytes().to_vec();
+        let given = match Described::read(lock)? {
+            Described::Lock(bundle) => *bundle,
+            // The lock's reader says why that is none.
+            Described::Inventory(_) => read_lock(lock)?,
+        };
+        let lock = given.lock_bytes().to_vec();
         match self.left()? {
             Some(left) if left.lock_bytes() != lock => {
                 let path = partial(&self.output);
@@ -214,18 +227,6 @@ impl Export {
         }
         let path = partial(&self.output);
         Err(ExportError::OtherExport { path })
-    }
-}
-
-/// The lock in a file: that of a bundle, or one beside it.
-fn lock_of(path: &Path) -> Result<Bundle, FilesError> {
-    match open_file(path) {
-        Ok((_, bundle)) => Ok(bundle),
-        Err(FilesError::Read {
-            source: ReadError::NotABundle,
-            ..
-        }) => read_lock(path),
-        Err(error) => Err(error),
     }
 }
 
