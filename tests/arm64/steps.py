@@ -100,9 +100,10 @@ class Answers(http.server.BaseHTTPRequestHandler):
             if len(data) == LAYER_BYTES and at >= LAYER_BYTES // 2:
                 self.server.gate.wait()
             piece = data[at : min(at + (1 << 16), last + 1)]
-            self.wfile.write(piece)
+            # Before it goes: who has the last one may look at once.
             with self.server.lock:
                 self.server.sent[name] = self.server.sent.get(name, 0) + len(piece)
+            self.wfile.write(piece)
 
     do_HEAD = do_GET
 

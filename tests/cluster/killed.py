@@ -66,7 +66,7 @@ class Killed(unittest.TestCase):
         deadline = time.monotonic() + 60
         while True:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/")
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=5)
                 return
             except OSError:
                 assert time.monotonic() < deadline, (cls.folder / "log").read_text()

@@ -15,6 +15,6 @@ export STEPS=$ROOT/tests/cluster/${1:?kubelet, dead_mirror or probe_pods}.py
 . "$ROOT/tests/tools/isolated.sh"
 
 for program in "$ARCHWAY" "$ROOT"/.tools/bin/{kubernetes,containerd,ctr,cri-pull,containerd-shim-runc-v2,helm} /usr/sbin/runc /usr/bin/gcc; do
-  [ -x "$program" ] || { echo "kubelet.sh: $program is missing; run tests/tools/install.sh cluster and clients" >&2; exit 1; }
+  [ -x "$program" ] || { echo "kubelet.sh: $program is missing; run tests/tools/install.sh cluster" >&2; exit 1; }
 done
 isolated "archway-$1" "$ROOT/tests/cluster/kubelet-steps.sh"

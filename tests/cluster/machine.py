@@ -34,7 +34,7 @@ def eventually(what, probe, seconds=PATIENCE):
     deadline = time.monotonic() + seconds
     while not (found := probe()):
         if time.monotonic() > deadline:
-            sys.exit(f"kubelet: {what}: not within {seconds} s\n{state()}")
+            sys.exit(f"{what}: not within {seconds} s\n{state()}")
         time.sleep(0.2)
     return found
 

@@ -6,7 +6,6 @@ tests/cluster/run.sh runs them with the binary of ARCHWAY_BIN, else target/debug
 
 import base64
 import concurrent.futures
-import hashlib
 import http.client
 import http.server
 import json
@@ -24,12 +23,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "chart"))
 
 from check import named  # noqa: E402
 from cluster import TOKEN, Cluster, free_ports  # noqa: E402
+from registry import MANIFEST, Answers, digest  # noqa: E402
 from render import TOP, render  # noqa: E402
 
 ARCHWAY = os.environ.get("ARCHWAY_BIN", TOP / "target/debug/archway")
 CONTAINERD = "containerd/v2.4.2"
 INDEX = "application/vnd.oci.image.index.v1+json"
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 # What is not timed by an issue has this long on a machine that is busy.
 PATIENCE = 60
 MANY = 5_000
@@ -41,10 +40,6 @@ def eventually(what, probe, seconds=PATIENCE):
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
     return found
-
-
-def digest(data):
-    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def image(architecture):
@@ -69,24 +64,6 @@ class Registry(http.server.ThreadingHTTPServer):
         self.content |= {"v1": (INDEX, self.index), digest(self.index): (INDEX, self.index)}
         super().__init__(("127.0.0.1", 0), Answers)
         threading.Thread(target=self.serve_forever, daemon=True).start()
-
-
-class Answers(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        kind, data = self.server.content.get(self.path.split("?")[0].rsplit("/", 1)[-1], ("text/plain", b""))
-        self.send_response(200 if data else 404)
-        for name, value in (("Content-Type", kind), ("Content-Length", len(data)), ("Docker-Content-Digest", digest(data))):
-            self.send_header(name, str(value))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(data)
-
-    do_HEAD = do_GET
-
-    def log_message(self, *_):
-        pass
 
 
 class Archway:

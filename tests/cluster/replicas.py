@@ -10,44 +10,24 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 
-TOP = pathlib.Path(os.environ["ROOT"])
-WORK = pathlib.Path(os.environ["WORK"])
-ARCHWAY = os.environ["ARCHWAY"]
+from machine import ARCHWAY, PATIENCE, TOP, WORK, eventually, state, step
+
 sys.path.insert(0, str(TOP / "tests/chart"))
 
-from nodes import Answers, Registry  # noqa: E402
 from check import named  # noqa: E402
+from nodes import Registry  # noqa: E402
+from registry import Answers  # noqa: E402
 from render import NAMESPACE, TOOLS, render  # noqa: E402
 
-PATIENCE = 120
 ADDRESSES = [f"127.0.1.{number}" for number in (1, 2, 3)]
 SERVICE = f"archway-shared-peers.{NAMESPACE}.svc"
 STORE = "seaweedfs.storage.svc"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true"}
 IMAGE = "registry.test/team/app:v1"
-STARTED = time.monotonic()
 asked = []
-
-
-def step(text):
-    print(f"[{time.monotonic() - STARTED:5.1f}s] {text}", flush=True)
-
-
-def logs():
-    return "\n".join(f"--- {log}\n{log.read_text(errors='replace')[-1500:]}" for log in sorted(WORK.glob("log/*.log")))
-
-
-def eventually(what, probe, seconds=PATIENCE):
-    deadline = time.monotonic() + seconds
-    while not (found := probe()):
-        if time.monotonic() > deadline:
-            sys.exit(f"replicas: {what}: not within {seconds} s\n{logs()}")
-        time.sleep(0.1)
-    return found
 
 
 def start(name, *command, **environment):
@@ -114,15 +94,13 @@ def helm_test(commands):
         for command in commands:
             assert f"--server={service}" in command, command
             code, text = archway(*(word.replace(service, f"http://{address}:5000") for word in command))
-            assert code == 0, f"{command}: {text}{logs()}"
+            assert code == 0, f"{command}: {text}{state()}"
 
 
 class Noted(Answers):
     def do_GET(self):
         asked.append(self.path)
         super().do_GET()
-
-    do_HEAD = do_GET
 
 
 def main():
@@ -152,7 +130,7 @@ def main():
     for replica in replicas:
         replica.terminate()
     for replica in replicas:
-        assert replica.wait(PATIENCE) == 0, logs()
+        assert replica.wait(PATIENCE) == 0, state()
     registry.shutdown()
     registry.server_close()
     for address in ADDRESSES:
@@ -165,5 +143,5 @@ def main():
 try:
     main()
 except BaseException:
-    print(logs(), file=sys.stderr)
+    print(state(), file=sys.stderr)
     raise

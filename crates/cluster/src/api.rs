@@ -21,6 +21,9 @@ use self::bounded::BoundedLines;
 pub(crate) use self::{node_object::NodeObject, resource::node_resource};
 use crate::error::ClusterError;
 
+/// The status of a refusal: the account lacks a right.
+pub(crate) const FORBIDDEN: u16 = 403;
+
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

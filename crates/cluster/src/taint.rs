@@ -1,14 +1,14 @@
 //! The taint that keeps pods from a new node until its Archway has answered.
 
-mod looked_after;
 #[cfg(feature = "kubernetes")]
 mod remove;
+mod watch;
 
 use std::path::PathBuf;
 
-pub use self::looked_after::TaintWatch;
 #[cfg(feature = "kubernetes")]
 use self::remove::remove;
+pub use self::watch::TaintWatch;
 use crate::error::ClusterError;
 
 /// A taint of one node, by its key.

@@ -2,9 +2,9 @@
 //!
 //! Owns the checks of upstreams with their report ([`examine`]), and the questions to a node: is it
 //! this Archway that answers there ([`Own`]), does the runtime ([`Cri`]) pull through it ([`probe`]),
-//! do all nodes of a cluster ([`pods`]). Refuses to change anything but what a probe makes and takes away,
-//! and command lines; the proxy never runs it. Every check has a timeout;
-//! upstreams are checked side by side.
+//! do all nodes of a cluster ([`pods`]). Refuses command lines, and to change anything but what a
+//! probe makes and takes away; the proxy never runs it. Every check has a timeout; upstreams are
+//! checked side by side.
 
 mod certificate;
 mod clock;

@@ -189,7 +189,10 @@ impl fmt::Display for OnNode {
                 ": bypasses the mirror: {}. Run `archway doctor clients --node` there",
                 words.lines().next().unwrap_or_default()
             ),
-            Tried::Unknown(why) => write!(formatter, ": not tried: {why}"),
+            Tried::Unknown(why) if self.registry.is_none() => {
+                write!(formatter, ": not tried: {why}")
+            }
+            Tried::Unknown(why) => write!(formatter, ": not proven: {why}"),
         }
     }
 }
@@ -244,5 +247,10 @@ mod tests {
             "bypasses the mirror: failed to pull: not found. Run `archway doctor clients --node` there"
         ));
         assert!(line(Tried::WrongArchitecture).contains("images that are not for arm64"));
+        let why = "its program ended with 137: OOMKilled".to_owned();
+        assert_eq!(
+            line(Tried::Unknown(why)),
+            "one (arm64, containerd://2.4.2) docker.io: not proven: its program ended with 137: OOMKilled"
+        );
     }
 }

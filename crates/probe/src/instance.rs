@@ -24,8 +24,10 @@ const MAC_BYTES: usize = 12;
 #[derive(Clone)]
 pub struct Instance {
     id: String,
-    /// The first one makes names, those of all are known.
-    keys: Vec<Vec<u8>>,
+    /// Names are made with it.
+    key: Vec<u8>,
+    /// Names that were made with one of these are known, too.
+    others: Vec<Vec<u8>>,
 }
 
 /// A name that was made, as a client is told it.
@@ -45,7 +47,8 @@ impl Instance {
         getrandom::fill(&mut key)?;
         Ok(Self {
             id: hex::encode(id),
-            keys: vec![key.to_vec()],
+            key: key.to_vec(),
+            others: Vec::new(),
         })
     }
 
@@ -57,10 +60,14 @@ impl Instance {
             .lines()
             .map(str::trim)
             .filter(|line| !line.is_empty());
-        let keys: Vec<_> = lines.map(|line| line.as_bytes().to_vec()).collect();
-        Self {
-            keys: if keys.is_empty() { self.keys } else { keys },
-            ..self
+        let mut keys = lines.map(|line| line.as_bytes().to_vec());
+        match keys.next() {
+            Some(key) => Self {
+                key,
+                others: keys.collect(),
+                ..self
+            },
+            None => self,
         }
     }
 
@@ -74,8 +81,7 @@ impl Instance {
     pub fn issue(&self, now: SystemTime) -> Issued {
         let seconds = seconds(now).to_be_bytes();
         let mut bytes = seconds.to_vec();
-        let first = self.keys.first().map_or(&[][..], Vec::as_slice);
-        bytes.extend(&mac(first, seconds).finalize().into_bytes()[..MAC_BYTES]);
+        bytes.extend(&mac(&self.key, seconds).finalize().into_bytes()[..MAC_BYTES]);
         Issued {
             image: format!("{REPOSITORY}/{}:{TAG}", hex::encode(bytes)),
             seconds: NONCE_LIFETIME.as_secs(),
@@ -94,7 +100,7 @@ impl Instance {
             let expected = mac(key, made);
             expected.verify_truncated_left(&bytes[TIME_BYTES..]).is_ok()
         };
-        if !self.keys.iter().any(is_of) {
+        if !is_of(&self.key) && !self.others.iter().any(is_of) {
             return false;
         }
         let (made, now) = (u64::from(u32::from_be_bytes(made)), u64::from(seconds(now)));
@@ -102,7 +108,7 @@ impl Instance {
     }
 }
 
-/// What the secret signs begins with a word that nothing else does that it signs.
+/// The code of a name. A shared secret signs other things, too; none of them begins with this repository.
 fn mac(key: &[u8], seconds: [u8; TIME_BYTES]) -> Hmac<Sha256> {
     let mac = Hmac::<Sha256>::new_from_slice(key);
     let mut mac = mac.expect("a key of any length will do");

@@ -1,10 +1,10 @@
 //! The proof that a client uses this Archway, and no other and no registry.
 //!
-//! [`Instance`] is one start of Archway: an id that it shows, and a key that it shows to nobody, or shares
-//! with its replicas. With the key it makes names of images, `archway-probe/NONCE`, which it knows again for some minutes
-//! and stores nowhere. A pull of such a name, of any registry, can succeed only through this
-//! Archway: no registry has it. [`ProbeImage`] is what the name means, an index of one tiny program
-//! for each architecture, so that running it proves the platform too.
+//! [`Instance`] is one start of Archway: an id that it shows, and a key that nobody knows but the
+//! replicas that share it. With the key it makes names of images, `archway-probe/NONCE`, which it
+//! knows again for some minutes and stores nowhere. A pull of such a name, of any registry, can
+//! succeed only through this Archway: no registry has it. [`ProbeImage`] is what the name means, an
+//! index of one tiny program for each architecture, so that running it proves the platform too.
 //!
 //! Refuses HTTP and clocks: the caller has both.
 

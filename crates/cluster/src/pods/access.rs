@@ -14,11 +14,10 @@ use super::{
     pod_object::{PodObject, pod},
 };
 use crate::{
-    api::{self, node_resource},
+    api::{self, FORBIDDEN, node_resource},
     error::ClusterError,
 };
 
-const FORBIDDEN: u16 = 403;
 const NOT_FOUND: u16 = 404;
 /// Nodes that the API gives at once.
 const PAGE: u32 = 100;
@@ -114,7 +113,8 @@ impl Access {
         let pod = pod(node, images, network, within);
         let made = self.pods.create(&PostParams::default(), &pod).await;
         let made = made.map_err(judged)?;
-        Ok(made.metadata.name.unwrap_or_default())
+        let name = made.metadata.name;
+        name.ok_or_else(|| ClusterError::Failed("a pod was made and has no name".into()))
     }
 
     /// What became of the images so far. The last time, what is not known is told in the kubelet's words.

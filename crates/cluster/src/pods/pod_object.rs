@@ -151,11 +151,10 @@ impl PodObject {
     pub(super) fn tried(&self, images: usize, is_last: bool) -> Vec<Option<Tried>> {
         let one = |at: usize| {
             let name = format!("{CONTAINER}{at}");
-            let statuses = self.status.container_statuses.iter();
+            let mut statuses = self.status.container_statuses.iter();
             let state = statuses
-                .filter(|status| status.name == name)
-                .map(|status| &status.state)
-                .next();
+                .find(|status| status.name == name)
+                .map(|status| &status.state);
             state
                 .and_then(State::tried)
                 .or_else(|| self.refused())

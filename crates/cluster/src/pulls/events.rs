@@ -10,12 +10,14 @@ use kube::{
 use serde::Deserialize;
 
 use super::KubeletPull;
-use crate::{api, error::ClusterError};
+use crate::{
+    api::{self, FORBIDDEN},
+    error::ClusterError,
+};
 
 /// The most events that are read.
 const MAX_EVENTS: usize = 100_000;
 const PAGE: u32 = 500;
-const FORBIDDEN: u16 = 403;
 
 /// Of a pull that was made. The same reason with other words says that the image was there already.
 const MADE: &str = "Successfully pulled image \"";

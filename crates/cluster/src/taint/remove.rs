@@ -10,11 +10,10 @@ use serde_json::{Value, json};
 
 use super::{StartupTaint, Tainted};
 use crate::{
-    api::{self, node_resource},
+    api::{self, FORBIDDEN, node_resource},
     error::ClusterError,
 };
 
-const FORBIDDEN: u16 = 403;
 const CONFLICT: u16 = 409;
 
 /// A node, as far as its taints go. They are kept as they are written.

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::complete;
 use crate::{
-    api::{self, NodeObject, WATCH_SECONDS},
+    api::{self, FORBIDDEN, NodeObject, WATCH_SECONDS},
     error::ClusterError,
     list::NodeList,
     node::NodeFacts,
@@ -26,8 +26,6 @@ const PAGE: u32 = 100;
 
 /// How long the API may take for one page.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
-
-const FORBIDDEN: u16 = 403;
 
 /// What the next event belongs to.
 enum Stage {

@@ -50,9 +50,13 @@ impl Root {
 
     /// The path of the node without a link in it, whether or not it is there.
     pub(crate) fn without_links(&self, path: &str) -> String {
-        let place = self.behind(path);
-        let on_node = place.strip_prefix(&self.path).unwrap_or(&place);
-        format!("/{}", on_node.display())
+        self.on_node(&self.behind(path))
+    }
+
+    /// The node's path of a place that was walked to.
+    fn on_node(&self, place: &Path) -> String {
+        let path = place.strip_prefix(&self.path).unwrap_or(place);
+        format!("/{}", path.display())
     }
 
     fn walk(&self, path: &str, last: LastLink) -> PathBuf {
@@ -99,7 +103,8 @@ impl Root {
     /// it is not there.
     pub(crate) fn real(&self, path: &str) -> Option<(PathBuf, String)> {
         let place = self.behind(path);
-        place.exists().then(|| (place, self.without_links(path)))
+        let on_node = self.on_node(&place);
+        place.exists().then_some((place, on_node))
     }
 
     /// Whether a link on the path, or the path itself, leads to what is not there.

@@ -42,7 +42,7 @@ pub(super) async fn run(
     mut taint: Option<TaintWatch>,
     keep_on_exit: bool,
 ) -> CommandOutput {
-    let mut reporter = Reporter::default();
+    let (mut reporter, mut taint_reporter) = (Reporter::default(), Reporter::default());
     let watched = async {
         // Files may be there from an earlier run: only having taken them away says that they are not.
         let (mut silent, mut are_gone) = (0, false);
@@ -51,8 +51,11 @@ pub(super) async fn run(
                 Ok(()) => {
                     (silent, are_gone) = (0, false);
                     let is_led = reporter.applied(apply(place, settings).await);
-                    if is_led && let Some(taint) = &mut taint {
-                        taint.look().await.iter().for_each(|text| line(text));
+                    if is_led
+                        && let Some(taint) = &mut taint
+                        && let Some(found) = taint.look().await
+                    {
+                        taint_reporter.tell(&found);
                     }
                 }
                 Err(error) => {

@@ -24,9 +24,8 @@ const STARTS_FOR: Duration = Duration::from_mins(10);
 pub struct TaintWatch {
     startup: StartupTaint,
     began: Instant,
-    due: Instant,
-    /// The last thing that was told.
-    told: String,
+    /// The next look; `None` once it may stay.
+    due: Option<Instant>,
 }
 
 impl TaintWatch {
@@ -36,34 +35,29 @@ impl TaintWatch {
         Self {
             startup,
             began: now,
-            due: now,
-            told: String::new(),
+            due: Some(now),
         }
     }
 
-    /// Takes it away where it is there, if it is time to look. Returns what there is to tell.
+    /// Takes it away where it is there, if it is time to look. Returns what was found, as a line.
     pub async fn look(&mut self) -> Option<String> {
-        if Instant::now() < self.due {
+        if self.due.is_none_or(|due| Instant::now() < due) {
             return None;
         }
         let key = &self.startup.key;
-        let (text, pause) = match timeout(LOOK_TIMEOUT, self.startup.remove()).await {
-            Ok(Ok(Tainted::NoLonger)) => (format!("done: took the taint {key} away"), LOOK_AGAIN),
-            Ok(Ok(Tainted::Not)) => (format!("this node has no taint {key}"), LOOK_AGAIN),
+        let (text, is_gone) = match timeout(LOOK_TIMEOUT, self.startup.remove()).await {
+            Ok(Ok(Tainted::NoLonger)) => (format!("done: took the taint {key} away"), true),
+            Ok(Ok(Tainted::Not)) => (format!("this node has no taint {key}"), true),
             Ok(Ok(Tainted::Unknown)) => return None,
-            Ok(Err(error)) => (format!("error: {}", ErrorChain(&error)), TRY_AGAIN),
+            Ok(Err(error)) => (format!("error: {}", ErrorChain(&error)), false),
             Err(_) => (
                 format!("error: the taint {key} stays, since the cluster's API does not answer"),
-                TRY_AGAIN,
+                false,
             ),
         };
-        let now = Instant::now();
-        self.due = now + pause;
-        if pause == LOOK_AGAIN && self.began.elapsed() > STARTS_FOR {
-            self.due = now + Duration::from_hours(24 * 365);
-        }
-        let is_news = self.told != text;
-        self.told.clone_from(&text);
-        is_news.then_some(text)
+        let is_over = is_gone && self.began.elapsed() > STARTS_FOR;
+        let pause = if is_gone { LOOK_AGAIN } else { TRY_AGAIN };
+        self.due = (!is_over).then(|| Instant::now() + pause);
+        Some(text)
     }
 }
