@@ -32,7 +32,7 @@ pub use self::{
     image::Image,
     listing::{Listing, ListingQuery},
     moment::Moment,
-    part::{ImagePart, platform_of_config},
+    part::ImagePart,
     report::report,
     stored::stored,
     totals::{Totals, totals},

@@ -120,11 +120,7 @@ fn platform_of_entry(entry: &Descriptor) -> Option<Platform> {
     entry.platform.as_ref().map(Platform::normalized)
 }
 
-/// The platform in the config of an image, if that is stored and names one. Blocks.
-pub fn platform_of_config(
-    cache: &Cache,
-    manifest: &Manifest,
-) -> Result<Option<Platform>, CacheError> {
+fn platform_of_config(cache: &Cache, manifest: &Manifest) -> Result<Option<Platform>, CacheError> {
     let Some(config) = manifest.config() else {
         return Ok(None);
     };

@@ -9,8 +9,7 @@ use std::{
 
 use admin_api::{CacheUse, Share, Time};
 use cache::{Cache, CacheError, Class, RepoKey};
-use image_inventory::{platform_of_config, stored};
-use manifest_model::Digest;
+use manifest_model::{Digest, ImageConfig, Manifest};
 use parking_lot::Mutex;
 use protocol::error_chain::ErrorChain;
 use pull::Tasks;
@@ -150,7 +149,7 @@ impl<'a, G: Fn() -> bool> Walk<'a, G> {
             if !(self.goes_on)() || self.seen.len() > MAX_SEEN {
                 return Ok(false);
             }
-            let Some(manifest) = stored(self.cache, digest)? else {
+            let Some(manifest) = self.cache.peek_manifest(digest)? else {
                 continue;
             };
             if manifest.is_index() {
@@ -170,10 +169,7 @@ impl<'a, G: Fn() -> bool> Walk<'a, G> {
             }
             let platform = match platforms.get(&image.digest()) {
                 Some(platform) => Some(platform.clone()),
-                // No index lists it.
-                None => {
-                    platform_of_config(self.cache, &image)?.map(|platform| platform.to_string())
-                }
+                None => self.platform_of(&image)?,
             };
             let platform = platform.map(|name| place(&mut self.platforms, &name, MAX_PLATFORMS));
             let config = image.config().map(|config| config.digest);
@@ -229,6 +225,21 @@ impl<'a, G: Fn() -> bool> Walk<'a, G> {
             self.platforms[platform].1.add(blob.size);
         }
         Ok(())
+    }
+
+    /// The platform in the config of an image that no index lists.
+    fn platform_of(&self, image: &Manifest) -> Result<Option<String>, CacheError> {
+        let Some(config) = image.config() else {
+            return Ok(None);
+        };
+        let limit = ImageConfig::MAX_BYTES as u64;
+        let Some(bytes) = self.cache.peek_bytes(&config.digest, limit)? else {
+            return Ok(None);
+        };
+        let config = ImageConfig::parse(&bytes).ok();
+        let platform = config.and_then(|config| config.platform().cloned());
+        let named = platform.filter(|platform| !platform.architecture.is_empty());
+        Ok(named.map(|platform| platform.to_string()))
     }
 
     fn told(mut self) -> CacheUse {
