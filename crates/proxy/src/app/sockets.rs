@@ -44,9 +44,9 @@ impl Sockets {
         mut handed: HandedSockets,
     ) -> Result<Self, StartError> {
         let (replicas, pull) = (admin.replicas.clone(), admin.pull.clone());
-        let routes = admin::router(admin);
+        let pages = admin::router(admin);
         let mut sockets = Self {
-            control: bind_socket(config, &routes, control).await?,
+            control: bind_socket(config, &pages, control).await?,
             peers: bind_peers(replicas, router).await?,
             pull,
             admin: None,
@@ -54,7 +54,7 @@ impl Sockets {
         };
         let failed = |address| move |source| StartError::Bind { address, source };
         if let Some(address) = config.admin.address {
-            let bound = Bound::admin(address, routes, handed.take(address)).await;
+            let bound = Bound::admin(address, pages, handed.take(address)).await;
             sockets.admin = Some(bound.map_err(failed(address))?);
         }
         for listener in &config.listeners {
